@@ -1,0 +1,8 @@
+"""lingstream: stream structured LLM output to live pages."""
+
+from .core.bot import Bot, Field
+from .core.workflow import Run, workflow
+
+__all__ = ["Bot", "Field", "Run", "__version__", "workflow"]
+
+__version__ = "0.1.0"

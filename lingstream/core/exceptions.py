@@ -1,0 +1,160 @@
+"""The error tree.
+
+Every error carries a stable ``code`` (what the wire shows and clients switch on), a message that says
+what was expected and what came, and ``retryable``: whether the same call may succeed later.
+
+    LingError
+    ├── UsageError        the caller's mistake: a bad argument, an unknown name
+    │   ├── JsonUriError  a uri that cannot be parsed, or does not fit the document
+    │   ├── TemplateError a prompt, uri or condition template that does not compile or render
+    │   └── NotFound      no workflow, run or conversation of that name
+    ├── AccessError       who asks may not do that
+    ├── ParseError        model output that strict mode refuses
+    │   └── ParseLimitError   model output past a bound (depth, size, key or number length)
+    ├── ProviderError     the model server failed, refused or went away
+    ├── ConflictError     a bot wrote where it may not
+    ├── LimitExceeded     a run passed one of its limits
+    └── Fenced            another writer owns the log by now
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AccessError",
+    "ConflictError",
+    "Fenced",
+    "JsonUriError",
+    "LimitExceeded",
+    "LingError",
+    "NotFound",
+    "ParseError",
+    "ParseLimitError",
+    "ProviderError",
+    "TemplateError",
+    "UsageError",
+]
+
+
+class LingError(Exception):
+    """Base of all errors of this package.
+
+    :param message: what was expected and what came, for a person.
+    :param code: stable name for machines; defaults to the class's own.
+    :param retryable: whether the same call may succeed later.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, code: str | None = None, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.retryable = retryable
+
+    def to_wire(self) -> dict[str, Any]:
+        """The ``error`` body of a frame: ``{"code", "message", "retryable"}``."""
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
+
+
+class UsageError(LingError, ValueError):
+    """The caller's mistake: a bad argument, an unknown name, input that does not fit."""
+
+    code = "usage"
+
+
+class JsonUriError(UsageError):
+    """A uri that cannot be parsed, or that names a place the document does not have."""
+
+    code = "uri"
+
+    def __init__(self, message: str, *, uri: str) -> None:
+        super().__init__(message)
+        self.uri = uri
+        self.position = 0
+        """Which op of a batch it was: the ones before it have been applied."""
+
+
+class TemplateError(UsageError):
+    """A template that does not compile or render; ``line`` is 1-based where it is known."""
+
+    code = "template"
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class ParseError(LingError):
+    """Model output that strict mode refuses.
+
+    :param uri: the value being read.
+    :param offset: characters of the text before the fault.
+    :param line: 1-based line of the fault.
+    """
+
+    code = "parse"
+
+    def __init__(self, message: str, *, uri: str, offset: int, line: int | None = None) -> None:
+        super().__init__(message)
+        self.uri = uri
+        self.offset = offset
+        self.line = line
+
+
+class ParseLimitError(ParseError):
+    """Model output past a bound; raised in repair mode too."""
+
+    code = "parse-limit"
+
+
+class ProviderError(LingError):
+    """The model server failed, refused or went away.
+
+    :param status: its HTTP status, if there was one.
+    """
+
+    code = "provider"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, retryable: bool = False, status: int | None = None
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable)
+        self.status = status
+
+
+class ConflictError(LingError):
+    """A bot wrote where another one is writing, or a value of another type where a container stands."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, uri: str) -> None:
+        super().__init__(message)
+        self.uri = uri
+        self.admitted: list[Any] = []
+        """The ops of the same batch that went well."""
+
+
+class LimitExceeded(LingError):
+    """A run passed one of its limits (bots, depth, seconds, characters)."""
+
+    code = "limit"
+
+
+class Fenced(LingError):
+    """Another writer owns the log by now: stop, and change nothing."""
+
+    code = "fenced"
+
+
+class NotFound(UsageError):
+    """There is no workflow, run or conversation of that name."""
+
+    code = "not-found"
+
+
+class AccessError(LingError):
+    """Who asks may not do that."""
+
+    code = "forbidden"

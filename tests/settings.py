@@ -1,0 +1,21 @@
+"""The demo's settings, with a database file of its own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from lingsite.settings import *  # noqa: F403
+
+# A file, not memory: runs are stored from threads, and each of them opens a connection.
+_FILE = Path(tempfile.gettempdir()) / f"lingstream-test-{os.getpid()}.sqlite3"
+DATABASES["default"]["NAME"] = _FILE  # noqa: F405
+DATABASES["default"]["TEST"] = {"NAME": str(_FILE)}  # noqa: F405
+
+DEBUG = False
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+LINGSTREAM = {
+    "DEFAULT_PROVIDER": "demo",
+    "PROVIDER_KEYS": {"LINGSTREAM_API_KEY": ["http://127.0.0.1"]},
+    "PROVIDER_KINDS": {"test": "tests.site.scripted"},
+}
+
