@@ -1,0 +1,269 @@
+"""The fast path: valid JSON, and nothing else.
+
+:func:`read_plain` is one coroutine with its state in local variables, because that is what makes it fast:
+a chunk inside a string costs two ``in`` tests, one ``isprintable`` and one op. It knows no repair. At the
+first thing that it does not understand it goes back to the last point of which it was sure, leaves text
+and state there and returns; :class:`~.repair.Repairer` takes over for one step.
+
+Whether a string has ended is in doubt until the next key's colon (in an array the next item, in both the
+closing bracket) has been read: ``mark`` stays at its closing quote until then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any
+
+from . import jsonuri
+from .emitter import Emitter, make
+from .ops import Append, Closed, Set
+from .repair import State
+from .tokenizer import LOOKAHEAD, NUMBER, EndOfText, Reading, Source, to_number
+
+__all__ = ["read_plain"]
+
+# Both match the empty text too, so there is always a match.
+_CONTENT: Callable[[str, int], re.Match[str]] = re.compile(  # type: ignore[assignment]
+    r'(?:[^"\\\x00-\x1f\ud800-\udfff]+|\\["\\/bfnrt]|\\u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
+    r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*"
+).match
+_LONGEST_ESCAPE = 12
+_WORD: Callable[[str, int], re.Match[str]] = re.compile(r"[-+.0-9A-Za-z_]*").match  # type: ignore[assignment]
+_ENDS = frozenset(",]} \n")
+_NUMBER = NUMBER.fullmatch
+_LITERALS: dict[str, Any] = {"true": True, "false": False, "null": None}
+_FIRST, _NEXT, _COLON, _VALUE, _COMMA = State.FIRST, State.NEXT, State.COLON, State.VALUE, State.COMMA
+
+
+def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]:
+    """Read valid JSON from the source's position; return the state at which something else begins."""
+    if source.done or state is State.END or emitter.is_open:
+        return state
+    strict, limits, parts = emitter.strict, emitter.limits, emitter.parts
+    max_chars, max_key, max_number = limits.chars, limits.key, limits.number
+    container, closer, out = emitter.container, emitter.closer, emitter.out
+    key, uri = emitter.key, emitter.child()  # of the value that comes next, in an object
+    text, pos, mark = source.text, source.pos, source.pos  # from mark on it may have to be read again
+    total = source.base + len(text)
+    doubt = False  # whether the open string has ended at mark, but for the proof
+    sure: State = state  # the state at mark
+    segment = jsonuri.escape(key)
+    rest = ""  # in a string: the beginning of an escape
+    try:
+        while True:
+            if pos == len(text):
+                chunk = yield out
+                emitter.out = out = []
+                total += len(chunk)
+                text = chunk if mark == pos else text[mark:] + chunk
+                pos -= mark
+                mark = 0
+                if total > max_chars or pos > LOOKAHEAD:
+                    break
+                continue
+            char = text[pos]
+
+            if char == " " or char in "\n\r\t":
+                pos += 1
+                if not doubt and state is not _COLON:
+                    mark = pos
+                    if strict and char == "\n":
+                        source.lines += 1
+
+            elif state is _COMMA:
+                if char == ",":
+                    state = _NEXT
+                    pos += 1
+                elif char == closer and len(emitter.stack) > 1:
+                    if doubt:
+                        emitter.settle()
+                        doubt = False
+                    emitter.close_container()
+                    container, closer = emitter.container, emitter.closer
+                    pos += 1
+                else:
+                    break
+                if not doubt:
+                    mark, sure = pos, state
+
+            elif state is _COLON:
+                if char != ":":
+                    break
+                if doubt:
+                    emitter.settle()
+                    doubt = False
+                if strict:
+                    source.lines += text.count("\n", mark, pos)
+                emitter.key = key
+                uri = emitter.prefix + segment
+                pos += 1
+                mark, sure = pos, (state := _VALUE)
+
+            elif state is not _VALUE and closer == "}":
+                if char != '"':
+                    if char != "}" or state is not _FIRST or len(emitter.stack) < 2:
+                        break
+                    emitter.close_container()
+                    container, closer = emitter.container, emitter.closer
+                    pos += 1
+                    mark, sure = pos, (state := _COMMA)
+                    continue
+                end = text.find('"', pos + 1)
+                while end < 0:
+                    chunk = yield out
+                    emitter.out = out = []
+                    end = chunk.find('"')
+                    if end >= 0:
+                        end += len(text)
+                    text += chunk
+                    total += len(chunk)
+                    if total > max_chars or len(text) - mark > LOOKAHEAD:
+                        break
+                key = text[pos + 1 : end]
+                if end < 0 or total > max_chars or len(key) > max_key:
+                    break
+                segment = key
+                if not key.isidentifier():
+                    if "\\" in key or not key.isprintable():
+                        break
+                    segment = jsonuri.escape(key)
+                pos = end + 1
+                state = _COLON
+
+            elif char == '"':
+                if doubt:
+                    emitter.settle()
+                    doubt = False
+                emitter.begin_string()
+                uri = emitter.open
+                pos += 1
+                while True:
+                    end = pos
+                    if pos < len(text):
+                        content = _CONTENT(text, pos)
+                        end = content.end()
+                    if end > pos:
+                        run = content[0]
+                        if "\\" in run:
+                            run = scanstring(run + '"', 0)[0]
+                        parts.append(run)
+                        out.append(make(Append, (uri, run)))
+                        pos = end
+                    if end < len(text) and (text[end] != "\\" or len(text) - end >= _LONGEST_ESCAPE):
+                        break
+                    rest = text[end:]
+                    while True:
+                        text = yield out
+                        total += len(text)
+                        if (
+                            '"' in text
+                            or "\\" in text
+                            or rest
+                            or not text
+                            or not text.isprintable()
+                            or total > max_chars
+                        ):
+                            break
+                        parts.append(text)
+                        out = [make(Append, (uri, text))]
+                    emitter.out = out = []
+                    text = rest + text
+                    pos = 0
+                    if total > max_chars:
+                        break
+                rest = ""
+                mark, sure = pos, (state := _COMMA)
+                if total > max_chars or text[pos] != '"':
+                    break
+                pos += 1
+                if strict:
+                    emitter.settle()
+                    mark = pos
+                else:
+                    doubt = True
+
+            elif char in "-0123456789tfn":
+                if doubt:
+                    emitter.settle()
+                    doubt = False
+                    mark, sure = pos, state
+                end = _WORD(text, pos).end()
+                while end == len(text):
+                    chunk = yield out
+                    emitter.out = out = []
+                    text += chunk
+                    total += len(chunk)
+                    if total > max_chars or len(text) - mark > LOOKAHEAD:
+                        break
+                    if chunk.isalnum():
+                        end = len(text)
+                    elif chunk[:1] not in _ENDS:
+                        end = _WORD(text, end).end()
+                if end == len(text):
+                    break
+                word = text[pos:end]
+                if word in _LITERALS:
+                    value = _LITERALS[word]
+                elif word.isdigit() and char != "0" and end - pos <= max_number:
+                    value = int(word)
+                elif end - pos <= max_number and (number := _NUMBER(word)):
+                    value = to_number(number)
+                    if value is None:
+                        break
+                else:
+                    break
+                after = end
+                while text[after] in " \n\r\t":
+                    after += 1
+                    while after == len(text):
+                        chunk = yield out
+                        emitter.out = out = []
+                        text += chunk
+                        total += len(chunk)
+                if text[after] != "," and text[after] != closer:
+                    break
+                if closer == "}":
+                    replaced = key in container
+                    container[key] = value
+                else:
+                    replaced = False
+                    uri = f"{emitter.prefix}{len(container)}"
+                    container.append(value)
+                out.append(make(Set, (uri, value, replaced)))
+                out.append(make(Closed, (uri, value)))
+                mark = pos = end
+                sure = state = _COMMA
+
+            elif char == "{" or char == "[":
+                if doubt:
+                    emitter.settle()
+                    doubt = False
+                offset = total - len(text) + pos
+                if char == "{":
+                    emitter.open_container({}, "}", offset)
+                else:
+                    emitter.open_container([], "]", offset)
+                container, closer = emitter.container, emitter.closer
+                pos += 1
+                mark, sure = pos, (state := _FIRST)
+
+            elif char == "]" and state is _FIRST and closer == "]" and len(emitter.stack) > 1:
+                emitter.close_container()
+                container, closer = emitter.container, emitter.closer
+                pos += 1
+                mark, sure = pos, (state := _COMMA)
+
+            else:
+                break
+    except EndOfText:
+        source.done = True
+        emitter.out = []
+        if emitter.is_open and not doubt:
+            text, mark = rest, 0
+    source.text, source.pos = text[mark:], 0
+    source.base = total - len(source.text)
+    if total > max_chars:
+        raise emitter.limit("characters", max_chars, emitter.child(), max_chars)
+    return sure

@@ -1,0 +1,283 @@
+"""What follows? The questions that decide a doubt, asked of text that has not been used up.
+
+Every answer depends on the text alone and never on how it was cut into chunks: where more characters are
+needed, the coroutine waits for them. Positions count from the source's current one.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+from .emitter import Emitter
+from .tokenizer import COLONS, COMMAS, LOOKAHEAD, QUOTES, SPACE, Reading, Source, closing_quotes
+
+__all__ = ["Lookahead", "Verdict"]
+
+_WORD = re.compile(r"[\w$-]")
+_LITERALS = ("true", "false", "null", "none", "nan", "undefined", "infinity")
+_KEY_LOST_QUOTE = re.compile(r"\s*[\w$ -]{1,64}:(?:\s*|\s.*,\s*)", re.DOTALL)
+_LONGEST_BARE_KEY = 64
+_LONGEST_COMMENT = 500
+_LONGEST_RUN = 6
+
+
+class Verdict(enum.Enum):
+    """What a quote inside a string is."""
+
+    INNER = "a character of the string"
+    END = "its end"
+    CONCAT = "its end, and after a + the string goes on"
+    KEY = "the end of a key: the array before it was never closed"
+
+
+class Lookahead:
+    """Looks at the text after the current position and uses none of it up."""
+
+    def __init__(self, emitter: Emitter, source: Source) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.calls = 0  # open wrappers like ObjectId("…"), whose bracket means nothing
+
+    # -- white space and comments -----------------------------------------------
+
+    def skip(self, at: int) -> Reading[int]:
+        """Return the position of the first character from ``at`` that is no white space or comment."""
+        peek = self.source.peek
+        while True:
+            char = yield from peek(at)
+            if char and char in SPACE:
+                at += 1
+            elif char and char in "/#":
+                end = yield from self.comment(at)
+                if end == at:
+                    return at
+                at = end
+            else:
+                return at
+
+    def comment(self, at: int) -> Reading[int]:
+        """Return the position after the comment at ``at``, or ``at`` if there is none."""
+        opening = yield from self.source.peek(at)
+        if opening == "/":
+            opening += yield from self.source.peek(at + 1)
+        if opening not in ("#", "//", "/*"):
+            return at
+        closing = "*/" if opening == "/*" else "\n"
+        start = at + len(opening)
+        longest = at + _LONGEST_COMMENT
+        while (found := self.source.find(closing, start, longest)) < 0:
+            if self.source.left >= longest:
+                return at
+            if not (yield from self.source.more()) and self.source.done:
+                return self.source.left if closing == "\n" else at
+        return found + (2 if closing == "*/" else 0)
+
+    # -- the end of a string -----------------------------------------------------
+
+    def verdict(self, at: int, quote: str, *, inside: bool) -> Reading[Verdict]:
+        """Decide what the quote before ``at`` is.
+
+        :param inside: an unescaped quote was opened inside the string and not closed yet.
+        """
+        gap = at
+        at = yield from self.skip(at)
+        char = yield from self.source.peek(at)
+        in_object = isinstance(self.emitter.container, dict)
+        if not char:
+            return Verdict.END
+        if char in "}])":
+            return Verdict.END if self.closes(char) else Verdict.INNER
+        if char in COMMAS or (yield from self.ellipsis(at)) > at:
+            return Verdict.END if (yield from self.after_comma(at, inside=inside)) else Verdict.INNER
+        if char == "+" and (yield from self._concatenates(at)):
+            return Verdict.CONCAT
+        if (yield from self.source.starts("```", at)):
+            return Verdict.END
+        if char in closing_quotes(quote) and gap == at:
+            return (yield from self._quote_run(at, quote, inside=inside))
+        if in_object:
+            found = (gap < at or char in QUOTES) and (
+                yield from self.key_follows(at, inside=inside, comma=False)
+            )
+            return Verdict.END if found else Verdict.INNER
+        if char in ":：":
+            return Verdict.KEY if self._array_in_object() else Verdict.INNER if inside else Verdict.END
+        if gap < at and not inside and (yield from self.value_starts(at)):
+            return Verdict.END
+        return Verdict.INNER
+
+    def after_comma(self, at: int, *, inside: bool, bare: bool = False) -> Reading[bool]:
+        """Whether the comma at ``at`` separates values, and is no character of a text.
+
+        :param bare: the value before it has no quotes, so the one after it may have none either.
+        """
+        while True:
+            at = yield from self.skip(at)
+            char = yield from self.source.peek(at)
+            if char and char in COMMAS:
+                at += 1
+            elif char in ".…" and char:
+                end = yield from self.ellipsis(at)
+                if end == at:
+                    break
+                at = end
+            else:
+                break
+        if not char:
+            return True
+        if char in "}])":
+            return self.closes(char)
+        if isinstance(self.emitter.container, dict):
+            return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
+        return not inside
+
+    def ellipsis(self, at: int) -> Reading[int]:
+        """Return the position after an ellipsis at ``at``, or ``at`` if there is none."""
+        if (yield from self.source.starts("…", at)):
+            return at + 1
+        if not (yield from self.source.starts("...", at)):
+            return at
+        at += 3
+        while (yield from self.source.peek(at)) == ".":
+            at += 1
+        return at
+
+    def _quote_run(self, at: int, quote: str, *, inside: bool) -> Reading[Verdict]:
+        """One closing quote was followed at once by another one at ``at``."""
+        after = at
+        closers = closing_quotes(quote)
+        while (char := (yield from self.source.peek(after))) and char in closers:
+            after += 1
+            if after - at > _LONGEST_RUN:
+                return Verdict.INNER
+        rest = yield from self.verdict(after, quote, inside=False)
+        if rest is Verdict.END:
+            return Verdict.INNER if inside else Verdict.END
+        if inside:
+            return Verdict.INNER
+        if isinstance(self.emitter.container, dict):
+            found = yield from self.key_follows(at, inside=False, comma=False)
+            return Verdict.END if found else Verdict.INNER
+        return Verdict.END if (yield from self._item_follows(at)) else Verdict.INNER
+
+    def _concatenates(self, at: int) -> Reading[bool]:
+        at = yield from self.skip(at + 1)
+        char = yield from self.source.peek(at)
+        return bool(char) and char in QUOTES
+
+    def _item_follows(self, at: int) -> Reading[bool]:
+        """Whether a whole quoted item stands at ``at``."""
+        at = yield from self.skip((yield from self.quoted(at)))
+        char = yield from self.source.peek(at)
+        if not char or char == "]":
+            return True
+        return char == "," and (yield from self.value_starts((yield from self.skip(at + 1))))
+
+    def lost_quote_before(self, at: int) -> Reading[bool]:
+        """Whether the quote at ``at`` opens the next key or item, so that the string lacked its own."""
+        if isinstance(self.emitter.container, dict):
+            end = yield from self.skip((yield from self.quoted(at)))
+            char = yield from self.source.peek(end)
+            return bool(char) and char in ":：" and (yield from self.source.peek(at + 1)) not in ("", " ")
+        return (yield from self._item_follows(at))
+
+    # -- keys and values ----------------------------------------------------------
+
+    def key_follows(self, at: int, *, inside: bool, comma: bool, bare: bool = False) -> Reading[bool]:
+        """Whether a key with its colon stands at ``at``, or something else that ends the value before."""
+        char = yield from self.source.peek(at)
+        if char and char in QUOTES:
+            return (yield from self._quoted_key_follows(at, inside=inside, comma=comma))
+        if char and char in "{[":
+            return comma and bool(self.emitter.stack[-1:]) and isinstance(self.emitter.stack[-1][0], list)
+        return not inside and (yield from self._bare_key_follows(at, comma=comma, bare=bare))
+
+    def _quoted_key_follows(self, at: int, *, inside: bool, comma: bool) -> Reading[bool]:
+        end = yield from self.quoted(at)
+        after = yield from self.skip(end)
+        char = yield from self.source.peek(after)
+        if not char or char in COLONS:
+            return True
+        if inside or not comma:
+            return False
+        if char in ",}":
+            return True  # a key without a value
+        if _KEY_LOST_QUOTE.fullmatch(self.source.part(at + 1, end - 1)):
+            return True
+        return (yield from self.value_starts(after)) and (gap_or_bracket(after - end, char))
+
+    def _bare_key_follows(self, at: int, *, comma: bool, bare: bool) -> Reading[bool]:
+        start = at
+        while True:
+            char = yield from self.source.peek(at)
+            if not char:
+                return comma
+            if not (_WORD.match(char) or (char == " " and at > start)) or at - start > _LONGEST_BARE_KEY:
+                break
+            at += 1
+        if at == start:
+            return False
+        if char in QUOTES:
+            at = yield from self.skip(at + 1)
+            return (yield from self.source.peek(at)) == ":"
+        if char not in COLONS:
+            return comma and char == "}"  # a key without a value
+        at = yield from self.skip(at + 1)
+        if bare or not (yield from self.source.peek(at)) or (yield from self.value_starts(at)):
+            return True
+        return comma and (yield from self._bare_value_follows(at))
+
+    def _bare_value_follows(self, at: int) -> Reading[bool]:
+        """Whether words without any quote stand between ``at`` and the end of a value."""
+        for index in range(at, at + _LONGEST_BARE_KEY):
+            char = yield from self.source.peek(index)
+            if not char or char in ",}]\n":
+                return True
+            if char in QUOTES:
+                return False
+        return False
+
+    def quoted(self, at: int) -> Reading[int]:
+        """Return the position after the quoted text at ``at``, doubled quotes included."""
+        closers = closing_quotes((yield from self.source.peek(at)))
+        start = at
+        while (char := (yield from self.source.peek(at))) and char in closers and at - start < 3:
+            at += 1
+        if at - start > 1 and not (yield from self.source.peek(at)).strip(SPACE + COLONS + COMMAS + "}])"):
+            return at  # nothing between the quotes
+        while (char := (yield from self.source.peek(at))) and char not in closers:
+            at += 2 if char == "\\" else 1
+        while (char := (yield from self.source.peek(at))) and char in closers:
+            at += 1
+        return min(at, LOOKAHEAD + 1)
+
+    def value_starts(self, at: int) -> Reading[bool]:
+        """Whether a well-formed value could begin at ``at``."""
+        char = yield from self.source.peek(at)
+        if not char:
+            return False
+        if char in QUOTES or char in "{[-0123456789":
+            return True
+        if char == "." or char == "+":
+            return (yield from self.source.peek(at + 1)).isdigit()
+        word = ""
+        while len(word) < 10 and (char := (yield from self.source.peek(at + len(word)))).isalpha():
+            word += char
+        return word.lower() in _LITERALS
+
+    def closes(self, char: str) -> bool:
+        """Whether the bracket ``char`` could close a container that is open."""
+        emitter = self.emitter
+        if char == ")" and self.calls:
+            return True
+        return emitter.closer == char or any(closer == char for _, _, closer, _ in emitter.stack)
+
+    def _array_in_object(self) -> bool:
+        stack = self.emitter.stack
+        return bool(stack) and isinstance(stack[-1][0], dict)
+
+
+def gap_or_bracket(gap: int, char: str) -> bool:
+    """A value without a colon before it must at least stand apart from the key."""
+    return gap > 0 or char in "{["

@@ -1,0 +1,365 @@
+"""Where the document begins, and what happens to the text before it.
+
+Prose is *preamble*, ``<think>…</think>`` is *reasoning*, the marks of a Markdown fence are neither. A
+document that was escaped as a whole (``{\\"a\\": 1}`` or ``{&quot;a&quot;: 1}``) is unescaped on its way in.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+
+from .emitter import Emitter
+from .repair_lookahead import Lookahead
+from .repair_scalars import classify
+from .tokenizer import COLONS, QUOTES, SPACE, Reading, Source, decode, join_surrogates
+
+__all__ = ["Start", "Unescape", "UnescapeHtml"]
+
+_PROSE = re.compile(r"[^{\[(<`\n\"'“‘＂\ud800-\udfff]+")
+_REASONING = re.compile(r"[^<\ud800-\udfff]+")
+_THINK = re.compile(r"<(think|thinking|thought|reasoning|reflection)>", re.IGNORECASE)
+_TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<reflection>")
+_LANGUAGE = re.compile(r"[\w+.-]*[ \t]*")
+_PLAIN = re.compile(r'[^"\\]+')
+_LONGEST_KEY = 100
+
+
+class Start:
+    """Finds the first character of the document."""
+
+    def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.ahead = ahead
+        self.preamble: list[str] = []
+        self.reasoning: list[str] = []
+        self.braceless = False
+        self.unescape: Unescape | None = None
+        self.on_escaped: Callable[[Unescape], None] = lambda unescape: None
+        self._prose = False  # whether the document might be preceded by prose
+        self._line_start = True
+
+    def run(self) -> Reading[str]:
+        """Return ``{``, ``[`` or ``(`` with the position at it, ``scalar`` with the position at its start,
+        or ``""`` if the text holds no document."""
+        source = self.source
+        yield from self._space()
+        if (yield from self._lone_scalar()):
+            return "scalar"
+        while char := (yield from source.peek()):
+            if char == "<" and (yield from self._think()):
+                yield from self._space()
+                if not self._prose and (yield from self._lone_scalar()):
+                    return "scalar"
+            elif char == "`" and (yield from self._fence()):
+                yield from self._space()
+                self._prose = False
+                if (yield from self._lone_scalar()):
+                    return "scalar"
+            elif char in "{[(" and (yield from self._opens(char)):
+                return char
+            elif self._line_start and char in QUOTES and (yield from self._braceless()):
+                return "{"
+            else:
+                yield from self._pass(char)
+        return ""
+
+    def leading_reasoning(self) -> Reading[None]:
+        """Use up ``<think>…</think>`` at the start of a plain text, and the white space behind it."""
+        source, at = self.source, 0
+        while (char := (yield from source.peek(at))) and char in SPACE and at < _LONGEST_KEY:
+            at += 1
+        source.pos += at
+        if char == "<" and (yield from self._think()):
+            yield from self._space()
+        else:
+            source.pos -= at
+
+    def _space(self) -> Reading[None]:
+        source = self.source
+        while (char := (yield from source.peek())) and char in SPACE:
+            if char not in " \t\n\r":
+                self.emitter.note("white-space", "white space of JSON", char, source.offset)
+            source.pos += 1
+
+    def _pass(self, char: str) -> Reading[None]:
+        """Hand a run of prose to the preamble."""
+        self.emitter.note("prose", "a JSON value", char, self.source.offset)
+        text = yield from self._run(_PROSE, char)
+        self.preamble.append(text)
+        if text.strip(SPACE):
+            self._prose = True
+        self._line_start = text.endswith("\n") or (self._line_start and not text.strip(SPACE))
+
+    def _run(self, pattern: re.Pattern[str], char: str) -> Reading[str]:
+        """Use up what ``pattern`` matches, or else one character; halves of a pair come together."""
+        source = self.source
+        run = pattern.match(source.text, source.pos)
+        text = run[0] if run else char
+        if "\ud800" <= char <= "\udbff" and "\udc00" <= (yield from source.peek(1)) <= "\udfff":
+            text = source.part(0, 2)
+        source.pos += len(text)
+        return join_surrogates(text)[0]
+
+    # -- what can begin a document ------------------------------------------------------
+
+    def _opens(self, char: str) -> Reading[bool]:
+        if self.emitter.strict:
+            return char != "("
+        if char == "{":
+            return (yield from self._opens_object(1))
+        if char == "[":
+            return (yield from self._opens_array(1))
+        return not self._prose and (yield from self._opens_tuple())
+
+    def _opens_object(self, at: int) -> Reading[bool]:
+        at = yield from self.ahead.skip(at)
+        char = yield from self.source.peek(at)
+        if not char or char in QUOTES or char == ",":
+            return True
+        if char == "\\" or char == "&":
+            return bool((yield from self._escape_kind(at)))
+        if char == "}":
+            return (yield from self._stands_alone(at + 1))
+        if char == "{":
+            return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(QUOTES)
+        end = yield from self.ahead.ellipsis(at)
+        if end > at:
+            end = yield from self.ahead.skip(end)
+            char = yield from self.source.peek(end)
+            return char == "," or (char == "}" and (yield from self._stands_alone(end + 1)))
+        start = at
+        while (char := (yield from self.source.peek(at))) and char not in "{}[]\n,:：=":
+            if char in QUOTES or at - start > _LONGEST_KEY:
+                break
+            at += 1
+        if not char:
+            return not self._prose
+        if char == '"' and at > start:
+            return (yield from self.source.peek(at + 1)) in tuple(COLONS)
+        return at > start and char in COLONS
+
+    def _opens_array(self, at: int) -> Reading[bool]:
+        at = yield from self.ahead.skip(at)
+        char = yield from self.source.peek(at)
+        while char == "[":
+            at = yield from self.ahead.skip(at + 1)
+            char = yield from self.source.peek(at)
+        if not char or char in QUOTES:
+            return True
+        if char == "{":
+            return (yield from self._opens_object(at + 1))
+        if char == "\\" or char == "&":
+            return bool((yield from self._escape_kind(at)))
+        if char == "]":
+            return (yield from self._stands_alone(at + 1))
+        if char == "(" or char in ",.…":
+            return not self._prose
+        return (yield from self._opens_bare_items(at))
+
+    def _opens_bare_items(self, at: int) -> Reading[bool]:
+        """``[1, 2]`` is a document, ``[1]`` in prose a footnote, ``[as requested, …]`` prose."""
+        start = at
+        while (char := (yield from self.source.peek(at))) and char not in ",]\n[{\"';" and at - start < 100:
+            at += 1
+        scalar = not isinstance(classify(self.source.part(start, at).strip(SPACE))[0], str)
+        if char == "]":
+            return (yield from self._stands_alone(at + 1))
+        return scalar or not self._prose
+
+    def _opens_tuple(self) -> Reading[bool]:
+        at = yield from self.ahead.skip(1)
+        char = yield from self.source.peek(at)
+        if char and char in QUOTES:
+            at = yield from self.ahead.skip((yield from self.ahead.quoted(at)))
+        else:
+            while (char := (yield from self.source.peek(at))) and char in "-+.0123456789eE" and at < 64:
+                at += 1
+        return (yield from self.source.peek(at)) == ","
+
+    def _stands_alone(self, at: int) -> Reading[bool]:
+        """Whether nothing but the end of the text or of a fence follows; always true where no prose is."""
+        at = yield from self.ahead.skip(at)
+        char = yield from self.source.peek(at)
+        return not char or char in "`,;)" or (not self._prose and char in "{[}]")
+
+    def _braceless(self) -> Reading[bool]:
+        """A quoted key with its colon at the start of a line: the outer braces are missing."""
+        if self.emitter.strict:
+            return False
+        end = yield from self.ahead.quoted(0)
+        after = yield from self.ahead.skip(end)
+        if (yield from self.source.peek(after)) not in (":", "："):
+            return False
+        after = yield from self.ahead.skip(after + 1)
+        if not (yield from self.ahead.value_starts(after)):
+            return False
+        self.emitter.note("brace", "'{'", '"', self.source.offset)
+        self.braceless = True
+        self.source.rewind("{")
+        return True
+
+    # -- a document that is one scalar ----------------------------------------------------
+
+    def _lone_scalar(self) -> Reading[bool]:
+        char = yield from self.source.peek()
+        if char == '"':
+            return (yield from self._lone_string())
+        word, source = "", self.source
+        while (char := (yield from source.peek(len(word)))) and (char.isalnum() or char in "+-."):
+            word += char
+            if len(word) > self.emitter.limits.number and not word.strip("+-.0123456789eE"):
+                raise self.emitter.limit(
+                    "characters in a number", self.emitter.limits.number, self.emitter.root, source.offset
+                )
+            if word.isalpha() and len(word) > 10:
+                return False
+        value, kind = classify(word, cut=not char)
+        if isinstance(value, str) or not word or (kind == "cut" and word.isalpha() and len(word) < 3):
+            return False
+        source.pos += len(word)
+        yield from self._space()
+        alone = not (yield from source.peek()) or (yield from source.starts("```"))
+        source.rewind(word if alone else word + " ")
+        return alone
+
+    def _lone_string(self) -> Reading[bool]:
+        """Hold a string back until it is clear that it is the whole text."""
+        source, held, escaped = self.source, ['"'], False
+        source.pos += 1
+        while char := (yield from source.peek()):
+            if escaped or char == "\\":
+                held.append(char)
+                source.pos += 1
+                escaped = not escaped
+                continue
+            run = _PLAIN.match(source.text, source.pos)
+            if run is None:
+                break
+            held.append(run[0])
+            source.pos = run.end()
+        after = (yield from self.ahead.skip(1)) if char else 0
+        following = (yield from source.peek(after)) if char else ""
+        alone = not following or (yield from source.starts("```", after))
+        source.rewind("".join(held))
+        return alone
+
+    # -- reasoning and fences ---------------------------------------------------------------
+
+    def _think(self) -> Reading[bool]:
+        source = self.source
+        if self.emitter.strict:
+            return False
+        word = ""
+        while any(tag.startswith(word.lower()) for tag in _TAGS):
+            char = yield from source.peek(len(word))
+            if not char or _THINK.fullmatch(word):
+                break
+            word += char
+        match = _THINK.match(word)
+        if not match:
+            return False
+        self.emitter.note("reasoning", "a JSON value", match[0], source.offset)
+        source.pos += len(match[0])
+        yield from self._reasoning(f"</{match[1].lower()}>")
+        return True
+
+    def _reasoning(self, closing: str) -> Reading[None]:
+        source = self.source
+        while char := (yield from source.peek()):
+            if char != "<":
+                self.reasoning.append((yield from self._run(_REASONING, char)))
+                continue
+            tag = ""
+            while closing.startswith(tag.lower()) and len(tag) < len(closing):
+                char = yield from source.peek(len(tag))
+                if not char:
+                    break
+                tag += char
+            if tag.lower() == closing:
+                source.pos += len(tag)
+                return
+            self.reasoning.append("<")
+            source.pos += 1
+
+    def _fence(self) -> Reading[bool]:
+        """Skip the opening line of a fence."""
+        source = self.source
+        if self.emitter.strict or not (yield from source.starts("```")):
+            return False
+        self.emitter.note("fence", "a JSON value", "```", source.offset)
+        while (yield from source.peek()) == "`":
+            source.pos += 1
+        at = 0
+        while (char := (yield from source.peek(at))) and (char.isalnum() or char in "+.-_") and at < 20:
+            at += 1
+        if char and char in "\r\n \t{[":
+            source.pos += at
+        self._line_start = True
+        return True
+
+    # -- escaped documents --------------------------------------------------------------------
+
+    def escaped_document(self, char: str) -> Reading[bool]:
+        """If the text from here on is escaped as a whole, have all that comes unescaped."""
+        kind = "" if self.unescape else (yield from self._escape_kind(0))
+        if not kind:
+            return False
+        source = self.source
+        self.emitter.note("escaped-document", "a document that is not escaped", char, source.offset)
+        self.unescape = Unescape() if kind == "\\" else UnescapeHtml()
+        self.on_escaped(self.unescape)
+        rest, source.text = source.text[source.pos :], source.text[: source.pos]
+        source.text += self.unescape.feed(rest)
+        if source.done:
+            source.text += self.unescape.close()
+        return True
+
+    def _escape_kind(self, at: int) -> Reading[str]:
+        """Return ``\\`` or ``&`` if an escape of what JSON is made of stands at ``at``."""
+        char = yield from self.source.peek(at)
+        if char == "\\":
+            return char if (yield from self.source.peek(at + 1)) in ('"', "n", "t", "r", "'") else ""
+        for entity in ("&quot;", "&#34;", "&#x22;", "&#39;", "&apos;", "&nbsp;"):
+            if (yield from self.source.starts(entity, at)):
+                return "&"
+        return ""
+
+
+class Unescape:
+    r"""Undoes one level of JSON escapes, chunk by chunk."""
+
+    _CERTAIN = re.compile(r"(?:[^\\]+|\\(?:u[0-9a-fA-F]{4}|u(?![0-9a-fA-F]{0,3}\Z)|[^u]))*")
+    _TOKEN = re.compile(r"\\(?:u[0-9a-fA-F]{4}|[^u])", re.DOTALL)
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Return what of the text is certain by now."""
+        text = self._held + text
+        certain = self._CERTAIN.match(text)
+        end = certain.end() if certain else 0
+        self._held = text[end:]
+        return self._TOKEN.sub(lambda match: decode(match[0])[0], text[:end])
+
+    def close(self) -> str:
+        """Return the rest."""
+        held, self._held = self._held, ""
+        return held
+
+
+class UnescapeHtml(Unescape):
+    """Undoes HTML's character references, chunk by chunk."""
+
+    _HALF = re.compile(r"&#?\w{0,9}\Z")
+
+    def feed(self, text: str) -> str:
+        """Return what of the text is certain by now."""
+        text = self._held + text
+        half = self._HALF.search(text, max(0, len(text) - 12))
+        end = half.start() if half else len(text)
+        self._held = text[end:]
+        return html.unescape(text[:end])

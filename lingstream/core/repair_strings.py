@@ -1,0 +1,399 @@
+"""Strings and keys whose quotes, escapes or ends are not what JSON says.
+
+**Where a string ends.** A quote ends a string if what follows could not follow inside a text: the end of
+the container, or a comma and then the next key with its colon (in an array: the next item). Any other quote
+is a character of the string. What stands between the quote and the proof is withheld meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .emitter import Emitter
+from .repair_lookahead import Lookahead, Verdict
+from .tokenizer import COLONS, SPACE, Reading, Source, closing_quotes, decode, unescape
+
+__all__ = ["StringRepair"]
+
+_PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
+_TAIL = re.compile(r"(\s*[\]}]*\s*[,\n]\s*[\[{]?\s*)\Z")
+_TAIL_LENGTH = 200
+_CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
+_WINDOWS = re.compile(r"[A-Za-z]:\Z")
+_OPENS = re.compile(r"(?:\A|[\s(\[{<=>（「《：:，,。、/-])\Z")
+_LOST_VALUE = re.compile(r"\s*|\s.*,\s*", re.DOTALL)
+_HALF_KEY = re.compile(r"\s*([\w$ -]{1,64}):\s*\S.*[\]}]\s*\Z", re.DOTALL)
+
+
+class StringRepair:
+    """Reads one string or key at a time; the position is at its opening quote."""
+
+    def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.ahead = ahead
+
+    # -- values -----------------------------------------------------------------
+
+    def value(self) -> Reading[None]:
+        """Read a whole string value, from its opening quote."""
+        source, emitter = self.source, self.emitter
+        quote = yield from source.peek()
+        if quote != '"':
+            self._note("quotes", "a double quote", quote)
+        emitter.begin_string()
+        source.pos += 1
+        self._start(quote)
+        yield from self._opening()
+        yield from self.rest()
+
+    def resume(self) -> Reading[None]:
+        """Go on with a plain string that the fast path has begun, from any position inside it."""
+        self._start('"')
+        if not self.emitter.parts:
+            yield from self._opening()
+        yield from self.rest()
+
+    def _start(self, quote: str) -> None:
+        self.quote = quote
+        self.closers = closing_quotes(quote)
+        self.width = 1  # quotes that close the string: 2 or 3 if they are doubled or tripled
+        self.inner = 0  # unescaped quotes inside so far
+        self.found_key: str | None = None  # the string was no item of its array but the next key
+        self.raw = False  # a Windows path: backslashes are characters
+
+    def _opening(self) -> Reading[None]:
+        """Tell an empty string, doubled quotes and an inner quote right at the start apart."""
+        source = self.source
+        if self.emitter.strict or (yield from source.peek()) not in tuple(self.closers):
+            return
+        if (yield from source.peek(1)) in tuple(self.closers):
+            if (yield from self.ahead.verdict(2, self.quote, inside=False)) is Verdict.END:
+                return
+            self._note("quotes", "one quote", self.quote * 3)
+            self.width = 3
+            source.pos += 2
+            return
+        if (yield from self.ahead.verdict(1, self.quote, inside=False)) is not Verdict.INNER:
+            return
+        end = 1
+        while (char := (yield from source.peek(end))) and char not in self.closers:
+            end += 2 if char == "\\" else 1
+        if (yield from source.peek(end + 1)) in tuple(self.closers) and (
+            yield from self.ahead.verdict(end + 2, self.quote, inside=False)
+        ) is Verdict.END:
+            self._note("quotes", "one quote", self.quote * 2)
+            self.width = 2
+            source.pos += 1
+
+    def rest(self) -> Reading[None]:
+        """Read up to the end of the open string and settle it."""
+        source, emitter = self.source, self.emitter
+        while emitter.is_open:
+            plain = _PLAIN.match(source.text, source.pos)
+            if plain:
+                emitter.append(plain[0])
+                source.pos = plain.end()
+            char = yield from source.peek()
+            if not char:
+                self._cut()
+            elif char == "\\":
+                yield from self._escape()
+            elif char in self.closers:
+                yield from self._quote(char)
+            else:
+                yield from self._character(char)
+
+    def _quote(self, char: str) -> Reading[None]:
+        source, emitter = self.source, self.emitter
+        if emitter.strict:
+            verdict = Verdict.END
+        elif self.width > 1:
+            yield from self._wide_quote(char)
+            return
+        else:
+            verdict = yield from self.ahead.verdict(1, self.quote, inside=self.inner % 2 == 1)
+        if verdict is Verdict.INNER:
+            if not self.inner and (yield from self._lost_quote()):
+                return
+            yield from self._inner(char)
+        elif verdict is Verdict.CONCAT:
+            yield from self._concatenate()
+        elif verdict is Verdict.KEY:
+            self._note("bracket", "']'", ":")
+            self.found_key = emitter.retract()
+            source.pos += 1
+        else:
+            source.pos += 1
+            while not emitter.strict and (more := (yield from source.peek())) and more in self.closers:
+                if (yield from self._next_string()):
+                    break
+                self._note("quotes", "one quote", more)
+                source.pos += 1
+            emitter.settle()
+
+    def _next_string(self) -> Reading[bool]:
+        """Whether the quote at the position opens something instead of doubling the last one."""
+        after = 1
+        while (char := (yield from self.source.peek(after))) and char in self.closers:
+            after += 1
+        return (yield from self.ahead.verdict(after, self.quote, inside=False)) is not Verdict.END
+
+    def _wide_quote(self, char: str) -> Reading[None]:
+        """A quote inside a string with doubled or tripled quotes."""
+        run = 1
+        while (more := (yield from self.source.peek(run))) and more in self.closers:
+            run += 1
+        if run < self.width:
+            yield from self._inner(char)
+        elif run > self.width:
+            self.emitter.append(self.source.part(0, run - self.width))
+            self.source.pos += run - self.width
+        else:
+            self.source.pos += run
+            self.emitter.settle()
+
+    def _inner(self, char: str) -> Reading[None]:
+        opens = _OPENS.search(self._tail())
+        after = yield from self.source.peek(1)
+        if self.inner % 2 == 1 or (opens and after and after not in SPACE):
+            self.inner += 1
+        else:
+            self.inner += 2
+        if self.width == 1:
+            self._note("inner-quote", "an escaped quote", char)
+        self.emitter.append(char)
+        self.source.pos += 1
+
+    def _lost_quote(self) -> Reading[bool]:
+        """If this quote opens what comes next, end the string before the comma or the line end."""
+        text = self._tail()
+        tail = _TAIL.search(text)
+        if tail is None or not (yield from self.ahead.lost_quote_before(0)):
+            return False
+        whole = "".join(self.emitter.parts)
+        kept = whole[: len(whole) - len(tail[0])]
+        self._note("quotes", "a closing quote", '"')
+        self.emitter.correct(kept)
+        self.emitter.settle()
+        self.source.rewind(tail[0])
+        return True
+
+    def _concatenate(self) -> Reading[None]:
+        self._note("concatenation", "one string", "+")
+        self.source.pos += yield from self.ahead.skip(1)
+        self.source.pos += yield from self.ahead.skip(1)
+        quote = yield from self.source.peek()
+        self.source.pos += 1
+        self._start(quote)
+
+    def _escape(self) -> Reading[None]:
+        source, emitter = self.source, self.emitter
+        kind = yield from source.peek(1)
+        if not kind:
+            self._note("cut", "an escape", "")
+            source.pos += 1
+            return
+        if (self.raw and kind not in ("\\", '"')) or "\ud800" <= kind <= "\udfff":
+            emitter.append("\\")
+            source.pos += 1
+            return
+        length = {"u": 6, "x": 4}.get(kind, 2)
+        escape = "\\" + kind
+        while len(escape) < length and (char := (yield from source.peek(len(escape)))) and is_hex(char):
+            escape += char
+        if len(escape) < length:
+            yield from self._bad_escape(escape)
+            return
+        text, repair = decode(escape)
+        if "\ud800" <= text <= "\udfff":
+            yield from self._surrogate(text, 6)
+            return
+        if repair:
+            self._bad(escape)
+        if text:
+            emitter.append(text)
+        source.pos += length
+
+    def _bad_escape(self, escape: str) -> Reading[None]:
+        """``\\u`` or ``\\x`` without its digits: kept as it stands, or dropped where the text was cut."""
+        after = yield from self.source.peek(len(escape))
+        if not after:
+            self._note("cut", "an escape", "")
+        else:
+            self._bad(escape)
+            self.emitter.append(escape)
+        self.source.pos += len(escape)
+
+    def _bad(self, escape: str) -> None:
+        self._note("escape", "an escape of JSON", escape)
+        if _WINDOWS.search("".join(self.emitter.parts[-3:])[-4:]):
+            self.raw = True
+
+    def _surrogate(self, half: str, length: int) -> Reading[None]:
+        """Join a surrogate with its other half, escaped or not; alone it becomes U+FFFD."""
+        source = self.source
+        low, low_length = "", 0
+        if half < "\udc00":
+            low = yield from source.peek(length)
+            low_length = 1
+            if low == "\\":
+                low, low_length = yield from self._low_escape(length)
+        if "\udc00" <= low <= "\udfff":
+            pair = (half + low).encode("utf-16", "surrogatepass").decode("utf-16")
+            self.emitter.append(pair)
+            source.pos += length + low_length
+            return
+        if half < "\udc00" and not low:
+            self._note("cut", "the other half of a surrogate pair", "")
+            source.pos = len(source.text)
+            return
+        self._surrogate_note()
+        self.emitter.append("\ufffd")
+        source.pos += length
+
+    def _low_escape(self, at: int) -> Reading[tuple[str, int]]:
+        """Return the character of a ``\\uXXXX`` at ``at`` and its length; ``""`` if the text was cut."""
+        escape = ""
+        while len(escape) < 6:
+            char = yield from self.source.peek(at + len(escape))
+            if not char:
+                return "", 0
+            escape += char
+            if escape[:2] != "\\u"[: len(escape)] or not all(map(is_hex, escape[2:])):
+                return "\\", 0
+        return chr(int(escape[2:], 16)), 6
+
+    def _character(self, char: str) -> Reading[None]:
+        """A quote of another kind, a control character or half of a surrogate pair."""
+        if "\ud800" <= char <= "\udfff":
+            yield from self._surrogate(char, 1)
+            return
+        if char < " ":
+            self._note("control-character", "an escaped control character", char)
+        self.emitter.append(char)
+        self.source.pos += 1
+
+    def _cut(self) -> None:
+        """The text ends inside the string."""
+        self._note("cut", "a closing quote", "")
+        tail = _CUT_TAIL.search(self._tail())
+        if tail and not self.inner:
+            whole = "".join(self.emitter.parts)
+            self.emitter.correct(whole[: len(whole) - len(tail[0])])
+        self.emitter.settle()
+
+    def _tail(self) -> str:
+        """The last characters of the open string."""
+        text, length = [], 0
+        for part in reversed(self.emitter.parts):
+            text.append(part)
+            length += len(part)
+            if length > _TAIL_LENGTH:
+                break
+        return "".join(reversed(text))[-_TAIL_LENGTH:]
+
+    def _note(self, kind: str, expected: str, got: str) -> None:
+        self.emitter.note(kind, expected, got, self.source.offset)
+
+    def _surrogate_note(self) -> None:
+        strict, self.emitter.strict = self.emitter.strict, False
+        self._note("surrogate", "a surrogate pair", "half of one")
+        self.emitter.strict = strict
+
+    # -- keys -------------------------------------------------------------------
+
+    def key(self) -> Reading[str | None]:
+        """Read a quoted key; ``None`` if the text ends inside it. The position is then after it."""
+        source = self.source
+        quote = yield from source.peek()
+        if quote != '"':
+            self._key_note("quotes", "a double quote", quote)
+        closers = closing_quotes(quote)
+        at = yield from self._key_start(quote, closers)
+        start, colon = at, -1
+        while True:
+            end = yield from self._key_quote(at, start, closers)
+            if end < 0:
+                return self._cut_key(start)
+            if colon < 0:
+                colon = source.find(":", at, end)
+            at = end
+            while not self.emitter.strict and (yield from source.peek(at + 1)) in tuple(closers):
+                at += 1
+            if self.emitter.strict or (yield from self._key_ends(at + 1, start, colon, end)):
+                break
+            if colon >= 0:
+                return self._lost_key_quote(start, source.part(start, colon))
+            self._key_note("inner-quote", "an escaped quote", '"')
+            at += 1
+        if at > end:
+            self._key_note("quotes", "one quote", '"')
+        key = self._decode(source.part(start, end))
+        source.pos += at + 1
+        return key
+
+    def _key_quote(self, at: int, start: int, closers: str) -> Reading[int]:
+        """Return the position of the next quote from ``at``, or -1 if the text ends before."""
+        while (char := (yield from self.source.peek(at))) and char not in closers:
+            at += 2 if char == "\\" else 1
+            if at - start > self.emitter.limits.key:
+                raise self.emitter.limit(
+                    "characters in a key", self.emitter.limits.key, self.emitter.uri, self.source.offset
+                )
+        return at if char else -1
+
+    def _key_start(self, quote: str, closers: str) -> Reading[int]:
+        at = 1
+        while not self.emitter.strict and (char := (yield from self.source.peek(at))) and char in closers:
+            after = yield from self.ahead.skip(at + 1)
+            following = yield from self.source.peek(after)
+            if not following or following in COLONS + ",}])" or at == 3:
+                break
+            self._key_note("quotes", "one quote", quote)
+            at += 1
+        return at
+
+    def _key_ends(self, at: int, start: int, colon: int, end: int) -> Reading[bool]:
+        """Whether the quote before ``at`` ends the key, whose first colon is at ``colon`` (or -1)."""
+        after = yield from self.ahead.skip(at)
+        char = yield from self.source.peek(after)
+        if not char or char in COLONS or char in ",}":
+            return True
+        if colon >= start and _LOST_VALUE.fullmatch(self.source.part(colon + 1, end)):
+            return False
+        return (yield from self.ahead.value_starts(after))
+
+    def _lost_key_quote(self, start: int, text: str) -> str:
+        self._key_note("quotes", "a closing quote", ":")
+        key = self._decode(text)
+        self.source.pos += start + len(text)
+        return key.rstrip()
+
+    def _cut_key(self, start: int) -> str | None:
+        source = self.source
+        text = source.text[source.pos + start :]
+        lost = _HALF_KEY.match(text)
+        if lost and not self.emitter.strict:
+            return self._lost_key_quote(start, lost[1])
+        self._key_note("cut", "a closing quote", "")
+        source.pos = len(source.text)
+        return None
+
+    def _key_note(self, kind: str, expected: str, got: str) -> None:
+        self.emitter.note(kind, expected, got, self.source.offset, self.emitter.uri)
+
+    def _decode(self, raw: str) -> str:
+        text, kind = unescape(raw)
+        if kind == "surrogate":
+            self._surrogate_note()
+        elif kind:
+            self._key_note(kind, "an escape of JSON", raw)
+        if any(char < " " for char in text) and any(char < " " for char in raw):
+            self._key_note("control-character", "an escaped control character", raw)
+        return text
+
+
+def is_hex(char: str) -> bool:
+    """Whether ``char`` is a hexadecimal digit."""
+    return char in "0123456789abcdefABCDEF"
