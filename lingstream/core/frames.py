@@ -1,0 +1,221 @@
+"""Frames: the entries of a run's log, and the state that folding them gives.
+
+A frame has an id ``<epoch>-<seq>`` and one of five kinds. Its body is what the wire shows under the key of
+that kind (``docs/protocol.md``), except that ops stay ops until they are written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from math import inf
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from . import jsonuri
+from .ops import Append, Document, Op, Set, copy_json
+
+__all__ = ["TEXT_EVENTS", "Frame", "FrameId", "Kind", "RunState", "empty_snapshot", "merge", "parse_id"]
+
+Kind: TypeAlias = Literal["ops", "event", "snapshot", "error", "done"]
+
+TEXT_EVENTS = ("reasoning", "preamble")
+"""Events that carry a fragment of text: they merge like appends and are part of a snapshot."""
+
+_ID = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
+_OP_WEIGHT = 40  # characters that the wire needs around an op's text, about
+_VALUE_WEIGHT = 8  # and around a value in a snapshot
+
+
+class FrameId(NamedTuple):
+    """Place of a frame: ``epoch`` counts the run's executions, ``seq`` from 1 without gaps."""
+
+    epoch: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    @property
+    def following(self) -> FrameId:
+        """The next place in the same epoch."""
+        return FrameId(self.epoch, self.seq + 1)
+
+
+def parse_id(text: str) -> FrameId | None:
+    """Return the id that ``text`` writes, or ``None`` for anything else.
+
+    A place inside a frame (``1-41+2``, see the SSE dialect) is no place to go on from, hence ``None`` too:
+    a reader without a readable id gets a snapshot.
+    """
+    found = _ID.fullmatch(text)
+    return FrameId(int(found[1]), int(found[2])) if found else None
+
+
+class Frame(NamedTuple):
+    """One entry of a run's log.
+
+    :param id: its place; a merged frame carries the id of the last one in it.
+    :param kind: which of the five.
+    :param body: a list of ops for ``ops``, else a JSON object.
+    """
+
+    id: FrameId
+    kind: Kind
+    body: Any
+
+
+def empty_snapshot() -> dict[str, Any]:
+    """Return the snapshot of a run that has written nothing."""
+    return {"document": None, "reasoning": {}, "status": "running", "bots": {}}
+
+
+class RunState:
+    """The fold of a run's frames: what a viewer needs to join late.
+
+    :param snapshot: the body of the snapshot frame to start from.
+    """
+
+    def __init__(self, snapshot: dict[str, Any]) -> None:
+        self.document = Document(snapshot["document"])
+        self.status: str = snapshot["status"]
+        self.bots: dict[str, dict[str, Any]] = {name: dict(bot) for name, bot in snapshot["bots"].items()}
+        self._texts: dict[tuple[str, str], list[str]] = {
+            (event, bot): [text] for event in TEXT_EVENTS for bot, text in snapshot.get(event, {}).items()
+        }
+
+    def apply(self, kind: Kind, body: Any) -> None:
+        """Fold in one frame that is no snapshot.
+
+        :raises JsonUriError: an op that does not fit the document.
+        """
+        if kind == "ops":
+            self.document.apply(body)
+        elif kind == "event":
+            self._apply_event(body)
+        elif kind == "error" and body.get("bot"):
+            self._bot(body["bot"])["status"] = "failed"
+        elif kind == "done":
+            self.status = body["status"]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the body of a snapshot frame: a copy, as the log may grow before it is sent."""
+        bots = {name: dict(bot) for name, bot in self.bots.items()}
+        document = copy_json(self.document.value)
+        snapshot = {"document": document, "reasoning": {}, "status": self.status, "bots": bots}
+        for (event, bot), parts in self._texts.items():
+            parts[:] = ["".join(parts)]
+            snapshot.setdefault(event, {})[bot] = parts[0]
+        return snapshot
+
+    def weight(self, bound: float) -> int:
+        """About how many characters a snapshot takes on the wire, counted until ``bound`` is passed."""
+        texts = sum(len(text) for parts in self._texts.values() for text in parts)
+        return texts + _value_weight(self.document.value, bound - texts)
+
+    def _apply_event(self, body: dict[str, Any]) -> None:
+        bot, event = body.get("bot"), body["event"]
+        if bot is None:
+            return
+        known = self._bot(bot, step=body.get("step"), root=body.get("root"))
+        if event in TEXT_EVENTS:
+            self._texts.setdefault((event, bot), []).append(body["data"])
+        elif event == "inference-done":
+            known["status"] = "inferred"
+        elif event == "response":
+            known["status"] = "finished"
+
+    def _bot(self, name: str, **known: Any) -> dict[str, Any]:
+        return self.bots.setdefault(name, {**known, "status": "running"})
+
+
+def merge(frames: Sequence[Frame]) -> list[Frame]:
+    """Return fewer frames with the same fold, each under the id of the last one in it.
+
+    Neighbouring ops frames become one, neighbouring fragments of one bot's reasoning too. Everything else
+    keeps its place among them, so an event never overtakes the ops that it speaks of.
+    """
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        if groups and _joins(groups[-1][-1], frame):
+            groups[-1].append(frame)
+        else:
+            groups.append([frame])
+    return [_join(group) if len(group) > 1 else group[0] for group in groups]
+
+
+def merge_ops(ops: Iterable[Op]) -> list[Op]:
+    """Join the appends at each uri across other ops, until a set at that uri, an ancestor or a descendant."""
+    merged: list[Op | tuple[str, list[str]]] = []
+    open_at: dict[str, list[str]] = {}
+    above: set[str] = set()  # ancestors of what is open, so that a set need not look at every open uri
+    for op in ops:
+        uri = op.uri
+        if type(op) is Append:
+            parts = open_at.get(uri)
+            if parts is None:
+                parts = open_at[uri] = []
+                merged.append((uri, parts))
+                above.update(_ancestors(uri))
+            parts.append(op.delta)
+            continue
+        merged.append(op)
+        open_at.pop(uri, None)
+        for ancestor in _ancestors(uri):
+            open_at.pop(ancestor, None)
+        if uri in above:
+            below = f"{uri}/" if uri else ""
+            for stale in [known for known in open_at if known.startswith(below)]:
+                del open_at[stale]
+    return [op if isinstance(op, (Append, Set)) else Append(op[0], "".join(op[1])) for op in merged]
+
+
+def weight(frames: Iterable[Frame]) -> int:
+    """About how many characters ``frames`` take on the wire."""
+    total = 0
+    for frame in frames:
+        total += _OP_WEIGHT
+        if frame.kind == "ops":
+            for op in frame.body:
+                total += _OP_WEIGHT
+                total += len(op.delta) if type(op) is Append else _value_weight(op.value)
+        elif frame.kind == "event" and isinstance(data := frame.body.get("data"), str):
+            total += len(data)
+    return total
+
+
+def _value_weight(value: Any, bound: float = inf) -> int:
+    total, stack = 0, [value]
+    while stack and total <= bound:
+        value = stack.pop()
+        total += _VALUE_WEIGHT + (len(value) if isinstance(value, str) else 0)
+        if isinstance(value, dict):
+            total += sum(map(len, value))
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+    return total
+
+
+def _joins(last: Frame, frame: Frame) -> bool:
+    if frame.kind != last.kind:
+        return False
+    return frame.kind == "ops" or (
+        frame.kind == "event"
+        and frame.body["event"] in TEXT_EVENTS
+        and frame.body["event"] == last.body["event"]
+        and frame.body.get("bot") == last.body.get("bot")
+    )
+
+
+def _join(group: Sequence[Frame]) -> Frame:
+    last = group[-1]
+    if last.kind == "ops":
+        return Frame(last.id, "ops", merge_ops(op for frame in group for op in frame.body))
+    text = "".join([frame.body["data"] for frame in group])
+    return Frame(last.id, "event", {**last.body, "data": text})
+
+
+def _ancestors(uri: str) -> Iterable[str]:
+    while uri:
+        uri = jsonuri.parent(uri)[0]
+        yield uri

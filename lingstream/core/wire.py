@@ -1,0 +1,141 @@
+"""Frames as text: the socket's messages, and the SSE and JSONL dialects in which ops look like Ling's.
+
+Wire version 1; ``docs/protocol.md`` is its home.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from .exceptions import UsageError
+from .frames import Frame, Kind, parse_id
+from .ops import from_wire
+
+__all__ = ["JSONL", "PROTOCOL", "SSE", "dumps", "frame_from_wire", "frame_to_wire", "loads", "socket_text"]
+
+PROTOCOL = "1"
+
+_SSE_NAMES: dict[Kind, str] = {"event": "event", "snapshot": "snapshot", "error": "fault", "done": "done"}
+
+
+def dumps(data: Any) -> bytes:
+    """Return compact JSON in UTF-8.
+
+    What orjson refuses goes through the stdlib: integers beyond 64 bits, lone surrogates, deep nesting.
+    """
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+
+
+def loads(text: str | bytes) -> Any:
+    """Return the data that JSON text holds.
+
+    :raises UsageError: the text is no JSON; says where.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"expected JSON, got something else: {error}", code="bad-json") from error
+
+
+def frame_to_wire(run: str, frame: Frame) -> dict[str, Any]:
+    """Return ``{"run", "id", …}`` with the frame's body under its kind."""
+    place, kind, body = frame
+    wire: dict[str, Any] = {"run": run, "id": f"{place.epoch}-{place.seq}"}
+    if kind == "ops":
+        wire["ops"] = [op.to_wire() for op in body]
+    elif kind == "event":
+        wire.update(body)
+    else:
+        wire[kind] = body
+    return wire
+
+
+def frame_from_wire(wire: dict[str, Any]) -> Frame:
+    """Return the frame that :func:`frame_to_wire` wrote.
+
+    :raises UsageError: data of another shape.
+    """
+    place = parse_id(str(wire.get("id")))
+    if place is None:
+        raise UsageError(f"expected an id like 1-42, got {wire.get('id')!r}")
+    if isinstance(ops := wire.get("ops"), list):
+        return Frame(place, "ops", [from_wire(op) for op in ops])
+    if "event" in wire:
+        return Frame(place, "event", {key: value for key, value in wire.items() if key not in ("run", "id")})
+    for kind in ("snapshot", "error", "done"):
+        if kind in wire:
+            return Frame(place, kind, wire[kind])
+    raise UsageError(f"expected one of ops, event, snapshot, error, done in {sorted(wire)}")
+
+
+def socket_text(run: str, frame: Frame) -> str:
+    """Return the WebSocket text message of a frame."""
+    return dumps(frame_to_wire(run, frame)).decode()
+
+
+class SSE:
+    """Encodes one viewer's frames as server-sent events.
+
+    Every event has an id, so that a browser can resume: the frame's on its last op, ``<previous>+<n>`` on
+    those before it (a place that no frame ends at, hence answered with a snapshot).
+
+    :param run: the run's id.
+    :param after: where the viewer resumes.
+    """
+
+    content_type = "text/event-stream"
+    heartbeat = b": alive\n\n"
+
+    def __init__(self, run: str, after: str = "0-0") -> None:
+        self._run = run
+        self._previous = str(
+            parse_id(after) or "0-0"
+        )  # it comes from the viewer, and goes into lines of ours
+
+    def encode(self, frame: Frame) -> bytes:
+        """Return the events of one frame."""
+        name = f"{frame.id.epoch}-{frame.id.seq}"
+        if frame.kind == "ops":
+            text = self._ops(name, frame.body)
+        else:
+            data = dumps(frame_to_wire(self._run, frame))
+            text = b"event: %b\nid: %b\ndata: %b\n\n" % (_SSE_NAMES[frame.kind].encode(), name.encode(), data)
+        self._previous = name
+        return text
+
+    def _ops(self, name: str, ops: list[Any]) -> bytes:
+        last = len(ops)
+        events = []
+        for number, op in enumerate(ops, 1):
+            place = name if number == last else f"{self._previous}+{number}"
+            events.append(b"id: %b\ndata: %b\n\n" % (place.encode(), _op(op)))
+        return b"".join(events)
+
+
+class JSONL:
+    """Encodes one viewer's frames as JSON lines: ops in Ling's form, anything else as the frame.
+
+    :param run: the run's id.
+    """
+
+    content_type = "application/jsonl"
+    heartbeat = b"\n"
+
+    def __init__(self, run: str, after: str = "") -> None:
+        self._run = run
+
+    def encode(self, frame: Frame) -> bytes:
+        """Return the lines of one frame."""
+        if frame.kind == "ops":
+            return b"".join([_op(op) + b"\n" for op in frame.body])
+        return dumps(frame_to_wire(self._run, frame)) + b"\n"
+
+
+def _op(op: Any) -> bytes:
+    return dumps(op.to_wire())
