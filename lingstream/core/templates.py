@@ -1,0 +1,200 @@
+"""Templates of prompts, inputs, roots and conditions: Jinja2 in a sandbox, bounded.
+
+A string interpolates as it is and everything else as JSON, so ``{{ document }}``, ``{{ input.tags }}`` and
+``{{ value }}`` read the same to a model as on the wire (``true``, ``null``, ``["a", "b"]``). A name that
+nobody provides is an error, never an empty gap in a prompt. ``input.items`` is the field ``items`` where the
+data has one; ``value|items`` iterates pairs whatever the data holds.
+
+Templates are written by editors and fed by models, so neither can run code, reach an attribute with an
+underscore, or spend without bound: output, steps, characters and seconds of one rendering are limited, and a
+:class:`TemplateError` names the limit. Filters and methods that could allocate at will, or that would give
+another text when a run is executed again (``random``), are not there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from jinja2 import Template, TemplateSyntaxError, nodes
+from jinja2.environment import TemplateExpression
+from jinja2.exceptions import SecurityError
+from jinja2.meta import find_undeclared_variables
+
+from .exceptions import TemplateError
+from .sandbox import BUDGET, MAX_OUTPUT, TEXT, URI, Budget
+
+__all__ = [
+    "MAX_OUTPUT",
+    "MAX_SOURCE",
+    "TEMPLATE_NAMES",
+    "Problem",
+    "check",
+    "check_condition",
+    "compile_condition",
+    "holds",
+    "render",
+    "render_uri",
+]
+
+TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
+
+MAX_SOURCE = 200_000
+_CACHED = 256
+
+
+class Problem(NamedTuple):
+    """A fault in a template, for whoever edits it; ``line`` is 1-based."""
+
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"Line {self.line}: {self.message}"
+
+
+def render(source: str, context: Mapping[str, Any]) -> str:
+    """Return the text that ``source`` makes of ``context``.
+
+    :raises TemplateError: it does not compile, uses a name that is not there, or passes a limit.
+    """
+    return _render(_template(source, False), context)
+
+
+def render_uri(source: str, context: Mapping[str, Any]) -> str:
+    """Return the uri that ``source`` makes of ``context``; each interpolation is one escaped segment.
+
+    :raises TemplateError: as for :func:`render`, and for an interpolation that is neither text nor integer.
+    """
+    return _render(_template(source, True), context)
+
+
+@lru_cache(maxsize=_CACHED)
+def compile_condition(source: str) -> TemplateExpression:
+    """Compile an expression such as ``value|length > 20``.
+
+    :raises TemplateError: it does not compile.
+    """
+    _bound_source(source)
+    try:
+        expression = TEXT.compile_expression(source, undefined_to_none=False)
+    except TemplateSyntaxError as error:
+        raise TemplateError(f"expected an expression: {error.message}", line=error.lineno) from error
+    except (RecursionError, MemoryError) as error:
+        raise TemplateError("expected an expression that is less deeply nested") from error
+    assert isinstance(expression, TemplateExpression)  # noqa: S101  # typed as any callable
+    return expression
+
+
+def holds(source: str, context: Mapping[str, Any]) -> bool:
+    """Return whether the condition is true; an empty one is.
+
+    :raises TemplateError: it does not compile, uses a name that is not there, or passes a limit.
+    """
+    if not source.strip():
+        return True
+    expression = compile_condition(source)
+    try:
+        return bool(expression({**context, BUDGET: Budget()}))
+    except Exception as error:
+        raise _failed(error, None) from error
+
+
+def check(source: str, names: Iterable[str] | None = ()) -> list[Problem]:
+    """Return what is wrong with ``source``: its syntax, or variables that nobody provides.
+
+    :param names: variables that exist beside :data:`TEMPLATE_NAMES`; ``None`` where they are not known yet.
+    """
+    try:
+        _bound_source(source)
+        tree = TEXT.parse(source)
+        missing = find_undeclared_variables(tree)
+        TEXT.from_string(source)
+    except TemplateSyntaxError as error:
+        return [Problem(error.lineno, error.message or "syntax error")]
+    except TemplateError as error:
+        return [Problem(error.line or 1, error.message)]
+    except (RecursionError, MemoryError):
+        return [Problem(1, "the template is too deeply nested")]
+    known = {*TEMPLATE_NAMES, *(missing if names is None else names)}
+    lines = _first_lines(tree)
+    problems = [Problem(lines.get(name, 1), _unknown(name, known)) for name in missing - known]
+    problems += [
+        Problem(node.lineno, "a prompt stands alone: include, import and extends are not available")
+        for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))
+    ]
+    return sorted(problems)
+
+
+def check_condition(source: str, names: Iterable[str] | None = ()) -> list[Problem]:
+    """Return what is wrong with a condition, as :func:`check` does for a template."""
+    try:
+        compile_condition(source)
+    except TemplateError as error:
+        return [Problem(error.line or 1, error.message)]
+    # As a template the expression tells its variables; the newline keeps a comment from eating the end.
+    return check("{{ (" + source + "\n) }}", names)
+
+
+# -- compiling and failing --------------------------------------------------------------------------------
+
+
+def _bound_source(source: str) -> None:
+    if len(source) > MAX_SOURCE:
+        raise TemplateError(f"expected a template of at most {MAX_SOURCE} characters, got {len(source)}")
+
+
+@lru_cache(maxsize=_CACHED)
+def _template(source: str, uri: bool) -> Template:
+    _bound_source(source)
+    try:
+        return (URI if uri else TEXT).from_string(source)
+    except TemplateSyntaxError as error:
+        raise TemplateError(f"line {error.lineno}: {error.message}", line=error.lineno) from error
+    except (RecursionError, MemoryError) as error:
+        raise TemplateError("expected a template that is less deeply nested") from error
+
+
+def _render(template: Template, context: Mapping[str, Any]) -> str:
+    try:
+        return template.render({**context, BUDGET: Budget()})
+    except Exception as error:
+        raise _failed(error, _line(error)) from error
+
+
+def _failed(error: Exception, line: int | None) -> TemplateError:
+    if isinstance(error, TemplateError):
+        message = error.message
+    elif isinstance(error, RecursionError):
+        message = "expected less recursion"
+    elif isinstance(error, SecurityError):
+        message = f"not available in a template: {error}"
+    else:
+        message = str(error) or type(error).__name__
+    return TemplateError(f"line {line}: {message}" if line else message, line=line)
+
+
+def _line(error: Exception) -> int | None:
+    """The last line of the template on the way to the error; Jinja2 rewrites the traceback for this."""
+    line, entry = None, error.__traceback__
+    while entry is not None:
+        if entry.tb_frame.f_code.co_filename in ("<template>", "<unknown>"):
+            line = entry.tb_lineno
+        entry = entry.tb_next
+    return line
+
+
+def _first_lines(tree: nodes.Template) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    for node in tree.find_all(nodes.Name):
+        if node.ctx == "load":
+            lines[node.name] = min(node.lineno, lines.get(node.name, node.lineno))
+    return lines
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean “{close[0]}”?" if close else "known are " + ", ".join(sorted(known)) + "."
+    return f"unknown variable “{name}”; {hint}"

@@ -1,0 +1,258 @@
+"""Templates: what they make of JSON values, what they refuse, and that no rendering is without bound."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lingstream.core import sandbox, templates
+from lingstream.core.exceptions import TemplateError
+
+CONTEXT: dict[str, Any] = {
+    "input": {"question": "Why?", "items": ["a", "b"], "tags": ["ä", "<b>"], "none": None},
+    "value": "cloud",
+    "uri": "outline/0/topic",
+    "match": ("0",),
+    "document": {"outline": [{"topic": "cloud"}]},
+    "history": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ input.question }}", "Why?"),
+        ("{{ input.tags }}", '["ä", "<b>"]'),
+        ("{{ input.none }}", "null"),
+        ("{{ true }} {{ 1.0 }} {{ 3 }}", "true 1.0 3"),
+        ("{{ match }}", '["0"]'),
+        (
+            "{{ input|tojson }}",
+            '{"question": "Why?", "items": ["a", "b"], "tags": ["ä", "<b>"], "none": null}',
+        ),
+        ("{{ document|tojson(indent=1) }}", '{\n "outline": [\n  {\n   "topic": "cloud"\n  }\n ]\n}'),
+        ("{{ value ~ input.tags }}", 'cloud["ä", "<b>"]'),
+        ("{{ input.items }}", '["a", "b"]'),
+        ("{{ input.items|join('; ') }} {{ ', '.join(input.items) }}", "a; b a, b"),
+        ("{% for key, item in document|items %}{{ key }}{% endfor %}", "outline"),
+        ("{{ value.replace('c', 'k')|upper }}", "KLOUD"),
+        ("{{ input.items|map('upper') }}", '["A", "B"]'),
+        ("{{ [1, 2, 3]|sum }} {{ document.outline|map(attribute='topic')|join }}", "6 cloud"),
+        ("{% if history %}x{% else %}none{% endif %}", "none"),
+        ("{{ input.nope|default('-') }}{{ nope is defined }}", "-false"),
+        ("text\n", "text\n"),
+        ("{# a comment #}", ""),
+        ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(1) }}", "<1>"),
+        ("{{ 'a\nb'|indent(2) }} {{ 1.25|round(1) }}", "a\n  b 1.2"),
+    ],
+)
+def test_strings_interpolate_as_they_are_and_all_else_as_json(source: str, text: str) -> None:
+    assert templates.render(source, CONTEXT) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "uri"),
+    [
+        ("", ""),
+        ("outline/{{ match[0] }}/details", "outline/0/details"),
+        ("outline/{{ 1 + 1 }}", "outline/2"),
+        ("{{ 'a/b' }}/{{ '..' }}/{{ '' }}", r"a\/b/\../\0"),
+        ("{{ uri }}", r"outline\/0\/topic"),
+    ],
+)
+def test_each_interpolation_of_a_uri_is_one_segment(source: str, uri: str) -> None:
+    assert templates.render_uri(source, CONTEXT) == uri
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ input }}", "{{ none }}", "{{ true }}", "{{ 1.5 }}", "{{ input.nope }}"]
+)
+def test_a_uri_takes_text_and_integers_only(source: str) -> None:
+    with pytest.raises(TemplateError):
+        templates.render_uri(source, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("a\n{{ nope }}", 2, "'nope' is undefined"),
+        ("{{ input.nope }}", 1, "no attribute 'nope'"),
+        ("\n\n{% if %}", 3, "Expected an expression"),
+        ("{{ 1 / 0 }}", 1, "division by zero"),
+        ("{{ value|nofilter }}", 1, "No filter named"),
+        ("{{ self }}", 1, "expected JSON data"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(source: str, line: int, message: str) -> None:
+    with pytest.raises(TemplateError, match=message) as caught:
+        templates.render(source, CONTEXT)
+    assert caught.value.line == line
+    assert caught.value.code == "template"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ value.__class__ }}",
+        "{{ value|attr('__class__') }}",
+        "{{ value['__class__'] }}",
+        "{{ input.__class__.__mro__ }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ value.format }}",
+        "{{ ''['format_map'] }}",
+        "{{ (5).to_bytes(4) }}",
+        "{{ input.items.append(1) }}",
+        "{{ input.update(a=1) }}",
+        "{{ dict.fromkeys('ab') }}",
+        "{{ lipsum() }}",
+        "{{ [1, 2]|random }}",
+        "{% include 'x' %}",
+        "{% import 'x' as x %}",
+        "{{ value.encode() }}",
+    ],
+)
+def test_templates_reach_neither_code_nor_chance(source: str) -> None:
+    with pytest.raises(TemplateError):
+        templates.render(source, CONTEXT)
+    assert CONTEXT["input"]["items"] == ["a", "b"]
+
+
+_GROW = "{% set ns = namespace(x='xx') %}{% for i in range(60) %}STEP{% endfor %}{{ ns.x }}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'x' * 10**9 }}",
+        "{{ 10**9 * 'x' }}",
+        "{{ [1] * 10**9 }}",
+        "{{ 9 ** (9 ** 9) }}",
+        "{% set n = 2**4000 %}{{ n * n }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ value.center(10**9) }}",
+        "{{ value.ljust(10**9) }}",
+        "{{ '\t'.expandtabs(10**9) }}",
+        "{{ 'x'|indent(10**9, true) }}",
+        "{{ 1.5|round(10**9) }}",
+        "{{ input|tojson(indent=10**9) }}",
+        "{{ ('x' * 999999)|replace('', 'x' * 999999) }}",
+        "{{ ('x' * 999999).replace('', 'x' * 999999) }}",
+        "{{ range(99999)|join('x' * 999999) }}",
+        "{{ ('x' * 999999).join(range(99999)|map('string')) }}",
+        "{{ range(10**9) }}",
+        "{{ ('x' * 999999) ~ ('x' * 999999) }}",
+        "{{ range(99999)|map('replace', '', 'x' * 999999)|list|length }}",
+        "{{ [[1]]|sum(start=[]) }}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(9999) %}{% for b in range(9999) if false %}{% endfor %}{% endfor %}",
+        "{% for a in range(9) recursive %}{{ loop(range(9999)) }}{% endfor %}",
+        "{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(100) }}",
+        _GROW.replace("STEP", "{% set ns.x = ns.x ~ ns.x %}"),
+        _GROW.replace("STEP", "{% set ns.x = ns.x + ns.x %}"),
+        _GROW.replace("STEP", "{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}"),
+        _GROW.replace("STEP", "{% set ns.x = [ns.x, ns.x] %}"),
+        _GROW.replace("STEP", "{% set ns.x = (ns.x, ns.x) %}"),
+        _GROW.replace("STEP", "{% set ns.x = {'a': ns.x, 'b': ns.x} %}"),
+        _GROW.replace("STEP", "{% set ns.x = dict(a=ns.x, b=ns.x) %}"),
+        _GROW.replace("STEP", "{% macro f() %}{% set ns.x = varargs %}{% endmacro %}{{ f(ns.x, ns.x) }}"),
+        "{% set x %}{% for i in range(9999) %}{{ ('x' * 999999) ~ i }}{% endfor %}{% endset %}",
+        pytest.param("{{ " + "(" * 5000 + ")" * 5000 + " }}", id="deep"),
+        pytest.param("x" * (templates.MAX_SOURCE + 1), id="long"),
+    ],
+)
+def test_no_rendering_is_without_bound(source: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(TemplateError):
+        templates.render(source, CONTEXT)
+    assert time.monotonic() - started < sandbox.MAX_SECONDS + 3
+
+
+def test_output_up_to_the_bound_is_rendered() -> None:
+    text = "x" * sandbox.MAX_OUTPUT
+    assert templates.render("{{ value }}", {"value": text}) == text
+    with pytest.raises(TemplateError, match="1000000 characters"):
+        templates.render("{{ value }}y", {"value": text})
+
+
+@pytest.mark.parametrize(
+    ("source", "holds"),
+    [
+        ("", True),
+        ("  ", True),
+        ("value|length > 3", True),
+        ("value == 'rain'", False),
+        ("value in ['cloud', 'fog']", True),
+        ("input.tags and not history", True),
+        ("match[0]|int < 3", True),
+    ],
+)
+def test_conditions_are_expressions(source: str, holds: bool) -> None:
+    assert templates.holds(source, CONTEXT) is holds
+
+
+@pytest.mark.parametrize(
+    "source", ["nope", "input.nope", "value >", "value }} {{ uri", "'x' * 10**9", "1 / 0"]
+)
+def test_a_condition_that_cannot_be_decided_is_an_error(source: str) -> None:
+    with pytest.raises(TemplateError):
+        templates.holds(source, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("source", "problems"),
+    [
+        ("{{ input.question }} {{ tone }} {% for i in range(3) %}{{ i }}{% endfor %}", []),
+        (
+            "a\n{{ questoin }}",
+            ["Line 2: unknown variable “questoin”; known are document, history, input, match, tone"],
+        ),
+        ("{{ tonne }}", ["Line 1: unknown variable “tonne”; did you mean “tone”?"]),
+        ("{% if x %}{% endif %}\n{{ y }}", ["Line 1: unknown variable “x”", "Line 2: unknown variable “y”"]),
+        ("{{ tone }\n", ["Line 1: unexpected '}'"]),
+        ("\n{% for %}", ["Line 2: Expected an expression"]),
+        ("{{ tone|center(3) }}", ["Line 1: No filter named 'center'."]),
+        ("{{ tone is nice }}", ["Line 1: No test named 'nice'."]),
+        ("\n{% include 'x' %}", ["Line 2: a prompt stands alone"]),
+    ],
+)
+def test_check_lists_every_problem_with_its_line(source: str, problems: list[str]) -> None:
+    found = [str(problem) for problem in templates.check(source, ["tone"])]
+    assert len(found) == len(problems)
+    for problem, start in zip(found, problems, strict=True):
+        assert problem.startswith(start)
+
+
+def test_check_leaves_variables_alone_that_are_not_known_yet() -> None:
+    assert templates.check("{{ anything }}", None) == []
+    assert templates.check("{{ anything }", None) != []
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("value|length > 3", ""),
+        ("value >", "expected an expression"),
+        ("valu", "did you mean “value”?"),
+        ("value }} {{ uri", "expected an expression"),
+    ],
+)
+def test_check_condition(source: str, problem: str) -> None:
+    found = templates.check_condition(source)
+    assert bool(found) == bool(problem)
+    assert not problem or problem in found[0].message
+
+
+def test_rendering_never_changes_the_context() -> None:
+    context = {"value": {"a": [1]}}
+    templates.render("{% set value = 2 %}{{ value }}", context)
+    assert context == {"value": {"a": [1]}}
+
+
+def test_the_docs_list_every_filter() -> None:
+    text = (Path(__file__).parents[2] / "docs/admin.md").read_text()
+    listed = text.split("The filters are `")[1].split("`")[0].split()
+    assert sorted(listed) == sorted(name for name in sandbox.TEXT.filters if not name.startswith("~"))
