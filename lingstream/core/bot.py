@@ -1,0 +1,420 @@
+"""A bot: prompt + provider → parser → log, and the events that others wait for.
+
+The names and the order of the events are Ling's: ``string-response`` and ``object-response`` as values
+settle, ``inference-done`` when the model has stopped, ``response`` when everything is in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from contextlib import aclosing
+from typing import Any, NamedTuple, Protocol
+
+from . import jsonuri
+from .exceptions import ConflictError, Fenced, LimitExceeded, LingError, UsageError
+from .filters import UriFilter
+from .frames import Kind
+from .journal import Call, CallResult, Journal, Occurrences
+from .ops import Op
+from .output import BotOutput, Output
+from .plan import EVENTS, BotPlan, ProviderPlan
+from .provider import ChatOptions, Chunk, Message, Provider, Usage
+from .shared import SharedDocument
+
+__all__ = ["Bot", "BotHost", "Field", "Observer"]
+
+logger = logging.getLogger("lingstream")
+
+_CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider does not report
+
+
+class Field(NamedTuple):
+    """A value that has settled, or the end of a bot (then ``uri`` is its root and ``value`` all it wrote).
+
+    :param match: what the stars of the pattern stood for.
+    """
+
+    uri: str
+    value: Any
+    match: tuple[str, ...] = ()
+
+
+Observer = Callable[["Bot", str, Field], None]
+
+
+class BotHost(Protocol):
+    """What a bot needs of the run that it belongs to."""
+
+    journal: Journal
+    occurrences: Occurrences
+    shared: SharedDocument
+    history: Sequence[Message]
+
+    def write(self, kind: Kind, body: Any) -> None:
+        """Append a frame to the run's log."""
+
+    async def flush(self) -> None:
+        """Return when the log holds everything that was written."""
+
+    async def ready(self) -> None:
+        """Return when the log is open, which it must be before a model is called."""
+
+    def charge(self, characters: int) -> None:
+        """Count model output.
+
+        :raises LimitExceeded: the run has had its share.
+        """
+
+    def provider(self, plan: ProviderPlan) -> Provider:
+        """Return the provider, with its key."""
+        ...
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Run ``work`` in the run's task group."""
+
+
+class Bot:
+    """One execution of a step: made by ``run.bot(…)``, started by :meth:`chat`.
+
+    :param host: the run.
+    :param plan: the step.
+    :param instance: its name in this run, ``details#3``.
+    :param root: uri below which it writes.
+    :param system: the system message, rendered; ``""`` sends none.
+    :param depth: how many triggers led to it.
+    """
+
+    def __init__(
+        self, host: BotHost, plan: BotPlan, instance: str, root: str = "", system: str = "", depth: int = 0
+    ) -> None:
+        self.id = instance
+        self.plan = plan
+        self.root = root
+        self.depth = depth
+        self.status = "waiting"
+        self.replaying = False
+        """Asked, and not yet at the point where it calls a model or has played back what it said before."""
+        self.error: LingError | None = None
+        self.usage = Usage()
+        self.text = ""
+        """The model's output as it came; complete once the bot has ended."""
+        self._host = host
+        self._system = system
+        self._history: list[Message] = []
+        self._output = BotOutput(plan, root)
+        self._filter = UriFilter(root, plan.only, plan.exclude)
+        self._observers: list[Observer] = []
+        self._fields: list[Field] = []
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._parts: list[str] = []
+        self._reasoning: list[str] = []
+        self._answered = False
+        self._stopped_by: str | None = None
+
+    # -- for authors of workflows ------------------------------------------------------------------
+
+    def add_history(self, messages: Sequence[Message]) -> Bot:
+        """Put ``messages`` between the prompt and what is asked; return the bot."""
+        self._history.extend(messages)
+        return self
+
+    def on(self, event: str, callback: Callable[[Field], Any]) -> Bot:
+        """Call ``callback(field)`` at each ``event`` of this bot; return the bot.
+
+        A coroutine function runs beside the bot, in the run's task group. What a callback raises counts as
+        raised by the workflow: it does not fail the bot.
+
+        :raises UsageError: an event that bots do not have.
+        """
+        if event not in EVENTS:
+            raise UsageError(f"expected one of the events {', '.join(EVENTS)}, got {event!r}")
+
+        def observe(_: Bot, name: str, field: Field) -> None:
+            if name == event:
+                try:
+                    result = callback(field)
+                except Exception as error:
+                    result = _raise(error)
+                if inspect.isawaitable(result):
+                    self._host.spawn(result)
+
+        return self.observe(observe)
+
+    def chat(self, message: str | list[dict[str, Any]] = "") -> Bot:
+        """Ask the model; returns at once, with the bot at work.
+
+        :param message: the user message, text or OpenAI content parts; ``""`` sends none.
+        :raises UsageError: the bot has been started before.
+        """
+        if self.status != "waiting":
+            raise UsageError(f"expected a new bot, but {self.id} is {self.status}: each chat needs its own")
+        self.status, self.replaying = "running", True
+        self._host.spawn(self._run(self._messages(message)))
+        return self
+
+    async def fields(self, pattern: str = "**") -> AsyncIterator[Field]:
+        """Yield each value that settles at a uri matching ``pattern``, from the bot's first one on.
+
+        :param pattern: glob of absolute uris (the bot's root included).
+        :raises LingError: the bot failed.
+        :raises UsageError: the bot has not been started.
+        """
+        self._check_started()
+        position = 0
+        while True:
+            while position < len(self._fields):
+                field = self._fields[position]
+                position += 1
+                if (found := jsonuri.match(pattern, field.uri)) is not None:
+                    yield field._replace(match=found)
+            if self._ended.is_set():
+                break
+            self._news.clear()
+            await self._news.wait()
+        if self.error:
+            raise self.error
+
+    async def result(self) -> Any:
+        """Wait for the end and return what the bot wrote; awaiting the bot itself does the same.
+
+        :raises LingError: the bot failed.
+        :raises UsageError: the bot has not been started.
+        """
+        self._check_started()
+        await self._ended.wait()
+        if self.error:
+            raise self.error
+        return self.value
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result().__await__()
+
+    @property
+    def value(self) -> Any:
+        """What the bot has written so far."""
+        return self._output.parser.value
+
+    # -- for the engine ----------------------------------------------------------------------------
+
+    def observe(self, observer: Observer) -> Bot:
+        """Call ``observer(bot, event, field)`` at every event; return the bot."""
+        self._observers.append(observer)
+        return self
+
+    def fail(self, error: LingError) -> None:
+        """End a bot that could not be started."""
+        self.status, self.error = "failed", error
+        self._write_error(error)
+        self._emit("error", Field(self.root, error.message))
+        self._end()
+
+    async def _run(self, messages: list[Message]) -> None:
+        host = self._host
+        options = ChatOptions(self.plan.model, _response_format(self.plan), self.plan.params)
+        call = host.occurrences.call(self.id, self.plan, self.root, messages, options)
+        try:
+            if not self.plan.quiet:
+                self._write_ops(host.shared.begin(self.id, self.root))
+            await self._pump(call)
+            self._settle(self._output.close())
+            self.status = "finished"
+        except asyncio.CancelledError:
+            self.status = "canceled"
+            raise
+        except (LimitExceeded, Fenced) as error:
+            self.status, self.error = "failed", error
+            raise
+        except LingError as error:
+            self._failed(error)
+        except Exception:
+            logger.exception("bot %s failed", self.id)
+            fault = "the bot failed by a fault of the server; its log tells more"
+            self._failed(LingError(fault, code="internal"))
+        finally:
+            try:
+                await self._finish(call)
+            finally:
+                self._end()
+
+    def _failed(self, error: LingError) -> None:
+        """What fails while the run is being stopped was cut off, whatever an SDK makes of that."""
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            self.status = "canceled"
+        else:
+            self.status, self.error = "failed", error
+
+    async def _finish(self, call: Call) -> None:
+        """Settle the accounts."""
+        self.text = "".join(self._parts)
+        self._keep_rest()
+        self._host.shared.finish(self.id)
+        if self.usage == Usage() and (self._answered or self.status == "canceled"):
+            self.usage = _estimate(call.messages, self.text, self._reasoning)
+        if not isinstance(self.error, Fenced):
+            await self._report(call)
+
+    async def _pump(self, call: Call) -> None:
+        """Take the model's stream, or the stored output of the same call before a crash."""
+        if recorded := self._host.journal.recorded(call):
+            self.usage = recorded.usage
+            self._take(Chunk(recorded.output, recorded.reasoning))
+            return
+        provider = self._host.provider(self.plan.provider)
+        self.replaying = False
+        await self._host.ready()
+        async with aclosing(provider.stream(call.messages, call.options)) as stream:  # type: ignore[type-var]
+            async for chunk in stream:
+                self._take(chunk)
+
+    def _take(self, chunk: Chunk) -> None:
+        text, reasoning = chunk.text, chunk.reasoning
+        self._answered = True
+        if chunk.usage:
+            self.usage = chunk.usage
+        self._stopped_by = chunk.finish or self._stopped_by
+        self._host.charge(len(text) + len(reasoning))
+        if reasoning:
+            self._reasoning.append(reasoning)
+            self._note("reasoning", reasoning)
+        if text:
+            self._parts.append(text)
+            self._settle(self._output.feed(text))
+
+    def _settle(self, output: Output) -> None:
+        """Write what came, then tell who waits for it."""
+        if output.ops:
+            self._write_ops(output.ops, filtered=True)
+        if output.preamble:
+            self._note("preamble", output.preamble)
+        if output.reasoning:
+            self._note("reasoning", output.reasoning)
+        for uri, value in output.closed:
+            self._close(uri, value)
+
+    def _close(self, uri: str, value: Any) -> None:
+        field = Field(uri, value)
+        self._fields.append(field)
+        self._news.set()
+        container = isinstance(value, (dict, list))
+        if container or isinstance(value, str):
+            event = "object-response" if container else "string-response"
+            if not self._filter or self._filter.shows(uri, container):
+                self._write_event(event, uri)
+            self._emit(event, field)
+
+    async def _report(self, call: Call) -> None:
+        """Say how it ended: in the log, in the journal and to who waits."""
+        host = self._host
+        if self.status == "failed" and self.error:
+            if not isinstance(self.error, LimitExceeded):  # that one is the run's, and written by it
+                self._write_error(self.error)
+        elif self.status == "finished":
+            more = {} if self._stopped_by in (None, "stop") else {"data": {"finish": self._stopped_by}}
+            self._write_event("inference-done", self.root, **more)
+            self._emit("inference-done", Field(self.root, self.value))
+        try:
+            if self.status == "finished":
+                await host.flush()
+        finally:
+            await host.journal.finish(call, self._call_result())
+        if self.status == "finished":
+            self._write_event("response", self.root)
+            self._emit("response", Field(self.root, self.value))
+        elif self.status == "failed" and self.error:
+            self._emit("error", Field(self.root, self.error.message))
+
+    def _keep_rest(self) -> None:
+        """A bot that was cut off keeps what the parser still withheld; nobody is told of half a field."""
+        if self.status == "finished":
+            return
+        try:
+            self._write_ops(self._output.close().ops, filtered=True)
+        except LingError:
+            logger.debug("%s: the rest of a broken output is not shown", self.id)
+
+    def _write_ops(self, ops: list[Op], *, filtered: bool = False) -> None:
+        """Write ops as far as they may go into the shared document."""
+        host = self._host
+        if self.plan.quiet:
+            return
+        if filtered:
+            if self._filter:
+                ops = self._filter(ops)
+            try:
+                ops = host.shared.admit(self.id, self.root, ops)
+            except ConflictError as error:
+                if error.admitted:
+                    host.write("ops", error.admitted)
+                raise
+        if ops:
+            host.write("ops", ops)
+
+    def _write_event(self, event: str, uri: str, **more: Any) -> None:
+        if not self.plan.quiet:
+            self._host.write("event", {"event": event, **self._names(), "uri": uri, **more})
+
+    def _write_error(self, error: LingError) -> None:
+        self._host.write("error", {**error.to_wire(), "bot": self.id})
+
+    def _note(self, event: str, text: str) -> None:
+        if not self.plan.quiet:
+            self._host.write("event", {"event": event, **self._names(), "data": text})
+
+    def _names(self) -> dict[str, Any]:
+        return {"bot": self.id, "step": self.plan.name, "root": self.root}
+
+    def _emit(self, event: str, field: Field) -> None:
+        for observer in self._observers:
+            observer(self, event, field)
+
+    def _check_started(self) -> None:
+        if self.status == "waiting":
+            raise UsageError(f"expected a bot at work, but {self.id} was not started: call its chat() first")
+
+    def _end(self) -> None:
+        self.replaying = False
+        self._ended.set()
+        self._news.set()
+
+    def _messages(self, message: str | list[dict[str, Any]]) -> list[Message]:
+        messages: list[Message] = []
+        if self._system:
+            messages.append({"role": "system", "content": self._system})
+        if self.plan.history:
+            messages.extend(self._host.history)
+        messages.extend(self._history)
+        if message:
+            messages.append({"role": "user", "content": message})
+        return messages
+
+    def _call_result(self) -> CallResult:
+        return CallResult(
+            status=self.status,
+            output=self.text,
+            reasoning="".join(self._reasoning),
+            repairs=self._output.repairs,
+            usage=self.usage,
+            error=self.error.to_wire() if self.error else None,
+        )
+
+
+def _response_format(plan: BotPlan) -> dict[str, Any] | None:
+    if plan.schema is None or plan.format != "json":
+        return None
+    name = "".join(char if char.isalnum() or char in "_-" else "_" for char in plan.name)[:64]
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": plan.schema}}
+
+
+def _estimate(messages: Sequence[Message], text: str, reasoning: Sequence[str]) -> Usage:
+    asked = sum(len(message["content"]) for message in messages)
+    said = len(text) + sum(map(len, reasoning))
+    return Usage(asked // _CHARACTERS_PER_TOKEN, -(-said // _CHARACTERS_PER_TOKEN), estimated=True)
+
+
+async def _raise(error: Exception) -> None:
+    raise error

@@ -1,0 +1,104 @@
+"""A bot's output on its way: text in, ops and events out. No ``await``, no I/O.
+
+The parser for each format has the same shape (:class:`Parser`); this module chooses it and turns what it
+settles into Ling's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from .exceptions import UsageError
+from .ops import Closed, Op
+from .parser import StreamParser, TextParser
+from .plan import BotPlan
+
+__all__ = ["BotOutput", "Output", "Parser"]
+
+
+class Parser(Protocol):
+    """Text to ops, piece by piece."""
+
+    @property
+    def value(self) -> Any:
+        """What has been read so far."""
+        ...
+
+    @property
+    def repairs(self) -> Sequence[Any]:
+        """What was mended: ``(kind, uri, offset)`` each."""
+        ...
+
+    def feed(self, text: str) -> list[Op | Closed]:
+        """Read more text."""
+        ...
+
+    def close(self) -> list[Op | Closed]:
+        """The text has ended: settle what is open."""
+        ...
+
+
+class Output(NamedTuple):
+    """What one piece of a model's text came to.
+
+    :param ops: changes of the document, at absolute uris.
+    :param closed: the values that settled, in order.
+    :param preamble: text before the document.
+    :param reasoning: the model's thoughts, inside the text or beside it.
+    """
+
+    ops: list[Op]
+    closed: list[Closed]
+    preamble: str = ""
+    reasoning: str = ""
+
+
+class BotOutput:
+    """Reads the stream of one bot.
+
+    :param plan: decides the format and the schema.
+    :param root: uri below which the output goes.
+    :raises UsageError: an unknown format.
+    """
+
+    def __init__(self, plan: BotPlan, root: str) -> None:
+        self.parser: Parser = _parser(plan, root)
+        self._json = isinstance(self.parser, StreamParser)
+
+    def feed(self, text: str) -> Output:
+        """Read a piece of the model's text.
+
+        :raises ParseLimitError: past a bound of the parser.
+        """
+        return self._sort(self.parser.feed(text))
+
+    def close(self) -> Output:
+        """The model has stopped: return what was withheld."""
+        return self._sort(self.parser.close())
+
+    @property
+    def repairs(self) -> list[dict[str, Any]]:
+        """What was mended, as JSON data."""
+        return [{"kind": kind, "uri": uri, "offset": offset} for kind, uri, offset in self.parser.repairs]
+
+    def _sort(self, items: Iterable[Op | Closed]) -> Output:
+        ops: list[Op] = []
+        closed: list[Closed] = []
+        for item in items:
+            if type(item) is Closed:
+                closed.append(item)
+            else:
+                ops.append(item)  # type: ignore[arg-type]
+        parser = self.parser
+        if isinstance(parser, StreamParser):
+            return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
+        return Output(ops, closed)
+
+
+def _parser(plan: BotPlan, root: str) -> Parser:
+    if plan.format == "text":
+        return TextParser(root)
+    if plan.format == "json":
+        return StreamParser(root)
+    raise UsageError(f"expected the format json or text, got {plan.format!r}")

@@ -1,0 +1,171 @@
+"""A plan: what a run will do, resolved and frozen when it starts.
+
+Later edits of prompts, workflows or providers do not reach a run, because the run keeps its plan: every
+prompt's text and version, every provider's settings (never a key), every trigger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from .exceptions import UsageError
+
+__all__ = ["EVENTS", "BotPlan", "Event", "Limits", "Plan", "ProviderPlan", "TriggerPlan"]
+
+Event: TypeAlias = Literal["string-response", "object-response", "inference-done", "response", "error"]
+EVENTS: tuple[Event, ...] = get_args(Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one run; model output can start bots, so every one of them is enforced.
+
+    :param bots: bot runs started in all.
+    :param depth: how many triggers may follow from one another.
+    :param seconds: wall time of the run.
+    :param characters: model output of all bots together.
+    """
+
+    bots: int = 64
+    depth: int = 8
+    seconds: float = 600.0
+    characters: int = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPlan:
+    """Where a bot's model lives.
+
+    :param key_name: names the key; the key itself is looked up at call time.
+    :param model: the default for bots that name none.
+    :param max_concurrency: calls at the same time from one process; more wait for their turn.
+    """
+
+    name: str = "default"
+    kind: str = "scripted"
+    base_url: str = ""
+    key_name: str = ""
+    model: str = ""
+    max_concurrency: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BotPlan:
+    """One step of the kind *bot*.
+
+    :param name: the step's name, unique in the workflow; instances are called ``name#1``, ``name#2``, …
+    :param prompt: template of the system message; ``""`` sends none.
+    :param variables: values for the names that the prompt declares.
+    :param prompt_version: which version of which prompt the text is, for people (``"details v3"``).
+    :param input: template of the user message.
+    :param root: template of the uri below which the bot writes.
+    :param format: ``json`` parses the output, ``text`` appends it at the root, ``html`` makes a node tree.
+    :param only: globs below the root; where given, nothing else is sent.
+    :param exclude: globs below the root that are not sent (the setting is called ``except``).
+    :param quiet: parsed and triggering, but nothing is sent.
+    :param optional: its failure does not fail the run.
+    :param history: send the conversation's history before the input.
+    :param schema: JSON schema of the output, for repair and ``response_format``.
+    """
+
+    name: str
+    prompt: str = ""
+    variables: dict[str, Any] = field(default_factory=dict)
+    prompt_version: str = ""
+    input: str = "{{ value }}"
+    root: str = ""
+    provider: ProviderPlan = field(default_factory=ProviderPlan)
+    model: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    format: Literal["json", "text", "html"] = "json"
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    quiet: bool = False
+    optional: bool = False
+    history: bool = False
+    schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerPlan:
+    """When ``source`` emits ``event`` at a uri that matches ``pattern``, start ``target``.
+
+    :param pattern: glob of absolute uris; empty matches all (``inference-done`` and ``response`` have the
+        bot's root as their uri).
+    :param condition: a template expression that must hold, or ``""``.
+    :param input: overrides the target's input template unless empty.
+    :param root: overrides the target's root template unless ``None``.
+    """
+
+    source: str
+    target: str
+    event: Event = "string-response"
+    pattern: str = ""
+    condition: str = ""
+    input: str = ""
+    root: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a run needs to be executed, and to be executed again after a crash.
+
+    ``on_disconnect`` says what becomes of the run when its last viewer has left. A workflow in Python has ``python=True`` and no steps: its function is found by ``workflow``. Steps that
+    no trigger targets start with the run.
+    """
+
+    workflow: str
+    python: bool = False
+    steps: tuple[BotPlan, ...] = ()
+    triggers: tuple[TriggerPlan, ...] = ()
+    providers: tuple[ProviderPlan, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    on_disconnect: Literal["continue", "cancel"] = "continue"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Plan:
+        """Return the plan that :meth:`to_json` wrote.
+
+        :raises UsageError: data of another shape.
+        """
+        try:
+            return cls(
+                workflow=data["workflow"],
+                python=data["python"],
+                steps=tuple(_step(step) for step in data["steps"]),
+                triggers=tuple(TriggerPlan(**trigger) for trigger in data["triggers"]),
+                providers=tuple(ProviderPlan(**provider) for provider in data["providers"]),
+                limits=Limits(**data["limits"]),
+                on_disconnect=data.get("on_disconnect", "continue"),
+            )
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"expected a stored plan, got something else: {error!r}") from error
+
+    def step(self, name: str) -> BotPlan:
+        """Return the step called ``name``.
+
+        :raises UsageError: there is none.
+        """
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise UsageError(f"expected one of the steps {[s.name for s in self.steps]}, got {name!r}")
+
+    @property
+    def entry_steps(self) -> tuple[BotPlan, ...]:
+        """The steps that start with the run: those that no trigger targets."""
+        targets = {trigger.target for trigger in self.triggers}
+        return tuple(step for step in self.steps if step.name not in targets)
+
+
+def _step(data: dict[str, Any]) -> BotPlan:
+    fields = dict(data)
+    fields["provider"] = ProviderPlan(**fields["provider"])
+    fields["only"], fields["exclude"] = tuple(fields["only"]), tuple(fields["exclude"])
+    return BotPlan(**fields)

@@ -1,0 +1,85 @@
+"""The port to a model: messages and options in, chunks of text out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
+
+__all__ = ["ChatOptions", "Chunk", "Message", "Provider", "Usage"]
+
+
+class Message(TypedDict):
+    """One chat message; ``content`` is text or a list of content parts as the OpenAI protocol has them."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+    name: NotRequired[str]
+
+
+class Usage(NamedTuple):
+    """Tokens of one call. ``estimated`` marks a guess (about four characters a token) where none was given."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: object) -> Usage:
+        if not isinstance(other, Usage):
+            return NotImplemented
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.estimated or other.estimated,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """``{"prompt_tokens", "completion_tokens", "total_tokens"}``, and ``"estimated": true`` on a guess."""
+        wire: dict[str, Any] = {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+        }
+        return {**wire, "estimated": True} if self.estimated else wire
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """How a model is asked.
+
+    :param model: the model's name at the provider.
+    :param response_format: ``{"type": "json_object"}`` and the like, sent where the provider supports it.
+    :param params: any further parameter of the chat completions call (``temperature``, ``max_tokens``, …).
+    """
+
+    model: str = ""
+    response_format: Mapping[str, Any] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Chunk(NamedTuple):
+    """What one piece of the model's stream held; usage and finish reason come with the last ones."""
+
+    text: str = ""
+    reasoning: str = ""
+    usage: Usage | None = None
+    finish: str | None = None
+
+
+class Provider(Protocol):
+    """Where a model lives.
+
+    Implementations import their SDK; the core only iterates. Closing the iterator closes the connection,
+    which is how a model is stopped.
+    """
+
+    def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Chunk]:
+        """Yield the answer as it comes.
+
+        :raises ProviderError: before or in mid-stream, with ``code`` and ``retryable``.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections; the provider is not used afterwards."""
+        ...

@@ -1,0 +1,420 @@
+"""The engine: executes a plan, or a workflow written in Python, as one task group.
+
+There is no polling: bots call their observers as fields settle, a trigger that matches starts the next bot
+at once, and the group ends when nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from . import jsonuri, templates
+from .bot import Bot, Field
+from .canonical import crc32
+from .epoch import EpochLog
+from .exceptions import Fenced, LimitExceeded, LingError, UsageError
+from .frames import Kind
+from .journal import Journal, NullJournal, Occurrences
+from .log import RunLog
+from .ops import Document
+from .plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from .provider import Message, Provider, Usage
+from .shared import SharedDocument
+
+__all__ = ["Run", "RunResult", "WorkflowFunction", "done_body", "registered", "workflow"]
+
+logger = logging.getLogger("lingstream")
+
+
+class RunResult(NamedTuple):
+    """How a run ended.
+
+    :param status: ``finished``, ``failed`` or ``canceled``.
+    :param error: the body of the first error frame of a bot that was not optional, or of the run itself.
+    """
+
+    status: str
+    document: Any
+    usage: Usage
+    error: dict[str, Any] | None = None
+
+
+WorkflowFunction = Callable[["Run"], Awaitable[None]]
+_functions: dict[str, WorkflowFunction] = {}
+
+
+def workflow(slug: str) -> Callable[[WorkflowFunction], WorkflowFunction]:
+    """Register an async function of a :class:`Run` as the workflow ``slug``.
+
+    It is executed again after a crash, so apart from its bots it must be deterministic: the same input
+    starts the same bots in the same order.
+
+    :raises UsageError: another function has that slug, or the function is not async.
+    """
+
+    def register(function: WorkflowFunction) -> WorkflowFunction:
+        if not asyncio.iscoroutinefunction(function):
+            raise UsageError(f"expected an async function for workflow {slug!r}, got {function!r}")
+        known = _functions.setdefault(slug, function)
+        if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
+            raise UsageError(f"workflow {slug!r} is {known.__module__}.{known.__qualname__} already")
+        _functions[slug] = function
+        return function
+
+    return register
+
+
+def registered() -> Mapping[str, WorkflowFunction]:
+    """Return the workflows written in Python, by slug."""
+    return _functions
+
+
+class Run:
+    """One execution of a workflow: what a function gets, and what :meth:`execute` drives.
+
+    :param plan: what to do.
+    :param input: the run's input, JSON data.
+    :param log: where frames go.
+    :param providers: returns the provider for a plan's settings, with its key.
+    :param journal: keeps finished calls; the default forgets them.
+    :param history: earlier messages of the conversation.
+    :param epoch: which execution of the run this is, from 1.
+    :param end: awaited with the result before ``done`` is written.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        input: Any,
+        *,
+        log: RunLog,
+        providers: Callable[[ProviderPlan], Provider],
+        journal: Journal | None = None,
+        history: Sequence[Message] = (),
+        epoch: int = 1,
+        end: Callable[[RunResult], Awaitable[None]] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.input = input
+        self.epoch = epoch
+        self.history = history
+        self.journal: Journal = journal or NullJournal()
+        self.occurrences = Occurrences()
+        self._log = EpochLog(log, epoch, self._opened)
+        self.shared = SharedDocument(self._log.document)
+        self.bots: list[Bot] = []
+        self._providers = providers
+        self._end = end
+        self._group: asyncio.TaskGroup
+        self._task: asyncio.Task[Any] | None = None
+        self._names: Counter[str] = Counter()
+        self._characters = 0
+        self._canceled = False
+        self._working = False
+        self._worked = False
+        self._error: LingError | None = None
+
+    # -- for authors of workflows ------------------------------------------------------------------
+
+    def bot(
+        self,
+        prompt: str = "",
+        *,
+        step: str = "",
+        name: str = "",
+        root: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        provider: str = "",
+        **settings: Any,
+    ) -> Bot:
+        """Create a bot; ``chat()`` starts it.
+
+        :param prompt: the system message. It is taken as it is; with ``variables`` it is a Jinja2 template.
+        :param step: take prompt, model and settings from this step of the workflow's admin page instead.
+        :param name: its step name on the wire; instances are numbered (``details#2``).
+        :param root: uri below which it writes; build one from data with ``jsonuri.join``.
+        :param provider: name of a provider; the site's default one unless given.
+        :param settings: further fields of :class:`~lingstream.core.plan.BotPlan` (``model``, ``params``,
+            ``format``, ``only``, ``exclude``, ``quiet``, ``optional``, ``history``, ``schema``).
+        :raises UsageError: an unknown step, provider or setting, or a root that is no uri.
+        :raises LimitExceeded: the run has started all the bots that it may.
+        """
+        template, names = prompt, variables
+        if step:
+            base = self.plan.step(step)
+            template, names = base.prompt, {**base.variables, **(variables or {})}
+        else:
+            base = BotPlan(name or "bot", provider=self._provider_plan(""))
+        if provider:
+            settings["provider"] = self._provider_plan(provider)
+        try:
+            plan = replace(base, name=name or base.name, **settings)
+        except TypeError as error:
+            raise UsageError(f"expected settings of a bot, got {sorted(settings)}: {error}") from error
+        plan = replace(
+            plan, only=tuple(plan.only), exclude=tuple(plan.exclude), model=plan.model or plan.provider.model
+        )
+        context = {"input": self.input, "document": self.document, "history": list(self.history)}
+        system = template if names is None else templates.render(template, {**context, **names})
+        return self._new_bot(plan, jsonuri.normalize(root or ""), system)
+
+    def send_event(self, name: str, data: Any = None) -> None:
+        """Push a status of your own to the viewers: an event frame with this name and JSON data.
+
+        :raises UsageError: ``data`` is no JSON data.
+        """
+        self.write("event", {"event": name, "data": _json(data)})
+
+    def set(self, uri: str, value: Any) -> None:
+        """Set a value of the document; missing containers above it are created.
+
+        :raises ConflictError: a bot is writing there, or the place cannot exist.
+        :raises UsageError: ``value`` is no JSON data.
+        """
+        self.write("ops", self.shared.set(uri, _json(value)))
+
+    @property
+    def document(self) -> Any:
+        """The document as it is now: to be read, not changed."""
+        return self._log.document.value
+
+    # -- for bots ----------------------------------------------------------------------------------
+
+    def write(self, kind: Kind, body: Any) -> None:
+        """Append a frame to the log; see :class:`~lingstream.core.bot.BotHost`."""
+        self._log.write(kind, body)
+
+    async def flush(self) -> None:
+        """Return when the log holds everything that was written."""
+        await self._log.flush()
+
+    def charge(self, characters: int) -> None:
+        """Count model output.
+
+        :raises LimitExceeded: more than ``limits.characters``.
+        """
+        self._characters += characters
+        if self._characters > self.limits.characters:
+            raise LimitExceeded(f"the run's bots wrote more than {self.limits.characters} characters")
+
+    def provider(self, plan: ProviderPlan) -> Provider:
+        """Return the provider for these settings."""
+        return self._providers(plan)
+
+    async def ready(self) -> None:
+        """Return when the log is open for this epoch; bots call it before they call a model."""
+        await self._log.open(lambda: any(bot.replaying for bot in self.bots))
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Run ``work`` in the run's task group."""
+        self._group.create_task(self._guard(work))
+
+    # -- for the runner ----------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Limits:
+        """The run's bounds."""
+        return self.plan.limits
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all bots so far."""
+        return sum((bot.usage for bot in self.bots), Usage())
+
+    def cancel(self) -> None:
+        """Stop: providers' streams are closed, what arrived is kept, the run ends as ``canceled``.
+
+        Once the work is done it is too late: nothing may keep the end of the log from being written.
+        """
+        if self._worked or self._canceled:
+            return
+        self._canceled = True
+        if self._working and self._task:
+            self._task.cancel()
+
+    async def execute(self) -> RunResult:
+        """Do the work from the opening snapshot to ``done``.
+
+        :raises Fenced: another runner has taken the run; nothing more was written.
+        :raises CancelledError: the task was cancelled from outside; the log stays open for a later epoch.
+        """
+        self._task = asyncio.current_task()
+        if self.epoch == 1:
+            await self.ready()
+        self._working = True
+        try:
+            await self._work()
+        except asyncio.CancelledError:
+            if not self._canceled:
+                raise
+        finally:
+            self._working, self._worked = False, True
+        if self._canceled and self._task:
+            self._task.uncancel()
+        await self.ready()  # where every bot has been replayed, this is when the epoch opens
+        result = self._result()
+        await self._log.flush()
+        await self._store(result)
+        self.write("done", done_body(result))
+        await self._log.flush()
+        return result
+
+    async def _store(self, result: RunResult) -> None:
+        """Store the result before the log says ``done``: who asks the database then must find it."""
+        if self._end:
+            try:
+                await self._end(result)
+            except Fenced:
+                raise
+            except Exception:
+                logger.exception("the result of a run of %s is not stored", self.plan.workflow)
+                self.write("error", LingError("the result could not be stored", code="not-stored").to_wire())
+
+    async def _work(self) -> None:
+        """Run the task group to its end; what ends it early is kept for the result."""
+        try:
+            if self._canceled:
+                return
+            async with asyncio.timeout(self.limits.seconds), asyncio.TaskGroup() as self._group:
+                if self.plan.python:
+                    self.spawn(self._call())
+                for step in self.plan.entry_steps if not self.plan.python else ():
+                    self._start(step, None, Field("", self.input), 0)
+        except TimeoutError:
+            self._stop(LimitExceeded(f"the run took more than {self.limits.seconds:g} seconds"))
+        except BaseExceptionGroup as group:
+            faults = list(_leaves(group))
+            for fault in faults:
+                if isinstance(fault, Fenced):
+                    raise fault from group
+            known = next((fault for fault in faults if isinstance(fault, LingError)), None)
+            if known is None:
+                logger.error("workflow %s failed", self.plan.workflow, exc_info=faults[0])
+                message = "the workflow failed by a fault of the server; its log tells more"
+                known = LingError(message, code="internal")
+            self._stop(known)
+
+    async def _call(self) -> None:
+        function = _functions.get(self.plan.workflow)
+        if function is None:
+            raise UsageError(f"expected a Python workflow called {self.plan.workflow!r}, found none")
+        await function(self)
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        """A bot's failure that nobody caught ends who waited for the bot, not the bot's siblings."""
+        try:
+            await work
+        except (LingError, ExceptionGroup) as error:
+            faults = _leaves(error) if isinstance(error, ExceptionGroup) else [error]
+            failures = [bot.error for bot in self.bots]
+            for fault in faults:
+                if isinstance(fault, (LimitExceeded, Fenced)) or not any(
+                    fault is known for known in failures
+                ):
+                    raise
+
+    def _opened(self, document: Document) -> None:
+        self.shared.document = document
+        self.write("event", {"event": "started", "data": {"workflow": self.plan.workflow}})
+
+    def _stop(self, error: LingError) -> None:
+        self._error = error
+        self.write("error", error.to_wire())
+
+    def _result(self) -> RunResult:
+        failed = next((bot.error for bot in self.bots if bot.error and not bot.plan.optional), None)
+        error = self._error or failed
+        status = "canceled" if self._canceled else "failed" if error else "finished"
+        return RunResult(status, self.document, self.usage, error.to_wire() if error else None)
+
+    # -- steps and triggers ------------------------------------------------------------------------
+
+    def _start(self, step: BotPlan, trigger: TriggerPlan | None, field: Field, depth: int) -> None:
+        """Start a bot for ``step`` if the trigger's condition holds; a template that fails is its failure.
+
+        :raises LimitExceeded: too many bots, or too many triggers in a row.
+        """
+        context = self._context(field)
+        root = system = message = ""
+        fault = None
+        try:
+            if trigger and not templates.holds(trigger.condition, context):
+                return
+            root_template = step.root if trigger is None or trigger.root is None else trigger.root
+            root = jsonuri.normalize(templates.render_uri(root_template, context))
+            system = templates.render(step.prompt, {**step.variables, **context})
+            template = trigger.input if trigger and trigger.input else step.input
+            message = templates.render(template, {**step.variables, **context})
+        except UsageError as error:
+            fault = error
+        bot = self._new_bot(step, root, system, depth).observe(self._fire)
+        if fault:
+            bot.fail(fault)
+        else:
+            bot.chat(message)
+
+    def _fire(self, bot: Bot, event: str, field: Field) -> None:
+        """Start what waits for this event."""
+        for trigger in self.plan.triggers:
+            if trigger.source != bot.plan.name or trigger.event != event:
+                continue
+            found = jsonuri.match(trigger.pattern, field.uri) if trigger.pattern else ()
+            if found is not None:
+                target = self.plan.step(trigger.target)
+                self._start(target, trigger, field._replace(match=found), bot.depth + 1)
+
+    def _context(self, field: Field) -> dict[str, Any]:
+        return {
+            "input": self.input,
+            "value": field.value,
+            "uri": field.uri,
+            "match": field.match,
+            "document": self.document,
+            "history": list(self.history),
+        }
+
+    def _new_bot(self, plan: BotPlan, root: str, system: str, depth: int = 0) -> Bot:
+        if depth > self.limits.depth:
+            raise LimitExceeded(
+                f"more than {self.limits.depth} triggers followed from one another: {plan.name}"
+            )
+        if len(self.bots) >= self.limits.bots:
+            raise LimitExceeded(f"the run started more than {self.limits.bots} bots")
+        self._names[plan.name] += 1
+        bot = Bot(self, plan, f"{plan.name}#{self._names[plan.name]}", root, system, depth)
+        self.bots.append(bot)
+        return bot
+
+    def _provider_plan(self, name: str) -> ProviderPlan:
+        """The provider called ``name``, or the first one, which is the site's default."""
+        for plan in self.plan.providers:
+            if plan.name == name or not name:
+                return plan
+        known = [plan.name for plan in self.plan.providers]
+        raise UsageError(f"expected one of the providers {known}, got {name!r}")
+
+
+def done_body(result: RunResult) -> dict[str, Any]:
+    """Return the body of the ``done`` frame."""
+    return {"status": result.status, "usage": result.usage.to_wire(), "crc32": crc32(result.document)}
+
+
+def _json(value: Any) -> Any:
+    """Return a copy of ``value`` as JSON has it, so that later changes by the caller do not reach the log."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected JSON data, got {type(value).__name__}: {error}") from error
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for item in group.exceptions:
+        found.extend(_leaves(item) if isinstance(item, BaseExceptionGroup) else [item])
+    return found

@@ -1,0 +1,226 @@
+"""Who may import whom: the core stands alone, data flows one way, each SDK has one importer."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "lingstream"
+CORE = sorted(path.stem for path in (PACKAGE / "core").glob("*.py") if path.stem != "__init__")
+
+CORE_MAY_IMPORT = {"jinja2", "orjson"}
+TRANSPORTS = {"lingstream.consumers", "lingstream.views", "lingstream.sse"}
+
+# Who asks the database: the runner does so through `storage` and `claims`.
+USE_THE_ORM = {
+    "lingstream.admin",
+    "lingstream.checks",
+    "lingstream.claims",
+    "lingstream.loading",
+    "lingstream.management",
+    "lingstream.models",
+    "lingstream.permissions",
+    "lingstream.storage",
+}
+# Who is handed rows, and names their class for the types only.
+NAME_THE_MODELS = {
+    "lingstream.consumers",
+    "lingstream.http",
+    "lingstream.runner",
+    "lingstream.viewer",
+    "lingstream.views",
+    "lingstream.watch",
+}
+
+
+class Import(NamedTuple):
+    """One import; ``late`` inside a function, ``typing`` under ``TYPE_CHECKING``."""
+
+    module: str
+    late: bool
+    typing: bool
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def imports(path: Path) -> list[Import]:
+    """Return what a module imports, by absolute names: ``from . import ops`` counts as the module ``ops``."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[Import]:
+    package = name_of(path).split(".")
+    if path.stem != "__init__":
+        package.pop()
+    pending: list[tuple[ast.AST, bool, bool]] = [(ast.parse(path.read_text()), False, False)]
+    while pending:
+        node, late, typing = pending.pop()
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, late, typing) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                within = f"{module}.{alias.name}"
+                yield Import(within if is_module(within) else module, late, typing)
+        late = late or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        typing = typing or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        pending.extend((child, late, typing) for child in ast.iter_child_nodes(node))
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def modules() -> dict[str, Path]:
+    paths = (path for path in sorted(PACKAGE.rglob("*.py")) if "migrations" not in path.parts)
+    return {name_of(path): path for path in paths}
+
+
+def within(name: str, packages: set[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def importers(top: str) -> set[str]:
+    return {
+        name
+        for name, path in modules().items()
+        if any(each.module.split(".")[0] == top for each in imports(path))
+    }
+
+
+BLOCKER = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(f"{{name}} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+for name in {names!r}:
+    __import__(name)
+assert not {blocked!r} & {{name.partition(".")[0] for name in sys.modules}}
+"""
+
+
+def import_without(blocked: set[str], *names: str) -> None:
+    script = BLOCKER.format(blocked=blocked, names=names)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+SDKS = {"django", "channels", "daphne", "asgiref", "openai", "httpx", "redis", "taskiq", "jsonschema"}
+
+
+class TestTheCore:
+    def test_needs_neither_django_nor_an_sdk(self) -> None:
+        import_without(SDKS, *(f"lingstream.core.{name}" for name in CORE))
+
+    def test_nor_do_its_fakes_and_its_contract(self) -> None:
+        import_without(
+            SDKS | {"pytest"}, "lingstream", "lingstream.providers.scripted", "lingstream.testing_log"
+        )
+
+    @pytest.mark.parametrize("name", CORE)
+    def test_imports_only_itself_and_what_it_may(self, name: str) -> None:
+        for found in imports(PACKAGE / "core" / f"{name}.py"):
+            top = found.module.split(".")[0]
+            if top == "lingstream":
+                assert within(found.module, {"lingstream.core"}), f"{name} imports {found.module}"
+            else:
+                assert top in sys.stdlib_module_names | CORE_MAY_IMPORT, f"{name} imports {found.module}"
+
+    def test_imports_downwards_without_a_circle(self) -> None:
+        graph = {
+            name: {
+                each.module
+                for each in imports(path)
+                if within(each.module, {"lingstream.core"}) and not each.typing
+            }
+            for name, path in modules().items()
+            if within(name, {"lingstream.core"})
+        }
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            pytest.fail(f"a circle: {' → '.join(error.args[1])}")
+        places = {name.removeprefix("lingstream.core."): order.index(name) for name in graph}
+        stack = ["exceptions", "jsonuri", "ops", "frames", "log", "workflow"]
+        assert sorted(stack, key=places.__getitem__) == stack
+
+    @pytest.mark.parametrize(
+        "name", ["jsonuri", "ops", "frames", "parser", "output", "shared", "filters", "wire"]
+    )
+    def test_parsing_and_folding_await_nothing(self, name: str) -> None:
+        tree = ast.parse((PACKAGE / "core" / f"{name}.py").read_text())
+        assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Await, ast.AsyncFunctionDef))]
+
+
+class TestTheEdge:
+    @pytest.mark.parametrize(
+        ("sdk", "home"),
+        [
+            ("openai", "lingstream.providers.openai"),
+            ("redis", "lingstream.hubs.redis"),
+            ("jinja2", "lingstream.core.sandbox"),
+        ],
+    )
+    def test_an_sdk_has_one_importer(self, sdk: str, home: str) -> None:
+        assert importers(sdk) - {"lingstream.core.templates"} <= {home}
+
+    def test_transports_are_siblings(self) -> None:
+        for name in TRANSPORTS:
+            others = TRANSPORTS - {name}
+            found = {each.module for each in imports(modules()[name])}
+            assert not found & others, f"{name} imports {found & others}"
+
+    def test_nobody_below_imports_a_transport(self) -> None:
+        above = TRANSPORTS | {"lingstream.urls", "lingstream.routing", "lingstream.asgi"}
+        for name, path in modules().items():
+            if name not in above:
+                found = {each.module for each in imports(path) if not each.late}
+                assert not found & TRANSPORTS, f"{name} imports {found & TRANSPORTS}"
+
+    def test_only_some_know_the_models(self) -> None:
+        for name, path in modules().items():
+            if any(within(each.module, {"lingstream.models"}) for each in imports(path)):
+                assert within(name, USE_THE_ORM | NAME_THE_MODELS), f"{name} imports the models"
+
+    def test_and_only_some_ask_the_database(self) -> None:
+        for name, path in modules().items():
+            if not within(name, USE_THE_ORM):
+                attributes = {
+                    node.attr
+                    for node in ast.walk(ast.parse(path.read_text()))
+                    if isinstance(node, ast.Attribute)
+                }
+                asked = attributes & {
+                    "objects",
+                    "_default_manager",
+                    "refresh_from_db",
+                    "arefresh_from_db",
+                    "asave",
+                }
+                assert not asked, f"{name} uses {asked}"
