@@ -1,0 +1,232 @@
+"""The sockets below httpx, as plain asyncio protocols.
+
+httpcore's own backend makes a cancel scope, a timer and two ``epoll_ctl`` calls for every read. A model's
+stream is thousands of tiny reads, and the whole read path costs half as much per token with this one
+(measured in ``docs/providers.md``).
+"""
+
+# ruff: noqa: ASYNC109  # httpcore's signatures
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Any, cast
+
+import httpcore2
+
+__all__ = ["AsyncioBackend"]
+
+HIGH_WATER = 256 * 1024
+HAPPY_EYEBALLS = {"happy_eyeballs_delay": 0.25}
+
+
+class AsyncioBackend(httpcore2.AsyncNetworkBackend):
+    """Opens TCP connections for a connection pool of httpcore, on asyncio and uvloop."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect; ``timeout`` in seconds.
+
+        :raises httpcore2.ConnectTimeout: it took longer.
+        :raises httpcore2.ConnectError: nobody answered.
+        """
+        loop = asyncio.get_running_loop()
+        # uvloop does not know the argument.
+        extra: Any = HAPPY_EYEBALLS if isinstance(loop, asyncio.BaseEventLoop) else {}
+        try:
+            async with asyncio.timeout(timeout):
+                _, protocol = await loop.create_connection(_Connection, host, port, **extra)
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout("no connection in time") from error
+        except OSError as error:
+            raise httpcore2.ConnectError(_reason(error)) from error
+        return _Stream(protocol)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        await asyncio.sleep(seconds)
+
+
+class _Stream(httpcore2.AsyncNetworkStream):
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        # All that has come, even past max_bytes: httpcore asks for 64 KiB and takes any amount.
+        connection = self._connection
+        if not connection.readable:
+            try:
+                await connection.wait_for_data(timeout)
+            except TimeoutError as error:
+                raise httpcore2.ReadTimeout("no data in time") from error
+        if connection.error and not connection.received:
+            raise httpcore2.ReadError(str(connection.error)) from connection.error
+        return connection.take()
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connection.write(buffer)
+        except TimeoutError as error:
+            raise httpcore2.WriteTimeout("not sent in time") from error
+        except ConnectionError as error:
+            raise httpcore2.WriteError(str(error)) from error
+
+    async def aclose(self) -> None:
+        # abort, not close: closing TLS politely waits for the peer, and a model talks until it is hung up on.
+        self._connection.transport.abort()
+        await asyncio.shield(self._connection.lost)
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._connection.start_tls(ssl_context, server_hostname)
+        except TimeoutError as error:
+            await self.aclose()
+            raise httpcore2.ConnectTimeout("no TLS handshake in time") from error
+        except OSError as error:  # of which ssl.SSLError is one
+            await self.aclose()
+            raise httpcore2.ConnectError(str(error)) from error
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return self._connection.readable
+        return self._connection.transport.get_extra_info(info)
+
+
+class _Connection(asyncio.Protocol):
+    """Collects what comes; with 256 KiB unread the socket rests until the reader has caught up."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.error: Exception | None = None
+        self.lost = asyncio.get_running_loop().create_future()
+        self._over = False
+        self._size = 0
+        self._reader: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def readable(self) -> bool:
+        """Whether a read would return at once, be it with the end."""
+        return bool(self.received) or self._over
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.received.append(data)
+        self._size += len(data)
+        if self._size > HIGH_WATER and self.transport.is_reading():
+            self.transport.pause_reading()
+        _release(self._reader)
+
+    def eof_received(self) -> None:
+        self._over = True
+        _release(self._reader)
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        _release(self._drained)
+        self._drained = None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._over = True
+        self.error = error
+        _release(self._reader)
+        self.resume_writing()
+        if self._alarm:
+            self._alarm.cancel()
+        _release(self.lost)
+
+    def take(self) -> bytes:
+        """Return all that has come, ``b""`` at the end."""
+        data = self.received[0] if len(self.received) == 1 else b"".join(self.received)
+        self.received.clear()
+        if self._size > HIGH_WATER and not self._over:
+            self.transport.resume_reading()
+        self._size = 0
+        return data
+
+    async def wait_for_data(self, timeout: float | None) -> None:
+        """Wait until it is readable.
+
+        :raises TimeoutError: nothing came for ``timeout`` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        self._reader = loop.create_future()
+        if timeout is not None:
+            self._deadline = loop.time() + timeout
+            # Of two calls that differ in their timeout, the earlier alarm must ring first.
+            if self._alarm is None or self._alarm.when() > self._deadline:
+                self._set_alarm(loop)
+        else:
+            self._deadline = float("inf")
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    async def write(self, data: bytes) -> None:
+        if self.lost.done():
+            raise ConnectionResetError("the connection is lost")
+        self.transport.write(data)
+        if self._drained is not None:
+            await self._drained
+
+    async def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        made = await loop.start_tls(self.transport, self, context, server_hostname=hostname)
+        if made is None:
+            raise ConnectionResetError("the connection was lost in the TLS handshake")
+        self.transport = made
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        # One timer that moves on when it rings, instead of one that is set and cancelled for every read.
+        self._alarm = None
+        loop = asyncio.get_running_loop()
+        if self._reader is None or self._reader.done() or self._deadline == float("inf"):
+            return
+        if loop.time() < self._deadline:
+            self._set_alarm(loop)
+        else:
+            self._reader.set_exception(TimeoutError())
+
+
+def _reason(error: OSError) -> str:
+    # asyncio's own sentence holds the address, which is no business of those who see the error.
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "no such host"
+    return os.strerror(error.errno) if error.errno else "no connection"
+
+
+def _release(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,429 @@
+"""The openai provider against a real server on a local socket; nothing of the SDK is mocked."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from lingstream.core.exceptions import ProviderError, UsageError
+from lingstream.core.plan import ProviderPlan
+from lingstream.core.provider import ChatOptions, Chunk, Usage
+from lingstream.providers import build_provider, preload
+from lingstream.providers import openai as module
+from lingstream.providers._http import http_client, ssl_context
+from lingstream.testing import OpenAIServer, Reply, collect, collect_chunks
+
+KEY = "sk-proj-Zq81mVtX0pLw7RkE3nYb"
+TEXT = '{"answer": "云 is 😀", "n": [1, 2]}'
+ASK = [{"role": "user", "content": "?"}]
+SOON = {"retry-after-ms": "1"}
+
+
+@contextlib.asynccontextmanager
+async def talking(answers="", *, key=KEY, server=None, **options):
+    """A provider, and the server it talks to."""
+    async with OpenAIServer(answers, **(server or {})) as served:
+        plan = ProviderPlan(kind="openai", base_url=served.base_url, model="m", options=options)
+        provider = build_provider(plan, key)
+        try:
+            yield provider, served
+        finally:
+            await provider.aclose()
+
+
+async def failure(provider) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await collect(provider)
+    assert KEY not in repr(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"cut": 1}, id="byte for byte"),
+        pytest.param({"cut": 7}, id="7 bytes a packet"),
+        pytest.param({"merge": 3}, id="3 events a packet"),
+        pytest.param({"merge": 1000}, id="all in one packet"),
+        pytest.param({"comments": True, "newline": "\r\n", "cut": 5}, id="comments and CRLF"),
+        pytest.param({"done": False}, id="without [DONE]"),
+        pytest.param({"space": False}, id="without the space"),
+    ],
+)
+async def test_the_answer_arrives_as_it_was_sent(how):
+    async with talking(TEXT, server=how) as (provider, _):
+        assert await collect(provider) == Chunk(TEXT, "", Usage(7, 11), "stop")
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_reasoning_comes_before_the_text(field):
+    reply = Reply(TEXT, reasoning=["let me", " think"], reasoning_field=field)
+    async with talking(reply) as (provider, _):
+        chunks = await collect_chunks(provider)
+    assert "".join(chunk.reasoning for chunk in chunks) == "let me think"
+    first_text = next(n for n, chunk in enumerate(chunks) if chunk.text)
+    assert not any(chunk.reasoning for chunk in chunks[first_text + 1 :])
+
+
+async def test_a_server_that_does_not_stream_is_accepted():
+    body = {"choices": [{"message": {"content": TEXT}, "finish_reason": "length"}]}
+    async with talking(Reply(body=body)) as (provider, _):
+        assert await collect_chunks(provider) == [Chunk(TEXT, "", None, "length")]
+
+
+async def test_the_request_holds_what_was_asked():
+    async with talking(TEXT, params={"temperature": 0, "seed": 3}, headers={"X-Title": "t"}) as (
+        provider,
+        server,
+    ):
+        options = ChatOptions("m2", {"type": "json_object"}, {"temperature": 1, "top_k": 5})
+        await collect(provider.stream(ASK, options))
+    request = server.requests[0]
+    assert request.json == {
+        "model": "m2",
+        "messages": ASK,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "response_format": {"type": "json_object"},
+        "temperature": 1,
+        "seed": 3,
+        "top_k": 5,
+    }
+    assert request.path == "/v1/chat/completions"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["x-title"] == "t"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retryable"),
+    [
+        (400, "provider-bad-request", False),
+        (401, "provider-auth", False),
+        (403, "provider-permission", False),
+        (404, "provider-not-found", False),
+        (418, "provider-error", False),
+        (422, "provider-bad-request", False),
+        (429, "provider-rate-limit", True),
+        (500, "provider-unavailable", True),
+        (503, "provider-unavailable", True),
+    ],
+)
+async def test_a_status_becomes_an_error_with_a_code(status, code, retryable):
+    async with talking(Reply(status=status), max_retries=0) as (provider, _):
+        error = await failure(provider)
+    assert (error.code, error.retryable, error.status) == (code, retryable, status)
+    assert str(status) in error.message
+
+
+async def test_an_empty_account_is_not_worth_a_retry():
+    body = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    async with talking(Reply(status=429, body=body), max_retries=0) as (provider, _):
+        error = await failure(provider)
+    assert (error.code, error.retryable) == ("provider-quota", False)
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_the_sdk_retries_before_the_first_byte(status):
+    bad = Reply(status=status, headers=SOON)
+    async with talking([bad, bad, TEXT], max_retries=2) as (provider, server):
+        assert (await collect(provider)).text == TEXT
+        assert len(server.requests) == 3
+
+
+async def test_retries_end():
+    async with talking(Reply(status=500, headers=SOON), max_retries=1) as (provider, server):
+        assert (await failure(provider)).code == "provider-unavailable"
+        assert len(server.requests) == 2
+
+
+async def test_an_error_in_mid_stream_comes_after_the_text_before_it():
+    error = {"error": {"message": f"overloaded, {KEY} must wait", "code": 503}}
+    async with talking([["so ", "far", error]], server={"merge": 10}) as (provider, _):
+        got = []
+        with pytest.raises(ProviderError) as caught:
+            async for chunk in provider.stream(ASK, ChatOptions()):
+                got.append(chunk.text)
+    assert "".join(got) == "so far"
+    assert (caught.value.code, caught.value.retryable) == ("provider-unavailable", True)
+    assert caught.value.message == "the model server answered 503: overloaded, [key] must wait"
+
+
+async def test_a_dropped_connection_is_told_apart_from_an_end():
+    async with talking(Reply("half an ans", drop=True)) as (provider, _):
+        error = await failure(provider)
+    assert (error.code, error.retryable) == ("provider-disconnected", True)
+
+
+async def test_a_connection_dropped_after_the_finish_reason_is_an_end():
+    last = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    async with talking(Reply(["all", last], drop=True)) as (provider, _):
+        assert await collect(provider) == Chunk("all", "", None, "stop")
+
+
+async def test_nobody_at_the_address():
+    async with OpenAIServer() as server:
+        url = server.base_url
+    provider = build_provider(ProviderPlan(kind="openai", base_url=url, options={"max_retries": 0}))
+    error = await failure(provider)
+    await provider.aclose()
+    assert (error.code, error.retryable) == ("provider-unavailable", True)
+    assert error.message == "the model server cannot be reached: Connection refused"
+
+
+@pytest.mark.parametrize("where", ["before the head", "in mid-stream"])
+async def test_a_stalled_server_is_a_timeout(where):
+    never = asyncio.Event()
+    reply = Reply(before=never) if where == "before the head" else Reply(["a", never])
+    async with talking(reply, timeout=0.05, max_retries=0) as (provider, server):
+        error = await failure(provider)
+        assert (error.code, error.retryable) == ("provider-timeout", True)
+        assert error.message == "the model server sent nothing for 0.05 s"
+        await asyncio.wait_for(server.requests[0].ended.wait(), 5)
+        assert server.requests[0].closed_early
+
+
+async def test_a_slow_server_is_no_timeout():
+    text = "slow" * 10
+    async with talking(Reply(text, chunk=1, rate=100), timeout=0.3) as (provider, _):
+        assert (await collect(provider)).text == text
+
+
+@pytest.mark.parametrize("how", ["aclose", "cancel", "break"])
+async def test_closing_the_stream_hangs_up_on_the_model(how):
+    never = asyncio.Event()
+    async with talking([["a", never, "b"]]) as (provider, server):
+        stream = provider.stream(ASK, ChatOptions())
+        assert (await anext(stream)).text == "a"
+        began = time.monotonic()
+        if how == "cancel":
+            task = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        elif how == "aclose":
+            await stream.aclose()
+        else:
+            del stream
+        await asyncio.wait_for(server.requests[0].ended.wait(), 5)
+        assert server.requests[0].closed_early
+        assert time.monotonic() - began < 1
+
+
+async def test_cancelling_hangs_up_before_the_first_byte_too():
+    async with talking(Reply(before=asyncio.Event())) as (provider, server):
+        task = asyncio.ensure_future(collect(provider))
+        request = await asyncio.wait_for(server.received(), 5)
+        task.cancel()
+        await asyncio.wait_for(request.ended.wait(), 5)
+        assert request.closed_early
+        assert task.cancelled()
+
+
+async def test_a_connection_is_used_again_and_calls_run_side_by_side():
+    async with talking(TEXT) as (provider, server):
+        for _ in range(3):
+            await collect(provider)
+        assert server.connections == 1
+        answers = await asyncio.gather(*(collect(provider) for _ in range(50)))
+        assert {answer.text for answer in answers} == {TEXT}
+
+
+@pytest.mark.parametrize("name", ["stream_options", "response_format"])
+@pytest.mark.parametrize("status", [400, 422])
+async def test_what_a_server_refuses_is_left_out_and_remembered(name, status):
+    def answer(request):
+        if name in request:
+            return Reply(status=status, body={"error": {"message": f"Unrecognized argument: {name}"}})
+        return TEXT
+
+    async with talking(answer) as (provider, server):
+        options = ChatOptions(response_format={"type": "json_object"})
+        for _ in range(2):
+            assert (await collect(provider.stream(ASK, options))).text == TEXT
+        assert [name in request.json for request in server.requests] == [True, False, False]
+
+
+async def test_any_other_bad_request_is_not_repeated():
+    async with talking(Reply(status=400, body={"error": {"message": "bad messages"}})) as (provider, server):
+        assert (await failure(provider)).message == "the model server answered 400: bad messages"
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (KEY, KEY),
+        (KEY, "sk-proj-********************3nYb"),
+        (KEY, f"Bearer {KEY}"),
+        (KEY, KEY[:12] + "…"),
+        ("0123456789abcdef", "0123456789abcdef"),
+        ("0123456789abcdef", "012345678…"),
+        ("0123456789abcdef", "0123****cdef"),
+    ],
+)
+async def test_the_key_is_in_no_message(key, said, caplog):
+    caplog.set_level(logging.INFO)
+    body = {"error": {"message": f"Incorrect API key provided: {said}. Get another."}}
+    async with talking(Reply(status=401, body=body), key=key) as (provider, _):
+        error = await failure(provider)
+    assert error.message.startswith("the model server answered 401: Incorrect API key provided: [key]")
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+    assert key not in caplog.text
+    assert key not in repr(provider)
+
+
+async def test_a_server_that_wants_a_key_and_repeats_the_wrong_one():
+    async with talking(TEXT, server={"key": "sk-right-one"}) as (provider, _):
+        error = await failure(provider)
+    assert error.code == "provider-auth"
+
+
+async def test_the_environment_is_not_sent(monkeypatch):
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "WEBHOOK_SECRET"):
+        monkeypatch.setenv(f"OPENAI_{name}", "from-env")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/from-env")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer from-env\nX-Env: from-env")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "from-env")
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "from-env")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "http://127.0.0.1:1/from-env")
+    monkeypatch.setenv("OPENAI_API_VERSION", "from-env")
+    for options in ({}, {"azure": True}):
+        async with talking(TEXT, key="", **options) as (provider, server):
+            await collect(provider)
+        assert "from-env" not in repr(server.requests[0])
+        assert "openai-organization" not in server.requests[0].headers
+    assert module.OpenAIProvider()._make_client().base_url.host == "api.openai.com"
+
+
+async def test_azure():
+    async with OpenAIServer(TEXT, key=KEY) as server:
+        url = server.base_url.removesuffix("/v1")
+        plan = ProviderPlan(kind="openai", base_url=url, model="gpt-x", options={"api_version": "2025-01-01"})
+        provider = build_provider(plan, KEY)
+        assert (await collect(provider)).text == TEXT
+        await provider.aclose()
+    assert server.requests[0].path == "/openai/deployments/gpt-x/chat/completions?api-version=2025-01-01"
+    assert server.requests[0].headers["api-key"] == KEY
+
+
+async def test_redirects_are_not_followed():
+    async with OpenAIServer("somewhere else") as other:
+        moved = Reply(status=307, headers={"Location": f"{other.base_url}/chat/completions"}, body={})
+        async with talking(moved) as (provider, _):
+            assert (await failure(provider)).status == 307
+    assert not other.requests
+
+
+async def test_behind_a_proxy(monkeypatch):
+    async with OpenAIServer(TEXT) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        provider = build_provider(ProviderPlan(kind="openai", base_url="http://model.invalid/v1"))
+        assert (await collect(provider)).text == TEXT
+        await provider.aclose()
+    assert proxy.requests[0].path == "http://model.invalid/v1/chat/completions"
+
+
+async def test_reads_go_through_our_own_sockets():
+    async with http_client(7) as client:
+        assert type(client._transport._pool._network_backend).__name__ == "AsyncioBackend"
+
+
+def test_one_provider_serves_many_loops():
+    with OpenAIServer(TEXT) as server:
+        provider = build_provider(ProviderPlan(kind="openai", base_url=server.base_url))
+
+        async def ask():
+            text = (await collect(provider)).text
+            await provider.aclose()
+            return text
+
+        assert [asyncio.run(ask()) for _ in range(3)] == [TEXT] * 3
+
+
+async def test_messages_that_cannot_be_sent():
+    async with talking(TEXT) as (provider, _):
+        with pytest.raises(ProviderError) as caught:
+            await collect(provider, [{"role": "user", "content": "\ud83d"}])
+    assert caught.value.code == "provider-bad-request"
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
+async def test_tls(tmp_path, monkeypatch):
+    cert, secret = tmp_path / "cert.pem", tmp_path / "key.pem"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        secret,
+        "-out",
+        cert,
+        *name,
+    ]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, secret)
+    never = asyncio.Event()
+    answers = [TEXT, ["a", never], TEXT]
+    async with talking(answers, server={"ssl": context}, max_retries=0) as (provider, server):
+        assert (await failure(provider)).code == "provider-unavailable"
+        monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+        ssl_context.cache_clear()
+        await provider.aclose()
+        assert (await collect(provider)).text == TEXT
+        stream = provider.stream(ASK, ChatOptions())
+        await anext(stream)
+        await stream.aclose()
+        await asyncio.wait_for(server.requests[-1].ended.wait(), 5)
+        assert server.requests[-1].closed_early
+        assert (await collect(provider)).text == TEXT
+    ssl_context.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"nonsense": 1},
+        {"timeout": 0},
+        {"timeout": "soon"},
+        {"max_retries": -1},
+        {"headers": {"Authorization": "x"}},
+        {"headers": ["x"]},
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options):
+    with pytest.raises(UsageError):
+        build_provider(ProviderPlan(kind="openai", options=options), KEY)
+
+
+def test_a_key_is_stripped_and_never_quoted():
+    assert module.OpenAIProvider(key=f"{KEY}\n")._key == KEY
+    with pytest.raises(UsageError) as caught:
+        module.OpenAIProvider(key=f"{KEY}\nX: y")
+    assert KEY not in str(caught.value)
+
+
+def test_kinds():
+    preload(["openai", "scripted"])
+    with pytest.raises(UsageError, match="'nope'"):
+        build_provider(ProviderPlan(kind="nope"))
+    with pytest.raises(UsageError, match="dotted path"):
+        build_provider(ProviderPlan(kind="x"), kinds={"x": "no.such.thing"})
+    with pytest.raises(UsageError):
+        build_provider(ProviderPlan(kind="os.system"))
+    made = build_provider(ProviderPlan(kind="x"), kinds={"x": "lingstream.providers.scripted.build"})
+    assert type(made).__name__ == "ScriptedProvider"
