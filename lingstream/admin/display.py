@@ -1,0 +1,46 @@
+"""How values are shown: model text is text, never HTML."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+__all__ = ["MAX_SHOWN", "duration", "pretty", "printable", "status_badge", "tokens"]
+
+MAX_SHOWN = 200_000
+
+
+def printable(text: str) -> str:
+    """Return ``text`` so that it can be sent as UTF-8; a lone surrogate shows as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def pretty(value: Any) -> SafeString:
+    """Show a string as it is and anything else as indented JSON, escaped, up to ``MAX_SHOWN`` characters."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    if len(text) > MAX_SHOWN:
+        text = text[:MAX_SHOWN] + _("\n… and %(more)d more characters.") % {"more": len(text) - MAX_SHOWN}
+    return format_html('<pre class="ling-pre">{}</pre>', printable(text)) if text else SafeString("-")
+
+
+def status_badge(status: str, label: Any) -> SafeString:
+    """Show a status as a coloured word."""
+    return format_html('<span class="ling-status ling-status-{}">{}</span>', status, label)
+
+
+def duration(start: datetime | None, end: datetime | None) -> str:
+    """Return the time between, ``12.3 s``, or ``-``."""
+    return f"{(end - start).total_seconds():.1f} s" if start and end else "-"
+
+
+def tokens(usage: Any) -> str:
+    """Return ``prompt + completion`` tokens, with ``~`` where they are estimated."""
+    if not isinstance(usage, dict) or not usage:
+        return "-"
+    mark = "~" if usage.get("estimated") else ""
+    return f"{mark}{usage.get('prompt_tokens', 0)} + {usage.get('completion_tokens', 0)}"

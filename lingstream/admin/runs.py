@@ -1,0 +1,278 @@
+"""Runs and what belongs to them: to be read, searched, cancelled and deleted, never edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import models
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from ..models import BotRun, Conversation, Run, Runner
+from .display import duration, pretty, status_badge, tokens
+from .media import ReadOnlyAdmin
+
+__all__ = ["BotRunAdmin", "ConversationAdmin", "RunAdmin", "RunnerAdmin"]
+
+_BIG_RUN = ("plan", "input", "document", "errors")
+_BIG_BOT = ("messages", "output", "reasoning", "params", "repairs")
+
+
+class _Shown:
+    """Columns that runs and bot runs show alike."""
+
+    @admin.display(description=_("status"), ordering="status")
+    def shown_status(self, row: Any) -> SafeString:
+        return status_badge(row.status, row.get_status_display())
+
+    @admin.display(description=_("time"))
+    def shown_time(self, row: Any) -> str:
+        return duration(row.started_at, row.finished_at)
+
+    @admin.display(description=_("tokens"))
+    def shown_usage(self, row: Any) -> str:
+        return tokens(row.usage)
+
+
+class BotRunInline(_Shown, admin.TabularInline):  # type: ignore[type-arg]
+    """The bots of a run; each links to its own page."""
+
+    model = BotRun
+    extra = 0
+    can_delete = False
+    fields = ("link", "shown_status", "model", "prompt_version", "shown_time", "shown_usage")
+    readonly_fields = fields
+    verbose_name_plural = _("bot runs")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[BotRun]:
+        return super().get_queryset(request).defer(*_BIG_BOT)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("bot"))
+    def link(self, row: BotRun) -> SafeString:
+        url = reverse("admin:lingstream_botrun_change", args=[row.pk])
+        return format_html('<a href="{}">{}</a>', url, row.instance)
+
+
+@admin.register(Run)
+class RunAdmin(_Shown, ReadOnlyAdmin):
+    """What was asked, what came of it, what it cost."""
+
+    list_display = (
+        "shown_id",
+        "workflow",
+        "shown_status",
+        "owner",
+        "created_at",
+        "shown_time",
+        "shown_usage",
+    )
+    list_filter = ("status", "workflow", "created_at", "scope")
+    list_select_related = ("owner",)
+    search_fields = ("id", "workflow", "key", "owner_key", "scope")
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+    actions = ("cancel",)
+    inlines = (BotRunInline,)
+    fieldsets = (
+        (
+            None,
+            {"fields": ("id", "workflow", "shown_status", "shown_usage", "shown_input", "shown_document")},
+        ),
+        (_("Errors"), {"fields": ("shown_errors",)}),
+        (
+            _("Times"),
+            {
+                "fields": (
+                    "created_at",
+                    "started_at",
+                    "finished_at",
+                    "shown_time",
+                    "checkpoint_at",
+                    "cancel_requested_at",
+                )
+            },
+        ),
+        (_("Owner"), {"fields": ("owner", "scope", "conversation", "key"), "classes": ("collapse",)}),
+        (
+            _("Execution"),
+            {
+                "fields": ("epoch", "attempts", "runner", "log_id", "language", "shown_plan"),
+                "classes": ("collapse",),
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Run]:
+        rows = super().get_queryset(request)
+        match = request.resolver_match
+        return rows.defer(*_BIG_RUN) if match and match.url_name == "lingstream_run_changelist" else rows
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if request.user.has_perm("lingstream.view_provider"):
+            return self.fieldsets
+        # A plan holds the addresses of its providers.
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name != "shown_plan"]})
+            for title, options in self.fieldsets or ()
+        ]
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered."""
+        return request.user.has_perm("lingstream.cancel_run")
+
+    @admin.action(description=_("Cancel selected runs"), permissions=["cancel"])
+    def cancel(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
+        open_ = queryset.filter(status__in=[Run.Status.QUEUED, Run.Status.RUNNING], cancel_requested_at=None)
+        count = open_.update(cancel_requested_at=timezone.now())
+        text = ngettext("%(count)d run is being canceled.", "%(count)d runs are being canceled.", count)
+        self.message_user(request, text % {"count": count})
+
+    @admin.display(description=_("run"), ordering="id")
+    def shown_id(self, run: Run) -> str:
+        return str(run.pk)[:8]
+
+    @admin.display(description=_("input"))
+    def shown_input(self, run: Run) -> SafeString:
+        return pretty(run.input)
+
+    @admin.display(description=_("document"))
+    def shown_document(self, run: Run) -> SafeString:
+        return pretty(run.document)
+
+    @admin.display(description=_("errors"))
+    def shown_errors(self, run: Run) -> SafeString:
+        return pretty(run.errors or "")
+
+    @admin.display(description=_("plan"))
+    def shown_plan(self, run: Run) -> SafeString:
+        return pretty(run.plan)
+
+
+@admin.register(BotRun)
+class BotRunAdmin(_Shown, ReadOnlyAdmin):
+    """One call of a model: what it was told, what it said, what had to be repaired."""
+
+    list_display = ("instance", "shown_run", "shown_status", "provider", "model", "started_at", "shown_time")
+    list_filter = ("status", "step", "model", "provider", "started_at")
+    list_select_related = ("run",)
+    search_fields = ("instance", "step", "model", "prompt_version", "run__id")
+    show_full_result_count = False
+    fields = (
+        "shown_run",
+        "instance",
+        "shown_status",
+        "shown_error",
+        "shown_messages",
+        "shown_output",
+        "shown_reasoning",
+        "shown_repairs",
+        "prompt_version",
+        "provider",
+        "model",
+        "shown_params",
+        "shown_root",
+        "shown_usage",
+        "started_at",
+        "finished_at",
+        "shown_time",
+        "epoch",
+        "occurrence",
+        "digest",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[BotRun]:
+        rows = super().get_queryset(request)
+        match = request.resolver_match
+        changelist = match and match.url_name == "lingstream_botrun_changelist"
+        return rows.defer(*_BIG_BOT, *(f"run__{name}" for name in _BIG_RUN)) if changelist else rows
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Who may delete a run may delete what belongs to it; otherwise no account with runs could be deleted.
+        return request.user.has_perm("lingstream.delete_run")
+
+    @admin.display(description=_("run"))
+    def shown_run(self, row: BotRun) -> SafeString:
+        url = reverse("admin:lingstream_run_change", args=[row.run_id])
+        return format_html('<a href="{}">{} {}</a>', url, row.run.workflow, str(row.run_id)[:8])
+
+    @admin.display(description=_("error"))
+    def shown_error(self, row: BotRun) -> SafeString:
+        return pretty(row.error or "")
+
+    @admin.display(description=_("messages"))
+    def shown_messages(self, row: BotRun) -> SafeString:
+        parts = [
+            format_html("<strong>{}</strong>{}", message.get("role", ""), pretty(message.get("content", "")))
+            for message in row.messages
+        ]
+        return format_html("{}" * len(parts), *parts) if parts else SafeString("-")
+
+    @admin.display(description=_("output"))
+    def shown_output(self, row: BotRun) -> SafeString:
+        return pretty(row.output)
+
+    @admin.display(description=_("reasoning"))
+    def shown_reasoning(self, row: BotRun) -> SafeString:
+        return pretty(row.reasoning)
+
+    @admin.display(description=_("repairs"))
+    def shown_repairs(self, row: BotRun) -> SafeString:
+        return pretty(row.repairs or "")
+
+    @admin.display(description=_("parameters"))
+    def shown_params(self, row: BotRun) -> SafeString:
+        return pretty(row.params or "")
+
+    @admin.display(description=_("root"))
+    def shown_root(self, row: BotRun) -> SafeString:
+        return pretty(row.root)
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnlyAdmin):
+    """Conversations, with a link to their runs."""
+
+    list_display = ("__str__", "owner", "scope", "run_count", "created_at", "updated_at")
+    list_filter = ("updated_at", "scope")
+    list_select_related = ("owner",)
+    search_fields = ("id", "title", "owner_key")
+    date_hierarchy = "updated_at"
+    ordering = ("-updated_at",)
+    fields = ("id", "title", "owner", "scope", "run_count", "created_at", "updated_at")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Conversation]:
+        rows: models.QuerySet[Conversation] = super().get_queryset(request)
+        return rows.annotate(number_of_runs=Count("runs"))
+
+    @admin.display(description=_("runs"), ordering="number_of_runs")
+    def run_count(self, conversation: Any) -> SafeString:
+        url = reverse("admin:lingstream_run_changelist")
+        return format_html(
+            '<a href="{}?conversation__id__exact={}">{}</a>',
+            url,
+            conversation.pk,
+            conversation.number_of_runs,
+        )
+
+
+@admin.register(Runner)
+class RunnerAdmin(ReadOnlyAdmin):
+    """Processes that execute runs."""
+
+    list_display = ("__str__", "kind", "hostname", "pid", "started_at", "heartbeat_at", "stopped_at")
+    list_filter = ("kind", "heartbeat_at")
+    search_fields = ("hostname", "id")
+    fields = ("id", "kind", "hostname", "pid", "started_at", "heartbeat_at", "stopped_at")

@@ -1,0 +1,170 @@
+"""System checks: configuration faults are found at start, each with an id.
+
+===================  =====================================================================
+``lingstream.E001``  ``LINGSTREAM`` has an unknown name, or a value of the wrong type
+``lingstream.E002``  a dotted path in ``LINGSTREAM`` that cannot be imported
+``lingstream.E003``  an address in ``LINGSTREAM["PROVIDER_KEYS"]`` that admits nothing
+``lingstream.W001``  a key that a provider uses is not in the environment
+``lingstream.W002``  ``channels`` is not installed: no WebSocket
+``lingstream.W003``  ``ASGI_APPLICATION`` is not set
+``lingstream.W004``  the default provider does not exist
+``lingstream.W005``  a provider row names a key that is not listed, or an address it may not go to
+===================  =====================================================================
+
+W001, W004 and W005 read the database, so they run with ``check --database default`` and with ``migrate``.
+They are warnings because an error would stop ``migrate``, and nothing is leaked meanwhile: a key that may not
+go somewhere is refused at each call.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connections
+from django.utils.module_loading import import_string
+
+from .conf import LingstreamSettings, app_settings
+from .core.exceptions import UsageError
+
+__all__ = ["check_addresses", "check_paths", "check_providers", "check_settings", "check_site"]
+
+
+@register()
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Names and types of ``LINGSTREAM``."""
+    given = getattr(settings, "LINGSTREAM", {})
+    if not isinstance(given, Mapping):
+        return [Error(f"LINGSTREAM: expected a dict, got {type(given).__name__}.", id="lingstream.E001")]
+    types_ = typing.get_type_hints(LingstreamSettings)
+    known = {name.upper(): hint for name, hint in types_.items()}
+    found: list[CheckMessage] = []
+    for name, value in given.items():
+        if name not in known:
+            hint = "Known are " + ", ".join(sorted(known)) + "."
+            found.append(Error(f"LINGSTREAM has no setting {name!r}.", hint=hint, id="lingstream.E001"))
+        elif not _fits(value, known[name]):
+            expected = getattr(known[name], "__name__", str(known[name]))
+            message = f"LINGSTREAM[{name!r}]: expected {expected}, got {value!r}."
+            found.append(Error(message, id="lingstream.E001"))
+    return found
+
+
+@register()
+def check_paths(**kwargs: Any) -> list[CheckMessage]:
+    """Dotted paths: the hub, provider kinds, and functions of the site."""
+    given = _given()
+    paths = {"HUB": given.hub, "SCOPE": given.scope}
+    if isinstance(given.provider_kinds, Mapping):
+        paths |= {f"PROVIDER_KINDS[{kind!r}]": path for kind, path in given.provider_kinds.items()}
+    found: list[CheckMessage] = []
+    for name, path in paths.items():
+        if not path or not isinstance(path, str):
+            continue
+        try:
+            import_string(path)
+        except ImportError as error:
+            found.append(Error(f"LINGSTREAM {name}: cannot import {path!r}: {error}", id="lingstream.E002"))
+    return found
+
+
+@register(Tags.security)
+def check_addresses(**kwargs: Any) -> list[CheckMessage]:
+    """Addresses to which keys may go."""
+    from .loading import admits
+
+    keys = _given().provider_keys
+    if not isinstance(keys, Mapping):
+        return []
+    return [
+        Error(
+            f"LINGSTREAM['PROVIDER_KEYS'][{name!r}]: {prefix!r} admits nothing.",
+            hint="Expected an address like https://api.example.com/v1, without user, query and '..'.",
+            id="lingstream.E003",
+        )
+        for name, prefixes in keys.items()
+        if isinstance(prefixes, Sequence) and not isinstance(prefixes, str)
+        for prefix in prefixes
+        if not isinstance(prefix, str) or not admits(prefix, prefix)
+    ]
+
+
+@register()
+def check_site(**kwargs: Any) -> list[CheckMessage]:
+    """What the site around us needs."""
+    found: list[CheckMessage] = []
+    if not apps.is_installed("channels"):
+        hint = "Add it to INSTALLED_APPS, or serve SSE only and silence this check."
+        found.append(Warning("channels is not installed: no WebSocket.", hint=hint, id="lingstream.W002"))
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        hint = "Streams need ASGI: ASGI_APPLICATION = 'mysite.asgi.application', see lingstream.asgi."
+        found.append(Warning("ASGI_APPLICATION is not set.", hint=hint, id="lingstream.W003"))
+    return found
+
+
+@register(Tags.database)
+def check_providers(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Provider rows against the keys that the site lists; runs with ``check --database`` and on migrate."""
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        found += _check_rows(alias)
+    return found
+
+
+def _check_rows(alias: str) -> Iterator[CheckMessage]:
+    from .loading import check_provider, to_provider_plan
+    from .models import Provider
+
+    try:
+        if Provider._meta.db_table not in connections[alias].introspection.table_names():
+            return
+        rows = list(Provider.objects.using(alias))
+    except DatabaseError:
+        return  # not migrated yet, which is another check's matter
+    default = _given().default_provider
+    if rows and default not in {row.name for row in rows}:
+        hint = "Steps and Python bots that name no provider fail; set LINGSTREAM['DEFAULT_PROVIDER']."
+        yield Warning(f"There is no provider {default!r}.", hint=hint, id="lingstream.W004")
+    for row in rows:
+        try:
+            check_provider(to_provider_plan(row))
+        except UsageError as error:
+            yield Warning(f"{error.message}.", obj=row, id="lingstream.W005")
+            continue
+        if row.kind != "scripted" and row.key_name and not os.environ.get(row.key_name):
+            message = f"The environment variable {row.key_name} of the provider {row.name!r} is not set."
+            yield Warning(message, obj=row, id="lingstream.W001")
+
+
+def _given() -> LingstreamSettings:
+    """The settings, or the defaults where ``LINGSTREAM`` is nothing to read from (E001 says so)."""
+    return (
+        app_settings() if isinstance(getattr(settings, "LINGSTREAM", {}), Mapping) else LingstreamSettings()
+    )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether ``value`` is of the type that a setting's annotation names."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, item) for item in arguments)
+    if origin is Callable or hint is Callable:
+        return callable(value)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        key, item = arguments
+        return isinstance(value, Mapping) and all(_fits(k, key) and _fits(v, item) for k, v in value.items())
+    if origin in (list, tuple) or (isinstance(origin, type) and issubclass(origin, Sequence)):
+        return isinstance(value, (list, tuple)) and all(_fits(item, arguments[0]) for item in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)

@@ -1,0 +1,81 @@
+"""The one module that reads settings: ``LINGSTREAM = {…}`` with typed defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from django.conf import settings as django_settings
+
+__all__ = ["LingstreamSettings", "app_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class LingstreamSettings:
+    """What a site may set; every name is a key of ``LINGSTREAM`` in capitals.
+
+    :param provider_keys: name of an environment variable that holds a key → the base-URL prefixes it may be
+        sent to. A key that is not listed is never read.
+    :param provider_kinds: kind → dotted path of a factory, beside the built-in ``openai`` and ``scripted``.
+    :param default_provider: name of the Provider row for steps and Python bots that name none.
+    :param hub: dotted path of the hub that holds run logs.
+    :param hub_options: keyword arguments of the hub.
+    :param frame_interval: seconds between two frames to one viewer.
+    :param heartbeat: seconds of silence after which an SSE stream gets a comment.
+    :param log_ttl: seconds for which a finished run's log is kept; then the database answers.
+    :param log_frames: frames that a log keeps; viewers further behind get a snapshot.
+    :param max_body: bytes of a request body or a socket message.
+    :param execution: ``inline`` executes runs in the web process, ``worker`` in ``manage.py ling_worker``.
+    :param broker: dotted path of a taskiq broker that wakes workers; without one they look on a timer.
+    :param max_attempts: executions of a run whose processes die; then it is ``lost``.
+    :param dead_after: seconds without a heartbeat after which a process counts as dead.
+    :param heartbeat_every: seconds between two heartbeats of a process.
+    :param tick: seconds between two looks for runs that somebody in another process wants stopped.
+    :param max_runs: runs that one process executes at the same time; more are refused as ``busy``.
+    :param scope: dotted path of a function ``(user) -> str`` that names the tenant.
+    :param token_max_age: seconds for which the token given at start is good.
+    :param checkpoint: seconds between two stored snapshots of a running document.
+    :param viewer_budget: bytes after which a viewer is ended, to come back by id, where the server's ``send``
+        does not wait and the viewer does not acknowledge.
+    :param disconnect_grace: seconds without a viewer after which a run is cancelled, if its workflow says so.
+    :param drain: seconds that running runs are given at shutdown.
+    """
+
+    provider_keys: Mapping[str, list[str]] = field(default_factory=dict)
+    provider_kinds: Mapping[str, str] = field(default_factory=dict)
+    default_provider: str = "default"
+    hub: str = "lingstream.core.hub.MemoryHub"
+    hub_options: Mapping[str, Any] = field(default_factory=dict)
+    frame_interval: float = 0.010
+    heartbeat: float = 15.0
+    log_ttl: float = 300.0
+    log_frames: int = 5_000
+    max_body: int = 262_144
+    execution: str = "inline"
+    broker: str = ""
+    max_attempts: int = 3
+    dead_after: float = 15.0
+    heartbeat_every: float = 3.0
+    tick: float = 0.5
+    max_runs: int = 500
+    scope: str = ""
+    token_max_age: int = 86_400
+    checkpoint: float = 5.0
+    viewer_budget: int = 8_388_608
+    disconnect_grace: float = 30.0
+    drain: float = 10.0
+
+
+def app_settings() -> LingstreamSettings:
+    """Return the settings in force (read anew each time, so ``override_settings`` works; it is cheap).
+
+    :raises ImproperlyConfigured: never here; unknown names are reported by the system check
+        ``lingstream.E001`` and ignored.
+    """
+    given = getattr(django_settings, "LINGSTREAM", {})
+    known = {name: given[name.upper()] for name in _NAMES if name.upper() in given}
+    return LingstreamSettings(**known)
+
+
+_NAMES = tuple(item.name for item in fields(LingstreamSettings))

@@ -1,0 +1,302 @@
+"""From rows to plans: what a run needs, read once when it starts.
+
+Everything here is synchronous ORM code; call it through ``database_sync_to_async``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+from django.apps import apps
+from django.db.models import Prefetch
+from jsonschema.validators import Draft202012Validator, validator_for
+from referencing import Registry
+
+from .conf import app_settings
+from .core import jsonuri
+from .core.exceptions import UsageError
+from .core.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from .models import PromptLabel, Provider, Step, Trigger, Workflow
+
+__all__ = [
+    "DEFAULT_BASE_URLS",
+    "admits",
+    "check_provider",
+    "load_plan",
+    "load_provider_plans",
+    "provider_key",
+    "to_provider_plan",
+    "validate_input",
+]
+
+DEFAULT_BASE_URLS = {"openai": "https://api.openai.com/v1"}
+
+# Options that would send a key elsewhere, or be one.
+_FORBIDDEN_OPTIONS = frozenset(
+    (
+        "api_key",
+        "admin_api_key",
+        "azure_ad_token",
+        "azure_ad_token_provider",
+        "azure_endpoint",
+        "base_url",
+        "default_headers",
+        "default_query",
+        "http_client",
+        "webhook_secret",
+        "websocket_base_url",
+        "workload_identity",
+    )
+)
+_PORTS = {"http": 80, "https": 443}
+
+
+def load_plan(slug: str, *, python: bool = False) -> Plan:
+    """Return the plan of a workflow as the database has it now.
+
+    :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
+        from, and may switch it off.
+    :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``no-label``,
+        ``no-provider``, ``no-model``.
+    """
+    workflow = Workflow.objects.filter(slug=slug).first()
+    if workflow is None and not python:
+        raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
+    if workflow is not None and not workflow.enabled:
+        raise UsageError(f"the workflow {slug!r} is switched off", code="workflow-disabled")
+    providers = load_provider_plans()
+    limits = Limits(**(workflow.limits or {})) if workflow is not None else Limits()
+    if workflow is None:
+        return Plan(workflow=slug, python=True, providers=providers, limits=limits)
+    bots = tuple(_bot(step, providers) for step in _steps(workflow))
+    if python:
+        return Plan(
+            workflow=slug,
+            python=True,
+            steps=bots,
+            providers=providers,
+            limits=limits,
+            on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]  # as for format
+        )
+    if not bots:
+        raise UsageError(f"the workflow {slug!r} has no steps", code="no-steps")
+    triggers = tuple(_trigger(row) for row in workflow.triggers.select_related("source", "target"))
+    used = {bot.provider.name for bot in bots}
+    return Plan(
+        workflow=slug,
+        steps=bots,
+        triggers=triggers,
+        providers=tuple(plan for plan in providers if plan.name in used),
+        limits=limits,
+        on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]
+    )
+
+
+def load_provider_plans() -> tuple[ProviderPlan, ...]:
+    """Return all providers, the site's default one first (where it exists)."""
+    default = app_settings().default_provider
+    return tuple(sorted(map(to_provider_plan, Provider.objects.all()), key=lambda plan: plan.name != default))
+
+
+def to_provider_plan(row: Provider) -> ProviderPlan:
+    """Return a provider's row as the core sees it."""
+    return ProviderPlan(
+        name=row.name,
+        kind=row.kind,
+        base_url=row.base_url,
+        key_name=row.key_name,
+        model=row.default_model,
+        max_concurrency=row.max_concurrency,
+        options=dict(row.options),
+    )
+
+
+def _steps(workflow: Workflow) -> Iterable[Step]:
+    labels = Prefetch("prompt__labels", queryset=PromptLabel.objects.select_related("version"))
+    return workflow.steps.select_related("prompt", "provider").prefetch_related(labels)
+
+
+def _bot(step: Step, providers: Iterable[ProviderPlan]) -> BotPlan:
+    name = step.provider.name if step.provider else app_settings().default_provider
+    provider = next((plan for plan in providers if plan.name == name), None)
+    if provider is None:
+        raise UsageError(
+            f"the step {step.name!r} names no provider, and there is no provider {name!r} "
+            "(the setting LINGSTREAM['DEFAULT_PROVIDER'])",
+            code="no-provider",
+        )
+    model = step.model or provider.model
+    if not model and provider.kind != "scripted":
+        raise UsageError(
+            f"the step {step.name!r} names no model, and the provider {name!r} has no default model",
+            code="no-model",
+        )
+    text, variables, version = _prompt(step)
+    return BotPlan(
+        name=step.name,
+        prompt=text,
+        variables=variables,
+        prompt_version=version,
+        input=step.input,
+        root=step.root,
+        provider=provider,
+        model=model,
+        params=dict(step.params),
+        format=step.format,  # type: ignore[arg-type]  # the column's choices are the literal's
+        only=tuple(step.only),
+        exclude=tuple(step.exclude),
+        quiet=step.quiet,
+        optional=step.optional,
+        history=step.history,
+        schema=step.schema,
+    )
+
+
+def _prompt(step: Step) -> tuple[str, dict[str, Any], str]:
+    if step.prompt is None:
+        return "", dict(step.variables), ""
+    for label in step.prompt.labels.all():
+        if label.name == step.label:
+            version = label.version
+            name = f"{step.prompt.slug} v{version.number}"
+            return version.text, {**(step.prompt.variables or {}), **(step.variables or {})}, name
+    raise UsageError(
+        f"the step {step.name!r} wants the label {step.label!r} of the prompt {step.prompt.slug!r}, which "
+        "has no such label",
+        code="no-label",
+    )
+
+
+def _trigger(row: Trigger) -> TriggerPlan:
+    return TriggerPlan(
+        source=row.source.name,
+        target=row.target.name,
+        event=row.event,  # type: ignore[arg-type]  # the column's choices are the literal's
+        pattern=row.pattern,
+        condition=row.condition,
+        input=row.input,
+        root=row.root,
+    )
+
+
+def validate_input(schema: dict[str, Any], value: Any) -> None:
+    """Check what a run is started with against its workflow's schema; an empty schema accepts anything.
+
+    :raises UsageError: ``invalid-input``, naming the place, what was expected and what came;
+        ``invalid-schema`` for a schema that points outside itself.
+    """
+    if not schema:
+        return
+    # An empty registry: a $ref never makes the server fetch a URL.
+    validator = validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
+    try:
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    except Exception as fault:
+        raise UsageError(
+            f"the workflow's input schema cannot be used: {fault}", code="invalid-schema"
+        ) from fault
+    if error is not None:
+        where = jsonuri.join(*error.absolute_path)
+        message = error.message if len(error.message) <= 300 else error.message[:300] + "…"
+        raise UsageError(
+            f"the input does not fit at {where!r}: {message}"
+            if where
+            else f"the input does not fit: {message}",
+            code="invalid-input",
+        )
+
+
+def provider_key(plan: ProviderPlan) -> str:
+    """Return the key of a provider, or ``""`` where it needs none.
+
+    :raises UsageError: as :func:`check_provider`, or ``key-missing`` where the environment lacks it.
+    """
+    check_provider(plan)
+    if plan.kind == "scripted" or not plan.key_name:
+        return ""
+    key = os.environ.get(plan.key_name, "")
+    if not key:
+        raise UsageError(
+            f"the provider {plan.name!r} needs the environment variable {plan.key_name}, which is not set",
+            code="key-missing",
+        )
+    return key
+
+
+def check_provider(plan: ProviderPlan) -> None:
+    """Check that a provider's key may be sent where the provider points.
+
+    :raises UsageError: ``key-not-listed`` for a key name that the setting does not list, ``base-url`` for an
+        address that is none or that the key may not be sent to, ``option`` for one that would redirect it or
+        run other code.
+    """
+    if plan.kind == "scripted":
+        _check_script(plan)
+        return
+    forbidden = sorted(_FORBIDDEN_OPTIONS & set(plan.options))
+    if forbidden:
+        raise UsageError(
+            f"the provider {plan.name!r} may not have the option {forbidden[0]!r}: addresses and keys have "
+            "fields of their own",
+            code="option",
+        )
+    url = plan.base_url or DEFAULT_BASE_URLS.get(plan.kind, "")
+    if url and _parts(url) is None:
+        raise UsageError(
+            f"the provider {plan.name!r}: expected an address like https://api.example.com/v1, without user, "
+            f"query and dots in the path, got {url!r}",
+            code="base-url",
+        )
+    if not plan.key_name:
+        return
+    allowed = app_settings().provider_keys.get(plan.key_name)
+    if allowed is None:
+        raise UsageError(
+            f"the provider {plan.name!r} names the key {plan.key_name!r}, which LINGSTREAM['PROVIDER_KEYS'] "
+            "does not list",
+            code="key-not-listed",
+        )
+    if not any(admits(prefix, url) for prefix in allowed):
+        raise UsageError(
+            f"the provider {plan.name!r} would send {plan.key_name} to {url!r}; "
+            "LINGSTREAM['PROVIDER_KEYS'] allows " + (", ".join(allowed) or "no address"),
+            code="base-url",
+        )
+
+
+def _check_script(plan: ProviderPlan) -> None:
+    """A row may not make the server import and call whatever is on its path."""
+    script = plan.options.get("script")
+    roots = [app.name for app in apps.get_app_configs() if not app.name.startswith("django.")]
+    if script and not (isinstance(script, str) and any(script.startswith(f"{root}.") for root in roots)):
+        raise UsageError(
+            f"the provider {plan.name!r}: expected a script in one of the site's apps, got {script!r}",
+            code="option",
+        )
+
+
+def admits(prefix: str, url: str) -> bool:
+    """Whether ``url`` is ``prefix`` or lies below it: same scheme, host, port, path at a boundary."""
+    wanted, given = _parts(prefix), _parts(url)
+    if wanted is None or given is None or wanted[:3] != given[:3]:
+        return False
+    head = wanted[3].rstrip("/")
+    return given[3].rstrip("/") == head or given[3].startswith(head + "/")
+
+
+def _parts(url: str) -> tuple[str, str, int, str] | None:
+    """Scheme, host, port, path of a plain http address; ``None`` for what parsers may read in two ways."""
+    if not url.isascii() or not url.isprintable() or set(url) & set(" \\@?#%"):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or {".", ".."} & set(parts.path.split("/")):
+        return None
+    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path

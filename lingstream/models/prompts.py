@@ -1,0 +1,262 @@
+"""Providers and prompts: who may answer, and what they are told."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from ..conf import app_settings
+from ..core import templates
+from ..core.exceptions import UsageError
+from .fields import JSONTextField
+from .validators import validate_object, validate_variables
+
+__all__ = ["BUILTIN_KINDS", "Prompt", "PromptLabel", "PromptVersion", "Provider"]
+
+BUILTIN_KINDS = ("openai", "scripted")
+
+
+class Provider(models.Model):
+    """Where a model lives.
+
+    Its add, change, delete and view permissions are its own: a prompt editor who may change steps chooses a
+    provider by name, and can neither see its address nor send a key anywhere else.
+    """
+
+    name = models.SlugField(
+        _("name"),
+        max_length=100,
+        unique=True,
+        help_text=_("Steps and Python workflows name the provider by it."),
+    )
+    kind = models.CharField(
+        _("kind"),
+        max_length=50,
+        default="openai",
+        help_text=_("“openai” speaks to every OpenAI-compatible server; “scripted” plays recorded answers."),
+    )
+    base_url = models.CharField(
+        _("base URL"),
+        max_length=500,
+        blank=True,
+        help_text=_(
+            "Address of the API, for example https://api.openai.com/v1 or http://localhost:11434/v1."
+        ),
+    )
+    key_name = models.CharField(
+        _("key name"),
+        max_length=200,
+        blank=True,
+        help_text=_(
+            "Name of the environment variable that holds the key; the key itself is never stored. Only names "
+            "listed in the setting LINGSTREAM['PROVIDER_KEYS'], and only for the addresses listed there. "
+            "Empty for a server that needs no key, such as Ollama."
+        ),
+    )
+    default_model = models.CharField(
+        _("default model"), max_length=200, blank=True, help_text=_("Used by steps that name no model.")
+    )
+    options = JSONTextField(
+        _("options"),
+        default=dict,
+        blank=True,
+        validators=[validate_object],
+        help_text=_(
+            'Passed to the provider, for example {"timeout": 30, "max_retries": 2} or, for Azure, '
+            '{"api_version": "2025-04-01-preview", "azure": true}.'
+        ),
+    )
+    max_concurrency = models.PositiveIntegerField(
+        _("max. concurrent calls"),
+        null=True,
+        blank=True,
+        help_text=_("Calls that one process makes at the same time; further ones wait. Empty for no bound."),
+    )
+
+    class Meta:
+        verbose_name = _("provider")
+        verbose_name_plural = _("providers")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        from ..loading import check_provider, to_provider_plan  # loading needs the models
+
+        kinds = (*BUILTIN_KINDS, *app_settings().provider_kinds)
+        if self.kind not in kinds:
+            raise ValidationError(
+                {
+                    "kind": _("Expected one of %(kinds)s, got “%(got)s”.")
+                    % {"kinds": ", ".join(kinds), "got": self.kind}
+                }
+            )
+        if not isinstance(self.options, dict):
+            return  # the validator of the column says so
+        try:
+            check_provider(to_provider_plan(self))
+        except UsageError as error:
+            field = {"key-not-listed": "key_name", "option": "options"}.get(error.code, "base_url")
+            raise ValidationError({field: error.message}) from error
+
+
+class Prompt(models.Model):
+    """A named prompt; its text lives in numbered versions that never change."""
+
+    slug = models.SlugField(
+        _("slug"), max_length=100, unique=True, help_text=_("Name in steps and in Python.")
+    )
+    name = models.CharField(_("name"), max_length=200, blank=True, help_text=_("Title for people."))
+    description = models.TextField(_("description"), blank=True, help_text=_("What the prompt is for."))
+    variables = JSONTextField(
+        _("declared variables"),
+        default=dict,
+        blank=True,
+        validators=[validate_variables],
+        help_text=_(
+            "Names the text may use beside the built-in ones, with their default values: "
+            '{"tone": "friendly"}. A step may override them.'
+        ),
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("prompt")
+        verbose_name_plural = _("prompts")
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.name or self.slug
+
+    @property
+    def newest(self) -> PromptVersion | None:
+        """The version with the highest number, if there is one."""
+        return self.versions.order_by("-number").first()
+
+    def check_text(self, text: str) -> list[templates.Problem]:
+        """Return what is wrong with ``text`` as a version of this prompt."""
+        return templates.check(text, self.variables if isinstance(self.variables, dict) else ())
+
+
+class _ImmutableQuerySet(models.QuerySet):  # type: ignore[type-arg]
+    def update(self, **kwargs: Any) -> NoReturn:
+        _refuse("update")
+
+    def delete(self) -> NoReturn:
+        _refuse("delete")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise UsageError(
+        f"a prompt version never changes, so that a run can say which text it used; "
+        f"expected a new version, got {what}()",
+        code="immutable",
+    )
+
+
+class PromptVersion(models.Model):
+    """One text of a prompt. Rows are written once: a change is the next version.
+
+    Versions go when their prompt goes, and only then.
+    """
+
+    prompt = models.ForeignKey(
+        Prompt, on_delete=models.CASCADE, related_name="versions", verbose_name=_("prompt")
+    )
+    number = models.PositiveIntegerField(_("number"), editable=False)
+    text = models.TextField(
+        _("text"),
+        blank=True,
+        help_text=_(
+            "The system message, a Jinja2 template. It may use input, value, uri, match, document, history "
+            "and the declared variables: {{ input.question }}, {% if value %}…{% endif %}."
+        ),
+    )
+    note = models.CharField(_("note"), max_length=200, blank=True, help_text=_("What changed, and why."))
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    objects = _ImmutableQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("prompt version")
+        verbose_name_plural = _("prompt versions")
+        ordering = ["prompt", "-number"]
+        constraints = [models.UniqueConstraint(fields=["prompt", "number"], name="lingstream_version_number")]
+
+    def __str__(self) -> str:
+        return f"{self.prompt.slug} v{self.number}" if self.number else self.prompt.slug
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert the version under the prompt's next number.
+
+        :raises UsageError: the version is stored already.
+        """
+        if not self._state.adding:
+            _refuse("save")
+        with transaction.atomic(using=kwargs.get("using")):
+            # A write, because it locks the prompt on every database; SQLite ignores select_for_update.
+            Prompt.objects.filter(pk=self.prompt_id).update(updated_at=timezone.now())
+            last = PromptVersion.objects.filter(prompt=self.prompt_id).aggregate(last=Max("number"))["last"]
+            self.number = (last or 0) + 1
+            super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        _refuse("delete")
+
+    def clean(self) -> None:
+        problems = self.prompt.check_text(self.text)
+        if problems:
+            raise ValidationError({"text": [str(problem) for problem in problems]})
+
+
+class PromptLabel(models.Model):
+    """A name that points at one version: steps ask for the label, so moving it is how a prompt goes live."""
+
+    prompt = models.ForeignKey(
+        Prompt, on_delete=models.CASCADE, related_name="labels", verbose_name=_("prompt")
+    )
+    name = models.SlugField(
+        _("label"), max_length=50, help_text=_("Steps ask for “production” unless they say otherwise.")
+    )
+    version = models.ForeignKey(
+        PromptVersion,
+        on_delete=models.RESTRICT,
+        related_name="labels",
+        verbose_name=_("version"),
+        help_text=_("The version that runs use from now on."),
+    )
+    updated_at = models.DateTimeField(_("moved"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("prompt label")
+        verbose_name_plural = _("prompt labels")
+        ordering = ["prompt", "name"]
+        constraints = [models.UniqueConstraint(fields=["prompt", "name"], name="lingstream_label_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.version_id and self.prompt_id and self.version.prompt_id != self.prompt_id:
+            raise ValidationError({"version": _("Expected a version of this prompt, got one of another.")})
+        stays = PromptLabel.objects.filter(pk=self.pk, version=self.version_id).exists()
+        problems = self.prompt.check_text(self.version.text) if self.version_id and not stays else []
+        if problems:
+            raise ValidationError({"version": [f"v{self.version.number}: {problem}" for problem in problems]})

@@ -1,0 +1,335 @@
+"""Workflows that are built in the admin: steps, and triggers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from ..core import templates
+from ..core.plan import EVENTS
+from .fields import JSONTextField
+from .prompts import Prompt, Provider
+from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
+
+__all__ = ["Step", "Trigger", "Workflow"]
+
+
+class Workflow(models.Model):
+    """A named recipe. One with the slug of a workflow in Python gives that its schema, access and limits."""
+
+    class Access(models.TextChoices):
+        ANYONE = "anyone", _("anyone")
+        AUTHENTICATED = "authenticated", _("signed-in users")
+        PERMISSION = "permission", _("users with the permission “Can start workflows”")
+
+    class OnDisconnect(models.TextChoices):
+        CONTINUE = "continue", _("go on")
+        CANCEL = "cancel", _("cancel after a grace period")
+
+    class WhenBusy(models.TextChoices):
+        ENQUEUE = "enqueue", _("wait for its turn")
+        REJECT = "reject", _("refuse the new run")
+        INTERRUPT = "interrupt", _("cancel the running one")
+
+    slug = models.SlugField(
+        _("slug"),
+        max_length=100,
+        unique=True,
+        help_text=_("Name in URLs and in the page's workflow attribute."),
+    )
+    name = models.CharField(_("name"), max_length=200, blank=True, help_text=_("Title for people."))
+    description = models.TextField(_("description"), blank=True)
+    input_schema = JSONTextField(
+        _("input schema"),
+        default=dict,
+        blank=True,
+        validators=[validate_schema],
+        help_text=_(
+            "JSON schema of what a run is started with; other input is refused. Empty accepts anything. For "
+            'example {"type": "object", "properties": {"question": {"type": "string", "maxLength": 2000}}, '
+            '"required": ["question"]}'
+        ),
+    )
+    enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: no new run starts."))
+    access = models.CharField(
+        _("who may start it"), max_length=20, choices=Access.choices, default=Access.ANYONE
+    )
+    limits = JSONTextField(
+        _("limits"),
+        default=dict,
+        blank=True,
+        validators=[validate_limits],
+        help_text=_(
+            'Bounds of one run, of which those left out keep their default: {"bots": 64, "depth": 8, '
+            '"seconds": 600, "characters": 2000000}.'
+        ),
+    )
+    on_disconnect = models.CharField(
+        _("when the last viewer leaves"),
+        max_length=20,
+        choices=OnDisconnect.choices,
+        default=OnDisconnect.CONTINUE,
+    )
+    when_busy = models.CharField(
+        _("when its conversation has a running run"),
+        max_length=20,
+        choices=WhenBusy.choices,
+        default=WhenBusy.ENQUEUE,
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("workflow")
+        verbose_name_plural = _("workflows")
+        ordering = ["slug"]
+        permissions = [("start_workflow", "Can start workflows")]
+
+    def __str__(self) -> str:
+        return self.name or self.slug
+
+
+class Step(models.Model):
+    """A node of a workflow. Steps that no trigger targets start with the run."""
+
+    class Kind(models.TextChoices):
+        BOT = "bot", _("bot")
+
+    class Format(models.TextChoices):
+        JSON = "json", _("JSON, parsed while it streams")
+        TEXT = "text", _("text, appended at the root")
+        HTML = "html", _("HTML, as a tree of nodes")
+
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.CASCADE, related_name="steps", verbose_name=_("workflow")
+    )
+    name = models.CharField(
+        _("name"),
+        max_length=100,
+        validators=[RegexValidator(r"\A[\w-]+\Z", _("Expected letters, digits, - and _."))],
+        help_text=_("Triggers and events name the step by it; its bot runs are called name#1, name#2, …"),
+    )
+    kind = models.CharField(_("kind"), max_length=50, choices=Kind.choices, default=Kind.BOT)
+    prompt = models.ForeignKey(
+        Prompt,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="steps",
+        verbose_name=_("prompt"),
+        help_text=_("The system message. Empty sends none."),
+    )
+    label = models.SlugField(
+        _("label"),
+        max_length=50,
+        default="production",
+        help_text=_("Which label of the prompt decides its version."),
+    )
+    variables = JSONTextField(
+        _("variables"),
+        default=dict,
+        blank=True,
+        validators=[validate_object],
+        help_text=_("Values for the prompt's declared variables, where they differ from its defaults."),
+    )
+    provider = models.ForeignKey(
+        Provider,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="steps",
+        verbose_name=_("provider"),
+        help_text=_("Empty for the site's default provider."),
+    )
+    model = models.CharField(
+        _("model"), max_length=200, blank=True, help_text=_("Empty for the provider's default model.")
+    )
+    params = JSONTextField(
+        _("parameters"),
+        default=dict,
+        blank=True,
+        validators=[validate_object],
+        help_text=_('Further parameters of the model call: {"temperature": 0.2, "max_tokens": 500}.'),
+    )
+    input = models.TextField(
+        _("input"),
+        default="{{ value }}",
+        blank=True,
+        help_text=_(
+            "Template of the user message. {{ value }} is what the trigger saw; a step that starts with the "
+            "run rather wants {{ input.question }}."
+        ),
+    )
+    root = models.CharField(
+        _("root"),
+        max_length=500,
+        blank=True,
+        help_text=_(
+            "Where in the document the step writes, a template: outline/{{ match[0] }}/details. "
+            "Empty for the top."
+        ),
+    )
+    format = models.CharField(_("output"), max_length=10, choices=Format.choices, default=Format.JSON)
+    only = JSONTextField(
+        _("send only"),
+        default=list,
+        blank=True,
+        validators=[validate_globs],
+        help_text=_('Uri patterns below the root; nothing else reaches viewers: ["answer", "links/*"].'),
+    )
+    exclude = JSONTextField(
+        _("do not send"),
+        default=list,
+        blank=True,
+        validators=[validate_globs],
+        help_text=_("Uri patterns below the root that start triggers but never reach viewers."),
+    )
+    quiet = models.BooleanField(_("quiet"), default=False, help_text=_("Starts triggers, but sends nothing."))
+    optional = models.BooleanField(
+        _("optional"), default=False, help_text=_("Its failure does not fail the run.")
+    )
+    history = models.BooleanField(
+        _("history"), default=False, help_text=_("Sends the conversation so far before the input.")
+    )
+    schema = JSONTextField(
+        _("output schema"),
+        null=True,
+        blank=True,
+        default=None,
+        validators=[validate_schema],
+        help_text=_("JSON schema of the output, for models that support structured output."),
+    )
+    position = models.PositiveIntegerField(
+        _("position"), default=0, help_text=_("Order on this page; equal ones stay as they were added.")
+    )
+
+    class Meta:
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
+        ordering = ["workflow", "position", "id"]
+        constraints = [models.UniqueConstraint(fields=["workflow", "name"], name="lingstream_step_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        labels = list(self.prompt.labels.values_list("name", flat=True)) if self.prompt else [self.label]
+        if self.label not in labels:
+            has = ", ".join(labels) or _("none yet")
+            raise ValidationError(
+                {
+                    "label": _("Expected a label of the prompt “%(prompt)s”; it has: %(has)s.")
+                    % {"prompt": self.prompt, "has": has}
+                }
+            )
+        _raise_problems(
+            {
+                "input": (templates.check, self.input, self.names()),
+                "root": (templates.check, self.root, set()),
+            }
+        )
+
+    def names(self) -> set[str]:
+        """Variables that this step's input may use beside the built-in names."""
+        declared = self.prompt.variables if self.prompt else {}
+        own = self.variables if isinstance(self.variables, dict) else {}
+        return {*declared, *own}
+
+
+class Trigger(models.Model):
+    """When a step emits an event at a uri, another one starts."""
+
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.CASCADE, related_name="triggers", verbose_name=_("workflow")
+    )
+    source = models.ForeignKey(
+        Step,
+        on_delete=models.CASCADE,
+        related_name="outgoing",
+        verbose_name=_("when"),
+        help_text=_("This step…"),
+    )
+    target = models.ForeignKey(
+        Step,
+        on_delete=models.CASCADE,
+        related_name="incoming",
+        verbose_name=_("start"),
+        help_text=_("This step."),
+    )
+    event = models.CharField(
+        _("event"),
+        max_length=50,
+        choices=[(name, name) for name in EVENTS],
+        default="string-response",
+        help_text=_("string-response: a text field is complete; object-response: an object or list is."),
+    )
+    pattern = models.CharField(
+        _("at"),
+        max_length=500,
+        blank=True,
+        validators=[validate_glob],
+        help_text=_(
+            "Uri pattern: answer, or outline/*/topic; * is one segment, ** any number. Empty: anywhere."
+        ),
+    )
+    condition = models.CharField(
+        _("condition"),
+        max_length=1000,
+        blank=True,
+        help_text=_("Expression that must hold, for example value|length > 20. Empty: always."),
+    )
+    input = models.TextField(
+        _("input"), blank=True, help_text=_("Template of the user message. Empty for the started step's own.")
+    )
+    root = models.CharField(  # noqa: DJ001  # "" is a root of its own: the top of the document
+        _("root"),
+        max_length=500,
+        null=True,
+        blank=True,
+        help_text=_(
+            "Template of where the started step writes. Empty for that step's own root; {# top #} for the "
+            "top."
+        ),
+    )
+    position = models.PositiveIntegerField(
+        _("position"), default=0, help_text=_("Order on this page; equal ones stay as they were added.")
+    )
+
+    class Meta:
+        verbose_name = _("trigger")
+        verbose_name_plural = _("triggers")
+        ordering = ["workflow", "position", "id"]
+
+    def __str__(self) -> str:
+        if not (self.source_id and self.target_id):
+            return "?"
+        return " ".join(filter(None, [str(self.source), self.event, self.pattern, "→", str(self.target)]))
+
+    def clean(self) -> None:
+        for field in ("source", "target"):
+            if getattr(self, f"{field}_id") and getattr(self, field).workflow_id != self.workflow_id:
+                raise ValidationError({field: _("Expected a step of this workflow, got one of another.")})
+        names = self.target.names() if self.target_id else None
+        _raise_problems(
+            {
+                "condition": (templates.check_condition, self.condition, set()),
+                "input": (templates.check, self.input, names),
+                "root": (templates.check, self.root or "", set()),
+            }
+        )
+
+
+_Check = tuple[Callable[[str, set[str] | None], list[Any]], str, set[str] | None]
+
+
+def _raise_problems(checks: dict[str, _Check]) -> None:
+    found = {field: check(source, names) for field, (check, source, names) in checks.items() if source}
+    errors = {field: [str(problem) for problem in problems] for field, problems in found.items() if problems}
+    if errors:
+        raise ValidationError(errors)

@@ -1,0 +1,47 @@
+"""Fills admin forms as a browser does: what the page shows, with some fields changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.test import Client
+
+__all__ = ["errors_of", "form_data", "post_page"]
+
+
+def form_data(response: Any) -> dict[str, Any]:
+    """Return what submitting the admin page as it is would send."""
+    data: dict[str, Any] = {}
+    context = response.context
+    forms = [context["adminform"].form]
+    for inline in context["inline_admin_formsets"]:
+        formset = inline.formset
+        forms += [formset.management_form, *formset.initial_forms, *formset.extra_forms]
+    for form in forms:
+        for bound in form:
+            value = bound.value()
+            if hasattr(bound.field, "queryset") and value is not None:
+                value = getattr(value, "pk", value)
+            if value is not None and value is not False:
+                data[bound.html_name] = value
+    return data
+
+
+def post_page(client: Client, url: str, changes: dict[str, Any], remove: tuple[str, ...] = ()) -> Any:
+    """Open a page, change some fields, send it."""
+    data = {**form_data(client.get(url)), **changes}
+    for name in remove:
+        data.pop(name, None)
+    return client.post(url, data)
+
+
+def errors_of(response: Any) -> dict[str, list[str]]:
+    """Return the errors that the page shows, by field; of inlines with their prefix."""
+    assert response.status_code == 200, "the form was accepted"
+    context = response.context
+    found = {name: list(map(str, errors)) for name, errors in context["adminform"].form.errors.items()}
+    for inline in context["inline_admin_formsets"]:
+        for form in inline.formset.forms:
+            for name, errors in form.errors.items():
+                found[f"{form.prefix}-{name}"] = list(map(str, errors))
+    return found

@@ -1,0 +1,171 @@
+"""Runs in the admin: read, searched, cancelled and deleted, never edited, and never HTML."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+
+from lingstream.admin.display import MAX_SHOWN
+from lingstream.models import BotRun, Conversation, Run, Runner
+
+pytestmark = pytest.mark.django_db
+
+EVIL = "<script>alert('x')</script> \x00 \ud800 云"
+URL = "/admin/lingstream/"
+
+
+@pytest.fixture
+def run() -> Run:
+    now = timezone.now()
+    owner = User.objects.create(username="asker")
+    run = Run.objects.create(
+        workflow="facts",
+        owner=owner,
+        conversation=Conversation.objects.create(owner=owner, title="Clouds"),
+        runner=Runner.objects.create(hostname="web1", pid=7),
+        status=Run.Status.FAILED,
+        input={"question": EVIL},
+        document={"answer": EVIL, EVIL: [1]},
+        errors=[{"code": "provider", "message": EVIL}],
+        usage={"prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46, "estimated": True},
+        started_at=now,
+        finished_at=now + timedelta(seconds=2.5),
+    )
+    BotRun.objects.create(
+        run=run,
+        step="answer",
+        instance="answer#1",
+        root=EVIL,
+        digest="d",
+        messages=[
+            {"role": "system", "content": EVIL},
+            {"role": "user", "content": [{"type": "text", "text": EVIL}]},
+        ],
+        output=EVIL,
+        reasoning=EVIL,
+        repairs=[{"kind": EVIL}],
+        error={"code": EVIL},
+        model="large",
+    )
+    return run
+
+
+def pages(run: Run) -> list[str]:
+    bot = run.bot_runs.get()
+    rows = {"run": run.pk, "botrun": bot.pk, "conversation": run.conversation_id, "runner": run.runner_id}
+    return [f"{URL}{model}/" for model in rows] + [f"{URL}{model}/{pk}/change/" for model, pk in rows.items()]
+
+
+def test_model_text_is_shown_as_text(admin_client: Client, run: Run) -> None:
+    for page in pages(run):
+        response = admin_client.get(page)
+        assert response.status_code == 200, page
+        assert "<script>alert" not in response.content.decode("utf-8"), page
+    html = admin_client.get(f"{URL}run/{run.pk}/change/").content.decode()
+    assert "&lt;script&gt;alert" in html
+    assert "云" in html
+    assert r"\ud800" in html
+    assert "~12 + 34" in html
+    assert "2.5 s" in html
+
+
+def test_nothing_can_be_added_or_changed(admin_client: Client, run: Run) -> None:
+    for page in pages(run):
+        if page.endswith("/change/"):
+            assert admin_client.post(page, {"status": "finished"}).status_code == 403, page
+        else:
+            assert admin_client.get(f"{page}add/").status_code == 403, page
+    run.refresh_from_db()
+    assert run.status == Run.Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"q": "facts"}, True),
+        ({"q": "outline"}, False),
+        ({"q": "ID"}, True),
+        ({"status__exact": "failed"}, True),
+        ({"status__exact": "running"}, False),
+        ({"workflow": "facts"}, True),
+        ({"conversation__id__exact": "CONVERSATION"}, True),
+    ],
+)
+def test_runs_are_found(admin_client: Client, run: Run, query: dict[str, str], found: bool) -> None:
+    names = {"ID": str(run.pk), "CONVERSATION": str(run.conversation_id)}
+    query = {key: names.get(value, value) for key, value in query.items()}
+    response = admin_client.get(f"{URL}run/", query)
+    assert response.status_code == 200
+    assert (str(run.pk) in response.content.decode()) is found
+
+
+def test_the_list_does_not_load_documents(
+    admin_client: Client, run: Run, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(20):
+        Run.objects.create(workflow="facts", document="x", owner=run.owner)
+    with django_assert_max_num_queries(15) as queries:
+        admin_client.get(f"{URL}run/")
+    assert not any('"lingstream_run"."document"' in query["sql"] for query in queries.captured_queries)
+
+
+def test_a_huge_document_is_cut(admin_client: Client, run: Run) -> None:
+    Run.objects.update(document="x" * (MAX_SHOWN + 1000))
+    html = admin_client.get(f"{URL}run/{run.pk}/change/").content.decode()
+    assert "1000 more characters" in html
+
+
+def test_running_runs_can_be_cancelled(admin_client: Client, run: Run) -> None:
+    running = Run.objects.create(workflow="facts", status=Run.Status.RUNNING)
+    data = {"action": "cancel", "_selected_action": [run.pk, running.pk]}
+    html = admin_client.post(f"{URL}run/", data, follow=True).content.decode()
+    assert "1 run is being canceled." in html
+    running.refresh_from_db()
+    run.refresh_from_db()
+    assert running.cancel_requested_at is not None
+    assert run.cancel_requested_at is None
+
+
+def test_cancelling_needs_its_permission(run: Run) -> None:
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="view_run"))
+    client = Client()
+    client.force_login(user)
+    assert "Cancel selected runs" not in client.get(f"{URL}run/").content.decode()
+    running = Run.objects.create(workflow="facts", status=Run.Status.RUNNING)
+    client.post(f"{URL}run/", {"action": "cancel", "_selected_action": [running.pk]})
+    running.refresh_from_db()
+    assert running.cancel_requested_at is None
+
+
+@pytest.mark.parametrize(
+    ("permissions", "shown"), [(["view_run"], False), (["view_run", "view_provider"], True)]
+)
+def test_the_plan_is_for_who_may_see_providers(run: Run, permissions: list[str], shown: bool) -> None:
+    Run.objects.update(plan={"providers": [{"base_url": "https://secret.example.com"}]})
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    html = client.get(f"{URL}run/{run.pk}/change/").content.decode()
+    assert "&lt;script&gt;alert" in html
+    assert ("secret.example.com" in html) is shown
+
+
+def test_an_account_is_deleted_with_its_runs(admin_client: Client, run: Run) -> None:
+    assert run.owner is not None
+    response = admin_client.post(f"/admin/auth/user/{run.owner.pk}/delete/", {"post": "yes"})
+    assert response.status_code == 302
+    assert not Run.objects.exists()
+    assert not BotRun.objects.exists()
+
+
+def test_a_run_links_to_its_bots_and_back(admin_client: Client, run: Run) -> None:
+    bot = run.bot_runs.get()
+    assert f"{URL}botrun/{bot.pk}/change/" in admin_client.get(f"{URL}run/{run.pk}/change/").content.decode()
+    assert f"{URL}run/{run.pk}/change/" in admin_client.get(f"{URL}botrun/{bot.pk}/change/").content.decode()
