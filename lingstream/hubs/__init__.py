@@ -1,0 +1,34 @@
+"""Hubs beside the one in memory, and the one that this site uses."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from ..conf import app_settings
+from ..core.hub import Hub
+
+__all__ = ["get_hub"]
+
+
+def get_hub() -> Hub:
+    """Return this process's hub, made from ``LINGSTREAM["HUB"]`` at the first call."""
+    return _hub()
+
+
+@lru_cache(maxsize=1)
+def _hub() -> Hub:
+    settings = app_settings()
+    options = {"ttl": settings.log_ttl, "max_frames": settings.log_frames, **settings.hub_options}
+    hub: Hub = import_string(settings.hub)(**options)
+    return hub
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "LINGSTREAM":
+        _hub.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,58 @@
+"""``manage.py ling_worker``: executes the runs that web processes start."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from lingstream import runner as runners
+from lingstream import wake
+from lingstream.conf import app_settings
+from lingstream.hubs import get_hub
+
+
+class Command(BaseCommand):
+    """Take queued runs, and runs whose process died, until a signal ends it."""
+
+    help = "Execute runs: needs LINGSTREAM['EXECUTION'] = 'worker' and a hub that web processes share."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """See Django."""
+        parser.add_argument(
+            "--concurrency", type=int, default=200, help="runs at the same time (%(default)s); they wait more than work"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """See Django."""
+        if app_settings().execution != "worker":
+            raise CommandError("expected LINGSTREAM['EXECUTION'] = 'worker'; web processes execute their runs themselves")
+        if options["concurrency"] < 1:
+            raise CommandError(f"expected a concurrency of at least 1, got {options['concurrency']}")
+        asyncio.run(_work(runners.Runner("worker", most=options["concurrency"]), self))
+
+
+async def _work(runner: runners.Runner, command: Command) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await runner.come_alive()
+    await runner.pick_up()
+    listener = asyncio.create_task(_listen(runner))
+    command.stdout.write(f"worker {runner.id} takes up to {runner.room} runs")
+    command.stdout.flush()
+    await stop.wait()
+    command.stdout.write(f"draining {len(runner.running())} runs")
+    listener.cancel()
+    await asyncio.gather(listener, return_exceptions=True)
+    await runner.drain()
+    await get_hub().aclose()
+
+
+async def _listen(runner: runners.Runner) -> None:
+    async for _ in wake.wakes():
+        await runner.pick_up()

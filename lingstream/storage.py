@@ -1,0 +1,357 @@
+"""All that the runner asks of the database, as plain functions, and the one way to call them from async code.
+
+Nothing here holds a connection while a model streams: a run writes when it starts, when a bot ends, a
+checkpoint every few seconds, and when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from .claims import interrupt, is_busy
+from .core.exceptions import LingError, NotFound, UsageError
+from .core.journal import Call, CallResult
+from .core.plan import Plan
+from .core.provider import Message, Usage
+from .core.workflow import RunResult, registered
+from .loading import load_plan, validate_input
+from .models import BotRun, Conversation, Provider, Run, Workflow
+from .permissions import Identity, check_cancel, check_conversation, check_read, check_start
+
+__all__ = [
+    "DatabaseJournal",
+    "Start",
+    "create_run",
+    "in_database",
+    "load_history",
+    "load_run",
+    "persist",
+    "plan_of",
+    "provider_kinds_in_use",
+    "run_to_cancel",
+    "run_to_read",
+    "store_checkpoint",
+    "store_result",
+]
+
+logger = logging.getLogger("lingstream")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ANONYMOUS_KEY = 16  # characters of a key that is the only proof of who asks
+_HISTORY = 20  # runs of a conversation that go into a prompt
+_RETRIES = (0.1, 0.3, 1.0, 3.0, 6.0)  # seconds between tries while the database is away
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What somebody asks for.
+
+    :param workflow: its slug.
+    :param input: JSON data for it.
+    :param key: idempotency key: the same key of the same owner returns the same run.
+    :param conversation: id of one, or ``"new"``.
+    """
+
+    workflow: str
+    input: Any = None
+    key: str = ""
+    conversation: str = ""
+
+    @classmethod
+    def from_json(cls, data: Any, workflow: str = "") -> Start:
+        """Return the start that a client's message asks for.
+
+        :param workflow: the slug, where the URL names it.
+        :raises UsageError: a message of another shape.
+        """
+        if not isinstance(data, dict):
+            raise UsageError(f'expected an object like {{"input": …}}, got {type(data).__name__}')
+        slug = workflow or data.get("workflow")
+        if "input" not in data:
+            raise UsageError('expected an "input"')
+        return cls(
+            workflow=_short_text("workflow", slug),
+            input=data["input"],
+            key=_short_text("key", data.get("key")),
+            conversation=_short_text("conversation", data.get("conversation")),
+        )
+
+
+async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that uses the ORM in a thread that closes its connections when it should."""
+    result: T = await database_sync_to_async(function)(*args, **kwargs)
+    return result
+
+
+async def persist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As :func:`in_database`, but try again for a few seconds while the database is away.
+
+    :raises OperationalError: it did not come back.
+    """
+    for pause in _RETRIES:
+        try:
+            return await in_database(function, *args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("the database is away, trying again in %s s: %s", pause, error)
+            await asyncio.sleep(pause)
+    return await in_database(function, *args, **kwargs)
+
+
+def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]:
+    """Check what is asked, resolve the plan and store the run.
+
+    :param more: further columns of the row.
+    :returns: the run, and whether it is new.
+    :raises UsageError: an unknown workflow or conversation, or input that does not fit.
+    :raises AccessError: this identity may not.
+    :raises LingError: ``conversation-busy``, ``key-reused``.
+    """
+    row = Workflow.objects.filter(slug=start.workflow).first()
+    check_start(row, identity)
+    plan = load_plan(start.workflow, python=start.workflow in registered())
+    if row:
+        validate_input(row.input_schema, start.input)
+    if start.key and identity.owner_key == "anyone" and len(start.key) < _ANONYMOUS_KEY:
+        raise UsageError(
+            f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
+            f"only proof of who asks; got {len(start.key)}"
+        )
+    if start.key and (known := _by_key(start, identity)):
+        return known, False
+    try:
+        with transaction.atomic():
+            conversation = _conversation(start.conversation, identity)
+            if conversation and row:
+                _make_way(conversation, row.when_busy)
+            run = Run.objects.create(
+                workflow=start.workflow,
+                key=start.key,
+                input=start.input,
+                plan=plan.to_json(),
+                conversation=conversation,
+                owner_id=identity.owner_id,
+                session_key=identity.session,
+                scope=identity.scope,
+                **more,
+            )
+    except IntegrityError:
+        if start.key and (known := _by_key(start, identity)):
+            return known, False
+        raise
+    return run, True
+
+
+def provider_kinds_in_use() -> list[str]:
+    """Return the kinds of the providers there are."""
+    return list(Provider.objects.values_list("kind", flat=True).distinct())
+
+
+def load_run(run_id: str | UUID) -> Run:
+    """Return the run.
+
+    :raises NotFound: there is none with this id.
+    """
+    try:
+        return Run.objects.select_related("owner").get(pk=UUID(str(run_id)))
+    except (Run.DoesNotExist, ValueError):
+        raise NotFound(f"there is no run {str(run_id)[:60]!r}") from None
+
+
+def run_to_read(run_id: str | UUID, identity: Identity, token: str | None = None) -> Run:
+    """Return the run for somebody who wants to read it.
+
+    :raises NotFound: there is none with this id.
+    :raises AccessError: this identity may not read it.
+    """
+    run = load_run(run_id)
+    check_read(run, identity, token)
+    return run
+
+
+def run_to_cancel(run_id: str | UUID, identity: Identity, token: str | None = None) -> Run:
+    """Return the run for somebody who wants to cancel it; raises as :func:`run_to_read`."""
+    run = load_run(run_id)
+    check_cancel(run, identity, token)
+    return run
+
+
+def load_history(run: Run) -> list[Message]:
+    """Return the earlier runs of the run's conversation as chat messages, oldest first."""
+    if run.conversation_id is None:
+        return []
+    earlier = Run.objects.filter(
+        conversation_id=run.conversation_id, created_at__lt=run.created_at, status=Run.Status.FINISHED
+    ).order_by("-created_at")[:_HISTORY]
+    messages: list[Message] = []
+    for row in reversed(earlier):
+        messages.append({"role": "user", "content": _as_text(row.input)})
+        messages.append({"role": "assistant", "content": _as_text(row.document)})
+    return messages
+
+
+def store_checkpoint(run: Run, document: Any, log_id: str) -> None:
+    """Store the document of a running run, as long as this execution owns it."""
+    Run.objects.filter(pk=run.pk, epoch=run.epoch, status=Run.Status.RUNNING).update(
+        document=document, log_id=log_id, checkpoint_at=timezone.now()
+    )
+
+
+def store_result(run: Run, result: RunResult, log_id: str) -> bool:
+    """Store how a run ended; return whether this execution still owned it."""
+    now = timezone.now()
+    changed = Run.objects.filter(pk=run.pk, epoch=run.epoch, status=Run.Status.RUNNING).update(
+        status=result.status,
+        document=result.document,
+        usage=result.usage.to_wire(),
+        errors=[result.error] if result.error else [],
+        log_id=log_id,
+        finished_at=now,
+        checkpoint_at=now,
+    )
+    if run.conversation_id:
+        Conversation.objects.filter(pk=run.conversation_id).update(updated_at=now)
+    return bool(changed)
+
+
+class DatabaseJournal:
+    """The journal of a run in :class:`~lingstream.models.BotRun` rows.
+
+    :param run: the run.
+    :param recorded: results of finished calls by replay key; see :meth:`load`.
+    """
+
+    def __init__(self, run: Run, recorded: dict[str, CallResult] | None = None) -> None:
+        self._run = run
+        self._recorded = recorded or {}
+        self._started: dict[str, datetime] = {}
+
+    @classmethod
+    def load(cls, run: Run) -> DatabaseJournal:
+        """Return the journal of ``run`` with what earlier executions finished."""
+        if run.epoch <= 1:
+            return cls(run)
+        rows = BotRun.objects.filter(run=run, status=BotRun.Status.FINISHED)
+        return cls(run, {row.replay_key: _result_of(row) for row in rows})
+
+    def recorded(self, call: Call) -> CallResult | None:
+        """See :meth:`Journal.recorded`."""
+        key = BotRun.make_replay_key(*call.key)
+        self._started[key] = timezone.now()
+        return self._recorded.get(key)
+
+    async def finish(self, call: Call, result: CallResult) -> None:
+        """See :meth:`Journal.finish`.
+
+        A database that stays away is logged and not raised: the answer is on the page already, and the
+        worst that follows is that a crash makes this call happen again.
+        """
+        key = BotRun.make_replay_key(*call.key)
+        if key in self._recorded:
+            return
+        try:
+            await persist(self._store, key, call, result)
+        except (OperationalError, InterfaceError):
+            logger.exception("the database did not come back: bot run %s is not stored", call.instance)
+
+    def _store(self, key: str, call: Call, result: CallResult) -> None:
+        now = timezone.now()
+        BotRun.objects.update_or_create(
+            run=self._run,
+            replay_key=key,
+            defaults={
+                "step": call.plan.name,
+                "instance": call.instance,
+                "root": call.root,
+                "digest": call.digest,
+                "occurrence": call.occurrence,
+                "epoch": self._run.epoch,
+                "status": result.status,
+                "messages": list(call.messages),
+                "provider": call.plan.provider.name,
+                "model": call.options.model,
+                "params": dict(call.options.params),
+                "prompt_version": call.plan.prompt_version,
+                "output": result.output,
+                "reasoning": result.reasoning,
+                "repairs": list(result.repairs),
+                "usage": result.usage.to_wire(),
+                "error": result.error,
+                "started_at": self._started.get(key, now),
+                "finished_at": now,
+            },
+        )
+
+
+def _short_text(name: str, text: Any) -> str:
+    if text is None:
+        return ""
+    if not isinstance(text, str) or len(text) > 200:
+        raise UsageError(f"expected {name} to be a string of up to 200 characters, got {text!r:.80}")
+    return text
+
+
+def _by_key(start: Start, identity: Identity) -> Run | None:
+    known = Run.objects.filter(scope=identity.scope, owner_key=identity.owner_key, key=start.key).first()
+    if known and (known.workflow, known.input) != (start.workflow, start.input):
+        raise LingError(f"the key {start.key!r} belongs to a run of another workflow or input", code="key-reused")
+    return known
+
+
+def _conversation(name: str, identity: Identity) -> Conversation | None:
+    if not name:
+        return None
+    if name == "new":
+        return Conversation.objects.create(
+            owner_id=identity.owner_id, session_key=identity.session, scope=identity.scope
+        )
+    try:
+        conversation = Conversation.objects.get(pk=UUID(name))
+    except (Conversation.DoesNotExist, ValueError):
+        raise NotFound(f"there is no conversation {name[:60]!r}") from None
+    check_conversation(conversation, identity)
+    return conversation
+
+
+def _make_way(conversation: Conversation, policy: str) -> None:
+    """A conversation goes one run after the other; its workflow says what a further one does meanwhile."""
+    if policy == Workflow.WhenBusy.REJECT and is_busy(conversation):
+        raise LingError("the conversation's last run has not ended", code="conversation-busy", retryable=True)
+    if policy == Workflow.WhenBusy.INTERRUPT:
+        interrupt(conversation)
+
+
+def _as_text(value: Any) -> str:
+    """What a person would have typed or read: the text itself where the value holds one string only."""
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _result_of(row: BotRun) -> CallResult:
+    usage = row.usage
+    return CallResult(
+        status=row.status,
+        output=row.output,
+        reasoning=row.reasoning,
+        repairs=row.repairs,
+        usage=Usage(
+            usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0), bool(usage.get("estimated", False))
+        ),
+    )
+
+
+def plan_of(run: Run) -> Plan:
+    """Return the plan that the run was started with."""
+    return Plan.from_json(run.plan)

@@ -1,0 +1,134 @@
+"""Ownership of runs: one conditional UPDATE decides, whoever asks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from threading import Barrier, Thread
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from lingstream import claims
+from lingstream.models import Conversation, Run, Runner
+
+pytestmark = pytest.mark.django_db
+
+
+def runner(silent: float = 0, **fields: object) -> UUID:
+    beat = timezone.now() - timedelta(seconds=silent)
+    return Runner.objects.create(pk=uuid4(), heartbeat_at=beat, **fields).pk
+
+
+def running(owner: UUID | None, **fields: object) -> Run:
+    defaults = {"workflow": "x", "status": Run.Status.RUNNING, "epoch": 1, "attempts": 1, "runner_id": owner}
+    return Run.objects.create(**{**defaults, **fields})
+
+
+def claim(me: UUID, most: int = 10) -> list[Run]:
+    return claims.claim(me, 10, attempts=3, most=most)
+
+
+def test_a_queued_run_is_taken_once() -> None:
+    run = Run.objects.create(workflow="x")
+    first, second = runner(), runner()
+    (taken,) = claim(first)
+    assert (taken.pk, taken.status, taken.epoch, taken.attempts) == (run.pk, "running", 1, 1)
+    assert taken.runner_id == first and taken.started_at
+    assert claim(second) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [("alive", False), ("silent", True), ("stopped", True), ("nobody", True)],
+)
+def test_a_running_run_is_taken_from_the_dead(owner: str, expected: bool) -> None:
+    owners = {
+        "alive": lambda: runner(),
+        "silent": lambda: runner(silent=60),
+        "stopped": lambda: runner(stopped_at=timezone.now()),
+        "nobody": lambda: None,
+    }
+    run = running(owners[owner]())
+    taken = claim(runner())
+    assert bool(taken) is expected
+    if expected:
+        assert (taken[0].pk, taken[0].epoch, taken[0].attempts) == (run.pk, 2, 2)
+
+
+def test_ended_runs_are_left_alone() -> None:
+    for status in ("finished", "failed", "canceled", "lost"):
+        running(None, status=status)
+    assert claim(runner()) == []
+
+
+def test_no_more_than_asked_for_and_the_oldest_first() -> None:
+    now = timezone.now()
+    runs = [Run.objects.create(workflow="x", created_at=now - timedelta(seconds=age)) for age in (1, 3, 2)]
+    assert [run.pk for run in claim(runner(), most=2)] == [runs[1].pk, runs[2].pk]
+
+
+def test_attempts_are_bounded_and_then_the_run_is_lost() -> None:
+    run = running(None, epoch=3, attempts=3)
+    me = runner()
+    assert claim(me) == []
+    (lost,) = claims.lose(me, 10, attempts=3)
+    assert (lost.pk, lost.status, lost.epoch) == (run.pk, "lost", 4)
+    assert lost.errors[0]["code"] == "lost"
+    assert claims.lose(me, 10, attempts=3) == []
+
+
+def test_a_conversation_goes_one_run_after_the_other() -> None:
+    conversation = Conversation.objects.create()
+    now = timezone.now()
+    first = Run.objects.create(workflow="x", conversation=conversation, created_at=now - timedelta(seconds=2))
+    second = Run.objects.create(workflow="x", conversation=conversation, created_at=now)
+    other = Run.objects.create(workflow="x", created_at=now)
+    me = runner()
+    assert {run.pk for run in claim(me)} == {first.pk, other.pk}
+    assert claim(me) == []
+    Run.objects.filter(pk=first.pk).update(status="finished")
+    assert [run.pk for run in claim(me)] == [second.pk]
+
+
+def test_who_signs_off_leaves_its_runs() -> None:
+    owner = runner()
+    run = running(owner)
+    assert claim(runner()) == []
+    claims.sign_off(owner)
+    assert [taken.pk for taken in claim(runner())] == [run.pk]
+
+
+def test_cancel_reaches_the_owner_or_ends_what_nobody_owns() -> None:
+    me = runner()
+    mine, queued = running(me), Run.objects.create(workflow="x")
+    for run in (mine, queued):
+        claims.request_cancel(run)
+    assert claims.cancel_requests(me) == [str(mine.pk)]
+    queued.refresh_from_db()
+    assert queued.status == "canceled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_that_claim_at_once_each_run_goes_to_one() -> None:
+    runs = [Run.objects.create(workflow="x") for _ in range(20)]
+    runners = [runner() for _ in range(4)]
+    start = Barrier(len(runners))
+    taken: dict[UUID, list[UUID]] = {}
+
+    def take(me: UUID) -> None:
+        start.wait()
+        try:
+            taken[me] = [run.pk for run in claim(me, most=20)]
+        finally:
+            connection.close()
+
+    threads = [Thread(target=take, args=(me,)) for me in runners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    everything = [pk for pks in taken.values() for pk in pks]
+    assert sorted(everything) == sorted(run.pk for run in runs)
+    assert set(Run.objects.values_list("epoch", flat=True)) == {1}
