@@ -1,0 +1,198 @@
+"""The WebSocket: many runs on one socket, commands answered while runs stream.
+
+Channels awaits a consumer's handlers one by one, so none of them may loop: each run that is followed has a
+task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from .conf import app_settings
+from .core.exceptions import LingError, UsageError
+from .core.wire import dumps, loads, socket_text
+from .flow import Budget, Credits, send_waits
+from .models import Run
+from .permissions import Identity, make_token
+from .runner import get_runner
+from .storage import Start, in_database, run_to_cancel, run_to_read
+from .viewer import beginning, frames
+
+__all__ = ["SUBPROTOCOL", "LingConsumer"]
+
+logger = logging.getLogger("lingstream")
+
+SUBPROTOCOL = "lingstream.v1"
+_MAX_FOLLOWED = 100  # runs that one socket may follow at the same time
+_TRY_AGAIN = 1013  # the close code "try again later"
+_MAX_TOKENS = 1_000  # runs that one socket is remembered to have opened
+
+
+class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One socket. A message it cannot read is answered with an error; the socket stays open."""
+
+    async def connect(self) -> None:
+        """Accept; who may do what is asked message by message."""
+        self._viewers: dict[str, asyncio.Task[None]] = {}
+        self._credits: dict[str, Credits | None] = {}
+        self._budget = Budget(None if send_waits() else app_settings().viewer_budget)
+        self._tokens: dict[str, str] = {}  # shown on this socket; checked anew at each use
+        await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
+
+    async def disconnect(self, code: int) -> None:
+        """Stop following; the runs go on."""
+        for viewer in self._viewers.values():
+            viewer.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer one message."""
+        ref: Any = None
+        try:
+            message = self._read(text_data, bytes_data)
+            ref = message.get("ref")
+            kind = message.get("type")
+            handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
+            if handler is None:
+                raise UsageError(f"expected a type among {sorted(_HANDLERS)}, got {kind!r:.80}", code="bad-message")
+            await handler(self, message)
+        except LingError as error:
+            await self._answer({"error": error.to_wire()}, ref)
+        except Exception:
+            logger.exception("a socket message failed")
+            fault = LingError("the server failed at this message; its log tells more", code="internal")
+            await self._answer({"error": fault.to_wire()}, ref)
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    async def _start(self, message: dict[str, Any]) -> None:
+        self._check_room()
+        run, new = await get_runner().start(Start.from_json(message), self._identity())
+        name = str(run.pk)
+        token = make_token(run.pk)
+        started = {
+            "run": name,
+            "token": token,
+            "workflow": run.workflow,
+            "conversation": str(run.conversation_id) if run.conversation_id else None,
+        }
+        self._remember(name, token)
+        await self._answer({"started": started}, message.get("ref"))
+        self._follow(run, beginning() if new else None, message)
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        run = await self._open(run_to_read, message)
+        if str(run.pk) not in self._viewers:
+            self._check_room()
+        self._follow(run, _text(message, "after"), message)
+
+    async def _unsubscribe(self, message: dict[str, Any]) -> None:
+        if viewer := self._viewers.pop(_text(message, "run") or "", None):
+            viewer.cancel()
+
+    async def _cancel(self, message: dict[str, Any]) -> None:
+        run = await self._open(run_to_cancel, message)
+        await get_runner().cancel(run)
+
+    async def _ack(self, message: dict[str, Any]) -> None:
+        """A viewer with credits has read on; from others it changes nothing."""
+        if credits := self._credits.get(_text(message, "run") or ""):
+            credits.ack(_text(message, "id") or "")
+
+    async def _ping(self, message: dict[str, Any]) -> None:
+        await self._answer({"type": "pong"}, message.get("ref"))
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _read(self, text: str | None, data: bytes | None) -> dict[str, Any]:
+        limit = app_settings().max_body
+        content = text if text is not None else data
+        if content is None or len(content) > limit:
+            raise UsageError(f"expected a message of up to {limit} bytes", code="too-large")
+        message = loads(content)
+        if not isinstance(message, dict):
+            raise UsageError(f"expected an object with a type, got {type(message).__name__}", code="bad-message")
+        return message
+
+    def _identity(self) -> Identity:
+        session = self.scope.get("session")
+        return Identity.of(self.scope.get("user"), session.session_key if session else None)
+
+    async def _open(
+        self, find: Callable[[str, Identity, str | None], Run], message: dict[str, Any]
+    ) -> Run:
+        """Return the run that a message names, if who sent it may have it.
+
+        Its token is the one in the message, or the one that opened the run on this socket before.
+        """
+        name = _text(message, "run") or ""
+        token = _text(message, "token")
+        run = await in_database(find, name, self._identity(), token or self._tokens.get(name))
+        if token:
+            self._remember(name, token)
+        return run
+
+    def _remember(self, name: str, token: str) -> None:
+        if len(self._tokens) < _MAX_TOKENS:
+            self._tokens[name] = token
+
+    def _check_room(self) -> None:
+        if len(self._viewers) >= _MAX_FOLLOWED:
+            raise UsageError(f"this socket follows {_MAX_FOLLOWED} runs already", code="too-many")
+
+    def _follow(self, run: Run, after: str | None, message: dict[str, Any]) -> None:
+        name = str(run.pk)
+        if earlier := self._viewers.pop(name, None):
+            earlier.cancel()
+        credits = self._credits[name] = Credits() if message.get("ack") is True else None
+        viewer = self._viewers[name] = asyncio.create_task(self._send_frames(run, after, credits))
+        viewer.add_done_callback(lambda task: self._forget(name, task))
+
+    def _forget(self, name: str, viewer: asyncio.Task[None]) -> None:
+        if self._viewers.get(name) is viewer:
+            del self._viewers[name], self._credits[name]
+
+    async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
+        name = str(run.pk)
+        try:
+            async with aclosing(frames(run, after)) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    for frame in batch:
+                        text = socket_text(name, frame)
+                        await self.base_send({"type": "websocket.send", "text": text})
+                        if credits:
+                            credits.sent(frame.id, len(text))
+                        elif not self._budget.spend(len(text)):
+                            await self.close(_TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack")
+                            return
+                    if credits:
+                        await credits.room()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.debug("a viewer of run %s is gone", name, exc_info=True)
+
+    async def _answer(self, data: dict[str, Any], ref: Any) -> None:
+        await self.send(text_data=dumps(data if ref is None else {**data, "ref": ref}).decode())
+
+
+def _text(message: dict[str, Any], name: str) -> str | None:
+    value = message.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise UsageError(f"expected {name} to be a string, got {type(value).__name__}", code="bad-message")
+
+
+_HANDLERS = {
+    "start": LingConsumer._start,
+    "subscribe": LingConsumer._subscribe,
+    "unsubscribe": LingConsumer._unsubscribe,
+    "cancel": LingConsumer._cancel,
+    "ack": LingConsumer._ack,
+    "ping": LingConsumer._ping,
+}

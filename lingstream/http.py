@@ -1,0 +1,148 @@
+"""What the HTTP views share: who asks, CSRF, errors as JSON, and streams of frames."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.views.decorators.csrf import csrf_exempt
+
+from .conf import app_settings
+from .core.exceptions import AccessError, LingError, NotFound, UsageError
+from .core.wire import JSONL, PROTOCOL, SSE, dumps
+from .flow import Budget, send_waits
+from .models import Run
+from .permissions import Identity, make_token
+from .viewer import frames
+
+__all__ = ["answer_json", "api", "check_csrf", "identity_of", "stream", "token_of"]
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
+
+_STATUSES = {"unknown-workflow": 404, "busy": 503, "too-large": 413, "key-reused": 409, "conversation-busy": 409, "method": 405}
+
+
+def api(*methods: str) -> Callable[[View[P]], View[P]]:
+    """Make an async function a view that answers every :class:`LingError` as JSON.
+
+    CSRF is left to :func:`check_csrf`, because calls by token, and anonymous ones without a cookie, need none.
+    """
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        async def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            try:
+                if request.method not in methods:
+                    raise UsageError(f"expected {' or '.join(methods)}, got {request.method}", code="method")
+                response = await view(request, *args, **kwargs)
+            except LingError as error:
+                response = _error(error)
+                if error.code == "method":
+                    response["Allow"] = ", ".join(methods)
+            response["Ling-Protocol"] = PROTOCOL
+            return response
+
+        return csrf_exempt(wrapped)
+
+    return decorate
+
+
+def answer_json(data: Any, status: int = 200) -> HttpResponse:
+    """Return ``data`` as a JSON response that no cache keeps."""
+    response = HttpResponse(dumps(data), content_type="application/json", status=status)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+async def identity_of(request: HttpRequest) -> Identity:
+    """Return who asks, by login and session cookie."""
+    user = await request.auser() if hasattr(request, "auser") else None
+    session = getattr(request, "session", None)
+    return Identity.of(user, session.session_key if session else None)
+
+
+def token_of(request: HttpRequest) -> str | None:
+    """Return the run's token from ``Authorization: Ling …`` or ``?token=``."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "ling" else request.GET.get("token")
+
+
+def check_csrf(request: HttpRequest) -> None:
+    """Check the CSRF token of a request that a cookie speaks for.
+
+    :raises AccessError: a session cookie came without its CSRF token (code ``csrf``).
+    """
+    if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return
+    check = _CsrfCheck(_unused)
+    check.process_request(request)
+    reason = check.process_view(request, _unused, (), {})
+    if reason is not None:
+        raise AccessError(f"CSRF check failed: {reason}", code="csrf")
+
+
+def stream(run: Run, encoder: type[SSE | JSONL], after: str | None = None) -> StreamingHttpResponse:
+    """Return the run's frames as a response that is written while they come.
+
+    :param encoder: the dialect.
+    :param after: id of the last frame that the viewer has.
+    """
+    response = StreamingHttpResponse(_encoded(run, encoder, after), content_type=encoder.content_type)
+    response["Cache-Control"] = "no-cache"
+    response["Content-Encoding"] = "identity"  # GZipMiddleware would hold the stream back
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpResponseBase:
+    """Add the headers that name a run to whoever started it."""
+    response["Location"] = location
+    response["Ling-Run"] = str(run.pk)
+    response["Ling-Token"] = make_token(run.pk)
+    return response
+
+
+async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> AsyncIterator[bytes]:
+    writer = encoder(str(run.pk), after or "0-0")
+    settings = app_settings()
+    budget = Budget(None if send_waits() else settings.viewer_budget)
+    async with aclosing(frames(run, after, settings.heartbeat)) as batches:  # type: ignore[type-var]
+        async for batch in batches:
+            text = b"".join([writer.encode(frame) for frame in batch]) or writer.heartbeat
+            yield text
+            if not budget.spend(len(text)):
+                return  # it resumes behind the last id that it got
+
+
+def _error(error: LingError) -> HttpResponse:
+    response = answer_json({"error": error.to_wire()}, _status(error))
+    if error.retryable:
+        response["Retry-After"] = "1"
+    return response
+
+
+def _status(error: LingError) -> int:
+    if status := _STATUSES.get(error.code):
+        return status
+    if isinstance(error, AccessError):
+        return 403
+    if isinstance(error, NotFound):
+        return 404
+    return 400 if isinstance(error, UsageError) else 500
+
+
+def _unused(request: HttpRequest) -> HttpResponse:
+    raise AssertionError("the CSRF check calls no view")
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    """Django's check, with the reason for an answer instead of a page."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason

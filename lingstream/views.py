@@ -1,0 +1,78 @@
+"""HTTP: start a run, ask for its state, cancel it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+
+from .conf import app_settings
+from .core.exceptions import UsageError
+from .core.wire import JSONL, SSE, loads
+from .http import answer_json, api, check_csrf, identity_of, name_run, stream, token_of
+from .models import Run
+from .permissions import make_token
+from .runner import get_runner
+from .storage import Start, in_database, run_to_cancel, run_to_read
+from .viewer import beginning, stored_state
+
+__all__ = ["cancel", "runs", "state"]
+
+_ENCODERS: dict[str, type[SSE | JSONL]] = {"text/event-stream": SSE, "application/jsonl": JSONL}
+
+
+@api("POST")
+async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Start a run of the workflow ``slug``.
+
+    Body: ``{"input", "key"?, "conversation"?}``. Answered as ``Accept`` asks: with the run's events as SSE or
+    JSON lines, or with 202 and where to find them. ``Location``, ``Ling-Run`` and ``Ling-Token`` name the run
+    in all three.
+    """
+    check_csrf(request)
+    start = Start.from_json(loads(_body(request)), slug)
+    run, new = await get_runner().start(start, await identity_of(request))
+    encoder = next((_ENCODERS[name] for name in _accepted(request) if name in _ENCODERS), None)
+    response = stream(run, encoder, beginning() if new else None) if encoder else answer_json(_started(run), 202)
+    return name_run(response, run, reverse("lingstream:run", args=[run.pk]))
+
+
+@api("GET", "HEAD")
+async def state(request: HttpRequest, run_id: str) -> HttpResponseBase:
+    """Return the run's status and document."""
+    run = await in_database(run_to_read, run_id, await identity_of(request), token_of(request))
+    return answer_json(await stored_state(run))
+
+
+@api("POST")
+async def cancel(request: HttpRequest, run_id: str) -> HttpResponseBase:
+    """Stop the run; one that has ended stays as it is."""
+    token = token_of(request)
+    if not token:
+        check_csrf(request)
+    run = await in_database(run_to_cancel, run_id, await identity_of(request), token)
+    await get_runner().cancel(run)
+    return answer_json({"run": str(run.pk), "status": run.status}, 202)
+
+
+def _started(run: Run) -> dict[str, object]:
+    return {
+        "run": str(run.pk),
+        "token": make_token(run.pk),
+        "workflow": run.workflow,
+        "status": run.status,
+        "conversation": str(run.conversation_id) if run.conversation_id else None,
+        "events": reverse("lingstream:events", args=[run.pk]),
+    }
+
+
+def _body(request: HttpRequest) -> bytes:
+    limit = app_settings().max_body
+    length = int(request.headers.get("Content-Length") or 0)
+    if length > limit or len(body := request.body) > limit:
+        raise UsageError(f"expected a body of up to {limit} bytes, got {length}", code="too-large")
+    return body
+
+
+def _accepted(request: HttpRequest) -> list[str]:
+    """Media types that the client accepts, the most wanted first."""
+    return [str(kind).split(";")[0].strip() for kind in request.accepted_types]

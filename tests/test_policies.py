@@ -1,0 +1,103 @@
+"""What a workflow does with runs of a busy conversation, and when its viewers leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+
+from lingstream.models import Run, Workflow
+from lingstream.runner import get_runner
+
+from . import site as sites
+from .site import Site
+
+URL = "/ling/workflows/test/runs/"
+
+
+async def busy(site: Site, policy: str, gate: asyncio.Event) -> tuple[AsyncClient, dict[str, Any]]:
+    """A conversation whose first run waits at ``gate``."""
+    await site.workflow(answer="A")
+    await Workflow.objects.aupdate(when_busy=policy)
+    sites.answers = [['{"answer": "one', gate, '"}'], '{"answer": "two"}']
+    client = AsyncClient()
+    await client.aforce_login(await User.objects.acreate_user("ann", password="pw"))
+    response = await client.post(URL, {"input": sites.QUESTION, "conversation": "new"}, "application/json")
+    return client, response.json()
+
+
+async def ask(client: AsyncClient, conversation: str) -> Any:
+    return await client.post(URL, {"input": sites.QUESTION, "conversation": conversation}, "application/json")
+
+
+async def test_a_run_waits_for_the_one_before_it(site: Site) -> None:
+    gate = asyncio.Event()
+    client, first = await busy(site, "enqueue", gate)
+    second = (await ask(client, first["conversation"])).json()
+    assert (await Run.objects.aget(pk=second["run"])).status == "queued"
+    async with site.socket() as socket:
+        await socket.send(type="subscribe", run=second["run"], token=second["token"])
+        gate.set()
+        await socket.until("done")
+    assert socket.document(second["run"]) == {"answer": "two"}
+    first_run, second_run = [run async for run in Run.objects.order_by("created_at")]
+    assert (first_run.document, second_run.document) == ({"answer": "one"}, {"answer": "two"})
+    assert second_run.started_at > first_run.finished_at
+
+
+async def test_a_run_that_may_not_wait_is_refused(site: Site) -> None:
+    gate = asyncio.Event()
+    client, first = await busy(site, "reject", gate)
+    refused = await ask(client, first["conversation"])
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conversation-busy")
+    gate.set()
+    await get_runner().wait(first["run"])
+    assert (await ask(client, first["conversation"])).status_code == 202
+
+
+async def test_a_run_interrupts_the_one_before_it(site: Site) -> None:
+    client, first = await busy(site, "interrupt", asyncio.Event())
+    second = (await ask(client, first["conversation"])).json()
+    async with site.socket() as socket:
+        await socket.send(type="subscribe", run=second["run"], token=second["token"])
+        await socket.until("done")
+    statuses = {str(run.pk): run.status async for run in Run.objects.all()}
+    assert statuses == {first["run"]: "canceled", second["run"]: "finished"}
+
+
+async def test_a_queued_run_can_be_canceled_before_it_starts(site: Site) -> None:
+    gate = asyncio.Event()
+    client, first = await busy(site, "enqueue", gate)
+    second = (await ask(client, first["conversation"])).json()
+    async with site.socket() as socket:
+        await socket.send(type="subscribe", run=second["run"], token=second["token"])
+        await socket.send(type="cancel", run=second["run"])
+        done = await socket.until("done")
+    assert done["done"]["status"] == "canceled"
+    gate.set()
+    await get_runner().wait(first["run"])
+    assert (await Run.objects.aget(pk=second["run"])).status == "canceled"
+
+
+@pytest.mark.parametrize("policy", ["continue", "cancel"])
+async def test_when_the_last_viewer_has_left(site: Site, settings: Any, policy: str) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DISCONNECT_GRACE": 0.05}
+    gate = asyncio.Event()
+    await site.workflow(answer="A")
+    await Workflow.objects.aupdate(on_disconnect=policy)
+    sites.answers = [['{"answer": "one', gate, '"}']]
+    async with site.socket() as first, site.socket() as second:
+        started = await first.start("test")
+        await second.send(type="subscribe", run=started["run"], token=started["token"])
+        await second.until("snapshot")
+        while "one" not in json.dumps(await first.receive()):
+            pass
+    if policy == "continue":
+        gate.set()
+    await get_runner().wait(started["run"])
+    expected = {"continue": "finished", "cancel": "canceled"}
+    assert (await Run.objects.aget()).status == expected[policy]
