@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class LingsiteConfig(AppConfig):
+    name = "lingsite"
+    verbose_name = "lingstream demo"

@@ -1,0 +1,118 @@
+"""The demo's prompts and workflows, as ``manage.py demo`` creates them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["INPUT_SCHEMA", "PROMPTS", "WORKFLOWS"]
+
+_HINT = """{# Try it: write “Tone: pirate” below, tick “Put the new version into production”,
+   save, and ask again on the demo page. A line “Sign as: Ada” works as well. #}
+"""
+
+PROMPTS: dict[str, dict[str, Any]] = {
+    "cloud-answer": {
+        "name": "Cloud facts: short answer",
+        "variables": {"tone": "friendly"},
+        "text": _HINT
+        + """You answer questions about nature for curious people.
+Answer in one sentence that a ten-year-old understands.
+
+Tone: {{ tone }}
+
+Reply with JSON in this form and nothing else:
+{"answer": "…"}
+""",
+    },
+    "cloud-details": {
+        "name": "Cloud facts: details",
+        "variables": {"tone": "friendly"},
+        "text": """You explain short answers about nature.
+You get a question and its short answer. Explain it in three to five sentences and name one number
+that surprises. Then suggest three questions that a curious reader would ask next.
+
+Tone: {{ tone }}
+
+Reply with JSON in this form and nothing else:
+{"details": "…", "related_question": ["…", "…", "…"]}
+""",
+    },
+    "cloud-translation": {
+        "name": "Cloud facts: Chinese",
+        "variables": {},
+        "text": """You write for readers of simplified Chinese.
+You get a question and its short answer in English. Answer it in Chinese in two to four sentences.
+
+Reply with JSON in this form and nothing else:
+{"details_cn": "…"}
+""",
+    },
+    "outline": {
+        "name": "Outline: topics",
+        "variables": {},
+        "text": """You plan short articles.
+List four to six topics that answer the question, in the order in which a reader needs them.
+Each topic is a heading of two to six words.
+
+Reply with JSON in this form and nothing else:
+{"outline": [{"topic": "…"}, {"topic": "…"}]}
+""",
+    },
+    "outline-details": {
+        "name": "Outline: one topic",
+        "variables": {"tone": "friendly"},
+        "text": """You write one paragraph of an article: two to four sentences about the given topic, and
+only about that.
+
+Tone: {{ tone }}
+
+Reply with plain text: no heading, no list, no JSON.
+""",
+    },
+}
+
+_ASKED = "Question: {{ input.question }}\nShort answer: {{ value }}"
+
+WORKFLOWS: dict[str, dict[str, Any]] = {
+    "cloud-facts": {
+        "name": "Cloud facts",
+        "description": "A short answer; when it is complete, details and a translation, side by side.",
+        "steps": [
+            {"name": "answer", "prompt": "cloud-answer", "input": "{{ input.question }}"},
+            {"name": "details", "prompt": "cloud-details", "input": _ASKED},
+            {"name": "translation", "prompt": "cloud-translation", "input": _ASKED},
+        ],
+        "triggers": [
+            {"source": "answer", "target": "details", "event": "string-response", "pattern": "answer"},
+            {"source": "answer", "target": "translation", "event": "string-response", "pattern": "answer"},
+        ],
+    },
+    "outline": {
+        "name": "Outline",
+        "description": "A list of topics; each one that is complete starts a bot that writes its details.",
+        "steps": [
+            {"name": "outline", "prompt": "outline", "input": "{{ input.question }}"},
+            {
+                "name": "details",
+                "prompt": "outline-details",
+                "input": "Question: {{ input.question }}\nTopic: {{ value }}",
+                "root": "outline/{{ match[0] }}/details",
+                "format": "text",
+            },
+        ],
+        "triggers": [
+            {
+                "source": "outline",
+                "target": "details",
+                "event": "string-response",
+                "pattern": "outline/*/topic",
+            },
+        ],
+    },
+}
+
+INPUT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"question": {"type": "string", "minLength": 1, "maxLength": 2000}},
+    "required": ["question"],
+}

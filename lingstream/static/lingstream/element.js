@@ -1,0 +1,239 @@
+/**
+ * element: `<ling-stream>` starts or watches a run and keeps the bindings inside it up to date.
+ *
+ * Attributes and events are described in docs/client.md.
+ */
+
+import { Bindings } from "./bindings.js";
+import { Client } from "./client.js";
+
+const clients = new Map();
+const FORWARDED = ["started", "ops", "event", "closed", "snapshot", "error", "status", "done"];
+
+/** `<ling-stream workflow="…" data-input='{…}'>`; leaving the page stops the watching, not the run. */
+export class LingStreamElement extends HTMLElement {
+    #run = null;
+    #ownsRun = false;
+    #isResuming = false;
+    #isAway = false;
+    #listeners = null;
+    #bindings = null;
+    #frame = null;
+
+    connectedCallback() {
+        if (document.readyState === "loading") {
+            document.addEventListener("DOMContentLoaded", () => this.#begin(), { once: true });
+        } else {
+            this.#begin();
+        }
+    }
+
+    disconnectedCallback() {
+        // An element that is moved is connected again in the same task.
+        queueMicrotask(() => {
+            if (!this.isConnected) this.#leave();
+        });
+    }
+
+    /** @returns {import("./run.js").Run | null} the run that is shown */
+    get run() {
+        return this.#run;
+    }
+
+    /** @returns {"idle" | import("./run.js").Status} */
+    get state() {
+        return this.#run?.status ?? "idle";
+    }
+
+    /** @returns {unknown} the document so far: to be read, not to be changed */
+    get document() {
+        return this.#run?.document ?? null;
+    }
+
+    /** @returns {Record<string, string>} the models' reasoning by bot */
+    get reasoning() {
+        return this.#run?.reasoning ?? {};
+    }
+
+    /** @returns {Client} shared by all elements with the same addresses */
+    get client() {
+        const names = ["base", "socket", "transport"].filter((name) => this.hasAttribute(name));
+        const options = Object.fromEntries(names.map((name) => [name, this.getAttribute(name)]));
+        const key = JSON.stringify(options);
+        if (!clients.has(key)) clients.set(key, new Client(options));
+        return clients.get(key);
+    }
+
+    /**
+     * Start a run and show it. The run that this element started before is canceled.
+     *
+     * @param {unknown} [input] in place of `data-input`
+     * @param {{key?: string, conversation?: string}} [options]
+     * @returns {import("./run.js").Run}
+     */
+    start(input = this.#input(), options = {}) {
+        const workflow = this.getAttribute("workflow");
+        if (!workflow) throw new Error("<ling-stream> needs a workflow attribute to start");
+        if (this.#ownsRun) this.#run.cancel();
+        const conversation = this.getAttribute("conversation") ?? undefined;
+        const run = this.client.start(workflow, input, { conversation, ...options });
+        this.#ownsRun = true;
+        this.#follow(run);
+        return run;
+    }
+
+    /** Cancel the run on the server; what has arrived stays on the page. */
+    stop() {
+        this.#run?.cancel();
+    }
+
+    /** Read the bindings again, after markup inside the element was changed. */
+    refresh() {
+        this.#bindings = null;
+        this.#schedule();
+    }
+
+    #begin() {
+        if (!this.isConnected) return;
+        if (this.#run !== null) {
+            this.#comeBack();
+            return;
+        }
+        const run = this.getAttribute("run");
+        const stored = run ? null : this.#recall();
+        if (run) {
+            this.#subscribe(run, this.getAttribute("token"));
+        } else if (stored !== null) {
+            this.#isResuming = this.#ownsRun = true;
+            this.#subscribe(stored.run, stored.token);
+        } else if (this.dataset.input !== undefined && !this.hasAttribute("manual")) {
+            this.start();
+        }
+    }
+
+    #subscribe(run, token) {
+        const workflow = this.getAttribute("workflow") ?? undefined;
+        this.#follow(this.client.subscribe(run, { token: token ?? undefined, workflow }));
+    }
+
+    #comeBack() {
+        if (!this.#isAway) return;
+        this.#isAway = false;
+        const { ended, id, token } = this.#run;
+        if (ended || !id) return;
+        this.#run = null; // closed when we left
+        this.#subscribe(id, token);
+    }
+
+    #leave() {
+        this.#isAway = true;
+        this.#listeners?.abort();
+        this.#run?.close();
+    }
+
+    #follow(run) {
+        const previous = this.state;
+        this.#listeners?.abort();
+        this.#run?.close();
+        this.#listeners = new AbortController();
+        this.#run = run;
+        for (const type of FORWARDED) {
+            const handle = (event) => this.#observe(type, event.detail, run);
+            run.addEventListener(type, handle, { signal: this.#listeners.signal });
+        }
+        this.#bindings?.reset();
+        this.#reflect();
+        this.#schedule();
+        if (run.status !== previous) this.#emit("status", { status: run.status, previous });
+    }
+
+    #observe(type, detail, run) {
+        if (type === "error" && this.#isResuming && run.last === null && !detail.retryable) {
+            this.#startOver();
+            return;
+        }
+        if (type === "started") this.#remember();
+        if (type === "ops") this.#bindings?.note(detail.ops);
+        if (type === "closed") this.#bindings?.settle(detail.uri);
+        if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
+        if (type === "snapshot") this.#bindings?.reset();
+        if (type === "status") this.#reflect();
+        if (run.ended) this.#finish();
+        else this.#schedule();
+        this.#emit(type, detail);
+    }
+
+    #finish() {
+        this.#bindings?.settle("");
+        this.#render();
+    }
+
+    /** What was to be resumed is not there any more. */
+    #startOver() {
+        this.#forget();
+        this.#listeners.abort();
+        this.#run = null;
+        this.#isResuming = this.#ownsRun = false;
+        this.#reflect();
+        this.#begin();
+    }
+
+    #reflect() {
+        if (this.#run === null) this.removeAttribute("status");
+        else this.setAttribute("status", this.#run.status);
+        this.setAttribute("aria-busy", String(["connecting", "running"].includes(this.state)));
+    }
+
+    /** At most one write per frame, however many ops came. */
+    #schedule() {
+        this.#frame ??= requestAnimationFrame(() => this.#render());
+    }
+
+    #render() {
+        cancelAnimationFrame(this.#frame);
+        this.#frame = null;
+        this.#bindings ??= new Bindings(this);
+        this.#bindings.render(this.document);
+        this.#emit("render", { document: this.document });
+    }
+
+    #emit(type, detail) {
+        this.dispatchEvent(new CustomEvent(`ling:${type}`, { detail, bubbles: true }));
+    }
+
+    #input() {
+        return JSON.parse(this.dataset.input ?? "null");
+    }
+
+    get #storageKey() {
+        const name = this.getAttribute("resume") || this.id || this.getAttribute("workflow");
+        return `lingstream ${location.pathname} ${name}`;
+    }
+
+    #remember() {
+        if (!this.hasAttribute("resume")) return;
+        const { id: run, token } = this.#run;
+        const input = this.dataset.input ?? null;
+        withStorage((storage) => storage.setItem(this.#storageKey, JSON.stringify({ run, token, input })));
+    }
+
+    /** The run of before the reload, unless the page asks something else now. */
+    #recall() {
+        if (!this.hasAttribute("resume")) return null;
+        const stored = withStorage((storage) => JSON.parse(storage.getItem(this.#storageKey)));
+        return stored?.input === (this.dataset.input ?? null) ? stored : null;
+    }
+
+    #forget() {
+        withStorage((storage) => storage.removeItem(this.#storageKey));
+    }
+}
+
+/** Storage may be forbidden or full; a page without resume is still a page. */
+function withStorage(use) {
+    try {
+        return use(sessionStorage);
+    } catch {
+        return null;
+    }
+}

@@ -1,0 +1,66 @@
+/** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.ops.fold`. */
+
+import { JsonUriError, child, put, split } from "./jsonuri.js";
+
+/**
+ * @typedef {{uri: string, delta: string} | {uri: string, value: unknown, fix?: true}} Op
+ * An append of `delta` to the string at `uri`, or a set of `value`.
+ */
+
+/**
+ * Apply one op to `document`.
+ *
+ * `+=` on a long string is cheap here: engines keep it as a rope until somebody reads it.
+ *
+ * @param {unknown} document changed in place
+ * @param {Op} op
+ * @returns {unknown} the root
+ * @throws {JsonUriError} a missing parent, an array index past the end, an append to what is no string
+ */
+export function fold(document, op) {
+    const { uri, delta } = op;
+    if (typeof uri !== "string" || (typeof delta !== "string" && !Object.hasOwn(op, "value"))) {
+        throw new JsonUriError(
+            `expected an op with uri and delta or value, got ${JSON.stringify(op)}`,
+            String(uri),
+        );
+    }
+    const keys = split(uri);
+    const key = keys.pop();
+    const container = keys.reduce(child, document);
+    if (typeof delta !== "string") {
+        const value = plain(op.value);
+        if (key === undefined) return value;
+        put(container, key, value, uri);
+        return document;
+    }
+    const before = key === undefined ? (document ?? "") : (child(container, key) ?? missing(container, key));
+    if (typeof before !== "string") {
+        throw new JsonUriError(`expected a string at "${uri}", found ${describe(before)}`, uri);
+    }
+    if (key === undefined) return before + delta;
+    put(container, key, before + delta, uri);
+    return document;
+}
+
+/**
+ * @param {unknown} value parsed JSON
+ * @returns {unknown} a copy whose objects have no prototype, so that `__proto__` is a key like any other
+ */
+export function plain(value) {
+    if (Array.isArray(value)) return value.map(plain);
+    if (value === null || typeof value !== "object") return value;
+    const copy = Object.create(null);
+    for (const key of Object.keys(value)) copy[key] = plain(value[key]);
+    return copy;
+}
+
+/** A field that is null is no string; one that is not there begins as "". */
+function missing(container, key) {
+    return child(container, key) === null ? null : "";
+}
+
+function describe(value) {
+    if (value === null) return "null";
+    return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+}

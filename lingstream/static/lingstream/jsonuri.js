@@ -1,0 +1,155 @@
+/**
+ * jsonuri: the address of a value inside a JSON document.
+ *
+ * Segments are joined by "/" (`outline/0/topic`); the root is "". In a key "/" is written "\/" and "\" is
+ * written "\\"; a key that reads as a path instruction (".", "..", "@first", "[@last]") gets a backslash in
+ * front; the empty key is "\0". The same bijection as `lingstream.core.jsonuri`.
+ */
+
+const INSTRUCTION = /^(?:\.\.?$|@|\[@)/;
+const INDEX = /^(?:0|[1-9][0-9]{0,15})$/;
+
+/** A uri that cannot be parsed, or that names a place the document does not have. */
+export class JsonUriError extends Error {
+    name = "JsonUriError";
+
+    /**
+     * @param {string} message what was expected and what came
+     * @param {string} uri
+     */
+    constructor(message, uri) {
+        super(message);
+        this.uri = uri;
+    }
+}
+
+/**
+ * @param {string | number} key
+ * @returns {string} the key as one segment of a uri
+ */
+export function escape(key) {
+    const text = String(key).replace(/[\\/]/g, "\\$&");
+    if (text === "") return "\\0";
+    return INSTRUCTION.test(text) ? `\\${text}` : text;
+}
+
+/**
+ * @param {string} segment
+ * @returns {string} the key that the segment stands for
+ */
+export function unescape(segment) {
+    if (segment === "\\0") return "";
+    return segment.includes("\\") ? segment.replace(/\\([^])/g, "$1") : segment;
+}
+
+/**
+ * @param {...(string | number)} keys
+ * @returns {string} the uri of the value reached by `keys`
+ */
+export function join(...keys) {
+    return keys.map(escape).join("/");
+}
+
+/**
+ * @param {string} root
+ * @param {string} uri relative to `root`
+ * @returns {string} `uri` below `root`; either may be the root ""
+ */
+export function concat(root, uri) {
+    return root && uri ? `${root}/${uri}` : root || uri;
+}
+
+/**
+ * @param {string} uri
+ * @returns {string[]} the keys that lead to `uri`
+ * @throws {JsonUriError} an empty segment or a lone backslash at the end
+ */
+export function split(uri) {
+    if (uri === "") return [];
+    const segments = splitEscaped(uri);
+    if (segments.includes("")) {
+        throw new JsonUriError(`expected segments joined by "/", got an empty one in "${uri}"`, uri);
+    }
+    return uri.includes("\\") ? segments.map(unescape) : segments;
+}
+
+/**
+ * @param {string} uri
+ * @returns {string[]} the uris of all containers of `uri`, the nearest first, the root "" last
+ */
+export function ancestors(uri) {
+    const segments = uri === "" ? [] : splitEscaped(uri);
+    return segments.map((_, index) => segments.slice(0, segments.length - 1 - index).join("/"));
+}
+
+/**
+ * @param {unknown} container
+ * @param {string} key
+ * @returns {unknown} the container's own value at `key`, or undefined: `constructor` is data like any other
+ */
+export function child(container, key) {
+    if (Array.isArray(container)) return INDEX.test(key) ? container[Number(key)] : undefined;
+    if (container !== null && typeof container === "object" && Object.hasOwn(container, key)) return container[key];
+    return undefined;
+}
+
+/**
+ * @param {unknown} document
+ * @param {string} uri
+ * @returns {unknown} the value at `uri`, or undefined where the document has none
+ */
+export function get(document, uri) {
+    return split(uri).reduce(child, document);
+}
+
+/**
+ * Set `value` at `uri`; an array may grow by one at its end.
+ *
+ * @param {unknown} document
+ * @param {string} uri
+ * @param {unknown} value
+ * @returns {unknown} the document's root: a new one only for the root uri
+ * @throws {JsonUriError} a missing parent, or an array index past the end
+ */
+export function set(document, uri, value) {
+    const keys = split(uri);
+    const key = keys.pop();
+    if (key === undefined) return value;
+    put(keys.reduce(child, document), key, value, uri);
+    return document;
+}
+
+/**
+ * @param {unknown} container
+ * @param {string} key
+ * @param {unknown} value
+ * @param {string} uri for the error
+ */
+export function put(container, key, value, uri) {
+    if (Array.isArray(container)) {
+        if (!INDEX.test(key) || Number(key) > container.length) {
+            throw new JsonUriError(`expected an index up to ${container.length}, got "${key}" at "${uri}"`, uri);
+        }
+        container[Number(key)] = value;
+    } else if (container !== null && typeof container === "object") {
+        container[key] = value;
+    } else {
+        const found = container === undefined ? "nothing" : container === null ? "null" : `a ${typeof container}`;
+        throw new JsonUriError(`expected a container above "${uri}", found ${found}`, uri);
+    }
+}
+
+/** Split at the slashes that no backslash protects; segments stay escaped. */
+function splitEscaped(uri) {
+    if (!uri.includes("\\")) return uri.split("/");
+    const pattern = /((?:[^\\/]|\\[^])*)(\/|$)/y;
+    const segments = [];
+    for (;;) {
+        const found = pattern.exec(uri);
+        if (found === null) {
+            throw new JsonUriError(`expected a character after the backslash that ends "${uri}"`, uri);
+        }
+        segments.push(found[1]);
+        if (found[2] === "") return segments;
+    }
+}

@@ -1,0 +1,239 @@
+/**
+ * run: what a viewer knows of one run. Frames go in, the document and events come out; no connection here.
+ *
+ * A frame that was seen before changes nothing, so a resume may overlap. A frame that does not fit, or a
+ * checksum that differs at the end, makes `receive` ask for a snapshot: once per run, then it is reported.
+ */
+
+import { checksum } from "./checksum.js";
+import { fold, plain } from "./fold.js";
+import { JsonUriError, get } from "./jsonuri.js";
+
+/**
+ * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
+ * @typedef {{code: string, message: string, retryable: boolean, bot?: string}} Fault
+ */
+
+/**
+ * One run as this page sees it.
+ *
+ * Fires CustomEvents: `started`, `ops`, `event`, `closed`, `snapshot`, `error`, `status` and, last, `done`.
+ */
+export class Run extends EventTarget {
+    #id = null;
+    #token = null;
+    #workflow = null;
+    #status = "connecting";
+    #document = null;
+    #reasoning = Object.create(null);
+    #bots = Object.create(null);
+    #usage = null;
+    #last = null;
+    #ended = false;
+    #repaired = false;
+    #awaitsSnapshot = false;
+    #link = null;
+    #finished;
+    #finish;
+
+    /** @param {{id?: string, token?: string, workflow?: string}} known */
+    constructor({ id = null, token = null, workflow = null } = {}) {
+        super();
+        this.#id = id;
+        this.#token = token;
+        this.#workflow = workflow;
+        this.#finished = new Promise((resolve) => (this.#finish = resolve));
+    }
+
+    /** @returns {string | null} null until the server has answered a start */
+    get id() {
+        return this.#id;
+    }
+
+    /** @returns {string | null} proof of access, as given at start */
+    get token() {
+        return this.#token;
+    }
+
+    get workflow() {
+        return this.#workflow;
+    }
+
+    /** @returns {Status} */
+    get status() {
+        return this.#status;
+    }
+
+    /** @returns {unknown} the document so far: to be read, not to be changed */
+    get document() {
+        return this.#document;
+    }
+
+    /** @returns {Record<string, string>} the models' reasoning by bot; it is not part of the document */
+    get reasoning() {
+        return this.#reasoning;
+    }
+
+    /** @returns {Record<string, unknown>} the bots as of the last snapshot */
+    get bots() {
+        return this.#bots;
+    }
+
+    get usage() {
+        return this.#usage;
+    }
+
+    /** @returns {string | null} id of the last frame seen: where a resume goes on */
+    get last() {
+        return this.#last;
+    }
+
+    get ended() {
+        return this.#ended;
+    }
+
+    /** @returns {Promise<Run>} settles when the run has ended or was given up; never rejects */
+    get finished() {
+        return this.#finished;
+    }
+
+    /** Stop the run on the server. What has arrived stays. */
+    cancel() {
+        if (!this.#ended) this.#link?.cancel();
+    }
+
+    /** Stop watching. The run goes on without us. */
+    close() {
+        this.#link?.close();
+    }
+
+    /** @param {{cancel: () => void, close: () => void}} link what connects this run to its server */
+    attach(link) {
+        this.#link = link;
+    }
+
+    /** @param {{run: string, token?: string, workflow?: string}} started the server's answer to a start */
+    begin({ run, token, workflow }) {
+        this.#id = run;
+        this.#token = token ?? this.#token;
+        this.#workflow = workflow ?? this.#workflow;
+        this.#fire("started", { run: this.#id, token: this.#token, workflow: this.#workflow });
+    }
+
+    /**
+     * @param {object} frame one entry of the run's log
+     * @returns {boolean} whether a snapshot is needed to go on
+     */
+    receive(frame) {
+        if (this.#ended || (frame.snapshot === undefined && (this.#awaitsSnapshot || !this.#isNew(frame.id)))) {
+            return false;
+        }
+        if (frame.done === undefined) this.#become("running");
+        try {
+            this.#apply(frame);
+        } catch (error) {
+            if (!(error instanceof JsonUriError)) throw error;
+            if (this.#needsSnapshot()) return true;
+            this.report({ code: "fold", message: error.message, retryable: false });
+            this.end("lost");
+            return false;
+        }
+        if (frame.done !== undefined) return this.#close(frame.done);
+        this.#last = frame.id ?? this.#last;
+        return false;
+    }
+
+    /** The connection is gone for the moment. */
+    interrupt() {
+        this.#become("connecting");
+    }
+
+    /** @param {Fault} fault */
+    report(fault) {
+        this.#fire("error", fault);
+    }
+
+    /**
+     * @param {Status} status
+     * @param {object} [detail] of the `done` event
+     */
+    end(status, detail = {}) {
+        if (this.#ended) return;
+        this.#ended = true;
+        this.#become(status);
+        this.#fire("done", { usage: null, ...detail, status, document: this.#document });
+        this.#finish(this);
+    }
+
+    #apply(frame) {
+        if (frame.ops !== undefined) {
+            for (const op of frame.ops) this.#document = fold(this.#document, op);
+            this.#fire("ops", { ops: frame.ops, id: frame.id });
+        } else if (frame.snapshot !== undefined) {
+            const { document = null, reasoning, bots } = frame.snapshot;
+            this.#awaitsSnapshot = false;
+            this.#document = plain(document);
+            this.#reasoning = plain(reasoning ?? {});
+            this.#bots = plain(bots ?? {});
+            this.#fire("snapshot", { document: this.#document, id: frame.id });
+        } else if (frame.event !== undefined) {
+            this.#observe(frame);
+        } else if (frame.error !== undefined) {
+            this.report(frame.error);
+        }
+    }
+
+    #observe(frame) {
+        if (frame.event === "reasoning" && typeof frame.data === "string") {
+            this.#reasoning[frame.bot] = (this.#reasoning[frame.bot] ?? "") + frame.data;
+        }
+        this.#fire("event", frame);
+        if (frame.event === "string-response" || frame.event === "object-response") {
+            const { uri, bot, step } = frame;
+            this.#fire("closed", { uri, bot, step, value: get(this.#document, uri) });
+        }
+    }
+
+    #close({ status, usage, crc32 }) {
+        if (typeof crc32 === "number" && checksum(this.#document) !== crc32) {
+            if (this.#needsSnapshot()) return true;
+            const message = `the document that was sent has crc32 ${crc32}, ours has ${checksum(this.#document)}`;
+            this.report({ code: "checksum", message, retryable: false });
+        }
+        this.#usage = usage ?? null;
+        this.end(status, { usage: this.#usage });
+        return false;
+    }
+
+    /** Asking again and again would loop where the fault is ours. */
+    #needsSnapshot() {
+        if (this.#repaired) return false;
+        this.#repaired = this.#awaitsSnapshot = true;
+        this.#last = null;
+        return true;
+    }
+
+    #isNew(id) {
+        if (typeof id !== "string" || this.#last === null) return true;
+        const [ours, theirs] = [place(this.#last), place(id)];
+        const differs = theirs.findIndex((number, index) => number !== ours[index]);
+        return differs !== -1 && theirs[differs] > ours[differs];
+    }
+
+    #become(status) {
+        if (status === this.#status) return;
+        const previous = this.#status;
+        this.#status = status;
+        this.#fire("status", { status, previous });
+    }
+
+    #fire(type, detail) {
+        this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
+}
+
+/** `1-42` and, inside the next frame, `1-42+1`: epoch, number, op. */
+function place(id) {
+    const [epoch, seq, op = 0] = id.split(/[-+]/).map(Number);
+    return [epoch, seq, op];
+}

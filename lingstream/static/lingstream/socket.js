@@ -1,0 +1,181 @@
+/** socket: all runs of a page over one WebSocket. */
+
+const PROTOCOL = "lingstream.v1";
+const OPEN_WITHIN = 5_000;
+const PING_AFTER = 15_000;
+const ANSWER_WITHIN = 10_000;
+const LINGER = 5_000;
+const ACK_EVERY = 32_768;
+
+/** Opens when there is something to say, closes some seconds after the last run. */
+export class SocketTransport {
+    static #shared = new Map();
+
+    #url;
+    #open;
+    #socket = null;
+    #opened = false;
+    #queue = [];
+    #channels = new Map();
+    #runs = new Map();
+    #refs = 0;
+    #timer = null;
+    #heard = 0;
+    #pinged = false;
+
+    /**
+     * @param {string} path
+     * @returns {SocketTransport} the page's one for this path
+     */
+    static shared(path) {
+        const url = new URL(path, globalThis.document?.baseURI);
+        url.protocol = url.protocol.replace("http", "ws");
+        if (!this.#shared.has(url.href)) this.#shared.set(url.href, new SocketTransport(url.href));
+        return this.#shared.get(url.href);
+    }
+
+    /**
+     * @param {string} url
+     * @param {(url: string) => WebSocket} [open] another way to make the socket
+     */
+    constructor(url, open = (address) => new WebSocket(address, [PROTOCOL])) {
+        this.#url = url;
+        this.#open = open;
+    }
+
+    /** See client.js. */
+    start({ workflow, input, key, conversation, ack }, sink) {
+        return this.#begin({ type: "start", workflow, input, key, conversation, ack: ack || undefined }, sink);
+    }
+
+    /** See client.js. */
+    subscribe({ run, token, after, ack }, sink) {
+        const message = { type: "subscribe", run, token: token ?? undefined, after: after ?? undefined };
+        return this.#begin({ ...message, ack: ack || undefined }, sink);
+    }
+
+    #begin(message, sink) {
+        const channel = { ref: String(++this.#refs), run: message.run ?? null, sink, ack: message.ack, unread: 0 };
+        this.#channels.set(channel.ref, channel);
+        if (channel.run) this.#runs.set(channel.run, channel);
+        this.#send({ ...message, ref: channel.ref });
+        return {
+            cancel: (run, token) => this.#send({ type: "cancel", run, token: token ?? undefined }),
+            close: () => this.#end(channel),
+        };
+    }
+
+    #end(channel) {
+        if (this.#forget(channel) && channel.run) this.#send({ type: "unsubscribe", run: channel.run });
+        if (this.#socket === null || this.#channels.size > 0) return;
+        this.#schedule(LINGER, () => (this.#channels.size > 0 ? this.#listen() : this.#close()));
+    }
+
+    #forget(channel) {
+        if (this.#runs.get(channel.run) === channel) this.#runs.delete(channel.run);
+        return this.#channels.delete(channel.ref);
+    }
+
+    #send(message) {
+        if (this.#socket === null) this.#connect();
+        if (this.#opened) this.#socket.send(JSON.stringify(message));
+        else this.#queue.push(message);
+    }
+
+    #connect() {
+        const socket = (this.#socket = this.#open(this.#url));
+        const whenCurrent = (handle) => (event) => {
+            if (this.#socket === socket) handle(event);
+        };
+        socket.onopen = whenCurrent(() => this.#ready());
+        socket.onmessage = whenCurrent((event) => this.#receive(event.data));
+        socket.onclose = whenCurrent(() => this.#lost());
+        this.#schedule(OPEN_WITHIN, () => this.#lost());
+    }
+
+    #ready() {
+        this.#opened = true;
+        this.#heard = Date.now();
+        for (const message of this.#queue.splice(0)) this.#socket.send(JSON.stringify(message));
+        this.#schedule(PING_AFTER, () => this.#listen());
+    }
+
+    #receive(text) {
+        this.#heard = Date.now();
+        this.#pinged = false;
+        const message = JSON.parse(text);
+        if (message.started) this.#begun(message);
+        else if (message.id) this.#deliver(message, text.length);
+        else if (message.error) this.#refuse(message);
+    }
+
+    #begun({ started, ref }) {
+        const channel = this.#channels.get(ref);
+        if (channel === undefined) {
+            this.#send({ type: "unsubscribe", run: started.run }); // closed before it was answered
+            return;
+        }
+        channel.run = started.run;
+        this.#runs.set(started.run, channel);
+        channel.sink.started(started);
+    }
+
+    #deliver(frame, size) {
+        const channel = this.#runs.get(frame.run);
+        if (channel === undefined) return;
+        if (frame.done) this.#forget(channel); // the server has forgotten it too
+        channel.sink.frame(frame);
+        channel.unread += size;
+        if (channel.ack && channel.unread >= ACK_EVERY) {
+            channel.unread = 0;
+            this.#send({ type: "ack", run: frame.run, id: frame.id });
+        }
+    }
+
+    #refuse({ error, ref, run }) {
+        const channel = this.#channels.get(ref) ?? this.#runs.get(run);
+        if (channel === undefined) {
+            console.warn("lingstream:", error.code, error.message);
+            return;
+        }
+        this.#forget(channel);
+        channel.sink.refused(error);
+    }
+
+    /** Silence after a ping means a dead peer; silence alone may be a timer that a hidden tab runs late. */
+    #listen() {
+        const silent = Date.now() - this.#heard;
+        if (this.#pinged) {
+            this.#lost();
+        } else if (silent >= PING_AFTER) {
+            this.#pinged = true;
+            this.#send({ type: "ping" });
+            this.#schedule(ANSWER_WITHIN, () => this.#listen());
+        } else {
+            this.#schedule(PING_AFTER - silent, () => this.#listen());
+        }
+    }
+
+    #lost() {
+        const opened = this.#opened;
+        const channels = [...this.#channels.values()];
+        this.#close();
+        for (const channel of channels) channel.sink.lost({ opened });
+    }
+
+    #close() {
+        clearTimeout(this.#timer);
+        const socket = this.#socket;
+        this.#socket = null;
+        this.#opened = this.#pinged = false;
+        this.#queue = [];
+        this.#channels.clear();
+        this.#runs.clear();
+        socket?.close();
+    }
+
+    #schedule(milliseconds, callback) {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(callback, milliseconds);
+    }
+}

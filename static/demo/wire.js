@@ -1,0 +1,127 @@
+/** The raw stream: each op and event as a line, and per field a lane that shows when it was written. */
+
+const LINES = 300;
+const LANES = 14;
+const LINE_LENGTH = 240;
+const SHORTEST_AXIS = 3_000;
+const COLORS = 6;
+
+/** What came over the wire for the `<ling-stream>` inside `section`. */
+export class Wire {
+    #log;
+    #lanes;
+    #figures;
+    #pending = [];
+    #bars = new Map();
+    #begin = null;
+    #end = 0;
+    #ops = 0;
+    #frame = null;
+
+    /** @param {Element} section holds the stream, a log, lanes and figures */
+    constructor(section) {
+        this.#log = section.querySelector("[data-log]");
+        this.#lanes = section.querySelector("[data-lanes]");
+        this.#figures = section.querySelector("[data-figures]");
+        section.addEventListener("ling:ops", ({ detail }) => detail.ops.forEach((op) => this.#op(op)));
+        section.addEventListener("ling:event", ({ detail }) => this.#note("event", withoutRun(detail)));
+        section.addEventListener("ling:snapshot", ({ detail }) => this.#note("snapshot", detail));
+        section.addEventListener("ling:error", ({ detail }) => this.#note("fault", { error: detail }));
+        section.addEventListener("ling:done", ({ detail }) => {
+            this.#note("done", { done: { status: detail.status, usage: detail.usage } });
+        });
+    }
+
+    /** Forget the run before. */
+    clear() {
+        this.#log.replaceChildren();
+        this.#lanes.replaceChildren();
+        this.#figures.textContent = "";
+        this.#bars.clear();
+        this.#pending = [];
+        this.#begin = null;
+        this.#ops = 0;
+    }
+
+    #op(op) {
+        const lane = op.uri.replace(/\/\d+$/, "");
+        this.#ops += 1;
+        this.#end = performance.now();
+        this.#begin ??= this.#end;
+        if (op.delta !== undefined) this.#bar(lane).end = this.#end;
+        this.#add(JSON.stringify(op), `op color-${colorOf(lane)}`);
+    }
+
+    #note(kind, body) {
+        this.#add(JSON.stringify(body), `note ${kind}`);
+    }
+
+    #bar(lane) {
+        if (!this.#bars.has(lane)) this.#bars.set(lane, { begin: this.#end, end: this.#end, row: null });
+        return this.#bars.get(lane);
+    }
+
+    #add(text, className) {
+        this.#pending.push({ text, className });
+        if (this.#pending.length > LINES) this.#pending.shift();
+        this.#frame ??= requestAnimationFrame(() => this.#render());
+    }
+
+    #render() {
+        this.#frame = null;
+        const isAtEnd = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < 40;
+        this.#log.append(...this.#pending.splice(0).map(toLine));
+        while (this.#log.childElementCount > LINES) this.#log.firstElementChild.remove();
+        if (isAtEnd) this.#log.scrollTop = this.#log.scrollHeight;
+        this.#drawLanes();
+        if (this.#begin === null) return;
+        const seconds = ((this.#end - this.#begin) / 1000).toFixed(1);
+        this.#figures.textContent = `${this.#ops} ops in ${seconds} s`;
+    }
+
+    #drawLanes() {
+        const axis = Math.max(SHORTEST_AXIS, this.#end - this.#begin);
+        for (const [lane, bar] of [...this.#bars].slice(0, LANES)) {
+            if (bar.row === null) {
+                bar.row = toRow(lane);
+                this.#lanes.append(bar.row);
+            }
+            const { style } = bar.row.querySelector("i");
+            style.left = `${(100 * (bar.begin - this.#begin)) / axis}%`;
+            style.width = `${(100 * (bar.end - bar.begin)) / axis}%`;
+        }
+    }
+}
+
+/** The same field has the same color in the lanes and in the log. */
+function colorOf(lane) {
+    const words = { answer: 0, details: 1, details_cn: 2, related_question: 3 };
+    const number = /\/(\d+)\//.exec(lane)?.[1];
+    if (number !== undefined) return lane.endsWith("topic") ? 0 : 1 + (Number(number) % (COLORS - 1));
+    return words[lane] ?? COLORS - 1;
+}
+
+function toLine({ text, className }) {
+    const line = document.createElement("div");
+    line.className = className;
+    line.textContent = text.length > LINE_LENGTH ? `${text.slice(0, LINE_LENGTH)}…` : text;
+    return line;
+}
+
+function toRow(lane) {
+    const row = document.createElement("div");
+    const [name, track, bar] = [
+        document.createElement("span"),
+        document.createElement("b"),
+        document.createElement("i"),
+    ];
+    name.textContent = lane || "(document)";
+    row.className = `lane color-${colorOf(lane)}`;
+    track.append(bar);
+    row.append(name, track);
+    return row;
+}
+
+function withoutRun({ run, id, ...event }) {
+    return event;
+}

@@ -1,0 +1,394 @@
+"""`<ling-stream>` against a socket that the test plays: what the element does with frames."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, Route, WebSocketRoute
+
+from lingstream.core.canonical import crc32
+
+from .conftest import until
+
+ORIGIN = "http://lingstream.test"
+STATIC = Path(__file__).resolve().parent.parent.parent / "lingstream" / "static"
+VECTORS = json.loads((Path(__file__).parent.parent / "cases" / "protocol.json").read_text())
+RUN = VECTORS["cases"][0]["frames"][0]["run"]
+STRICT = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+}
+
+
+class Peer:
+    """The server's end of the page's sockets."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.sockets: list[WebSocketRoute] = []
+        self.messages: list[dict[str, Any]] = []
+        page.route_web_socket(f"{ORIGIN.replace('http', 'ws')}/ws/ling/", self._accept)
+
+    def _accept(self, socket: WebSocketRoute) -> None:
+        self.sockets.append(socket)
+        socket.on_message(self._receive)
+
+    def _receive(self, text: str | bytes) -> None:
+        self.messages.append(json.loads(text))
+
+    def wait(self, kind: str, count: int = 1) -> dict[str, Any]:
+        """The last of `count` messages of a kind, once they have come."""
+        while len(found := [message for message in self.messages if message["type"] == kind]) < count:
+            self.page.wait_for_timeout(5)  # lets playwright dispatch what has come in
+        return found[-1]
+
+    def start(self, count: int = 1) -> None:
+        ref = self.wait("start", count)["ref"]
+        self.send({"started": {"run": RUN, "token": "T", "workflow": "w"}, "ref": ref})
+
+    def send(self, *messages: dict[str, Any]) -> None:
+        for message in messages:
+            self.sockets[-1].send(json.dumps(message))
+
+    def ops(self, number: int, *ops: dict[str, Any]) -> None:
+        self.send({"run": RUN, "id": f"1-{number}", "ops": list(ops)})
+
+
+@pytest.fixture
+def show(page: Page) -> Iterator[Callable[[str], Peer]]:
+    """Open a page with some markup in it."""
+    body = ""
+
+    def answer(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path.startswith("/static/"):
+            source = (STATIC / path.removeprefix("/static/")).read_text()
+            route.fulfill(body=source, content_type="text/javascript")
+        elif path == "/":
+            route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=STRICT)
+        else:
+            route.fulfill(body="", content_type="image/svg+xml")  # the icon that a browser asks for
+
+    def open_page(markup: str) -> Peer:
+        nonlocal body
+        script = '<script type="module" src="/static/lingstream/index.js" data-lingstream></script>'
+        body = f"<!DOCTYPE html><html><head>{script}</head><body>{markup}</body></html>"
+        page.route(f"{ORIGIN}/**", answer)
+        peer = Peer(page)
+        page.goto(ORIGIN)
+        return peer
+
+    yield open_page
+    page.unroute_all(behavior="wait")
+
+
+def set_(uri: str, value: Any, **more: Any) -> dict[str, Any]:
+    return {"uri": uri, "value": value, **more}
+
+
+def append(uri: str, delta: str) -> dict[str, Any]:
+    return {"uri": uri, "delta": delta}
+
+
+def snapshot(document: Any = None, number: int = 1) -> dict[str, Any]:
+    return {
+        "run": RUN,
+        "id": f"1-{number}",
+        "snapshot": {"document": document, "status": "running", "bots": {}},
+    }
+
+
+def done(number: int, status: str = "finished", crc32: int | None = None) -> dict[str, Any]:
+    return {"run": RUN, "id": f"1-{number}", "done": {"status": status, "usage": None, "crc32": crc32}}
+
+
+STREAM = """<ling-stream workflow="w" data-input='{"q": 1}'>%s</ling-stream>"""
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
+def test_folds_every_vector(show: Callable[[str], Peer], page: Page, case: dict[str, Any]) -> None:
+    peer = show(f'<ling-stream run="{RUN}" token="T"></ling-stream>')
+    peer.wait("subscribe")
+    peer.send(*case["frames"])
+    page.wait_for_selector(f"ling-stream[status={case['status']}]", state="attached")
+    found = page.evaluate("JSON.stringify(document.querySelector('ling-stream').document)")
+    assert crc32(json.loads(found)) == case["crc32"]
+
+
+def test_starts_with_its_input_and_fills_its_fields(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(STREAM % '<h1 data-ling="answer">Wait…</h1><p data-ling="deep/0/text"></p>')
+    peer.start()
+    assert peer.messages[0]["input"] == {"q": 1}
+    assert page.inner_text("h1") == "Wait…"
+    peer.send(snapshot())
+    peer.ops(2, set_("", {}), append("answer", "No, "), set_("deep", []), set_("deep/0", {}))
+    peer.ops(3, append("answer", "it is "), append("deep/0/text", "below"))
+    peer.ops(4, append("answer", "air."))
+    until(page, "document.querySelector('h1').textContent === 'No, it is air.'")
+    assert page.get_attribute("h1", "data-ling-writing") == ""
+    peer.send(
+        {"run": RUN, "id": "1-5", "event": "string-response", "bot": "a#1", "root": "", "uri": "answer"}
+    )
+    page.wait_for_selector("h1:not([data-ling-writing])")
+    assert page.get_attribute("ling-stream", "aria-busy") == "true"
+    peer.send(done(6))
+    page.wait_for_selector("ling-stream[status=finished][aria-busy=false]")
+    assert page.text_content("p") == "below"
+
+
+def test_each_and_if(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(
+        STREAM
+        % """<p id="none" data-ling-if="!outline">nothing yet</p>
+        <ol data-ling-each="outline"><template><li>
+          <b data-ling="topic"></b><i data-ling="./details"></i><u data-ling="/title"></u>
+          <em data-ling-if="details">has details</em>
+          <ul data-ling-each="tags"><template><li data-ling="."></li></template></ul>
+        </li></template></ol>
+        <ul id="map" data-ling-each="map"><template><li data-ling="."></li></template></ul>"""
+    )
+    peer.start()
+    peer.send(snapshot())
+    page.wait_for_selector("#none")
+    peer.ops(
+        2,
+        *[set_("", {}), append("title", "T"), set_("outline", []), set_("outline/0", {})],
+        *[append("outline/0/topic", "one"), set_("outline/1", {}), append("outline/1/topic", "two")],
+        *[set_("map", {"a/b": "x", "": 5})],
+    )
+    until(page, "document.querySelectorAll('ol > li').length === 2")
+    assert page.is_hidden("#none")
+    assert page.locator("em:visible").count() == 0
+    kept = page.query_selector("ol > li")
+    peer.ops(
+        3, append("outline/0/details", "more"), set_("outline/1/tags", []), append("outline/1/tags/0", "t")
+    )
+    page.wait_for_selector("em:visible")
+    assert page.locator("ol b").all_text_contents() == ["one", "two"]
+    assert page.locator("ol i").all_text_contents() == ["more", ""]
+    assert page.locator("ol u").all_text_contents() == ["T", "T"]
+    assert page.locator("ol ul li").all_text_contents() == ["t"]
+    assert page.locator("#map li").all_text_contents() == ["x", "5"]
+    assert page.evaluate("first => first === document.querySelector('ol > li')", kept)
+    peer.ops(4, set_("outline", [{"topic": "other"}], fix=True))
+    until(page, "document.querySelectorAll('ol > li').length === 1")
+    assert page.locator("ol b").all_text_contents() == ["other"]
+
+
+def test_model_text_stays_text(show: Callable[[str], Peer], page: Page) -> None:
+    evil = "<img src=x onerror=\"document.body.id='hacked'\"><script>document.body.id='hacked'</script>"
+    peer = show(
+        STREAM
+        % """<p data-ling="a"></p><script type="module" id="s" data-ling="a"></script>
+        <ul data-ling-each="list"><template><li data-ling="."></li></template></ul>
+        <a data-ling-attr-href="link" data-ling-attr-title="a">link</a>
+        <b data-ling-attr-href="good">good</b>"""
+    )
+    peer.start()
+    peer.send(snapshot())
+    peer.ops(2, set_("", {}), append("a", evil), set_("list", []), append("list/0", evil))
+    peer.ops(
+        3, append("a", evil), append("link", "java\nscript:alert(1)"), append("good", "https://example.com/")
+    )
+    peer.send(done(4))
+    page.wait_for_selector("ling-stream[status=finished]", state="attached")
+    assert page.text_content("p") == evil + evil
+    assert page.text_content("li") == evil
+    assert page.text_content("#s") == ""
+    assert page.locator("img").count() == 0
+    assert page.get_attribute("a", "href") is None
+    assert page.get_attribute("a", "title") == evil + evil
+    assert page.get_attribute("b", "href") == "https://example.com/"
+    assert page.get_attribute("body", "id") is None
+
+
+def test_a_long_text_is_appended_not_written_again(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(STREAM % '<p data-ling="t"></p>')
+    peer.start()
+    peer.send(snapshot({"t": "x" * 50_000}))
+    until(page, "document.querySelector('p').textContent.length === 50000")
+    first = page.evaluate_handle("document.querySelector('p').firstChild")
+    for number in range(2, 12):
+        peer.ops(number, append("t", "y" * 1_000))
+        until(page, f"document.querySelector('p').textContent.length === {50_000 + (number - 1) * 1_000}")
+    assert first.evaluate("node => node === document.querySelector('p').firstChild && node.length === 50000")
+    peer.ops(12, set_("t", "z", fix=True), append("t", "y" * 59_999))
+    until(page, "document.querySelector('p').textContent.startsWith('zy')")
+    assert page.evaluate("document.querySelector('p').textContent.length") == 60_000
+
+
+def test_events_bubble_in_order(show: Callable[[str], Peer], page: Page) -> None:
+    page.add_init_script(
+        """window.seen = [];
+        for (const type of ["started", "status", "snapshot", "ops", "event", "closed", "error", "done"])
+            addEventListener(`ling:${type}`, ({detail}) => seen.push([type, detail]));"""
+    )
+    peer = show(STREAM % '<p data-ling="a"></p>')
+    peer.start()
+    peer.send(snapshot())
+    peer.ops(2, set_("", {}), append("a", "x"))
+    peer.send({"run": RUN, "id": "1-3", "event": "string-response", "bot": "b#1", "step": "b", "uri": "a"})
+    peer.send({"run": RUN, "id": "1-4", "event": "custom", "data": {"n": 1}})
+    fault = {"code": "provider", "message": "gone", "retryable": True, "bot": "b#1"}
+    peer.send({"run": RUN, "id": "1-5", "error": fault})
+    peer.send(done(6, "failed"))
+    page.wait_for_selector("ling-stream[status=failed]", state="attached")
+    seen = page.evaluate("seen")
+    assert [kind for kind, _ in seen] == [
+        *[
+            "status",
+            "started",
+            "status",
+            "snapshot",
+            "ops",
+            "event",
+            "closed",
+            "event",
+            "error",
+            "status",
+            "done",
+        ]
+    ]
+    details = dict(seen)
+    assert details["started"] == {"run": RUN, "token": "T", "workflow": "w"}
+    assert details["closed"] == {"uri": "a", "bot": "b#1", "step": "b", "value": "x"}
+    assert details["error"] == fault
+    assert details["done"]["status"] == "failed"
+    assert details["done"]["document"] == {"a": "x"}
+
+
+def test_several_share_one_socket(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show((STREAM % "") * 3)
+    peer.wait("start", 3)
+    assert len(peer.sockets) == 1
+    assert len({message["ref"] for message in peer.messages}) == 3
+
+
+def test_comes_back_behind_the_last_frame(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(STREAM % '<p data-ling="a"></p>')
+    peer.start()
+    peer.send(snapshot())
+    peer.ops(2, set_("", {}), append("a", "before, "))
+    page.wait_for_selector("p:text('before')")
+    peer.sockets[-1].close()
+    message = peer.wait("subscribe")
+    assert (message["run"], message["after"], message["token"]) == (RUN, "1-2", "T")
+    assert page.get_attribute("ling-stream", "status") == "connecting"
+    peer.ops(3, append("a", "after"))
+    peer.send(done(4))
+    page.wait_for_selector("ling-stream[status=finished]")
+    assert page.text_content("p") == "before, after"
+
+
+def test_stop_cancels_and_keeps_what_came(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(STREAM % '<p data-ling="a"></p>')
+    peer.start()
+    peer.send(snapshot({"a": "half of"}))
+    page.wait_for_selector("p:text('half of')")
+    page.evaluate("document.querySelector('ling-stream').stop()")
+    assert peer.wait("cancel")["run"] == RUN
+    peer.send(done(2, "canceled"))
+    page.wait_for_selector("ling-stream[status=canceled]")
+    assert page.text_content("p") == "half of"
+
+
+def test_a_new_start_cancels_the_run_before(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(STREAM % '<p data-ling="a">?</p>')
+    peer.start()
+    peer.send(snapshot({"a": "first"}))
+    page.wait_for_selector("p:text('first')")
+    page.evaluate("document.querySelector('ling-stream').start({q: 2})")
+    assert peer.wait("start", 2)["input"] == {"q": 2}
+    peer.wait("unsubscribe")
+    assert [message["type"] for message in peer.messages] == ["start", "cancel", "start", "unsubscribe"]
+    page.wait_for_selector("p:text('?')")
+
+
+def test_resume_survives_a_reload(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show("""<ling-stream workflow="w" data-input="{}" resume><p data-ling="a"></p></ling-stream>""")
+    peer.start()
+    peer.send(snapshot({"a": "x"}))
+    page.wait_for_selector("p:text('x')")
+    page.reload()
+    message = peer.wait("subscribe")
+    assert (message["run"], message["token"], "after" in message) == (RUN, "T", False)
+    peer.send(snapshot({"a": "xy"}, 7), done(8))
+    page.wait_for_selector("ling-stream[status=finished] p:text('xy')")
+
+
+def test_a_resume_that_is_refused_starts_anew(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show("""<ling-stream workflow="w" data-input="{}" resume></ling-stream>""")
+    peer.start()
+    peer.send(snapshot())
+    page.wait_for_selector("ling-stream[status=running]", state="attached")
+    page.reload()
+    ref = peer.wait("subscribe")["ref"]
+    peer.send({"error": {"code": "not-found", "message": "no such run", "retryable": False}, "ref": ref})
+    peer.wait("start", 2)
+
+
+def test_moving_the_element_keeps_the_run_and_removing_it_stops_watching(
+    show: Callable[[str], Peer], page: Page
+) -> None:
+    peer = show(STREAM % '<p data-ling="a"></p>' + "<div></div>")
+    peer.start()
+    peer.send(snapshot({"a": "x"}))
+    page.wait_for_selector("p:text('x')")
+    page.evaluate("document.querySelector('div').append(document.querySelector('ling-stream'))")
+    peer.ops(2, append("a", "y"))
+    page.wait_for_selector("div p:text('xy')")
+    page.evaluate("window.kept = document.querySelector('ling-stream'); kept.remove()")
+    assert peer.wait("unsubscribe")["run"] == RUN
+    page.evaluate("document.body.append(kept)")
+    assert peer.wait("subscribe")["run"] == RUN
+    peer.send(snapshot({"a": "xyz"}, 5))
+    page.wait_for_selector("body > ling-stream > p:text('xyz')")
+    assert not any(message["type"] == "cancel" for message in peer.messages)
+
+
+DOCS = (Path(__file__).parent.parent.parent / "docs" / "client.md").read_text()
+
+
+@pytest.mark.parametrize("markup", re.findall(r"```html\n(.*?)```", DOCS, re.DOTALL), ids=["first", "each"])
+def test_examples_of_the_docs(show: Callable[[str], Peer], page: Page, markup: str) -> None:
+    peer = show(markup)
+    peer.start()
+    peer.send(
+        snapshot(
+            {
+                "answer": "A.",
+                "details": "D.",
+                "related_question": ["Q1", "Q2"],
+                "state": {"outline": True},
+                "title": "T.",
+                "outline": [{"topic": "O1", "details": "d1", "tags": ["t1", "t2"]}, {"topic": "O2"}],
+            }
+        )
+    )
+    page.wait_for_selector("li >> nth=1")
+    shown = re.sub(r"\s+", " ", page.inner_text("ling-stream"))
+    assert shown in ("A. D. Q1 Q2 Outline ready", "O1 d1 t1 t2 T. O2 T.")
+
+
+def test_the_client_alone_as_in_the_docs(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show("")
+    source = re.search(r"```js\nimport .*?\n\n(.*?)```", DOCS, re.DOTALL)
+    assert source is not None
+    code = source[1].replace('{ transport: "sse" }', "")
+    page.evaluate(
+        """code => {
+            window.result = import("/static/lingstream/index.js").then(({ Client }) => {
+                CODE
+            });
+        }""".replace("CODE", "return (async () => {" + code + "; return [status, document]; })();"),
+        None,
+    )
+    peer.start()
+    peer.send(snapshot({"answer": "A."}), done(2))
+    assert page.evaluate("result") == ["finished", {"answer": "A."}]

@@ -1,0 +1,362 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, mock, test } from "node:test";
+
+import { Client } from "../../lingstream/static/lingstream/client.js";
+import { SocketTransport } from "../../lingstream/static/lingstream/socket.js";
+import { SseTransport } from "../../lingstream/static/lingstream/sse.js";
+import { ordinary, settled, vectors } from "./vectors.mjs";
+
+const { run: RUN } = vectors.cases[0].frames[0];
+const { frames, document } = vectors.cases[1];
+const dialect = vectors.dialects[0];
+
+afterEach(() => mock.timers.reset());
+
+describe("coming back", () => {
+    test("goes on behind the last frame, on the same run", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls } = fake();
+        const run = client.start("w", {});
+        calls[0].sink.started({ run: RUN, token: "T" });
+        for (const frame of frames.slice(0, 4)) calls[0].sink.frame(frame);
+        calls[0].sink.lost({ opened: true });
+        assert.equal(run.status, "connecting");
+        mock.timers.tick(500);
+        assert.deepEqual(calls[1].request, { run: RUN, token: "T", after: frames[3].id, ack: true });
+        for (const frame of frames.slice(4)) calls[1].sink.frame(frame);
+        await run.finished;
+        assert.deepEqual(ordinary(run.document), document);
+        assert.ok(calls[1].closed);
+    });
+
+    test("messages of the connection before change nothing", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        calls[0].sink.lost({ opened: true });
+        mock.timers.tick(500);
+        calls[0].sink.frame(frames[0]);
+        calls[0].sink.lost({ opened: true });
+        assert.equal(run.last, null);
+        assert.equal(calls.length, 2);
+    });
+
+    test("an unanswered start is repeated with the same key, by the other transport at once", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls } = fake();
+        client.start("w", { q: 1 });
+        calls[0].sink.lost({ opened: false });
+        mock.timers.tick(0);
+        assert.deepEqual([calls[0].name, calls[1].name], ["websocket", "sse"]);
+        assert.equal(calls[1].request.key, calls[0].request.key);
+        assert.match(calls[1].request.key, /^[0-9a-f]{32}$/);
+    });
+
+    test("waits longer each time, then the run is lost", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls } = fake({ transport: "sse", retries: 3 });
+        const run = client.subscribe(RUN);
+        const faults = listen(run, "error");
+        for (const limit of [500, 1_000, 2_000]) {
+            calls.at(-1).sink.lost({ opened: false });
+            const before = calls.length;
+            mock.timers.tick(limit / 2 - 1);
+            assert.equal(calls.length, before);
+            mock.timers.tick(limit / 2 + 1);
+            assert.equal(calls.length, before + 1);
+        }
+        calls.at(-1).sink.lost({ opened: false });
+        assert.equal((await run.finished).status, "lost");
+        assert.deepEqual(
+            faults.map(({ code }) => code),
+            ["connection"],
+        );
+    });
+
+    test("a refusal ends it, with the server's words", async () => {
+        const { client, calls } = fake();
+        const run = client.start("nothing-like-it", {});
+        const faults = listen(run, "error");
+        calls[0].sink.refused({ code: "not-found", message: "no such workflow", retryable: false });
+        assert.equal((await run.finished).status, "failed");
+        assert.equal(faults[0].message, "no such workflow");
+    });
+
+    test("a checksum that differs subscribes anew without a cursor", async () => {
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        const done = { ...frames.at(-1), done: { ...frames.at(-1).done, crc32: 1 } };
+        for (const frame of [...frames.slice(0, -1), done]) calls[0].sink.frame(frame);
+        assert.equal(calls[1].request.after, null);
+        for (const frame of frames) calls[1].sink.frame(frame);
+        assert.equal((await run.finished).status, "finished");
+    });
+});
+
+describe("stopping", () => {
+    test("before the start is answered: sent with the answer", async () => {
+        const { client, calls } = fake();
+        const run = client.start("w", {});
+        run.cancel();
+        run.close();
+        assert.deepEqual(calls[0].canceled, []);
+        calls[0].sink.started({ run: RUN, token: "T" });
+        await settled();
+        assert.deepEqual(calls[0].canceled, [[RUN, "T"]]);
+        assert.ok(calls[0].closed);
+    });
+
+    test("without a connection: over HTTP", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls, posted } = fake();
+        const run = client.subscribe(RUN, { token: "T" });
+        calls[0].sink.lost({ opened: true });
+        run.cancel();
+        assert.deepEqual(posted, [[RUN, "T"]]);
+        run.close();
+        mock.timers.tick(60_000);
+        assert.equal(calls.length, 1);
+    });
+
+    test("two places that watch one run share it; the last that closes ends it", () => {
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        assert.equal(client.subscribe(RUN), run);
+        run.close();
+        assert.ok(!calls[0].closed);
+        run.close();
+        assert.ok(calls[0].closed);
+        assert.notEqual(client.subscribe(RUN), run);
+    });
+});
+
+describe("the socket", () => {
+    test("carries many runs, each to its own", async () => {
+        const { client, sockets } = overSocket();
+        const [first, second] = [client.start("a", 1), client.start("b", 2)];
+        assert.equal(sockets.length, 1);
+        sockets[0].accept();
+        assert.deepEqual(
+            sockets[0].sent.map(({ type, workflow }) => [type, workflow]),
+            [
+                ["start", "a"],
+                ["start", "b"],
+            ],
+        );
+        const [refA, refB] = sockets[0].sent.map(({ ref }) => ref);
+        sockets[0].say({ started: { run: "B", token: "tb" }, ref: refB });
+        sockets[0].say({ started: { run: "A", token: "ta" }, ref: refA });
+        sockets[0].say({ run: "B", id: "1-1", snapshot: { document: "b" } });
+        sockets[0].say({ run: "A", id: "1-1", snapshot: { document: "a" } });
+        assert.deepEqual([first.id, first.document, second.id, second.document], ["A", "a", "B", "b"]);
+        close(first, second, sockets[0]);
+    });
+
+    test("an error with a ref ends that run only", async () => {
+        const { client, sockets } = overSocket();
+        const [first, second] = [client.start("a", 1), client.start("b", 2)];
+        sockets[0].accept();
+        sockets[0].say({ error: { code: "input", message: "no", retryable: false }, ref: sockets[0].sent[0].ref });
+        assert.equal((await first.finished).status, "failed");
+        assert.equal(second.status, "connecting");
+        close(second, sockets[0]);
+    });
+
+    test("an error frame of the log does not end the run", () => {
+        const { client, sockets } = overSocket();
+        const run = client.subscribe(RUN);
+        sockets[0].accept();
+        sockets[0].say({
+            run: RUN,
+            id: "1-1",
+            error: { code: "provider", message: "gone", retryable: true, bot: "b#1" },
+        });
+        assert.equal(run.status, "running");
+        close(run, sockets[0]);
+    });
+
+    test("acknowledges what it has read, when asked to", () => {
+        const { client, sockets } = overSocket({ ack: true });
+        const run = client.subscribe(RUN);
+        sockets[0].accept();
+        assert.equal(sockets[0].sent[0].ack, true);
+        sockets[0].say({ run: RUN, id: "1-1", snapshot: { document: "x".repeat(40_000) } });
+        sockets[0].say({ run: RUN, id: "1-2", ops: [{ uri: "", delta: "y" }] });
+        assert.deepEqual(sockets[0].sent.slice(1), [{ type: "ack", run: RUN, id: "1-1" }]);
+        close(run, sockets[0]);
+    });
+
+    test("is dead when a ping stays unanswered, and only then", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket();
+        const run = client.subscribe(RUN);
+        sockets[0].accept();
+        mock.timers.tick(15_000);
+        assert.equal(sockets[0].sent.at(-1).type, "ping");
+        sockets[0].say({ type: "pong" });
+        mock.timers.tick(10_000);
+        assert.equal(run.status, "connecting");
+        assert.ok(!sockets[0].closed);
+        mock.timers.tick(15_000);
+        mock.timers.tick(10_000);
+        assert.ok(sockets[0].closed);
+        mock.timers.tick(500);
+        assert.equal(sockets.length, 2);
+    });
+
+    test("closes some seconds after the last run, not while there is one", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket();
+        client.subscribe("A").close();
+        sockets[0].accept();
+        const run = client.subscribe("B");
+        mock.timers.tick(6_000);
+        assert.ok(!sockets[0].closed);
+        run.close();
+        mock.timers.tick(6_000);
+        assert.ok(sockets[0].closed);
+    });
+
+    test("that does not open in time counts as none", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket({ transport: "websocket" });
+        client.subscribe(RUN);
+        mock.timers.tick(5_000);
+        assert.ok(sockets[0].closed);
+        mock.timers.tick(500);
+        assert.equal(sockets.length, 2);
+    });
+});
+
+describe("server-sent events", () => {
+    test("start posts the input and takes the run from the headers", async () => {
+        const { client, requests } = overHttp(() =>
+            stream([dialect.sse], { Location: `/ling/runs/${RUN}/`, "Ling-Token": "T" }),
+        );
+        const run = await client.start("cloud facts", { question: "?" }, { key: "k" }).finished;
+        assert.equal(requests[0].url, "/ling/workflows/cloud%20facts/runs/");
+        assert.deepEqual(JSON.parse(requests[0].body), { input: { question: "?" }, key: "k" });
+        assert.deepEqual(
+            [requests[0].headers.Accept, requests[0].headers["X-CSRFToken"]],
+            ["text/event-stream", "C"],
+        );
+        assert.deepEqual([run.id, run.token, run.status], [RUN, "T", "finished"]);
+        assert.deepEqual(ordinary(run.document), vectors.cases[0].document);
+    });
+
+    test("a stream that breaks is resumed with the id and the token", async () => {
+        const cut = dialect.sse.indexOf("id: 1-4");
+        const { client, requests } = overHttp((call) =>
+            stream([call === 0 ? dialect.sse.slice(0, cut) : dialect.sse.slice(cut)]),
+        );
+        const run = await client.subscribe(RUN, { token: "T" }).finished;
+        assert.deepEqual(
+            requests.map(({ url }) => url),
+            [`/ling/runs/${RUN}/events/`, `/ling/runs/${RUN}/events/?after=1-3`],
+        );
+        assert.equal(requests[1].headers.Authorization, "Ling T");
+        assert.deepEqual(ordinary(run.document), vectors.cases[0].document);
+    });
+
+    for (const [status, body, code] of [
+        [404, { error: { code: "not-found", message: "no such run", retryable: false } }, "not-found"],
+        [403, "<h1>Forbidden</h1>", "http-403"],
+    ]) {
+        test(`status ${status} is a refusal: ${code}`, async () => {
+            const { client } = overHttp(
+                () => new Response(typeof body === "string" ? body : JSON.stringify(body), { status }),
+            );
+            const run = client.subscribe(RUN);
+            const faults = listen(run, "error");
+            assert.equal((await run.finished).status, "failed");
+            assert.equal(faults[0].code, code);
+        });
+    }
+
+    test("a proxy's 502 is a lost connection", async () => {
+        const { client, requests } = overHttp((call) =>
+            call === 0 ? new Response("bad gateway", { status: 502 }) : stream([dialect.sse]),
+        );
+        assert.equal((await client.subscribe(RUN).finished).status, "finished");
+        assert.equal(requests.length, 2);
+    });
+
+    test("cancel posts with the token", async () => {
+        const { client, requests } = overHttp((call) =>
+            call === 0 ? stream([], {}, { open: true }) : new Response(null, { status: 202 }),
+        );
+        const run = client.subscribe(RUN, { token: "T" });
+        await settled();
+        run.cancel();
+        await settled();
+        assert.deepEqual([requests[1].url, requests[1].method], [`/ling/runs/${RUN}/cancel/`, "POST"]);
+        assert.equal(requests[1].headers.Authorization, "Ling T");
+        run.close();
+    });
+});
+
+/** A client over transports that record what they are asked. */
+function fake(options = {}) {
+    const [calls, posted] = [[], []];
+    const transport = (name) => {
+        const open = (request, sink) => {
+            const call = { name, request, sink, canceled: [], closed: false };
+            calls.push(call);
+            return { cancel: (...known) => call.canceled.push(known), close: () => (call.closed = true) };
+        };
+        return { start: open, subscribe: open, cancel: (...known) => posted.push(known) };
+    };
+    const transports = { websocket: transport("websocket"), sse: transport("sse") };
+    return { client: new Client({ ...options, transports }), calls, posted };
+}
+
+function overSocket(options = {}) {
+    const sockets = [];
+    const open = () => {
+        const socket = {
+            sent: [],
+            closed: false,
+            send: (text) => socket.sent.push(JSON.parse(text)),
+            close: () => (socket.closed = true),
+            accept: () => socket.onopen({}),
+            say: (message) => socket.onmessage({ data: JSON.stringify(message) }),
+        };
+        sockets.push(socket);
+        return socket;
+    };
+    const transports = { websocket: new SocketTransport("ws://test/", open), sse: fake().client };
+    return { client: new Client({ transport: "websocket", ...options, transports }), sockets };
+}
+
+function overHttp(answer) {
+    const requests = [];
+    const fetch = async (url, init) => {
+        requests.push({ url, ...init });
+        return answer(requests.length - 1);
+    };
+    const sse = new SseTransport("/ling", { csrf: "C", fetch });
+    return { client: new Client({ transport: "sse", transports: { sse } }), requests };
+}
+
+function stream(texts, headers = {}, { open = false } = {}) {
+    const body = new ReadableStream({
+        start(controller) {
+            for (const text of texts) controller.enqueue(new TextEncoder().encode(text));
+            if (!open) controller.close();
+        },
+    });
+    return new Response(body, { status: 200, headers });
+}
+
+function listen(target, type) {
+    const details = [];
+    target.addEventListener(type, ({ detail }) => details.push(detail));
+    return details;
+}
+
+/** Leave no timer behind, or the process would wait for it. */
+function close(...parts) {
+    const socket = parts.pop();
+    for (const run of parts) run.close();
+    socket.onclose({});
+}

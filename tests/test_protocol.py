@@ -1,0 +1,82 @@
+"""The wire's vectors, folded in Python: `tests/client` folds the same file in JavaScript."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lingstream.core import jsonuri
+from lingstream.core.canonical import crc32
+from lingstream.core.exceptions import JsonUriError
+from lingstream.core.frames import RunState
+from lingstream.core.ops import fold, from_wire
+from lingstream.core.wire import JSONL, SSE, frame_from_wire, frame_to_wire
+
+VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "protocol.json").read_text())
+CASES = {case["name"]: case for case in VECTORS["cases"]}
+
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+dialects = pytest.mark.parametrize("dialect", VECTORS["dialects"], ids=lambda dialect: dialect["name"])
+
+
+@cases
+def test_fold(case: Mapping[str, Any]) -> None:
+    document: Any = None
+    for frame in case["frames"]:
+        if "snapshot" in frame:
+            document = copy.deepcopy(frame["snapshot"]["document"])
+        for op in frame.get("ops", []):
+            document = fold(document, from_wire(op))
+    assert document == case["document"]
+
+
+@cases
+def test_state_of_the_log(case: Mapping[str, Any]) -> None:
+    for wire in copy.deepcopy(case["frames"]):
+        frame = frame_from_wire(wire)
+        if frame.kind == "snapshot":
+            state = RunState(frame.body)
+        else:
+            state.apply(frame.kind, frame.body)
+    snapshot = state.snapshot()
+    assert snapshot["document"] == case["document"]
+    assert snapshot["status"] == case["status"]
+    assert snapshot["reasoning"] == case.get("reasoning", {})
+
+
+@cases
+def test_checksum(case: Mapping[str, Any]) -> None:
+    assert crc32(case["document"]) == case["crc32"]
+
+
+@cases
+def test_frames_read_and_written_are_the_same(case: Mapping[str, Any]) -> None:
+    for wire in case["frames"]:
+        assert frame_to_wire(wire["run"], frame_from_wire(wire)) == wire
+
+
+@dialects
+@pytest.mark.parametrize("encoding", [SSE, JSONL])
+def test_dialects(dialect: Mapping[str, Any], encoding: type[SSE] | type[JSONL]) -> None:
+    frames = CASES[dialect["name"]]["frames"]
+    encoder = encoding(frames[0]["run"])
+    text = b"".join(encoder.encode(frame_from_wire(frame)) for frame in frames).decode()
+    assert text == dialect[encoding.__name__.lower()]
+
+
+@pytest.mark.parametrize("fault", VECTORS["faults"], ids=lambda fault: fault["name"])
+def test_fold_refuses(fault: Mapping[str, Any]) -> None:
+    with pytest.raises(JsonUriError) as caught:
+        fold(copy.deepcopy(fault["document"]), from_wire(fault["op"]))
+    assert caught.value.uri == fault["uri"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["uris"], ids=lambda vector: repr(vector["uri"]))
+def test_uris(vector: Mapping[str, Any]) -> None:
+    assert jsonuri.join(*vector["keys"]) == vector["uri"]
+    assert jsonuri.split(vector["uri"]) == vector["keys"]
