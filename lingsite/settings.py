@@ -75,5 +75,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 LINGSTREAM = {
     "DEFAULT_PROVIDER": "demo",
     # The key of the demo model may go to the demo's endpoint and nowhere else.
-    "PROVIDER_KEYS": {"LINGSTREAM_API_KEY": [os.environ.get("LINGSTREAM_ENDPOINT", "https://api.openai.com/v1")]},
+    "PROVIDER_KEYS": {
+        "LINGSTREAM_API_KEY": [os.environ.get("LINGSTREAM_ENDPOINT", "https://api.openai.com/v1")]
+    },
 }

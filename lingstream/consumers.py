@@ -59,7 +59,9 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             kind = message.get("type")
             handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
             if handler is None:
-                raise UsageError(f"expected a type among {sorted(_HANDLERS)}, got {kind!r:.80}", code="bad-message")
+                raise UsageError(
+                    f"expected a type among {sorted(_HANDLERS)}, got {kind!r:.80}", code="bad-message"
+                )
             await handler(self, message)
         except LingError as error:
             await self._answer({"error": error.to_wire()}, ref)
@@ -116,16 +118,16 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             raise UsageError(f"expected a message of up to {limit} bytes", code="too-large")
         message = loads(content)
         if not isinstance(message, dict):
-            raise UsageError(f"expected an object with a type, got {type(message).__name__}", code="bad-message")
+            raise UsageError(
+                f"expected an object with a type, got {type(message).__name__}", code="bad-message"
+            )
         return message
 
     def _identity(self) -> Identity:
         session = self.scope.get("session")
         return Identity.of(self.scope.get("user"), session.session_key if session else None)
 
-    async def _open(
-        self, find: Callable[[str, Identity, str | None], Run], message: dict[str, Any]
-    ) -> Run:
+    async def _open(self, find: Callable[[str, Identity, str | None], Run], message: dict[str, Any]) -> Run:
         """Return the run that a message names, if who sent it may have it.
 
         Its token is the one in the message, or the one that opened the run on this socket before.
@@ -168,7 +170,9 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                         if credits:
                             credits.sent(frame.id, len(text))
                         elif not self._budget.spend(len(text)):
-                            await self.close(_TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack")
+                            await self.close(
+                                _TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack"
+                            )
                             return
                     if credits:
                         await credits.room()

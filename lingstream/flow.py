@@ -1,7 +1,7 @@
 """Flow control: how much a viewer that does not read may cost.
 
-A viewer holds a cursor, not a queue, so what it has not been sent costs nothing. What it has been sent and has
-not read sits in the server's buffers, and that is bounded here: by credits for who acknowledges; by the
+A viewer holds a cursor, not a queue, so what it has not been sent costs nothing. What it has been sent and
+has not read sits in the server's buffers, and that is bounded here: by credits for who acknowledges; by the
 server's own ``send`` where that waits (uvicorn); by a budget of bytes where it does not (daphne), after which
 the viewer is ended and comes back by id.
 """

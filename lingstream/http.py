@@ -25,13 +25,21 @@ __all__ = ["answer_json", "api", "check_csrf", "identity_of", "stream", "token_o
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
 
-_STATUSES = {"unknown-workflow": 404, "busy": 503, "too-large": 413, "key-reused": 409, "conversation-busy": 409, "method": 405}
+_STATUSES = {
+    "unknown-workflow": 404,
+    "busy": 503,
+    "too-large": 413,
+    "key-reused": 409,
+    "conversation-busy": 409,
+    "method": 405,
+}
 
 
 def api(*methods: str) -> Callable[[View[P]], View[P]]:
     """Make an async function a view that answers every :class:`LingError` as JSON.
 
-    CSRF is left to :func:`check_csrf`, because calls by token, and anonymous ones without a cookie, need none.
+    CSRF is left to :func:`check_csrf`, because calls by token, and anonymous ones without a cookie, need
+    none.
     """
 
     def decorate(view: View[P]) -> View[P]:

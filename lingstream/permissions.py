@@ -17,7 +17,7 @@ from .conf import app_settings
 from .core.exceptions import AccessError
 from .models import Conversation, Run, Workflow, owner_key
 
-__all__ = ["Identity", "check_conversation", "check_read", "check_start", "check_cancel", "make_token"]
+__all__ = ["Identity", "check_cancel", "check_conversation", "check_read", "check_start", "make_token"]
 
 _SALT = "lingstream.run"
 

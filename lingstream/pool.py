@@ -30,7 +30,9 @@ class ProviderPool:
         name = repr((plan, key))
         if name not in self._built:
             provider = build_provider(plan, key, app_settings().provider_kinds)
-            self._built[name] = Throttled(provider, plan.max_concurrency) if plan.max_concurrency else provider
+            self._built[name] = (
+                Throttled(provider, plan.max_concurrency) if plan.max_concurrency else provider
+            )
         return self._built[name]
 
     async def aclose(self) -> None:

@@ -32,7 +32,9 @@ async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
     start = Start.from_json(loads(_body(request)), slug)
     run, new = await get_runner().start(start, await identity_of(request))
     encoder = next((_ENCODERS[name] for name in _accepted(request) if name in _ENCODERS), None)
-    response = stream(run, encoder, beginning() if new else None) if encoder else answer_json(_started(run), 202)
+    response = (
+        stream(run, encoder, beginning() if new else None) if encoder else answer_json(_started(run), 202)
+    )
     return name_run(response, run, reverse("lingstream:run", args=[run.pk]))
 
 

@@ -18,4 +18,3 @@ LINGSTREAM = {
     "PROVIDER_KEYS": {"LINGSTREAM_API_KEY": ["http://127.0.0.1"]},
     "PROVIDER_KINDS": {"test": "tests.site.scripted"},
 }
-

@@ -1,4 +1,4 @@
-"""A real server for tests: uvicorn in the test's own event loop, so that a test can hold a model by a gate."""
+"""A real server for tests: uvicorn in the test's own loop, so that a test can hold a model by a gate."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Site:
 
     async def start(self, slug: str, input: Any = None, **more: Any) -> httpx.Response:
         """Start a run and return the 202."""
-        return await self.http.post(f"/ling/workflows/{slug}/runs/", json={"input": QUESTION if input is None else input, **more})
+        return await self.http.post(
+            f"/ling/workflows/{slug}/runs/", json={"input": QUESTION if input is None else input, **more}
+        )
 
     @asynccontextmanager
     async def stream(
@@ -58,7 +60,9 @@ class Site:
     ) -> AsyncIterator[httpx.Response]:
         """Start a run whose events come as the answer."""
         url = f"/ling/workflows/{slug}/runs/"
-        async with self.http.stream("POST", url, json={"input": QUESTION if input is None else input}, headers={"Accept": accept}) as response:
+        async with self.http.stream(
+            "POST", url, json={"input": QUESTION if input is None else input}, headers={"Accept": accept}
+        ) as response:
             yield response
 
     @asynccontextmanager

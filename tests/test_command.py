@@ -21,7 +21,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LINGSTREAM_")}
     environment["DJANGO_SQLITE"] = str(tmp_path_factory.mktemp("demo") / "db.sqlite3")
     environment["DJANGO_SETTINGS_MODULE"] = "lingsite.settings"
-    hurry = 'from lingstream.models import Provider as P; P.objects.update(options={**P.objects.get().options, "rate": 400})'
+    hurry = (
+        "from lingstream.models import Provider; provider = Provider.objects.get(); "
+        "provider.options['rate'] = 400; provider.save()"
+    )
     for command in (["migrate", "--verbosity", "0"], ["demo"], ["shell", "--verbosity", "0", "-c", hurry]):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True)
     return environment

@@ -94,7 +94,9 @@ async def test_where_send_does_not_wait_a_response_ends_and_resumes_by_id(
     while events[-1]["event"] != "done":
         responses += 1
         headers = {"Authorization": f"Ling {token}", "Last-Event-ID": events[-1]["id"]}
-        events += [event async for event in read_sse(await site.http.get(f"{location}events/", headers=headers))]
+        events += [
+            event async for event in read_sse(await site.http.get(f"{location}events/", headers=headers))
+        ]
     assert responses >= 1
     assert fold_sse(events) == {"answer": PIECE * 30}
 

@@ -88,7 +88,10 @@ async def test_two_viewers_see_the_same_and_a_late_one_starts_with_a_snapshot(si
             seen.append(event)
             if "first half" in event["data"]:
                 break
-        url, headers = f"{first.headers['location']}events/", {"Authorization": f"Ling {first.headers['ling-token']}"}
+        url, headers = (
+            f"{first.headers['location']}events/",
+            {"Authorization": f"Ling {first.headers['ling-token']}"},
+        )
         async with site.http.stream("GET", url, headers=headers) as second:
             late = read_sse(second)
             opening = await anext(late)
@@ -189,11 +192,15 @@ BAD_STARTS: list[tuple[str, Any, int, str]] = [
 
 
 @pytest.mark.parametrize(("slug", "body", "status", "code"), BAD_STARTS)
-async def test_a_bad_start_is_told_what_is_wrong(site: Site, slug: str, body: Any, status: int, code: str) -> None:
+async def test_a_bad_start_is_told_what_is_wrong(
+    site: Site, slug: str, body: Any, status: int, code: str
+) -> None:
     await site.cloud_facts()
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     for accept in ("application/json", "text/event-stream"):
-        response = await site.http.post(f"/ling/workflows/{slug}/runs/", content=content, headers={"Accept": accept})
+        response = await site.http.post(
+            f"/ling/workflows/{slug}/runs/", content=content, headers={"Accept": accept}
+        )
         assert (response.status_code, response.json()["error"]["code"]) == (status, code)
         assert response.json()["error"]["message"]
     assert not await Run.objects.aexists()
@@ -203,7 +210,10 @@ async def test_a_provider_without_its_key_is_an_error_frame(
     site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LINGSTREAM_API_KEY", raising=False)
-    settings.LINGSTREAM = {**settings.LINGSTREAM, "PROVIDER_KEYS": {"LINGSTREAM_API_KEY": ["https://api.example.com"]}}
+    settings.LINGSTREAM = {
+        **settings.LINGSTREAM,
+        "PROVIDER_KEYS": {"LINGSTREAM_API_KEY": ["https://api.example.com"]},
+    }
     await sync_to_async(sites.store_provider)(
         kind="openai", base_url="https://api.example.com/v1", key_name="LINGSTREAM_API_KEY"
     )
@@ -261,7 +271,9 @@ async def test_a_session_opens_what_it_started(site: Site) -> None:
         await session.aset("visited", True)
         await session.asave()
         one.cookies["sessionid"] = session.session_key
-    started = await client.post("/ling/workflows/cloud-facts/runs/", {"input": {"question": "hi"}}, "application/json")
+    started = await client.post(
+        "/ling/workflows/cloud-facts/runs/", {"input": {"question": "hi"}}, "application/json"
+    )
     assert (await client.get(started.headers["Location"])).status_code == 200
     assert (await other.get(started.headers["Location"])).status_code == 403
     run = await Run.objects.aget()

@@ -115,7 +115,7 @@ async def test_a_failure_is_a_clear_error_frame(site: Site, model: Any, name: st
 async def test_a_key_that_the_server_repeats_stays_secret(site: Site, model: Any) -> None:
     async with OpenAIServer(TEXT, key="another") as server:
         await model(server, max_retries=0)
-        frames, done = await run_to_end(site)
+        _, done = await run_to_end(site)
     assert done["status"] == "failed"
     stored = [row async for row in BotRun.objects.values()]
     assert KEY not in repr(stored)

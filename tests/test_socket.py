@@ -48,7 +48,9 @@ async def test_many_runs_on_one_socket(site: Site) -> None:
 async def test_the_reference_comes_back_with_the_answer(site: Site) -> None:
     await site.cloud_facts()
     async with site.socket() as socket:
-        await socket.send(type="start", workflow="cloud-facts", input={"question": "x"}, ref={"any": ["json"]})
+        await socket.send(
+            type="start", workflow="cloud-facts", input={"question": "x"}, ref={"any": ["json"]}
+        )
         assert (await socket.receive())["ref"] == {"any": ["json"]}
 
 

@@ -52,11 +52,18 @@ def test_the_readme_leads_to_a_streaming_site(wheel: Path, tmp_path: Path) -> No
     assert set(blocks) >= {"settings.py", "urls.py", "asgi.py", "templates/page.html", "workflows.py"}
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "PYTHON"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "PYTHON"))
+    }
 
     def run(*command: str) -> str:
         done = subprocess.run(
-            [str(python), *command], cwd=tmp_path / "site", env=environment, capture_output=True, text=True, check=False
+            [str(python), *command],
+            cwd=tmp_path / "site",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -108,7 +115,8 @@ from asgiref.testing import ApplicationCommunicator
 
 async def call(method, path, body=b"", **headers):
     pairs = [(name.encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()]
-    scope = {"type": "http", "method": method, "path": path, "headers": pairs, "query_string": b"", "http_version": "1.1"}
+    scope = {"type": "http", "method": method, "path": path, "headers": pairs}
+    scope |= {"query_string": b"", "http_version": "1.1"}
     app = ApplicationCommunicator(application, scope)
     await app.send_input({"type": "http.request", "body": body})
     start = await app.receive_output(20)

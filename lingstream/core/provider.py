@@ -18,7 +18,7 @@ class Message(TypedDict):
 
 
 class Usage(NamedTuple):
-    """Tokens of one call. ``estimated`` marks a guess (about four characters a token) where none was given."""
+    """Tokens of one call; ``estimated`` marks a guess of about four characters a token."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -34,7 +34,7 @@ class Usage(NamedTuple):
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """``{"prompt_tokens", "completion_tokens", "total_tokens"}``, and ``"estimated": true`` on a guess."""
+        """Return prompt, completion and total tokens, with ``"estimated": true`` on a guess."""
         wire: dict[str, Any] = {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,

@@ -79,6 +79,10 @@ class JSONTextField(models.TextField):  # type: ignore[type-arg]  # not subscrip
     model writes its fields. The price is that SQL cannot look inside: only ``exact``, ``in`` and ``isnull``.
     """
 
+    # What django-stubs lets a row be given, and gives back.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     empty_strings_allowed = False
     _LOOKUPS = frozenset({"exact", "in", "isnull"})
 

@@ -90,7 +90,10 @@ class _Picture:
         sys.stdout.write(json.dumps(self._state.document.value, ensure_ascii=False, indent=2) + "\n")
 
     def _lines(self) -> list[str]:
-        return [f"{uri or '(document)'}  {_one_line(value)}" for uri, value in _leaves("", self._state.document.value)]
+        return [
+            f"{uri or '(document)'}  {_one_line(value)}"
+            for uri, value in _leaves("", self._state.document.value)
+        ]
 
     def _fit(self, lines: list[str]) -> list[str]:
         size = shutil.get_terminal_size()
@@ -128,7 +131,9 @@ async def _follow(start: Start, view: _Lines | _Picture) -> str:
 def _leaves(uri: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, (dict, list)) and value:
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        return [leaf for key, item in pairs for leaf in _leaves(jsonuri.concat(uri, jsonuri.escape(key)), item)]
+        return [
+            leaf for key, item in pairs for leaf in _leaves(jsonuri.concat(uri, jsonuri.escape(key)), item)
+        ]
     return [(uri, value)]
 
 
