@@ -9,12 +9,12 @@ from django.db import models
 from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from .. import claims
 from ..models import BotRun, Conversation, Run, Runner
 from .display import duration, pretty, status_badge, tokens
 from .media import ReadOnlyAdmin
@@ -135,8 +135,10 @@ class RunAdmin(_Shown, ReadOnlyAdmin):
 
     @admin.action(description=_("Cancel selected runs"), permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
-        open_ = queryset.filter(status__in=[Run.Status.QUEUED, Run.Status.RUNNING], cancel_requested_at=None)
-        count = open_.update(cancel_requested_at=timezone.now())
+        wanted = list(queryset.filter(status__in=claims.OPEN, cancel_requested_at=None))
+        for run in wanted:
+            claims.request_cancel(run)
+        count = len(wanted)
         text = ngettext("%(count)d run is being canceled.", "%(count)d runs are being canceled.", count)
         self.message_user(request, text % {"count": count})
 
