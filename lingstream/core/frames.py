@@ -79,6 +79,7 @@ class RunState:
         self.document = Document(snapshot["document"])
         self.status: str = snapshot["status"]
         self.bots: dict[str, dict[str, Any]] = {name: dict(bot) for name, bot in snapshot["bots"].items()}
+        self.error: dict[str, Any] | None = snapshot.get("error")
         self._texts: dict[tuple[str, str], list[str]] = {
             (event, bot): [text] for event in TEXT_EVENTS for bot, text in snapshot.get(event, {}).items()
         }
@@ -92,16 +93,21 @@ class RunState:
             self.document.apply(body)
         elif kind == "event":
             self._apply_event(body)
-        elif kind == "error" and body.get("bot"):
-            self._bot(body["bot"])["status"] = "failed"
+        elif kind == "error":
+            self._apply_error(body)
         elif kind == "done":
             self.status = body["status"]
+            for bot in self.bots.values():
+                if bot["status"] not in ("finished", "failed"):
+                    bot["status"] = "canceled"
 
     def snapshot(self) -> dict[str, Any]:
         """Return the body of a snapshot frame: a copy, as the log may grow before it is sent."""
         bots = {name: dict(bot) for name, bot in self.bots.items()}
         document = copy_json(self.document.value)
         snapshot = {"document": document, "reasoning": {}, "status": self.status, "bots": bots}
+        if self.error:
+            snapshot["error"] = self.error
         for (event, bot), parts in self._texts.items():
             parts[:] = ["".join(parts)]
             snapshot.setdefault(event, {})[bot] = parts[0]
@@ -123,6 +129,13 @@ class RunState:
             known["status"] = "inferred"
         elif event == "response":
             known["status"] = "finished"
+
+    def _apply_error(self, body: dict[str, Any]) -> None:
+        error = {key: value for key, value in body.items() if key != "bot"}
+        if bot := body.get("bot"):
+            self._bot(bot).update(status="failed", error=error)
+        else:
+            self.error = error
 
     def _bot(self, name: str, **known: Any) -> dict[str, Any]:
         return self.bots.setdefault(name, {**known, "status": "running"})

@@ -269,6 +269,25 @@ class TestRunState:
         assert state(framed(("done", {"status": "canceled"})))["status"] == "canceled"
 
 
+    def test_a_late_viewer_learns_what_failed(self) -> None:
+        state = RunState(empty_snapshot())
+        state.apply("error", error("answer#1"))
+        state.apply("error", error())
+        joined = RunState(state.snapshot()).snapshot()
+        assert joined["bots"]["answer#1"] == {"status": "failed", "error": error()}
+        assert joined["error"] == error()
+
+    def test_the_end_settles_the_bots_that_were_cut_off(self) -> None:
+        state = RunState(empty_snapshot())
+        state.apply("event", event("reasoning", data="hm"))
+        state.apply("event", event("response", "details#2"))
+        state.apply("done", {"status": "canceled", "usage": {}, "crc32": 0})
+        assert {name: bot["status"] for name, bot in state.bots.items()} == {
+            "answer#1": "canceled",
+            "details#2": "finished",
+        }
+
+
 class TestWeight:
     def test_of_frames_grows_with_what_they_carry(self) -> None:
         small = weight(framed(("ops", [Append("a", "x")])))
