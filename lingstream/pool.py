@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from .conf import app_settings
@@ -52,9 +52,9 @@ class Throttled:
         self._provider = provider
         self._turns = asyncio.Semaphore(calls)
 
-    async def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Chunk]:
+    async def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
         """See :meth:`Provider.stream`."""
-        async with self._turns, aclosing(self._provider.stream(messages, options)) as chunks:  # type: ignore[type-var]
+        async with self._turns, aclosing(self._provider.stream(messages, options)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
@@ -73,7 +73,7 @@ class Provider(Protocol):
     which is how a model is stopped.
     """
 
-    def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Chunk]:
+    def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
         """Yield the answer as it comes.
 
         :raises ProviderError: before or in mid-stream, with ``code`` and ``retryable``.

@@ -76,6 +76,19 @@ def test_a_long_string_takes_memory_for_its_value_and_little_else() -> None:
     assert peak < 2 * size
 
 
+def test_one_large_chunk_full_of_escapes_takes_a_few_times_its_size() -> None:
+    text = '{"a": "' + "abcd\\n" * 200_000 + '"}'
+    parser = StreamParser()
+    tracemalloc.start()
+    try:
+        parser.feed(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(parser.value["a"]) == 1_000_000
+    assert peak < 8 * len(text)
+
+
 REPEATED = {
     "plain": ('{"a": "', "lorem "),
     "items": ("[", '"x", 1, '),

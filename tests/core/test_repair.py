@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lingstream.core.exceptions import ParseError
-from lingstream.core.ops import Append, Set
+from lingstream.core.ops import Append, Closed, Set
 from lingstream.core.parser import StreamParser
 
 from .parsing import every_cut, parse, repair_cases
@@ -122,6 +122,15 @@ def test_strict_errors_say_where_and_what(text: str, uri: str, offset: int, line
         assert (error.uri, error.offset, error.line) == (uri, offset, line)
         assert words in error.message
         assert type(error) is ParseError
+
+
+def test_the_root_closes_when_it_is_clear_that_no_key_follows() -> None:
+    parser = StreamParser()
+    assert Closed("", ["x"]) in StreamParser().feed('["x"]')
+    assert Closed("", {"a": 1}) in StreamParser(repair=False).feed('{"a": 1}')
+    assert parser.feed('{"a": 1} ')[-1] == Closed("a", 1)
+    assert parser.feed("\nSo") == [Closed("", {"a": 1})]
+    assert [repair.kind for repair in parser.repairs] == ["trailing"]
 
 
 def test_an_error_is_raised_again() -> None:

@@ -188,6 +188,23 @@ class TestAtTheSameTime:
         with pytest.raises(ConflictError, match="its container was replaced"):
             board.write("details#1", Append("x/details", "text"))
 
+    @pytest.mark.parametrize(
+        ("there", "root"), [({"x": {}}, "x/y"), ({"x": [1]}, "x/1"), ({"x": [1]}, "x/2/y")]
+    )
+    def test_nor_who_put_another_type_or_a_shorter_array_there(self, there: Any, root: str) -> None:
+        board = Board({"x": [1, 2, {}]} if root == "x/2/y" else there)
+        board.begin("details#1", root)
+        board.begin("outline#1")
+        board.write("outline#1", Set("", {}), Set("x", []))
+        with pytest.raises(ConflictError, match="its container was replaced"):
+            board.write("details#1", Append(root, "text"))
+
+    def test_items_of_a_shared_array_come_in_one_batch_too(self) -> None:
+        board = Board([])
+        board.begin("a#1")
+        board.write("a#1", Set("", []), Append("0", "x"), Set("1", {}), Append("1/t", "y"), Set("2", 3))
+        assert board.value == ["x", {"t": "y"}, 3]
+
     def test_the_owner_of_a_container_that_corrects_it_goes_first(self) -> None:
         board = Board()
         board.begin("outline#1")
