@@ -19,6 +19,8 @@ __all__ = ["Emitter", "Limits", "Repair", "make"]
 #: Makes an op from a tuple of its fields. ``Append(…)`` is a Python function and takes twice as long.
 make = tuple.__new__
 
+_VALID_JSON = ("overflow", "surrogate")
+
 
 class Repair(NamedTuple):
     """One repair: what kind, while reading the value at ``uri``, after ``offset`` characters of text."""
@@ -161,13 +163,13 @@ class Emitter:
     # -- faults ---------------------------------------------------------------
 
     def note(self, kind: str, expected: str, got: str, offset: int, uri: str | None = None) -> None:
-        """List a repair, or raise in strict mode.
+        """List a repair; in strict mode raise, but for what is valid JSON and yet has no value.
 
         Faults of one kind in one value are listed once, where the first of them is: a string with raw
         newlines would otherwise need more memory for its repairs than for itself.
         """
         where = (self.open if self.is_open else self.child()) if uri is None else uri
-        if self.strict:
+        if self.strict and kind not in _VALID_JSON:
             found, line = repr(got) if got else "the end of the text", self.line()
             message = f"expected {expected}, got {found} at {where!r} (line {line}, offset {offset})"
             raise ParseError(message, uri=where, offset=offset, line=line)

@@ -24,14 +24,14 @@ from .tokenizer import LOOKAHEAD, NUMBER, EndOfText, Reading, Source, to_number
 
 __all__ = ["read_plain"]
 
-# Both match the empty text too, so there is always a match.
+# Both match the empty text too, so there is always a match. The possessive ``*+`` keeps no states to go
+# back to: without it a large chunk full of escapes takes fifty times its size.
 _CONTENT: Callable[[str, int], re.Match[str]] = re.compile(  # type: ignore[assignment]
-    r'(?:[^"\\\x00-\x1f\ud800-\udfff]+|\\["\\/bfnrt]|\\u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
-    r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*"
+    r'(?:[^"\\\x00-\x1f\ud800-\udfff]++|\\["\\/bfnrt]|\\u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
+    r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*+"
 ).match
 _LONGEST_ESCAPE = 12
 _WORD: Callable[[str, int], re.Match[str]] = re.compile(r"[-+.0-9A-Za-z_]*").match  # type: ignore[assignment]
-_ENDS = frozenset(",]} \n")
 _NUMBER = NUMBER.fullmatch
 _LITERALS: dict[str, Any] = {"true": True, "false": False, "null": None}
 _FIRST, _NEXT, _COLON, _VALUE, _COMMA = State.FIRST, State.NEXT, State.COLON, State.VALUE, State.COMMA
@@ -49,7 +49,6 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
     total = source.base + len(text)
     doubt = False  # whether the open string has ended at mark, but for the proof
     sure: State = state  # the state at mark
-    segment = jsonuri.escape(key)
     rest = ""  # in a string: the beginning of an escape
     try:
         while True:
@@ -97,7 +96,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 if strict:
                     source.lines += text.count("\n", mark, pos)
                 emitter.key = key
-                uri = emitter.prefix + segment
+                uri = emitter.prefix + (key if key.isidentifier() else jsonuri.escape(key))
                 pos += 1
                 mark, sure = pos, (state := _VALUE)
 
@@ -122,13 +121,8 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     if total > max_chars or len(text) - mark > LOOKAHEAD:
                         break
                 key = text[pos + 1 : end]
-                if end < 0 or total > max_chars or len(key) > max_key:
+                if end < 0 or total > max_chars or "\\" in key or not key.isprintable() or len(key) > max_key:
                     break
-                segment = key
-                if not key.isidentifier():
-                    if "\\" in key or not key.isprintable():
-                        break
-                    segment = jsonuri.escape(key)
                 pos = end + 1
                 state = _COLON
 
@@ -197,18 +191,13 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     total += len(chunk)
                     if total > max_chars or len(text) - mark > LOOKAHEAD:
                         break
-                    if chunk.isalnum():
-                        end = len(text)
-                    elif chunk[:1] not in _ENDS:
-                        end = _WORD(text, end).end()
+                    end = _WORD(text, end).end()
                 if end == len(text):
                     break
                 word = text[pos:end]
                 if word in _LITERALS:
                     value = _LITERALS[word]
-                elif word.isdigit() and char != "0" and end - pos <= max_number:
-                    value = int(word)
-                elif end - pos <= max_number and (number := _NUMBER(word)):
+                elif len(word) <= max_number and (number := _NUMBER(word)):
                     value = to_number(number)
                     if value is None:
                         break

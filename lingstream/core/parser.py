@@ -14,8 +14,9 @@ from .exceptions import LingError, ParseError, UsageError
 from .fastpath import read_plain
 from .ops import Closed, Op
 from .repair import Repairer
+from .repair_escaped import Unescape
 from .repair_lookahead import Lookahead
-from .repair_start import Start, Unescape
+from .repair_start import Start
 from .tokenizer import EndOfText, Reading, Source
 
 __all__ = ["Repair", "StreamParser", "TextParser"]

@@ -3,8 +3,8 @@
 :class:`Repairer` reads one token per :meth:`~Repairer.step`, in whatever state the document is. The fast
 path of ``parser.py`` reads valid JSON on its own and calls a step where it meets something else; with the
 text at its end, the steps run until all is used up. What to do with a fault is decided in here and in the
-modules it uses: ``repair_start`` (where the document begins), ``repair_strings``, ``repair_scalars``,
-``repair_lookahead`` (what follows decides what came before).
+modules it uses: ``repair_start`` (where the document begins), ``repair_strings``, ``repair_keys``,
+``repair_scalars``, ``repair_lookahead`` (what follows decides what came before).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from .emitter import Emitter
+from .repair_keys import KeyRepair
 from .repair_lookahead import Lookahead
 from .repair_scalars import ScalarRepair
 from .repair_start import Start
@@ -45,6 +46,7 @@ class Repairer:
         self.state = State.FIRST
         self.ahead = Lookahead(emitter, source)
         self.strings = StringRepair(emitter, source, self.ahead)
+        self.keys = KeyRepair(emitter, source, self.ahead)
         self.scalars = ScalarRepair(emitter, source, self.ahead)
         self.prologue = Start(emitter, source, self.ahead)
         self.root_open = False  # the root's end was read, but observers were not told yet
@@ -167,7 +169,7 @@ class Repairer:
         elif (yield from self._skipped(char)):
             return
         elif char in QUOTES:
-            key = yield from self.strings.key()
+            key = yield from self.keys.key()
             self._have_key(key)
         else:
             yield from self._bare_key()
@@ -316,13 +318,14 @@ class Repairer:
         return ((yield from self.source.peek(end)) in tuple(COLONS)) == (closers[0] == "}")
 
     def _closed(self) -> None:
-        """One container ends. Of the root, nobody is told before it is clear that nothing follows."""
-        if len(self.emitter.stack) > 1:
-            self.emitter.close_container()
-            self.state = State.COMMA
-        else:
+        """One container ends. Of a root object nobody is told before it is clear that no key follows."""
+        emitter = self.emitter
+        is_root = len(emitter.stack) == 1
+        self.state = State.END if is_root else State.COMMA
+        if is_root and emitter.closer == "}" and not emitter.strict:
             self.root_open = True
-            self.state = State.END
+        else:
+            emitter.close_container()
 
     # -- the end ----------------------------------------------------------------------
 
@@ -331,7 +334,7 @@ class Repairer:
         source = self.source
         while (char := (yield from source.peek())) and char in SPACE:
             source.pos += 1
-        if self.root_open and not self.emitter.strict and (yield from self._root_goes_on(char)):
+        if self.root_open and (yield from self._root_goes_on(char)):
             self._note("bracket", "the end of the text", "}")
             self.root_open = False
             self.state = State.COMMA
@@ -348,7 +351,7 @@ class Repairer:
             source.pos = len(source.text)
 
     def _root_goes_on(self, char: str) -> Reading[bool]:
-        if char != "," or not isinstance(self.emitter.container, dict):
+        if char != ",":
             return False
         at = yield from self.ahead.skip(1)
         char = yield from self.source.peek(at)

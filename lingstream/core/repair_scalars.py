@@ -61,7 +61,7 @@ class ScalarRepair:
         self._check_number(text)
         value, kind = (text, "quotes") if quoted else classify(text, cut=cut)
         if kind:
-            self._note(kind, text, value)
+            self._note(kind, text)
         source.pos += end + (1 if quoted else 0)
         if isinstance(value, str):
             self._text(value)
@@ -72,17 +72,13 @@ class ScalarRepair:
     def _text(self, value: str) -> None:
         value, lone = join_surrogates(value)
         if lone:
-            self._note("surrogate", value, "")
+            self._note("surrogate", value)
         self.emitter.begin_string()
         self.emitter.append(value)
         self.emitter.settle()
 
-    def _note(self, kind: str, text: str, value: Any) -> None:
-        # A number beyond the range of a double and half a surrogate pair are valid JSON.
-        strict = self.emitter.strict and kind != "overflow"
-        was, self.emitter.strict = self.emitter.strict, strict
+    def _note(self, kind: str, text: str) -> None:
         self.emitter.note(kind, "a JSON value", text, self.source.offset)
-        self.emitter.strict = was
 
     def _check_number(self, text: str) -> None:
         limits = self.emitter.limits

@@ -1,4 +1,4 @@
-"""Strings and keys whose quotes, escapes or ends are not what JSON says.
+"""Strings whose quotes, escapes or ends are not what JSON says.
 
 **Where a string ends.** A quote ends a string if what follows could not follow inside a text: the end of
 the container, or a comma and then the next key with its colon (in an array: the next item). Any other quote
@@ -11,7 +11,7 @@ import re
 
 from .emitter import Emitter
 from .repair_lookahead import Lookahead, Verdict
-from .tokenizer import COLONS, SPACE, Reading, Source, closing_quotes, decode, unescape
+from .tokenizer import SPACE, Reading, Source, closing_quotes, decode
 
 __all__ = ["StringRepair"]
 
@@ -21,12 +21,10 @@ _TAIL_LENGTH = 200
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
 _WINDOWS = re.compile(r"[A-Za-z]:\Z")
 _OPENS = re.compile(r"(?:\A|[\s(\[{<=>（「《：:，,。、/-])\Z")
-_LOST_VALUE = re.compile(r"\s*|\s.*,\s*", re.DOTALL)
-_HALF_KEY = re.compile(r"\s*([\w$ -]{1,64}):\s*\S.*[\]}]\s*\Z", re.DOTALL)
 
 
 class StringRepair:
-    """Reads one string or key at a time; the position is at its opening quote."""
+    """Reads one string value at a time; the position is at its opening quote."""
 
     def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
         self.emitter = emitter
@@ -248,7 +246,7 @@ class StringRepair:
             self._note("cut", "the other half of a surrogate pair", "")
             source.pos = len(source.text)
             return
-        self._surrogate_note()
+        self._note("surrogate", "a surrogate pair", half)
         self.emitter.append("\ufffd")
         source.pos += length
 
@@ -295,103 +293,6 @@ class StringRepair:
 
     def _note(self, kind: str, expected: str, got: str) -> None:
         self.emitter.note(kind, expected, got, self.source.offset)
-
-    def _surrogate_note(self) -> None:
-        strict, self.emitter.strict = self.emitter.strict, False
-        self._note("surrogate", "a surrogate pair", "half of one")
-        self.emitter.strict = strict
-
-    # -- keys -------------------------------------------------------------------
-
-    def key(self) -> Reading[str | None]:
-        """Read a quoted key; ``None`` if the text ends inside it. The position is then after it."""
-        source = self.source
-        quote = yield from source.peek()
-        if quote != '"':
-            self._key_note("quotes", "a double quote", quote)
-        closers = closing_quotes(quote)
-        at = yield from self._key_start(quote, closers)
-        start, colon = at, -1
-        while True:
-            end = yield from self._key_quote(at, start, closers)
-            if end < 0:
-                return self._cut_key(start)
-            if colon < 0:
-                colon = source.find(":", at, end)
-            at = end
-            while not self.emitter.strict and (yield from source.peek(at + 1)) in tuple(closers):
-                at += 1
-            if self.emitter.strict or (yield from self._key_ends(at + 1, start, colon, end)):
-                break
-            if colon >= 0:
-                return self._lost_key_quote(start, source.part(start, colon))
-            self._key_note("inner-quote", "an escaped quote", '"')
-            at += 1
-        if at > end:
-            self._key_note("quotes", "one quote", '"')
-        key = self._decode(source.part(start, end))
-        source.pos += at + 1
-        return key
-
-    def _key_quote(self, at: int, start: int, closers: str) -> Reading[int]:
-        """Return the position of the next quote from ``at``, or -1 if the text ends before."""
-        while (char := (yield from self.source.peek(at))) and char not in closers:
-            at += 2 if char == "\\" else 1
-            if at - start > self.emitter.limits.key:
-                raise self.emitter.limit(
-                    "characters in a key", self.emitter.limits.key, self.emitter.uri, self.source.offset
-                )
-        return at if char else -1
-
-    def _key_start(self, quote: str, closers: str) -> Reading[int]:
-        at = 1
-        while not self.emitter.strict and (char := (yield from self.source.peek(at))) and char in closers:
-            after = yield from self.ahead.skip(at + 1)
-            following = yield from self.source.peek(after)
-            if not following or following in COLONS + ",}])" or at == 3:
-                break
-            self._key_note("quotes", "one quote", quote)
-            at += 1
-        return at
-
-    def _key_ends(self, at: int, start: int, colon: int, end: int) -> Reading[bool]:
-        """Whether the quote before ``at`` ends the key, whose first colon is at ``colon`` (or -1)."""
-        after = yield from self.ahead.skip(at)
-        char = yield from self.source.peek(after)
-        if not char or char in COLONS or char in ",}":
-            return True
-        if colon >= start and _LOST_VALUE.fullmatch(self.source.part(colon + 1, end)):
-            return False
-        return (yield from self.ahead.value_starts(after))
-
-    def _lost_key_quote(self, start: int, text: str) -> str:
-        self._key_note("quotes", "a closing quote", ":")
-        key = self._decode(text)
-        self.source.pos += start + len(text)
-        return key.rstrip()
-
-    def _cut_key(self, start: int) -> str | None:
-        source = self.source
-        text = source.text[source.pos + start :]
-        lost = _HALF_KEY.match(text)
-        if lost and not self.emitter.strict:
-            return self._lost_key_quote(start, lost[1])
-        self._key_note("cut", "a closing quote", "")
-        source.pos = len(source.text)
-        return None
-
-    def _key_note(self, kind: str, expected: str, got: str) -> None:
-        self.emitter.note(kind, expected, got, self.source.offset, self.emitter.uri)
-
-    def _decode(self, raw: str) -> str:
-        text, kind = unescape(raw)
-        if kind == "surrogate":
-            self._surrogate_note()
-        elif kind:
-            self._key_note(kind, "an escape of JSON", raw)
-        if any(char < " " for char in text) and any(char < " " for char in raw):
-            self._key_note("control-character", "an escaped control character", raw)
-        return text
 
 
 def is_hex(char: str) -> bool:
