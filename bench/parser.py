@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent  # requirements.txt brings a Node
 CASES = HERE.parent / "tests" / "cases"
 sys.path.insert(0, str(HERE.parent))
 
@@ -105,7 +105,7 @@ class Node:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            ["node", str(HERE / "parser_peers.mjs")],
+            [str(BIN / "node"), str(HERE / "parser_peers.mjs")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -237,15 +237,17 @@ def measure(
     return {name: {key: median(timings) for key, timings in of.items()} for name, of in seen.items()}
 
 
-def install_peers() -> bool:
-    if not shutil.which("node") or not shutil.which("npm"):
-        print("no node here: the npm peers are left out", file=sys.stderr)
-        return False
+def install_peers() -> None:
     if not (HERE / "node_modules").is_dir():
-        subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=HERE, check=True
-        )
-    return True
+        command = [
+            str(BIN / "npm"),
+            "install",
+            "--ignore-scripts",
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+        ]
+        subprocess.run([*command, "--silent"], cwd=HERE, check=True)
 
 
 def main() -> None:
@@ -259,8 +261,9 @@ def main() -> None:
 
     cap = 2.0 if arguments.quick else arguments.cap
 
-    node = Node() if install_peers() else None
-    names = ["lingstream", *(NODE if node else ()), "ijson", *WHOLE]
+    install_peers()
+    node = Node()
+    names = ["lingstream", *NODE, "ijson", *WHOLE]
     streams = {name: stream(name) for name in STREAMS}
     times = measure(names, streams, rounds, cap, node)
     sizes = {"small": essay(10_000), "large": essay(large)}
