@@ -147,10 +147,9 @@ def time_python(name: str, chunks: list[str], cap: float) -> Timing:
     return Timing(spent / count * len(chunks), "~")
 
 
-def repaired(name: str, node: Node | None) -> int:
+def repaired(name: str, node: Node) -> int:
     cases = [json.loads(line) for line in (CASES / "repair.jsonl").read_text("utf-8").splitlines()]
     if name in NODE:
-        assert node
         answers = node.ask(peer=name, cases=[case["input"] for case in cases])
         values = [answer.get("value", ...) for answer in answers]
     else:
@@ -214,14 +213,14 @@ def median(timings: list[Timing]) -> Timing:
 
 
 def measure(
-    names: list[str], streams: dict[str, list[str]], rounds: int, cap: float, node: Node | None
+    names: list[str], streams: dict[str, list[str]], rounds: int, cap: float, node: Node
 ) -> dict[str, dict[str, Timing]]:
     """Time all of them in turn, ``rounds`` times; peers that take long run once."""
     seen: dict[str, dict[str, list[Timing]]] = {name: {key: [] for key in streams} for name in names}
     with tempfile.TemporaryDirectory() as folder:
 
         def once(name: str, key: str, cap: float = cap) -> Timing:
-            if node and name in NODE:
+            if name in NODE:
                 return node.time(name, Path(folder) / f"{key}.json", cap)
             return time_python(name, streams[key], cap)
 
