@@ -15,11 +15,11 @@ __all__ = ["get_hub"]
 
 def get_hub() -> Hub:
     """Return this process's hub, made from ``LINGSTREAM["HUB"]`` at the first call."""
-    return _hub()
+    return _made()
 
 
 @lru_cache(maxsize=1)
-def _hub() -> Hub:
+def _made() -> Hub:
     settings = app_settings()
     options = {"ttl": settings.log_ttl, "max_frames": settings.log_frames, **settings.hub_options}
     hub: Hub = import_string(settings.hub)(**options)
@@ -28,7 +28,7 @@ def _hub() -> Hub:
 
 def _forget(*, setting: str, **_: object) -> None:
     if setting == "LINGSTREAM":
-        _hub.cache_clear()
+        _made.cache_clear()
 
 
 setting_changed.connect(_forget)

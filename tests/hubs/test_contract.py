@@ -1,0 +1,30 @@
+"""The contract of run logs, kept by Redis: in one process, and with readers and claimers in another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("lingstream.testing_log")
+
+from lingstream.core.log import RunLog  # noqa: E402
+from lingstream.hubs.redis import RedisHub  # noqa: E402
+from lingstream.testing_log import RunLogContract  # noqa: E402
+
+
+class TestOneProcess(RunLogContract):
+    @pytest.fixture(autouse=True)
+    def _redis(self, shared_redis: Any, client: Any, make_hub: Callable[..., RedisHub]) -> None:
+        self.new_hub = lambda **options: make_hub(shared_redis, **options)
+
+    async def make_log(self, max_frames: int | None = None) -> RunLog:
+        return self.new_hub(**({"max_frames": max_frames} if max_frames else {})).create("run")
+
+
+class TestTwoProcesses(TestOneProcess):
+    async def another(self, log: RunLog) -> RunLog:
+        found = await self.new_hub(max_frames=log._max_frames).find("run", running=True)
+        assert found is not None and found is not log
+        return found
