@@ -16,6 +16,7 @@ from .core.frames import Frame, FrameId, parse_id
 from .core.log import LogReader
 from .hubs import get_hub
 from .models import Run
+from .runner import get_runner
 from .storage import in_database, load_run
 from .watch import watching
 
@@ -44,8 +45,8 @@ async def _frames(run: Run, after: str | None, heartbeat: float | None) -> Async
         async with aclosing(_read(log.reader(after), heartbeat)) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 yield batch
-        if log.ended:
-            return
+        if log.ended or get_runner().draining:
+            return  # a viewer of a process that goes away resumes at another one
         run, after = await in_database(load_run, run.pk), None  # the log is gone; has the run ended?
     yield _stored_frames(await in_database(load_run, run.pk))
 
@@ -58,8 +59,7 @@ async def _read(reader: LogReader, heartbeat: float | None) -> AsyncIterator[lis
     due = 0.0
     try:
         while True:
-            if not reader.ready:
-                await reader.wait()
+            await reader.wait()
             if reader.ready:
                 # Not after each batch: at the pace of most models this takes no timer at all.
                 if (pause := due - now()) > 0:

@@ -12,6 +12,22 @@ const dialect = vectors.dialects[0];
 
 afterEach(() => mock.timers.reset());
 
+describe("a run", () => {
+    test("is told that its log cannot be resumed, under an id it has seen", () => {
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        const told = [];
+        run.addEventListener("event", ({ detail }) => told.push(detail.event));
+        for (const frame of frames.slice(0, 2)) calls[0].sink.frame(frame);
+        const { id } = frames[1];
+        calls[0].sink.frame({ run: RUN, id, event: "resumable", data: false });
+        calls[0].sink.frame({ run: RUN, id, event: "started", data: {} });
+        assert.deepEqual(told.filter((event) => event === "resumable"), ["resumable"]);
+        assert.equal(told.filter((event) => event === "started").length <= 1, true);
+        assert.equal(run.last, id);
+    });
+});
+
 describe("coming back", () => {
     test("goes on behind the last frame, on the same run", async () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });

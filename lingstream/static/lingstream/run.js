@@ -14,6 +14,9 @@ import { JsonUriError, get } from "./jsonuri.js";
  * @typedef {{code: string, message: string, retryable: boolean, bot?: string}} Fault
  */
 
+/** Events about the connection: they stand beside the log, under the id of the place that we have reached. */
+const NOTICES = new Set(["resumable"]);
+
 /**
  * One run as this page sees it.
  *
@@ -125,9 +128,7 @@ export class Run extends EventTarget {
      * @returns {boolean} whether a snapshot is needed to go on
      */
     receive(frame) {
-        if (this.#ended || (frame.snapshot === undefined && (this.#awaitsSnapshot || !this.#isNew(frame.id)))) {
-            return false;
-        }
+        if (this.#ended || !(frame.snapshot || NOTICES.has(frame.event) || this.#isNext(frame.id))) return false;
         if (frame.done === undefined) this.#become("running");
         try {
             this.#apply(frame);
@@ -213,7 +214,9 @@ export class Run extends EventTarget {
         return true;
     }
 
-    #isNew(id) {
+    /** Whether a frame with this id has its place behind what we have. */
+    #isNext(id) {
+        if (this.#awaitsSnapshot) return false;
         if (typeof id !== "string" || this.#last === null) return true;
         const [ours, theirs] = [place(this.#last), place(id)];
         const differs = theirs.findIndex((number, index) => number !== ours[index]);
