@@ -6,19 +6,26 @@ settles into Ling's events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .exceptions import UsageError
+from .html import HtmlParser
 from .ops import Closed, Op
 from .parser import StreamParser, TextParser
 from .plan import BotPlan
+from .schema import SchemaParser, validate
 
 __all__ = ["BotOutput", "Output", "Parser"]
 
 
 class Parser(Protocol):
     """Text to ops, piece by piece."""
+
+    @property
+    def feed(self) -> Callable[[str], list[Op | Closed]]:
+        """Read more text; to be looked up for each piece, because it may change."""
+        ...
 
     @property
     def value(self) -> Any:
@@ -30,12 +37,16 @@ class Parser(Protocol):
         """What was mended: ``(kind, uri, offset)`` each."""
         ...
 
-    def feed(self, text: str) -> list[Op | Closed]:
-        """Read more text."""
-        ...
-
     def close(self) -> list[Op | Closed]:
         """The text has ended: settle what is open."""
+        ...
+
+    def take_preamble(self) -> str:
+        """Return the text before the document that came since the last call."""
+        ...
+
+    def take_reasoning(self) -> str:
+        """Return the reasoning inside the text that came since the last call."""
         ...
 
 
@@ -64,7 +75,8 @@ class BotOutput:
 
     def __init__(self, plan: BotPlan, root: str) -> None:
         self.parser: Parser = _parser(plan, root)
-        self._json = isinstance(self.parser, StreamParser)
+        self._root = root
+        self._schema = plan.schema if plan.format == "json" else None
 
     def feed(self, text: str) -> Output:
         """Read a piece of the model's text.
@@ -76,6 +88,14 @@ class BotOutput:
     def close(self) -> Output:
         """The model has stopped: return what was withheld."""
         return self._sort(self.parser.close())
+
+    def check(self) -> None:
+        """Judge the whole output, after :meth:`close`.
+
+        :raises SchemaFailure: it does not fit the schema.
+        """
+        if self._schema:
+            validate(self.parser.value, self._schema, self._root)
 
     @property
     def repairs(self) -> list[dict[str, Any]]:
@@ -91,14 +111,15 @@ class BotOutput:
             else:
                 ops.append(item)  # type: ignore[arg-type]
         parser = self.parser
-        if isinstance(parser, StreamParser):
-            return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
-        return Output(ops, closed)
+        return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
 
 
 def _parser(plan: BotPlan, root: str) -> Parser:
     if plan.format == "text":
         return TextParser(root)
+    if plan.format == "html":
+        return HtmlParser(root)
     if plan.format == "json":
-        return StreamParser(root)
-    raise UsageError(f"expected the format json or text, got {plan.format!r}")
+        parser = StreamParser(root)
+        return SchemaParser(parser, plan.schema, root) if plan.schema else parser
+    raise UsageError(f"expected the format json, text or html, got {plan.format!r}")

@@ -19,12 +19,12 @@ from .repair_lookahead import Lookahead
 from .repair_start import Start
 from .tokenizer import EndOfText, Reading, Source
 
-__all__ = ["Repair", "StreamParser", "TextParser"]
+__all__ = ["BaseParser", "Repair", "StreamParser", "TextParser"]
 
 _Feed: TypeAlias = Callable[[str], list[Op | Closed]]
 
 
-class _Parser:
+class BaseParser:
     """What both parsers have in common: a coroutine that is sent text and gives ops.
 
     ``feed(text)`` returns the ops that ``text`` brings about. It is the coroutine's own ``send``: a method
@@ -88,7 +88,7 @@ class _Parser:
         self.feed = lambda text: self._reading.send(unescape.feed(text))
 
 
-class StreamParser(_Parser):
+class StreamParser(BaseParser):
     """Turns JSON text that comes in pieces into ops.
 
     Every value is told of as early as it is certain: containers when they open, strings as they grow,
@@ -133,7 +133,7 @@ class StreamParser(_Parser):
             raise
 
 
-class TextParser(_Parser):
+class TextParser(BaseParser):
     """Plain text, for bots that write no JSON: all of it is appended at ``root``.
 
     ``<think>…</think>`` at the start is reasoning here too.

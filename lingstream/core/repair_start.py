@@ -71,11 +71,12 @@ class Start:
         source, at = self.source, 0
         while (char := (yield from source.peek(at))) and char in SPACE and at < _LONGEST_KEY:
             at += 1
+        space = source.part(0, at)
         source.pos += at
         if char == "<" and (yield from self._think()):
             yield from self._space()
         else:
-            source.pos -= at
+            source.rewind(space)  # not by counting: what was used up may have been forgotten meanwhile
 
     def _space(self) -> Reading[None]:
         source = self.source

@@ -229,7 +229,7 @@ class Migration(migrations.Migration):
                 ('quiet', models.BooleanField(default=False, help_text='Starts triggers, but sends nothing.', verbose_name='quiet')),
                 ('optional', models.BooleanField(default=False, help_text='Its failure does not fail the run.', verbose_name='optional')),
                 ('history', models.BooleanField(default=False, help_text='Sends the conversation so far before the input.', verbose_name='history')),
-                ('schema', lingstream.models.fields.JSONTextField(blank=True, default=None, help_text='JSON schema of the output, for models that support structured output.', null=True, validators=[lingstream.models.validators.validate_schema], verbose_name='output schema')),
+                ('schema', lingstream.models.fields.JSONTextField(blank=True, default=None, help_text='JSON schema of the output: sent to models that support it, and what comes is mended to fit it (docs/schema.md).', null=True, validators=[lingstream.models.validators.validate_schema], verbose_name='output schema')),
                 ('position', models.PositiveIntegerField(default=0, help_text='Order on this page; equal ones stay as they were added.', verbose_name='position')),
                 ('prompt', models.ForeignKey(blank=True, help_text='The system message. Empty sends none.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='lingstream.prompt', verbose_name='prompt')),
                 ('provider', models.ForeignKey(blank=True, help_text="Empty for the site's default provider.", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='lingstream.provider', verbose_name='provider')),

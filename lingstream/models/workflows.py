@@ -203,7 +203,9 @@ class Step(models.Model):
         blank=True,
         default=None,
         validators=[validate_schema],
-        help_text=_("JSON schema of the output, for models that support structured output."),
+        help_text=_(
+            "JSON schema of the output: sent to models that support it, and what comes is mended to fit it (docs/schema.md)."
+        ),
     )
     position = models.PositiveIntegerField(
         _("position"), default=0, help_text=_("Order on this page; equal ones stay as they were added.")

@@ -268,7 +268,6 @@ class TestRunState:
     def test_done_gives_the_status(self) -> None:
         assert state(framed(("done", {"status": "canceled"})))["status"] == "canceled"
 
-
     def test_a_late_viewer_learns_what_failed(self) -> None:
         state = RunState(empty_snapshot())
         state.apply("error", error("answer#1"))

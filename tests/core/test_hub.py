@@ -26,6 +26,7 @@ async def test_a_log_is_found_once_it_was_created() -> None:
 async def test_an_ended_run_is_kept_for_a_while() -> None:
     hub = MemoryHub(ttl=300)
     log = hub.create("run")
+    await log.open(1, empty_snapshot())
     hub.release("run")
     await settle()
     assert await hub.find("run") is log
@@ -34,10 +35,19 @@ async def test_an_ended_run_is_kept_for_a_while() -> None:
 
 async def test_an_ended_run_is_forgotten_then() -> None:
     hub = MemoryHub(ttl=0)
-    hub.create("run")
+    await hub.create("run").open(1, empty_snapshot())
     hub.release("run")
     await settle()
     assert await hub.find("run") is None
+
+
+async def test_a_log_that_waits_for_its_writer_is_not_forgotten() -> None:
+    """Its viewers wait too; who would write has failed before the beginning, and another one will come."""
+    hub = MemoryHub(ttl=0)
+    log = hub.create("run")
+    hub.release("run")
+    await settle()
+    assert await hub.find("run") is log
     assert not hub._timers
 
 
@@ -45,6 +55,7 @@ async def test_a_run_that_goes_on_is_not_forgotten() -> None:
     """However often it was released: a timer of an earlier release must not hit the new epoch."""
     hub = MemoryHub(ttl=0)
     log = hub.create("run")
+    await log.open(1, empty_snapshot())
     hub.release("run")
     hub.release("run")
     assert hub.create("run") is log

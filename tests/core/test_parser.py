@@ -287,6 +287,15 @@ def test_text_parser_without_text() -> None:
     assert parser.close() == [Set("answer", ""), Closed("answer", "")]
 
 
+def test_text_parser_keeps_what_only_begins_like_reasoning() -> None:
+    for pieces in (["\n<", "p>x"], [" ", "\n", "<", "t", "p>x"], ["\n<p>x"]):
+        parser = TextParser()
+        for piece in pieces:
+            parser.feed(piece)
+        parser.close()
+        assert parser.value == "".join(pieces)
+
+
 def test_text_parser_keeps_reasoning_apart() -> None:
     parser = TextParser()
     ops = [op for char in "<think>hm</think>\nyes <b>" for op in parser.feed(char)]

@@ -2,16 +2,18 @@
  * bindings: writes a document into the page.
  *
  *     data-ling="uri"              the element's text; `data-ling-writing` is set while the field grows
+ *     data-ling-html="uri"         the elements of a node tree, as a bot with the format html writes it
  *     data-ling-each="uri"         one copy of the <template> inside per item of an array or object
  *     data-ling-if="uri", "!uri"   `hidden` unless the value is true as Django's templates see it
  *     data-ling-attr-<name>="uri"  an attribute
  *
  * Inside an each, uris are relative to the item: `topic`, `./topic`, and `.` for the item itself; with a
- * slash in front (`/answer`) they begin at the document's root. Everything is written as text.
+ * slash in front (`/answer`) they begin at the document's root. No string is ever read as markup.
  */
 
 import { isBindable, safeValue } from "./attributes.js";
 import { ancestors, child, concat, escape, split } from "./jsonuri.js";
+import { Nodes } from "./nodes.js";
 
 const NODE_SIZE = 16_384;
 const NEVER = new Set(["SCRIPT", "STYLE", "TEMPLATE", "IFRAME", "OBJECT"]);
@@ -84,6 +86,12 @@ class Changes {
         return this.#writing.has(uri);
     }
 
+    isWritingIn(uri) {
+        if (this.#writing.size === 0) return false;
+        const below = uri === "" ? "" : `${uri}/`;
+        return this.#writing.has(uri) || [...this.#writing].some((open) => open.startsWith(below));
+    }
+
     /** The text that was appended at `uri`, or undefined where anything else happened to it. */
     growth(uri) {
         const isIntact = !this.#replaced.has(uri) && !ancestors(uri).some((above) => this.#replaced.has(above));
@@ -114,7 +122,7 @@ class Scope {
     }
 
     #scan(element, base, changes) {
-        const { ling, lingEach, lingIf } = element.dataset ?? {};
+        const { ling, lingEach, lingHtml, lingIf } = element.dataset ?? {};
         if (lingIf !== undefined) this.#bindings.push(new Condition(element, lingIf, base));
         for (const { name, value } of element.attributes) {
             if (name.startsWith("data-ling-attr-")) this.#bind(element, name.slice(15), value, base);
@@ -122,6 +130,9 @@ class Scope {
         if (element.localName === "ling-stream") return;
         if (lingEach !== undefined) {
             this.#bindings.push(new Each(element, new Place(lingEach, base), changes));
+        } else if (lingHtml !== undefined && !NEVER.has(element.tagName)) {
+            this.#bindings.push(new Html(element, new Place(lingHtml, base), changes));
+            return;
         } else if (ling !== undefined && !NEVER.has(element.tagName)) {
             this.#bindings.push(new Text(element, new Place(ling, base), changes));
             return;
@@ -187,6 +198,34 @@ class Text {
         const last = this.#element.lastChild;
         if (last?.nodeType === Node.TEXT_NODE && last.length < NODE_SIZE) last.appendData(text);
         else this.#element.append(text);
+    }
+}
+
+class Html {
+    #element;
+    #changes;
+    #placeholder;
+    #nodes = null;
+
+    constructor(element, place, changes) {
+        this.#element = element;
+        this.#changes = changes;
+        this.#placeholder = [...element.childNodes];
+        this.place = place;
+    }
+
+    render(value) {
+        if (value === undefined || value === null) {
+            if (this.#nodes !== null) this.#element.replaceChildren(...this.#placeholder);
+            this.#nodes = null;
+        } else {
+            this.#nodes ??= new Nodes(this.#element);
+            this.#nodes.render(value);
+        }
+        const isWriting = this.#changes.isWritingIn(this.place.uri);
+        if (this.#element.hasAttribute("data-ling-writing") !== isWriting) {
+            this.#element.toggleAttribute("data-ling-writing", isWriting);
+        }
     }
 }
 
