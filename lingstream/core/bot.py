@@ -28,6 +28,7 @@ __all__ = ["Bot", "BotHost", "Field", "Observer"]
 
 logger = logging.getLogger("lingstream")
 
+_LONG = 32_768  # characters; validation takes about 0.6 s for a million of them
 _CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider does not report
 
 
@@ -221,6 +222,7 @@ class Bot:
                 self._write_ops(host.shared.begin(self.id, self.root))
             await self._pump(call)
             self._settle(self._output.close())
+            await self._check()
             self.status = "finished"
         except asyncio.CancelledError:
             self.status = "canceled"
@@ -239,6 +241,13 @@ class Bot:
                 await self._finish(call)
             finally:
                 self._end()
+
+    async def _check(self) -> None:
+        """Judge the output by its schema; a long one in a thread, so that other runs go on."""
+        if sum(map(len, self._parts)) < _LONG:
+            self._output.check()
+        else:
+            await asyncio.to_thread(self._output.check)
 
     def _failed(self, error: LingError) -> None:
         """What fails while the run is being stopped was cut off, whatever an SDK makes of that."""
@@ -267,7 +276,7 @@ class Bot:
         provider = self._host.provider(self.plan.provider)
         self.replaying = False
         await self._host.ready()
-        async with aclosing(provider.stream(call.messages, call.options)) as stream:  # type: ignore[type-var]
+        async with aclosing(provider.stream(call.messages, call.options)) as stream:
             async for chunk in stream:
                 self._take(chunk)
 
