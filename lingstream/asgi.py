@@ -14,6 +14,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 
+from .consumers import DIRECT_SEND
 from .hubs import get_hub
 from .runner import get_runner
 
@@ -48,17 +49,19 @@ class _Site:
         loop = asyncio.get_running_loop()
         if self._alive is None or self._alive.get_loop() is not loop:
             self._alive = loop.create_task(_come_alive())
+        if scope["type"] == "websocket":
+            scope = {**scope, DIRECT_SEND: send}
         await self._router(scope, receive, send)
 
 
 async def _come_alive() -> None:
+    _drain_at_sigterm()
     try:
         runner = get_runner()
         await runner.come_alive()
         await runner.pick_up()
     except Exception:
         logger.warning("the runner will start with the first run", exc_info=True)
-    _drain_at_sigterm()
 
 
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:

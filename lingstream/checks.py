@@ -4,6 +4,7 @@
 ``lingstream.E001``  ``LINGSTREAM`` has an unknown name, or a value of the wrong type
 ``lingstream.E002``  a dotted path in ``LINGSTREAM`` that cannot be imported
 ``lingstream.E003``  an address in ``LINGSTREAM["PROVIDER_KEYS"]`` that admits nothing
+``lingstream.E004``  ``EXECUTION`` is none that there is, or ``worker`` with a hub that processes do not share
 ``lingstream.W001``  a key that a provider uses is not in the environment
 ``lingstream.W002``  ``channels`` is not installed: no WebSocket
 ``lingstream.W003``  ``ASGI_APPLICATION`` is not set
@@ -33,7 +34,14 @@ from django.utils.module_loading import import_string
 from .conf import LingstreamSettings, app_settings
 from .core.exceptions import UsageError
 
-__all__ = ["check_addresses", "check_paths", "check_providers", "check_settings", "check_site"]
+__all__ = [
+    "check_addresses",
+    "check_execution",
+    "check_paths",
+    "check_providers",
+    "check_settings",
+    "check_site",
+]
 
 
 @register()
@@ -58,9 +66,9 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_paths(**kwargs: Any) -> list[CheckMessage]:
-    """Dotted paths: the hub, provider kinds, and functions of the site."""
+    """Dotted paths: the hub, the broker, provider kinds, and functions of the site."""
     given = _given()
-    paths = {"HUB": given.hub, "SCOPE": given.scope}
+    paths = {"HUB": given.hub, "SCOPE": given.scope, "BROKER": given.broker}
     if isinstance(given.provider_kinds, Mapping):
         paths |= {f"PROVIDER_KINDS[{kind!r}]": path for kind, path in given.provider_kinds.items()}
     found: list[CheckMessage] = []
@@ -72,6 +80,22 @@ def check_paths(**kwargs: Any) -> list[CheckMessage]:
         except ImportError as error:
             found.append(Error(f"LINGSTREAM {name}: cannot import {path!r}: {error}", id="lingstream.E002"))
     return found
+
+
+@register()
+def check_execution(**kwargs: Any) -> list[CheckMessage]:
+    """Who executes runs, and whether their viewers can hear of it."""
+    given = _given()
+    if given.execution not in ("inline", "worker"):
+        message = f"LINGSTREAM['EXECUTION']: expected 'inline' or 'worker', got {given.execution!r}."
+        return [Error(message, id="lingstream.E004")]
+    if given.execution == "worker" and given.hub == LingstreamSettings().hub:
+        message = (
+            "LINGSTREAM['EXECUTION'] = 'worker' needs a hub that processes share, or nobody sees anything."
+        )
+        hint = "Set LINGSTREAM['HUB'] = 'lingstream.hubs.redis.RedisHub' and its HUB_OPTIONS."
+        return [Error(message, hint=hint, id="lingstream.E004")]
+    return []
 
 
 @register(Tags.security)

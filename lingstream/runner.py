@@ -3,8 +3,8 @@
 A run is a detached task with a strong reference, in a context of its own: a task that inherited the context
 of a Django request would keep that request's thread and database handle for as long as the model talks.
 
-The same class serves ``inline`` execution in the web process and ``manage.py ling_worker``: they differ in who
-may take a queued run, and in nothing else. Ownership is the database's (:mod:`.claims`).
+The same class serves ``inline`` execution in the web process and ``manage.py ling_worker``: they differ in
+who may take a queued run, and in nothing else. Ownership is the database's (:mod:`.claims`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from contextvars import Context
 from functools import lru_cache
 from uuid import uuid4
 
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils import timezone, translation
 
 from . import claims
 from .conf import app_settings
 from .core import workflow as engine
+from .core.canonical import crc32
 from .core.exceptions import Fenced, LingError
 from .core.frames import empty_snapshot
 from .core.log import RunLog
@@ -39,6 +41,7 @@ from .storage import (
     create_run,
     in_database,
     load_history,
+    load_run,
     persist,
     plan_of,
     provider_kinds_in_use,
@@ -78,6 +81,10 @@ class Runner:
         self._runs: dict[str, engine.Run] = {}
         self._providers = ProviderPool()
         self._heart: asyncio.Task[None] | None = None
+        self._registered: asyncio.Task[None] | None = None
+        self._picking = asyncio.Lock()
+        self._epochs: dict[str, int] = {}
+        self._doubtful: set[tuple[str, int]] = set()
         self._draining = False
 
     # -- for transports ----------------------------------------------------------------------------
@@ -101,21 +108,21 @@ class Runner:
         row, new = await in_database(create_run, start, identity, language=language, **columns)
         if new and at_once:
             self._launch(row)
-        elif new:
+        elif new and mine:
             get_hub().create(str(row.pk))  # so that viewers can wait for it
-            if mine:
-                await self.pick_up()
-            else:
-                await wake(str(row.pk))
+            get_hub().release(str(row.pk))  # it may be another process that executes it
+            await self.pick_up()
+        elif new:
+            await self._end_orphans()  # what it interrupted may have had no owner
+            await wake(str(row.pk))
         return row, new
 
     async def cancel(self, row: Run) -> None:
         """Stop a run: at once if it is executed here, else by a note that its owner reads within a second."""
         if run := self._runs.get(str(row.pk)):
             run.cancel()
-        elif not row.ended:
-            if await in_database(claims.request_cancel, row):
-                get_hub().drop(str(row.pk))  # it had no owner, so nobody would write its end
+        elif not row.ended and await in_database(claims.request_cancel, row):
+            await self._end_orphans()
 
     # -- for servers and commands ------------------------------------------------------------------
 
@@ -124,6 +131,11 @@ class Runner:
         """How many more runs this process takes."""
         most = app_settings().max_runs if self._most is None else self._most
         return most - len(self._tasks)
+
+    @property
+    def draining(self) -> bool:
+        """Whether this process is going away."""
+        return self._draining
 
     def running(self) -> list[str]:
         """Ids of the runs that this process executes."""
@@ -137,33 +149,43 @@ class Runner:
     async def come_alive(self) -> None:
         """Make sure that this process has its row, its heart beats and it looks for runs to take over."""
         loop = asyncio.get_running_loop()
-        if self._heart and not self._heart.done() and self._heart.get_loop() is loop:
-            return
-        self._heart = loop.create_task(self._beat(), name="lingstream heart", context=Context())
-        await in_database(claims.register, self.id, self.kind)
-        with contextlib.suppress(LingError):
-            kinds = await in_database(provider_kinds_in_use)
-            await asyncio.to_thread(preload, kinds, app_settings().provider_kinds)
+        if self._heart is None or self._heart.done() or self._heart.get_loop() is not loop:
+            self._heart = loop.create_task(self._beat(), name="lingstream heart", context=Context())
+            self._registered = None
+        known = self._registered
+        if known is None or (known.done() and (known.cancelled() or known.exception())):
+            self._registered = known = loop.create_task(self._register(), context=Context())
+        await asyncio.shield(
+            known
+        )  # one for all that start the first runs; a request that goes away ends its wait
 
     async def pick_up(self) -> None:
-        """Take runs that wait for an owner, as far as there is room, and end those that are lost."""
+        """Take runs that wait for an owner, as far as there is room, and end those that nobody else will."""
         settings = app_settings()
-        if self._draining or self.room <= 0 or not self._executes():
-            return
-        limits = {"attempts": settings.max_attempts}
-        for row in await in_database(claims.claim, self.id, settings.dead_after, most=self.room, **limits):
-            self._launch(row)
-        for row in await in_database(claims.lose, self.id, settings.dead_after, **limits):
-            await self._bury(row, get_hub().create(str(row.pk)), "lost")
-            get_hub().release(str(row.pk))
+        async with self._picking:  # or two would fill the same room
+            if self._draining or self.room <= 0 or not self._executes():
+                return
+            limits = {"attempts": settings.max_attempts}
+            for row in await in_database(
+                claims.claim, self.id, settings.dead_after, most=self.room, **limits
+            ):
+                self._launch(row)
+            for row in await in_database(claims.lose, self.id, settings.dead_after, **limits):
+                await self._write_end(row)
+        await self._end_orphans()
 
     async def drain(self) -> None:
-        """Take no more runs, give running ones a grace, leave the rest to others, and close everything."""
+        """Take no more runs, give running ones a grace, leave the rest to others, and close everything.
+
+        A second call waits no longer than the first.
+        """
         self._draining = True
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=app_settings().drain)
-        for task in self._tasks.values():
-            task.cancel()  # without a ``done``: a later epoch goes on
+        for name, task in self._tasks.items():
+            run = self._runs.get(name)
+            if run is None or not run.ending:
+                task.cancel()  # without a ``done``: a later epoch goes on
         await self._close()
 
     async def aclose(self) -> None:
@@ -182,16 +204,20 @@ class Runner:
         log = get_hub().create(name)  # before the answer goes out: who asks for the events finds them
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._execute(row, log), name=f"run {name}", context=Context())
-        self._tasks[name] = task
-        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        self._tasks[name], self._epochs[name] = task, row.epoch
+        task.add_done_callback(lambda task: self._landed(name, task))
+
+    def _landed(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name], self._epochs[name]
 
     async def _execute(self, row: Run, log: RunLog) -> None:
         name = str(row.pk)
         if row.language:
             translation.activate(row.language)
         try:
-            history = await in_database(load_history, row) if row.conversation_id else []
-            journal = await in_database(DatabaseJournal.load, row) if row.epoch > 1 else DatabaseJournal(row)
+            history = await persist(load_history, row) if row.conversation_id else []
+            journal = await persist(DatabaseJournal.load, row) if row.epoch > 1 else DatabaseJournal(row)
 
             async def end(result: engine.RunResult) -> None:
                 if not await persist(store_result, row, result, str(log.last_id.following)):
@@ -211,28 +237,64 @@ class Runner:
                 await run.execute()
         except Fenced as error:
             logger.info("run %s goes on elsewhere: %s", name, error)
+        except (OperationalError, InterfaceError):
+            # It stays in the database as it is: a heart beat finds that nobody executes it.
+            logger.exception("run %s: the database did not come back", name)
         except Exception:
             logger.exception("run %s failed", name)
-            await self._bury(row, log, "failed")
+            await self._bury(row, log)
         finally:
             self._runs.pop(name, None)
             get_hub().release(name)
         if row.conversation_id:
-            await self.pick_up()  # the next run of the conversation may have waited for this one
+            with contextlib.suppress(DatabaseError):  # else the timer sees to it
+                await self.pick_up()  # the next run of the conversation may have waited for this one
 
-    async def _bury(self, row: Run, log: RunLog, status: str) -> None:
+    async def _bury(self, row: Run, log: RunLog) -> None:
         """End a run that its own execution could not end: nobody may be left waiting for it."""
         error = LingError("the run failed by a fault of the server; its log tells more", code="internal")
-        body = row.errors[0] if status == "lost" else error.to_wire()
-        with contextlib.suppress(Exception):
+        try:
             if log.last_id.epoch < row.epoch:
                 await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
-            log.write(row.epoch, "error", body)
-            result = engine.RunResult(status, log.state.document.value, Usage(), body)
-            if status == "failed":
-                await persist(store_result, row, result, str(log.last_id.following))
-            log.write(row.epoch, "done", engine.done_body(result))
+            log.write(row.epoch, "error", error.to_wire())
+            result = engine.RunResult("failed", log.state.document.value, Usage(), error.to_wire())
+            if await persist(store_result, row, result, str(log.last_id.following)):
+                log.write(row.epoch, "done", engine.done_body(result))
+                await log.flush()
+        except Exception:
+            logger.exception("run %s could not be ended", row.pk)
+
+    async def _end_orphans(self) -> None:
+        """Write the end of runs whose processes died after storing it, or that never had a process."""
+        settings = app_settings()
+        for row in await in_database(claims.orphans, settings.dead_after, within=settings.log_ttl):
+            log = await get_hub().find(str(row.pk), running=row.runner_id is None)
+            silent = log is not None and not log.ended
+            if await in_database(claims.adopt, row, self.id, epoch=silent) and silent:
+                await self._write_end(await in_database(load_run, row.pk))
+
+    async def _write_end(self, row: Run) -> None:
+        """Write an epoch that says no more than how the run ended, as the database has it."""
+        name = str(row.pk)
+        log = get_hub().create(name)
+        try:
+            await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
+            if row.status == Run.Status.LOST:
+                log.write(row.epoch, "error", row.errors[0])
+            body = {"status": row.status, "usage": row.usage, "crc32": crc32(row.document)}
+            log.write(row.epoch, "done", body)
             await log.flush()
+        except LingError as error:
+            logger.warning("run %s: its log does not say that it is %s: %s", name, row.status, error)
+        finally:
+            get_hub().release(name)
+
+    async def _register(self) -> None:
+        await in_database(claims.register, self.id, self.kind)
+        if self._executes():
+            with contextlib.suppress(LingError):
+                kinds = await in_database(provider_kinds_in_use)
+                await asyncio.to_thread(preload, kinds, app_settings().provider_kinds)
 
     async def _close(self) -> None:
         """Wait for the tasks to end, then give up this process's row and its connections."""
@@ -255,6 +317,7 @@ class Runner:
         """
         settings = app_settings()
         due = 0.0
+        away = False
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(settings.tick * random.uniform(0.8, 1.2))  # noqa: S311  # a pace, not a secret
@@ -267,9 +330,32 @@ class Runner:
                     due = loop.time() + settings.heartbeat_every
                     if not await in_database(claims.heartbeat, self.id):
                         await in_database(claims.register, self.id, self.kind)
+                    await self._compare()
                     await self.pick_up()
-            except Exception:
-                logger.warning("no heartbeat: the database is away", exc_info=True)
+                away = False
+            except Exception as error:
+                if not away:  # once, and not at every tick
+                    logger.warning("no heartbeat, until the database answers: %s", error, exc_info=True)
+                away = True
+
+    async def _compare(self) -> None:
+        """Compare what runs here with what the database says, and give in where they differ twice in a row.
+
+        What the database says runs here and does not: an answer of the database was lost, or whoever waited
+        for it. What runs here and is another's: this process was silent for too long.
+        """
+        here = {(name, epoch) for name, epoch in self._epochs.items()}
+        owned = set((await in_database(claims.owned, self.id)).items())
+        # Only what is a difference before and after we asked; the rest has just begun or just ended.
+        unknown, lost = owned - here, here - owned
+        stray = unknown & self._doubtful
+        await in_database(claims.release, self.id, [name for name, epoch in stray if name not in self._tasks])
+        for name, epoch in lost & self._doubtful:
+            run = self._runs.get(name)
+            if self._epochs.get(name) == epoch and not (run and run.ending):
+                logger.warning("run %s: epoch %d has another owner by now", name, epoch)
+                self._tasks[name].cancel()
+        self._doubtful = unknown | lost
 
 
 @contextlib.asynccontextmanager
@@ -277,11 +363,15 @@ async def _checkpoints(row: Run, log: RunLog) -> AsyncIterator[None]:
     """Store the growing document every few seconds, for who asks in another process or after a crash."""
 
     async def store() -> None:
+        stored = log.last_id
         while True:
             await asyncio.sleep(app_settings().checkpoint)
-            document, place = copy_json(log.state.document.value), str(log.last_id)  # a thread must not see it grow
+            if log.last_id == stored or log.last_id.epoch != row.epoch:
+                continue  # nothing new, or not open yet
+            stored = log.last_id
+            document = copy_json(log.state.document.value)  # a thread must not see it grow
             try:
-                await in_database(store_checkpoint, row, document, place)
+                await in_database(store_checkpoint, row, document, str(stored))
             except Exception:
                 logger.warning("run %s: no checkpoint, the database is away", row.pk, exc_info=True)
 

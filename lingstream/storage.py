@@ -20,7 +20,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.utils import timezone
 
 from .claims import interrupt, is_busy
-from .core.exceptions import LingError, NotFound, UsageError
+from .core.exceptions import Fenced, LingError, NotFound, UsageError
 from .core.journal import Call, CallResult
 from .core.plan import Plan
 from .core.provider import Message, Usage
@@ -256,6 +256,8 @@ class DatabaseJournal:
 
         A database that stays away is logged and not raised: the answer is on the page already, and the
         worst that follows is that a crash makes this call happen again.
+
+        :raises Fenced: the run belongs to another runner by now, whose journal this is.
         """
         key = BotRun.make_replay_key(*call.key)
         if key in self._recorded:
@@ -265,8 +267,12 @@ class DatabaseJournal:
         except (OperationalError, InterfaceError):
             logger.exception("the database did not come back: bot run %s is not stored", call.instance)
 
+    @transaction.atomic
     def _store(self, key: str, call: Call, result: CallResult) -> None:
         now = timezone.now()
+        mine = Run.objects.filter(pk=self._run.pk, epoch=self._run.epoch, status=Run.Status.RUNNING)
+        if not mine.select_for_update().values("pk").first():
+            raise Fenced(f"run {self._run.pk} belongs to another runner by now")
         BotRun.objects.update_or_create(
             run=self._run,
             replay_key=key,
@@ -297,15 +303,17 @@ class DatabaseJournal:
 def _short_text(name: str, text: Any) -> str:
     if text is None:
         return ""
-    if not isinstance(text, str) or len(text) > 200:
-        raise UsageError(f"expected {name} to be a string of up to 200 characters, got {text!r:.80}")
+    if not isinstance(text, str) or len(text) > 200 or not text.isprintable():
+        raise UsageError(f"expected {name} to be up to 200 printable characters, got {text!r:.80}")
     return text
 
 
 def _by_key(start: Start, identity: Identity) -> Run | None:
     known = Run.objects.filter(scope=identity.scope, owner_key=identity.owner_key, key=start.key).first()
     if known and (known.workflow, known.input) != (start.workflow, start.input):
-        raise LingError(f"the key {start.key!r} belongs to a run of another workflow or input", code="key-reused")
+        raise LingError(
+            f"the key {start.key!r} belongs to a run of another workflow or input", code="key-reused"
+        )
     return known
 
 
@@ -347,7 +355,9 @@ def _result_of(row: BotRun) -> CallResult:
         reasoning=row.reasoning,
         repairs=row.repairs,
         usage=Usage(
-            usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0), bool(usage.get("estimated", False))
+            usage.get("prompt_tokens", 0),
+            usage.get("completion_tokens", 0),
+            bool(usage.get("estimated", False)),
         ),
     )
 

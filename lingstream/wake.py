@@ -55,6 +55,7 @@ async def wakes() -> AsyncIterator[None]:
         except Exception as error:
             pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
             failures += 1
+            _started.pop(asyncio.get_running_loop(), None)  # its queue may be gone: let it be declared anew
             logger.warning("the broker is away, asking again in %s s: %s", pause, error)
             await asyncio.sleep(pause)
 

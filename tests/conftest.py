@@ -17,12 +17,12 @@ from .site import Site, serve  # noqa: E402
 async def fresh_runner() -> AsyncIterator[None]:
     """A runner and a hub of the test's own event loop, closed at its end."""
     runner._runner.cache_clear()
-    hubs._hub.cache_clear()
+    hubs._made.cache_clear()
     yield
     await runner.get_runner().aclose()
     await hubs.get_hub().aclose()
     runner._runner.cache_clear()
-    hubs._hub.cache_clear()
+    hubs._made.cache_clear()
 
 
 @pytest.fixture

@@ -39,6 +39,10 @@ def test_the_demo_is_clean() -> None:
         ({"PROVIDER_KEYS": {"KEY": ["https://u@api.x.com"]}}, ["lingstream.E003"]),
         ({"HUB": "no.such.Hub"}, ["lingstream.E002"]),
         ({"PROVIDER_KINDS": {"own": "no.such.factory"}}, ["lingstream.E002"]),
+        ({"BROKER": "no.such.broker"}, ["lingstream.E002"]),
+        ({"EXECUTION": "elsewhere"}, ["lingstream.E004"]),
+        ({"EXECUTION": "worker"}, ["lingstream.E004"]),
+        ({"EXECUTION": "worker", "HUB": "lingstream.hubs.redis.RedisHub"}, []),
         (["HUB"], ["lingstream.E001"]),
     ],
 )

@@ -100,6 +100,48 @@ def test_who_signs_off_leaves_its_runs() -> None:
     assert [taken.pk for taken in claim(runner())] == [run.pk]
 
 
+def test_who_signs_off_has_not_used_up_an_attempt() -> None:
+    owner = runner()
+    run = running(owner, attempts=3)
+    claims.sign_off(owner)
+    assert [taken.attempts for taken in claim(runner())] == [3]
+    run.refresh_from_db()
+    assert (run.status, run.epoch) == ("running", 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "owner", "ago", "expected"),
+    [
+        ("canceled", "nobody", 1, True),
+        ("canceled", "nobody", 600, False),
+        ("finished", "silent", 60, True),
+        ("finished", "silent", 200, False),
+        ("finished", "alive", 1, False),
+        ("running", "silent", 1, False),
+    ],
+)
+def test_ended_runs_whose_log_may_not_say_so(status: str, owner: str, ago: float, expected: bool) -> None:
+    owners = {"nobody": lambda: None, "silent": lambda: runner(silent=60), "alive": lambda: runner()}
+    run = running(owners[owner](), status=status, finished_at=timezone.now() - timedelta(seconds=ago))
+    found = claims.orphans(10, within=300)
+    assert bool(found) is expected
+    for orphan in found:
+        me, other = runner(), runner()
+        assert claims.adopt(orphan, me, epoch=True)
+        assert not claims.adopt(orphan, other, epoch=True)
+        run.refresh_from_db()
+        assert (run.runner_id, run.epoch, run.log_id) == (me, 2, "2-2")
+        assert claims.orphans(10, within=300) == []
+
+
+def test_a_runner_gives_up_what_it_does_not_execute() -> None:
+    me, other = runner(), runner()
+    mine, foreign = running(me), running(other)
+    assert claims.owned(me) == {str(mine.pk): 1}
+    claims.release(me, [str(mine.pk), str(foreign.pk)])
+    assert claims.owned(me) == {} and claims.owned(other) == {str(foreign.pk): 1}
+
+
 def test_cancel_reaches_the_owner_or_ends_what_nobody_owns() -> None:
     me = runner()
     mine, queued = running(me), Run.objects.create(workflow="x")

@@ -1,8 +1,8 @@
 """The log of one execution of a run: closed while finished bots replay, open from the first live call on.
 
-Every epoch opens with a snapshot of the document without the output of unfinished bots. After a crash that is
-what the finished bots replay; so their replay is collected here first, in no time and without I/O, and becomes
-the snapshot. Opening fences the writers of earlier epochs, and happens before any model is called.
+Every epoch opens with a snapshot of the document without the output of unfinished bots. After a crash that
+is what the finished bots replay; so their replay is collected here first, in no time and without I/O, and
+becomes the snapshot. Opening fences the writers of earlier epochs, and happens before any model is called.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class EpochLog:
         async with self._opening:
             if self._is_open:
                 return
-            while replaying():
-                await asyncio.sleep(0)  # a replay needs no more than turns of the loop
+            while replaying():  # noqa: ASYNC110  # a replay needs no more than turns of the loop
+                await asyncio.sleep(0)
             snapshot = self._state.snapshot()
             self._snapshot_taken = True
             await self._log.open(self._epoch, snapshot)

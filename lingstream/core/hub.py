@@ -72,6 +72,8 @@ class MemoryHub:
     def release(self, run: str) -> None:
         """See :meth:`Hub.release`."""
         self._stop_timer(run)
+        if (log := self._logs.get(run)) and not log.last_id.seq:
+            return  # it waits for its beginning, and viewers with it
         self._timers[run] = asyncio.get_running_loop().call_later(self._ttl, self.drop, run)
 
     def drop(self, run: str) -> None:

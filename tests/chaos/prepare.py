@@ -1,0 +1,29 @@
+"""``python -m tests.chaos.prepare URL`` makes the tables and workflows of the chaos suite."""
+
+import sys
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+
+from tests.site import store_provider, store_trigger, store_workflow  # noqa: E402
+
+
+def prepare(base_url: str) -> None:
+    call_command("migrate", verbosity=0)
+    store_provider(kind="openai", base_url=base_url)
+    text = store_workflow("text", {"answer": "ANSWER"})
+    text.limits = {"characters": 20_000_000}
+    text.save()
+    facts = store_workflow("facts", {"answer": "ANSWER", "details": "DETAILS", "translation": "TRANSLATION"})
+    store_trigger(facts, "answer", "details", "answer")
+    store_trigger(facts, "answer", "translation", "answer")
+    topic = {"prompt": "TOPIC", "root": "outline/{{ match[0] }}/details", "format": "text"}
+    outline = store_workflow("outline", {"outline": "OUTLINE", "topic": topic})
+    store_trigger(outline, "outline", "topic", "outline/*/topic")
+
+
+if __name__ == "__main__":
+    prepare(sys.argv[1])

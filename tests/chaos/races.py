@@ -1,0 +1,99 @@
+"""``python -m tests.chaos.races``: threads that want the same runs at the same time."""
+
+import django
+
+django.setup()
+
+import random  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from threading import Barrier, Thread  # noqa: E402
+from uuid import UUID, uuid4  # noqa: E402
+
+from django.db import connection, transaction  # noqa: E402
+
+from lingstream import claims  # noqa: E402
+from lingstream.core.provider import Usage  # noqa: E402
+from lingstream.core.workflow import RunResult  # noqa: E402
+from lingstream.models import Run  # noqa: E402
+from lingstream.storage import store_result  # noqa: E402
+
+RUNS = 150
+
+
+def race(*contestants: Callable[[], None]) -> None:
+    """Start all at once."""
+    start = Barrier(len(contestants))
+
+    def enter(contestant: Callable[[], None]) -> None:
+        start.wait()
+        try:
+            contestant()
+        finally:
+            connection.close()
+
+    threads = [Thread(target=enter, args=(contestant,)) for contestant in contestants]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def overtake() -> None:
+    """Cancel a run while a claim of it is under way: PostgreSQL makes the claim wait, and then look again."""
+    run = Run.objects.create(workflow="x")
+    taken: list[Run] = []
+    claimer = Thread(target=lambda: taken.extend(claims.claim(me, 60, attempts=3, most=1)))
+    me = uuid4()
+    claims.register(me, "worker")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with transaction.atomic():
+        claims.request_cancel(run)
+        claimer.start()
+        with connection.cursor() as cursor:
+            while not cursor.execute(waiting).fetchone()[0]:
+                time.sleep(0.01)
+    claimer.join()
+    run.refresh_from_db()
+    assert (taken, run.status) == ([], "canceled")
+
+
+def shuffled(runs: list[Run]) -> list[Run]:
+    return random.sample(runs, len(runs))
+
+
+def main() -> None:
+    overtake()
+    Run.objects.all().delete()
+    taken: list[UUID] = []
+    canceled: list[UUID] = []
+    finished: list[UUID] = []
+
+    def claim() -> None:
+        me = uuid4()
+        claims.register(me, "worker")
+        while rows := claims.claim(me, 60, attempts=3, most=7):
+            taken.extend(row.pk for row in rows)
+
+    def cancel() -> None:
+        canceled.extend(run.pk for run in shuffled(queued) if claims.request_cancel(run))
+
+    def finish() -> None:
+        result = RunResult("finished", {}, Usage())
+        finished.extend(run.pk for run in shuffled(owned) if store_result(run, result, "1-3"))
+
+    queued = [Run.objects.create(workflow="x") for _ in range(RUNS)]
+    owned = [Run.objects.create(workflow="x", status="running", epoch=1, attempts=1) for _ in range(RUNS)]
+    race(*[claim] * 4, cancel, finish)
+    assert len(taken) == len(set(taken)), "a run was taken twice"
+    assert set(taken).isdisjoint(canceled), "a cancelled run was taken"
+    assert set(taken).isdisjoint(finished), "a finished run was taken"
+    assert len(taken) + len(canceled) + len(finished) == 2 * RUNS
+    ended = {"canceled": canceled, "finished": finished, "running": taken}
+    for status, runs in ended.items():
+        assert set(Run.objects.filter(status=status).values_list("pk", flat=True)) == set(runs), status
+    print("taken", len(taken), "canceled", len(canceled), "finished", len(finished))
+
+
+if __name__ == "__main__":
+    main()

