@@ -40,7 +40,6 @@ __all__ = [
 OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 
 _ENDED = [status for status in Run.Status if status not in OPEN]
-_LONGEST = timedelta(hours=2)  # that a run takes whose end is looked after
 _FORGOTTEN = timedelta(days=1)  # after which the row of a silent process is deleted
 _LAST_WORDS = timedelta(seconds=10)  # before its last heartbeat in which a process may have ended a run
 
@@ -142,12 +141,7 @@ def orphans(dead_after: float, *, within: float) -> list[Run]:
     since = Now() - timedelta(seconds=dead_after)
     silent = Q(runner__heartbeat_at__lt=since) | Q(runner__stopped_at__isnull=False)
     last_words = Q(finished_at__gte=F("runner__heartbeat_at") - _LAST_WORDS)
-    recently = Now() - timedelta(seconds=within)
-    ended = Run.objects.filter(
-        status__in=_ENDED,
-        created_at__gte=recently - _LONGEST,  # for the index: finished_at has none
-        finished_at__gte=recently,
-    )
+    ended = Run.objects.filter(status__in=_ENDED, finished_at__gte=Now() - timedelta(seconds=within))
     return list(ended.filter(Q(runner=None) | (silent & last_words)))
 
 

@@ -233,6 +233,8 @@ class Runner:
                 epoch=row.epoch,
                 end=end,
             )
+            if row.cancel_requested_at:
+                run.cancel()  # somebody asked while its last owner was dying
             async with _checkpoints(row, log):
                 await run.execute()
         except Fenced as error:

@@ -61,20 +61,28 @@ async def follow(socket: Socket, run: Run) -> Any:
 async def test_a_run_whose_bots_have_all_finished_ends_without_a_model(site: Site) -> None:
     await site.cloud_facts()
     run = await abandoned()
-    sites.answers = []  # a model that is asked has no answer
     await get_runner().come_alive()
     await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
     again = await Run.objects.aget(pk=run.pk)
     assert (again.document, again.epoch, again.attempts) == (CLOUD, 2, 2)
+    assert {bot.epoch async for bot in BotRun.objects.filter(run=run)} == {1}, "a model was asked again"
     async with site.socket() as socket:
         assert await follow(socket, run) == CLOUD
+
+
+async def test_a_run_whose_cancel_its_owner_did_not_live_to_hear_is_not_asked_again(site: Site) -> None:
+    await site.cloud_facts()
+    run = await abandoned(cancel_requested_at=timezone.now())
+    await BotRun.objects.filter(run=run).adelete()
+    await get_runner().come_alive()
+    await until(lambda: Run.objects.filter(pk=run.pk, status="canceled").aexists())
+    assert not await BotRun.objects.filter(run=run).aexists()
 
 
 async def test_what_has_not_finished_is_asked_again(site: Site) -> None:
     await site.cloud_facts()
     run = await abandoned()
     await BotRun.objects.filter(run=run, step="details").aupdate(status="canceled", output="{")
-    sites.answers = {"DETAILS": sites.DETAILS}
     await get_runner().come_alive()
     await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
     assert (await Run.objects.aget(pk=run.pk)).document == CLOUD

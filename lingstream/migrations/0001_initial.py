@@ -289,6 +289,10 @@ class Migration(migrations.Migration):
             model_name='run',
             index=models.Index(fields=['conversation', 'created_at'], name='lingstream_run_conv'),
         ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(fields=['finished_at'], name='lingstream_run_end'),
+        ),
         migrations.AddConstraint(
             model_name='run',
             constraint=models.UniqueConstraint(condition=models.Q(('key', ''), _negated=True), fields=('scope', 'owner_key', 'key'), name='lingstream_run_key'),

@@ -171,6 +171,7 @@ class Run(Owned):
             models.Index(fields=["owner_key", "-created_at"], name="lingstream_run_owner"),
             models.Index(fields=["status", "created_at"], name="lingstream_run_claim"),
             models.Index(fields=["conversation", "created_at"], name="lingstream_run_conv"),
+            models.Index(fields=["finished_at"], name="lingstream_run_end"),
         ]
         constraints = [
             models.UniqueConstraint(
