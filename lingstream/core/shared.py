@@ -104,10 +104,20 @@ class SharedDocument:
         if self.document.has(uri):
             return True
         if uri:
-            head = jsonuri.parent(uri)[0]
-            if self._owners.get(head) != writer and self.document.container(head) is None:
+            head, key = jsonuri.parent(uri)
+            if self._owners.get(head) != writer and not self._has_place(head, key, writer):
                 raise ConflictError(f"{writer} writes {uri!r}, but its container was replaced", uri=uri)
         return False
+
+    def _has_place(self, head: str, key: str, writer: str) -> bool:
+        """Whether something can be put at ``key`` of the container that stands at ``head``."""
+        container = self.document.container(head)
+        place = jsonuri.index(key)
+        if not isinstance(container, list) or place is None:
+            return isinstance(container, dict)
+        # The item before it may be in the same batch.
+        before = jsonuri.concat(head, str(place - 1))
+        return place <= len(container) or self._owners.get(before) == writer
 
     def _parents(self, uri: str) -> list[Op]:
         missing: list[Op] = []
