@@ -7,6 +7,7 @@ task of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
@@ -24,11 +25,14 @@ from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
 from .viewer import beginning, frames
 
-__all__ = ["SUBPROTOCOL", "LingConsumer"]
+__all__ = ["DIRECT_SEND", "SUBPROTOCOL", "LingConsumer"]
 
 logger = logging.getLogger("lingstream")
 
 SUBPROTOCOL = "lingstream.v1"
+# Key in the scope: the server's own send. Channels' session middleware looks into the session at every
+# message, though it saves none then: for frames an eighth of all that a token costs (docs/benchmarks.md).
+DIRECT_SEND = "lingstream.send"
 _MAX_FOLLOWED = 100  # runs that one socket may follow at the same time
 _TRY_AGAIN = 1013  # the close code "try again later"
 _MAX_TOKENS = 1_000  # runs that one socket is remembered to have opened
@@ -43,6 +47,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._credits: dict[str, Credits | None] = {}
         self._budget = Budget(None if send_waits() else app_settings().viewer_budget)
         self._tokens: dict[str, str] = {}  # shown on this socket; checked anew at each use
+        self._send_frame = self.scope.get(DIRECT_SEND, self.base_send)
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
 
     async def disconnect(self, code: int) -> None:
@@ -166,7 +171,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 async for batch in batches:
                     for frame in batch:
                         text = socket_text(name, frame)
-                        await self.base_send({"type": "websocket.send", "text": text})
+                        await self._send_frame({"type": "websocket.send", "text": text})
                         if credits:
                             credits.sent(frame.id, len(text))
                         elif not self._budget.spend(len(text)):
@@ -176,10 +181,11 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                             return
                     if credits:
                         await credits.room()
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            logger.debug("a viewer of run %s is gone", name, exc_info=True)
+        except Exception as error:
+            logger.warning("a viewer of run %s was lost: %r", name, error)
+            fault = LingError("the run cannot be followed at the moment; subscribe again", retryable=True)
+            with contextlib.suppress(Exception):  # the socket may be what failed
+                await self._answer({"error": fault.to_wire(), "run": name}, None)
 
     async def _answer(self, data: dict[str, Any], ref: Any) -> None:
         await self.send(text_data=dumps(data if ref is None else {**data, "ref": ref}).decode())
