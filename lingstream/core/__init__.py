@@ -1,1 +1,1 @@
-"""The framework-free core: parser, ops, run log and workflow engine. Imports no Django, channels or vendor SDK."""
+"""The framework-free core: parser, ops, run log and workflow engine, without Django, channels or an SDK."""

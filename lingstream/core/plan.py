@@ -112,8 +112,8 @@ class TriggerPlan:
 class Plan:
     """All that a run needs to be executed, and to be executed again after a crash.
 
-    Steps that no trigger targets start with the run. A workflow in Python has ``python=True``; its function is
-    found by ``workflow``, and its steps, if it has any, are there for the function to take settings from.
+    Steps that no trigger targets start with the run. A workflow in Python has ``python=True``; its function
+    is found by ``workflow``, and its steps, if it has any, are there for the function to take settings from.
 
     :param on_disconnect: what becomes of the run when its last viewer has left.
     """

@@ -14,8 +14,8 @@ class Tape:
     """Consecutive frames of one epoch: a list that grows behind and is cut in front.
 
     Nearly every frame appends to one string. Such a frame is kept as two strings and made anew when it is
-    read: as objects that the garbage collector has to visit, the frames of 100 runs would make it stop the
-    process for a third of a second every few seconds (measured in ``docs/benchmarks.md``).
+    read: as four objects that the garbage collector has to visit, each token would make all of its full
+    collections longer, for as long as the log is kept (``docs/benchmarks.md``).
     """
 
     def __init__(self) -> None:

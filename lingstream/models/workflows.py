@@ -204,7 +204,8 @@ class Step(models.Model):
         default=None,
         validators=[validate_schema],
         help_text=_(
-            "JSON schema of the output: sent to models that support it, and what comes is mended to fit it (docs/schema.md)."
+            "JSON schema of the output: sent to models that support it, and what comes is mended to fit it "
+            "(docs/schema.md)."
         ),
     )
     position = models.PositiveIntegerField(
