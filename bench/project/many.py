@@ -1,0 +1,18 @@
+"""What ``bench/scale.py`` serves: PostgreSQL; the logs and who executes come from the environment."""
+
+import json
+import os
+
+from .settings import *  # noqa: F403
+from .settings import LINGSTREAM as ONE
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["BENCH_DATABASE"],
+        "USER": "postgres",
+        "HOST": "127.0.0.1",
+        "PORT": os.environ["BENCH_POSTGRES"],
+    }
+}
+LINGSTREAM = ONE | json.loads(os.environ["BENCH_LINGSTREAM"])
