@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -41,7 +42,17 @@ class Command(BaseCommand):
             )
         if options["concurrency"] < 1:
             raise CommandError(f"expected a concurrency of at least 1, got {options['concurrency']}")
-        asyncio.run(_work(runners.Runner("worker", most=options["concurrency"]), self))
+        with asyncio.Runner(loop_factory=_loop_factory()) as loop:
+            loop.run(_work(runners.Runner("worker", most=options["concurrency"]), self))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed, as uvicorn does it; else the standard library's loop."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop
 
 
 async def _work(runner: runners.Runner, command: Command) -> None:
