@@ -16,6 +16,7 @@ from lingstream.core.provider import ChatOptions, Chunk, Message, Provider
 from ._model_reply import STAMP, Reply, stamp_age, stamped
 from ._model_server import OpenAIServer, Request
 from .providers.scripted import Call, ScriptedProvider, text_of
+from .testing_log import RunLogContract, Viewer
 
 __all__ = [
     "STAMP",
@@ -23,7 +24,9 @@ __all__ = [
     "OpenAIServer",
     "Reply",
     "Request",
+    "RunLogContract",
     "ScriptedProvider",
+    "Viewer",
     "collect",
     "collect_chunks",
     "split_everywhere",
