@@ -20,10 +20,10 @@ from .core.exceptions import LingError, UsageError
 from .core.wire import dumps, loads, socket_text
 from .flow import Budget, Credits, send_waits
 from .models import Run
-from .permissions import Identity, make_token
+from .permissions import Identity
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
-from .viewer import beginning, frames
+from .viewer import beginning, frames, started
 
 __all__ = ["DIRECT_SEND", "SUBPROTOCOL", "LingConsumer"]
 
@@ -80,16 +80,9 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _start(self, message: dict[str, Any]) -> None:
         self._check_room()
         run, new = await get_runner().start(Start.from_json(message), self._identity())
-        name = str(run.pk)
-        token = make_token(run.pk)
-        started = {
-            "run": name,
-            "token": token,
-            "workflow": run.workflow,
-            "conversation": str(run.conversation_id) if run.conversation_id else None,
-        }
-        self._remember(name, token)
-        await self._answer({"started": started}, message.get("ref"))
+        told = started(run)
+        self._remember(told["run"], told["token"])
+        await self._answer({"started": told}, message.get("ref"))
         self._follow(run, beginning() if new else None, message)
 
     async def _subscribe(self, message: dict[str, Any]) -> None:

@@ -24,7 +24,6 @@ from django.utils import timezone, translation
 from . import claims
 from .conf import app_settings
 from .core import workflow as engine
-from .core.canonical import crc32
 from .core.exceptions import Fenced, LingError
 from .core.frames import empty_snapshot
 from .core.log import RunLog
@@ -113,7 +112,8 @@ class Runner:
             get_hub().release(str(row.pk))  # it may be another process that executes it
             await self.pick_up()
         elif new:
-            await self._end_orphans()  # what it interrupted may have had no owner
+            if start.conversation:
+                await self._end_orphans()  # what it interrupted may have had no owner
             await wake(str(row.pk))
         return row, new
 
@@ -155,9 +155,8 @@ class Runner:
         known = self._registered
         if known is None or (known.done() and (known.cancelled() or known.exception())):
             self._registered = known = loop.create_task(self._register(), context=Context())
-        await asyncio.shield(
-            known
-        )  # one for all that start the first runs; a request that goes away ends its wait
+        # One for all that start the first runs; a request that goes away ends its own wait only.
+        await asyncio.shield(known)
 
     async def pick_up(self) -> None:
         """Take runs that wait for an owner, as far as there is room, and end those that nobody else will."""
@@ -261,7 +260,9 @@ class Runner:
             log.write(row.epoch, "error", error.to_wire())
             result = engine.RunResult("failed", log.state.document.value, Usage(), error.to_wire())
             if await persist(store_result, row, result, str(log.last_id.following)):
-                log.write(row.epoch, "done", engine.done_body(result))
+                log.write(
+                    row.epoch, "done", engine.done_body("failed", result.usage.to_wire(), result.document)
+                )
                 await log.flush()
         except Exception:
             logger.exception("run %s could not be ended", row.pk)
@@ -283,8 +284,7 @@ class Runner:
             await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
             if row.status == Run.Status.LOST:
                 log.write(row.epoch, "error", row.errors[0])
-            body = {"status": row.status, "usage": row.usage, "crc32": crc32(row.document)}
-            log.write(row.epoch, "done", body)
+            log.write(row.epoch, "done", engine.done_body(row.status, row.usage, row.document))
             await log.flush()
         except LingError as error:
             logger.warning("run %s: its log does not say that it is %s: %s", name, row.status, error)

@@ -11,16 +11,17 @@ from contextlib import aclosing
 from typing import Any
 
 from .conf import app_settings
-from .core.canonical import crc32
 from .core.frames import Frame, FrameId, parse_id
 from .core.log import LogReader
+from .core.workflow import done_body
 from .hubs import get_hub
 from .models import Run
+from .permissions import make_token
 from .runner import get_runner
 from .storage import in_database, load_run
 from .watch import watching
 
-__all__ = ["at_end", "beginning", "frames", "stored_state"]
+__all__ = ["at_end", "beginning", "frames", "started", "stored_state"]
 
 
 async def frames(
@@ -91,6 +92,16 @@ async def at_end(run: Run, after: str | None) -> bool:
     return run.ended and place is not None and str(place) == run.log_id
 
 
+def started(run: Run) -> dict[str, Any]:
+    """Return what who starts a run is told: its id, the token that opens it, and its conversation."""
+    return {
+        "run": str(run.pk),
+        "token": make_token(run.pk),
+        "workflow": run.workflow,
+        "conversation": _conversation_of(run),
+    }
+
+
 async def stored_state(run: Run) -> dict[str, Any]:
     """Return a run's state for ``GET …/runs/<id>/``: live where this process can see its log."""
     log = await get_hub().find(str(run.pk))
@@ -103,11 +114,15 @@ async def stored_state(run: Run) -> dict[str, Any]:
         "id": str(log.last_id) if log is not None and live else run.log_id,
         "usage": run.usage,
         "errors": run.errors,
-        "conversation": str(run.conversation_id) if run.conversation_id else None,
+        "conversation": _conversation_of(run),
         "created_at": run.created_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
     }
+
+
+def _conversation_of(run: Run) -> str | None:
+    return str(run.conversation_id) if run.conversation_id else None
 
 
 class _Silence:
@@ -142,7 +157,7 @@ def _stored_frames(run: Run) -> list[Frame]:
     body = {"document": run.document, "reasoning": {}, "status": run.status, "bots": {}}
     if run.ended:
         before = FrameId(place.epoch, max(place.seq - 1, 0))
-        done = {"status": run.status, "usage": run.usage, "crc32": crc32(run.document)}
+        done = done_body(run.status, run.usage, run.document)
         return [Frame(before, "snapshot", body), Frame(place, "done", done)]
     error = {
         "code": "elsewhere",

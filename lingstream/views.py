@@ -10,10 +10,9 @@ from .core.exceptions import UsageError
 from .core.wire import JSONL, SSE, loads
 from .http import answer_json, api, check_csrf, identity_of, name_run, stream, token_of
 from .models import Run
-from .permissions import make_token
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
-from .viewer import beginning, stored_state
+from .viewer import beginning, started, stored_state
 
 __all__ = ["cancel", "runs", "state"]
 
@@ -57,14 +56,7 @@ async def cancel(request: HttpRequest, run_id: str) -> HttpResponseBase:
 
 
 def _started(run: Run) -> dict[str, object]:
-    return {
-        "run": str(run.pk),
-        "token": make_token(run.pk),
-        "workflow": run.workflow,
-        "status": run.status,
-        "conversation": str(run.conversation_id) if run.conversation_id else None,
-        "events": reverse("lingstream:events", args=[run.pk]),
-    }
+    return {**started(run), "status": run.status, "events": reverse("lingstream:events", args=[run.pk])}
 
 
 def _body(request: HttpRequest) -> bytes:

@@ -266,7 +266,7 @@ class Run:
         result = self._result()
         await self._log.flush()
         await self._store(result)
-        self.write("done", done_body(result))
+        self.write("done", done_body(result.status, result.usage.to_wire(), result.document))
         await self._log.flush()
         return result
 
@@ -406,9 +406,9 @@ class Run:
         raise UsageError(f"expected one of the providers {known}, got {name!r}")
 
 
-def done_body(result: RunResult) -> dict[str, Any]:
-    """Return the body of the ``done`` frame."""
-    return {"status": result.status, "usage": result.usage.to_wire(), "crc32": crc32(result.document)}
+def done_body(status: str, usage: dict[str, Any], document: Any) -> dict[str, Any]:
+    """Return the body of the ``done`` frame; ``usage`` as :meth:`Usage.to_wire` writes it."""
+    return {"status": status, "usage": usage, "crc32": crc32(document)}
 
 
 def _json(value: Any) -> Any:
