@@ -146,7 +146,7 @@ class Tree(Emitter):
     def _open_node(self, tag: str, attributes: dict[str, str]) -> None:
         """Tell of an element with all that it has before its first child, so that it can be drawn at once."""
         node: dict[str, Any] = {}
-        self.open_container(node, "", self.offset())
+        self.open_container(self.child(), node, "", self.offset())
         node["tag"], node["attrs"] = tag, attributes
         self.out.append(Append(f"{self.prefix}tag", tag))
         self.out.append(Set(f"{self.prefix}attrs", {}))
@@ -157,7 +157,7 @@ class Tree(Emitter):
 
     def _open_children(self) -> None:
         self.key = "children"
-        self.open_container([], "", self.offset())
+        self.open_container(self.child(), [], "", self.offset())
 
     def _close(self) -> None:
         self._end_text()
@@ -179,7 +179,7 @@ class Tree(Emitter):
 
     def _begin(self) -> None:
         if self.value is None:
-            self.open_container({}, "", self.offset())
+            self.open_container(self.child(), {}, "", self.offset())
             self._open_children()
 
     def _find(self, tag: str) -> int | None:
@@ -217,7 +217,7 @@ class Tree(Emitter):
         if not self.is_open:
             self._begin()
             self._count_node()
-            self.begin_string()
+            self.begin_string(self.child())
         self.append(text)
 
     def _end_text(self) -> None:

@@ -53,7 +53,7 @@ class Emitter:
         self.strict = strict
         self.out: list[Op | Closed] = []
         self.repairs: list[Repair] = []
-        self.line: Callable[[], int | None] = lambda: None  # of the current position, for errors
+        self.line: Callable[[int], int | None] = lambda offset: None  # for errors in strict mode
         self.value: Any = None
         self.stack: list[tuple[Any, str, str, str]] = []  # the open containers above the current one
         self.container: Any = None  # the innermost open container, None around the document
@@ -88,11 +88,10 @@ class Emitter:
 
     # -- values ---------------------------------------------------------------
 
-    def open_container(self, value: dict[str, Any] | list[Any], closer: str, offset: int) -> None:
+    def open_container(self, uri: str, value: dict[str, Any] | list[Any], closer: str, offset: int) -> None:
         """Begin an object or an array where the next value belongs."""
         if len(self.stack) >= self.limits.depth:
-            raise self.limit("containers inside each other", self.limits.depth, self.child(), offset)
-        uri = self.child()
+            raise self.limit("containers inside each other", self.limits.depth, uri, offset)
         self.out.append(make(Set, (uri, type(value)(), self._place(value))))
         self.stack.append((self.container, self.uri, self.closer, self.prefix))
         self.container, self.uri, self.closer = value, uri, closer
@@ -109,9 +108,9 @@ class Emitter:
         self.out.append(make(Set, (uri, value, self._place(value))))
         self.out.append(make(Closed, (uri, value)))
 
-    def begin_string(self) -> None:
+    def begin_string(self, uri: str) -> None:
         """Begin a string where the next value belongs; it is told of with its first characters."""
-        self.open = self.child()
+        self.open = uri
         self.parts.clear()
         self.is_open = True
         self.shown = False
@@ -170,7 +169,7 @@ class Emitter:
         """
         where = (self.open if self.is_open else self.child()) if uri is None else uri
         if self.strict and kind not in _VALID_JSON:
-            found, line = repr(got) if got else "the end of the text", self.line()
+            found, line = repr(got) if got else "the end of the text", self.line(offset)
             message = f"expected {expected}, got {found} at {where!r} (line {line}, offset {offset})"
             raise ParseError(message, uri=where, offset=offset, line=line)
         if not self.repairs or self.repairs[-1][:2] != (kind, where):
@@ -179,7 +178,7 @@ class Emitter:
     def limit(self, what: str, bound: int, uri: str, offset: int) -> ParseLimitError:
         """The error for text past a bound."""
         message = f"expected at most {bound} {what}, got more at {uri!r} (offset {offset})"
-        return ParseLimitError(message, uri=uri, offset=offset, line=self.line())
+        return ParseLimitError(message, uri=uri, offset=offset, line=self.line(offset))
 
     def _flush(self) -> None:
         """Tell of the open string's growth: one op for all its characters in one chunk."""

@@ -24,15 +24,17 @@ from .tokenizer import LOOKAHEAD, NUMBER, EndOfText, Reading, Source, to_number
 
 __all__ = ["read_plain"]
 
-# Both match the empty text too, so there is always a match. The possessive ``*+`` keeps no states to go
-# back to: without it a large chunk full of escapes takes fifty times its size.
-_CONTENT: Callable[[str, int], re.Match[str]] = re.compile(  # type: ignore[assignment]
-    r'(?:[^"\\\x00-\x1f\ud800-\udfff]++|\\["\\/bfnrt]|\\u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
-    r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*+"
+# At most so many runs and escapes in one match: without the bound a large chunk full of escapes takes fifty
+# times its size, for the states to go back to. A possessive quantifier would do, but Python 3.11.0 to 3.11.4
+# (Debian 12 has 3.11.2) match some of them wrongly.
+_CONTENT = re.compile(
+    r'(?:[^"\\\x00-\x1f\ud800-\udfff]+|\\["\\/bfnrt]|\\u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
+    r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})){1,100}"
 ).match
 _LONGEST_ESCAPE = 12
 _WORD: Callable[[str, int], re.Match[str]] = re.compile(r"[-+.0-9A-Za-z_]*").match  # type: ignore[assignment]
 _NUMBER = NUMBER.fullmatch
+_SPACE = " \n\r\t"
 _LITERALS: dict[str, Any] = {"true": True, "false": False, "null": None}
 _FIRST, _NEXT, _COLON, _VALUE, _COMMA = State.FIRST, State.NEXT, State.COLON, State.VALUE, State.COMMA
 
@@ -43,7 +45,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
         return state
     strict, limits, parts = emitter.strict, emitter.limits, emitter.parts
     max_chars, max_key, max_number = limits.chars, limits.key, limits.number
-    container, closer, out = emitter.container, emitter.closer, emitter.out
+    container, closer, prefix, out = emitter.container, emitter.closer, emitter.prefix, emitter.out
     key, uri = emitter.key, emitter.child()  # of the value that comes next, in an object
     text, pos, mark = source.text, source.pos, source.pos  # from mark on it may have to be read again
     total = source.base + len(text)
@@ -56,20 +58,22 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 chunk = yield out
                 emitter.out = out = []
                 total += len(chunk)
-                text = chunk if mark == pos else text[mark:] + chunk
-                pos -= mark
-                mark = 0
+                if mark == pos:
+                    text = chunk.lstrip(_SPACE)
+                    pos = mark = 0
+                else:
+                    text = text[mark:] + chunk
+                    pos -= mark
+                    mark = 0
                 if total > max_chars or pos > LOOKAHEAD:
                     break
                 continue
             char = text[pos]
 
-            if char == " " or char in "\n\r\t":
+            if char in _SPACE:
+                if mark == pos:
+                    mark += 1
                 pos += 1
-                if not doubt and state is not _COLON:
-                    mark = pos
-                    if strict and char == "\n":
-                        source.lines += 1
 
             elif state is _COMMA:
                 if char == ",":
@@ -80,7 +84,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                         emitter.settle()
                         doubt = False
                     emitter.close_container()
-                    container, closer = emitter.container, emitter.closer
+                    container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
                     pos += 1
                 else:
                     break
@@ -93,10 +97,8 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 if doubt:
                     emitter.settle()
                     doubt = False
-                if strict:
-                    source.lines += text.count("\n", mark, pos)
                 emitter.key = key
-                uri = emitter.prefix + (key if key.isidentifier() else jsonuri.escape(key))
+                uri = prefix + (key if key.isidentifier() else jsonuri.escape(key))
                 pos += 1
                 mark, sure = pos, (state := _VALUE)
 
@@ -105,7 +107,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     if char != "}" or state is not _FIRST or len(emitter.stack) < 2:
                         break
                     emitter.close_container()
-                    container, closer = emitter.container, emitter.closer
+                    container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
                     pos += 1
                     mark, sure = pos, (state := _COMMA)
                     continue
@@ -113,15 +115,14 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 while end < 0:
                     chunk = yield out
                     emitter.out = out = []
-                    end = chunk.find('"')
-                    if end >= 0:
-                        end += len(text)
-                    text += chunk
                     total += len(chunk)
-                    if total > max_chars or len(text) - mark > LOOKAHEAD:
+                    text += chunk
+                    if '"' in chunk:
+                        end = text.index('"', len(text) - len(chunk))
+                    elif total > max_chars or len(text) - mark > LOOKAHEAD:
                         break
                 key = text[pos + 1 : end]
-                if end < 0 or total > max_chars or "\\" in key or not key.isprintable() or len(key) > max_key:
+                if end < 0 or "\\" in key or not key.isprintable() or len(key) > max_key:
                     break
                 pos = end + 1
                 state = _COLON
@@ -130,43 +131,54 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 if doubt:
                     emitter.settle()
                     doubt = False
-                emitter.begin_string()
-                uri = emitter.open
+                if closer != "}":
+                    uri = f"{prefix}{len(container)}"
+                emitter.begin_string(uri)
                 pos += 1
                 while True:
-                    end = pos
-                    if pos < len(text):
-                        content = _CONTENT(text, pos)
-                        end = content.end()
-                    if end > pos:
-                        run = content[0]
+                    if pos == len(text):
+                        rest = ""
+                        while True:
+                            text = yield out
+                            total += len(text)
+                            if (
+                                '"' in text
+                                or "\\" in text
+                                or not text.isprintable()
+                                or not text
+                                or total > max_chars
+                            ):
+                                break
+                            parts.append(text)
+                            out = [make(Append, (uri, text))]
+                        emitter.out = out = []
+                        pos = 0
+                        if total > max_chars:
+                            break
+                    end = text.find('"', pos)
+                    run = text[pos:end] if end >= 0 else text[pos:]
+                    if "\\" in run or not run.isprintable():
+                        end = pos
+                        while content := _CONTENT(text, end):
+                            end = content.end()
+                        run = text[pos:end]
                         if "\\" in run:
                             run = scanstring(run + '"', 0)[0]
+                        pos = end
+                    else:
+                        pos += len(run)
+                    if run:
                         parts.append(run)
                         out.append(make(Append, (uri, run)))
-                        pos = end
-                    if end < len(text) and (text[end] != "\\" or len(text) - end >= _LONGEST_ESCAPE):
-                        break
-                    rest = text[end:]
-                    while True:
-                        text = yield out
-                        total += len(text)
-                        if (
-                            '"' in text
-                            or "\\" in text
-                            or rest
-                            or not text
-                            or not text.isprintable()
-                            or total > max_chars
-                        ):
+                    if pos < len(text):
+                        if text[pos] != "\\" or len(text) - pos >= _LONGEST_ESCAPE:
                             break
-                        parts.append(text)
-                        out = [make(Append, (uri, text))]
-                    emitter.out = out = []
-                    text = rest + text
-                    pos = 0
-                    if total > max_chars:
-                        break
+                        rest = text[pos:]
+                        chunk = yield out
+                        emitter.out = out = []
+                        total += len(chunk)
+                        text = rest + chunk
+                        pos = 0
                 rest = ""
                 mark, sure = pos, (state := _COMMA)
                 if total > max_chars or text[pos] != '"':
@@ -204,7 +216,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 else:
                     break
                 after = end
-                while text[after] in " \n\r\t":
+                while text[after] in _SPACE:
                     after += 1
                     while after == len(text):
                         chunk = yield out
@@ -218,7 +230,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     container[key] = value
                 else:
                     replaced = False
-                    uri = f"{emitter.prefix}{len(container)}"
+                    uri = f"{prefix}{len(container)}"
                     container.append(value)
                 out.append(make(Set, (uri, value, replaced)))
                 out.append(make(Closed, (uri, value)))
@@ -229,18 +241,20 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 if doubt:
                     emitter.settle()
                     doubt = False
+                if closer != "}":
+                    uri = f"{prefix}{len(container)}"
                 offset = total - len(text) + pos
                 if char == "{":
-                    emitter.open_container({}, "}", offset)
+                    emitter.open_container(uri, {}, "}", offset)
                 else:
-                    emitter.open_container([], "]", offset)
-                container, closer = emitter.container, emitter.closer
+                    emitter.open_container(uri, [], "]", offset)
+                container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
                 pos += 1
                 mark, sure = pos, (state := _FIRST)
 
             elif char == "]" and state is _FIRST and closer == "]" and len(emitter.stack) > 1:
                 emitter.close_container()
-                container, closer = emitter.container, emitter.closer
+                container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
                 pos += 1
                 mark, sure = pos, (state := _COMMA)
 

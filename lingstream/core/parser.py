@@ -17,7 +17,7 @@ from .repair import Repairer
 from .repair_escaped import Unescape
 from .repair_lookahead import Lookahead
 from .repair_start import Start
-from .tokenizer import EndOfText, Reading, Source
+from .tokenizer import EndOfText, Lines, Reading, Source
 
 __all__ = ["BaseParser", "Repair", "StreamParser", "TextParser"]
 
@@ -41,6 +41,8 @@ class BaseParser:
         self._reading = self._read(source)
         next(self._reading)
         self.feed = self._reading.send
+        if emitter.strict:
+            self._count_lines(emitter)
 
     def close(self) -> list[Op | Closed]:
         """Say that no text will follow, and return the last ops; a second call returns none."""
@@ -83,6 +85,16 @@ class BaseParser:
 
         self._ended = True
         self.feed = refuse
+
+    def _count_lines(self, emitter: Emitter) -> None:
+        lines = Lines()
+        emitter.line = lines.at
+
+        def feed(text: str) -> list[Op | Closed]:
+            lines.add(text)
+            return self._reading.send(text)
+
+        self.feed = feed
 
     def _unescape(self, unescape: Unescape) -> None:
         self.feed = lambda text: self._reading.send(unescape.feed(text))
@@ -150,7 +162,7 @@ class TextParser(BaseParser):
         emitter = self._emitter
         try:
             yield from self._start.leading_reasoning()
-            emitter.begin_string()
+            emitter.begin_string(emitter.child())
             while (yield from source.peek()):
                 emitter.append(source.text[source.pos :])
                 source.pos = len(source.text)

@@ -273,7 +273,7 @@ class Repairer:
     # -- brackets ---------------------------------------------------------------------
 
     def _open(self, value: dict[str, Any] | list[Any], closer: str) -> None:
-        self.emitter.open_container(value, closer, self.source.offset)
+        self.emitter.open_container(self.emitter.child(), value, closer, self.source.offset)
         self.source.pos += 1
         self.state = State.FIRST
 

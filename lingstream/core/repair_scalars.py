@@ -73,7 +73,7 @@ class ScalarRepair:
         value, lone = join_surrogates(value)
         if lone:
             self._note("surrogate", value)
-        self.emitter.begin_string()
+        self.emitter.begin_string(self.emitter.child())
         self.emitter.append(value)
         self.emitter.settle()
 

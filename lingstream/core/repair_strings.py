@@ -39,7 +39,7 @@ class StringRepair:
         quote = yield from source.peek()
         if quote != '"':
             self._note("quotes", "a double quote", quote)
-        emitter.begin_string()
+        emitter.begin_string(emitter.child())
         source.pos += 1
         self._start(quote)
         yield from self._opening()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Generator
 from typing import TypeAlias, TypeVar
 
@@ -22,6 +23,7 @@ __all__ = [
     "QUOTES",
     "SPACE",
     "EndOfText",
+    "Lines",
     "Reading",
     "Source",
     "closing_quotes",
@@ -71,13 +73,6 @@ class Source:
         self.pos = 0
         self.base = 0  # characters of the stream before ``text``
         self.done = False
-        self.lines = 1  # plus the newlines before ``text``; counted in strict mode only
-        if emitter.strict:
-            emitter.line = self.line
-
-    def line(self) -> int:
-        """The line of the current position, from 1."""
-        return self.lines + self.text.count("\n", 0, self.pos)
 
     @property
     def offset(self) -> int:
@@ -98,7 +93,6 @@ class Source:
 
     def put(self, text: str) -> None:
         """Append ``text`` and forget what was used up."""
-        self.lines = self.line()
         self.base += self.pos
         self.text = self.text[self.pos :] + text
         self.pos = 0
@@ -143,6 +137,33 @@ class Source:
             self.base += self.pos - len(text)
             self.pos = len(text)
         self.pos -= len(text)
+
+
+class Lines:
+    """Tells on which line an offset is, for the errors of strict mode.
+
+    Only the last chunk and :data:`LOOKAHEAD` characters before it are kept: no fault is found later.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: deque[str] = deque()
+        self._start = 0  # offset of the first of them
+        self._line = 1  # its line
+        self._length = 0  # of all of them
+
+    def add(self, chunk: str) -> None:
+        """Remember a chunk."""
+        self._chunks.append(chunk)
+        self._length += len(chunk)
+        while self._length - len(self._chunks[0]) - len(chunk) > LOOKAHEAD:
+            old = self._chunks.popleft()
+            self._length -= len(old)
+            self._start += len(old)
+            self._line += old.count("\n")
+
+    def at(self, offset: int) -> int:
+        """The line of a character, from 1."""
+        return self._line + "".join(self._chunks).count("\n", 0, offset - self._start)
 
 
 def closing_quotes(quote: str) -> str:
