@@ -132,7 +132,10 @@ class Emitter:
         value = "".join(self.parts)
         if not self.shown and not value:
             self.out.append(Set(self.open, ""))
-        self._store(value)
+        if self.closer == "}":
+            self.container[self.key] = value
+        else:
+            self._store(value)
         self.is_open = False
         self.out.append(make(Closed, (self.open, value)))
 

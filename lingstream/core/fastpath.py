@@ -43,6 +43,8 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
     """Read valid JSON from the source's position; return the state at which something else begins."""
     if source.done or state is State.END or emitter.is_open:
         return state
+    if state is _VALUE and emitter.key in emitter.container:
+        return state  # replacing a value is no business of this path
     strict, limits, parts = emitter.strict, emitter.limits, emitter.parts
     max_chars, max_key, max_number = limits.chars, limits.key, limits.number
     container, closer, prefix, out = emitter.container, emitter.closer, emitter.prefix, emitter.out
@@ -92,7 +94,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     mark, sure = pos, state
 
             elif state is _COLON:
-                if char != ":":
+                if char != ":" or key in container or (doubt and key == emitter.key):
                     break
                 if doubt:
                     emitter.settle()
@@ -133,7 +135,9 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     doubt = False
                 if closer != "}":
                     uri = f"{prefix}{len(container)}"
-                emitter.begin_string(uri)
+                    emitter.index = len(container)
+                emitter.open, emitter.is_open, emitter.shown = uri, True, False
+                parts.clear()
                 pos += 1
                 while True:
                     if pos == len(text):
@@ -209,7 +213,11 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 word = text[pos:end]
                 if word in _LITERALS:
                     value = _LITERALS[word]
-                elif len(word) <= max_number and (number := _NUMBER(word)):
+                elif len(word) > max_number:
+                    break
+                elif word.isdigit() and (char != "0" or word == "0"):
+                    value = int(word)
+                elif number := _NUMBER(word):
                     value = to_number(number)
                     if value is None:
                         break
@@ -226,13 +234,11 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 if text[after] != "," and text[after] != closer:
                     break
                 if closer == "}":
-                    replaced = key in container
                     container[key] = value
                 else:
-                    replaced = False
                     uri = f"{prefix}{len(container)}"
                     container.append(value)
-                out.append(make(Set, (uri, value, replaced)))
+                out.append(make(Set, (uri, value, False)))
                 out.append(make(Closed, (uri, value)))
                 mark = pos = end
                 sure = state = _COMMA
