@@ -121,7 +121,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     text += chunk
                     if '"' in chunk:
                         end = text.index('"', len(text) - len(chunk))
-                    elif total > max_chars or len(text) - mark > LOOKAHEAD:
+                    elif len(text) - mark > LOOKAHEAD:
                         break
                 key = text[pos + 1 : end]
                 if end < 0 or "\\" in key or not key.isprintable() or len(key) > max_key:
@@ -203,11 +203,11 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 while end == len(text):
                     chunk = yield out
                     emitter.out = out = []
-                    text += chunk
                     total += len(chunk)
-                    if total > max_chars or len(text) - mark > LOOKAHEAD:
+                    text += chunk
+                    end = len(text) if chunk.isdigit() else _WORD(text, end).end()
+                    if end - mark > LOOKAHEAD:
                         break
-                    end = _WORD(text, end).end()
                 if end == len(text):
                     break
                 word = text[pos:end]
@@ -215,7 +215,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     value = _LITERALS[word]
                 elif len(word) > max_number:
                     break
-                elif word.isdigit() and (char != "0" or word == "0"):
+                elif word.isdigit() and word.isascii() and (char != "0" or word == "0"):
                     value = int(word)
                 elif number := _NUMBER(word):
                     value = to_number(number)
