@@ -50,24 +50,19 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
     container, closer, prefix, out = emitter.container, emitter.closer, emitter.prefix, emitter.out
     key, uri = emitter.key, emitter.child()  # of the value that comes next, in an object
     text, pos, mark = source.text, source.pos, source.pos  # from mark on it may have to be read again
-    total = source.base + len(text)
+    base = source.base  # characters of the stream before text
     doubt = False  # whether the open string has ended at mark, but for the proof
     sure: State = state  # the state at mark
-    rest = ""  # in a string: the beginning of an escape
     try:
         while True:
             if pos == len(text):
                 chunk = yield out
                 emitter.out = out = []
-                total += len(chunk)
-                if mark == pos:
-                    text = chunk.lstrip(_SPACE)
-                    pos = mark = 0
-                else:
-                    text = text[mark:] + chunk
-                    pos -= mark
-                    mark = 0
-                if total > max_chars or pos > LOOKAHEAD:
+                text = chunk if mark == pos else text[mark:] + chunk
+                base += mark
+                pos -= mark
+                mark = 0
+                if base > max_chars or pos > LOOKAHEAD:
                     break
                 continue
             char = text[pos]
@@ -117,7 +112,6 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 while end < 0:
                     chunk = yield out
                     emitter.out = out = []
-                    total += len(chunk)
                     text += chunk
                     if '"' in chunk:
                         end = text.index('"', len(text) - len(chunk))
@@ -141,23 +135,24 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 pos += 1
                 while True:
                     if pos == len(text):
-                        rest = ""
+                        base += pos
+                        text, pos, mark = "", 0, 0
                         while True:
-                            text = yield out
-                            total += len(text)
+                            chunk = yield out
                             if (
-                                '"' in text
-                                or "\\" in text
-                                or not text.isprintable()
-                                or not text
-                                or total > max_chars
+                                '"' in chunk
+                                or "\\" in chunk
+                                or not chunk.isprintable()
+                                or not chunk
+                                or base > max_chars
                             ):
                                 break
-                            parts.append(text)
-                            out = [make(Append, (uri, text))]
+                            base += len(chunk)
+                            parts.append(chunk)
+                            out = [make(Append, (uri, chunk))]
                         emitter.out = out = []
-                        pos = 0
-                        if total > max_chars:
+                        text = chunk
+                        if base > max_chars:
                             break
                     end = text.find('"', pos)
                     run = text[pos:end] if end >= 0 else text[pos:]
@@ -177,15 +172,13 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     if pos < len(text):
                         if text[pos] != "\\" or len(text) - pos >= _LONGEST_ESCAPE:
                             break
-                        rest = text[pos:]
+                        base += pos
+                        text, pos, mark = text[pos:], 0, 0
                         chunk = yield out
                         emitter.out = out = []
-                        total += len(chunk)
-                        text = rest + chunk
-                        pos = 0
-                rest = ""
+                        text += chunk
                 mark, sure = pos, (state := _COMMA)
-                if total > max_chars or text[pos] != '"':
+                if base > max_chars or text[pos] != '"':
                     break
                 pos += 1
                 if strict:
@@ -203,7 +196,6 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 while end == len(text):
                     chunk = yield out
                     emitter.out = out = []
-                    total += len(chunk)
                     text += chunk
                     end = len(text) if chunk.isdigit() else _WORD(text, end).end()
                     if end - mark > LOOKAHEAD:
@@ -230,7 +222,6 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                         chunk = yield out
                         emitter.out = out = []
                         text += chunk
-                        total += len(chunk)
                 if text[after] != "," and text[after] != closer:
                     break
                 if closer == "}":
@@ -249,11 +240,10 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     doubt = False
                 if closer != "}":
                     uri = f"{prefix}{len(container)}"
-                offset = total - len(text) + pos
                 if char == "{":
-                    emitter.open_container(uri, {}, "}", offset)
+                    emitter.open_container(uri, {}, "}", base + pos)
                 else:
-                    emitter.open_container(uri, [], "]", offset)
+                    emitter.open_container(uri, [], "]", base + pos)
                 container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
                 pos += 1
                 mark, sure = pos, (state := _FIRST)
@@ -269,10 +259,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
     except EndOfText:
         source.done = True
         emitter.out = []
-        if emitter.is_open and not doubt:
-            text, mark = rest, 0
-    source.text, source.pos = text[mark:], 0
-    source.base = total - len(source.text)
-    if total > max_chars:
+    source.text, source.pos, source.base = text[mark:], 0, base + mark
+    if base + len(text) > max_chars:
         raise emitter.limit("characters", max_chars, emitter.child(), max_chars)
     return sure
