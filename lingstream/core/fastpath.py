@@ -197,7 +197,10 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                     chunk = yield out
                     emitter.out = out = []
                     text += chunk
-                    end = len(text) if chunk.isdigit() else _WORD(text, end).end()
+                    if chunk.isdigit():
+                        end = len(text)
+                    elif chunk[:1] not in ",}] ":
+                        end = _WORD(text, end).end()
                     if end - mark > LOOKAHEAD:
                         break
                 if end == len(text):
