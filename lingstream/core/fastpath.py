@@ -219,7 +219,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
                 else:
                     break
                 after = end
-                while text[after] in _SPACE:
+                while text[after] in _SPACE and after - mark < LOOKAHEAD:
                     after += 1
                     while after == len(text):
                         chunk = yield out
@@ -262,7 +262,7 @@ def read_plain(emitter: Emitter, source: Source, state: State) -> Reading[State]
     except EndOfText:
         source.done = True
         emitter.out = []
-    source.text, source.pos, source.base = text[mark:], 0, base + mark
+    source.text, source.pos, source.base = text, mark, base
     if base + len(text) > max_chars:
         raise emitter.limit("characters", max_chars, emitter.child(), max_chars)
     return sure

@@ -50,6 +50,14 @@ def test_depth_up_to_the_bound() -> None:
     assert parse(["[" * 512 + "]" * 512]).repairs == []
 
 
+def test_white_space_behind_a_number_is_bounded_too() -> None:
+    parser = StreamParser(max_chars=100_000)
+    parser.feed("[1")
+    with pytest.raises(ParseLimitError):
+        for _ in range(1000):
+            parser.feed(" " * 1000)
+
+
 def test_text_parser_is_bounded() -> None:
     parser = TextParser(max_chars=10)
     parser.feed("0123456789")
