@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from functools import lru_cache
@@ -21,7 +22,8 @@ def node() -> str:
 @lru_cache(maxsize=1)
 def peers() -> Path:
     """Return the folder of the npm peers, with what its package.json names installed."""
-    if not (PEERS / "node_modules" / "jsonuri").exists():
+    wanted = json.loads((PEERS / "package.json").read_text())["dependencies"]
+    if not all((PEERS / "node_modules" / name).exists() for name in wanted):
         command = [str(BIN / "npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
         subprocess.run(command, cwd=PEERS, check=True)
     return PEERS
