@@ -8,6 +8,10 @@ figure is a lower bound (``>``). ``nan``: it raised an error.
 
 ``growth`` is the exponent of the time from a 10 KB to a 1 MB string: 1.00 is linear.
 ``repairs`` is how many of the broken texts in ``tests/cases/repair.jsonl`` come out right.
+``no parser`` is a coroutine that makes one op of each chunk and looks for two characters in it: what this
+Python can do on this machine at best, and the measure to compare two machines by.
+
+A second table has our other readers: strict mode, with a JSON schema, and HTML, that one beside peers.
 """
 
 from __future__ import annotations
@@ -30,8 +34,11 @@ BIN = Path(sys.executable).parent  # requirements.txt brings a Node
 CASES = HERE.parent / "tests" / "cases"
 sys.path.insert(0, str(HERE.parent))
 
+HTML = "html"
 STREAMS = ("outline", "mixed", "essay100k")
 NODE = ("jsonriver", "@streamparser/json", "@bearbobo/ling", "ai", "jsonrepair")
+JSON_READERS = ["lingstream", "lingstream, strict", "lingstream, schema"]
+HTML_READERS = ["lingstream, HTML", "htmlparser2", "html.parser"]
 PLACES = 24
 
 
@@ -43,12 +50,68 @@ class Timing(NamedTuple):
 def ours(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
     from lingstream.core.parser import StreamParser
 
-    parser = StreamParser()
+    return read(StreamParser(), chunks)
+
+
+def read(parser: Any, chunks: list[str]) -> tuple[Any, int]:
     feed = parser.feed
     for chunk in chunks:
         feed(chunk)
     parser.close()
-    return parser.value, len(chunks)
+    return getattr(parser, "value", ...), len(chunks)
+
+
+def strict(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
+    from lingstream.core.parser import StreamParser
+
+    return read(StreamParser(repair=False), chunks)
+
+
+def guided(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
+    from lingstream.core.parser import StreamParser
+    from lingstream.core.schema import SchemaParser
+
+    return read(SchemaParser(StreamParser(), SCHEMA), chunks)
+
+
+def markup(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
+    from lingstream.core.html import HtmlParser
+
+    return read(HtmlParser(), chunks)
+
+
+def stdlib_html(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
+    from html.parser import HTMLParser
+
+    class Listener(HTMLParser):
+        def handle_data(self, data: str) -> None:
+            texts.append(data)
+
+    texts: list[str] = []
+    return read(Listener(), chunks)
+
+
+def no_parser(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
+    from lingstream.core.emitter import make
+    from lingstream.core.ops import Append
+
+    def coroutine() -> Any:
+        parts: list[str] = []
+        ops: list[Any] = []
+        while True:
+            chunk = yield ops
+            ops = []
+            if '"' in chunk or "\\" in chunk:
+                continue
+            parts.append(chunk)
+            ops.append(make(Append, ("a/0/text", chunk)))
+
+    reading = coroutine()
+    next(reading)
+    feed = reading.send
+    for chunk in chunks:
+        feed(chunk)
+    return ..., len(chunks)
 
 
 def ijson_items(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
@@ -84,13 +147,39 @@ def partial_json_text(text: str) -> Any:
     return partial_json_parser.loads(text)
 
 
-STREAMING: dict[str, Callable[..., tuple[Any, int]]] = {"lingstream": ours, "ijson": ijson_items}
+STREAMING: dict[str, Callable[..., tuple[Any, int]]] = {
+    "lingstream": ours,
+    "no parser": no_parser,
+    "ijson": ijson_items,
+    "lingstream, strict": strict,
+    "lingstream, schema": guided,
+    "lingstream, HTML": markup,
+    "html.parser": stdlib_html,
+}
 WHOLE: dict[str, Callable[[str], Any]] = {
     "jiter": jiter_text,
     "partial-json-parser": partial_json_text,
     "json-repair": json_repair_text,
 }
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "title": {"type": "string"},
+        "author": {"type": "string"},
+        "lang": {"enum": ["en", "zh"]},
+        "outline": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"topic": {"type": "string"}, "summary": {"type": "string"}},
+                "required": ["topic"],
+            },
+        },
+    },
+}
 NOTES = {
+    "no parser": "one op per chunk: the least that Python needs",
+    "html.parser": "withholds a text up to the next tag",
     "ijson": "shows no partial strings",
     "jiter": "Rust, parses all again",
     "partial-json-parser": "parses all again",
@@ -184,6 +273,21 @@ def stream(name: str) -> list[str]:
     return chunks
 
 
+def html_stream() -> list[str]:
+    """The recorded essay as markup, in tokens: a heading, a paragraph and a list in turn."""
+    words = [token for token in stream("essay100k") if not set('"\\\n{}<&') & set(token)]
+    chunks: list[str] = []
+    for start in range(0, len(words), 60):
+        heading, body, item = (
+            words[start : start + 6],
+            words[start + 6 : start + 40],
+            words[start + 40 : start + 60],
+        )
+        chunks += ["<h", "2", ">", *heading, "</", "h", "2", ">\n", "<p", ' class="', "lead", '">', *body]
+        chunks += ["</", "p", ">\n", "<ul", "><", "li", ">", *item, "</", "li", "></", "ul", ">\n"]
+    return chunks
+
+
 def withholding() -> str:
     """How many tokens after its quote a string field closes, because the next key has to prove the quote."""
     delays = sorted(
@@ -220,7 +324,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
 
         def once(name: str, key: str, cap: float = cap) -> Timing:
-            if name in NODE:
+            if name not in STREAMING and name not in WHOLE:
                 return node.time(name, Path(folder) / f"{key}.json", cap)
             return time_python(name, streams[key], cap)
 
@@ -236,8 +340,15 @@ def measure(
     return {name: {key: median(timings) for key, timings in of.items()} for name, of in seen.items()}
 
 
+def cells(timings: dict[str, Timing], streams: dict[str, list[str]]) -> str:
+    return "".join(
+        f"{t.mark}{t.seconds / len(streams[key]) * 1e6:.2f}".rjust(12) for key, t in timings.items()
+    )
+
+
 def install_peers() -> None:
-    if not (HERE / "node_modules").is_dir():
+    wanted = json.loads((HERE / "package.json").read_text("utf-8"))["dependencies"]
+    if not all((HERE / "node_modules" / name).is_dir() for name in wanted):
         command = [
             str(BIN / "npm"),
             "install",
@@ -262,7 +373,7 @@ def main() -> None:
 
     install_peers()
     node = Node()
-    names = ["lingstream", *NODE, "ijson", *WHOLE]
+    names = ["lingstream", *NODE, "no parser", "ijson", *WHOLE]
     streams = {name: stream(name) for name in STREAMS}
     times = measure(names, streams, rounds, cap, node)
     sizes = {"small": essay(10_000), "large": essay(large)}
@@ -271,19 +382,33 @@ def main() -> None:
     print(f"median of {rounds} rounds, µs per chunk; growth from 10 KB to {large // 1000} KB")
     print(f"{'':22}" + "".join(f"{name:>12}" for name in STREAMS) + f"{'growth':>9}{'repairs':>9}")
     for name in names:
-        cells = [f"{t.mark}{t.seconds / len(streams[key]) * 1e6:.2f}" for key, t in times[name].items()]
         ratio = growth[name]["large"].seconds / growth[name]["small"].seconds
         exponent = math.log(ratio) / math.log(large / 10_000)
+        mended = "" if name == "no parser" else f"{repaired(name, node)}/56"
         print(
             f"{name:22}"
-            + "".join(f"{cell:>12}" for cell in cells)
+            + cells(times[name], streams)
             + f"{growth[name]['large'].mark.replace('~', '')}{exponent:.2f}".rjust(9)
-            + f"{repaired(name, node)}/56".rjust(9)
-            + f"  {NOTES.get(name, '')}"
+            + mended.rjust(9)
+            + f"  {NOTES.get(name, '')}".rstrip()
+        )
+
+    print()
+    print(f"{'':22}" + "".join(f"{name:>12}" for name in (*STREAMS, HTML)))
+    others = measure(JSON_READERS, streams, rounds, cap, node)
+    markups = measure(HTML_READERS, {HTML: html_stream()}, rounds, cap, node)
+    for name in JSON_READERS:
+        print(f"{name:22}" + cells(others[name], streams))
+    for name in HTML_READERS:
+        blank = " " * 12 * len(STREAMS)
+        print(
+            f"{name:22}"
+            + blank
+            + cells(markups[name], {HTML: html_stream()})
+            + f"  {NOTES.get(name, '')}".rstrip()
         )
     print(withholding())
-    if node:
-        node.close()
+    node.close()
 
 
 if __name__ == "__main__":

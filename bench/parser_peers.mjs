@@ -9,6 +9,7 @@ const require = createRequire(import.meta.url);
 const { JSONParser: LingParser } = require("./node_modules/@bearbobo/ling/lib/cjs/parser/index.js");
 import { JSONParser as StreamParser } from "@streamparser/json";
 import { parsePartialJson } from "ai";
+import { Parser as HtmlParser } from "htmlparser2";
 import { jsonrepair } from "jsonrepair";
 import { parse as river } from "jsonriver";
 
@@ -37,6 +38,13 @@ const peers = {
       if (info.stack.length === 0) value = info.value;
     };
     return [feed(chunks, until, (chunk) => parser.write(chunk)), value];
+  },
+  htmlparser2: async (chunks, until) => {
+    const texts = [];
+    const parser = new HtmlParser({ ontext: (text) => texts.push(text) });
+    const done = feed(chunks, until, (chunk) => parser.write(chunk));
+    parser.end();
+    return [done, texts];
   },
   ai: Object.assign(async (text) => (await parsePartialJson(text)).value, { kind: TEXT }),
   jsonrepair: Object.assign(async (text) => JSON.parse(jsonrepair(text)), { kind: TEXT }),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from . import jsonuri
@@ -36,12 +35,15 @@ class Guide:
         self._applied = 0  # how many of them are in the document
         self._offset = 0
 
-    def push(self, items: Sequence[Op | Closed], offset: int) -> list[Op | Closed]:
+    def push(self, items: list[Op | Closed], offset: int) -> list[Op | Closed]:
         """Take what the parser gave, and return what is to be told.
 
         :param offset: characters of text that have been read.
         """
         self._offset = offset
+        if not items or (len(items) == 1 and self._open is not None and self._open.goes_on(items[0])):
+            self._document.apply(items)
+            return items
         for item in items:
             if isinstance(item, Append):
                 self._grow(item)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from . import jsonuri
 from ._schema_shape import Shape
+from .ops import Append, Closed, Op
 
 __all__ = ["Container", "Places", "Target"]
 
@@ -28,6 +29,10 @@ class Target:
         self.streams = False
         self.dropped = False
         self.wrapped: str | None = None  # the uri of the array around it
+
+    def goes_on(self, op: Op | Closed) -> bool:
+        """Whether ``op`` is nothing but more of this string, at its own place."""
+        return type(op) is Append and op.uri == self.uri == self.out and self.streams
 
     def wrap(self) -> None:
         """Go into an array, as its only item."""

@@ -142,7 +142,7 @@ class Source:
 class Lines:
     """Tells on which line an offset is, for the errors of strict mode.
 
-    Only the last chunk and :data:`LOOKAHEAD` characters before it are kept: no fault is found later.
+    The last chunk is kept, and at least :data:`LOOKAHEAD` characters before it: no fault is found later.
     """
 
     def __init__(self) -> None:
@@ -155,7 +155,12 @@ class Lines:
         """Remember a chunk."""
         self._chunks.append(chunk)
         self._length += len(chunk)
-        while self._length - len(self._chunks[0]) - len(chunk) > LOOKAHEAD:
+        if self._length > 2 * LOOKAHEAD:
+            self._trim()
+
+    def _trim(self) -> None:
+        last = len(self._chunks[-1])
+        while self._length - len(self._chunks[0]) - last > LOOKAHEAD:
             old = self._chunks.popleft()
             self._length -= len(old)
             self._start += len(old)
