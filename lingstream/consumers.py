@@ -16,7 +16,7 @@ from typing import Any
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from .conf import app_settings
-from .core.exceptions import LingError, UsageError
+from .core.exceptions import InternalError, LingError, UsageError
 from .core.wire import dumps, loads, socket_text
 from .flow import Budget, Credits, send_waits
 from .models import Run
@@ -72,7 +72,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._answer({"error": error.to_wire()}, ref)
         except Exception:
             logger.exception("a socket message failed")
-            fault = LingError("the server failed at this message; its log tells more", code="internal")
+            fault = InternalError("this message")
             await self._answer({"error": fault.to_wire()}, ref)
 
     # -- messages ----------------------------------------------------------------------------------

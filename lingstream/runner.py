@@ -24,7 +24,7 @@ from django.utils import timezone, translation
 from . import claims
 from .conf import app_settings
 from .core import workflow as engine
-from .core.exceptions import Fenced, LingError
+from .core.exceptions import Fenced, InternalError, LingError
 from .core.frames import empty_snapshot
 from .core.log import RunLog
 from .core.ops import copy_json
@@ -253,7 +253,7 @@ class Runner:
 
     async def _bury(self, row: Run, log: RunLog) -> None:
         """End a run that its own execution could not end: nobody may be left waiting for it."""
-        error = LingError("the run failed by a fault of the server; its log tells more", code="internal")
+        error = InternalError("the run")
         try:
             if log.last_id.epoch < row.epoch:
                 await log.open(row.epoch, {**empty_snapshot(), "document": row.document})

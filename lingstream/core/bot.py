@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol
 
 from . import jsonuri
-from .exceptions import ConflictError, Fenced, LimitExceeded, LingError, UsageError
+from .exceptions import ConflictError, Fenced, InternalError, LimitExceeded, LingError, UsageError
 from .filters import UriFilter
 from .frames import Kind
 from .journal import Call, CallResult, Journal, Occurrences
@@ -234,8 +234,7 @@ class Bot:
             self._failed(error)
         except Exception:
             logger.exception("bot %s failed", self.id)
-            fault = "the bot failed by a fault of the server; its log tells more"
-            self._failed(LingError(fault, code="internal"))
+            self._failed(InternalError("the bot"))
         finally:
             try:
                 await self._finish(call)

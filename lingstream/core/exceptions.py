@@ -11,10 +11,12 @@ what was expected and what came, and ``retryable``: whether the same call may su
     ├── AccessError       who asks may not do that
     ├── ParseError        model output that strict mode refuses
     │   └── ParseLimitError   model output past a bound (depth, size, key or number length)
+    ├── SchemaFailure     model output that is not what its schema wants
     ├── ProviderError     the model server failed, refused or went away
     ├── ConflictError     a bot wrote where it may not
     ├── LimitExceeded     a run passed one of its limits
-    └── Fenced            another writer owns the log by now
+    ├── Fenced            another writer owns the log by now
+    └── InternalError     a fault of ours
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ __all__ = [
     "AccessError",
     "ConflictError",
     "Fenced",
+    "InternalError",
     "JsonUriError",
     "LimitExceeded",
     "LingError",
@@ -32,6 +35,7 @@ __all__ = [
     "ParseError",
     "ParseLimitError",
     "ProviderError",
+    "SchemaFailure",
     "TemplateError",
     "UsageError",
 ]
@@ -109,6 +113,19 @@ class ParseLimitError(ParseError):
     code = "parse-limit"
 
 
+class SchemaFailure(LingError):
+    """Model output that is not what the schema wants, after all repairs.
+
+    :param uri: the value that fails.
+    """
+
+    code = "schema"
+
+    def __init__(self, message: str, *, uri: str, retryable: bool = True) -> None:
+        super().__init__(message, retryable=retryable)
+        self.uri = uri
+
+
 class ProviderError(LingError):
     """The model server failed, refused or went away.
 
@@ -146,6 +163,18 @@ class Fenced(LingError):
     """Another writer owns the log by now: stop, and change nothing."""
 
     code = "fenced"
+
+
+class InternalError(LingError):
+    """A fault of ours: what happened is in the server's log and nobody else's business.
+
+    :param what: what failed: ``"the bot"``.
+    """
+
+    code = "internal"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} failed by a fault of the server; its log tells more")
 
 
 class NotFound(UsageError):

@@ -16,28 +16,15 @@ from referencing import Registry
 from . import jsonuri
 from ._schema_guide import Guide
 from .emitter import Repair
-from .exceptions import LingError
+from .exceptions import SchemaFailure
 from .ops import Closed, Op
 from .parser import StreamParser
 
-__all__ = ["Guide", "SchemaFailure", "SchemaParser", "validate"]
+__all__ = ["Guide", "SchemaParser", "validate"]
 
 #: How many failures are looked at to choose the one that is reported.
 _FAILURES = 16
 _LONGEST_MESSAGE = 300
-
-
-class SchemaFailure(LingError):
-    """Model output that is not what the schema wants, after all repairs.
-
-    :param uri: the value that fails.
-    """
-
-    code = "schema"
-
-    def __init__(self, message: str, *, uri: str, retryable: bool = True) -> None:
-        super().__init__(message, retryable=retryable)
-        self.uri = uri
 
 
 class SchemaParser:

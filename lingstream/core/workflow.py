@@ -18,7 +18,7 @@ from . import jsonuri, templates
 from .bot import Bot, Field
 from .canonical import crc32
 from .epoch import EpochLog
-from .exceptions import Fenced, LimitExceeded, LingError, UsageError
+from .exceptions import Fenced, InternalError, LimitExceeded, LingError, UsageError
 from .frames import Kind
 from .journal import Journal, NullJournal, Occurrences
 from .log import RunLog
@@ -301,8 +301,7 @@ class Run:
             known = next((fault for fault in faults if isinstance(fault, LingError)), None)
             if known is None:
                 logger.error("workflow %s failed", self.plan.workflow, exc_info=faults[0])
-                message = "the workflow failed by a fault of the server; its log tells more"
-                known = LingError(message, code="internal")
+                known = InternalError("the workflow")
             self._stop(known)
 
     async def _call(self) -> None:

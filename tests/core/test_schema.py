@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from jsonschema.validators import Draft202012Validator
 
 from lingstream.core import bot
-from lingstream.core.exceptions import ParseLimitError
+from lingstream.core.exceptions import ParseLimitError, SchemaFailure
 from lingstream.core.ops import Append, Closed, Set
 from lingstream.core.parser import StreamParser
-from lingstream.core.schema import SchemaFailure, SchemaParser, validate
+from lingstream.core.schema import SchemaParser, validate
 from lingstream.core.workflow import Run
 
 from .parsing import every_cut, fold_all, repair_cases
