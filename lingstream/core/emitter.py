@@ -86,6 +86,11 @@ class Emitter:
             return self.prefix + jsonuri.escape(key)
         return self.prefix + key
 
+    @property
+    def levels(self) -> str:
+        """What closes each of the open containers, the innermost first."""
+        return self.closer + "".join(closer for _, _, closer, _ in reversed(self.stack))
+
     # -- values ---------------------------------------------------------------
 
     def open_container(self, uri: str, value: dict[str, Any] | list[Any], closer: str, offset: int) -> None:

@@ -197,7 +197,7 @@ class Repairer:
         source = self.source
         at = 0
         while (char := (yield from source.peek(at))) and char not in ":：=,{}[]\n":
-            if char in QUOTES and at:
+            if char in QUOTES and at and not (yield from self.ahead.apostrophe(at)):
                 break
             at += 1
             if at > self.emitter.limits.key:

@@ -10,13 +10,17 @@ import enum
 import re
 
 from .emitter import Emitter
-from .tokenizer import COLONS, COMMAS, LOOKAHEAD, QUOTES, SPACE, Reading, Source, closing_quotes
+from .tokenizer import CLOSERS, COLONS, COMMAS, LOOKAHEAD, QUOTES, SPACE, Reading, Source, closing_quotes
 
 __all__ = ["Lookahead", "Verdict"]
 
 _WORD = re.compile(r"[\w$-]")
 _LITERALS = ("true", "false", "null", "none", "nan", "undefined", "infinity")
-_KEY_LOST_QUOTE = re.compile(r"\s*[\w$ -]{1,64}:(?:\s*|\s.*,\s*)", re.DOTALL)
+_KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and the next quote
+    r"\s*[\w$ -]{1,64}[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_OPENERS = {"{": "}", "[": "]", "(": ")"}
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
 _LONGEST_RUN = 6
@@ -75,10 +79,11 @@ class Lookahead:
 
     # -- the end of a string -----------------------------------------------------
 
-    def verdict(self, at: int, quote: str, *, inside: bool) -> Reading[Verdict]:
+    def verdict(self, at: int, quote: str, *, inside: bool, unclosed: str = "") -> Reading[Verdict]:
         """Decide what the quote before ``at`` is.
 
         :param inside: an unescaped quote was opened inside the string and not closed yet.
+        :param unclosed: closing brackets that the string itself lacks so far.
         """
         gap = at
         at = yield from self.skip(at)
@@ -86,10 +91,12 @@ class Lookahead:
         in_object = isinstance(self.emitter.container, dict)
         if not char:
             return Verdict.END
-        if char in "}])":
-            return Verdict.END if self.closes(char) else Verdict.INNER
+        if char in CLOSERS:
+            ends = yield from self._bracket_ends(at, inside=inside, unclosed=unclosed)
+            return Verdict.END if ends else Verdict.INNER
         if char in COMMAS or (yield from self.ellipsis(at)) > at:
-            return Verdict.END if (yield from self.after_comma(at, inside=inside)) else Verdict.INNER
+            ends = yield from self.after_comma(at, inside=inside, unclosed=unclosed)
+            return Verdict.END if ends else Verdict.INNER
         if char == "+" and (yield from self._concatenates(at)):
             return Verdict.CONCAT
         if (yield from self.source.starts("```", at)):
@@ -107,7 +114,40 @@ class Lookahead:
             return Verdict.END
         return Verdict.INNER
 
-    def after_comma(self, at: int, *, inside: bool, bare: bool = False) -> Reading[bool]:
+    def _bracket_ends(self, at: int, *, inside: bool, unclosed: str) -> Reading[bool]:
+        """Whether the closing bracket at ``at`` is none of the string's own.
+
+        It is not if it closes a container that is open, and nothing in the string asks for it. Else what
+        follows the whole run of brackets has to fit into the container that they leave open.
+        """
+        char = yield from self.source.peek(at)
+        is_wanted = inside or char in unclosed
+        if is_wanted != self.closes(char):
+            return not is_wanted
+        levels, line_end = self.emitter.levels, False
+        while char and char in CLOSERS:
+            levels = leave_open(levels, char)
+            end = yield from self.skip(at + 1)
+            line_end = "\n" in self.source.part(at + 1, end)
+            at, char = end, (yield from self.source.peek(end))
+        if not char or (yield from self.source.starts("```", at)):
+            return True
+        if not levels:
+            return line_end or char in ";<"
+        if char in COMMAS:
+            at = yield from self.skip(at + 1)
+            char = yield from self.source.peek(at)
+            if not char or char in CLOSERS:
+                return True
+        elif not line_end:
+            return False
+        if levels[0] != "}":
+            return (yield from self.value_starts(at))
+        if char in QUOTES:
+            return (yield from self._quoted_key_follows(at, inside=inside, comma=True))
+        return (yield from self._bare_key_follows(at, comma=True, bare=False))
+
+    def after_comma(self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False) -> Reading[bool]:
         """Whether the comma at ``at`` separates values, and is no character of a text.
 
         :param bare: the value before it has no quotes, so the one after it may have none either.
@@ -126,8 +166,10 @@ class Lookahead:
                 break
         if not char:
             return True
-        if char in "}])":
-            return self.closes(char)
+        if char in CLOSERS:
+            if bare:
+                return self.closes(char)
+            return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
         if isinstance(self.emitter.container, dict):
             return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
         return not inside
@@ -174,13 +216,23 @@ class Lookahead:
             return True
         return char == "," and (yield from self.value_starts((yield from self.skip(at + 1))))
 
-    def lost_quote_before(self, at: int) -> Reading[bool]:
-        """Whether the quote at ``at`` opens the next key or item, so that the string lacked its own."""
-        if isinstance(self.emitter.container, dict):
-            end = yield from self.skip((yield from self.quoted(at)))
-            char = yield from self.source.peek(end)
-            return bool(char) and char in ":：" and (yield from self.source.peek(at + 1)) not in ("", " ")
-        return (yield from self._item_follows(at))
+    def lost_quote_before(self, at: int, between: str) -> Reading[bool]:
+        """Whether the quote at ``at`` opens the next key or item, so that the string lacked its own.
+
+        :param between: brackets, a comma and white space: what is between the two.
+        """
+        levels = leave_open(self.emitter.levels, between)
+        if levels[:1] != "}":
+            is_listed = bool(levels) and not set("，;") & set(between)
+            return is_listed and (yield from self._item_follows(at))
+        end = yield from self.skip((yield from self.quoted(at)))
+        char = yield from self.source.peek(end)
+        if not char or char not in ":：" or (yield from self.source.peek(at + 1)) in ("", " "):
+            return False
+        after = yield from self.skip(end + 1)
+        if not (yield from self.source.peek(after)) or (yield from self.value_starts(after)):
+            return True
+        return (yield from self._bare_value_follows(after))
 
     # -- keys and values ----------------------------------------------------------
 
@@ -197,7 +249,9 @@ class Lookahead:
         end = yield from self.quoted(at)
         after = yield from self.skip(end)
         char = yield from self.source.peek(after)
-        if not char or char in COLONS:
+        if not char:
+            return (yield from self._half_key_follows(at, comma=comma))
+        if char in COLONS:
             return True
         if inside or not comma:
             return False
@@ -206,6 +260,13 @@ class Lookahead:
         if _KEY_LOST_QUOTE.fullmatch(self.source.part(at + 1, end - 1)):
             return True
         return (yield from self.value_starts(after)) and (gap_or_bracket(after - end, char))
+
+    def _half_key_follows(self, at: int, *, comma: bool) -> Reading[bool]:
+        """Whether the quote at ``at``, behind which the text ends, could open a key."""
+        if not comma and (yield from self.source.peek(at)) in ("'", "’"):
+            return False
+        first = yield from self.source.peek(at + 1)
+        return not first or first not in CLOSERS + ",;"
 
     def _bare_key_follows(self, at: int, *, comma: bool, bare: bool) -> Reading[bool]:
         start = at
@@ -268,14 +329,25 @@ class Lookahead:
 
     def closes(self, char: str) -> bool:
         """Whether the bracket ``char`` could close a container that is open."""
-        emitter = self.emitter
-        if char == ")" and self.calls:
-            return True
-        return emitter.closer == char or any(closer == char for _, _, closer, _ in emitter.stack)
+        return (char == ")" and self.calls > 0) or char in self.emitter.levels
+
+    def apostrophe(self, at: int) -> Reading[bool]:
+        """Whether the quote at ``at`` is one between two letters: ``it's``."""
+        if (yield from self.source.peek(at)) not in ("'", "’") or not self.source.part(at - 1, at).isalnum():
+            return False
+        return (yield from self.source.peek(at + 1)).isalnum()
 
     def _array_in_object(self) -> bool:
         stack = self.emitter.stack
         return bool(stack) and isinstance(stack[-1][0], dict)
+
+
+def leave_open(levels: str, text: str) -> str:
+    """Return what the brackets in ``text`` leave open of ``levels`` (see :attr:`Emitter.levels`)."""
+    for char in text:
+        closed = levels.find(char) + 1  # 0 if it closes nothing
+        levels = _OPENERS.get(char, "") + levels[closed:]
+    return levels
 
 
 def gap_or_bracket(gap: int, char: str) -> bool:

@@ -8,7 +8,18 @@ from typing import Any
 
 from .emitter import Emitter
 from .repair_lookahead import Lookahead, Verdict
-from .tokenizer import COMMAS, LOOKAHEAD, NUMBER, QUOTES, SPACE, Reading, Source, join_surrogates, to_number
+from .tokenizer import (
+    COMMAS,
+    LOOKAHEAD,
+    NUMBER,
+    QUOTES,
+    SPACE,
+    Reading,
+    Source,
+    join_surrogates,
+    to_number,
+    unescape,
+)
 
 __all__ = ["ScalarRepair", "classify"]
 
@@ -59,7 +70,7 @@ class ScalarRepair:
         quoted = bool(closing := (yield from source.peek(end))) and closing in QUOTES and self._closed
         cut = not closing and source.done
         self._check_number(text)
-        value, kind = (text, "quotes") if quoted else classify(text, cut=cut)
+        value, kind = (unescape(text)[0], "quotes") if quoted else classify(text, cut=cut)
         if kind:
             self._note(kind, text)
         source.pos += end + (1 if quoted else 0)
@@ -116,14 +127,14 @@ class ScalarRepair:
             if self._is_scalar(at) or not isinstance(self.emitter.container, dict):
                 return True
             return (yield from self.ahead.after_comma(at, inside=False, bare=True))
+        if char == "`" and (yield from self.source.starts("```", at)):
+            return True
         if char in QUOTES:
-            return (yield from self._ends_at_quote(at, char))
+            return not (yield from self.ahead.apostrophe(at)) and (yield from self._ends_at_quote(at, char))
         if char in SPACE and at:
             return (yield from self._ends_at_space(at))
         if char == "/" and self._is_scalar(at):
             return (yield from self.ahead.comment(at)) > at
-        if char == "`":
-            return (yield from self.source.starts("```", at))
         return False
 
     def _ends_at_quote(self, at: int, char: str) -> Reading[bool]:

@@ -138,8 +138,8 @@ class Start:
             at += 1
         if not char:
             return not self._prose
-        if char == '"' and at > start:
-            return (yield from self.source.peek(at + 1)) in tuple(COLONS)
+        if char in QUOTES and at > start:
+            return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(COLONS)
         return at > start and char in COLONS
 
     def _opens_array(self, at: int) -> Reading[bool]:

@@ -16,11 +16,14 @@ from .tokenizer import SPACE, Reading, Source, closing_quotes, decode
 __all__ = ["StringRepair"]
 
 _PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
-_TAIL = re.compile(r"(\s*[\]}]*\s*[,\n]\s*[\[{]?\s*)\Z")
+_TAIL = re.compile(r"(?:\s*[\]}])*\s*[,\n，;]\s*[\[{]?\s*\Z")
 _TAIL_LENGTH = 200
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
 _WINDOWS = re.compile(r"[A-Za-z]:\Z")
-_OPENS = re.compile(r"(?:\A|[\s(\[{<=>（「《：:，,。、/-])\Z")
+_OPENS = re.compile(
+    r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af-])\Z"
+)  # scripts without spaces
+_BRACKETS = {"}": "{", "]": "[", ")": "("}
 
 
 class StringRepair:
@@ -59,6 +62,8 @@ class StringRepair:
         self.inner = 0  # unescaped quotes inside so far
         self.found_key: str | None = None  # the string was no item of its array but the next key
         self.raw = False  # a Windows path: backslashes are characters
+        self._balance = dict.fromkeys(_BRACKETS, 0)  # brackets opened in it, less those closed
+        self._counted = 0  # how many of its parts that is about
 
     def _opening(self) -> Reading[None]:
         """Tell an empty string, doubled quotes and an inner quote right at the start apart."""
@@ -82,6 +87,11 @@ class StringRepair:
         ) is Verdict.END:
             self._note("quotes", "one quote", self.quote * 2)
             self.width = 2
+            source.pos += 1
+        elif (yield from source.peek(end)) and (
+            yield from self.ahead.verdict(end + 1, self.quote, inside=True)
+        ) is Verdict.END:
+            self._note("quotes", "one quote", self.quote * 2)
             source.pos += 1
 
     def rest(self) -> Reading[None]:
@@ -110,8 +120,11 @@ class StringRepair:
             yield from self._wide_quote(char)
             return
         else:
-            verdict = yield from self.ahead.verdict(1, self.quote, inside=self.inner % 2 == 1)
-        if verdict is Verdict.INNER:
+            unclosed = self._unclosed()
+            verdict = yield from self.ahead.verdict(
+                1, self.quote, inside=self.inner % 2 == 1, unclosed=unclosed
+            )
+        if verdict is Verdict.INNER or (verdict is Verdict.KEY and self.inner):
             if not self.inner and (yield from self._lost_quote()):
                 return
             yield from self._inner(char)
@@ -167,7 +180,7 @@ class StringRepair:
         """If this quote opens what comes next, end the string before the comma or the line end."""
         text = self._tail()
         tail = _TAIL.search(text)
-        if tail is None or not (yield from self.ahead.lost_quote_before(0)):
+        if tail is None or not (yield from self.ahead.lost_quote_before(0, tail[0])):
             return False
         whole = "".join(self.emitter.parts)
         kept = whole[: len(whole) - len(tail[0])]
@@ -280,6 +293,15 @@ class StringRepair:
             whole = "".join(self.emitter.parts)
             self.emitter.correct(whole[: len(whole) - len(tail[0])])
         self.emitter.settle()
+
+    def _unclosed(self) -> str:
+        """The closing brackets that the string so far lacks."""
+        parts = self.emitter.parts
+        for part in parts[self._counted :]:
+            for closer, opener in _BRACKETS.items():
+                self._balance[closer] += part.count(opener) - part.count(closer)
+        self._counted = len(parts)
+        return "".join(closer for closer, balance in self._balance.items() if balance > 0)
 
     def _tail(self) -> str:
         """The last characters of the open string."""
