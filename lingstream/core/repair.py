@@ -247,7 +247,7 @@ class Repairer:
             yield from self._no_value(char)
         elif (yield from self._skipped(char)):
             return
-        elif char in ":=>":
+        elif char in ":=":
             self._junk(char, "a value")
         elif (yield from self.scalars.value()):
             self.state = State.COMMA

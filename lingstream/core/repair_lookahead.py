@@ -65,6 +65,8 @@ class Lookahead:
         opening = yield from self.source.peek(at)
         if opening == "/":
             opening += yield from self.source.peek(at + 1)
+            if opening == "/":
+                return at + (not (yield from self.source.peek(at + 1)))  # cut
         if opening not in ("#", "//", "/*"):
             return at
         closing = "*/" if opening == "/*" else "\n"
@@ -74,7 +76,7 @@ class Lookahead:
             if self.source.left >= longest:
                 return at
             if not (yield from self.source.more()) and self.source.done:
-                return self.source.left if closing == "\n" else at
+                return self.source.left
         return found + (2 if closing == "*/" else 0)
 
     # -- the end of a string -----------------------------------------------------
@@ -97,8 +99,10 @@ class Lookahead:
         if char in COMMAS or (yield from self.ellipsis(at)) > at:
             ends = yield from self.after_comma(at, inside=inside, unclosed=unclosed)
             return Verdict.END if ends else Verdict.INNER
-        if char == "+" and (yield from self._concatenates(at)):
-            return Verdict.CONCAT
+        if char == "+" and not inside:
+            after = yield from self.source.peek((yield from self.skip(at + 1)))
+            if not after or after in QUOTES:
+                return Verdict.CONCAT if after else Verdict.END
         if (yield from self.source.starts("```", at)):
             return Verdict.END
         if char in closing_quotes(quote) and gap == at:
@@ -178,12 +182,10 @@ class Lookahead:
         """Return the position after an ellipsis at ``at``, or ``at`` if there is none."""
         if (yield from self.source.starts("…", at)):
             return at + 1
-        if not (yield from self.source.starts("...", at)):
-            return at
-        at += 3
-        while (yield from self.source.peek(at)) == ".":
-            at += 1
-        return at
+        end = at
+        while (char := (yield from self.source.peek(end))) == ".":
+            end += 1
+        return end if end - at > 2 or not char else at
 
     def _quote_run(self, at: int, quote: str, *, inside: bool) -> Reading[Verdict]:
         """One closing quote was followed at once by another one at ``at``."""
@@ -202,11 +204,6 @@ class Lookahead:
             found = yield from self.key_follows(at, inside=False, comma=False)
             return Verdict.END if found else Verdict.INNER
         return Verdict.END if (yield from self._item_follows(at)) else Verdict.INNER
-
-    def _concatenates(self, at: int) -> Reading[bool]:
-        at = yield from self.skip(at + 1)
-        char = yield from self.source.peek(at)
-        return bool(char) and char in QUOTES
 
     def _item_follows(self, at: int) -> Reading[bool]:
         """Whether a whole quoted item stands at ``at``."""

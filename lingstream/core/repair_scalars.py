@@ -41,8 +41,8 @@ _LITERALS: dict[str, Any] = {
 _VALID = {"true": True, "false": False, "null": None}
 _LOOSE_NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?:(?P<based>0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+))"
-    r"|(?P<whole>[0-9]+(?:[_,][0-9]{3})*|[0-9]*(?:_[0-9]+)*)"
-    r"(?:(?P<dot>\.)(?P<part>[0-9]*))?(?P<exp>[eE][+-]?[0-9]+)?)[lLnfFdD]?"
+    r"|(?P<whole>[0-9]+(?:[_,][0-9]{3})*|(?:[0-9]+(?:_[0-9]+)*)?)"
+    r"(?:(?P<dot>\.)(?P<part>(?:[0-9]+(?:_[0-9]+)*)?))?(?P<exp>[eE][+-]?[0-9]+)?)[lLnfFdD]?"
 )
 _CUT_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?[eE][+-]?")
 _WORD = re.compile(r"[-+.,\w]+")
@@ -133,6 +133,8 @@ class ScalarRepair:
             return not (yield from self.ahead.apostrophe(at)) and (yield from self._ends_at_quote(at, char))
         if char in SPACE and at:
             return (yield from self._ends_at_space(at))
+        if char in ".…" and self._is_scalar(at):
+            return (yield from self.ahead.ellipsis(at)) > at and not self._is_scalar(at + 1)
         if char == "/" and self._is_scalar(at):
             return (yield from self.ahead.comment(at)) > at
         return False
@@ -155,6 +157,8 @@ class ScalarRepair:
             return True
         if self.source.part(at, after).strip(SPACE):
             return True  # a comment
+        if self._is_scalar(at) and (yield from self.ahead.ellipsis(after)) > after:
+            return True
         if isinstance(self.emitter.container, dict):
             found = yield from self.ahead.key_follows(after, inside=False, comma=False)
             return found and self._is_whole(at, char)
@@ -204,6 +208,6 @@ def _loose(number: re.Match[str]) -> int | float | None:
         return sign * int(number["based"], 0)
     whole = (number["whole"] or "0").replace("_", "").replace(",", "")
     if number["exp"] or number["part"]:
-        value = float(f"{whole}.{number['part'] or '0'}{number['exp'] or ''}")
+        value = float(f"{whole}.{(number['part'] or '0').replace('_', '')}{number['exp'] or ''}")
         return sign * value if math.isfinite(value) else None
     return sign * int(whole)

@@ -6,6 +6,7 @@ document that was escaped as a whole (``{\\"a\\": 1}`` or ``{&quot;a&quot;: 1}``
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 
@@ -24,6 +25,8 @@ _TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<reflection>")
 _LANGUAGE = re.compile(r"[\w+.-]*[ \t]*")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
+_LONGEST_ENTITY = 8
+_ESCAPED = (*QUOTES, "\u00a0", "{", "[")  # what a document that was escaped as HTML can begin with
 
 
 class Start:
@@ -62,6 +65,16 @@ class Start:
                 return char
             elif self._line_start and char in QUOTES and (yield from self._braceless()):
                 return "{"
+            elif (
+                self._line_start
+                and char in "\\&"
+                and not self._prose
+                and (yield from self.escaped_document(char))
+            ):
+                continue
+            elif self._line_start and char == "/" and (end := (yield from self.ahead.comment(0))):
+                self.emitter.note("comment", "a JSON value", char, source.offset)
+                source.pos += end
             else:
                 yield from self._pass(char)
         return ""
@@ -323,7 +336,10 @@ class Start:
         char = yield from self.source.peek(at)
         if char == "\\":
             return char if (yield from self.source.peek(at + 1)) in ('"', "n", "t", "r", "'") else ""
-        for entity in ("&quot;", "&#34;", "&#x22;", "&#39;", "&apos;", "&nbsp;"):
-            if (yield from self.source.starts(entity, at)):
-                return "&"
-        return ""
+        name = ""
+        while len(name) < _LONGEST_ENTITY and (char := (yield from self.source.peek(at + len(name)))) not in (
+            "",
+            ";",
+        ):
+            name += char
+        return "&" if char == ";" and html.unescape(name + char) in _ESCAPED else ""
