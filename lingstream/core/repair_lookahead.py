@@ -107,6 +107,8 @@ class Lookahead:
             return Verdict.END
         if char in closing_quotes(quote) and gap == at:
             return (yield from self._quote_run(at, quote, inside=inside))
+        if char == "{" and not inside and (yield from self._next_object_opens(at)):
+            return Verdict.END
         if in_object:
             found = (gap < at or char in QUOTES) and (
                 yield from self.key_follows(at, inside=inside, comma=False)
@@ -150,6 +152,16 @@ class Lookahead:
         if char in QUOTES:
             return (yield from self._quoted_key_follows(at, inside=inside, comma=True))
         return (yield from self._bare_key_follows(at, comma=True, bare=False))
+
+    def _next_object_opens(self, at: int) -> Reading[bool]:
+        """Whether the brace at ``at`` begins an item of an array, though the comma before it lacks."""
+        if "]" not in self.emitter.levels[:2]:
+            return False
+        at = yield from self.skip(at + 1)
+        if (yield from self.source.peek(at)) not in tuple(QUOTES):
+            return False
+        at = yield from self.skip((yield from self.quoted(at)))
+        return (yield from self.source.peek(at)) in tuple(COLONS)
 
     def after_comma(self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False) -> Reading[bool]:
         """Whether the comma at ``at`` separates values, and is no character of a text.

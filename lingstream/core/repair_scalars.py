@@ -111,6 +111,8 @@ class ScalarRepair:
                 following = yield from source.peek((yield from self.ahead.skip(at + 1)))
                 if following and (following in QUOTES or following in "{[-0123456789)"):
                     return at
+            if char in "[{" and at and depth == 0 and self._is_scalar(at):
+                return at
             if char in "([{":
                 depth += 1
             elif char in ")]}":
@@ -161,7 +163,7 @@ class ScalarRepair:
             return True
         if isinstance(self.emitter.container, dict):
             found = yield from self.ahead.key_follows(after, inside=False, comma=False)
-            return found and self._is_whole(at, char)
+            return (found or char == "{") and self._is_whole(at, char)
         return self._is_scalar(at) and (yield from self.ahead.value_starts(after))
 
     def _is_whole(self, at: int, char: str) -> bool:
