@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from .emitter import Emitter
+from .repair_brackets import Next, levels_closed
 from .repair_keys import KeyRepair
 from .repair_lookahead import Lookahead
 from .repair_scalars import ScalarRepair
@@ -289,33 +290,10 @@ class Repairer:
             self.source.pos += 1
             return
         self._note("bracket", repr(emitter.closer), char)
-        closers = [emitter.closer] + [closer for _, _, closer, _ in reversed(emitter.stack) if closer]
-        missing = closers.index(char) if char in closers else None
-        after = yield from self.ahead.skip(1)
-        for count in ([missing + 1] if missing is not None else []) + [1, 0]:
-            if (yield from self._goes_on(after, closers[count:])):
-                break
-        else:
-            count = missing + 1 if missing is not None else 0
+        run, following = yield from self.ahead.closing_run()
         self.source.pos += 1
-        for _ in range(count):
+        for _ in range(levels_closed(emitter.levels, run, following)):
             self._closed()
-
-    def _goes_on(self, at: int, closers: list[str]) -> Reading[bool]:
-        """Whether the text at ``at`` fits behind a value in the container that ``closers[0]`` ends."""
-        char = yield from self.source.peek(at)
-        if not char or not closers:
-            return not char and not closers
-        if char in CLOSERS:
-            return char == closers[0]
-        if char not in COMMAS:
-            return False
-        at = yield from self.ahead.skip(at + 1)
-        char = yield from self.source.peek(at)
-        if not char or char not in QUOTES:
-            return closers[0] != "}"
-        end = yield from self.ahead.skip((yield from self.ahead.quoted(at)))
-        return ((yield from self.source.peek(end)) in tuple(COLONS)) == (closers[0] == "}")
 
     def _closed(self) -> None:
         """One container ends. Of a root object nobody is told before it is clear that no key follows."""
@@ -334,7 +312,7 @@ class Repairer:
         source = self.source
         while (char := (yield from source.peek())) and char in SPACE:
             source.pos += 1
-        if self.root_open and (yield from self._root_goes_on(char)):
+        if self.root_open and (yield from self._root_goes_on()):
             self._note("bracket", "the end of the text", "}")
             self.root_open = False
             self.state = State.COMMA
@@ -350,15 +328,9 @@ class Repairer:
         while (yield from source.peek()):
             source.pos = len(source.text)
 
-    def _root_goes_on(self, char: str) -> Reading[bool]:
-        if char != ",":
-            return False
-        at = yield from self.ahead.skip(1)
-        char = yield from self.source.peek(at)
-        if not char or char not in QUOTES:
-            return False
-        at = yield from self.ahead.skip((yield from self.ahead.quoted(at)))
-        return (yield from self.source.peek(at)) == ":"
+    def _root_goes_on(self) -> Reading[bool]:
+        """Whether a comma and a key follow, perhaps behind more brackets."""
+        return (yield from self.ahead.closing_run(bare=False))[1] is Next.KEY
 
     def _tell_root(self) -> None:
         if self.root_open:

@@ -10,6 +10,7 @@ import enum
 import re
 
 from .emitter import Emitter
+from .repair_brackets import Next, leave_open
 from .tokenizer import CLOSERS, COLONS, COMMAS, LOOKAHEAD, QUOTES, SPACE, Reading, Source, closing_quotes
 
 __all__ = ["Lookahead", "Verdict"]
@@ -20,7 +21,6 @@ _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and
     r"\s*[\w$ -]{1,64}[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
     re.DOTALL | re.IGNORECASE,
 )
-_OPENERS = {"{": "}", "[": "]", "(": ")"}
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
 _LONGEST_RUN = 6
@@ -162,6 +162,28 @@ class Lookahead:
             return False
         at = yield from self.skip((yield from self.quoted(at)))
         return (yield from self.source.peek(at)) in tuple(COLONS)
+
+    def closing_run(self, *, bare: bool = True) -> Reading[tuple[str, Next]]:
+        """Return the run of closing brackets at the position (there may be none) and what follows it.
+
+        :param bare: a key without quotes is one, too.
+        """
+        run, at = "", 0
+        while (char := (yield from self.source.peek(at))) and char in CLOSERS:
+            run += char
+            at = yield from self.skip(at + 1)
+        if not char or (yield from self.source.starts("```", at)):
+            return run, Next.END
+        comma = char in COMMAS
+        if comma:
+            at = yield from self.skip(at + 1)
+            char = yield from self.source.peek(at)
+        elif char not in QUOTES:
+            return run, Next.OTHER
+        if (char and char in "{[") or not (bare or char in QUOTES):
+            return run, Next.ITEM
+        found = yield from self.key_follows(at, inside=False, comma=comma)
+        return run, Next.KEY if found else Next.ITEM
 
     def after_comma(self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False) -> Reading[bool]:
         """Whether the comma at ``at`` separates values, and is no character of a text.
@@ -349,14 +371,6 @@ class Lookahead:
     def _array_in_object(self) -> bool:
         stack = self.emitter.stack
         return bool(stack) and isinstance(stack[-1][0], dict)
-
-
-def leave_open(levels: str, text: str) -> str:
-    """Return what the brackets in ``text`` leave open of ``levels`` (see :attr:`Emitter.levels`)."""
-    for char in text:
-        closed = levels.find(char) + 1  # 0 if it closes nothing
-        levels = _OPENERS.get(char, "") + levels[closed:]
-    return levels
 
 
 def gap_or_bracket(gap: int, char: str) -> bool:

@@ -72,9 +72,10 @@ class Start:
                 and (yield from self.escaped_document(char))
             ):
                 continue
-            elif self._line_start and char == "/" and (end := (yield from self.ahead.comment(0))):
+            elif char == "/" and not self._prose and (end := (yield from self.ahead.comment(0))):
                 self.emitter.note("comment", "a JSON value", char, source.offset)
                 source.pos += end
+                yield from self._space()
             else:
                 yield from self._pass(char)
         return ""
