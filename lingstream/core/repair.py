@@ -169,6 +169,8 @@ class Repairer:
             self._bracket_for_key(char)
         elif (yield from self._skipped(char)):
             return
+        elif (yield from self.ahead.string_prefix(0)):
+            self._junk(char, "a key")
         elif char in QUOTES:
             key = yield from self.keys.key()
             self._have_key(key)
@@ -234,7 +236,9 @@ class Repairer:
         self.state = State.NEXT
 
     def _value(self, char: str) -> Reading[None]:
-        if char in QUOTES and not (char == "`" and (yield from self.source.starts("```"))):
+        if (yield from self.ahead.string_prefix(0)):
+            self._junk(char, "a value")
+        elif char in QUOTES and not (char == "`" and (yield from self.source.starts("```"))):
             yield from self.strings.value()
             self._string_ended()
         elif char == "{":

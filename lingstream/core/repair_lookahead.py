@@ -21,6 +21,7 @@ _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and
     r"\s*[\w$ -]{1,64}[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
     re.DOTALL | re.IGNORECASE,
 )
+_PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
 _LONGEST_RUN = 6
@@ -361,6 +362,14 @@ class Lookahead:
     def closes(self, char: str) -> bool:
         """Whether the bracket ``char`` could close a container that is open."""
         return (char == ")" and self.calls > 0) or char in self.emitter.levels
+
+    def string_prefix(self, at: int) -> Reading[bool]:
+        """Whether the letter of Python's ``u'…'`` or ``b'…'`` stands at ``at``."""
+        char = yield from self.source.peek(at)
+        if char not in _PREFIXES or (yield from self.source.peek(at + 1)) != "'":
+            return False
+        after = yield from self.source.peek((yield from self.skip((yield from self.quoted(at + 1)))))
+        return bool(after) and after in COLONS + COMMAS + CLOSERS
 
     def apostrophe(self, at: int) -> Reading[bool]:
         """Whether the quote at ``at`` is one between two letters: ``it's``."""

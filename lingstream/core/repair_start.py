@@ -153,6 +153,10 @@ class Start:
         if not char:
             return not self._prose
         if char in QUOTES and at > start:
+            if (yield from self.ahead.string_prefix(start)):
+                return True
+            if not self._prose and self.source.part(at - 1, at) in tuple(SPACE):
+                return True
             return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(COLONS)
         return at > start and char in COLONS
 
