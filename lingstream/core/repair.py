@@ -214,6 +214,7 @@ class Repairer:
             self._have_key(text)
         elif char and (char in COLONS or char in QUOTES or char in "{["):
             self._note("unquoted", "a key in double quotes", text)
+            self.ahead.bare_keys = True
             source.pos += at
             self._have_key(text)
         else:

@@ -15,7 +15,7 @@ from .tokenizer import CLOSERS, COLONS, COMMAS, LOOKAHEAD, QUOTES, SPACE, Readin
 
 __all__ = ["Lookahead", "Verdict"]
 
-_WORD = re.compile(r"[\w$-]")
+_WORD = re.compile(r"[\w$.@/-]")
 _LITERALS = ("true", "false", "null", "none", "nan", "undefined", "infinity")
 _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and the next quote
     r"\s*[\w$ -]{1,64}[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
@@ -42,6 +42,7 @@ class Lookahead:
     def __init__(self, emitter: Emitter, source: Source) -> None:
         self.emitter = emitter
         self.source = source
+        self.bare_keys = False  # whether there was a key without quotes
         self.calls = 0  # open wrappers like ObjectId("…"), whose bracket means nothing
 
     # -- white space and comments -----------------------------------------------
@@ -238,9 +239,9 @@ class Lookahead:
         if isinstance(self.emitter.container, dict):
             found = yield from self.key_follows(at, inside=False, comma=False)
             return Verdict.END if found else Verdict.INNER
-        return Verdict.END if (yield from self._item_follows(at)) else Verdict.INNER
+        return Verdict.END if (yield from self.item_follows(at)) else Verdict.INNER
 
-    def _item_follows(self, at: int) -> Reading[bool]:
+    def item_follows(self, at: int) -> Reading[bool]:
         """Whether a whole quoted item stands at ``at``."""
         at = yield from self.skip((yield from self.quoted(at)))
         char = yield from self.source.peek(at)
@@ -256,7 +257,7 @@ class Lookahead:
         levels = leave_open(self.emitter.levels, between)
         if levels[:1] != "}":
             is_listed = bool(levels) and not set("，;") & set(between)
-            return is_listed and (yield from self._item_follows(at))
+            return is_listed and (yield from self.item_follows(at))
         end = yield from self.skip((yield from self.quoted(at)))
         char = yield from self.source.peek(end)
         if not char or char not in ":：" or (yield from self.source.peek(at + 1)) in ("", " "):
@@ -317,7 +318,9 @@ class Lookahead:
         if char not in COLONS:
             return comma and char == "}"  # a key without a value
         at = yield from self.skip(at + 1)
-        if bare or not (yield from self.source.peek(at)) or (yield from self.value_starts(at)):
+        if bare or self.bare_keys or not (yield from self.source.peek(at)):
+            return True
+        if (yield from self.value_starts(at)):
             return True
         return comma and (yield from self._bare_value_follows(at))
 

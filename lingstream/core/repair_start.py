@@ -43,6 +43,8 @@ class Start:
         self.on_escaped: Callable[[Unescape], None] = lambda unescape: None
         self._prose = False  # whether the document might be preceded by prose
         self._line_start = True
+        self._empty = ""  # a [] or {} that was taken for prose
+        self._word_before = False  # whether it ends in a letter: x["k"]
 
     def run(self) -> Reading[str]:
         """Return ``{``, ``[`` or ``(`` with the position at it, ``scalar`` with the position at its start,
@@ -78,7 +80,9 @@ class Start:
                 yield from self._space()
             else:
                 yield from self._pass(char)
-        return ""
+        if self._empty and not self.emitter.strict:
+            source.rewind(self._empty)  # what else could it have been?
+        return self._empty[:1]
 
     def leading_reasoning(self) -> Reading[None]:
         """Use up ``<think>…</think>`` at the start of a plain text, and the white space behind it."""
@@ -106,6 +110,7 @@ class Start:
         self.preamble.append(text)
         if text.strip(SPACE):
             self._prose = True
+        self._word_before = text[-1:].isalnum()
         self._line_start = text.endswith("\n") or (self._line_start and not text.strip(SPACE))
 
     def _run(self, pattern: re.Pattern[str], char: str) -> Reading[str]:
@@ -126,7 +131,7 @@ class Start:
         if char == "{":
             return (yield from self._opens_object(1))
         if char == "[":
-            return (yield from self._opens_array(1))
+            return not self._word_before and (yield from self._opens_array(1))
         return not self._prose and (yield from self._opens_tuple())
 
     def _opens_object(self, at: int) -> Reading[bool]:
@@ -137,7 +142,7 @@ class Start:
         if char == "\\" or char == "&":
             return bool((yield from self._escape_kind(at)))
         if char == "}":
-            return (yield from self._stands_alone(at + 1))
+            return (yield from self._stands_alone(at + 1, "{}"))
         if char == "{":
             return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(QUOTES)
         end = yield from self.ahead.ellipsis(at)
@@ -173,7 +178,7 @@ class Start:
         if char == "\\" or char == "&":
             return bool((yield from self._escape_kind(at)))
         if char == "]":
-            return (yield from self._stands_alone(at + 1))
+            return (yield from self._stands_alone(at + 1, "[]"))
         if char == "(" or char in ",.…":
             return not self._prose
         return (yield from self._opens_bare_items(at))
@@ -184,9 +189,11 @@ class Start:
         while (char := (yield from self.source.peek(at))) and char not in ",]\n[{\"';" and at - start < 100:
             at += 1
         scalar = not isinstance(classify(self.source.part(start, at).strip(SPACE))[0], str)
-        if char == "]":
-            return (yield from self._stands_alone(at + 1))
-        return scalar or not self._prose
+        if char != "]":
+            return scalar or not self._prose
+        after = yield from self.source.peek((yield from self.ahead.skip(at + 1)))
+        is_tag = not scalar and bool(after) and after in "{["  # [INFO] {…}
+        return not is_tag and (yield from self._stands_alone(at + 1))
 
     def _opens_tuple(self) -> Reading[bool]:
         at = yield from self.ahead.skip(1)
@@ -198,11 +205,20 @@ class Start:
                 at += 1
         return (yield from self.source.peek(at)) == ","
 
-    def _stands_alone(self, at: int) -> Reading[bool]:
-        """Whether nothing but the end of the text or of a fence follows; always true where no prose is."""
+    def _stands_alone(self, at: int, empty: str = "") -> Reading[bool]:
+        """Whether nothing but the end of the text or of a fence follows; mostly true where no prose is.
+
+        :param empty: the document that it is, if no other one comes.
+        """
+        self._empty = self._empty or empty
         at = yield from self.ahead.skip(at)
         char = yield from self.source.peek(at)
-        return not char or char in "`,;)" or (not self._prose and char in "{[}]")
+        if self._prose:
+            while char and char in ");":  # a call around the document
+                at = yield from self.ahead.skip(at + 1)
+                char = yield from self.source.peek(at)
+            return not char or (yield from self.source.starts("```", at))
+        return not char or char in "`,;){[}]"
 
     def _braceless(self) -> Reading[bool]:
         """A quoted key with its colon at the start of a line: the outer braces are missing."""

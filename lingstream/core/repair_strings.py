@@ -17,6 +17,7 @@ __all__ = ["StringRepair"]
 
 _PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
 _TAIL = re.compile(r"(?:\s*[\]}])*\s*[,\n，;]\s*[\[{]?\s*\Z")
+_BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")  # what lies between it and the next one in that case
 _TAIL_LENGTH = 200
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
 _WINDOWS = re.compile(r"[A-Za-z]:\Z")
@@ -88,11 +89,22 @@ class StringRepair:
             self._note("quotes", "one quote", self.quote * 2)
             self.width = 2
             source.pos += 1
-        elif (yield from source.peek(end)) and (
-            yield from self.ahead.verdict(end + 1, self.quote, inside=True)
-        ) is Verdict.END:
+        elif (yield from source.peek(end)) and (yield from self._one_too_many(end + 1)):
             self._note("quotes", "one quote", self.quote * 2)
             source.pos += 1
+
+    def _one_too_many(self, end: int) -> Reading[bool]:
+        """Whether the string ends at ``end``, so that only its opening quote is there twice."""
+        if not isinstance(self.emitter.container, list):
+            return (yield from self.ahead.verdict(end, self.quote, inside=True)) is Verdict.END
+        at = yield from self.ahead.skip(end)
+        char = yield from self.source.peek(at)
+        if char != ",":
+            return char == "]"
+        at = yield from self.ahead.skip(at + 1)
+        if (yield from self.source.peek(at)) == self.quote:
+            return (yield from self.ahead.item_follows(at))
+        return (yield from self.ahead.value_starts(at))
 
     def rest(self) -> Reading[None]:
         """Read up to the end of the open string and settle it."""
@@ -179,9 +191,11 @@ class StringRepair:
     def _lost_quote(self) -> Reading[bool]:
         """If this quote opens what comes next, end the string before the comma or the line end."""
         text = self._tail()
-        tail = _TAIL.search(text)
-        if tail is None or not (yield from self.ahead.lost_quote_before(0, tail[0])):
-            return False
+        tail = _BARE_KEY.search(text) if self.ahead.bare_keys else None
+        if tail is None:
+            tail = _TAIL.search(text)
+            if tail is None or not (yield from self.ahead.lost_quote_before(0, tail[0])):
+                return False
         whole = "".join(self.emitter.parts)
         kept = whole[: len(whole) - len(tail[0])]
         self._note("quotes", "a closing quote", '"')
