@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from functools import cache
 
-__all__ = ["Next", "leave_open", "levels_closed"]
+__all__ = ["LONGEST_RUN", "Next", "leave_open", "levels_closed"]
 
 _OPENERS = {"{": "}", "[": "]", "(": ")"}
 _WRONG_KIND = 1.0
@@ -16,7 +16,8 @@ _SUPERFLUOUS = 1.0
 _MISSING = 1.0
 _REOPENED_ROOT = 1.0
 _UNFIT = 3.0
-_LONGEST_RUN = 16
+#: How many of the brackets are looked at.
+LONGEST_RUN = 16
 
 
 class Next(enum.Enum):
@@ -44,7 +45,6 @@ def levels_closed(levels: str, run: str, following: Next) -> int:
 
     :param run: closing brackets, with nothing but white space between them.
     """
-    run = run[:_LONGEST_RUN]
 
     @cache
     def cost(at: int, depth: int) -> float:

@@ -10,7 +10,7 @@ import enum
 import re
 
 from .emitter import Emitter
-from .repair_brackets import Next, leave_open
+from .repair_brackets import LONGEST_RUN, Next, leave_open
 from .tokenizer import CLOSERS, COLONS, COMMAS, LOOKAHEAD, QUOTES, SPACE, Reading, Source, closing_quotes
 
 __all__ = ["Lookahead", "Verdict"]
@@ -171,7 +171,7 @@ class Lookahead:
         :param bare: a key without quotes is one, too.
         """
         run, at = "", 0
-        while (char := (yield from self.source.peek(at))) and char in CLOSERS:
+        while (char := (yield from self.source.peek(at))) and char in CLOSERS and len(run) < LONGEST_RUN:
             run += char
             at = yield from self.skip(at + 1)
         if not char or (yield from self.source.starts("```", at)):
