@@ -4,27 +4,24 @@
 path of ``parser.py`` reads valid JSON on its own and calls a step where it meets something else; with the
 text at its end, the steps run until all is used up. What to do with a fault is decided in here and in the
 modules it uses: ``repair_start`` (where the document begins), ``repair_strings``, ``repair_keys``,
-``repair_scalars``, ``repair_lookahead`` (what follows decides what came before).
+``repair_scalars``, ``repair_lookahead`` and ``repair_ends`` (what follows decides what came before).
 """
 
 from __future__ import annotations
 
 import enum
-import re
 from typing import Any
 
 from .emitter import Emitter
 from .repair_brackets import Next, levels_closed
+from .repair_ends import Ends
 from .repair_keys import KeyRepair
-from .repair_lookahead import Lookahead
 from .repair_scalars import ScalarRepair
 from .repair_start import Start
 from .repair_strings import StringRepair
 from .tokenizer import CLOSERS, COLONS, COMMAS, QUOTES, SPACE, Reading, Source, join_surrogates
 
 __all__ = ["Repairer", "State"]
-
-_NAME_AND_VALUE = re.compile(r"([\w$-]+)\s+(?:true|false|null|-?[0-9].*)", re.DOTALL)
 
 
 class State(enum.IntEnum):
@@ -45,7 +42,7 @@ class Repairer:
         self.emitter = emitter
         self.source = source
         self.state = State.FIRST
-        self.ahead = Lookahead(emitter, source)
+        self.ahead = Ends(emitter, source)
         self.strings = StringRepair(emitter, source, self.ahead)
         self.keys = KeyRepair(emitter, source, self.ahead)
         self.scalars = ScalarRepair(emitter, source, self.ahead)
@@ -172,10 +169,11 @@ class Repairer:
         elif (yield from self.ahead.string_prefix(0)):
             self._junk(char, "a key")
         elif char in QUOTES:
-            key = yield from self.keys.key()
+            key = yield from self.keys.quoted()
             self._have_key(key)
         else:
-            yield from self._bare_key()
+            key = yield from self.keys.bare()
+            self._have_key(key)
 
     def _have_key(self, key: str | None) -> None:
         if key is None:
@@ -194,42 +192,6 @@ class Repairer:
             self.emitter.close_container()
         else:
             self.source.pos += 1
-
-    def _bare_key(self) -> Reading[None]:
-        """An unquoted key; without a colon it is dropped."""
-        source = self.source
-        at = 0
-        while (char := (yield from source.peek(at))) and char not in ":：=,{}[]\n":
-            if char in QUOTES and at and not (yield from self.ahead.apostrophe(at)):
-                break
-            at += 1
-            if at > self.emitter.limits.key:
-                limits = self.emitter.limits
-                raise self.emitter.limit("characters in a key", limits.key, self.emitter.uri, source.offset)
-        text = source.part(0, at).strip(SPACE)
-        if char and char in QUOTES and source.part(at - 1, at) not in tuple(SPACE):
-            self._note("quotes", "an opening quote", text)
-            at += 1
-            source.pos += at
-            self._have_key(text)
-        elif char and (char in COLONS or char in QUOTES or char in "{["):
-            self._note("unquoted", "a key in double quotes", text)
-            self.ahead.bare_keys = True
-            source.pos += at
-            self._have_key(text)
-        else:
-            self._key_without_colon(text, at)
-
-    def _key_without_colon(self, text: str, length: int) -> None:
-        """``name 1``, a key that lacks its colon too, or something to be dropped."""
-        bare = _NAME_AND_VALUE.fullmatch(text)
-        if bare is None:
-            self._note("junk" if text else "cut", "a key in double quotes", text)
-            self.source.pos += max(length, 1)
-            return
-        self._note("unquoted", "a key in double quotes", bare[1])
-        self.source.pos += self.source.part(0, length).index(bare[1]) + len(bare[1])
-        self._have_key(bare[1])
 
     def _junk_comma(self, char: str) -> None:
         self._note("comma", "a value", char)

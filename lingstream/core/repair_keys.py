@@ -1,4 +1,4 @@
-"""Quoted keys. A key is withheld until its colon, so here a fault costs nothing that was shown."""
+"""Keys, quoted and bare. A key is withheld until its colon, so here a fault costs nothing that was shown."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import re
 
 from .emitter import Emitter
 from .repair_lookahead import Lookahead
-from .tokenizer import COLONS, Reading, Source, closing_quotes, unescape
+from .tokenizer import COLONS, QUOTES, SPACE, Reading, Source, closing_quotes, unescape
 
 __all__ = ["KeyRepair"]
 
+_NAME_AND_VALUE = re.compile(r"([\w$-]+)\s+(?:true|false|null|-?[0-9].*)", re.DOTALL)
 _LOST_VALUE = re.compile(r"\s*|\s.*,\s*", re.DOTALL)
 _HALF_KEY = re.compile(r"\s*([\w$ -]{1,64}):\s*\S.*[\]}]\s*\Z", re.DOTALL)
 
 
 class KeyRepair:
-    """Reads one quoted key at a time; the position is at its opening quote."""
+    """Reads one key at a time; the position is at its first character, and behind it then."""
 
     def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead
 
-    def key(self) -> Reading[str | None]:
-        """Read a quoted key; ``None`` if the text ends inside it. The position is then after it."""
+    def quoted(self) -> Reading[str | None]:
+        """Read a quoted key; ``None`` if the text ends inside it."""
         source = self.source
         quote = yield from source.peek()
         if quote != '"':
@@ -51,6 +52,43 @@ class KeyRepair:
         key = self._decode(source.part(start, end))
         source.pos += at + 1
         return key
+
+    def bare(self) -> Reading[str | None]:
+        """Read a key that has no quotes, or one only; ``None`` if it has no colon either."""
+        source = self.source
+        at = 0
+        while (char := (yield from source.peek(at))) and char not in ":：=,{}[]\n":
+            if char in QUOTES and at and not (yield from self.ahead.apostrophe(at)):
+                break
+            if char == "/" and (yield from self.ahead.comment(at)) > at:
+                break
+            at += 1
+            if at > self.emitter.limits.key:
+                limits = self.emitter.limits
+                raise self.emitter.limit("characters in a key", limits.key, self.emitter.uri, source.offset)
+        text = source.part(0, at).strip(SPACE)
+        if char and char in QUOTES and source.part(at - 1, at) not in tuple(SPACE):
+            self._note("quotes", "an opening quote", text)
+            source.pos += at + 1
+            return text
+        following = yield from source.peek((yield from self.ahead.skip(at)))
+        if following and (following in COLONS or char in QUOTES or char in "{["):
+            self._note("unquoted", "a key in double quotes", text)
+            self.ahead.bare_keys = True
+            source.pos += at
+            return text
+        return self._without_colon(text, at)
+
+    def _without_colon(self, text: str, length: int) -> str | None:
+        """``name 1``, a key that lacks its colon too, or something to be dropped."""
+        bare = _NAME_AND_VALUE.fullmatch(text)
+        if bare is None:
+            self._note("junk" if text else "cut", "a key in double quotes", text)
+            self.source.pos += max(length, 1)
+            return None
+        self._note("unquoted", "a key in double quotes", bare[1])
+        self.source.pos += self.source.part(0, length).index(bare[1]) + len(bare[1])
+        return bare[1]
 
     def _key_quote(self, at: int, start: int, closers: str) -> Reading[int]:
         """Return the position of the next quote from ``at``, or -1 if the text ends before."""

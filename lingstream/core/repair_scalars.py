@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from .emitter import Emitter
-from .repair_lookahead import Lookahead, Verdict
+from .repair_ends import Ends, Verdict
 from .tokenizer import (
     COMMAS,
     LOOKAHEAD,
@@ -52,7 +52,7 @@ _CALL = re.compile(r"(?:new\s+)?[A-Za-z_$][\w$.]*\Z")
 class ScalarRepair:
     """Reads one unquoted value at a time; the position is at its first character."""
 
-    def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
+    def __init__(self, emitter: Emitter, source: Source, ahead: Ends) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead

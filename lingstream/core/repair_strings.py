@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 
 from .emitter import Emitter
-from .repair_lookahead import Lookahead, Verdict
-from .tokenizer import SPACE, Reading, Source, closing_quotes, decode
+from .repair_ends import Ends, Verdict
+from .repair_escapes import EscapeRepair
+from .tokenizer import SPACE, Reading, Source, closing_quotes
 
 __all__ = ["StringRepair"]
 
@@ -20,7 +21,6 @@ _TAIL = re.compile(r"(?:\s*[\]}])*\s*[,\n，;]\s*[\[{]?\s*\Z")
 _BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")  # what lies between it and the next one in that case
 _TAIL_LENGTH = 200
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
-_WINDOWS = re.compile(r"[A-Za-z]:\Z")
 _OPENS = re.compile(
     r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af-])\Z"
 )  # scripts without spaces
@@ -30,10 +30,11 @@ _BRACKETS = {"}": "{", "]": "[", ")": "("}
 class StringRepair:
     """Reads one string value at a time; the position is at its opening quote."""
 
-    def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
+    def __init__(self, emitter: Emitter, source: Source, ahead: Ends) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead
+        self.escapes = EscapeRepair(emitter, source)
 
     # -- values -----------------------------------------------------------------
 
@@ -62,7 +63,7 @@ class StringRepair:
         self.width = 1  # quotes that close the string: 2 or 3 if they are doubled or tripled
         self.inner = 0  # unescaped quotes inside so far
         self.found_key: str | None = None  # the string was no item of its array but the next key
-        self.raw = False  # a Windows path: backslashes are characters
+        self.escapes.begin()
         self._balance = dict.fromkeys(_BRACKETS, 0)  # brackets opened in it, less those closed
         self._counted = 0  # how many of its parts that is about
 
@@ -118,7 +119,7 @@ class StringRepair:
             if not char:
                 self._cut()
             elif char == "\\":
-                yield from self._escape()
+                yield from self.escapes.escape()
             elif char in self.closers:
                 yield from self._quote(char)
             else:
@@ -212,87 +213,10 @@ class StringRepair:
         self.source.pos += 1
         self._start(quote)
 
-    def _escape(self) -> Reading[None]:
-        source, emitter = self.source, self.emitter
-        kind = yield from source.peek(1)
-        if not kind:
-            self._note("cut", "an escape", "")
-            source.pos += 1
-            return
-        if (self.raw and kind not in ("\\", '"')) or "\ud800" <= kind <= "\udfff":
-            emitter.append("\\")
-            source.pos += 1
-            return
-        length = {"u": 6, "x": 4}.get(kind, 2)
-        escape = "\\" + kind
-        while len(escape) < length and (char := (yield from source.peek(len(escape)))) and is_hex(char):
-            escape += char
-        if len(escape) < length:
-            yield from self._bad_escape(escape)
-            return
-        text, repair = decode(escape)
-        if "\ud800" <= text <= "\udfff":
-            yield from self._surrogate(text, 6)
-            return
-        if repair:
-            self._bad(escape)
-        if text:
-            emitter.append(text)
-        source.pos += length
-
-    def _bad_escape(self, escape: str) -> Reading[None]:
-        """``\\u`` or ``\\x`` without its digits: kept as it stands, or dropped where the text was cut."""
-        after = yield from self.source.peek(len(escape))
-        if not after:
-            self._note("cut", "an escape", "")
-        else:
-            self._bad(escape)
-            self.emitter.append(escape)
-        self.source.pos += len(escape)
-
-    def _bad(self, escape: str) -> None:
-        self._note("escape", "an escape of JSON", escape)
-        if _WINDOWS.search("".join(self.emitter.parts[-3:])[-4:]):
-            self.raw = True
-
-    def _surrogate(self, half: str, length: int) -> Reading[None]:
-        """Join a surrogate with its other half, escaped or not; alone it becomes U+FFFD."""
-        source = self.source
-        low, low_length = "", 0
-        if half < "\udc00":
-            low = yield from source.peek(length)
-            low_length = 1
-            if low == "\\":
-                low, low_length = yield from self._low_escape(length)
-        if "\udc00" <= low <= "\udfff":
-            pair = (half + low).encode("utf-16", "surrogatepass").decode("utf-16")
-            self.emitter.append(pair)
-            source.pos += length + low_length
-            return
-        if half < "\udc00" and not low:
-            self._note("cut", "the other half of a surrogate pair", "")
-            source.pos = len(source.text)
-            return
-        self._note("surrogate", "a surrogate pair", half)
-        self.emitter.append("\ufffd")
-        source.pos += length
-
-    def _low_escape(self, at: int) -> Reading[tuple[str, int]]:
-        """Return the character of a ``\\uXXXX`` at ``at`` and its length; ``""`` if the text was cut."""
-        escape = ""
-        while len(escape) < 6:
-            char = yield from self.source.peek(at + len(escape))
-            if not char:
-                return "", 0
-            escape += char
-            if escape[:2] != "\\u"[: len(escape)] or not all(map(is_hex, escape[2:])):
-                return "\\", 0
-        return chr(int(escape[2:], 16)), 6
-
     def _character(self, char: str) -> Reading[None]:
         """A quote of another kind, a control character or half of a surrogate pair."""
         if "\ud800" <= char <= "\udfff":
-            yield from self._surrogate(char, 1)
+            yield from self.escapes.surrogate(char, 1)
             return
         if char < " ":
             self._note("control-character", "an escaped control character", char)
@@ -329,8 +253,3 @@ class StringRepair:
 
     def _note(self, kind: str, expected: str, got: str) -> None:
         self.emitter.note(kind, expected, got, self.source.offset)
-
-
-def is_hex(char: str) -> bool:
-    """Whether ``char`` is a hexadecimal digit."""
-    return char in "0123456789abcdefABCDEF"
