@@ -6,15 +6,15 @@ document that was escaped as a whole (``{\\"a\\": 1}`` or ``{&quot;a&quot;: 1}``
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable
 
 from .emitter import Emitter
 from .repair_escaped import Unescape, UnescapeHtml
 from .repair_lookahead import Lookahead
+from .repair_opening import Opening
 from .repair_scalars import classify
-from .tokenizer import COLONS, QUOTES, SPACE, Reading, Source, join_surrogates
+from .tokenizer import QUOTES, SPACE, Reading, Source, join_surrogates
 
 __all__ = ["Start"]
 
@@ -25,8 +25,6 @@ _TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<reflection>")
 _LANGUAGE = re.compile(r"[\w+.-]*[ \t]*")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
-_LONGEST_ENTITY = 8
-_ESCAPED = (*QUOTES, "\u00a0", "{", "[")  # what a document that was escaped as HTML can begin with
 
 
 class Start:
@@ -36,15 +34,13 @@ class Start:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead
+        self.opening = Opening(emitter, source, ahead)
         self.preamble: list[str] = []
         self.reasoning: list[str] = []
         self.braceless = False
         self.unescape: Unescape | None = None
         self.on_escaped: Callable[[Unescape], None] = lambda unescape: None
-        self._prose = False  # whether the document might be preceded by prose
         self._line_start = True
-        self._empty = ""  # a [] or {} that was taken for prose
-        self._word_before = False  # whether it ends in a letter: x["k"]
 
     def run(self) -> Reading[str]:
         """Return ``{``, ``[`` or ``(`` with the position at it, ``scalar`` with the position at its start,
@@ -56,33 +52,32 @@ class Start:
         while char := (yield from source.peek()):
             if char == "<" and (yield from self._think()):
                 yield from self._space()
-                if not self._prose and (yield from self._lone_scalar()):
+                if not self.opening.prose and (yield from self._lone_scalar()):
                     return "scalar"
             elif char == "`" and (yield from self._fence()):
                 yield from self._space()
-                self._prose = False
+                self.opening.begin()
                 if (yield from self._lone_scalar()):
                     return "scalar"
-            elif char in "{[(" and (yield from self._opens(char)):
+            elif char in "{[(" and (yield from self.opening.opens(char)):
                 return char
             elif self._line_start and char in QUOTES and (yield from self._braceless()):
                 return "{"
-            elif (
-                self._line_start
-                and char in "\\&"
-                and not self._prose
-                and (yield from self.escaped_document(char))
-            ):
-                continue
-            elif char == "/" and not self._prose and (end := (yield from self.ahead.comment(0))):
-                self.emitter.note("comment", "a JSON value", char, source.offset)
-                source.pos += end
-                yield from self._space()
-            else:
+            elif self.opening.prose or not (yield from self._disguised(char)):
                 yield from self._pass(char)
-        if self._empty and not self.emitter.strict:
-            source.rewind(self._empty)  # what else could it have been?
-        return self._empty[:1]
+        source.rewind(self.opening.empty)  # "The answer is []."
+        return self.opening.empty[:1]
+
+    def _disguised(self, char: str) -> Reading[bool]:
+        """Take a comment or a level of escapes off the document, if it begins with one."""
+        if char in "\\&" and self._line_start:
+            return (yield from self.escaped_document(char))
+        end = (yield from self.ahead.comment(0)) if char == "/" else 0
+        if end:
+            self.emitter.note("comment", "a JSON value", char, self.source.offset)
+            self.source.pos += end
+            yield from self._space()
+        return end > 0
 
     def leading_reasoning(self) -> Reading[None]:
         """Use up ``<think>…</think>`` at the start of a plain text, and the white space behind it."""
@@ -109,8 +104,8 @@ class Start:
         text = yield from self._run(_PROSE, char)
         self.preamble.append(text)
         if text.strip(SPACE):
-            self._prose = True
-        self._word_before = text[-1:].isalnum()
+            self.opening.prose = True
+        self.opening.word_before = text[-1:].isalnum()
         self._line_start = text.endswith("\n") or (self._line_start and not text.strip(SPACE))
 
     def _run(self, pattern: re.Pattern[str], char: str) -> Reading[str]:
@@ -123,102 +118,7 @@ class Start:
         source.pos += len(text)
         return join_surrogates(text)[0]
 
-    # -- what can begin a document ------------------------------------------------------
-
-    def _opens(self, char: str) -> Reading[bool]:
-        if self.emitter.strict:
-            return char != "("
-        if char == "{":
-            return (yield from self._opens_object(1))
-        if char == "[":
-            return not self._word_before and (yield from self._opens_array(1))
-        return not self._prose and (yield from self._opens_tuple())
-
-    def _opens_object(self, at: int) -> Reading[bool]:
-        at = yield from self.ahead.skip(at)
-        char = yield from self.source.peek(at)
-        if not char or char in QUOTES or char == ",":
-            return True
-        if char == "\\" or char == "&":
-            return bool((yield from self._escape_kind(at)))
-        if char == "}":
-            return (yield from self._stands_alone(at + 1, "{}"))
-        if char == "{":
-            return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(QUOTES)
-        end = yield from self.ahead.ellipsis(at)
-        if end > at:
-            end = yield from self.ahead.skip(end)
-            char = yield from self.source.peek(end)
-            return char == "," or (char == "}" and (yield from self._stands_alone(end + 1)))
-        start = at
-        while (char := (yield from self.source.peek(at))) and char not in "{}[]\n,:：=":
-            if char in QUOTES or at - start > _LONGEST_KEY:
-                break
-            at += 1
-        if not char:
-            return not self._prose
-        if char in QUOTES and at > start:
-            if (yield from self.ahead.string_prefix(start)):
-                return True
-            if not self._prose and self.source.part(at - 1, at) in tuple(SPACE):
-                return True
-            return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(COLONS)
-        return at > start and char in COLONS
-
-    def _opens_array(self, at: int) -> Reading[bool]:
-        at = yield from self.ahead.skip(at)
-        char = yield from self.source.peek(at)
-        while char == "[":
-            at = yield from self.ahead.skip(at + 1)
-            char = yield from self.source.peek(at)
-        if not char or char in QUOTES:
-            return True
-        if char == "{":
-            return (yield from self._opens_object(at + 1))
-        if char == "\\" or char == "&":
-            return bool((yield from self._escape_kind(at)))
-        if char == "]":
-            return (yield from self._stands_alone(at + 1, "[]"))
-        if char == "(" or char in ",.…":
-            return not self._prose
-        return (yield from self._opens_bare_items(at))
-
-    def _opens_bare_items(self, at: int) -> Reading[bool]:
-        """``[1, 2]`` is a document, ``[1]`` in prose a footnote, ``[as requested, …]`` prose."""
-        start = at
-        while (char := (yield from self.source.peek(at))) and char not in ",]\n[{\"';" and at - start < 100:
-            at += 1
-        scalar = not isinstance(classify(self.source.part(start, at).strip(SPACE))[0], str)
-        if char != "]":
-            return scalar or not self._prose
-        after = yield from self.source.peek((yield from self.ahead.skip(at + 1)))
-        is_tag = not scalar and bool(after) and after in "{["  # [INFO] {…}
-        return not is_tag and (yield from self._stands_alone(at + 1))
-
-    def _opens_tuple(self) -> Reading[bool]:
-        at = yield from self.ahead.skip(1)
-        char = yield from self.source.peek(at)
-        if char and char in QUOTES:
-            at = yield from self.ahead.skip((yield from self.ahead.quoted(at)))
-        else:
-            while (char := (yield from self.source.peek(at))) and char in "-+.0123456789eE" and at < 64:
-                at += 1
-        return (yield from self.source.peek(at)) == ","
-
-    def _stands_alone(self, at: int, empty: str = "") -> Reading[bool]:
-        """Whether nothing but the end of the text or of a fence follows; mostly true where no prose is.
-
-        :param empty: the document that it is, if no other one comes.
-        """
-        self._empty = self._empty or empty
-        at = yield from self.ahead.skip(at)
-        char = yield from self.source.peek(at)
-        if self._prose:
-            while char and char in ");":  # a call around the document
-                at = yield from self.ahead.skip(at + 1)
-                char = yield from self.source.peek(at)
-            return not char or (yield from self.source.starts("```", at))
-        return not char or char in "`,;){[}]"
+    # -- a document without its outer braces ---------------------------------------------
 
     def _braceless(self) -> Reading[bool]:
         """A quoted key with its colon at the start of a line: the outer braces are missing."""
@@ -339,7 +239,7 @@ class Start:
 
     def escaped_document(self, char: str) -> Reading[bool]:
         """If the text from here on is escaped as a whole, have all that comes unescaped."""
-        kind = "" if self.unescape else (yield from self._escape_kind(0))
+        kind = "" if self.unescape else (yield from self.opening.escape_kind(0))
         if not kind:
             return False
         source = self.source
@@ -351,16 +251,3 @@ class Start:
         if source.done:
             source.text += self.unescape.close()
         return True
-
-    def _escape_kind(self, at: int) -> Reading[str]:
-        """Return ``\\`` or ``&`` if an escape of what JSON is made of stands at ``at``."""
-        char = yield from self.source.peek(at)
-        if char == "\\":
-            return char if (yield from self.source.peek(at + 1)) in ('"', "n", "t", "r", "'") else ""
-        name = ""
-        while len(name) < _LONGEST_ENTITY and (char := (yield from self.source.peek(at + len(name)))) not in (
-            "",
-            ";",
-        ):
-            name += char
-        return "&" if char == ";" and html.unescape(name + char) in _ESCAPED else ""
