@@ -50,7 +50,7 @@ class Start:
         if (yield from self._lone_scalar()):
             return "scalar"
         while char := (yield from source.peek()):
-            if char == "<" and (yield from self._think()):
+            if char == "<" and ((yield from self._think()) or (yield from self._stray_end())):
                 yield from self._space()
                 if not self.opening.prose and (yield from self._lone_scalar()):
                     return "scalar"
@@ -200,6 +200,19 @@ class Start:
         source.pos += len(match[0])
         yield from self._reasoning(f"</{match[1].lower()}>")
         return True
+
+    def _stray_end(self) -> Reading[bool]:
+        """``</think>`` alone: some servers keep the tag before the reasoning. What follows is no prose."""
+        if self.emitter.strict:
+            return False
+        for tag in _TAGS:
+            if (yield from self.source.starts(f"</{tag[1:]}")):
+                self.emitter.note("reasoning", "a JSON value", tag, self.source.offset)
+                self.source.pos += len(tag) + 1
+                self.opening.begin()
+                self._line_start = True
+                return True
+        return False
 
     def _reasoning(self, closing: str) -> Reading[None]:
         source = self.source
