@@ -31,6 +31,7 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python bench/parser.py
+	$(BIN)/python bench/repair.py
 	$(BIN)/python bench/stream.py
 
 format: $(STAMP)
