@@ -235,9 +235,9 @@ class StringRepair:
     def _unclosed(self) -> str:
         """The closing brackets that the string so far lacks."""
         parts = self.emitter.parts
-        for part in parts[self._counted :]:
-            for closer, opener in _BRACKETS.items():
-                self._balance[closer] += part.count(opener) - part.count(closer)
+        text = "".join(parts[self._counted :])
+        for closer, opener in _BRACKETS.items():
+            self._balance[closer] += text.count(opener) - text.count(closer)
         self._counted = len(parts)
         return "".join(closer for closer, balance in self._balance.items() if balance > 0)
 
