@@ -91,6 +91,8 @@ class Ends(Lookahead):
                 return True
         elif not line_end:
             return False
+        if char == "{" and (yield from self._next_object_opens(at)):
+            return True
         if levels[0] != "}":
             return (yield from self.value_starts(at))
         if char in QUOTES:
