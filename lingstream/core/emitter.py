@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from . import jsonuri
 from .exceptions import ParseError, ParseLimitError
@@ -19,6 +19,7 @@ __all__ = ["Emitter", "Limits", "Repair", "make"]
 #: Makes an op from a tuple of its fields. ``Append(…)`` is a Python function and takes twice as long.
 make = tuple.__new__
 
+E = TypeVar("E", bound=ParseError)
 _VALID_JSON = ("overflow", "surrogate")
 
 
@@ -54,6 +55,7 @@ class Emitter:
         self.out: list[Op | Closed] = []
         self.repairs: list[Repair] = []
         self.line: Callable[[int], int | None] = lambda offset: None  # for errors in strict mode
+        self.on_error: Callable[[ParseError], None] = lambda error: None  # told of the error that ends it all
         self.value: Any = None
         self.stack: list[tuple[Any, str, str, str]] = []  # the open containers above the current one
         self.container: Any = None  # the innermost open container, None around the document
@@ -179,14 +181,18 @@ class Emitter:
         if self.strict and kind not in _VALID_JSON:
             found, line = repr(got) if got else "the end of the text", self.line(offset)
             message = f"expected {expected}, got {found} at {where!r} (line {line}, offset {offset})"
-            raise ParseError(message, uri=where, offset=offset, line=line)
+            raise self._last(ParseError(message, uri=where, offset=offset, line=line))
         if not self.repairs or self.repairs[-1][:2] != (kind, where):
             self.repairs.append(Repair(kind, where, offset))
 
     def limit(self, what: str, bound: int, uri: str, offset: int) -> ParseLimitError:
         """The error for text past a bound."""
         message = f"expected at most {bound} {what}, got more at {uri!r} (offset {offset})"
-        return ParseLimitError(message, uri=uri, offset=offset, line=self.line(offset))
+        return self._last(ParseLimitError(message, uri=uri, offset=offset, line=self.line(offset)))
+
+    def _last(self, error: E) -> E:
+        self.on_error(error)
+        return error
 
     def _flush(self) -> None:
         """Tell of the open string's growth: one op for all its characters in one chunk."""

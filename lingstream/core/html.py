@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from ._html_reader import Reader
 from ._html_tree import Tree
-from .exceptions import ParseError
 from .parser import BaseParser
 from .repair_lookahead import Lookahead
 from .repair_start import Start
@@ -47,13 +46,9 @@ class HtmlParser(BaseParser):
 
     def _read(self, source: Source) -> Reading[None]:
         reader = Reader(source, self._tree, self._start.preamble, self._max_tag)
-        try:
-            while (char := (yield from source.peek())) and char in SPACE:
-                source.pos += 1
-            yield from self._start.leading_reasoning()
-            yield from reader.begin()
-            yield from reader.document()
-            self._tree.finish()
-        except ParseError as error:
-            self._end(error)
-            raise
+        while (char := (yield from source.peek())) and char in SPACE:
+            source.pos += 1
+        yield from self._start.leading_reasoning()
+        yield from reader.begin()
+        yield from reader.document()
+        self._tree.finish()

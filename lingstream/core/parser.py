@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from .emitter import Emitter, Limits, Repair
-from .exceptions import LingError, ParseError, UsageError
-from .fastpath import read_plain
+from .exceptions import LingError, UsageError
+from .fastpath import read_json
 from .ops import Closed, Op
 from .repair import Repairer
 from .repair_escaped import Unescape
@@ -37,6 +37,7 @@ class BaseParser:
         self._emitter = emitter
         self._start = start
         start.on_escaped = self._unescape
+        emitter.on_error = self._end
         self._ended = False
         self._reading = self._read(source)
         next(self._reading)
@@ -134,15 +135,7 @@ class StreamParser(BaseParser):
         super().__init__(emitter, source, self._repairer.prologue)
 
     def _read(self, source: Source) -> Reading[None]:
-        repairer, emitter = self._repairer, self._emitter
-        try:
-            yield from repairer.start()
-            while not repairer.finished:
-                repairer.state = yield from read_plain(emitter, source, repairer.state)
-                yield from repairer.step()
-        except ParseError as error:
-            self._end(error)
-            raise
+        return read_json(self._emitter, source, self._repairer)
 
 
 class TextParser(BaseParser):
@@ -160,16 +153,12 @@ class TextParser(BaseParser):
 
     def _read(self, source: Source) -> Reading[None]:
         emitter = self._emitter
-        try:
-            yield from self._start.leading_reasoning()
-            emitter.begin_string(emitter.child())
-            while (yield from source.peek()):
-                emitter.append(source.text[source.pos :])
-                source.pos = len(source.text)
-            emitter.settle()
-        except ParseError as error:
-            self._end(error)
-            raise
+        yield from self._start.leading_reasoning()
+        emitter.begin_string(emitter.child())
+        while (yield from source.peek()):
+            emitter.append(source.text[source.pos :])
+            source.pos = len(source.text)
+        emitter.settle()
 
 
 def _drain(parts: list[str]) -> str:

@@ -1,10 +1,11 @@
 """The repairing parser: complete, character by character, written to be followed and not to be fast.
 
-:class:`Repairer` reads one token per :meth:`~Repairer.step`, in whatever state the document is. The fast
-path of ``parser.py`` reads valid JSON on its own and calls a step where it meets something else; with the
-text at its end, the steps run until all is used up. What to do with a fault is decided in here and in the
-modules it uses: ``repair_start`` (where the document begins), ``repair_strings``, ``repair_keys``,
-``repair_scalars``, ``repair_lookahead`` and ``repair_ends`` (what follows decides what came before).
+:class:`Repairer` reads one token per :meth:`~Repairer.step`, in whatever state the document is. ``fastpath``
+reads valid JSON on its own and has a step taken where it meets something else; with the text at its end,
+steps are taken until all is used up. What to do with a fault is decided in here and in the modules it uses:
+``repair_start`` and ``repair_opening`` (where the document begins), ``repair_keys``, ``repair_strings``,
+``repair_scalars``, ``repair_brackets``, and ``repair_lookahead`` and ``repair_ends`` (what follows decides
+what came before).
 """
 
 from __future__ import annotations
