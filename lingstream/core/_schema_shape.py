@@ -85,7 +85,7 @@ class Shape:
         self._schemas = schemas
         self._alternatives = found
         self._items: dict[int, Shape] = {}
-        self._properties: dict[str, Shape | None] = {}
+        self._properties: dict[str | None, Shape | None] = {}
 
     @cached_property
     def types(self) -> frozenset[str]:
@@ -141,11 +141,12 @@ class Shape:
 
     def property(self, key: str) -> Shape | None:
         """What may stand at ``key`` of an object; ``None`` if the key may not be there."""
-        if key not in self._names:
+        known = key if key in self._names else None  # of all others the same is said, but for patterns
+        if known is None and self._patterns:
             return self._property(key)  # not kept: these keys are the model's
-        if key not in self._properties:
-            self._properties[key] = self._property(key)
-        return self._properties[key]
+        if known not in self._properties:
+            self._properties[known] = self._property(key)
+        return self._properties[known]
 
     def spelling(self, key: str) -> str:
         """The property that ``key`` means: itself, or the only one that it differs from in spelling."""
