@@ -107,15 +107,10 @@ class Reader:
                 yield from self._text(char)
 
     def _text(self, char: str) -> Reading[None]:
-        source = self._source
-        run = _TEXT.match(source.text, source.pos)
-        text = run[0] if run else char
-        if "\ud800" <= char <= "\udbff" and "\udc00" <= (yield from source.peek(1)) <= "\udfff":
-            text = source.part(0, 2)
-        source.pos += len(text)
+        text = yield from self._source.take(_TEXT, char)
         line = text.rpartition("\n")
         self._is_line_start = (bool(line[1]) or self._is_line_start) and not line[2].strip(SPACE)
-        self._tree.text(join_surrogates(text)[0])
+        self._tree.text(text)
 
     def _reference(self) -> Reading[None]:
         source, end = self._source, 1

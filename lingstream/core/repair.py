@@ -157,7 +157,7 @@ class Repairer:
     # -- keys and values --------------------------------------------------------------
 
     def _key(self, char: str) -> Reading[None]:
-        if char == "}" or char in CLOSERS:
+        if char in CLOSERS:
             if self.state is State.NEXT:
                 self._note("comma", "a key", char)
             yield from self._close(char)

@@ -23,7 +23,6 @@ _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and
 _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
-_LONGEST_RUN = 6
 
 
 class Lookahead:
@@ -177,7 +176,7 @@ class Lookahead:
         start = at
         while (char := (yield from self.source.peek(at))) and char in closers and at - start < 3:
             at += 1
-        if at - start > 1 and not (yield from self.source.peek(at)).strip(SPACE + COLONS + COMMAS + "}])"):
+        if at - start > 1 and not (yield from self.source.peek(at)).strip(SPACE + COLONS + COMMAS + CLOSERS):
             return at  # nothing between the quotes
         while (char := (yield from self.source.peek(at))) and char not in closers:
             at += 2 if char == "\\" else 1

@@ -14,7 +14,7 @@ from .repair_escaped import Unescape, UnescapeHtml
 from .repair_lookahead import Lookahead
 from .repair_opening import Opening
 from .repair_scalars import classify
-from .tokenizer import QUOTES, SPACE, Reading, Source, join_surrogates
+from .tokenizer import QUOTES, SPACE, Reading, Source
 
 __all__ = ["Start"]
 
@@ -22,7 +22,6 @@ _PROSE = re.compile(r"[^{\[(<`\n\"'“‘＂\ud800-\udfff]+")
 _REASONING = re.compile(r"[^<\ud800-\udfff]+")
 _THINK = re.compile(r"<(think|thinking|thought|reasoning|reflection)>", re.IGNORECASE)
 _TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<reflection>")
-_LANGUAGE = re.compile(r"[\w+.-]*[ \t]*")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
 
@@ -101,22 +100,12 @@ class Start:
     def _pass(self, char: str) -> Reading[None]:
         """Hand a run of prose to the preamble."""
         self.emitter.note("prose", "a JSON value", char, self.source.offset)
-        text = yield from self._run(_PROSE, char)
+        text = yield from self.source.take(_PROSE, char)
         self.preamble.append(text)
         if text.strip(SPACE):
             self.opening.prose = True
         self.opening.word_before = text[-1:].isalnum()
         self._line_start = text.endswith("\n") or (self._line_start and not text.strip(SPACE))
-
-    def _run(self, pattern: re.Pattern[str], char: str) -> Reading[str]:
-        """Use up what ``pattern`` matches, or else one character; halves of a pair come together."""
-        source = self.source
-        run = pattern.match(source.text, source.pos)
-        text = run[0] if run else char
-        if "\ud800" <= char <= "\udbff" and "\udc00" <= (yield from source.peek(1)) <= "\udfff":
-            text = source.part(0, 2)
-        source.pos += len(text)
-        return join_surrogates(text)[0]
 
     # -- a document without its outer braces ---------------------------------------------
 
@@ -218,7 +207,7 @@ class Start:
         source = self.source
         while char := (yield from source.peek()):
             if char != "<":
-                self.reasoning.append((yield from self._run(_REASONING, char)))
+                self.reasoning.append((yield from source.take(_REASONING, char)))
                 continue
             tag = ""
             while closing.startswith(tag.lower()) and len(tag) < len(closing):

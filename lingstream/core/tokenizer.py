@@ -130,6 +130,18 @@ class Source:
                 return False
         return True
 
+    def take(self, pattern: re.Pattern[str], char: str) -> Reading[str]:
+        """Use up the text that ``pattern`` matches, or ``char``, the next one, if it matches none.
+
+        Halves of a surrogate pair come together; one alone comes as U+FFFD.
+        """
+        run = pattern.match(self.text, self.pos)
+        text = run[0] if run else char
+        if "\ud800" <= char <= "\udbff" and "\udc00" <= (yield from self.peek(1)) <= "\udfff":
+            text = self.part(0, 2)
+        self.pos += len(text)
+        return join_surrogates(text)[0]
+
     def rewind(self, text: str) -> None:
         """Go back to before ``text``, which is to be read once more."""
         if not self.text.endswith(text, 0, self.pos):
