@@ -74,19 +74,22 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         mark += 1
                     pos += 1
 
-                elif state is _COMMA:
-                    if char == ",":
-                        state = _NEXT
-                        pos += 1
-                    elif char == closer and len(emitter.stack) > 1:
-                        if doubt:
-                            emitter.settle()
-                            doubt = False
-                        emitter.close_container()
-                        container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
-                        pos += 1
-                    else:
+                elif char == closer and (state is _COMMA or state is _FIRST):
+                    if len(emitter.stack) < 2:
                         break
+                    if doubt:
+                        emitter.settle()
+                        doubt = False
+                    emitter.close_container()
+                    container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
+                    pos += 1
+                    mark, sure = pos, (state := _COMMA)
+
+                elif state is _COMMA:
+                    if char != ",":
+                        break
+                    pos += 1
+                    state = _NEXT
                     if not doubt:
                         mark, sure = pos, state
 
@@ -103,13 +106,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
 
                 elif state is not _VALUE and closer == "}":
                     if char != '"':
-                        if char != "}" or state is not _FIRST or len(emitter.stack) < 2:
-                            break
-                        emitter.close_container()
-                        container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
-                        pos += 1
-                        mark, sure = pos, (state := _COMMA)
-                        continue
+                        break
                     end = text.find('"', pos + 1)
                     while end < 0:
                         chunk = yield out
@@ -131,9 +128,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         doubt = False
                     if closer != "}":
                         uri = f"{prefix}{len(container)}"
-                        emitter.index = len(container)
-                    emitter.open, emitter.is_open, emitter.shown = uri, True, False
-                    parts.clear()
+                    emitter.begin_string(uri)
                     pos += 1
                     while True:
                         if pos == len(text):
@@ -252,12 +247,6 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                     container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
                     pos += 1
                     mark, sure = pos, (state := _FIRST)
-
-                elif char == "]" and state is _FIRST and closer == "]" and len(emitter.stack) > 1:
-                    emitter.close_container()
-                    container, closer, prefix = emitter.container, emitter.closer, emitter.prefix
-                    pos += 1
-                    mark, sure = pos, (state := _COMMA)
 
                 else:
                     break
