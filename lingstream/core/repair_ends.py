@@ -74,12 +74,10 @@ class Ends(Lookahead):
         is_wanted = inside or char in unclosed
         if is_wanted != self.closes(char):
             return not is_wanted
-        levels, line_end = self.emitter.levels, False
-        while char and char in CLOSERS:
-            levels = leave_open(levels, char)
-            end = yield from self.skip(at + 1)
-            line_end = "\n" in self.source.part(at + 1, end)
-            at, char = end, (yield from self.source.peek(end))
+        run, end, at = yield from self.closers(at)
+        levels = leave_open(self.emitter.levels, run)
+        line_end = "\n" in self.source.part(end, at)
+        char = yield from self.source.peek(at)
         if not char or (yield from self.source.starts("```", at)):
             return True
         if not levels:
@@ -124,7 +122,7 @@ class Ends(Lookahead):
         at = yield from self.skip(at + 1)
         if (yield from self.source.peek(at)) not in tuple(QUOTES):
             return False
-        at = yield from self.skip((yield from self.quoted(at)))
+        at = yield from self.behind(at)
         return (yield from self.source.peek(at)) in tuple(COLONS)
 
     def after_comma(self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False) -> Reading[bool]:
@@ -156,7 +154,7 @@ class Ends(Lookahead):
 
     def item_follows(self, at: int) -> Reading[bool]:
         """Whether a whole quoted item stands at ``at``."""
-        at = yield from self.skip((yield from self.quoted(at)))
+        at = yield from self.behind(at)
         char = yield from self.source.peek(at)
         if not char or char == "]":
             return True
@@ -171,7 +169,7 @@ class Ends(Lookahead):
         if levels[:1] != "}":
             is_listed = bool(levels) and not set("，;") & set(between)
             return is_listed and (yield from self.item_follows(at))
-        end = yield from self.skip((yield from self.quoted(at)))
+        end = yield from self.behind(at)
         char = yield from self.source.peek(end)
         if not char or char not in ":：" or (yield from self.source.peek(at + 1)) in ("", " "):
             return False

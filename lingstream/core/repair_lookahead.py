@@ -72,15 +72,26 @@ class Lookahead:
 
     # -- brackets and ellipses ---------------------------------------------------
 
+    def closers(self, at: int, most: int = LOOKAHEAD) -> Reading[tuple[str, int, int]]:
+        """Return the run of closing brackets at ``at``, where it ends, and what follows it begins."""
+        run, end = [], at
+        while len(run) < most and (char := (yield from self.source.peek(at))) and char in CLOSERS:
+            run.append(char)
+            end = at + 1
+            at = yield from self.skip(end)
+        return "".join(run), end, at
+
+    def behind(self, at: int) -> Reading[int]:
+        """Return the position of what follows the quoted text at ``at``."""
+        return (yield from self.skip((yield from self.quoted(at))))
+
     def closing_run(self, *, bare: bool = True) -> Reading[tuple[str, Next]]:
         """Return the run of closing brackets at the position (there may be none) and what follows it.
 
         :param bare: a key without quotes is one, too.
         """
-        run, at = "", 0
-        while (char := (yield from self.source.peek(at))) and char in CLOSERS and len(run) < LONGEST_RUN:
-            run += char
-            at = yield from self.skip(at + 1)
+        run, _, at = yield from self.closers(0, LONGEST_RUN)
+        char = yield from self.source.peek(at)
         if not char or (yield from self.source.starts("```", at)):
             return run, Next.END
         comma = char in COMMAS
@@ -207,7 +218,7 @@ class Lookahead:
         char = yield from self.source.peek(at)
         if char not in _PREFIXES or (yield from self.source.peek(at + 1)) != "'":
             return False
-        after = yield from self.source.peek((yield from self.skip((yield from self.quoted(at + 1)))))
+        after = yield from self.source.peek((yield from self.behind(at + 1)))
         return bool(after) and after in COLONS + COMMAS + CLOSERS
 
     def apostrophe(self, at: int) -> Reading[bool]:

@@ -106,7 +106,7 @@ class Opening:
         at = yield from self.ahead.skip(1)
         char = yield from self.source.peek(at)
         if char and char in QUOTES:
-            at = yield from self.ahead.skip((yield from self.ahead.quoted(at)))
+            at = yield from self.ahead.behind(at)
         else:
             while (char := (yield from self.source.peek(at))) and char in "-+.0123456789eE" and at < 64:
                 at += 1

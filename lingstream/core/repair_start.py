@@ -113,8 +113,7 @@ class Start:
         """A quoted key with its colon at the start of a line: the outer braces are missing."""
         if self.emitter.strict:
             return False
-        end = yield from self.ahead.quoted(0)
-        after = yield from self.ahead.skip(end)
+        after = yield from self.ahead.behind(0)
         if (yield from self.source.peek(after)) not in (":", "："):
             return False
         after = yield from self.ahead.skip(after + 1)
