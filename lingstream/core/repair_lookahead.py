@@ -74,7 +74,8 @@ class Lookahead:
 
     def closers(self, at: int, most: int = LOOKAHEAD) -> Reading[tuple[str, int, int]]:
         """Return the run of closing brackets at ``at``, where it ends, and what follows it begins."""
-        run, end = [], at
+        run: list[str] = []
+        end = at
         while len(run) < most and (char := (yield from self.source.peek(at))) and char in CLOSERS:
             run.append(char)
             end = at + 1
