@@ -9,7 +9,8 @@ from typing import Any
 
 from ..core.exceptions import LingError
 from ._log import RedisLog
-from ._streams import Link, Patience, Refused, Unreachable, decode
+from ._patience import Patience
+from ._streams import Link, Refused, Unreachable, decode
 
 __all__ = ["Follower"]
 

@@ -14,6 +14,7 @@ from ..core.exceptions import LingError
 from ._follower import Follower
 from ._log import RedisLog
 from ._mirror import Mirror
+from ._patience import Bound
 from ._streams import JOIN, Keys, Link, decode
 from ._watchers import Watchers
 from ._writer import Writer
@@ -114,7 +115,7 @@ class StreamsHub:
         self._closed = True
         self._timer.cancel()
         with contextlib.suppress(TimeoutError, LingError):
-            async with asyncio.timeout(self._timeout):
+            async with Bound(self._timeout):
                 for log in list(self._logs.values()):
                     await log.flush()
         for task in self._tasks:

@@ -8,7 +8,6 @@ must be one step: Redis runs a script whole or not at all.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple, Protocol
@@ -25,7 +24,6 @@ __all__ = [
     "Append",
     "Keys",
     "Link",
-    "Patience",
     "Refused",
     "Script",
     "Unreachable",
@@ -185,40 +183,3 @@ def place_of(reply: bytes) -> FrameId:
     """Return the id that Redis gives for an entry."""
     epoch, _, seq = reply.partition(b"-")
     return FrameId(int(epoch), int(seq))
-
-
-class Patience:
-    """Says when a failing Redis counts as sick, and how long to wait before it is asked again.
-
-    One lost connection is mended at once and nobody hears of it. Only when nothing has worked for ``limit``
-    seconds is it sick; from then on it is asked at growing distances.
-    """
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-        self._failing_since: float | None = None
-        self._attempts = 0
-        self.sick = False
-
-    @property
-    def within(self) -> float:
-        """Seconds that the next attempt may take."""
-        if self.sick or self._failing_since is None:
-            return self._limit
-        return max(self._failing_since + self._limit - asyncio.get_running_loop().time(), 0.01)
-
-    def succeeded(self) -> bool:
-        """Return whether it was sick until now."""
-        was_sick, self.sick = self.sick, False
-        self._failing_since, self._attempts = None, 0
-        return was_sick
-
-    def failed(self, begun: float) -> float:
-        """An attempt that began at ``begun`` failed: return the seconds to wait before the next."""
-        if self._failing_since is None:
-            self._failing_since = begun
-        left = self._failing_since + self._limit - asyncio.get_running_loop().time()
-        self.sick = self.sick or left <= 0
-        pause: float = min(0.01 * 2**self._attempts, self._limit)
-        self._attempts = min(self._attempts + 1, 16)
-        return pause if self.sick else min(pause, left)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ._log import RedisLog
-from ._streams import Link, Patience, Refused, Unreachable, place_of
+from ._patience import Bound, Patience
+from ._streams import Link, Refused, Unreachable, place_of
 
 __all__ = ["Writer"]
 
@@ -81,7 +82,7 @@ class Writer:
 
         self.post(command, done)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with Bound(self._timeout):
                 reply = await future
         except TimeoutError:
             raise Unreachable(f"Redis did not answer within {self._timeout} s") from None

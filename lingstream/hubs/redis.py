@@ -6,7 +6,6 @@ The only module that imports ``redis``. What is promised, and what is lost when 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import Any
 
@@ -16,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from ._hub import StreamsHub
+from ._patience import Bound
 from ._streams import SCRIPTS, Refused, Unreachable
 
 __all__ = ["RedisHub"]
@@ -82,7 +82,7 @@ class _Connection:
     async def exchange(self, commands: list[list[Any]], within: float) -> list[Any]:
         """See :meth:`Link.exchange`."""
         try:
-            async with asyncio.timeout(within):
+            async with Bound(within):
                 connection = self._connection or await self._connect()
                 return await _exchange(connection, commands)
         except (RedisError, OSError, TimeoutError) as error:
