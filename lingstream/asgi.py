@@ -59,7 +59,6 @@ async def _come_alive() -> None:
     try:
         runner = get_runner()
         await runner.come_alive()
-        await runner.pick_up()
     except Exception:
         logger.warning("the runner will start with the first run", exc_info=True)
 

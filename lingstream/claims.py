@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connections, router, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -22,12 +23,15 @@ from .models import Conversation, Run, Runner
 
 __all__ = [
     "adopt",
+    "atomically",
     "cancel_requests",
     "claim",
     "claimable",
+    "forgive",
     "heartbeat",
     "interrupt",
     "is_busy",
+    "locked",
     "lose",
     "orphans",
     "owned",
@@ -35,13 +39,33 @@ __all__ = [
     "release",
     "request_cancel",
     "sign_off",
+    "taken",
 ]
 
 OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 
 _ENDED = [status for status in Run.Status if status not in OPEN]
 _FORGOTTEN = timedelta(days=1)  # after which the row of a silent process is deleted
+_LOST = 100  # runs that are given up at one look
 _LAST_WORDS = timedelta(seconds=10)  # before its last heartbeat in which a process may have ended a run
+
+
+def atomically() -> Any:
+    """Return a transaction in the database that holds the runs, as a context manager."""
+    return transaction.atomic(using=router.db_for_write(Run))
+
+
+def locked(runs: QuerySet[Run], *, skip: bool = False) -> QuerySet[Run]:
+    """Return the query with its rows of runs locked, as weakly as the database can; SQLite locks no rows.
+
+    :param skip: pass over rows that somebody else has locked, where the database can.
+    """
+    features = connections[router.db_for_write(Run)].features
+    return runs.select_for_update(
+        of=("self",) if features.has_select_for_update_of else (),
+        skip_locked=skip and features.has_select_for_update_skip_locked,
+        no_key=features.has_select_for_no_key_update,
+    )
 
 
 def register(runner_id: UUID, kind: str) -> None:
@@ -63,27 +87,35 @@ def sign_off(runner_id: UUID) -> None:
     Runner.objects.filter(pk=runner_id).update(stopped_at=Now())
 
 
-def claimable(dead_after: float, *, attempts: int) -> QuerySet[Run]:
-    """Runs that wait for an owner, oldest first: queued ones, and those whose runner is silent.
+def claimable(dead_after: float, *, attempts: int, takeover: bool = True) -> QuerySet[Run]:
+    """Runs that wait for an owner, oldest first: queued, handed over, or of a silent runner.
 
     A run of a conversation waits until the earlier ones of that conversation have ended.
 
     :param dead_after: seconds without a heartbeat after which a runner is dead.
     :param attempts: executions that a run gets in all.
+    :param takeover: whether to look for silent runners.
     """
-    return _unowned(dead_after).filter(attempts__lt=attempts).filter(~_earlier_open()).order_by("created_at")
+    waiting = _unowned(dead_after, takeover=takeover).filter(attempts__lt=attempts)
+    return waiting.filter(~_earlier_open()).order_by("created_at")
 
 
-def claim(runner_id: UUID, dead_after: float, *, attempts: int, most: int) -> list[Run]:
-    """Take up to ``most`` runs for a runner and return them as they are now."""
-    taken: list[Run] = []
-    candidates = claimable(dead_after, attempts=attempts).values_list("pk", "epoch")[:most]
-    for pk, epoch in list(candidates):
-        # The UPDATE asks the condition once more, of its own row and not in a subquery of runs: PostgreSQL
+def claim(
+    runner_id: UUID, dead_after: float, *, attempts: int, most: int, takeover: bool = True
+) -> list[Run]:
+    """Take up to ``most`` runs for a runner and return them as they are now.
+
+    Rows that another process is about to take are skipped where the database can do that; the rest of it is
+    decided by the condition of the UPDATE, so a database that drops the lock without a word changes nothing.
+    """
+    with atomically():
+        waiting = claimable(dead_after, attempts=attempts, takeover=takeover)
+        found = dict(locked(waiting, skip=True).values_list("pk", "epoch")[:most])
+        # The condition is asked once more, of the rows themselves and in a statement of its own: PostgreSQL
         # asks it again of a row that has changed meanwhile, but never looks up a subquery anew.
         changed = (
-            _unowned(dead_after)
-            .filter(pk=pk, epoch=epoch)
+            _unowned(dead_after, takeover=takeover)
+            .filter(_at_epochs(found))
             .update(
                 status=Run.Status.RUNNING,
                 epoch=F("epoch") + 1,
@@ -91,28 +123,26 @@ def claim(runner_id: UUID, dead_after: float, *, attempts: int, most: int) -> li
                 runner_id=runner_id,
                 started_at=Coalesce("started_at", Now()),
             )
+            if found
+            else 0
         )
-        if changed:
-            taken.append(Run.objects.get(pk=pk))
-    return taken
+        mine = Run.objects.filter(_at_epochs(found, 1), runner_id=runner_id, status=Run.Status.RUNNING)
+        return list(mine.order_by("created_at")) if changed else []
 
 
-def lose(runner_id: UUID, dead_after: float, *, attempts: int) -> list[Run]:
+def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = True) -> list[Run]:
     """Give up runs that have had all their executions; return them, owned by ``runner_id`` to say so."""
     lost: list[Run] = []
     error = LingError(f"the run was executed {attempts} times, and each time its process died", code="lost")
-    for run in _unowned(dead_after).filter(attempts__gte=attempts, status=Run.Status.RUNNING):
-        changed = (
-            _unowned(dead_after)
-            .filter(pk=run.pk, epoch=run.epoch, status=Run.Status.RUNNING)
-            .update(
-                status=Run.Status.LOST,
-                epoch=F("epoch") + 1,
-                runner_id=runner_id,
-                errors=[error.to_wire()],
-                log_id=f"{run.epoch + 1}-3",
-                finished_at=Now(),
-            )
+    unowned = _unowned(dead_after, takeover=takeover).filter(status=Run.Status.RUNNING)
+    for run in unowned.filter(attempts__gte=attempts)[:_LOST]:
+        changed = unowned.filter(pk=run.pk, epoch=run.epoch).update(
+            status=Run.Status.LOST,
+            epoch=F("epoch") + 1,
+            runner_id=runner_id,
+            errors=[error.to_wire()],
+            log_id=f"{run.epoch + 1}-3",
+            finished_at=Now(),
         )
         if changed:
             lost.append(Run.objects.get(pk=run.pk))
@@ -123,6 +153,25 @@ def owned(runner_id: UUID) -> dict[str, int]:
     """Return the runs that the database says this runner executes, with their epochs."""
     mine = Run.objects.filter(runner_id=runner_id, status=Run.Status.RUNNING)
     return {str(pk): epoch for pk, epoch in mine.values_list("pk", "epoch")}
+
+
+def taken(runner_id: UUID, runs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return those of ``runs`` (id, epoch) that are not this runner's any more: another's, or deleted.
+
+    One that this runner has just ended is still its own.
+    """
+    epochs = dict(runs)
+    if not epochs:
+        return []
+    rows = Run.objects.filter(pk__in=epochs, runner_id=runner_id).values_list("pk", "epoch")
+    return [*(epochs.items() - {(str(pk), epoch) for pk, epoch in rows})]
+
+
+def forgive(runner_id: UUID, runs: Iterable[tuple[str, int]]) -> None:
+    """Take back the attempt that was counted when ``runs`` were taken from a runner that lives after all."""
+    for pk, epoch in runs:
+        later = Run.objects.filter(pk=pk, epoch__gt=epoch, attempts__gt=1).exclude(runner_id=runner_id)
+        later.update(attempts=F("attempts") - 1)
 
 
 def release(runner_id: UUID, runs: Iterable[str]) -> None:
@@ -189,10 +238,23 @@ def interrupt(conversation: Conversation) -> list[Run]:
     return runs
 
 
-def _unowned(dead_after: float) -> QuerySet[Run]:
-    since = Now() - timedelta(seconds=dead_after)
-    alive = Runner.objects.filter(pk=OuterRef("runner_id"), heartbeat_at__gte=since, stopped_at=None)
-    return Run.objects.filter(Q(status=Run.Status.QUEUED) | Q(Q(status=Run.Status.RUNNING), ~Exists(alive)))
+def _unowned(dead_after: float, *, takeover: bool = True) -> QuerySet[Run]:
+    running = Q(status=Run.Status.RUNNING)
+    if takeover:
+        since = Now() - timedelta(seconds=dead_after)
+        alive = Runner.objects.filter(pk=OuterRef("runner_id"), heartbeat_at__gte=since, stopped_at=None)
+        left = Q(running, ~Exists(alive))
+    else:
+        stopped = Runner.objects.filter(pk=OuterRef("runner_id"), stopped_at__isnull=False)
+        left = Q(running, Q(runner_id=None) | Exists(stopped))
+    return Run.objects.filter(Q(status=Run.Status.QUEUED) | left)
+
+
+def _at_epochs(runs: Mapping[UUID, int], later: int = 0) -> Q:
+    found = Q(pk=None)
+    for epoch in set(runs.values()):
+        found |= Q(pk__in=[pk for pk, at in runs.items() if at == epoch], epoch=epoch + later)
+    return found
 
 
 def _earlier_open() -> Any:

@@ -4,7 +4,8 @@ A run is a detached task with a strong reference, in a context of its own: a tas
 of a Django request would keep that request's thread and database handle for as long as the model talks.
 
 The same class serves ``inline`` execution in the web process and ``manage.py ling_worker``: they differ in
-who may take a queued run, and in nothing else. Ownership is the database's (:mod:`.claims`).
+who may take a queued run, and in nothing else. Ownership is the database's (:mod:`.claims`); what is asked of
+it goes through threads of the runner's own (:mod:`.heart`, :mod:`.journal`, :mod:`.lane`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from contextvars import Context
 from functools import lru_cache
 from uuid import uuid4
 
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.utils import timezone, translation
 
 from . import claims
@@ -27,25 +27,24 @@ from .core import workflow as engine
 from .core.exceptions import Fenced, InternalError, LingError
 from .core.frames import empty_snapshot
 from .core.log import RunLog
-from .core.ops import copy_json
 from .core.provider import Usage
+from .heart import Beat, Heart
 from .hubs import get_hub
+from .journal import Checkpoints, DatabaseJournal, Writer
+from .lane import AWAY, Lane
 from .models import Run
 from .permissions import Identity
 from .pool import ProviderPool
 from .providers import preload
 from .storage import (
-    DatabaseJournal,
     Start,
     create_run,
     in_database,
+    known_run,
     load_history,
     load_run,
-    persist,
     plan_of,
     provider_kinds_in_use,
-    store_checkpoint,
-    store_result,
 )
 from .wake import close as close_broker
 from .wake import wake
@@ -53,6 +52,11 @@ from .wake import wake
 __all__ = ["Runner", "get_runner"]
 
 logger = logging.getLogger("lingstream")
+
+_BATCH = 8  # runs that are claimed at once
+_LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
+_WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
+_EVENLY = 0.001  # seconds of pause between two claims for each run that is executed here already
 
 
 def get_runner() -> Runner:
@@ -78,12 +82,19 @@ class Runner:
         self._most = most
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, engine.Run] = {}
-        self._providers = ProviderPool()
-        self._heart: asyncio.Task[None] | None = None
-        self._registered: asyncio.Task[None] | None = None
-        self._picking = asyncio.Lock()
         self._epochs: dict[str, int] = {}
-        self._doubtful: set[tuple[str, int]] = set()
+        self._reserved = 0  # runs that are about to start
+        self._unknown: set[tuple[str, int]] = set()
+        self._settling: asyncio.Task[None] | None = None
+        self._providers = ProviderPool()
+        self._lane = Lane()
+        self._writer = Writer()
+        self._checkpoints = Checkpoints(self._writer, app_settings().checkpoint)
+        self._heart: Heart | None = None
+        self._life: list[asyncio.Task[None]] = []  # pulse and picker
+        self._registered: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()  # somebody says that runs wait
+        self._lag = 0.0
         self._draining = False
 
     # -- for transports ----------------------------------------------------------------------------
@@ -98,22 +109,27 @@ class Runner:
         """
         mine = self._executes()
         if self._draining or (mine and self.room <= 0):
+            if known := await in_database(known_run, start, identity):
+                return known, False
             raise LingError("too many runs at the moment", code="busy", retryable=True)
-        await self.come_alive()
         owned = {"status": Run.Status.RUNNING, "epoch": 1, "attempts": 1, "runner_id": self.id}
         at_once = mine and not start.conversation
-        columns = {**owned, "started_at": timezone.now()} if at_once else {}
         language = translation.get_language() or ""
-        row, new = await in_database(create_run, start, identity, language=language, **columns)
-        if new and at_once:
-            self._launch(row)
-        elif new and mine:
+        with self._reserve(1 if at_once else 0):
+            await self.come_alive()
+            columns = {**owned, "started_at": timezone.now()} if at_once else {}
+            row, new = await in_database(create_run, start, identity, language=language, **columns)
+            if new and at_once:
+                self._launch(row)
+        if not new or at_once:
+            return row, new
+        if start.conversation:
+            await self._end_orphans()  # what it interrupted may have had no owner
+        if mine:
             get_hub().create(str(row.pk))  # so that viewers can wait for it
             get_hub().release(str(row.pk))  # it may be another process that executes it
-            await self.pick_up()
-        elif new:
-            if start.conversation:
-                await self._end_orphans()  # what it interrupted may have had no owner
+            self.look()
+        else:
             await wake(str(row.pk))
         return row, new
 
@@ -121,7 +137,7 @@ class Runner:
         """Stop a run: at once if it is executed here, else by a note that its owner reads within a second."""
         if run := self._runs.get(str(row.pk)):
             run.cancel()
-        elif not row.ended and await in_database(claims.request_cancel, row):
+        elif not row.ended and await self._lane.call(claims.request_cancel, row):
             await self._end_orphans()
 
     # -- for servers and commands ------------------------------------------------------------------
@@ -130,7 +146,12 @@ class Runner:
     def room(self) -> int:
         """How many more runs this process takes."""
         most = app_settings().max_runs if self._most is None else self._most
-        return most - len(self._tasks)
+        return most - len(self._tasks) - self._reserved
+
+    @property
+    def behind(self) -> bool:
+        """Whether this process cannot keep up with what it has, and takes no more that others may take."""
+        return self._lag > _LAG or self._lane.oldest > _WAIT or self._writer.oldest > _WAIT
 
     @property
     def draining(self) -> bool:
@@ -147,31 +168,18 @@ class Runner:
             await asyncio.wait([task])
 
     async def come_alive(self) -> None:
-        """Make sure that this process has its row, its heart beats and it looks for runs to take over."""
+        """Make sure that this process has its row, its heart beats and it looks for runs to take."""
         loop = asyncio.get_running_loop()
-        if self._heart is None or self._heart.done() or self._heart.get_loop() is not loop:
-            self._heart = loop.create_task(self._beat(), name="lingstream heart", context=Context())
-            self._registered = None
         known = self._registered
-        if known is None or (known.done() and (known.cancelled() or known.exception())):
+        failed = known is not None and known.done() and (known.cancelled() or known.exception())
+        if known is None or failed or known.get_loop() is not loop:
             self._registered = known = loop.create_task(self._register(), context=Context())
         # One for all that start the first runs; a request that goes away ends its own wait only.
         await asyncio.shield(known)
 
-    async def pick_up(self) -> None:
-        """Take runs that wait for an owner, as far as there is room, and end those that nobody else will."""
-        settings = app_settings()
-        async with self._picking:  # or two would fill the same room
-            if self._draining or self.room <= 0 or not self._executes():
-                return
-            limits = {"attempts": settings.max_attempts}
-            for row in await in_database(
-                claims.claim, self.id, settings.dead_after, most=self.room, **limits
-            ):
-                self._launch(row)
-            for row in await in_database(claims.lose, self.id, settings.dead_after, **limits):
-                await self._write_end(row)
-        await self._end_orphans()
+    def look(self) -> None:
+        """Look for runs that wait for an owner, now and not when it is time."""
+        self._wanted.set()
 
     async def drain(self) -> None:
         """Take no more runs, give running ones a grace, leave the rest to others, and close everything.
@@ -181,10 +189,8 @@ class Runner:
         self._draining = True
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=app_settings().drain)
-        for name, task in self._tasks.items():
-            run = self._runs.get(name)
-            if run is None or not run.ending:
-                task.cancel()  # without a ``done``: a later epoch goes on
+        for name in list(self._tasks):
+            self._leave(name)
         await self._close()
 
     async def aclose(self) -> None:
@@ -198,6 +204,15 @@ class Runner:
     def _executes(self) -> bool:
         return app_settings().execution == self.kind
 
+    @contextlib.contextmanager
+    def _reserve(self, runs: int) -> Iterator[None]:
+        """Count runs that are about to start."""
+        self._reserved += runs
+        try:
+            yield
+        finally:
+            self._reserved -= runs
+
     def _launch(self, row: Run) -> None:
         name = str(row.pk)
         log = get_hub().create(name)  # before the answer goes out: who asks for the events finds them
@@ -210,17 +225,24 @@ class Runner:
         if self._tasks.get(name) is task:
             del self._tasks[name], self._epochs[name]
 
+    def _leave(self, name: str) -> None:
+        """Stop a run without a ``done``, for a later epoch to go on; one that is ending may end."""
+        run = self._runs.get(name)
+        if run is None or not run.ending:
+            self._tasks[name].cancel()
+
     async def _execute(self, row: Run, log: RunLog) -> None:
         name = str(row.pk)
         if row.language:
             translation.activate(row.language)
+        persist = self._lane.persist
         try:
             history = await persist(load_history, row) if row.conversation_id else []
-            journal = await persist(DatabaseJournal.load, row) if row.epoch > 1 else DatabaseJournal(row)
+            recorded = await persist(DatabaseJournal.load, row) if row.epoch > 1 else None
+            journal = DatabaseJournal(row, self._writer, recorded)
 
             async def end(result: engine.RunResult) -> None:
-                if not await persist(store_result, row, result, str(log.last_id.following)):
-                    raise Fenced(f"run {name} belongs to another runner by now")
+                await journal.end(result, str(log.last_id.following))
 
             run = self._runs[name] = engine.Run(
                 plan_of(row),
@@ -234,24 +256,27 @@ class Runner:
             )
             if row.cancel_requested_at:
                 run.cancel()  # somebody asked while its last owner was dying
-            async with _checkpoints(row, log):
+            with self._checkpoints.of(row, log):
                 await run.execute()
         except Fenced as error:
             logger.info("run %s goes on elsewhere: %s", name, error)
-        except (OperationalError, InterfaceError):
+        except AWAY:
             # It stays in the database as it is: a heart beat finds that nobody executes it.
             logger.exception("run %s: the database did not come back", name)
         except Exception:
-            logger.exception("run %s failed", name)
-            await self._bury(row, log)
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                logger.exception("run %s goes on elsewhere; it could not be stopped cleanly here", name)
+            else:
+                logger.exception("run %s failed", name)
+                await self._fail(row, log)
         finally:
             self._runs.pop(name, None)
             get_hub().release(name)
         if row.conversation_id:
-            with contextlib.suppress(DatabaseError):  # else the timer sees to it
-                await self.pick_up()  # the next run of the conversation may have waited for this one
+            self.look()  # the next run of the conversation may have waited for this one
 
-    async def _bury(self, row: Run, log: RunLog) -> None:
+    async def _fail(self, row: Run, log: RunLog) -> None:
         """End a run that its own execution could not end: nobody may be left waiting for it."""
         error = InternalError("the run")
         try:
@@ -259,22 +284,20 @@ class Runner:
                 await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
             log.write(row.epoch, "error", error.to_wire())
             result = engine.RunResult("failed", log.state.document.value, Usage(), error.to_wire())
-            if await persist(store_result, row, result, str(log.last_id.following)):
-                log.write(
-                    row.epoch, "done", engine.done_body("failed", result.usage.to_wire(), result.document)
-                )
-                await log.flush()
+            await DatabaseJournal(row, self._writer).end(result, str(log.last_id.following))
+            log.write(row.epoch, "done", engine.done_body("failed", result.usage.to_wire(), result.document))
+            await log.flush()
         except Exception:
             logger.exception("run %s could not be ended", row.pk)
 
     async def _end_orphans(self) -> None:
         """Write the end of runs whose processes died after storing it, or that never had a process."""
         settings = app_settings()
-        for row in await in_database(claims.orphans, settings.dead_after, within=settings.log_ttl):
+        for row in await self._lane.call(claims.orphans, settings.dead_after, within=settings.log_ttl):
             log = await get_hub().find(str(row.pk), running=row.runner_id is None)
             silent = log is not None and not log.ended
-            if await in_database(claims.adopt, row, self.id, epoch=silent) and silent:
-                await self._write_end(await in_database(load_run, row.pk))
+            if await self._lane.call(claims.adopt, row, self.id, epoch=silent) and silent:
+                await self._write_end(await self._lane.call(load_run, row.pk))
 
     async def _write_end(self, row: Run) -> None:
         """Write an epoch that says no more than how the run ended, as the database has it."""
@@ -291,96 +314,152 @@ class Runner:
         finally:
             get_hub().release(name)
 
+    # -- being alive -------------------------------------------------------------------------------
+
     async def _register(self) -> None:
-        await in_database(claims.register, self.id, self.kind)
+        """Store this process's row; from then on its heart beats, and it looks for runs."""
+        settings = app_settings()
+        await self._lane.call(claims.register, self.id, self.kind)
         if self._executes():
             with contextlib.suppress(LingError):
-                kinds = await in_database(provider_kinds_in_use)
-                await asyncio.to_thread(preload, kinds, app_settings().provider_kinds)
+                kinds = await self._lane.call(provider_kinds_in_use)
+                await asyncio.to_thread(preload, kinds, settings.provider_kinds)
+        await self._stop_life()
+        self._heart = heart = Heart(
+            self.id, self.kind, settings, running=lambda: dict(self._epochs), heard=self._heard
+        )
+        life = {"pulse": self._pulse(heart, settings.tick / 2)}
+        if self._executes():
+            life["picker"] = self._pick(heart)
+        loop = asyncio.get_running_loop()
+        self._life = [
+            loop.create_task(work, name=f"lingstream {name}", context=Context())
+            for name, work in life.items()
+        ]
+
+    async def _stop_life(self) -> None:
+        life, self._life = self._life, []
+        for task in life:
+            task.cancel()
+        await asyncio.gather(*life, return_exceptions=True)
+        if heart := self._heart:
+            self._heart = None
+            await heart.aclose()
 
     async def _close(self) -> None:
         """Wait for the tasks to end, then give up this process's row and its connections."""
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
-        if self._heart:
-            self._heart.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._heart
-            self._heart = None
+        await self._writer.aclose()  # before anybody may take what is still to be written
+        known, self._registered = self._registered, None
+        if known is not None:
+            await asyncio.wait([known])
+            await self._stop_life()
             with contextlib.suppress(Exception):
-                await in_database(claims.sign_off, self.id)
+                await self._lane.call(claims.sign_off, self.id)
+        await self._lane.aclose()
         await self._providers.aclose()
         await close_broker()
 
-    async def _beat(self) -> None:
-        """Say that this process lives, hear who wants a run stopped, and look for runs to take over.
+    async def _pulse(self, heart: Heart, pause: float) -> None:
+        """Tell the heart that the loop turns, and see how late it is: awaits nothing but ``sleep``."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(pause)
+            late = loop.time() - before - pause
+            self._lag = max(late, (self._lag + late) / 2)
+            heart.pulse()
+
+    def _heard(self, beat: Beat) -> None:
+        """Do as the database says; see :class:`Beat`."""
+        for name in beat.cancels:
+            if run := self._runs.get(name):
+                run.cancel()
+        if beat.unknown is None:
+            return
+        taken = [(name, epoch) for name, epoch in beat.taken if self._epochs.get(name) == epoch]
+        for name, epoch in taken:
+            logger.warning("run %s: epoch %d has another owner by now", name, epoch)
+            self._leave(name)
+        # What it says runs here and does not, twice in a row: an answer of the database was lost, or whoever
+        # waited for it. Once is nothing: it may have just begun, or just ended.
+        stray = [name for name, _ in beat.unknown & self._unknown if name not in self._tasks]
+        self._unknown = beat.unknown
+        if taken or stray:
+            loop = asyncio.get_running_loop()
+            self._settling = loop.create_task(self._settle(taken, stray), context=Context())
+
+    async def _settle(self, taken: list[tuple[str, int]], stray: list[str]) -> None:
+        with contextlib.suppress(*AWAY):
+            await self._lane.call(claims.forgive, self.id, taken)
+            await self._lane.call(claims.release, self.id, stray)
+
+    async def _pick(self, heart: Heart) -> None:
+        """Take runs that wait, for ever: the one task of the process that does, so no room is filled twice.
 
         With jitter, so that processes which started together do not ask together.
         """
         settings = app_settings()
+        loop = asyncio.get_running_loop()
         due = 0.0
         away = False
-        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(settings.tick * random.uniform(0.8, 1.2))  # noqa: S311  # a pace, not a secret
+            self._wanted.clear()
             try:
-                if self._runs:
-                    for name in await in_database(claims.cancel_requests, self.id):
-                        if run := self._runs.get(name):
-                            run.cancel()
+                rest = await self._claim(heart)
                 if loop.time() >= due:
-                    due = loop.time() + settings.heartbeat_every
-                    if not await in_database(claims.heartbeat, self.id):
-                        await in_database(claims.register, self.id, self.kind)
-                    await self._compare()
-                    await self.pick_up()
+                    due = loop.time() + settings.heartbeat_every * random.uniform(0.8, 1.2)  # noqa: S311
+                    await self._end_others(heart)
                 away = False
             except Exception as error:
                 if not away:  # once, and not at every tick
-                    logger.warning("no heartbeat, until the database answers: %s", error, exc_info=True)
-                away = True
+                    logger.warning("nothing is taken, until the database answers: %s", error, exc_info=True)
+                rest = away = True
+            if rest:  # what waits has to wait for room, however often somebody says that it is there
+                await asyncio.sleep(settings.tick * random.uniform(0.8, 1.2))  # noqa: S311
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._wanted.wait()
 
-    async def _compare(self) -> None:
-        """Compare what runs here with what the database says, and give in where they differ twice in a row.
+    async def _claim(self, heart: Heart) -> bool:
+        """Claim runs as far as there is room; return whether some may be left.
 
-        What the database says runs here and does not: an answer of the database was lost, or whoever waited
-        for it. What runs here and is another's: this process was silent for too long.
+        A few at a time, and the slower the more there are here already: so load evens out between processes
+        that look at the same moment.
         """
-        here = {(name, epoch) for name, epoch in self._epochs.items()}
-        owned = set((await in_database(claims.owned, self.id)).items())
-        # Only what is a difference before and after we asked; the rest has just begun or just ended.
-        unknown, lost = owned - here, here - owned
-        stray = unknown & self._doubtful
-        await in_database(claims.release, self.id, [name for name, epoch in stray if name not in self._tasks])
-        for name, epoch in lost & self._doubtful:
-            run = self._runs.get(name)
-            if self._epochs.get(name) == epoch and not (run and run.ending):
-                logger.warning("run %s: epoch %d has another owner by now", name, epoch)
-                self._tasks[name].cancel()
-        self._doubtful = unknown | lost
+        settings = app_settings()
+        while not self._draining:
+            most = min(_BATCH, self.room)
+            if most <= 0 or self.behind:
+                return True
+            self._wanted.clear()
+            with self._reserve(most):
+                rows = await self._lane.call(
+                    claims.claim,
+                    self.id,
+                    settings.dead_after,
+                    attempts=settings.max_attempts,
+                    most=most,
+                    takeover=heart.steady,
+                )
+                for row in rows:
+                    self._launch(row)
+            if len(rows) < most and not self._wanted.is_set():
+                return False
+            await asyncio.sleep(_EVENLY * len(self._tasks))
+        return False
 
-
-@contextlib.asynccontextmanager
-async def _checkpoints(row: Run, log: RunLog) -> AsyncIterator[None]:
-    """Store the growing document every few seconds, for who asks in another process or after a crash."""
-
-    async def store() -> None:
-        stored = log.last_id
-        while True:
-            await asyncio.sleep(app_settings().checkpoint)
-            if log.last_id == stored or log.last_id.epoch != row.epoch:
-                continue  # nothing new, or not open yet
-            stored = log.last_id
-            document = copy_json(log.state.document.value)  # a thread must not see it grow
-            try:
-                await in_database(store_checkpoint, row, document, str(stored))
-            except Exception:
-                logger.warning("run %s: no checkpoint, the database is away", row.pk, exc_info=True)
-
-    task = asyncio.create_task(store())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    async def _end_others(self, heart: Heart) -> None:
+        """End the runs that nobody else will end."""
+        settings = app_settings()
+        for row in await self._lane.call(
+            claims.lose,
+            self.id,
+            settings.dead_after,
+            attempts=settings.max_attempts,
+            takeover=heart.steady,
+        ):
+            await self._write_end(row)
+        await self._end_orphans()

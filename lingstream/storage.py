@@ -1,57 +1,47 @@
-"""All that the runner asks of the database, as plain functions, and the one way to call them from async code.
+"""Runs as rows: how one is made, found and shown to be somebody's, as plain functions.
 
 Nothing here holds a connection while a model streams: a run writes when it starts, when a bot ends, a
-checkpoint every few seconds, and when it ends.
+checkpoint every few seconds, and when it ends (:mod:`.journal`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from channels.db import database_sync_to_async
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.utils import timezone
+from django.db import IntegrityError, transaction
 
 from .claims import interrupt, is_busy
-from .core.exceptions import Fenced, LingError, NotFound, UsageError
-from .core.journal import Call, CallResult
+from .core.exceptions import LingError, NotFound, UsageError
 from .core.plan import Plan
-from .core.provider import Message, Usage
-from .core.workflow import RunResult, registered
+from .core.provider import Message
+from .core.workflow import registered
 from .loading import load_plan, validate_input
-from .models import BotRun, Conversation, Provider, Run, Workflow
+from .models import Conversation, Provider, Run, Workflow
 from .permissions import Identity, check_cancel, check_conversation, check_read, check_start
 
 __all__ = [
-    "DatabaseJournal",
     "Start",
     "create_run",
     "in_database",
+    "known_run",
     "load_history",
     "load_run",
-    "persist",
     "plan_of",
     "provider_kinds_in_use",
     "run_to_cancel",
     "run_to_read",
-    "store_checkpoint",
-    "store_result",
 ]
 
-logger = logging.getLogger("lingstream")
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _ANONYMOUS_KEY = 16  # characters of a key that is the only proof of who asks
 _HISTORY = 20  # runs of a conversation that go into a prompt
-_RETRIES = (0.1, 0.3, 1.0, 3.0, 6.0)  # seconds between tries while the database is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +80,9 @@ class Start:
 
 
 async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that uses the ORM in a thread that closes its connections when it should."""
+    """Call a function that uses the ORM for a request, in the request's thread; runs have :mod:`.lane`."""
     result: T = await database_sync_to_async(function)(*args, **kwargs)
     return result
-
-
-async def persist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As :func:`in_database`, but try again for a few seconds while the database is away.
-
-    :raises OperationalError: it did not come back.
-    """
-    for pause in _RETRIES:
-        try:
-            return await in_database(function, *args, **kwargs)
-        except (OperationalError, InterfaceError) as error:
-            logger.warning("the database is away, trying again in %s s: %s", pause, error)
-            await asyncio.sleep(pause)
-    return await in_database(function, *args, **kwargs)
 
 
 def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]:
@@ -128,7 +104,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
             f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
             f"only proof of who asks; got {len(start.key)}"
         )
-    if start.key and (known := _by_key(start, identity)):
+    if known := known_run(start, identity):
         return known, False
     try:
         with transaction.atomic():
@@ -147,10 +123,18 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
                 **more,
             )
     except IntegrityError:
-        if start.key and (known := _by_key(start, identity)):
+        if known := known_run(start, identity):
             return known, False
         raise
     return run, True
+
+
+def known_run(start: Start, identity: Identity) -> Run | None:
+    """Return the run that was started with the same key before, if there is one.
+
+    :raises LingError: ``key-reused``.
+    """
+    return _by_key(start, identity) if start.key else None
 
 
 def provider_kinds_in_use() -> list[str]:
@@ -201,105 +185,6 @@ def load_history(run: Run) -> list[Message]:
     return messages
 
 
-def store_checkpoint(run: Run, document: Any, log_id: str) -> None:
-    """Store the document of a running run, as long as this execution owns it."""
-    Run.objects.filter(pk=run.pk, epoch=run.epoch, status=Run.Status.RUNNING).update(
-        document=document, log_id=log_id, checkpoint_at=timezone.now()
-    )
-
-
-def store_result(run: Run, result: RunResult, log_id: str) -> bool:
-    """Store how a run ended; return whether this execution still owned it."""
-    now = timezone.now()
-    changed = Run.objects.filter(pk=run.pk, epoch=run.epoch, status=Run.Status.RUNNING).update(
-        status=result.status,
-        document=result.document,
-        usage=result.usage.to_wire(),
-        errors=[result.error] if result.error else [],
-        log_id=log_id,
-        finished_at=now,
-        checkpoint_at=now,
-    )
-    if run.conversation_id:
-        Conversation.objects.filter(pk=run.conversation_id).update(updated_at=now)
-    return bool(changed)
-
-
-class DatabaseJournal:
-    """The journal of a run in :class:`~lingstream.models.BotRun` rows.
-
-    :param run: the run.
-    :param recorded: results of finished calls by replay key; see :meth:`load`.
-    """
-
-    def __init__(self, run: Run, recorded: dict[str, CallResult] | None = None) -> None:
-        self._run = run
-        self._recorded = recorded or {}
-        self._started: dict[str, datetime] = {}
-
-    @classmethod
-    def load(cls, run: Run) -> DatabaseJournal:
-        """Return the journal of ``run`` with what earlier executions finished."""
-        if run.epoch <= 1:
-            return cls(run)
-        rows = BotRun.objects.filter(run=run, status=BotRun.Status.FINISHED)
-        return cls(run, {row.replay_key: _result_of(row) for row in rows})
-
-    def recorded(self, call: Call) -> CallResult | None:
-        """See :meth:`Journal.recorded`."""
-        key = BotRun.make_replay_key(*call.key)
-        self._started[key] = timezone.now()
-        return self._recorded.get(key)
-
-    async def finish(self, call: Call, result: CallResult) -> None:
-        """See :meth:`Journal.finish`.
-
-        A database that stays away is logged and not raised: the answer is on the page already, and the
-        worst that follows is that a crash makes this call happen again.
-
-        :raises Fenced: the run belongs to another runner by now, whose journal this is.
-        """
-        key = BotRun.make_replay_key(*call.key)
-        if key in self._recorded:
-            return
-        try:
-            await persist(self._store, key, call, result)
-        except (OperationalError, InterfaceError):
-            logger.exception("the database did not come back: bot run %s is not stored", call.instance)
-
-    @transaction.atomic
-    def _store(self, key: str, call: Call, result: CallResult) -> None:
-        now = timezone.now()
-        mine = Run.objects.filter(pk=self._run.pk, epoch=self._run.epoch, status=Run.Status.RUNNING)
-        if not mine.select_for_update().values("pk").first():
-            raise Fenced(f"run {self._run.pk} belongs to another runner by now")
-        BotRun.objects.update_or_create(
-            run=self._run,
-            replay_key=key,
-            defaults={
-                "step": call.plan.name,
-                "instance": call.instance,
-                "root": call.root,
-                "digest": call.digest,
-                "occurrence": call.occurrence,
-                "epoch": self._run.epoch,
-                "status": result.status,
-                "messages": list(call.messages),
-                "provider": call.plan.provider.name,
-                "model": call.options.model,
-                "params": dict(call.options.params),
-                "prompt_version": call.plan.prompt_version,
-                "output": result.output,
-                "reasoning": result.reasoning,
-                "repairs": list(result.repairs),
-                "usage": result.usage.to_wire(),
-                "error": result.error,
-                "started_at": self._started.get(key, now),
-                "finished_at": now,
-            },
-        )
-
-
 def _short_text(name: str, text: Any) -> str:
     if text is None:
         return ""
@@ -345,21 +230,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, dict) and len(value) == 1:
         (value,) = value.values()
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _result_of(row: BotRun) -> CallResult:
-    usage = row.usage
-    return CallResult(
-        status=row.status,
-        output=row.output,
-        reasoning=row.reasoning,
-        repairs=row.repairs,
-        usage=Usage(
-            usage.get("prompt_tokens", 0),
-            usage.get("completion_tokens", 0),
-            bool(usage.get("estimated", False)),
-        ),
-    )
 
 
 def plan_of(run: Run) -> Plan:

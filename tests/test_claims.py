@@ -57,6 +57,27 @@ def test_a_running_run_is_taken_from_the_dead(owner: str, expected: bool) -> Non
         assert (taken[0].pk, taken[0].epoch, taken[0].attempts) == (run.pk, 2, 2)
 
 
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [("alive", False), ("silent", False), ("stopped", True), ("nobody", True), ("queued", True)],
+)
+def test_who_may_not_judge_takes_what_was_left_and_nothing_from_the_silent(
+    owner: str, expected: bool
+) -> None:
+    owners = {
+        "alive": lambda: runner(),
+        "silent": lambda: runner(silent=60),
+        "stopped": lambda: runner(stopped_at=timezone.now()),
+    }
+    run = running(owners.get(owner, lambda: None)(), attempts=2)
+    if owner == "queued":
+        Run.objects.filter(pk=run.pk).update(status="queued", epoch=0, attempts=0)
+    assert bool(claims.claim(runner(), 10, attempts=3, most=8, takeover=False)) is expected
+    Run.objects.filter(pk=run.pk).update(attempts=3, runner=owners.get(owner, lambda: None)())
+    lost = claims.lose(runner(), 10, attempts=3, takeover=False)
+    assert bool(lost) is expected
+
+
 def test_ended_runs_are_left_alone() -> None:
     for status in ("finished", "failed", "canceled", "lost"):
         running(None, status=status)
@@ -140,6 +161,40 @@ def test_a_runner_gives_up_what_it_does_not_execute() -> None:
     assert claims.owned(me) == {str(mine.pk): 1}
     claims.release(me, [str(mine.pk), str(foreign.pk)])
     assert claims.owned(me) == {} and claims.owned(other) == {str(foreign.pk): 1}
+
+
+def test_a_runner_hears_which_of_its_runs_are_its_own_no_more() -> None:
+    me, other = runner(), runner()
+    runs = {
+        "mine": running(me),
+        "ended": running(me, status="finished"),
+        "another's": running(other, epoch=2),
+        "mine again": running(me, epoch=3),
+        "lost": running(other, status="lost", epoch=2),
+    }
+    names = {str(run.pk): name for name, run in runs.items()}
+    deleted = str(uuid4())
+    asked = [*((pk, 1) for pk in names), (deleted, 1)]
+    assert {names.get(pk, "deleted") for pk, _ in claims.taken(me, asked)} == {
+        "another's",
+        "mine again",
+        "lost",
+        "deleted",
+    }
+    assert claims.taken(me, []) == []
+
+
+def test_no_attempt_is_counted_where_the_earlier_owner_lives_after_all() -> None:
+    frozen, other = runner(silent=60), runner()
+    run = running(frozen)
+    (taken,) = claim(other)
+    assert (taken.epoch, taken.attempts) == (2, 2)
+    claims.forgive(frozen, [(str(run.pk), 1)])
+    run.refresh_from_db()
+    assert (run.epoch, run.attempts, run.runner_id) == (2, 1, other)
+    claims.forgive(other, [(str(run.pk), 2)])
+    run.refresh_from_db()
+    assert run.attempts == 1, "it is the owner's"
 
 
 def test_cancel_reaches_the_owner_or_ends_what_nobody_owns() -> None:

@@ -374,6 +374,10 @@ async def test_too_many_runs_are_busy(site: Site, settings: Any) -> None:
 
 
 async def _ended(run: str) -> None:
+    """Wait for the end of a run, also of one that the runner has yet to take."""
     from lingstream.runner import get_runner
 
-    await get_runner().wait(run)
+    async with asyncio.timeout(20):
+        while not (await Run.objects.aget(pk=run)).ended:
+            await get_runner().wait(run)
+            await asyncio.sleep(0.01)

@@ -16,10 +16,11 @@ from lingstream.core.journal import Call, CallResult
 from lingstream.core.plan import BotPlan
 from lingstream.core.provider import ChatOptions
 from lingstream.hubs import get_hub
+from lingstream.journal import DatabaseJournal, Writer
 from lingstream.models import BotRun, Run, Runner
 from lingstream.permissions import Identity, make_token
 from lingstream.runner import get_runner
-from lingstream.storage import DatabaseJournal, Start, in_database
+from lingstream.storage import Start, in_database
 
 from . import site as sites
 from .site import Site, Socket
@@ -116,12 +117,14 @@ async def test_a_run_that_another_process_has_taken_is_given_up(site: Site) -> N
 async def test_the_journal_of_a_run_is_its_owners(site: Site) -> None:
     await site.cloud_facts()
     run = await abandoned()
-    stale = DatabaseJournal(run)
+    writer = Writer()
+    stale = DatabaseJournal(run, writer)
     await Run.objects.filter(pk=run.pk).aupdate(epoch=2)
     bot = await BotRun.objects.filter(run=run).afirst()
     assert bot
     with pytest.raises(Fenced):
         await stale.finish(call_of(bot), CallResult("canceled"))
+    await writer.aclose()
     assert (await BotRun.objects.aget(pk=bot.pk)).status == "finished"
 
 

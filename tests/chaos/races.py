@@ -5,7 +5,6 @@ import django
 django.setup()
 
 import random  # noqa: E402
-import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from threading import Barrier, Thread  # noqa: E402
 from uuid import UUID, uuid4  # noqa: E402
@@ -15,8 +14,8 @@ from django.db import connection, transaction  # noqa: E402
 from lingstream import claims  # noqa: E402
 from lingstream.core.provider import Usage  # noqa: E402
 from lingstream.core.workflow import RunResult  # noqa: E402
+from lingstream.journal import Write, result_of, store  # noqa: E402
 from lingstream.models import Run  # noqa: E402
-from lingstream.storage import store_result  # noqa: E402
 
 RUNS = 150
 
@@ -40,20 +39,24 @@ def race(*contestants: Callable[[], None]) -> None:
 
 
 def overtake() -> None:
-    """Cancel a run while a claim of it is under way: PostgreSQL makes the claim wait, and then look again."""
+    """Claim a run while its cancel is under way: the claim does not wait for it, and does not get the run."""
     run = Run.objects.create(workflow="x")
     taken: list[Run] = []
-    claimer = Thread(target=lambda: taken.extend(claims.claim(me, 60, attempts=3, most=1)))
     me = uuid4()
     claims.register(me, "worker")
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+    def claim() -> None:
+        try:
+            taken.extend(claims.claim(me, 60, attempts=3, most=1))
+        finally:
+            connection.close()
+
     with transaction.atomic():
         claims.request_cancel(run)
+        claimer = Thread(target=claim)
         claimer.start()
-        with connection.cursor() as cursor:
-            while not cursor.execute(waiting).fetchone()[0]:
-                time.sleep(0.01)
-    claimer.join()
+        claimer.join()
+    claim()
     run.refresh_from_db()
     assert (taken, run.status) == ([], "canceled")
 
@@ -80,7 +83,10 @@ def main() -> None:
 
     def finish() -> None:
         result = RunResult("finished", {}, Usage())
-        finished.extend(run.pk for run in shuffled(owned) if store_result(run, result, "1-3"))
+        writes = [Write(run, 1, columns=result_of(result, "1-3")) for run in shuffled(owned)]
+        for first in range(0, RUNS, 5):
+            batch = writes[first : first + 5]
+            finished.extend(write.run.pk for write, mine in zip(batch, store(batch), strict=True) if mine)
 
     queued = [Run.objects.create(workflow="x") for _ in range(RUNS)]
     owned = [Run.objects.create(workflow="x", status="running", epoch=1, attempts=1) for _ in range(RUNS)]

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
 from lingstream import runner as runners
 from lingstream import wake
 from lingstream.conf import app_settings
 from lingstream.hubs import get_hub
-
-logger = logging.getLogger("lingstream")
 
 
 class Command(BaseCommand):
@@ -61,7 +57,6 @@ async def _work(runner: runners.Runner, command: Command) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await runner.come_alive()
-    await runner.pick_up()
     listener = asyncio.create_task(_listen(runner))
     command.stdout.write(f"worker {runner.id} takes up to {runner.room} runs")
     command.stdout.flush()
@@ -75,7 +70,4 @@ async def _work(runner: runners.Runner, command: Command) -> None:
 
 async def _listen(runner: runners.Runner) -> None:
     async for _ in wake.wakes():
-        try:
-            await runner.pick_up()
-        except DatabaseError as error:
-            logger.warning("the run that a message announced has to wait for the timer: %s", error)
+        runner.look()

@@ -1,0 +1,178 @@
+"""The runner's own threads for the database, apart from those of the requests.
+
+``database_sync_to_async`` is one FIFO thread per process that opens and closes a connection at each call: a
+heartbeat behind 400 writes of 50 ms there is 21 s old, and its process is taken for dead. So whatever must be
+on time has a thread and a connection of its own: the heart (:mod:`.heart`), the journal (:mod:`.journal`),
+and a few threads for all the rest, here. Threads and not one queue with priorities: a job that is under way
+cannot be overtaken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import queue
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError, connections
+
+__all__ = ["AWAY", "Ages", "DatabaseThread", "Lane", "keep_connections", "patiently"]
+
+logger = logging.getLogger("lingstream")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+AWAY = (OperationalError, InterfaceError)
+"""What a database raises that is away, restarts or is too busy."""
+
+_PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds between tries while the database is away; the last one repeats
+_PATIENCE = 60.0  # seconds for which it may be away: longer than a restart or a fail-over takes
+_ENDING = 5.0  # seconds that a thread may take to end its last job
+
+
+async def patiently(attempt: Callable[[], Awaitable[T]], patience: float = _PATIENCE) -> T:
+    """Return what ``attempt()`` gives; ask again while the database is away.
+
+    :param patience: seconds after which nothing is tried again.
+    :raises OperationalError: it did not come back.
+    """
+    now = asyncio.get_running_loop().time
+    last = now() + patience
+    tries = 0
+    while True:
+        try:
+            return await attempt()
+        except AWAY as error:
+            pause = _PAUSES[min(tries, len(_PAUSES) - 1)]
+            tries += 1
+            if now() + pause > last:
+                raise
+            logger.warning("the database is away, trying again in %s s: %s", pause, error)
+            await asyncio.sleep(pause)
+
+
+def keep_connections() -> None:
+    """Leave this thread's connections fit for the next job: only those that failed are closed.
+
+    ``close_old_connections`` would close every one, every time, with the default ``CONN_MAX_AGE`` of 0. Where
+    Django pools connections (``OPTIONS["pool"]``) they go back to the pool instead of being held for good.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None:
+            continue
+        if connection.settings_dict["OPTIONS"].get("pool"):
+            connection.close()
+        elif connection.errors_occurred:
+            if connection.is_usable():
+                connection.errors_occurred = False
+            else:
+                connection.close()
+
+
+class DatabaseThread(threading.Thread):
+    """A thread that closes its connections when it ends.
+
+    :param work: what it does, to the end.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        super().__init__(name=name, daemon=True)  # a database that hangs does not keep the process alive
+        self._work = work
+        self.start()
+
+    def run(self) -> None:
+        """See :class:`threading.Thread`."""
+        try:
+            self._work()
+        finally:
+            connections.close_all()
+
+    async def ended(self) -> None:
+        """Wait for the end, within bounds."""
+        await asyncio.to_thread(self.join, _ENDING)
+        if self.is_alive():
+            logger.warning("the thread %s hangs in the database and is left alone", self.name)
+
+
+class Ages:
+    """When what is under way began; used by one event loop only."""
+
+    def __init__(self) -> None:
+        self._begun: dict[object, float] = {}
+
+    def begin(self) -> object:
+        """Return a mark for :meth:`end`."""
+        mark = object()
+        self._begun[mark] = asyncio.get_running_loop().time()
+        return mark
+
+    def end(self, mark: object) -> None:
+        """What ``mark`` stands for is over."""
+        self._begun.pop(mark, None)
+
+    @property
+    def oldest(self) -> float:
+        """Seconds since the oldest of them began, 0 if there is none."""
+        begun = next(iter(self._begun.values()), None)
+        return 0.0 if begun is None else asyncio.get_running_loop().time() - begun
+
+
+class Lane:
+    """A few threads that call functions which use the ORM.
+
+    :param threads: how many; two, but one on SQLite, where writers wait for each other anyhow.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._size = threads
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._threads: list[DatabaseThread] = []
+        self._ages = Ages()
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what the function returns; a call that is cancelled before it began is not made."""
+        if not self._threads:
+            count = self._size or (1 if connections["default"].vendor == "sqlite" else 2)
+            self._threads = [DatabaseThread(f"lingstream lane {n}", self._work) for n in range(count)]
+        context = contextvars.copy_context()
+        future: Future[T] = Future()
+        self._jobs.put((future, lambda: context.run(function, *args, **kwargs)))
+        mark = self._ages.begin()
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            self._ages.end(mark)
+
+    async def persist(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As :meth:`call`, but :func:`patiently`."""
+        return await patiently(lambda: self.call(function, *args, **kwargs))
+
+    @property
+    def oldest(self) -> float:
+        """Seconds for which the oldest call has been waiting or working."""
+        return self._ages.oldest
+
+    async def aclose(self) -> None:
+        """End the threads and their connections; a later call begins anew."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._jobs.put(None)
+        for thread in threads:
+            await thread.ended()
+
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            future, call = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+            finally:
+                keep_connections()
+                del job, future, call  # or what was returned would live until the next job
