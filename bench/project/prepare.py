@@ -1,4 +1,4 @@
-"""Make the database and the one workflow: ``python -m bench.project.prepare``."""
+"""Make the database and the two workflows: ``python -m bench.project.prepare``."""
 
 import os
 
@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.project.settings")
 
 def main() -> None:
     django.setup()
-    from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Workflow
+    from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 
     call_command("migrate", verbosity=0)
     provider = Provider.objects.create(
@@ -20,13 +20,21 @@ def main() -> None:
         key_name="BENCH_KEY",
         default_model="bench",
     )
-    prompt = Prompt.objects.create(slug="clock")
-    version = PromptVersion.objects.create(prompt=prompt, text='Answer as JSON: {"answer": "…"}')
-    PromptLabel.objects.create(prompt=prompt, name="production", version=version)
-    workflow = Workflow.objects.create(slug="clock")
-    Step.objects.create(
-        workflow=workflow, name="clock", prompt=prompt, provider=provider, input="{{ input.question }}"
-    )
+
+    def step(workflow: Workflow, name: str, text: str, **fields: str) -> Step:
+        prompt = Prompt.objects.create(slug=name)
+        version = PromptVersion.objects.create(prompt=prompt, text=text)
+        PromptLabel.objects.create(prompt=prompt, name="production", version=version)
+        return Step.objects.create(workflow=workflow, name=name, prompt=prompt, provider=provider, **fields)
+
+    question = "{{ input.question }}"
+    clock = Workflow.objects.create(slug="clock", access="anyone")
+    step(clock, "clock", 'Answer as JSON: {"answer": "…"}', input=question)
+    many = Workflow.objects.create(slug="outline", access="anyone")
+    outline = step(many, "outline", 'Answer as JSON: {"outline": [{"topic": "…"}]}', input=question)
+    root = "outline/{{ match[0] }}/details"
+    topic = step(many, "topic", "Write about it.", input="{{ value }}", root=root, format="text")
+    Trigger.objects.create(workflow=many, source=outline, target=topic, pattern="outline/*/topic")
 
 
 if __name__ == "__main__":

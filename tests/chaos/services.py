@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -28,9 +29,13 @@ def free_port() -> int:
 
 
 class Postgres:
-    """A PostgreSQL server of the test session's own, at an address that survives a restart."""
+    """A PostgreSQL server of the test session's own, at an address that survives a restart.
 
-    def __init__(self) -> None:
+    :param settings: of the server.
+    """
+
+    def __init__(self, **settings: object) -> None:
+        self._settings = {"fsync": "off", "max_connections": 60, **settings}
         self._folder = Path(tempfile.mkdtemp(prefix="lingstream-pg-"))
         self._data = self._folder / "data"
         self._data.mkdir()
@@ -46,8 +51,18 @@ class Postgres:
         }
 
     def start(self) -> None:
-        options = f'-h 127.0.0.1 -p {self.port} -k "" -c fsync=off -c max_connections=60'
-        self._control("-o", options, "-l", str(self._data / "log"), "start")
+        options = f'-h 127.0.0.1 -p {self.port} -k ""'
+        for name, value in self._settings.items():
+            options += f" -c {name}={shlex.quote(str(value))}"
+        self._control("-o", options, "-l", str(self.log), "start")
+
+    @property
+    def log(self) -> Path:
+        return self._data / "log"
+
+    @property
+    def pid(self) -> int:
+        return int((self._data / "postmaster.pid").read_text().split()[0])
 
     def stop(self) -> None:
         """Stop it as a crash does: connections break, transactions are gone."""

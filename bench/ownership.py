@@ -1,0 +1,442 @@
+"""Who executes a run, under load: ``python bench/ownership.py [--runs 500] [--burn 3] [--kill one] …``.
+
+Many runs of ten bots at once in three workers with default timings, on PostgreSQL and Redis, some of them
+watched from their beginning; the model server remembers each call. Counted is what should not be: runs that
+were lost, or moved though their worker lived, calls that were paid twice, workers that were silent, viewers
+without an end. Faults strike when a third of all calls has been answered.
+
+``--check`` fails if an aim is missed; ``--json`` prints the figures for a program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import mean
+from typing import Any
+
+from calls import Calls
+from fleet import Fleet, Member
+from observer import Observer, connect, rows, spent
+from watchers import Watcher
+
+__all__ = ["Load", "Report", "answer", "measure", "table"]
+
+DEAD_AFTER, HEARTBEAT_EVERY = 15.0, 3.0  # the defaults of lingstream
+STRIKE = 0.33  # of all calls answered: then faults strike
+MANY = 2000  # bots; of fewer, what processes ask when they start is a good part
+GRACE = 30.0  # seconds in which viewers are told the end after the last run has ended
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to do.
+
+    :param deltas: pieces of each answer; ``seconds`` is about how long it takes.
+    :param bound: seconds in which all runs should have ended.
+    :param kill: ``one`` is killed, or ``each`` in turn, replaced by a new one.
+    :param clock: seconds by which the first worker's clock is ahead, and the second's behind.
+    """
+
+    runs: int = 200
+    bots: int = 10
+    watch: int = 50
+    workers: int = 3
+    concurrency: int = 200
+    deltas: int = 8
+    seconds: float = 1.5
+    bound: float = 300.0
+    burn: int = 0
+    kill: str = ""
+    freeze: float = 0.0
+    rolling: bool = False
+    database_stop: float = 0.0
+    database_restart: bool = False
+    redis_restart: bool = False
+    clock: float = 0.0
+
+    @property
+    def faults(self) -> list[str]:
+        """What is done to the processes."""
+        names = ("kill", "freeze", "rolling", "database_stop", "database_restart", "redis_restart")
+        return [name for name in names if getattr(self, name)]
+
+
+@dataclass
+class Report:
+    """What came of it; see :func:`aims` for what should.
+
+    :param repeated: calls with the name of an earlier one; ``again``: of them, after an answer.
+    :param moved: runs that were executed by more than one; ``strangers``: of them, those whose worker was
+        not touched; ``twice``: those that moved more than once; ``late``: seconds until the last one moved.
+    :param held: answered calls of the runs that the killed or frozen workers had.
+    :param silence: the longest one of a worker that lived.
+    :param statements: per bot, without ``BEGIN`` and ``COMMIT``; ``transactions``, ``sessions`` likewise
+        counted in the server's log, of the workers and the web process.
+    :param stored: seconds from the last byte that the model sent until the commit of the bot's row.
+    :param wrong: finished runs whose document is not what the model said.
+    :param blind: viewers that got no ``done``; ``elsewhere``: of them, those that were told ``elsewhere``.
+    :param differ: viewers whose document is not the stored one.
+    :param stuck: workers that did not end when they were told to.
+    :param shares: runs that each worker had at last, the most first.
+    """
+
+    load: dict[str, Any]
+    finished: int = 0
+    lost: int = 0
+    failed: int = 0
+    unfinished: int = 0
+    calls: int = 0
+    repeated: int = 0
+    again: int = 0
+    moved: int = 0
+    strangers: int = 0
+    twice: int = 0
+    late: float = 0.0
+    held: int = 0
+    silence: float = 0.0
+    seconds: float = 0.0
+    statements: float = 0.0
+    transactions: float = 0.0
+    sessions: int = 0
+    asked_by: dict[str, dict[str, int]] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    stored_mean: float = 0.0
+    stored_max: float = 0.0
+    unstored: int = 0
+    wrong: int = 0
+    viewers: int = 0
+    told: int = 0
+    elsewhere: int = 0
+    blind: int = 0
+    differ: int = 0
+    stuck: int = 0
+    shares: list[int] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Harm:
+    """What the faults did: whose runs may move, when, and what had been answered for them."""
+
+    at: float = 0.0
+    runs: set[str] = field(default_factory=set)
+    held: int = 0
+    stuck: int = 0
+    everybody: bool = False
+
+
+async def measure(load: Load) -> Report:
+    """Start it all, do it once, and end it all."""
+    with Fleet(load.bots, load.deltas, load.seconds) as fleet:
+        for number in range(load.workers):
+            ahead = {0: load.clock, 1: -load.clock}.get(number, 0.0)
+            await asyncio.to_thread(fleet.work, 1, load.concurrency, ahead)
+        for _ in range(load.burn):
+            fleet.start("burner", "-c", "while True: pass")
+        observer = Observer(fleet, load.runs)
+        observer.start()
+        try:
+            return await _watched(load, fleet, observer)
+        finally:
+            observer.stop()
+
+
+async def _watched(load: Load, fleet: Fleet, observer: Observer) -> Report:
+    watchers = [Watcher(fleet.web_port, f"r{number}") for number in range(min(load.watch, load.runs))]
+    names = [f"r{number}" for number in range(len(watchers), load.runs)]
+    queued = asyncio.create_task(asyncio.to_thread(fleet.enqueue, names))
+    watching = [asyncio.create_task(watcher.watch()) for watcher in watchers]
+    deadline = time.monotonic() + load.bound
+    harm = Harm()
+    try:
+        await queued
+        hurting = asyncio.create_task(_hurt(load, fleet, harm))
+        while time.monotonic() < deadline and (observer.open or not hurting.done()):
+            await asyncio.sleep(0.1)
+        hurting.cancel()
+        await asyncio.gather(hurting, return_exceptions=True)
+        if not hurting.cancelled() and (fault := hurting.exception()):
+            raise fault
+        # A viewer's end may have to be written by others, after its worker has been silent for long enough.
+        await asyncio.wait(watching, timeout=GRACE) if watching else None
+    finally:
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+    return await asyncio.to_thread(_report, load, fleet, observer, watchers, harm)
+
+
+# -- faults --------------------------------------------------------------------------------------------
+
+
+async def _hurt(load: Load, fleet: Fleet, harm: Harm) -> None:
+    """Wait for the moment, and do what the options say, one after the other."""
+    if not load.faults:
+        return
+    wanted = STRIKE * load.runs * load.bots
+    while sum(answered is not None for _, _, answered in await asyncio.to_thread(fleet.calls)) < wanted:
+        await asyncio.sleep(0.3)
+    harm.at = time.time()
+    harm.everybody = load.rolling or bool(load.database_stop) or load.database_restart
+    if load.kill:
+        for member in fleet.workers[: 1 if load.kill == "one" else load.workers]:
+            await asyncio.to_thread(_kill, fleet, member, harm)
+            if load.kill == "each":
+                await asyncio.to_thread(fleet.work, 1, load.concurrency)
+    if load.freeze:
+        victim = next(member for member in fleet.workers if member.lives)
+        victim.freeze()
+        await asyncio.to_thread(_note, fleet, victim, harm)
+        await asyncio.sleep(load.freeze)
+        victim.thaw()
+    if load.database_stop or load.database_restart:
+        await asyncio.to_thread(fleet.postgres.stop)
+        await asyncio.sleep(load.database_stop)
+        await asyncio.to_thread(fleet.postgres.start)
+    if load.redis_restart:
+        fleet.redis.stop()
+        await asyncio.to_thread(fleet.redis.start)
+    if load.rolling:
+        for member in [member for member in fleet.workers if member.lives]:
+            harm.stuck += not await asyncio.to_thread(member.terminate)
+            await asyncio.to_thread(fleet.work, 1, load.concurrency)
+
+
+def _kill(fleet: Fleet, member: Member, harm: Harm) -> None:
+    member.kill()
+    _note(fleet, member, harm)
+
+
+def _note(fleet: Fleet, member: Member, harm: Harm) -> None:
+    """Write down which runs a worker had, and how many answers for them."""
+    sql = """
+        SELECT run.id::text AS id, run.input::json->>'question' AS name
+        FROM lingstream_run run JOIN lingstream_runner runner ON runner.id = run.runner_id
+        WHERE runner.pid = %s AND run.status = 'running'
+    """
+    mine = {row["id"]: row["name"] for row in rows(fleet, sql, [member.pid])}
+    names = set(mine.values())
+    harm.runs |= set(mine)
+    harm.held += sum(
+        answered is not None and name.partition(" ")[0] in names for name, _, answered in fleet.calls()
+    )
+
+
+# -- what came of it -----------------------------------------------------------------------------------
+
+
+def _report(load: Load, fleet: Fleet, observer: Observer, watchers: Sequence[Watcher], harm: Harm) -> Report:
+    report = Report(asdict(load), silence=observer.silence, held=harm.held, stuck=harm.stuck)
+    with connect(fleet) as connection:
+        runs = {
+            row["id"]: row | {"document": json.loads(row["document"] or "null")}
+            for row in connection.execute(
+                "SELECT id::text, input::json->>'question' AS name, status, epoch, document, created_at, "
+                "runner_id "
+                "FROM lingstream_run"
+            )
+        }
+        bots = connection.execute(
+            "SELECT messages, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at "
+            "FROM lingstream_botrun WHERE status = 'finished'"
+        ).fetchall()
+    statuses = Counter(run["status"] for run in runs.values())
+    report.finished, report.lost = statuses["finished"], statuses["lost"]
+    report.unfinished = load.runs - len(runs) + statuses["queued"] + statuses["running"]
+    report.failed = load.runs - report.finished - report.lost - report.unfinished
+    began = min(run["created_at"] for run in runs.values()).timestamp()
+    report.seconds = (observer.ended or time.time()) - began
+    finished = [run for run in runs.values() if run["status"] == "finished"]
+    report.wrong = sum(run["document"] != _expected(load, run["name"]) for run in finished)
+    report.shares = sorted(Counter(run["runner_id"] for run in runs.values()).values(), reverse=True)
+    _count_calls(report, fleet.calls(), bots)
+    _count_moves(report, observer, harm)
+    _count_viewers(report, watchers, {key: run["document"] for key, run in runs.items()})
+    _count_costs(report, fleet, observer, load.runs * load.bots)
+    report.missed = list(aims(load, report))
+    return report
+
+
+def _count_calls(
+    report: Report, calls: Sequence[tuple[str, float, float | None]], rows: Sequence[dict[str, Any]]
+) -> None:
+    made: dict[str, list[tuple[float, float | None]]] = defaultdict(list)
+    for name, asked, answered in calls:
+        made[name].append((asked, answered))
+    report.calls = len(calls)
+    report.repeated = len(calls) - len(made)
+    for times in made.values():
+        for asked, _ in times[1:]:
+            report.again += any(answered is not None and answered < asked for _, answered in times)
+    at = {
+        next(message["content"] for message in json.loads(row["messages"]) if message["role"] == "user"): row[
+            "at"
+        ]
+        for row in rows
+    }
+    delays = [
+        at[name] - answered
+        for name, ((_, answered), *more) in made.items()
+        if answered is not None and name in at and not more
+    ]
+    report.stored_mean = mean(delays) if delays else 0.0
+    report.stored_max = max(delays, default=0.0)
+    report.unstored = len(made.keys() - at.keys())
+
+
+def _count_moves(report: Report, observer: Observer, harm: Harm) -> None:
+    moved = {run for run, _ in observer.moves}
+    report.moved = len(moved)
+    report.strangers = 0 if harm.everybody else len(moved - harm.runs)
+    report.twice = len({run for run, epoch in observer.moves if epoch > 2})
+    mine = [at for (run, _), at in observer.moves.items() if run in harm.runs]
+    report.late = max(mine) - harm.at if mine else 0.0
+
+
+def _count_viewers(report: Report, watchers: Sequence[Watcher], documents: dict[str, Any]) -> None:
+    report.viewers = len(watchers)
+    for watcher in watchers:
+        report.told += watcher.told
+        report.blind += not watcher.done
+        report.elsewhere += watcher.told and not watcher.done
+        report.differ += bool(watcher.done) and watcher.document != documents.get(watcher.run)
+
+
+def _count_costs(report: Report, fleet: Fleet, observer: Observer, bots: int) -> None:
+    asked = spent(fleet)
+    report.statements = asked.statements.total() / bots
+    report.transactions = asked.transactions.total() / bots
+    report.sessions = asked.sessions.total()
+    report.asked_by = {name: dict(counter) for name, counter in vars(asked).items()}
+    for member in fleet.members:
+        member.look()
+        report.cpu[member.name] = report.cpu.get(member.name, 0.0) + member.cpu
+    report.cpu["postgres"] = observer.postgres_cpu
+
+
+def _expected(load: Load, name: str) -> Any:
+    said = Calls(load.bots, load.deltas, load.seconds)
+    outline = json.loads("".join(said.answer(name)))
+    for item in outline["outline"]:
+        item["details"] = "".join(said.answer(item["topic"]))
+    return outline
+
+
+def aims(load: Load, report: Report) -> Iterator[str]:
+    """Yield each aim that was missed."""
+    nothing = {"lost", "failed", "unfinished", "wrong", "blind", "differ", "stuck"}
+    if not load.faults:
+        nothing |= {"repeated", "moved"}
+        most = {"seconds": 45.0, "silence": 2 * HEARTBEAT_EVERY, "stored_mean": 0.5, "stored_max": 2.0}
+        if load.runs * load.bots >= MANY:
+            most |= {"statements": 1.0, "transactions": 0.4, "sessions": 150.0}
+    else:
+        nothing |= {"strangers"}
+        most = {}
+    if load.faults == ["kill"] and load.kill == "one":
+        nothing |= {"twice"}
+        most |= {"again": 0.05 * report.held}
+        if load.runs <= load.concurrency * (load.workers - 1):  # else a run waits for room
+            most |= {"late": DEAD_AFTER + 5}
+    if load.faults and not {"kill", "freeze"} & set(load.faults):
+        nothing |= {"again"}
+    for name, limit in (dict.fromkeys(sorted(nothing), 0.0) | most).items():
+        if (got := getattr(report, name)) > limit:
+            yield f"{name}: {got:.6g}, at most {limit:.6g}"
+
+
+# -- to people -----------------------------------------------------------------------------------------
+
+COLUMNS = {
+    "lost": lambda report: report.lost,
+    "failed, open": lambda report: f"{report.failed}, {report.unfinished}",
+    "moved": lambda report: report.moved,
+    "calls again (answered)": lambda report: f"{report.repeated} ({report.again}) of {report.calls}",
+    "longest silence": lambda report: f"{report.silence:.1f} s",
+    "all done": lambda report: f"{report.seconds:.0f} s",
+    "stored": lambda report: f"{report.stored_mean:.2f}, ≤ {report.stored_max:.2f} s",
+    "statements, transactions a bot": lambda report: f"{report.statements:.2f}, {report.transactions:.2f}",
+    "PG sessions, CPU": lambda report: f"{report.sessions}, {report.cpu['postgres']:.1f} s",
+    "workers' CPU": lambda report: f"{report.cpu['worker']:.0f} s",
+    "viewers without `done` (`elsewhere`)": lambda report: f"{report.blind} ({report.elsewhere})",
+}
+
+
+def answer(loads: Sequence[Load]) -> Iterator[str]:
+    """Do runs stay with their workers under load?"""
+    yield from table([asyncio.run(measure(load)) for load in loads])
+
+
+def table(reports: Sequence[Report]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    yield f"| load | {' | '.join(COLUMNS)} |"
+    yield "|---|" + "--:|" * len(COLUMNS)
+    plain = asdict(Load())
+    for report in reports:
+        changed = {
+            name: value
+            for name, value in report.load.items()
+            if value != plain[name] and name not in ("runs", "bots")
+        }
+        more = "".join(f", {name.replace('_', ' ')} {value}" for name, value in changed.items())
+        name = f"{report.load['runs']} × {report.load['bots']}{more}"
+        yield f"| {name} | {' | '.join(str(column(report)) for column in COLUMNS.values())} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    options = vars(_parser().parse_args(arguments))
+    check, as_json = options.pop("check"), options.pop("json")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the exit stack
+    report = asyncio.run(measure(Load(**options)))
+    if as_json:
+        print(json.dumps(asdict(report)))
+    else:
+        print(
+            f"{os.cpu_count()} cores, {os.getloadavg()[0]:.1f} processes wanted them in the minute before\n"
+        )
+        print("\n".join(table([report])), "\n")
+        for name, value in asdict(report).items():
+            print(f"{name}: {value}")
+    if check and report.missed:
+        sys.exit("missed:\n" + "\n".join(report.missed))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    plain = Load()
+    for name, kind in {
+        "runs": int,
+        "bots": int,
+        "watch": int,
+        "workers": int,
+        "concurrency": int,
+        "deltas": int,
+        "seconds": float,
+        "bound": float,
+        "burn": int,
+        "freeze": float,
+        "database-stop": float,
+        "clock": float,
+    }.items():
+        default = getattr(plain, name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=kind, default=default, help="(%(default)s)")
+    parser.add_argument("--kill", choices=["one", "each"], default="", help="kill -9")
+    for name in ("rolling", "database-restart", "redis-restart"):
+        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--check", action="store_true", help="fail if an aim is missed")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
