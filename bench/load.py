@@ -22,13 +22,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["Result", "Spec", "cpu_seconds", "measure", "measure_apart", "stop"]
+__all__ = ["Result", "Spec", "Stopped", "cpu_seconds", "measure", "measure_apart", "stop"]
 
 STAMP = re.compile(rb"([0-9a-f]{8}) ")
 STAMP_BYTES = 9
+WRAP = 0xFFFFFFFF  # where the stamps begin anew
 CHARACTER = re.compile(rb'"delta":"(.)"')
 SETTLE = 0.5  # seconds between the first token of the last stream and the window
 PATIENCE = 15.0
+ENDING = 60.0  # seconds in which all streams end, of a server that has a backlog too
+STOPPING = 1.0  # seconds between two ends of all streams: of runs too that begin late
 BODY = json.dumps({"input": {"question": "What time is it?"}})
 START = json.dumps({"type": "start", "workflow": "clock", "input": {"question": "What time is it?"}})
 
@@ -42,7 +45,7 @@ class Spec:
     :param pids: processes whose CPU time counts, by name.
     :param more_ports: more servers, which the streams take in turn.
     :param redis_port: a Redis whose commands are counted.
-    :param patience: seconds in which all streams begin, and in which they end.
+    :param patience: seconds in which all streams begin.
     :param pause: seconds between the openings of two streams.
     """
 
@@ -137,11 +140,23 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)  # the kernel's name of another process's CPU clock
 
 
-def stop(model_port: int) -> int:
-    """End all streams of the model; return how many tokens it has sent since the last time."""
+@dataclass(frozen=True)
+class Stopped:
+    """What the model tells when it ends all its streams.
+
+    :param tokens: sent since the last time.
+    :param streams: that it had to end.
+    """
+
+    tokens: int
+    streams: int
+
+
+def stop(model_port: int) -> Stopped:
+    """End all streams of the model."""
     with socket.create_connection(("127.0.0.1", model_port)) as stopper:
         stopper.sendall(b"POST /stop HTTP/1.1\r\n\r\n")
-        return int(json.loads(stopper.makefile("rb").read().partition(b"\r\n\r\n")[2])["tokens"])
+        return Stopped(**json.loads(stopper.makefile("rb").read().partition(b"\r\n\r\n")[2]))
 
 
 class Reader:
@@ -150,6 +165,7 @@ class Reader:
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.tokens = 0
+        self.latest: int | None = None
         self.ages: list[int] = []
         self.tail = b""
 
@@ -160,9 +176,13 @@ class Reader:
         data = self.tail + self.text(received)
         end = 0
         for match in STAMP.finditer(data):
-            self.ages.append((now - int(match[1], 16)) & 0xFFFFFFFF)
-            self.tokens += 1
+            stamp = int(match[1], 16)
             end = match.end()
+            # Who fell behind gets a snapshot, and with it what it has already.
+            if self.latest is None or 0 < (stamp - self.latest) & WRAP <= WRAP // 2:
+                self.latest = stamp
+                self.ages.append((now - stamp) & WRAP)
+                self.tokens += 1
         over = not received or b'"done":' in data or received.endswith(b"\r\n0\r\n\r\n")
         self.tail = data[max(end, len(data) - STAMP_BYTES + 1) :]
         return not over
@@ -186,10 +206,14 @@ class LingReader(Reader):
 def _finish(spec: Spec, epoll: select.epoll, readers: dict[int, Reader]) -> int:
     """Let the model stop, read to the end, and return how many tokens are missing."""
     known = list(readers.values())
-    sent = stop(spec.model_port)
-    deadline = time.monotonic() + spec.patience
+    sent = 0
+    deadline = time.monotonic() + ENDING
     while readers and time.monotonic() < deadline:
-        _read(epoll, readers, deadline)
+        sent += stop(spec.model_port).tokens
+        until = time.monotonic() + STOPPING
+        while readers and time.monotonic() < until:
+            _read(epoll, readers, until)
+    sent += stop(spec.model_port).tokens
     copies = spec.streams if spec.transport == "follow" else 1
     return sent * copies - sum(reader.tokens for reader in known)
 

@@ -3,7 +3,7 @@
 ``lingstream.testing`` has one that speaks the protocol in all its forms. This one answers every request with
 the same endless stream, from one thread without asyncio, and takes about 20 µs per token: on a machine with
 two cores the server under test must not wait for its model. ``POST /stop`` ends all streams and tells how
-many tokens were sent.
+many there were, and how many tokens were sent.
 
 A token is eight hexadecimal digits and a space: microseconds of the monotonic clock, which is one for all
 processes of a machine.
@@ -104,7 +104,7 @@ class ModelServer:
         if not more or head.startswith(b"POST /stop"):
             self._epoll.unregister(client)
             if more:
-                client.sendall(_answer({"tokens": self._stop()}))
+                client.sendall(_answer(self._stop()))
             client.close()
             return
         self._streams[handle] = stream = Stream(client)
@@ -113,13 +113,15 @@ class ModelServer:
         phase = int(self._started * GOLDEN % 1 * self._period)
         heapq.heappush(self._due, (time.monotonic_ns() + phase, handle))
 
-    def _stop(self) -> int:
+    def _stop(self) -> dict[str, int]:
+        """End all streams; return how many there were, and the tokens since the last time."""
+        ended = {"tokens": self._sent, "streams": len(self._streams)}
         for handle, stream in list(self._streams.items()):
             stream.end(LAST)
             self._drop(handle)
         self._due.clear()
-        sent, self._sent = self._sent, 0
-        return sent
+        self._sent = 0
+        return ended
 
     def _drop(self, handle: int) -> None:
         if stream := self._streams.pop(handle, None):

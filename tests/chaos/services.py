@@ -73,10 +73,10 @@ class Postgres:
             self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    def rows(self, sql: str, values: Sequence[Any] = (), database: str = "postgres") -> list[dict[str, Any]]:
         """Execute a statement and return what it gives."""
         with psycopg.connect(
-            host="127.0.0.1", port=self.port, user="postgres", dbname="postgres", autocommit=True
+            host="127.0.0.1", port=self.port, user="postgres", dbname=database, autocommit=True
         ) as connection:
             cursor = connection.execute(sql.replace("?", "%s"), values)
             names = [column.name for column in cursor.description or ()]
