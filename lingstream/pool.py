@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from .conf import app_settings
+from .core.ending import bounded
 from .core.plan import ProviderPlan
 from .core.provider import ChatOptions, Chunk, Message, Provider
 from .loading import provider_key
 from .providers import build_provider
 
 __all__ = ["ProviderPool", "Throttled"]
+
+logger = logging.getLogger("lingstream")
+
+_CLOSING = 2.0  # seconds for a provider to close its connections
 
 
 class ProviderPool:
@@ -36,10 +42,12 @@ class ProviderPool:
         return self._built[name]
 
     async def aclose(self) -> None:
-        """Close all providers."""
+        """Close all providers, as far as they let themselves be closed."""
         built, self._built = self._built, {}
-        for provider in built.values():
-            await provider.aclose()
+        closing = [bounded(provider.aclose(), _CLOSING) for provider in built.values()]
+        for error in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(error, Exception):
+                logger.warning("a provider did not close: %s", error)
 
 
 class Throttled:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,12 +18,14 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from .conf import app_settings
+from .core.ending import bounded
 
 __all__ = ["close", "wake", "wakes"]
 
 logger = logging.getLogger("lingstream")
 
 _TASK = "lingstream.wake"
+_PATIENCE = 1.0  # seconds for the broker to start, to send and to stop
 _PAUSES = (0.2, 1.0, 5.0)  # seconds before a listener that failed is started anew
 
 _started: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
@@ -32,7 +35,7 @@ async def wake(run_id: str) -> None:
     """Tell a worker that a run waits; without a broker, or while it is away, a worker's timer finds it."""
     try:
         if broker := await _broker():
-            await asyncio.wait_for(broker.find_task(_TASK).kiq(run_id), timeout=1.0)
+            await bounded(broker.find_task(_TASK).kiq(run_id), _PATIENCE)
     except Exception as error:
         logger.warning("no worker could be woken for run %s, a timer will find it: %s", run_id, error)
 
@@ -45,11 +48,12 @@ async def wakes() -> AsyncIterator[None]:
     failures = 0
     while broker := await _patiently():
         try:
-            async for message in broker.listen():
-                failures = 0
-                if ack := getattr(message, "ack", None):
-                    await ack()
-                yield
+            async with aclosing(broker.listen()) as messages:
+                async for message in messages:
+                    failures = 0
+                    if ack := getattr(message, "ack", None):
+                        await ack()
+                    yield
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -61,9 +65,12 @@ async def wakes() -> AsyncIterator[None]:
 
 
 async def close() -> None:
-    """Release the broker's connections."""
+    """Release the broker's connections, if it lets go of them in time."""
     if broker := _started.pop(asyncio.get_running_loop(), None):
-        await broker.shutdown()
+        try:
+            await bounded(broker.shutdown(), _PATIENCE)
+        except Exception as error:
+            logger.warning("the broker did not shut down: %s", error)
 
 
 async def _broker() -> Any:
@@ -71,7 +78,7 @@ async def _broker() -> Any:
     broker = _configured()
     loop = asyncio.get_running_loop()
     if broker is not None and loop not in _started:
-        await asyncio.wait_for(broker.startup(), timeout=1.0)
+        await bounded(broker.startup(), _PATIENCE)
         _started[loop] = broker
     return broker
 

@@ -11,6 +11,8 @@ from django.core.management import CommandError, call_command
 
 from lingstream import wake
 
+from .core.support import ALL, Deaf
+
 REDIS = "lingstream.hubs.redis.RedisHub"
 
 
@@ -63,6 +65,42 @@ async def test_a_listener_that_fails_is_started_anew(settings: Any, monkeypatch:
                 break
     await wake.close()
     assert (flaky.declared, flaky.acknowledged, flaky.closed) == (3, 3, True)
+
+
+class Deafened(Flaky):
+    """A broker whose library loses cancels and goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code = Deaf(ALL)
+
+    async def startup(self) -> None:
+        await self.code.work()
+        await super().startup()
+
+    async def shutdown(self) -> None:
+        self.code.released.clear()
+        await self.code.work()
+
+    def find_task(self, name: str) -> Any:
+        raise AssertionError("it did not start")
+
+
+deafened = Deafened()
+
+
+async def test_nobody_waits_for_a_broker_that_neither_starts_nor_stops(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "BROKER": "tests.test_worker.deafened"}
+    async with asyncio.timeout(20):
+        await wake.wake("a run")
+        assert "Deafened.startup took longer than 1 s" in caplog.text
+        deafened.code.released.set()
+        assert await wake._broker() is deafened
+        await wake.close()
+    assert "the broker did not shut down: Deafened.shutdown took longer than 1 s" in caplog.text
+    deafened.code.released.set()
 
 
 async def test_without_a_broker_nobody_is_woken(settings: Any) -> None:

@@ -10,10 +10,10 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
-from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol
 
 from . import jsonuri
+from .ending import consume
 from .exceptions import ConflictError, Fenced, InternalError, LimitExceeded, LingError, UsageError
 from .filters import UriFilter
 from .frames import Kind
@@ -275,9 +275,7 @@ class Bot:
         provider = self._host.provider(self.plan.provider)
         self.replaying = False
         await self._host.ready()
-        async with aclosing(provider.stream(call.messages, call.options)) as stream:
-            async for chunk in stream:
-                self._take(chunk)
+        await consume(provider.stream(call.messages, call.options), self._take)
 
     def _take(self, chunk: Chunk) -> None:
         text, reasoning = chunk.text, chunk.reasoning

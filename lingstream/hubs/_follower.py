@@ -53,6 +53,7 @@ class Follower:
         self._woken_at = "0-0"
         self._some = asyncio.Event()
         self._reading = False
+        self._stopped = False
 
     @property
     def logs(self) -> list[RedisLog]:
@@ -75,10 +76,14 @@ class Follower:
             if not self._logs:
                 self._some.clear()
 
+    def stop(self) -> None:
+        """Begin no further turn, should the cancel of this one be lost."""
+        self._stopped = True
+
     async def run(self) -> None:
         """Read until cancelled."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._stopped:
             await self._some.wait()
             begun = loop.time()
             try:

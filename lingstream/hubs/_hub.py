@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from ..core.ending import bounded, end_tasks
 from ..core.exceptions import LingError
 from ._follower import Follower
 from ._log import RedisLog
@@ -118,11 +119,12 @@ class StreamsHub:
             async with Bound(self._timeout):
                 for log in list(self._logs.values()):
                     await log.flush()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._writer.stop()
+        self._follower.stop()
+        await end_tasks(*self._tasks)
         for link in self._links:
-            await link.close()
+            with contextlib.suppress(TimeoutError):
+                await bounded(link.close(), self._timeout)
         for log in list(self._logs.values()):
             if log.writing:
                 log.degrade()  # its readers may have what Redis has not

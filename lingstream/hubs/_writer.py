@@ -45,6 +45,7 @@ class Writer:
         self._posted: list[tuple[list[Any], Done | None]] = []
         self._work = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._stopped = False
 
     @property
     def sick(self) -> bool:
@@ -90,10 +91,14 @@ class Writer:
             raise reply
         return reply
 
+    def stop(self) -> None:
+        """Begin no further turn, should the cancel of this one be lost."""
+        self._stopped = True
+
     async def run(self) -> None:
         """Send until cancelled."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._stopped:
             if not self.sick:
                 await self._work.wait()
             self._work.clear()

@@ -82,7 +82,8 @@ class _Connection:
     async def exchange(self, commands: list[list[Any]], within: float) -> list[Any]:
         """See :meth:`Link.exchange`."""
         try:
-            async with Bound(within):
+            # Twice: should redis-py lose the first time-out's cancel, the second one's comes a second later.
+            async with Bound(within + 1), Bound(within):
                 connection = self._connection or await self._connect()
                 return await _exchange(connection, commands)
         except (RedisError, OSError, TimeoutError) as error:

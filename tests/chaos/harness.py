@@ -233,7 +233,7 @@ class Cluster:
             options = {"url": redis.url, "check": 0.5}
             self.settings |= {"HUB": "lingstream.hubs.redis.RedisHub", "HUB_OPTIONS": options}
         if self.settings.get("EXECUTION") == "worker":
-            self.settings["BROKER"] = "tests.chaos.broker.broker"
+            self.settings.setdefault("BROKER", "tests.chaos.broker.broker")
         self.server = OpenAIServer(lambda request: self.model(request), port=port)
 
     @property

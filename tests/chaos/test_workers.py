@@ -186,3 +186,20 @@ async def test_a_worker_that_is_told_to_stop_lets_runs_end(cluster: MakeCluster)
     assert await worker.ended() == 0
     await world.agree(json.loads(ANSWER), viewer)
     assert model.calls == {"ANSWER: hi": 1}
+
+
+@pytest.mark.parametrize("broker", ["deaf_once", "deaf"])
+async def test_a_worker_that_is_told_to_stop_does_so_whatever_its_broker_does(
+    cluster: MakeCluster, broker: str
+) -> None:
+    world = await cluster(BROKER=f"tests.chaos.broker.{broker}")
+    world.says(ANSWER=ANSWER)
+    (web,), (worker,) = await asyncio.gather(world.web(), world.workers(1))
+    viewer = await world.watch(web, "text")
+    await world.agree(json.loads(ANSWER), viewer)
+    worker.terminate()
+    assert await worker.ended() == 0
+    left = [line for line in worker.lines if "which 3 cancels did not end" in line]
+    assert bool(left) == (broker == "deaf"), worker.output
+    (row,) = world.database.rows("SELECT stopped_at FROM lingstream_runner WHERE kind = 'worker'")
+    assert row["stopped_at"]

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,51 @@ def in_node(script: str, data: Any) -> Any:
     )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)
+
+
+ALL = 1_000_000
+
+
+class Deaf:
+    """Code that loses its first ``cancels`` cancels and goes on; ``ALL`` of them."""
+
+    def __init__(self, cancels: int) -> None:
+        self.cancels = cancels
+        self.heard = 0
+        self.waits = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def work(self) -> str:
+        # Where a test fails before it releases us, its event loop must not wait for ever.
+        asyncio.get_running_loop().call_later(20, self.released.set)
+        while not self.released.is_set():
+            try:
+                self.waits.set()
+                await self.released.wait()
+            except asyncio.CancelledError:
+                self.heard += 1
+                if self.heard > self.cancels:
+                    raise
+        return "an answer"
+
+    async def items(self) -> AsyncGenerator[int, None]:
+        """Yield at once, then wait, and go on after each lost cancel."""
+        yield 0
+        while True:
+            yield len(await self.work())
+
+    async def closes(self) -> AsyncGenerator[int, None]:
+        """Yield once; what loses cancels is the clean-up."""
+        try:
+            yield 0
+            yield 1
+        finally:
+            await self.work()
+
+    async def started(self) -> asyncio.Task[str]:
+        task = asyncio.create_task(self.work(), name="deaf")
+        await self.waits.wait()
+        return task
 
 
 def walk(document: Any, uri: str = "") -> Iterator[tuple[str, Any]]:

@@ -19,7 +19,7 @@ from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 from lingstream.core.workflow import Run
 from lingstream.providers.scripted import ScriptedProvider
 
-from .support import frames_of, make_run, outcome, seen
+from .support import ALL, Deaf, frames_of, make_run, outcome, seen
 
 ARTICLE = '{"title": "Clouds", "tags": ["soft", "wet"], "body": {"text": "Water."}, "score": 1, "ok": true}'
 
@@ -501,6 +501,19 @@ class Clumsy:
     async def aclose(self) -> None: ...
 
 
+class Deafened:
+    """A provider whose SDK loses cancels and goes on."""
+
+    def __init__(self, deaf: Deaf) -> None:
+        self._deaf = deaf
+
+    async def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Chunk]:
+        yield Chunk('{"a": "half')
+        yield Chunk(await self._deaf.work())
+
+    async def aclose(self) -> None: ...
+
+
 class TestCancel:
     async def test_keeps_what_came_and_closes_the_stream(self) -> None:
         provider = ScriptedProvider([['{"a": "half', asyncio.Event()]], rate=None, usage=False)
@@ -523,6 +536,20 @@ class TestCancel:
         assert (await task).status == "canceled"
         assert run.bots[0].status == "canceled"
         assert not [frame for frame in frames_of(log) if frame.kind == "error"]
+
+    @pytest.mark.parametrize("cancels", [1, ALL])
+    async def test_also_where_the_sdk_loses_it(self, cancels: int) -> None:
+        deaf = Deaf(cancels)
+        run, log = make_run(plan(), Deafened(deaf), input="go")
+        task = asyncio.create_task(run.execute())
+        await seen(log, lambda document: document == {"a": "half"})
+        await deaf.waits.wait()
+        run.cancel()
+        async with asyncio.timeout(20):
+            assert (await task).status == "canceled"
+        deaf.released.set()
+        await asyncio.sleep(0)
+        assert run.bots[0].value == {"a": "half"}
 
 
 async def test_what_the_parser_withheld_is_kept_when_a_bot_is_cut_off() -> None:

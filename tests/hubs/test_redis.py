@@ -15,10 +15,12 @@ import pytest
 from lingstream.core.exceptions import Fenced
 from lingstream.core.frames import Frame, FrameId, empty_snapshot
 from lingstream.core.ops import Append, Set
+from lingstream.hubs._hub import StreamsHub
 from lingstream.hubs._log import RedisLog
 from lingstream.hubs.redis import RedisHub
 from lingstream.testing_log import DONE, STORY, STORY_DOCUMENT, Viewer, raises, write
 
+from ..core.support import ALL, Deaf
 from .conftest import RedisServer
 
 MakeHub = Callable[..., RedisHub]
@@ -778,6 +780,35 @@ async def test_closing_leaves_nothing_behind(
     await write(local, 1, STORY)
     viewer = Viewer(local.reader())
     await viewer.read_to_end()
+
+
+async def test_closing_waits_for_no_connection_that_is_deaf(caplog: pytest.LogCaptureFixture) -> None:
+    deaf, asked = Deaf(ALL), list[Any]()
+
+    class Link:
+        async def exchange(self, commands: list[list[Any]], within: float) -> list[Any]:
+            asked.append(commands)
+            await deaf.work()
+            return [None]
+
+        async def close(self) -> None:
+            await deaf.work()
+
+    options = {"ttl": 60.0, "max_frames": 100, "check": 60.0, "linger": 60.0, "pause": 0.0}
+    hub = StreamsHub(Link, prefix="deaf", timeout=0.05, **options)
+    log = hub.create("run")
+    hub.follow(hub.create("another"))
+    hub.drop("a third")
+    await until(lambda: len(asked) == 2)
+    async with asyncio.timeout(30):
+        await hub.aclose()
+    assert log.abandoned
+    for name in ("writer", "follower"):
+        assert f"left lingstream redis {name}, which 3 cancels did not end" in caplog.text
+    left = [task for task in asyncio.all_tasks() if "lingstream redis" in task.get_name()]
+    deaf.released.set()
+    await asyncio.wait(left)
+    assert len(asked) == 2, "neither of them goes on"
 
 
 def test_a_hub_serves_one_loop_after_another(shared_redis: RedisServer) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from lingstream import runner as runners
 from lingstream import wake
 from lingstream.conf import app_settings
+from lingstream.core.ending import end_tasks
 from lingstream.hubs import get_hub
 
 
@@ -62,10 +65,19 @@ async def _work(runner: runners.Runner, command: Command) -> None:
     command.stdout.flush()
     await stop.wait()
     command.stdout.write(f"draining {len(runner.running())} runs")
-    listener.cancel()
-    await asyncio.gather(listener, return_exceptions=True)
+    await end_tasks(listener)  # a broker's library may have lost the first cancel
     await runner.drain()
     await get_hub().aclose()
+    await _leave(command)
+
+
+async def _leave(command: Command) -> None:
+    """End what is still at work here; without its consent if need be, for asyncio's own end waits for it."""
+    me = asyncio.current_task()
+    if await end_tasks(*(task for task in asyncio.all_tasks() if task is not me)):
+        command.stdout.flush()
+        logging.shutdown()
+        os._exit(0)
 
 
 async def _listen(runner: runners.Runner) -> None:
