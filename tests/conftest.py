@@ -1,26 +1,60 @@
-"""What all tests share: nothing of one test's runner or hub reaches the next."""
+"""What all tests share: nothing of one test's runner or hub reaches the next, nor of its failure."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 pytest.register_assert_rewrite("lingstream.testing_log")
 
 from lingstream import hubs, runner  # noqa: E402
+from lingstream.core.ending import bounded  # noqa: E402
 
 from .site import Site, serve  # noqa: E402
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """Let no fixture raise CancelledError.
+
+    pytest takes it for the end of everything and tears down no more: one failure would be that of all tests.
+    """
+    add = fixturedef.addfinalizer
+    fixturedef.addfinalizer = lambda finalizer: add(_steady(finalizer))  # type: ignore[method-assign]
+    try:
+        return (yield)
+    except asyncio.CancelledError as error:
+        raise RuntimeError(f"the fixture {fixturedef.argname} was cancelled") from error
+    finally:
+        del fixturedef.addfinalizer
+
+
+def _steady(finalizer: Callable[[], object]) -> Callable[[], object]:
+    def finalize() -> None:
+        try:
+            finalizer()
+        except asyncio.CancelledError as error:
+            raise RuntimeError("a fixture was cancelled while it cleared up") from error
+
+    return finalize
 
 
 @pytest.fixture
 async def fresh_runner() -> AsyncIterator[None]:
     """A runner and a hub of the test's own event loop, closed at its end."""
-    runner._runner.cache_clear()
-    hubs._made.cache_clear()
-    yield
-    await runner.get_runner().aclose()
-    await hubs.get_hub().aclose()
+    _forget()
+    async with AsyncExitStack() as stack:
+        stack.callback(_forget)
+        stack.push_async_callback(lambda: bounded(hubs.get_hub().aclose(), 60))
+        stack.push_async_callback(lambda: bounded(runner.get_runner().aclose(), 60))
+        yield
+
+
+def _forget() -> None:
     runner._runner.cache_clear()
     hubs._made.cache_clear()
 

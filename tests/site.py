@@ -14,6 +14,7 @@ import uvicorn
 import websockets
 from asgiref.sync import sync_to_async
 
+from lingstream.core.ending import bounded
 from lingstream.core.frames import Frame
 from lingstream.core.ops import fold, from_wire
 from lingstream.core.wire import frame_from_wire
@@ -221,15 +222,21 @@ async def serve() -> AsyncIterator[Site]:
     )
     server.capture_signals = nullcontext  # type: ignore[method-assign]  # the process's signals are pytest's
     task = asyncio.create_task(server.serve())
-    while not server.started:
-        if task.done():
-            await task
-        await asyncio.sleep(0)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    base = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(base_url=base, timeout=30) as http:
-        yield Site(base, http)
-    server.should_exit = True
+    try:
+        while not server.started:
+            if task.done():
+                await task
+            await asyncio.sleep(0)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        base = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base, timeout=30) as http:
+            yield Site(base, http)
+    finally:
+        server.should_exit = True
+        await bounded(_end(task), 60)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
     await task
 
 

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from types import FrameType
 from typing import Any, TypeVar
 
-__all__ = ["bounded", "consume", "end_tasks"]
+__all__ = ["bounded", "consume", "end_tasks", "stack_of"]
 
 logger = logging.getLogger("lingstream")
 
@@ -43,7 +43,7 @@ async def end_tasks(*tasks: asyncio.Task[Any], within: float = 1.0, tries: int =
         if going:
             _, going = await asyncio.wait(going, timeout=within)
     for task in going:
-        logger.error("left %s, which %d cancels did not end: %s", task.get_name(), tries, _stack(task))
+        logger.error("left %s, which %d cancels did not end: %s", task.get_name(), tries, stack_of(task))
     return going
 
 
@@ -101,6 +101,18 @@ async def consume(
         task.result()
 
 
+def stack_of(task: asyncio.Task[Any]) -> str:
+    """Where a task waits, from the outside in: names and lines only, no values."""
+    places: list[str] = []
+    waits: Any = task.get_coro()
+    while waits is not None:
+        frame: FrameType | None = getattr(waits, "cr_frame", None) or getattr(waits, "gi_frame", None)
+        if frame:
+            places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_qualname}")
+        waits = getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None)
+    return " > ".join(places)
+
+
 def _leave(task: asyncio.Task[Any]) -> None:
     """Keep a task alive until it ends, and let nobody complain about what it raises then."""
     _left.add(task)
@@ -111,15 +123,3 @@ def _forget(task: asyncio.Future[Any]) -> None:
     _left.discard(task)
     if not task.cancelled():
         task.exception()
-
-
-def _stack(task: asyncio.Task[Any]) -> str:
-    """Where a task waits, from the outside in: names and lines only, no values."""
-    places: list[str] = []
-    waits: Any = task.get_coro()
-    while waits is not None:
-        frame: FrameType | None = getattr(waits, "cr_frame", None) or getattr(waits, "gi_frame", None)
-        if frame:
-            places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_qualname}")
-        waits = getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None)
-    return " > ".join(places)

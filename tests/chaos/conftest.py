@@ -20,6 +20,7 @@ pytest.importorskip("taskiq_redis")
 from tests.hubs.conftest import RedisServer  # noqa: E402
 
 from .harness import ROOT, Cluster  # noqa: E402
+from .patience import scaled  # noqa: E402
 from .services import Postgres, Sqlite, free_port  # noqa: E402
 
 MakeCluster = Callable[..., Any]
@@ -51,9 +52,11 @@ def postgres_server(model_port: int) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture
@@ -86,4 +89,4 @@ async def embedded(tmp_path: Path, model_port: int) -> AsyncIterator[Cluster]:
 def _prepare(database: Any, model_port: int) -> None:
     cluster = Cluster(database, model_port)
     command = [sys.executable, "-m", "tests.chaos.prepare", cluster.server.base_url]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, **cluster.env}, check=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **cluster.env}, check=True, timeout=scaled(120))

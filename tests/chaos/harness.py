@@ -16,22 +16,18 @@ from typing import Any, Self
 import httpx
 import websockets
 
+from lingstream.core.ending import end_tasks
 from lingstream.core.frames import Frame
 from lingstream.core.wire import frame_from_wire
 from lingstream.testing import OpenAIServer, Reply
 from tests.site import document_of
 
+from .patience import PATIENCE, scaled, within
 from .services import free_port
 
-__all__ = ["Cluster", "Model", "Process", "Viewer", "within"]
+__all__ = ["Cluster", "Model", "Process", "Viewer"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 40.0  # seconds that anything may take on a slow machine; nothing waits for it to pass
-
-
-def within(seconds: float = PATIENCE) -> asyncio.Timeout:
-    """Bound what follows."""
-    return asyncio.timeout(seconds)
 
 
 class Process:
@@ -54,7 +50,7 @@ class Process:
             sys.executable,
             *arguments,
             cwd=ROOT,
-            env={**os.environ, **env, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **env, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -85,10 +81,17 @@ class Process:
         self._send(signal.SIGCONT)
 
     async def ended(self) -> int:
-        """Wait for the end."""
-        async with within():
-            await self._reading
-            return await self._process.wait()
+        """Wait for the end; a process that does not come to it says where it hangs, and is killed."""
+        try:
+            async with within():
+                await asyncio.wait({self._reading})  # to await the task itself would cancel it with us
+                return await self._process.wait()
+        except TimeoutError:
+            for number in (signal.SIGUSR1, signal.SIGABRT):
+                self._send(number)
+                await asyncio.wait({self._reading}, timeout=scaled(2))
+            await self.close()
+            raise AssertionError(f"{self.name} did not end:\n{self.output}") from None
 
     @property
     def pid(self) -> int:
@@ -105,10 +108,12 @@ class Process:
         return "\n".join(self.lines)
 
     async def close(self) -> None:
+        """Kill it, whatever state it is in."""
         for number in (signal.SIGCONT, signal.SIGKILL):
             self._send(number)
+        await asyncio.wait({self._reading}, timeout=scaled(5))
+        await end_tasks(self._reading)  # a child of its may hold the pipe
         await self._process.wait()
-        await self._reading
 
     def _send(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -219,10 +224,11 @@ class Cluster:
         self.redis = redis
         self.model = Model()
         self.processes: list[Process] = []
+        self._starting: set[asyncio.Task[Process]] = set()
         self._viewers: list[Viewer] = []
         self.settings = {
             "DEFAULT_PROVIDER": "demo",
-            "DEAD_AFTER": 2.5,
+            "DEAD_AFTER": scaled(2.5),
             "HEARTBEAT_EVERY": 0.3,
             "TICK": 0.1,
             "CHECKPOINT": 0.3,
@@ -260,7 +266,7 @@ class Cluster:
 
     async def start(self, web: Process, workflow: str, **more: Any) -> Viewer:
         """Start a run at ``web`` and return its first viewer, who has not connected yet."""
-        async with httpx.AsyncClient(base_url=web.base, timeout=PATIENCE) as http:
+        async with httpx.AsyncClient(base_url=web.base, timeout=scaled(PATIENCE)) as http:
             body = {"input": {"question": "hi"}, **more}
             response = await http.post(f"/ling/workflows/{workflow}/runs/", json=body)
         assert response.status_code == 202, response.text
@@ -318,12 +324,21 @@ class Cluster:
             try:
                 yield self
             finally:
-                for viewer in self._viewers:
-                    with contextlib.suppress(OSError, websockets.WebSocketException):
-                        await viewer.leave()
-                await asyncio.gather(*(process.close() for process in self.processes))
-                for process in self.processes:  # pytest shows it where the test failed
-                    print(f"--- {process.name}", process.output, sep="\n")
+                await self._close()
+
+    async def _close(self) -> None:
+        """Leave nothing behind, also of a test that failed while it started things."""
+        if self._starting:
+            await asyncio.wait(self._starting)
+        for viewer in self._viewers:
+            with contextlib.suppress(OSError, TimeoutError, websockets.WebSocketException):
+                async with within(5):
+                    await viewer.leave()
+        closing = [process.close() for process in self.processes]
+        failures = [each for each in await asyncio.gather(*closing, return_exceptions=True) if each]
+        for process in self.processes:  # pytest shows it where the test failed
+            print(f"--- {process.name}", process.output, sep="\n")
+        assert not failures
 
     async def _web(self, server: str) -> Process:
         port = free_port()
@@ -343,9 +358,15 @@ class Cluster:
         return process
 
     async def _process(self, name: str, *arguments: str) -> Process:
-        process = await Process.start(name, *arguments, env=self.env)
-        self.processes.append(process)
-        return process
+        starting = asyncio.create_task(Process.start(name, *arguments, env=self.env))
+        self._starting.add(starting)
+        starting.add_done_callback(self._started)
+        return await asyncio.shield(starting)  # a test that runs out of time leaves no process half made
+
+    def _started(self, starting: asyncio.Task[Process]) -> None:
+        self._starting.discard(starting)
+        if not starting.cancelled() and not starting.exception():
+            self.processes.append(starting.result())
 
 
 async def _open(web: Process) -> Any:

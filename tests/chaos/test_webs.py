@@ -17,7 +17,8 @@ import websockets
 from tests.site import fold_sse, lines, read_sse
 
 from .conftest import MakeCluster
-from .harness import PATIENCE, Cluster, Process, Viewer, reply, within
+from .harness import Cluster, Process, Viewer, reply
+from .patience import PATIENCE, scaled, within
 from .test_workers import ANSWER, DETAILS, FACTS, TRANSLATION
 
 PACED = {"chunk": 3, "rate": 150}
@@ -25,7 +26,7 @@ PACED = {"chunk": 3, "rate": 150}
 
 async def sse(web: Process, run: Viewer, after: str = "") -> Any:
     """The document that an SSE viewer gets."""
-    async with httpx.AsyncClient(base_url=web.base, timeout=PATIENCE) as http:
+    async with httpx.AsyncClient(base_url=web.base, timeout=scaled(PATIENCE)) as http:
         parameters = {"token": run.token, **({"after": after} if after else {})}
         async with http.stream("GET", f"/ling/runs/{run.run}/events/", params=parameters) as response:
             return fold_sse([event async for event in read_sse(response)])
@@ -181,7 +182,7 @@ async def test_a_web_process_that_executes_dies_and_another_goes_on(cluster: Mak
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
 async def test_a_web_process_is_told_to_stop_under_load(cluster: MakeCluster, server: str) -> None:
-    world = await cluster("inline", DRAIN=3)
+    world = await cluster("inline", DRAIN=scaled(3))
     soon, late = asyncio.Event(), asyncio.Event()
     answers = iter(
         [reply('{"answer": "No. You', gate, ' would fall through."}') for gate in [soon, late] * 5]
@@ -206,7 +207,7 @@ async def test_a_web_process_is_told_to_stop_under_load(cluster: MakeCluster, se
 
 async def sse_warm(web: Process) -> None:
     """daphne has no lifespan: its runner comes to life with the first request."""
-    async with httpx.AsyncClient(base_url=web.base, timeout=PATIENCE) as http:
+    async with httpx.AsyncClient(base_url=web.base, timeout=scaled(PATIENCE)) as http:
         await http.get("/ling/runs/none/")
 
 
@@ -263,7 +264,7 @@ async def test_the_essentials_on_postgresql(cluster: MakeCluster) -> None:
     world.says(ANSWER=json.dumps(nul))
     (web,) = await world.web()
     url, body = "/ling/workflows/text/runs/", {"input": {"question": "a\x00b"}}
-    async with httpx.AsyncClient(base_url=web.base, timeout=PATIENCE) as http:
+    async with httpx.AsyncClient(base_url=web.base, timeout=scaled(PATIENCE)) as http:
         async with http.stream("POST", url, json=body, headers={"Accept": "text/event-stream"}) as response:
             assert fold_sse([event async for event in read_sse(response)]) == nul
         run = response.headers["ling-run"]

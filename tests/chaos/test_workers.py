@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from .conftest import MakeCluster
-from .harness import reply, within
+from .harness import reply
+from .patience import scaled, within
 
 ANSWER = '{"answer": "No. You would fall through."}'
 DETAILS = '{"details": "Clouds are water.", "related_question": ["Why white?", "How heavy?"]}'
@@ -174,7 +175,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_runs_on(cluster: MakeClus
 
 
 async def test_a_worker_that_is_told_to_stop_lets_runs_end(cluster: MakeCluster) -> None:
-    world = await cluster(DRAIN=20)
+    world = await cluster(DRAIN=scaled(20))
     gate = asyncio.Event()
     model = world.says(ANSWER=reply('{"answer": "No. You', gate, ' would fall through."}'))
     (web,), (worker,) = await asyncio.gather(world.web(), world.workers(1))

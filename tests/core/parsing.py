@@ -29,9 +29,9 @@ class Parsed(NamedTuple):
         return self[:5]
 
 
-def parse(chunks: Iterable[str], **options: Any) -> Parsed:
+def parse(chunks: Iterable[str], make: type[StreamParser] = StreamParser, **options: Any) -> Parsed:
     """Feed ``chunks``, close, and check on the way what must hold for every text."""
-    parser = StreamParser(**options)
+    parser = make(**options)
     ops: list[Op | Closed] = []
     for chunk in chunks:
         ops += parser.feed(chunk)

@@ -6,8 +6,11 @@ import asyncio
 import json
 import random
 import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType, FunctionType
 from typing import Any
 
 from hypothesis import strategies as st
@@ -118,6 +121,24 @@ class Deaf:
         task = asyncio.create_task(self.work(), name="deaf")
         await self.waits.wait()
         return task
+
+
+@contextmanager
+def counted(function: Callable[..., Any]) -> Iterator[list[None]]:
+    """Collect one item for each call of ``function`` in here, which stays as it is."""
+    assert isinstance(function, FunctionType)
+    calls: list[None] = []
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is function.__code__:
+            calls.append(None)
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
 
 
 def walk(document: Any, uri: str = "") -> Iterator[tuple[str, Any]]:

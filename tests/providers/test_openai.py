@@ -358,7 +358,7 @@ async def test_messages_that_cannot_be_sent():
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
-async def test_tls(tmp_path, monkeypatch):
+async def test_tls(tmp_path, monkeypatch, request):
     cert, secret = tmp_path / "cert.pem", tmp_path / "key.pem"
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     made = [
@@ -379,6 +379,7 @@ async def test_tls(tmp_path, monkeypatch):
     context.load_cert_chain(cert, secret)
     never = asyncio.Event()
     answers = [TEXT, ["a", never], TEXT]
+    request.addfinalizer(ssl_context.cache_clear)
     async with talking(answers, server={"ssl": context}, max_retries=0) as (provider, server):
         assert (await failure(provider)).code == "provider-unavailable"
         monkeypatch.setenv("SSL_CERT_FILE", str(cert))
@@ -391,7 +392,6 @@ async def test_tls(tmp_path, monkeypatch):
         await asyncio.wait_for(server.requests[-1].ended.wait(), 5)
         assert server.requests[-1].closed_early
         assert (await collect(provider)).text == TEXT
-    ssl_context.cache_clear()
 
 
 @pytest.mark.parametrize(
