@@ -24,6 +24,7 @@ from django.utils import timezone, translation
 from . import claims
 from .conf import app_settings
 from .core import workflow as engine
+from .core.ending import end_tasks
 from .core.exceptions import Fenced, InternalError, LingError
 from .core.frames import empty_snapshot
 from .core.log import RunLog
@@ -339,17 +340,16 @@ class Runner:
 
     async def _stop_life(self) -> None:
         life, self._life = self._life, []
-        for task in life:
-            task.cancel()
-        await asyncio.gather(*life, return_exceptions=True)
+        await end_tasks(*life)
         if heart := self._heart:
             self._heart = None
             await heart.aclose()
 
     async def _close(self) -> None:
         """Wait for the tasks to end, then give up this process's row and its connections."""
-        if self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+        if tasks := list(self._tasks.values()):
+            _, going = await asyncio.wait(tasks, timeout=app_settings().drain)
+            await end_tasks(*going)  # a workflow's own code may be deaf
         await self._writer.aclose()  # before anybody may take what is still to be written
         known, self._registered = self._registered, None
         if known is not None:

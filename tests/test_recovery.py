@@ -48,8 +48,8 @@ async def abandoned(**fields: Any) -> Run:
     await runner.wait(str(row.pk))
     dead = await Runner.objects.acreate(stopped_at=timezone.now())
     values = {"status": "running", "runner": dead, "document": None, "finished_at": None, **fields}
+    get_hub().drop(str(row.pk))  # before anybody looks for whom it belongs to
     await Run.objects.filter(pk=row.pk).aupdate(**values)
-    get_hub().drop(str(row.pk))
     return await Run.objects.aget(pk=row.pk)
 
 
