@@ -1,0 +1,61 @@
+"""Runs of bots through our journal, without models: ``python -m bench.project.steps RUNS STEPS``.
+
+What ``bench/peers/dbos_steps.py`` does: each step waits, and returns 1 KB that is stored before the next one
+begins; each run ends with its result. The runs are stored before, as there.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+import django
+
+WAIT, ANSWER = 0.2, "x" * 1024
+
+
+async def run(row: Any, steps: int) -> int:
+    from lingstream.core.journal import CallResult, Occurrences
+    from lingstream.core.plan import BotPlan
+    from lingstream.core.provider import ChatOptions, Usage
+    from lingstream.core.workflow import RunResult
+    from lingstream.storage import DatabaseJournal, persist, store_result
+
+    journal, known, plan = DatabaseJournal(row), Occurrences(), BotPlan("ask")
+    for number in range(steps):
+        asked = [{"role": "user", "content": f"step {number}"}]
+        call = known.call(f"ask#{number}", plan, "", asked, ChatOptions("bench"))
+        if journal.recorded(call) is None:
+            await asyncio.sleep(WAIT)
+            await journal.finish(call, CallResult("finished", ANSWER))
+    if not await persist(store_result, row, RunResult("finished", ANSWER, Usage()), f"1-{steps + 2}"):
+        raise RuntimeError(f"run {row.pk} was taken")
+    return steps
+
+
+async def measure(rows: list[Any], steps: int) -> dict[str, float]:
+    began, used = time.monotonic(), time.process_time()
+    done = await asyncio.gather(*(run(row, steps) for row in rows))
+    return {"steps": sum(done), "seconds": time.monotonic() - began, "cpu": time.process_time() - used}
+
+
+def main(runs: str, steps: str) -> None:
+    django.setup()
+    from django.core.management import call_command
+
+    from lingstream.models import BotRun, Run
+
+    call_command("migrate", verbosity=0)
+    rows = [Run(workflow="steps", status="running", epoch=1, attempts=1) for _ in range(int(runs))]
+    Run.objects.bulk_create(rows)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    figures = asyncio.run(measure(rows, int(steps)))
+    assert BotRun.objects.count() == figures["steps"]
+    print(json.dumps(figures), flush=True)
+    sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
