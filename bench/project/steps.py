@@ -15,29 +15,33 @@ import django
 WAIT, ANSWER = 0.2, "x" * 1024
 
 
-async def run(row: Any, steps: int) -> int:
+async def run(row: Any, writer: Any, steps: int) -> int:
     from lingstream.core.journal import CallResult, Occurrences
     from lingstream.core.plan import BotPlan
     from lingstream.core.provider import ChatOptions, Usage
     from lingstream.core.workflow import RunResult
-    from lingstream.storage import DatabaseJournal, persist, store_result
+    from lingstream.journal import DatabaseJournal
 
-    journal, known, plan = DatabaseJournal(row), Occurrences(), BotPlan("ask")
+    journal, known, plan = DatabaseJournal(row, writer), Occurrences(), BotPlan("ask")
     for number in range(steps):
         asked = [{"role": "user", "content": f"step {number}"}]
         call = known.call(f"ask#{number}", plan, "", asked, ChatOptions("bench"))
         if journal.recorded(call) is None:
             await asyncio.sleep(WAIT)
             await journal.finish(call, CallResult("finished", ANSWER))
-    if not await persist(store_result, row, RunResult("finished", ANSWER, Usage()), f"1-{steps + 2}"):
-        raise RuntimeError(f"run {row.pk} was taken")
+    await journal.end(RunResult("finished", ANSWER, Usage()), f"1-{steps + 2}")
     return steps
 
 
 async def measure(rows: list[Any], steps: int) -> dict[str, float]:
+    from lingstream.journal import Writer
+
+    writer = Writer()
     began, used = time.monotonic(), time.process_time()
-    done = await asyncio.gather(*(run(row, steps) for row in rows))
-    return {"steps": sum(done), "seconds": time.monotonic() - began, "cpu": time.process_time() - used}
+    done = await asyncio.gather(*(run(row, writer, steps) for row in rows))
+    figures = {"steps": sum(done), "seconds": time.monotonic() - began, "cpu": time.process_time() - used}
+    await writer.aclose()
+    return figures
 
 
 def main(runs: str, steps: str) -> None:
