@@ -1,10 +1,13 @@
 PYTHON ?= python3
 PORT ?= 8000
+SUITES ?=
+TIMES ?= 20
+KEY ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check bench format clean
+.PHONY: run test soak check bench format clean
 
 $(STAMP): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +24,10 @@ run: $(STAMP)
 test: $(STAMP)
 	PYTHON=$(BIN)/python sh tests/install_tools.sh
 	$(BIN)/python -m pytest
+
+soak: $(STAMP)
+	PYTHON=$(BIN)/python sh tests/install_tools.sh
+	$(BIN)/python tests/soak.py $(SUITES) --times $(TIMES) --key "$(KEY)"
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,6 +16,14 @@ from lingstream import hubs, runner  # noqa: E402
 from lingstream.core.ending import bounded  # noqa: E402
 
 from .site import Site, serve  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is for ``make soak`` alone."""
+    if not os.environ.get("SOAK"):
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(pytest.mark.skip(reason="takes long: make soak"))
 
 
 @pytest.hookimpl(wrapper=True)
