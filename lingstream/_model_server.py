@@ -16,6 +16,7 @@ from ssl import SSLContext
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
 from ._model_reply import Answer, Reply, Stamp, completion, packets
+from .core.ending import end_tasks
 
 __all__ = ["OpenAIServer", "Request"]
 
@@ -105,10 +106,7 @@ class OpenAIServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         await self._server.wait_closed()
 
     def __enter__(self) -> Self:
