@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import pytest
+from taskiq_redis import RedisStreamBroker
+
+from lingstream.core.ending import end_tasks
+from tests.hubs.conftest import RedisServer
 
 from .conftest import MakeCluster
 from .harness import reply
@@ -204,3 +209,21 @@ async def test_a_worker_that_is_told_to_stop_does_so_whatever_its_broker_does(
     assert bool(left) == (broker == "deaf"), worker.output
     (row,) = world.database.rows("SELECT stopped_at FROM lingstream_runner WHERE kind = 'worker'")
     assert row["stopped_at"]
+
+
+async def test_a_listener_of_the_real_broker_ends_whenever_it_is_cancelled(redis_server: RedisServer) -> None:
+    """redis-py loses one cancel of fifteen here, on Python 3.11."""
+    dice = random.Random(8)
+    for _ in range(60):
+        broker = RedisStreamBroker(redis_server.url, xread_block=1)
+        await broker.startup()
+        listening = asyncio.create_task(_all(broker))
+        await asyncio.sleep(dice.uniform(0.005, 0.02))
+        assert await end_tasks(listening, within=0.3, tries=10) == set()
+        assert listening.cancelled()
+        await broker.shutdown()
+
+
+async def _all(broker: RedisStreamBroker) -> None:
+    async for _ in broker.listen():
+        pass
