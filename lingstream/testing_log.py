@@ -24,7 +24,7 @@ from .core.ops import Append, Op, Set
 
 __all__ = ["PATIENCE", "RunLogContract", "Viewer"]
 
-PATIENCE = 10.0
+PATIENCE = 60.0  # seconds that nothing waits for, however busy the machine is
 """Seconds after which a read that hangs fails its test."""
 
 Entry = tuple[Kind, Any]

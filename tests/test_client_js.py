@@ -15,6 +15,7 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.storage import FileSystemStorage
 from django.template import Context, Engine
 
+from .chaos.patience import scaled
 from .node import node, peers
 
 HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTI
 @pytest.mark.parametrize("suite", sorted(path.name for path in (HERE / "client").glob("*.test.mjs")))
 def test_node(suite: str) -> None:
     command = [node(), "--test", "--test-reporter=spec", str(HERE / "client" / suite)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -35,7 +36,7 @@ def test_node(suite: str) -> None:
 def test_plain_peer_folds_our_json_lines_with_npm_jsonuri(dialect: Mapping[str, Any]) -> None:
     command = [node(), str(peers() / "fold_jsonl.mjs")]
     result = subprocess.run(
-        command, input=dialect["jsonl"].encode(), capture_output=True, timeout=60, check=True
+        command, input=dialect["jsonl"].encode(), capture_output=True, timeout=scaled(60), check=True
     )
     case = next(case for case in VECTORS["cases"] if case["name"] == dialect["name"])
     assert json.loads(result.stdout) == case["document"]

@@ -23,6 +23,7 @@ from lingstream.runner import get_runner
 from lingstream.storage import Start, in_database
 
 from . import site as sites
+from .chaos.patience import within
 from .site import Site, Socket
 
 CLOUD = {**json.loads(sites.ANSWER), **json.loads(sites.DETAILS), **json.loads(sites.TRANSLATION)}
@@ -36,7 +37,7 @@ def hasty(settings: Any) -> None:
 
 async def until(condition: Any) -> None:
     """Wait for a state of the database."""
-    async with asyncio.timeout(10):
+    async with within(10):
         while not await condition():
             await asyncio.sleep(0.02)
 

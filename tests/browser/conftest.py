@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from ..chaos.patience import scaled
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARGUMENTS = [
     "--no-sandbox",
@@ -24,7 +26,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-TIMEOUT = 30_000
+TIMEOUT = 30_000  # milliseconds of an idle machine
 
 NewPage = Callable[..., Page]
 
@@ -49,7 +51,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(TIMEOUT)
+    context.set_default_timeout(scaled(TIMEOUT))
     yield context
     context.close()
 
@@ -95,7 +97,7 @@ def until(page: Page, condition: str) -> None:
                 await new Promise((resolve) => setTimeout(resolve, 5));
             }
         }""".replace("CONDITION", f"({condition})"),
-        [condition, TIMEOUT],
+        [condition, scaled(TIMEOUT)],
     )
 
 
@@ -110,7 +112,9 @@ def serve(directory: Path, environment: dict[str, str]) -> Iterator[str]:
     }
     for command in (["migrate", "--verbosity", "0"], ["demo"]):
         manage = [sys.executable, "manage.py", *command]
-        subprocess.run(manage, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+        subprocess.run(
+            manage, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=scaled(120)
+        )
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     arguments = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
@@ -122,7 +126,7 @@ def serve(directory: Path, environment: dict[str, str]) -> Iterator[str]:
         finally:
             process.terminate()
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=scaled(15))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -135,7 +139,7 @@ def free_port() -> int:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + scaled(60)
     while time.monotonic() < end:
         if process.poll() is not None:
             break

@@ -20,6 +20,7 @@ from lingstream.hubs._log import RedisLog
 from lingstream.hubs.redis import RedisHub
 from lingstream.testing_log import DONE, STORY, STORY_DOCUMENT, Viewer, raises, write
 
+from ..chaos.patience import within
 from ..core.support import ALL, Deaf
 from .conftest import RedisServer
 
@@ -64,9 +65,9 @@ async def find(hub: RedisHub, **options: bool) -> RedisLog:
     return log
 
 
-async def until(condition: Callable[[], Any], within: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     """Wait for what Redis does by itself, and tells nobody."""
-    async with asyncio.timeout(within):
+    async with within(seconds):
         while True:
             result = condition()
             if asyncio.iscoroutine(result):
@@ -649,7 +650,7 @@ async def test_dropping_a_run_sends_viewers_everywhere_to_the_database(
     log = hub.create("run")
     near, far = log.reader(), (await find(other, running=True)).reader()
     hub.drop("run")
-    async with asyncio.timeout(5):
+    async with within(5):
         assert await near.read() == await far.read() == []
 
 
