@@ -25,6 +25,7 @@ USE_THE_ORM = {
     "lingstream.admin",
     "lingstream.checks",
     "lingstream.claims",
+    "lingstream.journal",
     "lingstream.loading",
     "lingstream.management",
     "lingstream.models",
