@@ -103,6 +103,8 @@ class Reader:
                     yield from self._pass_rest()
                     return
                 yield from self._pass_fence()
+            elif char == "`" and self._tree.cut and self._is_half_fence():
+                source.pos = len(source.text)
             else:
                 yield from self._text(char)
 
@@ -118,6 +120,9 @@ class Reader:
             if char != "#" and not (char.isascii() and char.isalnum()):
                 break
             end += 1
+        if not char and self._tree.cut:
+            source.pos += end  # half a reference is no text
+            return
         end += char == ";"
         text = source.part(0, end)
         source.pos += end
@@ -126,9 +131,15 @@ class Reader:
 
     def _fence(self) -> Reading[bool]:
         """Whether a fence stands here, and no code that shows one."""
+        return self._may_be_fence() and (yield from self._source.starts("```"))
+
+    def _is_half_fence(self) -> bool:
+        return self._source.left < 3 and self._may_be_fence()
+
+    def _may_be_fence(self) -> bool:
         if self._tree.is_preformatted or not (self._is_line_start or self._tree.at_top):
             return False
-        return (self._is_fenced or self._tree.at_top) and (yield from self._source.starts("```"))
+        return self._is_fenced or self._tree.at_top
 
     def _pass_rest(self) -> Reading[None]:
         source = self._source
@@ -155,7 +166,8 @@ class Reader:
             yield from self._pass(_TAG_END, 0)
         else:
             source.pos += 1
-            self._tree.text("<")
+            if char or not self._tree.cut:
+                self._tree.text("<")
         self._is_line_start = False
 
     def _start_tag(self) -> Reading[None]:

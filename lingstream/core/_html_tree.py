@@ -117,12 +117,12 @@ class Tree(Emitter):
                 self._close_from(place, in_line=tag in INLINE and place == len(self._tags) - 1)
 
     def finish(self) -> None:
-        """The markup has ended: close what is open."""
+        """The markup has ended, or was cut off: close what is open."""
         self._begin()
         if self._tags or self._dropping:
             self._report("unclosed", self._dropping or self._tags[-1])
-        self._close_from(0)
-        self._close_children()
+        self._close_from(0, cut=self.cut)
+        self._close_children(cut=self.cut)
 
     # -- elements -----------------------------------------------------------------------------------
 
@@ -159,23 +159,23 @@ class Tree(Emitter):
         self.key = "children"
         self.open_container(self.child(), [], "", self.offset())
 
-    def _close(self) -> None:
-        self._end_text()
+    def _close(self, *, cut: bool = False) -> None:
+        self._end_text(cut=cut)
         self._first_newline = False
         self._preformatted -= self._tags.pop() == "pre"
-        self._close_children()
+        self._close_children(cut=cut)
 
-    def _close_children(self) -> None:
+    def _close_children(self, *, cut: bool = False) -> None:
         self.close_container()
         self.out.pop()  # a list of children is not told of: its element is, right away
-        self.close_container()
+        self.close_container(cut=cut)
 
-    def _close_from(self, place: int, *, in_line: bool = False) -> None:
+    def _close_from(self, place: int, *, in_line: bool = False, cut: bool = False) -> None:
         if in_line:
             self._write(self._take_space())
         while len(self._tags) > place:
-            self._close()
-        self._end_text()
+            self._close(cut=cut)
+        self._end_text(cut=cut)
 
     def _begin(self) -> None:
         if self.value is None:
@@ -220,10 +220,10 @@ class Tree(Emitter):
             self.begin_string(self.child())
         self.append(text)
 
-    def _end_text(self) -> None:
+    def _end_text(self, *, cut: bool = False) -> None:
         self._space.clear()
         if self.is_open:
-            self.settle()
+            self.settle(cut=cut)
 
     def _take_space(self) -> str:
         """The white space that was withheld, if what follows stands in one line with what is before it."""

@@ -109,16 +109,18 @@ class Guide:
         assert target is not None and target.uri == item.uri  # noqa: S101  (every value begins before it ends)
         if container is None:
             self._open = None
-            if target.dropped:
+            # A cut text where only other types or listed values may stand is an open word: it is not written.
+            if target.dropped or (item.cut and not target.streams):
                 return
-            self._settle(target, item.value)
+            self._settle(target, item.value, cut=item.cut)
         elif not target.dropped:
-            self._report_missing(container)
-            self._tell_closed(target.out)
+            if not item.cut:
+                self._report_missing(container)
+            self._tell_closed(target.out, cut=item.cut)
         if target.wrapped is not None:
-            self._tell_closed(target.wrapped)
+            self._tell_closed(target.wrapped, cut=item.cut)
 
-    def _settle(self, target: Target, value: Any) -> None:
+    def _settle(self, target: Target, value: Any, *, cut: bool) -> None:
         """A scalar is whole: tell of it, unless it has been told of as it grew."""
         if not target.streams:
             value = self._meant(target, value)
@@ -126,7 +128,7 @@ class Guide:
                 self._out.append(Append(target.out, value))
             else:
                 self._out.append(Set(target.out, value, target.fix))
-        self._out.append(Closed(target.out, value))
+        self._out.append(Closed(target.out, value, cut))
 
     def _meant(self, target: Target, value: Any) -> Any:
         """What a scalar that was withheld is told of as; an array around it is opened on the way."""
@@ -166,9 +168,9 @@ class Guide:
 
     # -- what goes out --------------------------------------------------------------------------------
 
-    def _tell_closed(self, uri: str) -> None:
+    def _tell_closed(self, uri: str, *, cut: bool) -> None:
         self._sync()
-        self._out.append(Closed(uri, self._document.get(uri)))
+        self._out.append(Closed(uri, self._document.get(uri), cut))
 
     def _report_missing(self, container: Container) -> None:
         if container.kind == "object":

@@ -9,16 +9,26 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from . import jsonuri
 from .ending import consume
-from .exceptions import ConflictError, Fenced, InternalError, LimitExceeded, LingError, UsageError
+from .exceptions import (
+    ConflictError,
+    Fenced,
+    InternalError,
+    LimitExceeded,
+    LingError,
+    NoJson,
+    SchemaFailure,
+    UsageError,
+)
 from .filters import UriFilter
 from .frames import Kind
 from .journal import Call, CallResult, Journal, Occurrences
-from .ops import Op
+from .ops import Closed, Op
 from .output import BotOutput, Output
 from .plan import EVENTS, BotPlan, ProviderPlan
 from .provider import ChatOptions, Chunk, Message, Provider, Usage
@@ -30,17 +40,22 @@ logger = logging.getLogger("lingstream")
 
 _LONG = 32_768  # characters; validation takes about 0.6 s for a million of them
 _CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider does not report
+_CUT = "length"  # the finish reason of an answer that met the limit on its length
+_FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
+_NOTHING = {"tool_calls": "only a tool call", "content_filter": "a refusal"}  # by finish reason
 
 
 class Field(NamedTuple):
     """A value that has settled, or the end of a bot (then ``uri`` is its root and ``value`` all it wrote).
 
     :param match: what the stars of the pattern stood for.
+    :param cut: the model's answer was cut off inside it.
     """
 
     uri: str
     value: Any
     match: tuple[str, ...] = ()
+    cut: bool = False
 
 
 Observer = Callable[["Bot", str, Field], None]
@@ -123,19 +138,20 @@ class Bot:
         self._history.extend(messages)
         return self
 
-    def on(self, event: str, callback: Callable[[Field], Any]) -> Bot:
+    def on(self, event: str, callback: Callable[[Field], Any], *, partial: bool = False) -> Bot:
         """Call ``callback(field)`` at each ``event`` of this bot; return the bot.
 
         A coroutine function runs beside the bot, in the run's task group. What a callback raises counts as
         raised by the workflow: it does not fail the bot.
 
+        :param partial: call it, too, for a field that was cut off with the model's answer.
         :raises UsageError: an event that bots do not have.
         """
         if event not in EVENTS:
             raise UsageError(f"expected one of the events {', '.join(EVENTS)}, got {event!r}")
 
         def observe(_: Bot, name: str, field: Field) -> None:
-            if name == event:
+            if name == event and (partial or not field.cut):
                 try:
                     result = callback(field)
                 except Exception as error:
@@ -157,10 +173,11 @@ class Bot:
         self._host.spawn(self._run(self._messages(message)))
         return self
 
-    async def fields(self, pattern: str = "**") -> AsyncIterator[Field]:
+    async def fields(self, pattern: str = "**", *, partial: bool = False) -> AsyncIterator[Field]:
         """Yield each value that settles at a uri matching ``pattern``, from the bot's first one on.
 
         :param pattern: glob of absolute uris (the bot's root included).
+        :param partial: yield, too, a field that was cut off with the model's answer.
         :raises LingError: the bot failed.
         :raises UsageError: the bot has not been started.
         """
@@ -170,6 +187,8 @@ class Bot:
             while position < len(self._fields):
                 field = self._fields[position]
                 position += 1
+                if field.cut and not partial:
+                    continue
                 if (found := jsonuri.match(pattern, field.uri)) is not None:
                     yield field._replace(match=found)
             if self._ended.is_set():
@@ -221,7 +240,9 @@ class Bot:
             if not self.plan.quiet:
                 self._write_ops(host.shared.begin(self.id, self.root))
             await self._pump(call)
-            self._settle(self._output.close())
+            self._settle(self._output.close(cut=self._is_cut))
+            if self._output.is_empty:
+                raise NoJson(f"expected JSON, got {self._said()}", retryable=True)
             await self._check()
             self.status = "finished"
         except asyncio.CancelledError:
@@ -243,10 +264,31 @@ class Bot:
 
     async def _check(self) -> None:
         """Judge the output by its schema; a long one in a thread, so that other runs go on."""
-        if sum(map(len, self._parts)) < _LONG:
-            self._output.check()
-        else:
-            await asyncio.to_thread(self._output.check)
+        try:
+            if sum(map(len, self._parts)) < _LONG:
+                self._output.check()
+            else:
+                await asyncio.to_thread(self._output.check)
+        except SchemaFailure as error:
+            if not self._is_cut:
+                raise
+            message = f"the answer was cut off by a limit on its length: {error.message}"
+            raise SchemaFailure(message, uri=error.uri, retryable=error.retryable) from error
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether the model stopped because its answer met a limit, and not because it had said all."""
+        return self._stopped_by == _CUT
+
+    def _said(self) -> str:
+        """What came in place of JSON: of the text no more than its length, which anybody may see."""
+        said = sum(map(len, self._parts))
+        if self._stopped_by in _NOTHING and not said:
+            return _NOTHING[self._stopped_by]
+        if not said:
+            return "only reasoning" if self._reasoning else "an empty answer"
+        what = "a refusal" if self._stopped_by == "content_filter" else "text without any"
+        return f"{what} ({said} characters{', cut off' if self._is_cut else ''})"
 
     def _failed(self, error: LingError) -> None:
         """What fails while the run is being stopped was cut off, whatever an SDK makes of that."""
@@ -270,7 +312,7 @@ class Bot:
         """Take the model's stream, or the stored output of the same call before a crash."""
         if recorded := self._host.journal.recorded(call):
             self.usage = recorded.usage
-            self._take(Chunk(recorded.output, recorded.reasoning))
+            self._take(Chunk(recorded.output, recorded.reasoning, finish=recorded.finish or None))
             return
         provider = self._host.provider(self.plan.provider)
         self.replaying = False
@@ -282,7 +324,8 @@ class Bot:
         self._answered = True
         if chunk.usage:
             self.usage = chunk.usage
-        self._stopped_by = chunk.finish or self._stopped_by
+        if chunk.finish:
+            self._stopped_by = chunk.finish if _FINISH.fullmatch(chunk.finish) else "other"
         self._host.charge(len(text) + len(reasoning))
         if reasoning:
             self._reasoning.append(reasoning)
@@ -299,18 +342,19 @@ class Bot:
             self._note("preamble", output.preamble)
         if output.reasoning:
             self._note("reasoning", output.reasoning)
-        for uri, value in output.closed:
-            self._close(uri, value)
+        for closed in output.closed:
+            self._close(closed)
 
-    def _close(self, uri: str, value: Any) -> None:
-        field = Field(uri, value)
+    def _close(self, closed: Closed) -> None:
+        uri, value, cut = closed
+        field = Field(uri, value, cut=cut)
         self._fields.append(field)
         self._news.set()
         container = isinstance(value, (dict, list))
         if container or isinstance(value, str):
             event = "object-response" if container else "string-response"
             if not self._filter or self._filter.shows(uri, container):
-                self._write_event(event, uri)
+                self._write_event(event, uri, **({"cut": True} if cut else {}))
             self._emit(event, field)
 
     async def _report(self, call: Call) -> None:
@@ -341,7 +385,7 @@ class Bot:
         if self.status == "finished":
             return
         try:
-            self._write_ops(self._output.close().ops, filtered=True)
+            self._write_ops(self._output.close(cut=True).ops, filtered=True)
         except LingError:
             logger.debug("%s: the rest of a broken output is not shown", self.id)
 
@@ -408,6 +452,7 @@ class Bot:
             repairs=self._output.repairs,
             usage=self.usage,
             error=self.error.to_wire() if self.error else None,
+            finish=self._stopped_by or "",
         )
 
 

@@ -69,6 +69,7 @@ class Emitter:
         self.index = 0  # its place, if it is an item of an array
         self.is_open = False  # whether there is one
         self.shown = False  # whether an op has told of it already
+        self.cut = False  # whether the text was cut off where it ends
 
     def take(self) -> list[Op | Closed]:
         """Return the ops since the last call."""
@@ -104,16 +105,16 @@ class Emitter:
         self.container, self.uri, self.closer = value, uri, closer
         self.prefix = uri + "/" if uri else ""
 
-    def close_container(self) -> None:
+    def close_container(self, *, cut: bool = False) -> None:
         """End the innermost container and go back to the one above it."""
-        self.out.append(make(Closed, (self.uri, self.container)))
+        self.out.append(make(Closed, (self.uri, self.container, cut)))
         self.container, self.uri, self.closer, self.prefix = self.stack.pop()
 
     def scalar(self, value: Any) -> None:
         """Emit a number, a boolean or null: whole, once."""
         uri = self.child()
         self.out.append(make(Set, (uri, value, self._place(value))))
-        self.out.append(make(Closed, (uri, value)))
+        self.out.append(make(Closed, (uri, value, False)))
 
     def begin_string(self, uri: str) -> None:
         """Begin a string where the next value belongs; it is told of with its first characters."""
@@ -132,7 +133,7 @@ class Emitter:
         self.parts.append(text)
         self.run.append(text)
 
-    def settle(self) -> None:
+    def settle(self, *, cut: bool = False) -> None:
         """End the open string: nothing will be appended any more."""
         if self.run:
             self._flush()
@@ -144,7 +145,7 @@ class Emitter:
         else:
             self._store(value)
         self.is_open = False
-        self.out.append(make(Closed, (self.open, value)))
+        self.out.append(make(Closed, (self.open, value, cut)))
 
     def correct(self, text: str) -> None:
         """Replace what was shown of the open string."""

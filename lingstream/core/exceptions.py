@@ -12,6 +12,7 @@ what was expected and what came, and ``retryable``: whether the same call may su
     ├── ParseError        model output that strict mode refuses
     │   └── ParseLimitError   model output past a bound (depth, size, key or number length)
     ├── SchemaFailure     model output that is not what its schema wants
+    ├── NoJson            model output without any JSON, where JSON was asked for
     ├── ProviderError     the model server failed, refused or went away
     ├── ConflictError     a bot wrote where it may not
     ├── LimitExceeded     a run passed one of its limits
@@ -31,6 +32,7 @@ __all__ = [
     "JsonUriError",
     "LimitExceeded",
     "LingError",
+    "NoJson",
     "NotFound",
     "ParseError",
     "ParseLimitError",
@@ -124,6 +126,12 @@ class SchemaFailure(LingError):
     def __init__(self, message: str, *, uri: str, retryable: bool = True) -> None:
         super().__init__(message, retryable=retryable)
         self.uri = uri
+
+
+class NoJson(LingError):
+    """Model output without any JSON, where JSON was asked for: a refusal, nothing, only reasoning."""
+
+    code = "no-json"
 
 
 class ProviderError(LingError):

@@ -230,7 +230,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         uri = f"{prefix}{len(container)}"
                         container.append(value)
                     out.append(make(Set, (uri, value, False)))
-                    out.append(make(Closed, (uri, value)))
+                    out.append(make(Closed, (uri, value, False)))
                     mark = pos = end
                     sure = state = _COMMA
 

@@ -127,6 +127,10 @@ class RunState:
             self._texts.setdefault((event, bot), []).append(body["data"])
         elif event == "inference-done":
             known["status"] = "inferred"
+            if isinstance(data := body.get("data"), dict) and "finish" in data:
+                known["finish"] = data["finish"]
+        elif body.get("cut"):
+            known["cut"] = [*known.get("cut", ()), body["uri"]]  # a snapshot may hold the list of before
         elif event == "response":
             known["status"] = "finished"
 

@@ -46,6 +46,7 @@ class CallResult:
     :param output: the model's text as it came.
     :param repairs: what the parser mended, as ``{"kind", "uri", "offset"}``.
     :param error: the body of its error frame.
+    :param finish: why the model stopped, in its provider's word (``stop``, ``length``), or ``""``.
     """
 
     status: str
@@ -54,6 +55,7 @@ class CallResult:
     repairs: Sequence[dict[str, Any]] = ()
     usage: Usage = field(default_factory=Usage)
     error: dict[str, Any] | None = None
+    finish: str = ""
 
 
 class Journal(Protocol):

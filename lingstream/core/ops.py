@@ -41,10 +41,14 @@ class Set(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """The value at ``uri`` is settled; for observers, never on the wire."""
+    """The value at ``uri`` is settled; for observers, never on the wire.
+
+    :param cut: the text ended inside it: more was to come.
+    """
 
     uri: str
     value: Any
+    cut: bool = False
 
 
 Op: TypeAlias = Append | Set

@@ -37,8 +37,8 @@ class Parser(Protocol):
         """What was mended: ``(kind, uri, offset)`` each."""
         ...
 
-    def close(self) -> list[Op | Closed]:
-        """The text has ended: settle what is open."""
+    def close(self, *, cut: bool = False) -> list[Op | Closed]:
+        """The text has ended, or was ``cut`` off: settle what is open."""
         ...
 
     def take_preamble(self) -> str:
@@ -77,6 +77,7 @@ class BotOutput:
         self.parser: Parser = _parser(plan, root)
         self._root = root
         self._schema = plan.schema if plan.format == "json" else None
+        self._wrote = plan.format != "json"
 
     def feed(self, text: str) -> Output:
         """Read a piece of the model's text.
@@ -85,9 +86,14 @@ class BotOutput:
         """
         return self._sort(self.parser.feed(text))
 
-    def close(self) -> Output:
-        """The model has stopped: return what was withheld."""
-        return self._sort(self.parser.close())
+    def close(self, *, cut: bool = False) -> Output:
+        """The model has stopped, or was ``cut`` off: return what was withheld."""
+        return self._sort(self.parser.close(cut=cut))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether JSON was asked for and none came."""
+        return not self._wrote
 
     def check(self) -> None:
         """Judge the whole output, after :meth:`close`.
@@ -110,6 +116,7 @@ class BotOutput:
                 closed.append(item)
             else:
                 ops.append(item)  # type: ignore[arg-type]
+        self._wrote = self._wrote or bool(ops)
         parser = self.parser
         return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
 

@@ -45,10 +45,15 @@ class BaseParser:
         if emitter.strict:
             self._count_lines(emitter)
 
-    def close(self) -> list[Op | Closed]:
-        """Say that no text will follow, and return the last ops; a second call returns none."""
+    def close(self, *, cut: bool = False) -> list[Op | Closed]:
+        """Say that no text will follow, and return the last ops; a second call returns none.
+
+        :param cut: the text was cut off here, by a limit on its length. Then nothing is guessed: an open
+            string keeps its text, an open number or word is not written, and what is open closes as ``cut``.
+        """
         if self._ended:
             return []
+        self._emitter.cut = cut
         unescape = self._start.unescape
         ops = self._reading.send(unescape.close()) if unescape else []
         try:
@@ -158,7 +163,7 @@ class TextParser(BaseParser):
         while (yield from source.peek()):
             emitter.append(source.text[source.pos :])
             source.pos = len(source.text)
-        emitter.settle()
+        emitter.settle(cut=emitter.cut)
 
 
 def _drain(parts: list[str]) -> str:

@@ -11,7 +11,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from .exceptions import UsageError
 
-__all__ = ["EVENTS", "BotPlan", "Event", "Limits", "Plan", "ProviderPlan", "TriggerPlan"]
+__all__ = ["EVENTS", "NO_PROVIDER", "BotPlan", "Event", "Limits", "Plan", "ProviderPlan", "TriggerPlan"]
+
+#: What staff are told where nobody has set up a model yet.
+NO_PROVIDER = (
+    "there is no provider: add one in the admin under Providers, with its kind, base URL, key name and "
+    "default model"
+)
 
 Event: TypeAlias = Literal["string-response", "object-response", "inference-done", "response", "error"]
 EVENTS: tuple[Event, ...] = get_args(Event)
@@ -97,6 +103,7 @@ class TriggerPlan:
     :param condition: a template expression that must hold, or ``""``.
     :param input: overrides the target's input template unless empty.
     :param root: overrides the target's root template unless ``None``.
+    :param partial: start at a field, too, that was cut off with the model's answer.
     """
 
     source: str
@@ -106,6 +113,7 @@ class TriggerPlan:
     condition: str = ""
     input: str = ""
     root: str | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ class Repairer:
         self.scalars = ScalarRepair(emitter, source, self.ahead)
         self.prologue = Start(emitter, source, self.ahead)
         self.root_open = False  # the root's end was read, but observers were not told yet
+        self.root_cut = False  # the text was cut off before the root's end
         self.finished = False
 
     def start(self) -> Reading[None]:
@@ -81,7 +82,7 @@ class Repairer:
         yield from self._space()
         char = yield from self.source.peek()
         if not char:
-            self._finish()
+            self._finish(cut=self.emitter.cut)
         elif self.state is State.COLON:
             yield from self._colon(char)
         elif self.state is State.COMMA:
@@ -303,18 +304,19 @@ class Repairer:
     def _tell_root(self) -> None:
         if self.root_open:
             self.root_open = False
-            self.emitter.close_container()
+            self.emitter.close_container(cut=self.root_cut)
 
-    def _finish(self) -> None:
+    def _finish(self, *, cut: bool = False) -> None:
         """The text ended inside the document: close what is open."""
         if self.state is State.VALUE:
             self._note("cut", "a value", "")
-            self.emitter.scalar(None)
+            if not cut:
+                self.emitter.scalar(None)
         if not self.prologue.braceless or len(self.emitter.stack) > 1:
             self._note("cut", repr(self.emitter.closer), "")
         while len(self.emitter.stack) > 1:
-            self.emitter.close_container()
-        self.root_open = True
+            self.emitter.close_container(cut=cut)
+        self.root_open, self.root_cut = True, cut
         self.state = State.END
 
     def _lone_scalar(self) -> Reading[None]:

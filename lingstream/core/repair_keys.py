@@ -131,7 +131,7 @@ class KeyRepair:
         source = self.source
         text = source.text[source.pos + start :]
         lost = _HALF_KEY.match(text)
-        if lost and not self.emitter.strict:
+        if lost and not self.emitter.strict and not self.emitter.cut:
             return self._lost_key_quote(start, lost[1])
         self._note("cut", "a closing quote", "")
         source.pos = len(source.text)

@@ -70,6 +70,10 @@ class ScalarRepair:
         quoted = bool(closing := (yield from source.peek(end))) and closing in QUOTES and self._closed
         cut = not closing and source.done
         self._check_number(text)
+        if emitter.cut and not quoted and (cut or self._may_go_on(text, end)):
+            self._note("cut", text)
+            source.pos += end
+            return True
         value, kind = (unescape(text)[0], "quotes") if quoted else classify(text, cut=cut)
         if kind:
             self._note(kind, text)
@@ -79,6 +83,11 @@ class ScalarRepair:
         else:
             emitter.scalar(value)
         return True
+
+    def _may_go_on(self, text: str, end: int) -> bool:
+        """Whether ``text`` has no quotes and the stream was cut off in the white space behind it."""
+        source = self.source
+        return isinstance(classify(text)[0], str) and not source.text[source.pos + end :].strip(SPACE)
 
     def _text(self, value: str) -> None:
         value, lone = join_surrogates(value)

@@ -226,11 +226,11 @@ class StringRepair:
     def _cut(self) -> None:
         """The text ends inside the string."""
         self._note("cut", "a closing quote", "")
-        tail = _CUT_TAIL.search(self._tail())
+        tail = None if self.emitter.cut else _CUT_TAIL.search(self._tail())
         if tail and not self.inner:
             whole = "".join(self.emitter.parts)
             self.emitter.correct(whole[: len(whole) - len(tail[0])])
-        self.emitter.settle()
+        self.emitter.settle(cut=self.emitter.cut)
 
     def _unclosed(self) -> str:
         """The closing brackets that the string so far lacks."""

@@ -50,9 +50,9 @@ class SchemaParser:
         self._offset += len(text)
         return self._guide.push(self._parser.feed(text), self._offset)
 
-    def close(self) -> list[Op | Closed]:
-        """The text has ended: settle what is open."""
-        return self._guide.push(self._parser.close(), self._offset)
+    def close(self, *, cut: bool = False) -> list[Op | Closed]:
+        """The text has ended, or was ``cut`` off: settle what is open."""
+        return self._guide.push(self._parser.close(cut=cut), self._offset)
 
     @property
     def value(self) -> Any:

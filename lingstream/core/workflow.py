@@ -369,6 +369,8 @@ class Run:
         for trigger in self.plan.triggers:
             if trigger.source != bot.plan.name or trigger.event != event:
                 continue
+            if field.cut and not trigger.partial:
+                continue
             found = jsonuri.match(trigger.pattern, field.uri) if trigger.pattern else ()
             if found is not None:
                 target = self.plan.step(trigger.target)
