@@ -358,7 +358,7 @@ def result_of(result: RunResult, log_id: str) -> dict[str, Any]:
         "status": result.status,
         "document": result.document,
         "usage": result.usage.to_wire(),
-        "errors": [result.error] if result.error else [],
+        "errors": list(result.errors),
         "log_id": log_id,
         "finished_at": Now(),
         "checkpoint_at": Now(),

@@ -284,7 +284,7 @@ class Runner:
             if log.last_id.epoch < row.epoch:
                 await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
             log.write(row.epoch, "error", error.to_wire())
-            result = engine.RunResult("failed", log.state.document.value, Usage(), error.to_wire())
+            result = engine.RunResult("failed", log.state.document.value, Usage(), (error.to_wire(),))
             await DatabaseJournal(row, self._writer).end(result, str(log.last_id.following))
             log.write(row.epoch, "done", engine.done_body("failed", result.usage.to_wire(), result.document))
             await log.flush()

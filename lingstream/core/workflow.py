@@ -23,7 +23,7 @@ from .frames import Kind
 from .journal import Journal, NullJournal, Occurrences
 from .log import RunLog
 from .ops import Document
-from .plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from .plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .provider import Message, Provider, Usage
 from .shared import SharedDocument
 
@@ -31,18 +31,20 @@ __all__ = ["Run", "RunResult", "WorkflowFunction", "done_body", "registered", "w
 
 logger = logging.getLogger("lingstream")
 
+_MOST_ERRORS = 100  # kept of one run; a run has as many bots as its limits allow
+
 
 class RunResult(NamedTuple):
     """How a run ended.
 
     :param status: ``finished``, ``failed`` or ``canceled``.
-    :param error: the body of the first error frame of a bot that was not optional, or of the run itself.
+    :param errors: the bodies of its error frames, at most 100; those of optional bots come last.
     """
 
     status: str
     document: Any
     usage: Usage
-    error: dict[str, Any] | None = None
+    errors: tuple[dict[str, Any], ...] = ()
 
 
 WorkflowFunction = Callable[["Run"], Awaitable[None]]
@@ -112,13 +114,14 @@ class Run:
         self._providers = providers
         self._end = end
         self._group: asyncio.TaskGroup
-        self._task: asyncio.Task[Any] | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._left = False
         self._names: Counter[str] = Counter()
         self._characters = 0
         self._canceled = False
-        self._working = False
         self._worked = False
         self._error: LingError | None = None
+        self._errors: list[dict[str, Any]] = []
 
     # -- for authors of workflows ------------------------------------------------------------------
 
@@ -188,6 +191,8 @@ class Run:
 
     def write(self, kind: Kind, body: Any) -> None:
         """Append a frame to the log; see :class:`~lingstream.core.bot.BotHost`."""
+        if kind == "error" and len(self._errors) < _MOST_ERRORS:
+            self._errors.append(body)
         self._log.write(kind, body)
 
     async def flush(self) -> None:
@@ -240,8 +245,8 @@ class Run:
         if self._worked or self._canceled:
             return
         self._canceled = True
-        if self._working and self._task:
-            self._task.cancel()
+        if self._worker:
+            self._worker.cancel()
 
     async def execute(self) -> RunResult:
         """Do the work from the opening snapshot to ``done``.
@@ -249,19 +254,12 @@ class Run:
         :raises Fenced: another runner has taken the run; nothing more was written.
         :raises CancelledError: the task was cancelled from outside; the log stays open for a later epoch.
         """
-        self._task = asyncio.current_task()
         if self.epoch == 1:
             await self.ready()
-        self._working = True
         try:
             await self._work()
-        except asyncio.CancelledError:
-            if not self._canceled:
-                raise
         finally:
-            self._working, self._worked = False, True
-        if self._canceled and self._task:
-            self._task.uncancel()
+            self._worked = True
         await self.ready()  # where every bot has been replayed, this is when the epoch opens
         result = self._result()
         await self._log.flush()
@@ -282,27 +280,67 @@ class Run:
                 self.write("error", LingError("the result could not be stored", code="not-stored").to_wire())
 
     async def _work(self) -> None:
-        """Run the task group to its end; what ends it early is kept for the result."""
+        """Do the work in a task of its own, so that who cancels ours is not taken for what ends the work.
+
+        What a task group leaves in ``Task.cancelling()`` differs between versions of Python.
+
+        :raises CancelledError: the task was cancelled from outside, whatever a clean-up made of that.
+        """
+        if self._canceled:
+            return
+        self._worker = worker = asyncio.create_task(self._run_group())
         try:
-            if self._canceled:
-                return
-            async with asyncio.timeout(self.limits.seconds), asyncio.TaskGroup() as self._group:
+            await asyncio.wait([worker])
+        except asyncio.CancelledError:
+            self._left = not self._canceled
+            worker.cancel()
+            await asyncio.wait([worker])
+        if self._left or (worker.cancelled() and not self._canceled):
+            raise asyncio.CancelledError
+        if not worker.cancelled():
+            worker.result()
+
+    async def _run_group(self) -> None:
+        """Run the task group to its end; what ends it early is kept for the result."""
+        deadline = asyncio.timeout(self.limits.seconds)
+        try:
+            async with deadline, asyncio.TaskGroup() as self._group:
                 if self.plan.python:
                     self.spawn(self._call())
                 for step in self.plan.entry_steps if not self.plan.python else ():
                     self._start(step, None, Field("", self.input), 0)
         except TimeoutError:
-            self._stop(LimitExceeded(f"the run took more than {self.limits.seconds:g} seconds"))
+            self._stop(self._too_slow())
         except BaseExceptionGroup as group:
-            faults = list(_leaves(group))
+            faults = _leaves(group)
+            if self._left:
+                self._log_faults("a clean-up failed while the run was left to others", faults)
+                return
             for fault in faults:
                 if isinstance(fault, Fenced):
                     raise fault from group
-            known = next((fault for fault in faults if isinstance(fault, LingError)), None)
-            if known is None:
-                logger.error("workflow %s failed", self.plan.workflow, exc_info=faults[0])
-                known = InternalError("the workflow")
-            self._stop(known)
+            if deadline.expired():
+                self._log_faults("a clean-up failed when the time was up", faults)
+                self._stop(self._too_slow())
+            else:
+                self._blame(faults)
+
+    def _too_slow(self) -> LimitExceeded:
+        return LimitExceeded(f"the run took more than {self.limits.seconds:g} seconds")
+
+    def _blame(self, faults: Sequence[BaseException]) -> None:
+        """Say of each fault that it ended the run, once where several bots met the same one."""
+        known = [fault for fault in faults if isinstance(fault, LingError)]
+        strange = [fault for fault in faults if not isinstance(fault, LingError)]
+        self._log_faults("failed", strange)
+        for error in {(error.code, error.message): error for error in known}.values():
+            self._stop(error)
+        if strange:
+            self._stop(InternalError("the workflow"))
+
+    def _log_faults(self, what: str, faults: Sequence[BaseException]) -> None:
+        for fault in faults:
+            logger.error("workflow %s: %s", self.plan.workflow, what, exc_info=fault)
 
     async def _call(self) -> None:
         function = _functions.get(self.plan.workflow)
@@ -328,14 +366,15 @@ class Run:
         self.write("event", {"event": "started", "data": {"workflow": self.plan.workflow}})
 
     def _stop(self, error: LingError) -> None:
-        self._error = error
+        self._error = self._error or error
         self.write("error", error.to_wire())
 
     def _result(self) -> RunResult:
-        failed = next((bot.error for bot in self.bots if bot.error and not bot.plan.optional), None)
-        error = self._error or failed
-        status = "canceled" if self._canceled else "failed" if error else "finished"
-        return RunResult(status, self.document, self.usage, error.to_wire() if error else None)
+        failed = self._error or any(bot.error and not bot.plan.optional for bot in self.bots)
+        status = "canceled" if self._canceled else "failed" if failed else "finished"
+        optional = {bot.id for bot in self.bots if bot.plan.optional}
+        errors = sorted(self._errors, key=lambda error: error.get("bot") in optional)
+        return RunResult(status, self.document, self.usage, tuple(errors))
 
     # -- steps and triggers ------------------------------------------------------------------------
 
@@ -403,7 +442,9 @@ class Run:
         for plan in self.plan.providers:
             if plan.name == name or not name:
                 return plan
-        known = [plan.name for plan in self.plan.providers]
+        if not self.plan.providers:
+            raise UsageError(NO_PROVIDER, code="no-provider")
+        known = ", ".join(plan.name for plan in self.plan.providers)
         raise UsageError(f"expected one of the providers {known}, got {name!r}")
 
 

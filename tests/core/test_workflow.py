@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,12 +15,13 @@ from lingstream.core import workflow as engine
 from lingstream.core.exceptions import ConflictError, Fenced, LimitExceeded, ProviderError, UsageError
 from lingstream.core.frames import empty_snapshot
 from lingstream.core.journal import Call, CallResult
+from lingstream.core.log import MemoryLog
 from lingstream.core.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from lingstream.core.provider import Chunk, Usage
 from lingstream.core.workflow import Run, RunResult, workflow
 from lingstream.providers.scripted import ScriptedProvider
 
-from .support import Outcome, make_run, outcome, seen
+from .support import Outcome, frames_of, make_run, outcome, seen
 
 
 @pytest.fixture(autouse=True)
@@ -282,7 +284,7 @@ class TestLimits:
         assert len(limits) == 1
         assert message in limits[0]["message"]
         assert "bot" not in limits[0]
-        assert ended.result.error == {key: limits[0][key] for key in ("code", "message", "retryable")}
+        assert limits[0] in ended.result.errors
 
     async def test_bots(self) -> None:
         endless = TriggerPlan("first", "second", pattern="*")
@@ -360,7 +362,51 @@ class TestFailures:
         ended = Outcome(run, log, await task)
         assert ended.document == {"g": {"a": 1}, "b": {"x": "half"}}
         assert ended.status == "failed"
-        assert ended.result.error == {"code": "provider", "message": "gone", "retryable": False}
+        assert ended.result.errors == (
+            {"code": "provider", "message": "gone", "retryable": False, "bot": "bad#1"},
+        )
+
+    async def test_are_all_kept_those_of_optional_bots_last(self) -> None:
+        steps = [bot(name, root=name, optional=name == "one") for name in ("one", "two", "three")]
+        answers = {name: [ProviderError(f"no {name}")] for name in ("one", "two", "three")}
+        ended = await outcome(plan(*steps), answers)
+        assert [error["message"] for error in ended.errors] == ["no one", "no two", "no three"]
+        assert [error["bot"] for error in ended.result.errors] == ["two#1", "three#1", "one#1"]
+
+    async def test_are_kept_up_to_a_bound(self) -> None:
+        async def many(run: Run) -> None:
+            for _ in range(150):
+                run.bot(optional=True).chat("go")
+
+        ended = await outcome(many, {"": [ProviderError("gone")]}, limits=Limits(bots=150))
+        assert (len(ended.errors), len(ended.result.errors)) == (150, 100)
+
+    async def test_of_two_kinds_at_once_are_both_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def both(run: Run) -> None:
+            async def break_down() -> None:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    raise KeyError("secret detail")
+
+            run.spawn(break_down())
+            await asyncio.sleep(0)
+            raise UsageError("first")
+
+        ended = await outcome(both)
+        assert [error["code"] for error in ended.result.errors] == ["usage", "internal"]
+        assert "secret detail" in caplog.text
+        assert "secret" not in str(ended.errors)
+
+    async def test_of_a_site_without_a_provider_says_what_to_do(self) -> None:
+        async def ask(run: Run) -> None:
+            run.bot().chat("go")
+
+        run, _ = make_run(ask)
+        run.plan = replace(run.plan, providers=())
+        (error,) = (await run.execute()).errors
+        assert error["code"] == "no-provider"
+        assert "add one in the admin under Providers" in error["message"]
 
     async def test_of_the_function(self, caplog: pytest.LogCaptureFixture) -> None:
         async def broken(run: Run) -> None:
@@ -381,7 +427,7 @@ class TestFailures:
 
         ended = await outcome(wrong)
         assert ended.errors[0]["code"] == "usage"
-        assert "expected one of the providers ['default'], got 'nobody'" in ended.errors[0]["message"]
+        assert "expected one of the providers default, got 'nobody'" in ended.errors[0]["message"]
 
     async def test_of_a_bot_that_the_function_does_not_catch(self) -> None:
         gate = asyncio.Event()
@@ -599,6 +645,105 @@ class TestCancel:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not log.ended
+
+
+class Breaking:
+    """A journal and a provider of which one breaks when it is cleaned up."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    async def stream(self, messages: Any, options: Any) -> AsyncGenerator[Chunk, None]:
+        try:
+            yield Chunk('{"a": "half')
+            await asyncio.Event().wait()
+        finally:
+            if self.where == "provider":
+                raise RuntimeError("clean-up failed")
+
+    async def aclose(self) -> None: ...
+
+    def recorded(self, call: Call) -> CallResult | None:
+        return None
+
+    async def finish(self, call: Call, result: CallResult) -> None:
+        if self.where == "journal":
+            raise RuntimeError("clean-up failed")
+
+
+async def breaking(where: str, **limits: Any) -> tuple[Run, MemoryLog, list[RunResult]]:
+    """A run whose clean-up will fail, once a bot is at work."""
+    stored: list[RunResult] = []
+
+    async def end(result: RunResult) -> None:
+        stored.append(result)
+
+    async def work(run: Run) -> None:
+        run.bot().chat("go")
+        if where == "function":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise RuntimeError("clean-up failed")
+
+    parts = Breaking(where)
+    run, log = make_run(work, parts, journal=parts, end=end, limits=Limits(**limits))
+    return run, log, stored
+
+
+CLEAN_UPS = pytest.mark.parametrize("where", ["function", "provider", "journal"])
+
+
+class TestCleanUp:
+    """What fails while a run is stopped does not change how the run ends."""
+
+    @CLEAN_UPS
+    async def test_from_outside_leaves_the_run_to_others(self, where: str) -> None:
+        run, log, stored = await breaking(where)
+        task = asyncio.create_task(run.execute())
+        await seen(log, lambda doc: doc == {"a": "half"})
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (log.ended, stored) == (False, [])
+        assert [frame.kind for frame in frames_of(log) if frame.kind == "error"] == []
+
+    @CLEAN_UPS
+    async def test_when_the_time_is_up_the_limit_is_what_is_told(self, where: str) -> None:
+        run, log, _ = await breaking(where, seconds=0.05)
+        ended = Outcome(run, log, await run.execute())
+        assert (ended.status, [error["code"] for error in ended.result.errors]) == ("failed", ["limit"])
+
+    @CLEAN_UPS
+    async def test_of_a_canceled_run_leaves_it_canceled(self, where: str) -> None:
+        run, log, stored = await breaking(where)
+        task = asyncio.create_task(run.execute())
+        await seen(log, lambda doc: doc == {"a": "half"})
+        run.cancel()
+        assert Outcome(run, log, await task).status == "canceled"
+        assert [result.status for result in stored] == ["canceled"]
+
+    async def test_that_takes_its_time_is_waited_for(self) -> None:
+        gate, cleaned = asyncio.Event(), asyncio.Event()
+
+        async def slow(run: Run) -> None:
+            run.set("a", 1)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await gate.wait()
+                cleaned.set()
+
+        run, log = make_run(slow)
+        task = asyncio.create_task(run.execute())
+        await seen(log, lambda doc: doc == {"a": 1})
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert cleaned.is_set()
 
 
 class TestEnd:
