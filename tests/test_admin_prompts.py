@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.exceptions import ValidationError
+from django.db.models import ProtectedError
 from django.test import Client
 
 from lingstream.loading import load_plan
@@ -41,6 +44,69 @@ def sign_in(*permissions: str) -> Client:
 
 EDITOR = ("view_prompt", "change_prompt", "add_prompt", "view_promptversion")
 PUBLISHER = (*EDITOR, "view_promptlabel", "add_promptlabel", "change_promptlabel")
+
+
+class TestLiveLabels:
+    """A label that a running workflow asks for stays: without it nothing of the workflow would start."""
+
+    @pytest.fixture(autouse=True)
+    def step(self, prompt: Prompt) -> Step:
+        workflow = Workflow.objects.create(slug="facts")
+        return Step.objects.create(workflow=workflow, name="answer", prompt=prompt)
+
+    @pytest.mark.parametrize("changes", [{"labels-0-DELETE": "on"}, {"labels-0-name": "live"}])
+    def test_is_neither_deleted_nor_renamed_on_the_page(
+        self, admin_client: Client, page: str, prompt: Prompt, changes: dict[str, str]
+    ) -> None:
+        response = post_page(admin_client, page, changes)
+        assert response.status_code == 200
+        assert "is in use: facts/answer" in response.content.decode()
+        assert prompt.labels.get().name == "production"
+
+    def test_nor_by_code(self, prompt: Prompt) -> None:
+        label = prompt.labels.get()
+        rename = partial(prompt.labels.update, name="live")
+        for remove in (label.delete, PromptLabel.objects.all().delete, prompt.labels.all().delete, rename):
+            with pytest.raises(ProtectedError, match="is in use: facts/answer"):
+                remove()
+        label.name = "live"
+        with pytest.raises(ProtectedError, match="is in use: facts/answer"):
+            label.save()
+        with pytest.raises(ValidationError, match="is in use: facts/answer"):
+            label.full_clean()
+        assert PromptLabel.objects.get().name == "production"
+
+    def test_moves_to_another_version_all_the_same(self, prompt: Prompt) -> None:
+        label = prompt.labels.get()
+        label.version = PromptVersion.objects.create(prompt=prompt, text="New.")
+        label.full_clean()
+        label.save()
+        assert load_plan_text("facts") == "New."
+
+    @pytest.mark.parametrize("free", ["switched off", "asks for another", "is gone"])
+    def test_goes_when_nobody_asks_for_it(
+        self, admin_client: Client, page: str, prompt: Prompt, step: Step, free: str
+    ) -> None:
+        if free == "switched off":
+            Workflow.objects.update(enabled=False)
+        elif free == "asks for another":
+            Step.objects.update(label="staging")
+        else:
+            step.delete()
+        assert post_page(admin_client, page, {"labels-0-DELETE": "on"}).status_code == 302
+        assert not prompt.labels.exists()
+
+    def test_of_another_prompt_is_another_label(self, prompt: Prompt) -> None:
+        other = Prompt.objects.create(slug="other")
+        version = PromptVersion.objects.create(prompt=other, text="x")
+        PromptLabel.objects.create(prompt=other, name="production", version=version).delete()
+        assert prompt.labels.exists()
+
+
+def load_plan_text(slug: str) -> str:
+    """The prompt of the first step, as the next run gets it."""
+    Provider.objects.get_or_create(name="demo", kind="scripted")
+    return load_plan(slug).steps[0].prompt
 
 
 class TestEditing:

@@ -111,7 +111,13 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class PromptLabelFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
-    """Offers the versions of this prompt only."""
+    """Offers the versions of this prompt only, and keeps the labels that are in use."""
+
+    def clean(self) -> None:
+        super().clean()
+        for form in self.deleted_forms:
+            if form.instance.pk and (users := form.instance.users()):
+                raise ValidationError(form.instance.in_use(users), code="in-use")
 
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)

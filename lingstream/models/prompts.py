@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Max
+from django.db.models import Max, ProtectedError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -226,6 +227,21 @@ class PromptVersion(models.Model):
             raise ValidationError({"text": [str(problem) for problem in problems]})
 
 
+class _LabelQuerySet(models.QuerySet):  # type: ignore[type-arg]
+    def update(self, **kwargs: Any) -> int:
+        if {"name", "prompt", "prompt_id"} & set(kwargs):
+            self._refuse_live()
+        return super().update(**kwargs)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        self._refuse_live()
+        return super().delete()
+
+    def _refuse_live(self) -> None:
+        for label in self.select_related("prompt"):
+            label.refuse_live()
+
+
 class PromptLabel(models.Model):
     """A name that points at one version: steps ask for the label, so moving it is how a prompt goes live."""
 
@@ -244,6 +260,8 @@ class PromptLabel(models.Model):
     )
     updated_at = models.DateTimeField(_("moved"), auto_now=True)
 
+    objects = _LabelQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("prompt label")
         verbose_name_plural = _("prompt labels")
@@ -253,6 +271,23 @@ class PromptLabel(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the label.
+
+        :raises ProtectedError: it was renamed, and enabled workflows use it under its old name.
+        """
+        if stored := self._abandoned():
+            stored.refuse_live()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the label.
+
+        :raises ProtectedError: enabled workflows use it.
+        """
+        self.refuse_live()
+        return super().delete(*args, **kwargs)
+
     def clean(self) -> None:
         if self.version_id and self.prompt_id and self.version.prompt_id != self.prompt_id:
             raise ValidationError({"version": _("Expected a version of this prompt, got one of another.")})
@@ -260,3 +295,33 @@ class PromptLabel(models.Model):
         problems = self.prompt.check_text(self.version.text) if self.version_id and not stays else []
         if problems:
             raise ValidationError({"version": [f"v{self.version.number}: {problem}" for problem in problems]})
+        if (stored := self._abandoned()) and (users := stored.users()):
+            raise ValidationError({"name": stored.in_use(users)})
+
+    def users(self) -> list[Any]:
+        """The steps of enabled workflows that ask for this label."""
+        steps = self.prompt.steps.filter(label=self.name, workflow__enabled=True)
+        return list(steps.select_related("workflow").order_by("workflow__slug", "name"))
+
+    def in_use(self, users: Iterable[Any]) -> str:
+        """Say why the label stays."""
+        names = ", ".join(f"{step.workflow.slug}/{step.name}" for step in users)
+        text = _(
+            "The label “%(label)s” of the prompt “%(prompt)s” is in use: %(steps)s. Have these steps ask for "
+            "another label, or switch their workflows off, before it goes."
+        )
+        return text % {"label": self.name, "prompt": self.prompt, "steps": names}
+
+    def refuse_live(self) -> None:
+        """Do nothing, unless enabled workflows use the label.
+
+        :raises ProtectedError: they do.
+        """
+        if users := self.users():
+            raise ProtectedError(self.in_use(users), set(users))
+
+    def _abandoned(self) -> PromptLabel | None:
+        """The row as it is stored, if this one is to take its place under another name."""
+        stored = PromptLabel.objects.filter(pk=self.pk).select_related("prompt").first() if self.pk else None
+        is_same = stored is None or (stored.prompt_id, stored.name) == (self.prompt_id, self.name)
+        return None if is_same else stored
