@@ -19,6 +19,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from .core.exceptions import LingError
+from .failures import report
 from .models import Conversation, Run, Runner
 
 __all__ = [
@@ -45,8 +46,9 @@ __all__ = [
 OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 
 _ENDED = [status for status in Run.Status if status not in OPEN]
-_FORGOTTEN = timedelta(days=1)  # after which the row of a silent process is deleted
+_FORGOTTEN = timedelta(days=1)  # after which the row of a silent process is deleted, if no run names it
 _LOST = 100  # runs that are given up at one look
+_MOST_FORGOTTEN = 1_000  # rows at a time
 _LAST_WORDS = timedelta(seconds=10)  # before its last heartbeat in which a process may have ended a run
 
 
@@ -69,8 +71,16 @@ def locked(runs: QuerySet[Run], *, skip: bool = False) -> QuerySet[Run]:
 
 
 def register(runner_id: UUID, kind: str) -> None:
-    """Store this process's row, or revive it; rows of processes that are long gone are deleted."""
-    Runner.objects.filter(heartbeat_at__lt=Now() - _FORGOTTEN).delete()
+    """Store this process's row, or revive it; rows of processes that are long gone are deleted.
+
+    One that runs still name stays until they are pruned: deleting it would change each of them, and a worker
+    may have executed a million.
+    """
+    named = Exists(Run.objects.filter(runner_id=OuterRef("pk")))
+    silent = Runner.objects.filter(~named, heartbeat_at__lt=Now() - _FORGOTTEN)
+    gone = list(silent.values_list("pk", flat=True)[:_MOST_FORGOTTEN])
+    if gone:
+        Runner.objects.filter(~named, pk__in=gone).delete()
     fields = {"kind": kind, "hostname": socket.gethostname(), "pid": os.getpid(), "stopped_at": None}
     Runner.objects.update_or_create(pk=runner_id, defaults={**fields, "heartbeat_at": Now()})
 
@@ -146,6 +156,7 @@ def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = 
         )
         if changed:
             lost.append(Run.objects.get(pk=run.pk))
+            report(run, Run.Status.LOST, [error.to_wire()])
     return lost
 
 

@@ -35,6 +35,7 @@ from .core.log import RunLog
 from .core.ops import copy_json
 from .core.provider import Usage
 from .core.workflow import RunResult
+from .failures import report
 from .lane import AWAY, Ages, DatabaseThread, keep_connections, patiently
 from .models import BotRun, Conversation, Run
 
@@ -324,6 +325,8 @@ class DatabaseJournal:
         """
         write = Write(self._run, self._run.epoch, columns=result_of(result, log_id))
         await patiently(lambda: self._writer.write(write))
+        if result.status == Run.Status.FAILED:
+            report(self._run, result.status, result.errors)
 
     def _row(self, key: str, call: Call, result: CallResult) -> BotRun:
         now = timezone.now()
@@ -347,6 +350,7 @@ class DatabaseJournal:
             repairs=list(result.repairs),
             usage=result.usage.to_wire(),
             error=result.error,
+            finish=result.finish,
             started_at=self._started.get(key, now),
             finished_at=now,
         )
@@ -377,4 +381,5 @@ def _result_of(row: BotRun) -> CallResult:
             usage.get("completion_tokens", 0),
             bool(usage.get("estimated", False)),
         ),
+        finish=row.finish,
     )

@@ -186,6 +186,7 @@ class BotRunAdmin(_Shown, ReadOnlyAdmin):
         "model",
         "shown_params",
         "shown_root",
+        "finish",
         "shown_usage",
         "started_at",
         "finished_at",

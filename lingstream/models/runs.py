@@ -172,6 +172,7 @@ class Run(Owned):
             models.Index(fields=["status", "created_at"], name="lingstream_run_claim"),
             models.Index(fields=["conversation", "created_at"], name="lingstream_run_conv"),
             models.Index(fields=["finished_at"], name="lingstream_run_end"),
+            models.Index(fields=["workflow", "finished_at"], name="lingstream_run_keep"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -229,6 +230,12 @@ class BotRun(models.Model):
     repairs = JSONTextField(_("repairs"), default=list)
     usage = JSONTextField(_("usage"), default=dict)
     error = JSONTextField(_("error"), null=True, default=None)
+    finish = models.CharField(
+        _("finish reason"),
+        max_length=50,
+        blank=True,
+        help_text=_("Why the model stopped, in its provider's word: stop, length, …"),
+    )
     started_at = models.DateTimeField(_("started"), default=timezone.now)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 

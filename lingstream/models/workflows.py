@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -81,6 +81,13 @@ class Workflow(models.Model):
         max_length=20,
         choices=WhenBusy.choices,
         default=WhenBusy.ENQUEUE,
+    )
+    retention_days = models.PositiveIntegerField(
+        _("keep runs for"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(36_500)],
+        help_text=_("Days after their end; then they are deleted with their bot runs. Empty: for ever."),
     )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
@@ -299,6 +306,11 @@ class Trigger(models.Model):
             "Template of where the started step writes. Empty for that step's own root; {# top #} for the "
             "top."
         ),
+    )
+    partial = models.BooleanField(
+        _("also partial"),
+        default=False,
+        help_text=_("Start also at a field inside which a limit on its length cut the model's answer off."),
     )
     position = models.PositiveIntegerField(
         _("position"), default=0, help_text=_("Order on this page; equal ones stay as they were added.")
