@@ -10,11 +10,12 @@
 ``lingstream.W003``  ``ASGI_APPLICATION`` is not set
 ``lingstream.W004``  the default provider does not exist
 ``lingstream.W005``  a provider row names a key that is not listed, or an address it may not go to
+``lingstream.W012``  there is no provider, so no bot can be asked
 ===================  =====================================================================
 
-W001, W004 and W005 read the database, so they run with ``check --database default`` and with ``migrate``.
-They are warnings because an error would stop ``migrate``, and nothing is leaked meanwhile: a key that may not
-go somewhere is refused at each call.
+W001, W004, W005 and W012 read the database, so they run with ``check --database default`` and with
+``migrate``. They are warnings because an error would stop ``migrate``, and nothing is leaked meanwhile: a key
+that may not go somewhere is refused at each call.
 """
 
 from __future__ import annotations
@@ -152,6 +153,12 @@ def _check_rows(alias: str) -> Iterator[CheckMessage]:
     except DatabaseError:
         return  # not migrated yet, which is another check's matter
     default = _given().default_provider
+    if not rows:
+        hint = (
+            "Add one in the admin under Providers (kind, base URL, key name, default model); one called "
+            f"{default!r} serves all steps and Python bots that name none."
+        )
+        yield Warning("There is no provider, so no bot can be asked.", hint=hint, id="lingstream.W012")
     if rows and default not in {row.name for row in rows}:
         hint = "Steps and Python bots that name no provider fail; set LINGSTREAM['DEFAULT_PROVIDER']."
         yield Warning(f"There is no provider {default!r}.", hint=hint, id="lingstream.W004")

@@ -6,7 +6,7 @@ Everything here is synchronous ORM code; call it through ``database_sync_to_asyn
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from referencing import Registry
 from .conf import app_settings
 from .core import jsonuri
 from .core.exceptions import UsageError
-from .core.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .models import PromptLabel, Provider, Step, Trigger, Workflow
 
 __all__ = [
@@ -60,8 +60,8 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
 
     :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
         from, and may switch it off.
-    :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``no-label``,
-        ``no-provider``, ``no-model``.
+    :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``nothing-starts``,
+        ``no-label``, ``no-provider``, ``no-model``.
     """
     workflow = Workflow.objects.filter(slug=slug).first()
     if workflow is None and not python:
@@ -86,7 +86,7 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
         raise UsageError(f"the workflow {slug!r} has no steps", code="no-steps")
     triggers = tuple(_trigger(row) for row in workflow.triggers.select_related("source", "target"))
     used = {bot.provider.name for bot in bots}
-    return Plan(
+    plan = Plan(
         workflow=slug,
         steps=bots,
         triggers=triggers,
@@ -94,6 +94,13 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
         limits=limits,
         on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]
     )
+    if not plan.entry_steps:
+        raise UsageError(
+            f"in the workflow {slug!r} nothing starts: expected a step that no trigger starts, but each of "
+            f"{', '.join(bot.name for bot in bots)} waits for one",
+            code="nothing-starts",
+        )
+    return plan
 
 
 def load_provider_plans() -> tuple[ProviderPlan, ...]:
@@ -120,9 +127,11 @@ def _steps(workflow: Workflow) -> Iterable[Step]:
     return workflow.steps.select_related("prompt", "provider").prefetch_related(labels)
 
 
-def _bot(step: Step, providers: Iterable[ProviderPlan]) -> BotPlan:
+def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
     name = step.provider.name if step.provider else app_settings().default_provider
     provider = next((plan for plan in providers if plan.name == name), None)
+    if not providers:
+        raise UsageError(f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider")
     if provider is None:
         raise UsageError(
             f"the step {step.name!r} names no provider, and there is no provider {name!r} "
@@ -180,6 +189,7 @@ def _trigger(row: Trigger) -> TriggerPlan:
         condition=row.condition,
         input=row.input,
         root=row.root,
+        partial=row.partial,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from lingstream.core import workflow as engine
 from lingstream.loading import load_plan
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 
@@ -69,6 +70,70 @@ def new_trigger(index: int, source: str, target: str, **columns: Any) -> dict[st
 
 def edges(workflow: Workflow) -> list[tuple[str, str, str]]:
     return list(workflow.triggers.order_by("pk").values_list("source__name", "pattern", "target__name"))
+
+
+class TestNothingStarts:
+    """A workflow in which each step waits for a trigger would never do anything."""
+
+    SAYS = "Nothing starts: each step waits for a trigger."
+
+    def test_a_circle_is_refused(self, admin_client: Client, page: str, workflow: Workflow) -> None:
+        first, second = workflow.steps.order_by("position")
+        response = post_page(admin_client, page, new_trigger(1, str(second.pk), str(first.pk)))
+        assert response.status_code == 200
+        assert self.SAYS in response.content.decode()
+        assert workflow.triggers.count() == 1
+
+    def test_so_is_a_new_one_that_waits_for_itself(self, admin_client: Client) -> None:
+        forms = {**new_step(0, "only"), **new_trigger(0, "name:only", "name:only"), "slug": "new"}
+        response = post_page(admin_client, f"{URL}add/", forms)
+        assert self.SAYS in response.content.decode()
+        assert not Workflow.objects.filter(slug="new").exists()
+
+    def test_so_is_one_whose_first_step_goes(
+        self, admin_client: Client, page: str, workflow: Workflow
+    ) -> None:
+        second = workflow.steps.get(name="details")
+        changes = {
+            "steps-0-DELETE": "on",
+            "triggers-0-when_step": str(second.pk),
+            "triggers-0-start_step": str(second.pk),
+        }
+        assert self.SAYS in post_page(admin_client, page, changes).content.decode()
+
+    def test_a_circle_is_mended_on_the_same_page(
+        self, admin_client: Client, page: str, workflow: Workflow
+    ) -> None:
+        first, second = workflow.steps.order_by("position")
+        Trigger.objects.create(workflow=workflow, source=second, target=first)
+        changes = {"triggers-1-DELETE": "on"}
+        assert post_page(admin_client, page, changes).status_code == 302
+        assert edges(workflow) == [("answer", "answer", "details")]
+
+    def test_a_circle_that_another_step_starts_is_one(
+        self, admin_client: Client, page: str, workflow: Workflow
+    ) -> None:
+        second = workflow.steps.get(name="details")
+        assert (
+            post_page(admin_client, page, new_trigger(1, str(second.pk), str(second.pk))).status_code == 302
+        )
+
+    def test_where_a_function_decides_it_is_none_of_ours(
+        self, admin_client: Client, page: str, workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def facts(run: Any) -> None: ...
+
+        monkeypatch.setattr(engine, "_functions", {"facts": facts})
+        first, second = workflow.steps.order_by("position")
+        forms = new_trigger(1, str(second.pk), str(first.pk))
+        assert post_page(admin_client, page, forms).status_code == 302
+
+
+def test_a_trigger_may_start_at_cut_fields(admin_client: Client, page: str, workflow: Workflow) -> None:
+    Provider.objects.create(name="demo", kind="scripted")
+    assert not load_plan("facts").triggers[0].partial
+    assert post_page(admin_client, page, {"triggers-0-partial": "on"}).status_code == 302
+    assert load_plan("facts").triggers[0].partial
 
 
 class TestSteps:
@@ -155,8 +220,8 @@ class TestTriggers:
 
     def test_join_stored_steps(self, admin_client: Client, page: str, workflow: Workflow) -> None:
         ids = {step.name: str(step.pk) for step in workflow.steps.all()}
-        post_page(admin_client, page, new_trigger(1, ids["details"], ids["answer"], pattern="a/*"))
-        assert edges(workflow) == [("answer", "answer", "details"), ("details", "a/*", "answer")]
+        post_page(admin_client, page, new_trigger(1, ids["details"], ids["details"], pattern="a/*"))
+        assert edges(workflow) == [("answer", "answer", "details"), ("details", "a/*", "details")]
 
     def test_join_steps_that_the_same_save_creates(
         self, admin_client: Client, page: str, workflow: Workflow

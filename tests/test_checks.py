@@ -94,6 +94,14 @@ class TestProviders:
         assert ids(databases=["default"]) == expected
         assert ids() == []
 
+    def test_a_site_without_a_provider_is_told_what_to_do(self) -> None:
+        (found,) = run_checks(databases=["default"])
+        assert found.id == "lingstream.W012"
+        assert "Add one in the admin under Providers" in str(found.hint)
+        assert "'p'" in str(found.hint)
+        Provider.objects.create(name="p", kind="scripted")
+        assert ids(databases=["default"]) == []
+
     def test_each_row_is_named_and_no_key_is(self) -> None:
         for name in ("p", "q"):
             Provider.objects.create(name=name, kind="openai", base_url="https://evil.com", key_name="KEY")

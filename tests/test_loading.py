@@ -130,7 +130,7 @@ class TestLoadPlan:
                 load_plan("facts", python=python)
 
     def test_a_label_that_is_missing(self, facts: Workflow) -> None:
-        PromptLabel.objects.all().delete()
+        Step.objects.update(label="staging")
         with expect("no-label"):
             load_plan("facts")
 
@@ -143,6 +143,23 @@ class TestLoadPlan:
         Step.objects.filter(name="details").update(model="")
         with expect("no-model"):
             load_plan("facts")
+
+    @pytest.mark.parametrize("python", [False, True])
+    def test_a_site_without_any_provider_is_told_what_to_do(self, facts: Workflow, python: bool) -> None:
+        Step.objects.update(provider=None)
+        Provider.objects.all().delete()
+        with pytest.raises(UsageError, match="there is no provider: add one in the admin") as caught:
+            load_plan("facts", python=python)
+        assert caught.value.code == "no-provider"
+
+    @pytest.mark.parametrize("edges", [["answer-answer", "answer-details"], ["details-answer"]])
+    def test_in_which_nothing_starts(self, facts: Workflow, edges: list[str]) -> None:
+        for edge in edges:
+            source, target = (Step.objects.get(name=name) for name in edge.split("-"))
+            Trigger.objects.create(workflow=facts, source=source, target=target)
+        with expect("nothing-starts"):
+            load_plan("facts")
+        assert load_plan("facts", python=True).python, "there a function decides what starts"
 
     def test_no_steps(self, db: None) -> None:
         Workflow.objects.create(slug="empty")

@@ -6,11 +6,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from ..core.workflow import registered
 from ..models import Step, Trigger, Workflow
 from .media import LingAdmin
 
@@ -76,7 +78,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Trigger
-        fields = ("event", "pattern", "condition", "input", "root", "position")
+        fields = ("event", "pattern", "condition", "input", "root", "partial", "position")
         widgets = {
             "pattern": _TEMPLATE,
             "condition": _TEMPLATE,
@@ -135,6 +137,22 @@ class TriggerFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         super().add_fields(form, index)
         form.offer(self._choices, self._deleted)
 
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors) or self.instance.slug in registered():
+            return  # what is wrong is told already; or a function decides what starts
+        deleted = self.deleted_forms
+        targets = {form.cleaned_data.get("start_step") for form in self.forms if form not in deleted}
+        steps = {value for value, _name in self._choices} - self._deleted
+        if steps and steps <= targets:
+            raise ValidationError(
+                _(
+                    "Nothing starts: each step waits for a trigger. A step that no trigger starts begins "
+                    "with the run; delete a trigger, or add such a step."
+                ),
+                code="nothing-starts",
+            )
+
     @property
     def _choices(self) -> list[tuple[str, str]]:
         if not hasattr(self, "_cached"):
@@ -175,7 +193,7 @@ class TriggerInline(admin.StackedInline):  # type: ignore[type-arg]
         (None, {"fields": (("when_step", "event"), "pattern", "start_step")}),
         (
             _("Condition, and input or root other than the step's own"),
-            {"fields": ("condition", "input", "root", "position"), "classes": ("collapse",)},
+            {"fields": ("condition", "input", "root", ("partial", "position")), "classes": ("collapse",)},
         ),
     )
 
@@ -204,7 +222,10 @@ class WorkflowAdmin(LingAdmin):
         (_("Input"), {"fields": ("input_schema",), "classes": ("collapse",)}),
         (
             _("Limits and policies"),
-            {"fields": ("limits", "on_disconnect", "when_busy"), "classes": ("collapse",)},
+            {
+                "fields": ("limits", "on_disconnect", "when_busy", "retention_days"),
+                "classes": ("collapse",),
+            },
         ),
     )
 
