@@ -16,7 +16,7 @@ from lingstream.core.provider import Chunk
 from lingstream.failures import report
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Run, Runner
-from lingstream.permissions import Identity
+from lingstream.permissions import Identity, make_token
 from lingstream.runner import get_runner
 from lingstream.storage import Start, in_database
 
@@ -137,3 +137,19 @@ async def test_a_cut_answer_is_stored_with_its_finish_and_played_back_as_cut(sit
     assert log.state.bots["answer#1"]["cut"] == ["answer", ""]
     assert log.state.bots["answer#1"]["finish"] == "length"
     assert json.dumps(log.state.document.value) == '{"answer": "hal"}'
+
+
+async def test_who_comes_when_the_log_is_gone_is_told_why_it_failed(site: Site) -> None:
+    sites.answers = [["Sorry, no."]]
+    await site.workflow(answer="Go.")
+    run = await run_to_its_end(site)
+    get_hub().drop(str(run.pk))
+    headers = {"Authorization": f"Ling {make_token(run.pk)}"}
+    async with site.http.stream("GET", f"/ling/runs/{run.pk}/events/", headers=headers) as response:
+        events = [event async for event in sites.read_sse(response)]
+    snapshot = json.loads(events[0]["data"])["snapshot"]
+    assert snapshot["status"] == "failed"
+    assert (snapshot["error"]["code"], set(snapshot["error"])) == (
+        "no-json",
+        {"code", "message", "retryable"},
+    )

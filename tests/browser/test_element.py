@@ -257,7 +257,7 @@ def test_events_bubble_in_order(show: Callable[[str], Peer], page: Page) -> None
     ]
     details = dict(seen)
     assert details["started"] == {"run": RUN, "token": "T", "workflow": "w"}
-    assert details["closed"] == {"uri": "a", "bot": "b#1", "step": "b", "value": "x"}
+    assert details["closed"] == {"uri": "a", "bot": "b#1", "step": "b", "cut": False, "value": "x"}
     assert details["error"] == fault
     assert details["done"]["status"] == "failed"
     assert details["done"]["document"] == {"a": "x"}
@@ -392,3 +392,94 @@ def test_the_client_alone_as_in_the_docs(show: Callable[[str], Peer], page: Page
     peer.start()
     peer.send(snapshot({"answer": "A."}), done(2))
     assert page.evaluate("result") == ["finished", {"answer": "A."}]
+
+
+def closed(number: int, uri: str, *, cut: bool = False) -> dict[str, Any]:
+    more = {"cut": True} if cut else {}
+    names = {"bot": "a#1", "step": "a", "root": ""}
+    return {"run": RUN, "id": f"1-{number}", "event": "string-response", **names, "uri": uri, **more}
+
+
+CUT = (
+    '<h1 data-ling="answer"></h1><ul data-ling-each="list"><template><li data-ling="."></li></template></ul>'
+)
+
+
+def test_a_field_that_was_cut_off_says_so_until_it_is_written_anew(
+    show: Callable[[str], Peer], page: Page
+) -> None:
+    peer = show(STREAM % CUT)
+    peer.start()
+    peer.send(snapshot())
+    peer.ops(2, set_("", {}), append("answer", "hal"), set_("list", []), append("list/0", "tw"))
+    peer.send(closed(3, "answer", cut=True), closed(4, "list/0", cut=True), closed(5, "list", cut=True))
+    page.wait_for_selector("h1[data-ling-cut]:not([data-ling-writing])")
+    page.wait_for_selector("ul[data-ling-cut] li[data-ling-cut]")
+    peer.ops(6, set_("answer", ""), append("answer", "whole"))
+    page.wait_for_selector("h1:not([data-ling-cut])")
+    assert page.text_content("h1") == "whole"
+    peer.send(closed(7, "answer"), done(8))
+    page.wait_for_selector("ling-stream[status=finished]")
+    assert page.locator("[data-ling-cut]").count() == 2
+
+
+def test_a_late_viewer_sees_what_was_cut_off(show: Callable[[str], Peer], page: Page) -> None:
+    case = next(case for case in VECTORS["cases"] if case["name"].startswith("a late viewer of an answer"))
+    peer = show(f'<ling-stream run="{RUN}" token="T">{CUT}<b data-ling="title"></b></ling-stream>')
+    peer.wait("subscribe")
+    peer.send(*case["frames"])
+    page.wait_for_selector("ul[data-ling-cut] li:last-of-type[data-ling-cut]")
+    assert page.locator("[data-ling-cut]").count() == 2
+
+
+def failure(number: int, message: str = "there is no provider") -> dict[str, Any]:
+    error = {"code": "no-provider", "message": message, "retryable": False}
+    return {"run": RUN, "id": f"1-{number}", "error": error}
+
+
+def test_a_run_that_fails_without_an_answer_leaves_no_white_page(
+    show: Callable[[str], Peer], page: Page
+) -> None:
+    peer = show(STREAM % '<p id="answer" data-ling="answer"></p>')
+    peer.start()
+    peer.send(snapshot(), failure(2), done(3, "failed"))
+    page.wait_for_selector("ling-stream > p[role=alert]:visible")
+    assert page.text_content("[role=alert]") == "there is no provider"
+
+
+def test_so_does_a_start_that_is_refused(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(STREAM % "")
+    ref = peer.wait("start")["ref"]
+    error = {"code": "no-provider", "message": "<b>add one</b>", "retryable": False}
+    peer.send({"error": error, "ref": ref})
+    page.wait_for_selector("ling-stream > p[role=alert]:visible")
+    assert page.text_content("[role=alert]") == "<b>add one</b>"
+
+
+def test_a_page_says_itself_where_errors_go(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(STREAM % '<em data-ling-error hidden>old</em><p data-ling="answer"></p>')
+    peer.start()
+    peer.send(snapshot(), failure(2, "only a bot"))
+    peer.ops(3, set_("", {}), append("answer", "half"))
+    until(page, "document.querySelector('p').textContent === 'half'")
+    assert page.is_hidden("em"), "the run goes on"
+    peer.send(failure(4, "the run"), done(5, "failed"))
+    page.wait_for_selector("em:visible")
+    assert page.text_content("em") == "the run"
+    assert page.locator("[role=alert]").count() == 0
+    page.evaluate("document.querySelector('ling-stream').start()")
+    peer.start(2)
+    page.wait_for_selector("em", state="hidden")
+
+
+def test_a_run_that_fails_after_some_of_its_answer_shows_that(
+    show: Callable[[str], Peer], page: Page
+) -> None:
+    peer = show(STREAM % '<p data-ling="answer"></p>')
+    peer.start()
+    peer.send(snapshot())
+    peer.ops(2, set_("", {}), append("answer", "half"))
+    peer.send(failure(3), done(4, "failed"))
+    page.wait_for_selector("ling-stream[status=failed]")
+    assert page.text_content("p") == "half"
+    assert page.locator("[data-ling-error]").count() == 0

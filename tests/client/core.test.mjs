@@ -86,10 +86,11 @@ describe("checksum", () => {
 });
 
 describe("the vectors, frame by frame", () => {
-    for (const { name, frames, document, status, crc32: expected, reasoning } of vectors.cases) {
+    for (const { name, frames, document, status, crc32: expected, reasoning, cut = {} } of vectors.cases) {
         test(name, async () => {
             const run = watch(frames);
             const ended = await run.finished;
+            assert.deepEqual(ended.cut, Object.values(cut).flat());
             assert.deepEqual(ordinary(ended.document), ordinary(document));
             assert.equal(ended.status, status);
             assert.equal(checksum(ended.document), expected);
@@ -190,6 +191,40 @@ describe("a run that does not fit", () => {
         const run = watch([start, done]);
         run.receive({ id: "1-4", ops: [{ uri: "a", delta: "more" }] });
         assert.equal(run.document.a, "x");
+    });
+});
+
+describe("what went wrong", () => {
+    const begin = { id: "1-1", snapshot: { document: null, bots: {} } };
+    const fault = (message, more = {}) => ({ code: "provider", message, retryable: false, ...more });
+
+    test("closed fields say whether they were cut off", () => {
+        const { frames } = vectors.cases.find(({ cut }) => cut);
+        const run = new Run();
+        const closed = [];
+        run.addEventListener("closed", ({ detail: { uri, cut } }) => closed.push([uri, cut]));
+        for (const frame of frames) run.receive(frame);
+        assert.deepEqual(closed, [
+            ["title", false],
+            ["list/0", false],
+            ["list/1", true],
+            ["list", true],
+            ["", true],
+        ]);
+        assert.equal(run.bots["bot#1"].finish, "length");
+    });
+
+    test("the last error stays", () => {
+        const run = watch([begin, { id: "1-2", error: fault("one") }, { id: "1-3", error: fault("two") }]);
+        assert.equal(run.error.message, "two");
+        assert.equal(watch([begin]).error, null);
+    });
+
+    test("a late viewer finds the error of the run, or of a bot, in its snapshot", () => {
+        const bots = { "a#1": { status: "failed", error: fault("of a bot") }, "b#1": { status: "finished" } };
+        const late = (more) => watch([{ id: "1-9", snapshot: { document: null, bots, ...more } }]).error.message;
+        assert.equal(late({}), "of a bot");
+        assert.equal(late({ error: fault("of the run") }), "of the run");
     });
 });
 

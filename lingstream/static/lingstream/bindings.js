@@ -7,6 +7,8 @@
  *     data-ling-if="uri", "!uri"   `hidden` unless the value is true as Django's templates see it
  *     data-ling-attr-<name>="uri"  an attribute
  *
+ * Each of the first three gets `data-ling-cut` where a model's answer was cut off inside the field.
+ *
  * Inside an each, uris are relative to the item: `topic`, `./topic`, and `.` for the item itself; with a
  * slash in front (`/answer`) they begin at the document's root. No string is ever read as markup.
  */
@@ -33,14 +35,21 @@ export class Bindings {
         for (const op of ops) this.#changes.add(op);
     }
 
-    /** @param {string} uri a field that is complete, with all below it */
-    settle(uri) {
-        this.#changes.settle(uri);
+    /**
+     * @param {string} uri a field that is complete, with all below it
+     * @param {boolean} [cut] the model's answer was cut off inside it
+     */
+    settle(uri, cut = false) {
+        this.#changes.settle(uri, cut);
     }
 
-    /** Forget what was noted: the document was replaced. */
-    reset() {
-        this.#changes.reset();
+    /**
+     * Forget what was noted: the document was replaced.
+     *
+     * @param {string[]} [cut] uris of the fields that were cut off
+     */
+    reset(cut = []) {
+        this.#changes.reset(cut);
     }
 
     /** @param {unknown} document */
@@ -55,26 +64,42 @@ class Changes {
     #grown = new Map();
     #replaced = new Set();
     #writing = new Set();
+    #cut = new Set();
 
     add({ uri, delta }) {
         if (delta === undefined) {
             this.#replaced.add(uri);
+            this.#mend(uri);
             return;
         }
         this.#grown.set(uri, (this.#grown.get(uri) ?? "") + delta);
         this.#writing.add(uri);
     }
 
-    settle(uri) {
+    settle(uri, cut) {
         const below = uri === "" ? "" : `${uri}/`;
         for (const open of this.#writing) {
             if (open === uri || open.startsWith(below)) this.#writing.delete(open);
         }
+        if (cut) this.#cut.add(uri);
     }
 
-    reset() {
+    reset(cut) {
         this.#replaced.add("");
         this.#writing.clear();
+        this.#cut = new Set(cut);
+    }
+
+    /** What is written anew is not half a field any more. */
+    #mend(uri) {
+        const below = uri === "" ? "" : `${uri}/`;
+        for (const cut of this.#cut) {
+            if (cut === uri || cut.startsWith(below)) this.#cut.delete(cut);
+        }
+    }
+
+    isCut(uri) {
+        return this.#cut.has(uri);
     }
 
     rendered() {
@@ -180,6 +205,7 @@ class Text {
     render(value) {
         const text = toText(value);
         if (text !== this.#shown) this.#show(text);
+        mark(this.#element, "data-ling-cut", this.#changes.isCut(this.place.uri));
         const isWriting = this.#changes.isWriting(this.place.uri);
         if (isWriting === this.#isWriting) return;
         this.#isWriting = isWriting;
@@ -222,20 +248,20 @@ class Html {
             this.#nodes ??= new Nodes(this.#element);
             this.#nodes.render(value);
         }
-        const isWriting = this.#changes.isWritingIn(this.place.uri);
-        if (this.#element.hasAttribute("data-ling-writing") !== isWriting) {
-            this.#element.toggleAttribute("data-ling-writing", isWriting);
-        }
+        mark(this.#element, "data-ling-writing", this.#changes.isWritingIn(this.place.uri));
+        mark(this.#element, "data-ling-cut", this.#changes.isCut(this.place.uri));
     }
 }
 
 class Each {
+    #element;
     #template;
     #changes;
     #items = [];
     #keys = [];
 
     constructor(element, place, changes) {
+        this.#element = element;
         this.#template = element.querySelector(":scope > template");
         this.#changes = changes;
         this.place = place;
@@ -244,6 +270,7 @@ class Each {
 
     render(value, document) {
         if (this.#template === null) return;
+        mark(this.#element, "data-ling-cut", this.#changes.isCut(this.place.uri));
         const keys = value !== null && typeof value === "object" ? Object.keys(value) : [];
         const kept = firstDifference(this.#keys, keys);
         for (const item of this.#items.splice(kept)) item.remove();
@@ -295,6 +322,11 @@ class Attribute {
         if (safe === null) this.#element.removeAttribute(this.#name);
         else this.#element.setAttribute(this.#name, safe);
     }
+}
+
+/** Set or remove an attribute without a value, and touch the page only if that changes something. */
+function mark(element, name, isSet) {
+    if (element.hasAttribute(name) !== isSet) element.toggleAttribute(name, isSet);
 }
 
 /** Strings as they are, numbers and booleans as JSON writes them, containers as JSON; undefined for nothing. */

@@ -154,9 +154,9 @@ export class LingStreamElement extends HTMLElement {
         }
         if (type === "started") this.#remember();
         if (type === "ops") this.#bindings?.note(detail.ops);
-        if (type === "closed") this.#bindings?.settle(detail.uri);
+        if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
         if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
-        if (type === "snapshot") this.#bindings?.reset();
+        if (type === "snapshot") this.#bindings?.reset(run.cut);
         if (type === "status") this.#reflect();
         if (run.ended) this.#finish();
         else this.#schedule();
@@ -192,9 +192,35 @@ export class LingStreamElement extends HTMLElement {
     #render() {
         cancelAnimationFrame(this.#frame);
         this.#frame = null;
-        this.#bindings ??= new Bindings(this);
+        if (this.#bindings === null) {
+            this.#bindings = new Bindings(this);
+            this.#bindings.reset(this.#run?.cut);
+        }
         this.#bindings.render(this.document);
+        this.#showError();
         this.#emit("render", { document: this.document });
+    }
+
+    /**
+     * Say why there is no answer, in the elements with `data-ling-error`; a page that has none and got nothing to
+     * show gets one, so that it is not white without a word.
+     */
+    #showError() {
+        const error = ["failed", "lost"].includes(this.state) ? this.#run.error : null;
+        const inside = [...this.querySelectorAll("[data-ling-error]")];
+        const places = inside.filter((place) => place.closest("ling-stream") === this);
+        if (error !== null && places.length === 0 && isEmpty(this.document)) {
+            const place = this.ownerDocument.createElement("p");
+            place.setAttribute("role", "alert");
+            place.setAttribute("data-ling-error", "");
+            this.append(place);
+            places.push(place);
+        }
+        for (const place of places) {
+            const text = error?.message ?? "";
+            if (place.textContent !== text) place.textContent = text;
+            if (place.hidden !== (text === "")) place.hidden = text === "";
+        }
     }
 
     #emit(type, detail) {
@@ -227,6 +253,10 @@ export class LingStreamElement extends HTMLElement {
     #forget() {
         withStorage((storage) => storage.removeItem(this.#storageKey));
     }
+}
+
+function isEmpty(value) {
+    return value === null || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
 /** Storage may be forbidden or full; a page without resume is still a page. */

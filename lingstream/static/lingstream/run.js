@@ -31,6 +31,7 @@ export class Run extends EventTarget {
     #reasoning = Object.create(null);
     #bots = Object.create(null);
     #usage = null;
+    #error = null;
     #last = null;
     #ended = false;
     #repaired = false;
@@ -77,9 +78,19 @@ export class Run extends EventTarget {
         return this.#reasoning;
     }
 
-    /** @returns {Record<string, unknown>} the bots as of the last snapshot */
+    /** @returns {Record<string, unknown>} the bots as of the last snapshot, and what was cut off since */
     get bots() {
         return this.#bots;
+    }
+
+    /** @returns {string[]} uris of fields inside which a model's answer was cut off */
+    get cut() {
+        return Object.values(this.#bots).flatMap(({ cut }) => (Array.isArray(cut) ? cut : []));
+    }
+
+    /** @returns {Fault | null} the last thing that went wrong */
+    get error() {
+        return this.#error;
     }
 
     get usage() {
@@ -151,6 +162,7 @@ export class Run extends EventTarget {
 
     /** @param {Fault} fault */
     report(fault) {
+        this.#error = fault;
         this.#fire("error", fault);
     }
 
@@ -171,11 +183,12 @@ export class Run extends EventTarget {
             for (const op of frame.ops) this.#document = fold(this.#document, op);
             this.#fire("ops", { ops: frame.ops, id: frame.id });
         } else if (frame.snapshot !== undefined) {
-            const { document = null, reasoning, bots } = frame.snapshot;
+            const { document = null, reasoning, bots, error } = frame.snapshot;
             this.#awaitsSnapshot = false;
             this.#document = plain(document);
             this.#reasoning = plain(reasoning ?? {});
             this.#bots = plain(bots ?? {});
+            this.#error = error ?? Object.values(this.#bots).reverse().find((bot) => bot.error)?.error ?? null;
             this.#fire("snapshot", { document: this.#document, id: frame.id });
         } else if (frame.event !== undefined) {
             this.#observe(frame);
@@ -188,11 +201,18 @@ export class Run extends EventTarget {
         if (frame.event === "reasoning" && typeof frame.data === "string") {
             this.#reasoning[frame.bot] = (this.#reasoning[frame.bot] ?? "") + frame.data;
         }
+        if (frame.event === "inference-done" && frame.data?.finish) this.#bot(frame.bot).finish = frame.data.finish;
         this.#fire("event", frame);
         if (frame.event === "string-response" || frame.event === "object-response") {
             const { uri, bot, step } = frame;
-            this.#fire("closed", { uri, bot, step, value: get(this.#document, uri) });
+            const cut = frame.cut === true;
+            if (cut) this.#bot(bot).cut = [...(this.#bot(bot).cut ?? []), uri];
+            this.#fire("closed", { uri, bot, step, cut, value: get(this.#document, uri) });
         }
+    }
+
+    #bot(name) {
+        return (this.#bots[name] ??= Object.create(null));
     }
 
     #close({ status, usage, crc32 }) {
