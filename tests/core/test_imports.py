@@ -30,11 +30,13 @@ USE_THE_ORM = {
     "lingstream.management",
     "lingstream.models",
     "lingstream.permissions",
+    "lingstream.retention",
     "lingstream.storage",
 }
 # Who is handed rows, and names their class for the types only.
 NAME_THE_MODELS = {
     "lingstream.consumers",
+    "lingstream.failures",
     "lingstream.http",
     "lingstream.runner",
     "lingstream.viewer",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lingstream import retention
 from lingstream.core.exceptions import Fenced
 from lingstream.core.frames import Frame, FrameId, empty_snapshot
 from lingstream.core.ops import Append, Set
@@ -652,6 +653,20 @@ async def test_dropping_a_run_sends_viewers_everywhere_to_the_database(
     hub.drop("run")
     async with within(5):
         assert await near.read() == await far.read() == []
+
+
+async def test_a_run_that_is_erased_leaves_nothing_in_redis(
+    shared_redis: RedisServer, client: Any, make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a process that never had its log, and gone when the call returns."""
+    log = await opened(make_hub(shared_redis))
+    await end(log)
+    await log.flush()
+    assert not await absent(client)
+    eraser = make_hub(shared_redis)
+    monkeypatch.setattr(retention, "get_hub", lambda: eraser)
+    await retention._drop_log("run")
+    assert await absent(client)
 
 
 async def test_a_run_handed_over_at_shutdown_is_followed(
