@@ -37,6 +37,7 @@ from .models import Run
 from .permissions import Identity
 from .pool import ProviderPool
 from .providers import preload
+from .retention import BATCH, prune
 from .storage import (
     Start,
     create_run,
@@ -57,6 +58,7 @@ logger = logging.getLogger("lingstream")
 _BATCH = 8  # runs that are claimed at once
 _LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
 _WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
+_PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
 _EVENLY = 0.001  # seconds of pause between two claims for each run that is executed here already
 
 
@@ -96,6 +98,7 @@ class Runner:
         self._registered: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()  # somebody says that runs wait
         self._lag = 0.0
+        self._prune_at = 0.0
         self._draining = False
 
     # -- for transports ----------------------------------------------------------------------------
@@ -452,7 +455,7 @@ class Runner:
         return False
 
     async def _end_others(self, heart: Heart) -> None:
-        """End the runs that nobody else will end."""
+        """End the runs that nobody else will end, and delete those that were kept for long enough."""
         settings = app_settings()
         for row in await self._lane.call(
             claims.lose,
@@ -463,3 +466,7 @@ class Runner:
         ):
             await self._write_end(row)
         await self._end_orphans()
+        now = asyncio.get_running_loop().time()
+        if now >= self._prune_at:
+            more = await self._lane.call(prune) == BATCH
+            self._prune_at = now + (0.0 if more else _PRUNE_EVERY)

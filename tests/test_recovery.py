@@ -8,16 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from lingstream import claims
+from lingstream.core import workflow as engine
 from lingstream.core.exceptions import Fenced
 from lingstream.core.journal import Call, CallResult
 from lingstream.core.plan import BotPlan
 from lingstream.core.provider import ChatOptions
 from lingstream.hubs import get_hub
 from lingstream.journal import DatabaseJournal, Writer
-from lingstream.models import BotRun, Run, Runner
+from lingstream.models import BotRun, Run, Runner, Workflow
 from lingstream.permissions import Identity, make_token
 from lingstream.runner import get_runner
 from lingstream.storage import Start, in_database
@@ -173,6 +175,46 @@ async def test_rows_of_processes_that_are_long_gone_are_deleted(site: Site) -> N
     gone = await Runner.objects.acreate(heartbeat_at=timezone.now() - timedelta(days=2))
     await in_database(claims.register, get_runner().id, "inline")
     assert not await Runner.objects.filter(pk=gone.pk).aexists()
+
+
+async def test_a_drain_whose_clean_up_fails_leaves_the_run_to_others(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DRAIN": 0}
+    monkeypatch.setattr(engine, "_functions", {})
+    at_work = asyncio.Event()
+
+    @engine.workflow("clumsy")
+    async def clumsy(run: Any) -> None:
+        at_work.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("clean-up failed")
+
+    runner = get_runner()
+    row, _ = await runner.start(Start("clumsy", sites.QUESTION), Identity.of(None, None))
+    await at_work.wait()
+    await runner.drain()
+    left = await Run.objects.aget(pk=row.pk)
+    assert (left.status, left.runner_id, left.attempts, left.errors) == ("running", None, 0, [])
+    assert "clean-up failed" in caplog.text
+    log = await get_hub().find(str(row.pk))
+    assert log is None or not log.ended
+
+
+async def test_a_process_that_executes_runs_deletes_those_that_were_kept_long_enough(site: Site) -> None:
+    await sync_to_async(Workflow.objects.create)(slug="short", retention_days=1)
+    ended = timezone.now() - timedelta(days=2)
+    old = await Run.objects.acreate(workflow="short", status="finished", finished_at=ended)
+    kept = await Run.objects.acreate(workflow="other", status="finished", finished_at=ended)
+    await get_runner().come_alive()
+    await until(lambda: _is_gone(old))
+    assert not await _is_gone(kept)
+
+
+async def _is_gone(run: Run) -> bool:
+    return not await Run.objects.filter(pk=run.pk).aexists()
 
 
 async def test_a_second_drain_waits_for_nothing(site: Site) -> None:
