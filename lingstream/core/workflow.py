@@ -32,6 +32,7 @@ __all__ = ["Run", "RunResult", "WorkflowFunction", "done_body", "registered", "w
 logger = logging.getLogger("lingstream")
 
 _MOST_ERRORS = 100  # kept of one run; a run has as many bots as its limits allow
+_CLEAN_UP = 10.0  # seconds that work which was stopped gets to end; then the run ends without it
 
 
 class RunResult(NamedTuple):
@@ -116,6 +117,7 @@ class Run:
         self._group: asyncio.TaskGroup
         self._worker: asyncio.Task[None] | None = None
         self._left = False
+        self._overdue: asyncio.Future[None]
         self._names: Counter[str] = Counter()
         self._characters = 0
         self._canceled = False
@@ -247,6 +249,7 @@ class Run:
         self._canceled = True
         if self._worker:
             self._worker.cancel()
+            asyncio.get_running_loop().call_later(_CLEAN_UP, self._overdue.cancel)
 
     async def execute(self) -> RunResult:
         """Do the work from the opening snapshot to ``done``.
@@ -288,17 +291,30 @@ class Run:
         """
         if self._canceled:
             return
+        self._overdue = asyncio.get_running_loop().create_future()
         self._worker = worker = asyncio.create_task(self._run_group())
         try:
-            await asyncio.wait([worker])
+            # Not for ever: what was stopped may not end.
+            most = self.limits.seconds + _CLEAN_UP
+            await asyncio.wait([worker, self._overdue], timeout=most, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self._left = not self._canceled
             worker.cancel()
-            await asyncio.wait([worker])
+            await asyncio.wait([worker], timeout=_CLEAN_UP)
+        if not worker.done():
+            self._abandon(worker)
         if self._left or (worker.cancelled() and not self._canceled):
             raise asyncio.CancelledError
-        if not worker.cancelled():
+        if worker.done() and not worker.cancelled():
             worker.result()
+
+    def _abandon(self, worker: asyncio.Task[None]) -> None:
+        """Go on without work that was stopped and does not end."""
+        logger.error("workflow %s: a clean-up took more than %g s", self.plan.workflow, _CLEAN_UP)
+        worker.cancel()
+        worker.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody asks for it
+        if not (self._left or self._canceled):
+            self._stop(self._too_slow())
 
     async def _run_group(self) -> None:
         """Run the task group to its end; what ends it early is kept for the result."""

@@ -723,6 +723,37 @@ class TestCleanUp:
         assert Outcome(run, log, await task).status == "canceled"
         assert [result.status for result in stored] == ["canceled"]
 
+    @pytest.mark.parametrize("stop", ["cancel", "time", "leave"])
+    async def test_that_never_ends_is_not_waited_for(
+        self, stop: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(engine, "_CLEAN_UP", 0.05)
+        gate = asyncio.Event()
+
+        async def stubborn(run: Run) -> None:
+            run.set("a", 1)
+            while not gate.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await gate.wait()
+
+        run, log = make_run(stubborn, limits=Limits(seconds=0.05 if stop == "time" else 600))
+        task = asyncio.create_task(run.execute())
+        await seen(log, lambda doc: doc == {"a": 1})
+        if stop == "leave":
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not log.ended
+        else:
+            run.cancel() if stop == "cancel" else None
+            ended = Outcome(run, log, await task)
+            assert ended.status == ("canceled" if stop == "cancel" else "failed")
+            assert [error["code"] for error in ended.errors] == (["limit"] if stop == "time" else [])
+        assert "a clean-up took more than" in caplog.text
+        gate.set()
+        assert run._worker
+        await asyncio.wait([run._worker])
+
     async def test_that_takes_its_time_is_waited_for(self) -> None:
         gate, cleaned = asyncio.Event(), asyncio.Event()
 
