@@ -250,10 +250,22 @@ class TestWorkflows:
     )
     def test_a_trigger_is_checked(self, column: str, value: Any, message: str) -> None:
         step = make_step()
+        Step.objects.create(workflow=step.workflow, name="entry")
         trigger = Trigger(workflow=step.workflow, source=step, target=step, pattern="a/*/b")
         assert faults(trigger) == {}
         setattr(trigger, column, value)
         assert message in faults(trigger)[column][0]
+
+    def test_a_trigger_leaves_something_that_starts(self) -> None:
+        workflow = Workflow.objects.create(slug="circle")
+        first, second = (Step.objects.create(workflow=workflow, name=name) for name in ("a", "b"))
+        forth = Trigger(workflow=workflow, source=first, target=second)
+        forth.full_clean()
+        forth.save()
+        with pytest.raises(ValidationError, match="Nothing starts"):
+            Trigger(workflow=workflow, source=second, target=first).full_clean()
+        forth.target = first
+        forth.full_clean()
 
     def test_a_trigger_joins_steps_of_one_workflow(self) -> None:
         step = make_step()

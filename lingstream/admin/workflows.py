@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..core.workflow import registered
 from ..models import Step, Trigger, Workflow
+from ..models.workflows import NOTHING_STARTS
 from .media import LingAdmin
 
 __all__ = ["WorkflowAdmin"]
@@ -91,6 +92,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.deleted: set[str] = set()
+        self.instance.is_looked_at_with_others = True  # by the formset, as they will be
         for field, end in self.ENDS.items():
             pk = getattr(self.instance, f"{end}_id")
             if pk is not None:
@@ -145,13 +147,7 @@ class TriggerFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         targets = {form.cleaned_data.get("start_step") for form in self.forms if form not in deleted}
         steps = {value for value, _name in self._choices} - self._deleted
         if steps and steps <= targets:
-            raise ValidationError(
-                _(
-                    "Nothing starts: each step waits for a trigger. A step that no trigger starts begins "
-                    "with the run; delete a trigger, or add such a step."
-                ),
-                code="nothing-starts",
-            )
+            raise ValidationError(NOTHING_STARTS, code="nothing-starts")
 
     @property
     def _choices(self) -> list[tuple[str, str]]:

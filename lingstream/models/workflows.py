@@ -13,11 +13,17 @@ from django.utils.translation import gettext_lazy as _
 
 from ..core import templates
 from ..core.plan import EVENTS
+from ..core.workflow import registered
 from .fields import JSONTextField
 from .prompts import Prompt, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
 
-__all__ = ["Step", "Trigger", "Workflow"]
+__all__ = ["NOTHING_STARTS", "Step", "Trigger", "Workflow"]
+
+NOTHING_STARTS = _(
+    "Nothing starts: each step waits for a trigger. A step that no trigger starts begins with the run; "
+    "delete a trigger, or add such a step."
+)
 
 
 class Workflow(models.Model):
@@ -326,10 +332,15 @@ class Trigger(models.Model):
             return "?"
         return " ".join(filter(None, [str(self.source), self.event, self.pattern, "→", str(self.target)]))
 
+    #: Set by who sees all triggers of the workflow at once and looks at the whole of them.
+    is_looked_at_with_others = False
+
     def clean(self) -> None:
         for field in ("source", "target"):
             if getattr(self, f"{field}_id") and getattr(self, field).workflow_id != self.workflow_id:
                 raise ValidationError({field: _("Expected a step of this workflow, got one of another.")})
+        if not self.is_looked_at_with_others and self.workflow_id and self._leaves_nothing_that_starts():
+            raise ValidationError(NOTHING_STARTS, code="nothing-starts")
         names = self.target.names() if self.target_id else None
         _raise_problems(
             {
@@ -338,6 +349,13 @@ class Trigger(models.Model):
                 "root": (templates.check, self.root or "", set()),
             }
         )
+
+    def _leaves_nothing_that_starts(self) -> bool:
+        if self.workflow.slug in registered():
+            return False  # a function decides what starts
+        others = Trigger.objects.filter(workflow=self.workflow_id).exclude(pk=self.pk)
+        targets = {self.target_id, *others.values_list("target_id", flat=True)}
+        return targets >= set(self.workflow.steps.values_list("pk", flat=True)) != set()
 
 
 _Check = tuple[Callable[[str, set[str] | None], list[Any]], str, set[str] | None]
