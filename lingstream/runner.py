@@ -308,7 +308,8 @@ class Runner:
         name = str(row.pk)
         log = get_hub().create(name)
         try:
-            await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
+            why = {"error": row.failure} if row.failure else {}
+            await log.open(row.epoch, {**empty_snapshot(), "document": row.document, **why})
             if row.status == Run.Status.LOST:
                 log.write(row.epoch, "error", row.errors[0])
             log.write(row.epoch, "done", engine.done_body(row.status, row.usage, row.document))

@@ -156,8 +156,8 @@ def _stored_frames(run: Run) -> list[Frame]:
     place = parse_id(run.log_id) or FrameId(run.epoch, 0)
     body = {"document": run.document, "reasoning": {}, "status": run.status, "bots": {}}
     if run.ended:
-        if run.errors and run.status in (Run.Status.FAILED, Run.Status.LOST):
-            body["error"] = {key: value for key, value in run.errors[0].items() if key != "bot"}
+        if run.failure:
+            body["error"] = run.failure
         before = FrameId(place.epoch, max(place.seq - 1, 0))
         done = done_body(run.status, run.usage, run.document)
         return [Frame(before, "snapshot", body), Frame(place, "done", done)]

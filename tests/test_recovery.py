@@ -144,6 +144,20 @@ async def test_viewers_hear_the_end_of_a_run_whose_process_died_after_storing_it
     assert (again.epoch, again.log_id, again.runner_id) == (2, "2-2", get_runner().id)
 
 
+async def test_they_hear_why_it_failed(site: Site) -> None:
+    await site.cloud_facts()
+    error = {"code": "no-json", "message": "expected JSON", "retryable": True}
+    run = await abandoned(status="failed", errors=[{**error, "bot": "a#1"}], finished_at=timezone.now())
+    log = get_hub().create(str(run.pk))  # what a shared hub would still hold
+    await log.open(1, {"document": {}, "reasoning": {}, "status": "running", "bots": {}})
+    async with site.socket() as socket:
+        viewer = asyncio.create_task(follow(socket, run))
+        await get_runner().come_alive()
+        await viewer
+    snapshots = [frame for frame in socket.frames[str(run.pk)] if frame.kind == "snapshot"]
+    assert snapshots[-1].body["error"] == error
+
+
 async def test_a_run_is_lost_when_it_has_had_its_attempts(site: Site) -> None:
     await site.cloud_facts()
     run = await abandoned(attempts=3, document={"answer": "No"})

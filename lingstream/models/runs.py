@@ -188,6 +188,13 @@ class Run(Owned):
         """Whether nothing will be added to the run."""
         return self.status not in (Run.Status.QUEUED, Run.Status.RUNNING)
 
+    @property
+    def failure(self) -> dict[str, Any] | None:
+        """Why the run failed or was lost, as a snapshot tells it: the error that decided."""
+        if self.status not in (Run.Status.FAILED, Run.Status.LOST) or not self.errors:
+            return None
+        return {key: value for key, value in self.errors[0].items() if key != "bot"}
+
 
 class BotRun(models.Model):
     """One execution of a bot. A finished one is replayed, not repeated, when its run is executed again.
