@@ -87,6 +87,7 @@ class Runner:
         self._runs: dict[str, engine.Run] = {}
         self._epochs: dict[str, int] = {}
         self._reserved = 0  # runs that are about to start
+        self._claiming = asyncio.Lock()
         self._unknown: set[tuple[str, int]] = set()
         self._settling: asyncio.Task[None] | None = None
         self._providers = ProviderPool()
@@ -112,6 +113,9 @@ class Runner:
         :raises LingError: ``busy``: this process executes as many runs as it may, or is going away.
         """
         mine = self._executes()
+        if mine and self.room <= 0:
+            async with self._claiming:
+                pass  # it keeps room for more than it may find
         if self._draining or (mine and self.room <= 0):
             if known := await in_database(known_run, start, identity):
                 return known, False
@@ -439,17 +443,18 @@ class Runner:
             if most <= 0 or self.behind:
                 return True
             self._wanted.clear()
-            with self._reserve(most):
-                rows = await self._lane.call(
-                    claims.claim,
-                    self.id,
-                    settings.dead_after,
-                    attempts=settings.max_attempts,
-                    most=most,
-                    takeover=heart.steady,
-                )
-                for row in rows:
-                    self._launch(row)
+            async with self._claiming:
+                with self._reserve(most):
+                    rows = await self._lane.call(
+                        claims.claim,
+                        self.id,
+                        settings.dead_after,
+                        attempts=settings.max_attempts,
+                        most=most,
+                        takeover=heart.steady,
+                    )
+                    for row in rows:
+                        self._launch(row)
             if len(rows) < most and not self._wanted.is_set():
                 return False
             await asyncio.sleep(_EVENLY * len(self._tasks))

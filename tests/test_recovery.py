@@ -244,3 +244,16 @@ def call_of(bot: BotRun) -> Call:
     return Call(
         bot.instance, BotPlan(bot.step), bot.root, [], ChatOptions(bot.model), bot.digest, bot.occurrence
     )
+
+
+async def test_who_asks_while_others_runs_are_looked_for_is_not_busy(site: Site, settings: Any) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "MAX_RUNS": 1, "HEARTBEAT_EVERY": 0.01}
+    await site.cloud_facts()
+    runner = get_runner()
+    await runner.come_alive()
+    for _ in range(20):
+        runner.look()
+        await asyncio.sleep(0)
+        row, _ = await runner.start(Start("cloud-facts", sites.QUESTION), Identity.of(None, None))
+        await runner.wait(str(row.pk))
+    assert await Run.objects.acount() == 20
