@@ -1,4 +1,8 @@
-"""The ASGI application of a site with lingstream, and its part in the server's life."""
+"""The ASGI application of a site with lingstream, and its part in the server's life.
+
+Nothing of ours that needs Django's apps is imported before :func:`application` is called: who sorts imports
+puts the one of this module before ``get_asgi_application()``.
+"""
 
 from __future__ import annotations
 
@@ -10,51 +14,122 @@ import threading
 from types import FrameType
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
-from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
-
-from .consumers import DIRECT_SEND
-from .hubs import get_hub
-from .runner import get_runner
-
 __all__ = ["application"]
 
 logger = logging.getLogger("lingstream")
 
+_NO = (ValueError, AssertionError, NotImplementedError)  # how applications say that they serve no such thing
 
-def application(django_app: Any) -> Any:
-    """Return ``django_app`` with ``ws/ling/`` beside it, behind the origin check and Django's login.
 
-    The first call of any kind (the start, under servers that say it) brings this process's runner to life, so
+def application(site: Any) -> Any:
+    """Return ``site`` with our socket beside it, behind the origin check and Django's login.
+
+    All else stays the site's: HTTP, its own sockets, its own lifespan, and whatever else it answers. The
+    first call of any kind (the start, under servers that say it) brings this process's runner to life, so
     that runs which a dead process left behind go on.
 
-    :param django_app: what ``get_asgi_application()`` returned; call that first, as Django's apps must be
-        ready before models are imported.
+    :param site: what ``get_asgi_application()`` returned, or what the site has made of that: a
+        ``ProtocolTypeRouter``, an application of another framework.
     """
-    from .routing import websocket_urlpatterns
+    from channels.auth import AuthMiddlewareStack
+    from channels.security.websocket import AllowedHostsOriginValidator
 
-    socket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
-    return _Site(ProtocolTypeRouter({"http": django_app, "websocket": socket, "lifespan": _lifespan}))
+    from .consumers import LingConsumer
+
+    return _Site(site, AllowedHostsOriginValidator(AuthMiddlewareStack(LingConsumer.as_asgi())))
 
 
 class _Site:
-    """The router, and the runner that lives as long as it does."""
+    """The site's application with our socket, and the runner that lives as long as it does."""
 
-    def __init__(self, router: Any) -> None:
-        self._router = router
+    def __init__(self, site: Any, socket: Any) -> None:
+        self._site = site
+        self._socket = socket
         self._alive: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         loop = asyncio.get_running_loop()
         if self._alive is None or self._alive.get_loop() is not loop:
             self._alive = loop.create_task(_come_alive())
-        if scope["type"] == "websocket":
-            scope = {**scope, DIRECT_SEND: send}
-        await self._router(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] != "websocket":
+            await self._site(scope, receive, send)
+        elif _is_ours(scope):
+            from .consumers import DIRECT_SEND
+
+            await self._socket({**scope, DIRECT_SEND: send}, receive, send)
+        else:
+            await self._other_socket(scope, receive, send)
+
+    async def _other_socket(self, scope: Any, receive: Any, send: Any) -> None:
+        """A socket of the site's own; where it has none, the path is refused without a traceback."""
+        heard = _Heard(receive)
+        try:
+            await self._site(scope, heard, send)
+        except _NO as error:
+            if heard.asked:
+                raise  # a fault of the site's consumer
+            logger.warning("no socket at %.200r: %s", scope["path"], error)
+            await receive()
+            await send({"type": "websocket.close"})  # the handshake is answered with 403
+
+    async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        """Drain before the server goes away, and before the site's own end (daphne asks neither).
+
+        :raises Exception: the site's start or end failed.
+        """
+        heard = _Heard(receive, {"lifespan.shutdown": _drain})
+        try:
+            await self._site(scope, heard, send)
+        except Exception:
+            if heard.asked:
+                raise
+        if not heard.asked:
+            await _lifespan(heard, send)  # the site has none
+
+
+class _Heard:
+    """The server's ``receive``, which knows whether it was called.
+
+    :param before: what is awaited before a message of this type is passed on.
+    """
+
+    def __init__(self, receive: Any, before: Any = None) -> None:
+        self.asked = False
+        self._receive = receive
+        self._before = before or {}
+
+    async def __call__(self) -> Any:
+        self.asked = True
+        message = await self._receive()
+        if act := self._before.get(message["type"]):
+            await act()
+        return message
+
+
+def _is_ours(scope: Any) -> bool:
+    """Whether the path is our socket's, below the prefix under which the site is served.
+
+    Some servers have the prefix in the path, some do not.
+    """
+    from django.core.handlers.asgi import get_script_prefix
+
+    from .conf import app_settings
+
+    path: str = scope["path"].removeprefix(get_script_prefix(scope).rstrip("/"))
+    return path == "/" + app_settings().socket_path.lstrip("/")
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    while (kind := (await receive())["type"]) != "lifespan.shutdown":
+        await send({"type": f"{kind}.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _come_alive() -> None:
+    from .runner import get_runner
+
     _drain_at_sigterm()
     try:
         runner = get_runner()
@@ -63,19 +138,10 @@ async def _come_alive() -> None:
         logger.warning("the runner will start with the first run", exc_info=True)
 
 
-async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """Drain before the server goes away (daphne does not ask; SIGTERM does it there)."""
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            await _drain()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-
-
 async def _drain() -> None:
+    from .hubs import get_hub
+    from .runner import get_runner
+
     await get_runner().drain()
     await get_hub().aclose()
 

@@ -33,6 +33,7 @@ class LingstreamSettings:
     :param heartbeat_every: seconds between two heartbeats of a process.
     :param tick: seconds between two looks for runs that somebody in another process wants stopped.
     :param max_runs: runs that one process executes at the same time; more are refused as ``busy``.
+    :param socket_path: path of the WebSocket, below the prefix under which the site is served.
     :param scope: dotted path of a function ``(user) -> str`` that names the tenant.
     :param token_max_age: seconds for which the token given at start is good.
     :param checkpoint: seconds between two stored snapshots of a running document.
@@ -59,6 +60,7 @@ class LingstreamSettings:
     heartbeat_every: float = 3.0
     tick: float = 0.5
     max_runs: int = 500
+    socket_path: str = "ws/ling/"
     scope: str = ""
     token_max_age: int = 86_400
     checkpoint: float = 5.0

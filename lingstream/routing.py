@@ -2,8 +2,9 @@
 
 from django.urls import path
 
+from .conf import app_settings
 from .consumers import LingConsumer
 
 __all__ = ["websocket_urlpatterns"]
 
-websocket_urlpatterns = [path("ws/ling/", LingConsumer.as_asgi())]
+websocket_urlpatterns = [path(app_settings().socket_path.lstrip("/"), LingConsumer.as_asgi())]

@@ -213,9 +213,10 @@ def store_cloud_facts() -> Workflow:
 
 
 @asynccontextmanager
-async def serve() -> AsyncIterator[Site]:
-    """Serve the demo's ASGI application on a free port, in this loop."""
-    from lingsite.asgi import application
+async def serve(application: Any = None) -> AsyncIterator[Site]:
+    """Serve an ASGI application, the demo's unless told otherwise, on a free port, in this loop."""
+    if application is None:
+        from lingsite.asgi import application
 
     server = uvicorn.Server(
         uvicorn.Config(application, port=0, log_level="warning", lifespan="on", timeout_graceful_shutdown=1)
