@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
+from .accept import preferred
 from .conf import app_settings
 from .core.exceptions import UsageError
 from .core.wire import JSONL, SSE, loads
@@ -16,7 +17,11 @@ from .viewer import beginning, started, stored_state
 
 __all__ = ["cancel", "runs", "state"]
 
-_ENCODERS: dict[str, type[SSE | JSONL]] = {"text/event-stream": SSE, "application/jsonl": JSONL}
+_ENCODERS: dict[str, type[SSE | JSONL] | None] = {
+    "application/json": None,
+    "text/event-stream": SSE,
+    "application/jsonl": JSONL,
+}
 
 
 @api("POST")
@@ -25,12 +30,12 @@ async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
 
     Body: ``{"input", "key"?, "conversation"?}``. Answered as ``Accept`` asks: with the run's events as SSE or
     JSON lines, or with 202 and where to find them. ``Location``, ``Ling-Run`` and ``Ling-Token`` name the run
-    in all three.
+    in all three. Who accepts none of them is refused before anything is started.
     """
     check_csrf(request)
+    encoder = _encoder(request)
     start = Start.from_json(loads(_body(request)), slug)
     run, new = await get_runner().start(start, await identity_of(request))
-    encoder = next((_ENCODERS[name] for name in _accepted(request) if name in _ENCODERS), None)
     response = (
         stream(run, encoder, beginning() if new else None) if encoder else answer_json(_started(run), 202)
     )
@@ -61,12 +66,19 @@ def _started(run: Run) -> dict[str, object]:
 
 def _body(request: HttpRequest) -> bytes:
     limit = app_settings().max_body
-    length = int(request.headers.get("Content-Length") or 0)
-    if length > limit or len(body := request.body) > limit:
-        raise UsageError(f"expected a body of up to {limit} bytes, got {length}", code="too-large")
+    length = request.headers.get("Content-Length") or "0"
+    if not length.isdecimal() or len(length) > 18:
+        raise UsageError(f"expected Content-Length to be a number, got {length!r:.80}", code="bad-request")
+    if int(length) > limit or len(body := request.body) > limit:
+        raise UsageError(f"expected a body of up to {limit} bytes, got more", code="too-large")
     return body
 
 
-def _accepted(request: HttpRequest) -> list[str]:
-    """Media types that the client accepts, the most wanted first."""
-    return [str(kind).split(";")[0].strip() for kind in request.accepted_types]
+def _encoder(request: HttpRequest) -> type[SSE | JSONL] | None:
+    """What writes the answer that the client wants most; ``None`` for 202."""
+    accept = request.headers.get("Accept")
+    wanted = preferred(accept, list(_ENCODERS))
+    if wanted is None:
+        message = f"expected Accept to admit one of {', '.join(_ENCODERS)}, got {accept!r:.200}"
+        raise UsageError(message, code="not-acceptable")
+    return _ENCODERS[wanted]
