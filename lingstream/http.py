@@ -8,12 +8,23 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError, connections, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http.request import UnreadablePostError
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 
 from .conf import app_settings
-from .core.exceptions import AccessError, LingError, NotFound, UsageError
+from .core.exceptions import AccessError, InternalError, LingError, NotFound, UsageError
 from .core.wire import JSONL, PROTOCOL, SSE, dumps
 from .flow import Budget, send_waits
 from .models import Run
@@ -26,37 +37,64 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
 
 _STATUSES = {
+    "bad-request": 400,
+    "forbidden": 403,
+    "not-found": 404,
     "unknown-workflow": 404,
     "busy": 503,
     "too-large": 413,
     "key-reused": 409,
     "conversation-busy": 409,
     "method": 405,
+    "not-acceptable": 406,
+    "unavailable": 503,
+    "asgi-required": 501,
 }
+
+# What Django raises, and the site's own functions: first match wins, the rest is a fault of the server.
+_DJANGOS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
+    (
+        RequestDataTooBig,
+        "too-large",
+        "expected a body within the site's DATA_UPLOAD_MAX_MEMORY_SIZE, got more",
+    ),
+    ((SuspiciousOperation, BadRequest), "bad-request", "the site refused this request as malformed"),
+    ((UnreadablePostError, UnicodeError), "bad-request", "expected a body that can be read"),
+    (PermissionDenied, "forbidden", "the site refused this request"),
+    (Http404, "not-found", "the site has nothing here"),
+    ((OperationalError, InterfaceError), "unavailable", "the database does not answer at the moment"),
+)
 
 
 def api(*methods: str) -> Callable[[View[P]], View[P]]:
-    """Make an async function a view that answers every :class:`LingError` as JSON.
+    """Make an async function a view that answers every error as JSON, those that Django raises too.
 
     CSRF is left to :func:`check_csrf`, because calls by token, and anonymous ones without a cookie, need
-    none.
+    none. ``ATOMIC_REQUESTS`` does not hold for the view: Django refuses it for async ones, and a run must be
+    committed before its process, or another one, executes it.
     """
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
         async def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             try:
+                _check_asgi(request)
                 if request.method not in methods:
                     raise UsageError(f"expected {' or '.join(methods)}, got {request.method}", code="method")
                 response = await view(request, *args, **kwargs)
-            except LingError as error:
-                response = _error(error)
-                if error.code == "method":
+            except DisallowedHost:
+                raise
+            except Exception as error:
+                response = await _error(request, error)
+                if response.status_code == 405:
                     response["Allow"] = ", ".join(methods)
             response["Ling-Protocol"] = PROTOCOL
             return response
 
-        return csrf_exempt(wrapped)
+        made = csrf_exempt(wrapped)
+        for alias in connections:
+            made = transaction.non_atomic_requests(using=alias)(made)
+        return made
 
     return decorate
 
@@ -128,11 +166,33 @@ async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> A
                 return  # it resumes behind the last id that it got
 
 
-def _error(error: LingError) -> HttpResponse:
-    response = answer_json({"error": error.to_wire()}, _status(error))
-    if error.retryable:
+def _check_asgi(request: HttpRequest) -> None:
+    """Refuse WSGI: each request has an event loop of its own there, with which a run would end."""
+    if not hasattr(request, "scope"):
+        raise LingError(
+            "lingstream needs ASGI, and this request came by WSGI: serve the site with daphne or uvicorn",
+            code="asgi-required",
+        )
+
+
+async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
+    told = error if isinstance(error, LingError) else _translated(error)
+    response = answer_json({"error": told.to_wire()}, _status(told))
+    if told.retryable:
         response["Retry-After"] = "1"
+    if told is not error and response.status_code >= 500:
+        # As Django's own handler does: whoever listens for the signal, and the log with its traceback.
+        await got_request_exception.asend(sender=None, request=request)
+        text = "%s: %s"
+        log_response(text, told.code, request.path, response=response, request=request, exception=error)
     return response
+
+
+def _translated(error: Exception) -> LingError:
+    for kinds, code, message in _DJANGOS:
+        if isinstance(error, kinds):
+            return LingError(message, code=code, retryable=code == "unavailable")
+    return InternalError("the request")
 
 
 def _status(error: LingError) -> int:

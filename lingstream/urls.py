@@ -6,9 +6,10 @@ from . import sse, views
 
 app_name = "lingstream"
 
+# Any text where a slug or an id belongs: what is none is told so as JSON, not by Django's page.
 urlpatterns = [
-    path("workflows/<slug:slug>/runs/", views.runs, name="runs"),
-    path("runs/<uuid:run_id>/", views.state, name="run"),
-    path("runs/<uuid:run_id>/events/", sse.events, name="events"),
-    path("runs/<uuid:run_id>/cancel/", views.cancel, name="cancel"),
+    path("workflows/<str:slug>/runs/", views.runs, name="runs"),
+    path("runs/<str:run_id>/", views.state, name="run"),
+    path("runs/<str:run_id>/events/", sse.events, name="events"),
+    path("runs/<str:run_id>/cancel/", views.cancel, name="cancel"),
 ]
