@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
 
 from .accept import preferred
+from .addresses import run_url
 from .conf import app_settings
 from .core.exceptions import UsageError
 from .core.wire import JSONL, SSE, loads
 from .http import answer_json, api, check_csrf, identity_of, name_run, stream, token_of
-from .models import Run
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
 from .viewer import beginning, started, stored_state
@@ -36,10 +35,12 @@ async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
     encoder = _encoder(request)
     start = Start.from_json(loads(_body(request)), slug)
     run, new = await get_runner().start(start, await identity_of(request))
-    response = (
-        stream(run, encoder, beginning() if new else None) if encoder else answer_json(_started(run), 202)
-    )
-    return name_run(response, run, reverse("lingstream:run", args=[run.pk]))
+    if encoder:
+        response: HttpResponseBase = stream(run, encoder, beginning() if new else None)
+    else:
+        told = {**started(run), "status": run.status, "events": run_url(request, "events", run)}
+        response = answer_json(told, 202)
+    return name_run(response, run, run_url(request, "run", run))
 
 
 @api("GET", "HEAD")
@@ -58,10 +59,6 @@ async def cancel(request: HttpRequest, run_id: str) -> HttpResponseBase:
     run = await in_database(run_to_cancel, run_id, await identity_of(request), token)
     await get_runner().cancel(run)
     return answer_json({"run": str(run.pk), "status": run.status}, 202)
-
-
-def _started(run: Run) -> dict[str, object]:
-    return {**started(run), "status": run.status, "events": reverse("lingstream:events", args=[run.pk])}
 
 
 def _body(request: HttpRequest) -> bytes:

@@ -13,7 +13,9 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.storage import FileSystemStorage
-from django.template import Context, Engine
+from django.http import HttpRequest
+from django.template import Context, Engine, RequestContext
+from django.urls import NoReverseMatch, clear_script_prefix, set_script_prefix
 
 from .chaos.patience import scaled
 from .node import node, peers
@@ -42,6 +44,13 @@ def test_plain_peer_folds_our_json_lines_with_npm_jsonuri(dialect: Mapping[str, 
     assert json.loads(result.stdout) == case["document"]
 
 
+def request_by(namespace: str) -> HttpRequest:
+    """A request that came by one of the includes."""
+    request = HttpRequest()
+    request.current_app = namespace  # type: ignore[attr-defined]
+    return request
+
+
 class TestScriptTag:
     def render(self, source: str, context: Context) -> str:
         engine = Engine(libraries={"lingstream": "lingstream.templatetags.lingstream"})
@@ -49,7 +58,27 @@ class TestScriptTag:
 
     def test_is_a_module_without_inline_code(self) -> None:
         tag = self.render("{% lingstream_script %}", Context())
-        assert tag == '<script type="module" src="/static/lingstream/index.js" data-lingstream></script>'
+        assert tag == (
+            '<script type="module" src="/static/lingstream/index.js" data-lingstream '
+            'data-base="/ling/" data-socket="/ws/ling/"></script>'
+        )
+
+    @pytest.mark.urls("tests.included")
+    def test_says_where_the_site_serves_runs(self, settings: Any) -> None:
+        settings.LINGSTREAM = {"SOCKET_PATH": "sockets/ai"}
+        set_script_prefix("/app/")
+        try:
+            tag = self.render("{% lingstream_script %}", Context({"request": request_by("first")}))
+            other = self.render("{% lingstream_script %}", RequestContext(request_by("second")))
+        finally:
+            clear_script_prefix()
+        assert 'data-base="/app/first/ling/" data-socket="/app/sockets/ai"' in tag
+        assert 'data-base="/app/%C3%A4/second/" data-socket="/app/sockets/ai"' in other
+
+    @pytest.mark.urls("django.conf.urls.i18n")
+    def test_of_a_site_without_our_urls_is_told_so(self) -> None:
+        with pytest.raises(NoReverseMatch, match="lingstream"):
+            self.render("{% lingstream_script %}", Context())
 
     def test_carries_the_csrf_token(self) -> None:
         tag = self.render("{% lingstream_script %}", Context({"csrf_token": "a&b"}))

@@ -247,7 +247,7 @@ describe("the socket", () => {
 describe("server-sent events", () => {
     test("start posts the input and takes the run from the headers", async () => {
         const { client, requests } = overHttp(() =>
-            stream([dialect.sse], { Location: `/ling/runs/${RUN}/`, "Ling-Token": "T" }),
+            stream([dialect.sse], { Location: `/runs/ling/runs/${RUN}/`, "Ling-Run": RUN, "Ling-Token": "T" }),
         );
         const run = await client.start("cloud facts", { question: "?" }, { key: "k" }).finished;
         assert.equal(requests[0].url, "/ling/workflows/cloud%20facts/runs/");

@@ -7,6 +7,7 @@
  * `sink.refused(fault)` (the server said no) and `sink.lost({opened})` (no connection, or no longer).
  */
 
+import { written } from "./page.js";
 import { Run } from "./run.js";
 import { SocketTransport } from "./socket.js";
 import { SseTransport } from "./sse.js";
@@ -17,8 +18,8 @@ const STABLE_AFTER = 20_000;
 
 /**
  * @typedef {object} ClientOptions
- * @property {string} [base] where `lingstream.urls` is included
- * @property {string} [socket] path of the WebSocket
+ * @property {string} [base] where `lingstream.urls` is included; else what the script tag says
+ * @property {string} [socket] path of the WebSocket; else what the script tag says
  * @property {"auto" | "websocket" | "sse"} [transport] auto is WebSocket first, SSE where it does not open
  * @property {boolean} [ack] let the server count what we have read (flow control; WebSocket only; true unless told otherwise)
  * @property {string} [csrf] CSRF token; else the script tag's or the cookie's
@@ -37,7 +38,9 @@ export class Client {
 
     /** @param {ClientOptions} options */
     constructor(options = {}) {
-        const { base = "/ling/", socket = "/ws/ling/", transport = "auto", csrf } = options;
+        const { transport = "auto", csrf } = options;
+        const base = options.base ?? written("base") ?? "/ling/";
+        const socket = options.socket ?? written("socket") ?? "/ws/ling/";
         if (!["auto", "websocket", "sse"].includes(transport)) {
             throw new TypeError(`expected transport "auto", "websocket" or "sse", got "${transport}"`);
         }

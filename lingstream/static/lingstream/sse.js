@@ -1,5 +1,7 @@
 /** sse: one HTTP response per run, read with fetch: EventSource can neither POST nor send a header. */
 
+import { written } from "./page.js";
+
 const SILENT_FOR = 45_000;
 const KINDS = { event: "event", snapshot: "snapshot", fault: "error", done: "done" };
 
@@ -25,9 +27,9 @@ export class SseTransport {
         const body = JSON.stringify({ input, key, conversation });
         const headers = { "Content-Type": "application/json", "X-CSRFToken": this.#csrfToken() };
         return this.#stream(url, { method: "POST", body, headers }, sink, (response) => {
-            const run = /\/runs\/([^/?#]+)/.exec(response.headers.get("Location") ?? "")?.[1];
+            const run = response.headers.get("Ling-Run");
             const token = response.headers.get("Ling-Token") ?? undefined;
-            if (run) sink.started({ run: decodeURIComponent(run), token, workflow });
+            if (run) sink.started({ run, token, workflow });
         });
     }
 
@@ -64,9 +66,8 @@ export class SseTransport {
 
     #csrfToken() {
         if (this.#csrf) return this.#csrf;
-        const document = globalThis.document;
-        const written = document?.querySelector("script[data-lingstream]")?.dataset.csrf;
-        return written || /(?:^|; )csrftoken=([^;]+)/.exec(document?.cookie ?? "")?.[1] || "";
+        const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(globalThis.document?.cookie ?? "")?.[1];
+        return written("csrf") || cookie || "";
     }
 }
 
