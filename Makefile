@@ -5,43 +5,54 @@ TIMES ?= 20
 KEY ?=
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+DEMO := $(VENV)/.installed
+TESTS := $(VENV)/.installed-tests
+BENCH := $(VENV)/.installed-bench
+INSTALL := $(BIN)/python -m pip install --quiet
 
 .PHONY: run test soak check bench format clean
 
-$(STAMP): requirements.txt pyproject.toml
+$(DEMO): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
-	touch $(STAMP)
+	$(INSTALL) --upgrade pip
+	$(INSTALL) -r requirements.txt
+	$(INSTALL) --no-deps --editable .
+	touch $@
 
-run: $(STAMP)
+$(TESTS): $(DEMO) tests/requirements.txt
+	$(INSTALL) -r tests/requirements.txt
+	touch $@
+
+$(BENCH): $(TESTS) bench/requirements.txt
+	$(INSTALL) -r bench/requirements.txt
+	touch $@
+
+run: $(DEMO)
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py demo
 	$(BIN)/python manage.py runserver $(PORT)
 
-test: $(STAMP)
+test: $(TESTS)
 	PYTHON=$(BIN)/python sh tests/install_tools.sh
 	$(BIN)/python -m pytest
 
-soak: $(STAMP)
+soak: $(TESTS)
 	PYTHON=$(BIN)/python sh tests/install_tools.sh
 	$(BIN)/python tests/soak.py $(SUITES) --times $(TIMES) --key "$(KEY)"
 
-check: $(STAMP)
+check: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 
-bench: $(STAMP)
+bench: $(BENCH)
 	$(BIN)/python bench/parser.py
 	$(BIN)/python bench/repair.py
 	$(BIN)/python bench/stream.py
 
-format: $(STAMP)
+format: $(TESTS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

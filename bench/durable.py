@@ -121,11 +121,11 @@ def _cpu(postgres: Postgres) -> float:
 def _install() -> Path:
     """Make the peer's environment, unless it is there; return its interpreter."""
     python = PEERS / "bin" / "python"
-    wanted = (HERE / "requirements.txt").read_text("utf-8")
+    wanted = (HERE / "peers/requirements.txt").read_text("utf-8")
     made = PEERS / "requirements.txt"
     if not made.exists() or made.read_text("utf-8") != wanted:
         venv.create(PEERS, clear=True, with_pip=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "requirements.txt")]
+        command = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers/requirements.txt")]
         subprocess.run(command, check=True)
         made.write_text(wanted, "utf-8")
     return python

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-BIN = Path(sys.executable).parent  # requirements.txt brings a Node
+BIN = Path(sys.executable).parent  # tests/requirements.txt brings a Node
 CASES = HERE.parent / "tests" / "cases"
 sys.path.insert(0, str(HERE.parent))
 

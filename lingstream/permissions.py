@@ -38,7 +38,7 @@ class Identity(NamedTuple):
     def of(cls, user: Any, session_key: str | None) -> Identity:
         """Return the identity of a user and the session key that came in the cookie."""
         user = user or AnonymousUser()
-        digest = salted_hmac(_SALT, session_key).hexdigest()[:40] if session_key else ""
+        digest = salted_hmac(_SALT, session_key, algorithm="sha256").hexdigest()[:40] if session_key else ""
         scope = app_settings().scope
         return cls(user, digest, import_string(scope)(user) if scope else "")
 

@@ -1,4 +1,4 @@
-"""Node for the tests: the one that requirements.txt brings, so that no machine has to have it."""
+"""Node for the tests: the one that tests/requirements.txt brings, so that no machine has to have it."""
 
 from __future__ import annotations
 
