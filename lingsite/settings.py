@@ -74,6 +74,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 
 LINGSTREAM = {
     "DEFAULT_PROVIDER": "demo",
+    "DEAD_AFTER": 25.0,  # above the time-out of SQLite, for which a heartbeat may wait
     # The key of the demo model may go to the demo's endpoint and nowhere else.
     "PROVIDER_KEYS": {
         "LINGSTREAM_API_KEY": [os.environ.get("LINGSTREAM_ENDPOINT", "https://api.openai.com/v1")]

@@ -10,6 +10,6 @@ class LingstreamConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and find each app's ``workflows.py``."""
-        from . import checks  # noqa: F401  (registers the system checks)
+        from . import checks, checks_site  # noqa: F401  (registers the system checks)
 
         autodiscover_modules("workflows")

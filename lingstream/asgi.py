@@ -128,6 +128,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
 
 
 async def _come_alive() -> None:
+    from .processes import warn_of_others
     from .runner import get_runner
 
     _drain_at_sigterm()
@@ -136,6 +137,8 @@ async def _come_alive() -> None:
         await runner.come_alive()
     except Exception:
         logger.warning("the runner will start with the first run", exc_info=True)
+    with contextlib.suppress(Exception):  # a word of warning; the database says elsewhere that it is away
+        await warn_of_others()
 
 
 async def _drain() -> None:

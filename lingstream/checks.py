@@ -6,8 +6,6 @@
 ``lingstream.E003``  an address in ``LINGSTREAM["PROVIDER_KEYS"]`` that admits nothing
 ``lingstream.E004``  ``EXECUTION`` is none that there is, or ``worker`` with a hub that processes do not share
 ``lingstream.W001``  a key that a provider uses is not in the environment
-``lingstream.W002``  ``channels`` is not installed: no WebSocket
-``lingstream.W003``  ``ASGI_APPLICATION`` is not set
 ``lingstream.W004``  the default provider does not exist
 ``lingstream.W005``  a provider row names a key that is not listed, or an address it may not go to
 ``lingstream.W012``  there is no provider, so no bot can be asked
@@ -15,7 +13,8 @@
 
 W001, W004, W005 and W012 read the database, so they run with ``check --database default`` and with
 ``migrate``. They are warnings because an error would stop ``migrate``, and nothing is leaked meanwhile: a key
-that may not go somewhere is refused at each call.
+that may not go somewhere is refused at each call. :mod:`lingstream.checks_site` has the checks of the server,
+the database and other apps.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
@@ -41,7 +39,6 @@ __all__ = [
     "check_paths",
     "check_providers",
     "check_settings",
-    "check_site",
 ]
 
 
@@ -68,7 +65,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 @register()
 def check_paths(**kwargs: Any) -> list[CheckMessage]:
     """Dotted paths: the hub, the broker, provider kinds, and functions of the site."""
-    given = _given()
+    given = app_settings()
     paths = {"HUB": given.hub, "SCOPE": given.scope, "BROKER": given.broker}
     if isinstance(given.provider_kinds, Mapping):
         paths |= {f"PROVIDER_KINDS[{kind!r}]": path for kind, path in given.provider_kinds.items()}
@@ -86,7 +83,7 @@ def check_paths(**kwargs: Any) -> list[CheckMessage]:
 @register()
 def check_execution(**kwargs: Any) -> list[CheckMessage]:
     """Who executes runs, and whether their viewers can hear of it."""
-    given = _given()
+    given = app_settings()
     if given.execution not in ("inline", "worker"):
         message = f"LINGSTREAM['EXECUTION']: expected 'inline' or 'worker', got {given.execution!r}."
         return [Error(message, id="lingstream.E004")]
@@ -104,7 +101,7 @@ def check_addresses(**kwargs: Any) -> list[CheckMessage]:
     """Addresses to which keys may go."""
     from .loading import admits
 
-    keys = _given().provider_keys
+    keys = app_settings().provider_keys
     if not isinstance(keys, Mapping):
         return []
     return [
@@ -118,19 +115,6 @@ def check_addresses(**kwargs: Any) -> list[CheckMessage]:
         for prefix in prefixes
         if not isinstance(prefix, str) or not admits(prefix, prefix)
     ]
-
-
-@register()
-def check_site(**kwargs: Any) -> list[CheckMessage]:
-    """What the site around us needs."""
-    found: list[CheckMessage] = []
-    if not apps.is_installed("channels"):
-        hint = "Add it to INSTALLED_APPS, or serve SSE only and silence this check."
-        found.append(Warning("channels is not installed: no WebSocket.", hint=hint, id="lingstream.W002"))
-    if not getattr(settings, "ASGI_APPLICATION", None):
-        hint = "Streams need ASGI: ASGI_APPLICATION = 'mysite.asgi.application', see lingstream.asgi."
-        found.append(Warning("ASGI_APPLICATION is not set.", hint=hint, id="lingstream.W003"))
-    return found
 
 
 @register(Tags.database)
@@ -152,7 +136,7 @@ def _check_rows(alias: str) -> Iterator[CheckMessage]:
         rows = list(Provider.objects.using(alias))
     except DatabaseError:
         return  # not migrated yet, which is another check's matter
-    default = _given().default_provider
+    default = app_settings().default_provider
     if not rows:
         hint = (
             "Add one in the admin under Providers (kind, base URL, key name, default model); one called "
@@ -171,13 +155,6 @@ def _check_rows(alias: str) -> Iterator[CheckMessage]:
         if row.kind != "scripted" and row.key_name and not os.environ.get(row.key_name):
             message = f"The environment variable {row.key_name} of the provider {row.name!r} is not set."
             yield Warning(message, obj=row, id="lingstream.W001")
-
-
-def _given() -> LingstreamSettings:
-    """The settings, or the defaults where ``LINGSTREAM`` is nothing to read from (E001 says so)."""
-    return (
-        app_settings() if isinstance(getattr(settings, "LINGSTREAM", {}), Mapping) else LingstreamSettings()
-    )
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -72,10 +72,12 @@ class LingstreamSettings:
 def app_settings() -> LingstreamSettings:
     """Return the settings in force (read anew each time, so ``override_settings`` works; it is cheap).
 
-    :raises ImproperlyConfigured: never here; unknown names are reported by the system check
-        ``lingstream.E001`` and ignored.
+    :raises ImproperlyConfigured: never here; unknown names, and a ``LINGSTREAM`` that is no mapping, are
+        reported by the system check ``lingstream.E001`` and ignored.
     """
     given = getattr(django_settings, "LINGSTREAM", {})
+    if not isinstance(given, Mapping):
+        return LingstreamSettings()
     known = {name: given[name.upper()] for name in _NAMES if name.upper() in given}
     return LingstreamSettings(**known)
 
