@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from csp.middleware import CheckableLazyObject
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.storage import FileSystemStorage
@@ -89,6 +90,18 @@ class TestScriptTag:
 
     def test_carries_a_nonce(self) -> None:
         assert ' nonce="n0"' in self.render('{% lingstream_script nonce="n0" %}', Context())
+
+    def test_carries_a_nonce_that_is_false_until_it_is_written(self) -> None:
+        made: list[str] = []
+
+        def make() -> str:
+            made.append("n1")
+            return made[-1]
+
+        nonce = CheckableLazyObject(make)
+        assert not nonce
+        assert ' nonce="n1"' in self.render("{% lingstream_script nonce=nonce %}", Context({"nonce": nonce}))
+        assert made == ["n1"]
 
 
 class TestHashedStatics:

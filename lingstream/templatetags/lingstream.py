@@ -13,14 +13,16 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def lingstream_script(context: template.Context, *, csrf: bool = True, nonce: str = "") -> SafeString:
+def lingstream_script(context: template.Context, *, csrf: bool = True, nonce: object = "") -> SafeString:
     """Return the ``<script type="module">`` that defines ``<ling-stream>`` and knows this site's addresses.
 
     :param csrf: write the CSRF token for the client's POST requests into the tag. ``False`` keeps a page
         cacheable; the client then takes the token from the cookie ``csrftoken``, where there is one.
     :param nonce: for sites whose Content-Security-Policy asks for one.
     """
-    attributes = [("nonce", nonce)] if nonce else []
+    attributes = []
+    if given := str(nonce):  # what django-csp and Django itself make is false until it is written
+        attributes.append(("nonce", given))
     base = http_base(context.get("request") or getattr(context, "request", None))
     attributes += [("data-base", base), ("data-socket", socket_url())]
     token = str(context.get("csrf_token") or "") if csrf else ""
