@@ -35,13 +35,13 @@ from .conf import app_settings
 __all__ = [
     "check_connections",
     "check_eventstream",
+    "check_neighbours",
     "check_processes",
     "check_server",
     "check_socket_path",
     "check_sqlite",
 ]
 
-_MANY = "Set LINGSTREAM['HUB'] to one that processes share (docs/operations.md), or start one process."
 _WSGI_SERVERS = ("django.core", "django.contrib.staticfiles")
 
 
@@ -72,13 +72,17 @@ def check_socket_path(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def check_processes(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Several processes need a hub that they share."""
-    from .processes import UNREACHED, memory_only
+def check_processes(**kwargs: Any) -> list[CheckMessage]:
+    """Several processes need a hub that they share: as the environment says how many there are."""
+    return [_several()] if _workers_by_environment() > 1 and _memory_only() else []
 
-    if not memory_only() or not (_workers_by_environment() > 1 or any(map(_has_neighbours, databases or ()))):
+
+@register(Tags.database)
+def check_neighbours(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """The same, as the database says who lives."""
+    if not _memory_only() or _workers_by_environment() > 1:
         return []
-    return [Warning(UNREACHED, hint=_MANY, id="lingstream.W006")]
+    return [_several()] if any(map(_has_neighbours, databases or ())) else []
 
 
 @register()
@@ -135,14 +139,25 @@ def _eventstream() -> Iterator[CheckMessage]:
             hint="Set EVENTSTREAM_CHANNELMANAGER_CLASS to a manager whose can_read_channel asks who reads.",
             id="lingstream.W009",
         )
-    from .processes import memory_only
-
-    if not memory_only() and not hasattr(settings, "EVENTSTREAM_REDIS"):
+    if not _memory_only() and not hasattr(settings, "EVENTSTREAM_REDIS"):
         yield Warning(
             "django-eventstream sends within one process; by EXECUTION and HUB this site has several.",
             hint="Set EVENTSTREAM_REDIS.",
             id="lingstream.W009",
         )
+
+
+def _memory_only() -> bool:
+    from .processes import memory_only
+
+    return memory_only()
+
+
+def _several() -> CheckMessage:
+    from .processes import UNREACHED
+
+    hint = "Set LINGSTREAM['HUB'] to one that processes share (docs/operations.md), or start one process."
+    return Warning(UNREACHED, hint=hint, id="lingstream.W006")
 
 
 def _everybody_reads(manager: Any) -> bool:
