@@ -1,0 +1,52 @@
+#!/bin/sh
+# The tests on Debian 13: its Python 3.13, and the newest Django that we allow, in a folder that is thrown away
+# afterwards. As root, on a Debian or Ubuntu machine:
+#
+#     sh tests/trixie.sh FOLDER                    sets FOLDER up, the first time, and runs all tests there
+#     sh tests/trixie.sh FOLDER tests/test_http.py arguments go to pytest
+#     DJANGO='Django~=6.0.0' sh tests/trixie.sh …  another Django
+#
+# FOLDER lies outside the repository. What runs there is the work tree as it is, tracked files only.
+set -eu
+
+DJANGO="${DJANGO:-Django~=6.1.0}"
+PACKAGES="python3,python3-venv,ca-certificates,redis-server,curl,procps,chromium,fonts-dejavu-core"
+FOLDER="$(realpath -m "${1:?expected a folder, for example /var/tmp/trixie}")"
+shift
+cd "$(dirname "$0")/.."
+case "$FOLDER" in "$PWD" | "$PWD"/*) echo "expected a folder outside of $PWD, got $FOLDER" >&2; exit 2 ;; esac
+
+if [ ! -e "$FOLDER/.complete" ]; then
+    command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap; }
+    debootstrap --variant=minbase --include="$PACKAGES" trixie "$FOLDER"
+    touch "$FOLDER/.complete"
+fi
+
+# Names and certificates are the machine's: it may have authorities of its own.
+cp /etc/resolv.conf /etc/hosts "$FOLDER/etc/"
+if [ -d /usr/local/share/ca-certificates ]; then
+    cp -r /usr/local/share/ca-certificates "$FOLDER/usr/local/share/"
+fi
+
+rm -rf "$FOLDER/src"
+mkdir -p "$FOLDER/src"
+git ls-files -z | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory "$FOLDER/src"
+
+# Mounts of a name space of their own, which end with the shell.
+FOLDER="$FOLDER" DJANGO="$DJANGO" exec unshare --mount sh -euc '
+mount --bind /proc "$FOLDER/proc"
+mount --bind /dev "$FOLDER/dev"
+mkdir -p "$FOLDER/dev/shm"
+exec chroot "$FOLDER" /usr/bin/env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+    PIP_CERT=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 DJANGO="$DJANGO" sh -euc "
+    cd /src
+    update-ca-certificates >/dev/null 2>&1
+    [ -x /venv/bin/python ] || python3 -m venv /venv
+    python -m pip install --quiet -r tests/requirements.txt
+    python -m pip install --quiet \"\$DJANGO\"
+    python -m pip install --quiet --no-deps --editable .
+    python -c \"import sys, django; print(\\\"Python\\\", sys.version.split()[0], \\\"Django\\\", django.__version__)\"
+    exec python -m pytest \"\$@\"
+" pytest "$@"
+' sh "$@"
