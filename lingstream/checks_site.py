@@ -183,11 +183,11 @@ def _workers_by_environment() -> int:
 
 
 def _has_neighbours(alias: str) -> bool:
+    from .claims import living_web_processes
     from .models import Runner
-    from .processes import living_web_processes
 
     try:
         known = Runner._meta.db_table in connections[alias].introspection.table_names()
-        return known and living_web_processes(alias) > 1
+        return known and living_web_processes(app_settings().dead_after, alias) > 1
     except DatabaseError:
         return False  # not migrated yet, which is another check's matter

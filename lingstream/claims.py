@@ -32,6 +32,7 @@ __all__ = [
     "heartbeat",
     "interrupt",
     "is_busy",
+    "living_web_processes",
     "locked",
     "lose",
     "orphans",
@@ -88,6 +89,13 @@ def register(runner_id: UUID, kind: str) -> None:
 def heartbeat(runner_id: UUID) -> bool:
     """Say that this process lives; return whether its row is still there."""
     return bool(Runner.objects.filter(pk=runner_id).update(heartbeat_at=Now()))
+
+
+def living_web_processes(dead_after: float, alias: str | None = None) -> int:
+    """Return how many processes that execute runs inline have said within ``dead_after`` that they live."""
+    since = Now() - timedelta(seconds=dead_after)
+    inline = Runner.objects.using(alias).filter(kind=Runner.Kind.INLINE, stopped_at=None)
+    return inline.filter(heartbeat_at__gte=since).count()
 
 
 def sign_off(runner_id: UUID) -> None:

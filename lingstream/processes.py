@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
 
-from django.db.models.functions import Now
-
+from .claims import living_web_processes
 from .conf import LingstreamSettings, app_settings
-from .models import Runner
 from .storage import in_database
 
-__all__ = ["UNREACHED", "living_web_processes", "memory_only", "warn_of_others"]
+__all__ = ["UNREACHED", "memory_only", "warn_of_others"]
 
 logger = logging.getLogger("lingstream")
 
@@ -28,18 +25,11 @@ def memory_only() -> bool:
     return settings.execution == "inline" and settings.hub == LingstreamSettings().hub
 
 
-def living_web_processes(alias: str | None = None) -> int:
-    """Return how many web processes have said within ``DEAD_AFTER`` that they live."""
-    since = Now() - timedelta(seconds=app_settings().dead_after)
-    inline = Runner.objects.using(alias).filter(kind=Runner.Kind.INLINE, stopped_at=None)
-    return inline.filter(heartbeat_at__gte=since).count()
-
-
 async def warn_of_others() -> None:
     """Log once that there are other processes, when the last of an earlier start can be living no more."""
     settings = app_settings()
     if not memory_only():
         return
     await asyncio.sleep(settings.dead_after + settings.heartbeat_every)
-    if await in_database(living_web_processes) > 1:
+    if await in_database(living_web_processes, settings.dead_after) > 1:
         logger.warning("%s Run one process, or set LINGSTREAM['HUB'] (docs/operations.md).", UNREACHED)

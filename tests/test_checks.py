@@ -148,6 +148,7 @@ class TestNeighbours:
     @pytest.fixture
     def processes(self, settings: Any) -> Callable[..., None]:
         settings.LINGSTREAM = {"DEAD_AFTER": 15.0}
+        Provider.objects.create(name="default", kind="scripted")
 
         def start(*ages: float, **columns: Any) -> None:
             for age in ages:
