@@ -35,6 +35,7 @@ USE_THE_ORM = {
 }
 # Who is handed rows, and names their class for the types only.
 NAME_THE_MODELS = {
+    "lingstream.addresses",
     "lingstream.consumers",
     "lingstream.failures",
     "lingstream.http",
