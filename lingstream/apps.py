@@ -9,7 +9,10 @@ class LingstreamConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks and find each app's ``workflows.py``."""
+        """Register the system checks, guard what is called, and find each app's ``workflows.py``."""
         from . import checks, checks_site  # noqa: F401  (registers the system checks)
+        from .access.network import install
+        from .access.policy import site_guard
 
+        install(site_guard)
         autodiscover_modules("workflows")

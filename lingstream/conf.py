@@ -34,8 +34,18 @@ class LingstreamSettings:
     :param tick: seconds between two looks for runs that somebody in another process wants stopped.
     :param max_runs: runs that one process executes at the same time; more are refused as ``busy``.
     :param socket_path: path of the WebSocket, below the prefix under which the site is served.
-    :param scope: dotted path of a function ``(user) -> str`` that names the tenant.
-    :param token_max_age: seconds for which the token given at start is good.
+    :param scope: dotted path of a function ``(request) -> str | None`` that names the tenant; the request has
+        ``user``, ``host``, ``path`` and ``headers``, on the socket too (docs/access.md).
+    :param default_access: who may start a workflow that does not say so itself: ``anyone``,
+        ``authenticated`` or ``permission``.
+    :param token_max_age: seconds for which the tokens given at start are good.
+    :param throttle: dotted path of what bounds starts from outside (docs/access.md); ``""`` for no bound.
+    :param starts_per_identity: runs that one user or session starts: ``60/m`` (or ``s``, ``h``, ``d``).
+    :param starts_per_address: runs that visitors without a login start from one address.
+    :param open_runs: runs of one identity that have not ended.
+    :param trusted_proxies: proxies in front of the site that append to ``X-Forwarded-For``.
+    :param allow_hosts: hosts (``host`` or ``host:port``) that are not public, or have other ports than 80 and
+        443, and to which providers may connect all the same.
     :param checkpoint: seconds between two stored snapshots of a running document.
     :param viewer_budget: bytes after which a viewer is ended, to come back by id, where the server's ``send``
         does not wait and the viewer does not acknowledge.
@@ -62,7 +72,14 @@ class LingstreamSettings:
     max_runs: int = 500
     socket_path: str = "ws/ling/"
     scope: str = ""
+    default_access: str = "authenticated"
     token_max_age: int = 86_400
+    throttle: str = "lingstream.access.throttle.CacheThrottle"
+    starts_per_identity: str = "60/m"
+    starts_per_address: str = "60/m"
+    open_runs: int = 20
+    trusted_proxies: int = 0
+    allow_hosts: list[str] = field(default_factory=list)
     checkpoint: float = 5.0
     viewer_budget: int = 8_388_608
     disconnect_grace: float = 30.0

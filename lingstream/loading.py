@@ -6,7 +6,7 @@ Everything here is synchronous ORM code; call it through ``database_sync_to_asyn
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,9 +16,11 @@ from django.db.models import Prefetch
 from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry
 
+from .access.network import AddressRefused, Guard, target
+from .access.policy import site_guard
 from .conf import app_settings
 from .core import jsonuri
-from .core.exceptions import UsageError
+from .core.exceptions import ConfigurationError, UsageError
 from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .models import PromptLabel, Provider, Step, Trigger, Workflow
 
@@ -28,6 +30,7 @@ __all__ = [
     "check_provider",
     "load_plan",
     "load_provider_plans",
+    "look_up_provider",
     "provider_key",
     "to_provider_plan",
     "validate_input",
@@ -83,7 +86,7 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
             on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]  # as for format
         )
     if not bots:
-        raise UsageError(f"the workflow {slug!r} has no steps", code="no-steps")
+        raise ConfigurationError(f"the workflow {slug!r} has no steps", code="no-steps")
     triggers = tuple(_trigger(row) for row in workflow.triggers.select_related("source", "target"))
     used = {bot.provider.name for bot in bots}
     plan = Plan(
@@ -131,16 +134,16 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
     name = step.provider.name if step.provider else app_settings().default_provider
     provider = next((plan for plan in providers if plan.name == name), None)
     if not providers:
-        raise UsageError(f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider")
+        raise ConfigurationError(f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider")
     if provider is None:
-        raise UsageError(
+        raise ConfigurationError(
             f"the step {step.name!r} names no provider, and there is no provider {name!r} "
             "(the setting LINGSTREAM['DEFAULT_PROVIDER'])",
             code="no-provider",
         )
     model = step.model or provider.model
     if not model and provider.kind != "scripted":
-        raise UsageError(
+        raise ConfigurationError(
             f"the step {step.name!r} names no model, and the provider {name!r} has no default model",
             code="no-model",
         )
@@ -173,7 +176,7 @@ def _prompt(step: Step) -> tuple[str, dict[str, Any], str]:
             version = label.version
             name = f"{step.prompt.slug} v{version.number}"
             return version.text, {**(step.prompt.variables or {}), **(step.variables or {})}, name
-    raise UsageError(
+    raise ConfigurationError(
         f"the step {step.name!r} wants the label {step.label!r} of the prompt {step.prompt.slug!r}, which "
         "has no such label",
         code="no-label",
@@ -230,7 +233,7 @@ def provider_key(plan: ProviderPlan) -> str:
         return ""
     key = os.environ.get(plan.key_name, "")
     if not key:
-        raise UsageError(
+        raise ConfigurationError(
             f"the provider {plan.name!r} needs the environment variable {plan.key_name}, which is not set",
             code="key-missing",
         )
@@ -241,8 +244,8 @@ def check_provider(plan: ProviderPlan) -> None:
     """Check that a provider's key may be sent where the provider points.
 
     :raises UsageError: ``key-not-listed`` for a key name that the setting does not list, ``base-url`` for an
-        address that is none or that the key may not be sent to, ``option`` for one that would redirect it or
-        run other code.
+        address that is none, that is inside the network or that the key may not be sent to, ``option`` for
+        one that would redirect it or run other code.
     """
     if plan.kind == "scripted":
         _check_script(plan)
@@ -261,6 +264,7 @@ def check_provider(plan: ProviderPlan) -> None:
             f"query and dots in the path, got {url!r}",
             code="base-url",
         )
+    _check_address(plan, url)
     if not plan.key_name:
         return
     allowed = app_settings().provider_keys.get(plan.key_name)
@@ -276,6 +280,26 @@ def check_provider(plan: ProviderPlan) -> None:
             "LINGSTREAM['PROVIDER_KEYS'] allows " + (", ".join(allowed) or "no address"),
             code="base-url",
         )
+
+
+def look_up_provider(plan: ProviderPlan) -> None:
+    """Ask the DNS whether a provider's host is public: for who saves it, as it blocks.
+
+    :raises UsageError: ``base-url``.
+    """
+    if plan.kind != "scripted":
+        _check_address(plan, plan.base_url, Guard.look_up)
+
+
+def _check_address(
+    plan: ProviderPlan, url: str, check: Callable[[Guard, str, int], None] = Guard.check
+) -> None:
+    """A row may not lead into the network; what a name resolves to is judged again at each connection."""
+    try:
+        if found := target(url):
+            check(site_guard(), *found)
+    except AddressRefused as error:
+        raise ConfigurationError(f"the provider {plan.name!r}: {error.message}", code="base-url") from error
 
 
 def _check_script(plan: ProviderPlan) -> None:

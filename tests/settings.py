@@ -13,7 +13,10 @@ DATABASES["default"]["TEST"] = {"NAME": str(_FILE)}  # noqa: F405
 
 DEBUG = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Tests start more runs than visitors do, and their model servers are on this machine.
+OPEN = {"THROTTLE": "", "ALLOW_HOSTS": ["127.0.0.1"]}
 LINGSTREAM = {
+    **OPEN,
     "DEFAULT_PROVIDER": "demo",
     "PROVIDER_KEYS": {"LINGSTREAM_API_KEY": ["http://127.0.0.1"]},
     "PROVIDER_KINDS": {"test": "tests.site.scripted"},

@@ -269,7 +269,10 @@ class TestKeys:
 
     @pytest.fixture
     def site(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings.LINGSTREAM = {"PROVIDER_KEYS": {"KEY": ["https://api.x.com/v1", "https://api.openai.com"]}}
+        settings.LINGSTREAM = {
+            "PROVIDER_KEYS": {"KEY": ["https://api.x.com/v1", "https://api.openai.com"]},
+            "ALLOW_HOSTS": ["localhost:11434"],
+        }
         monkeypatch.setenv("KEY", "s3cret")
         monkeypatch.setenv("OTHER", "0ther")
 
@@ -298,6 +301,8 @@ class TestKeys:
             ({"base_url": "https://evil.com"}, "base-url"),
             ({"base_url": "", "kind": "own"}, "base-url"),
             ({"base_url": "nonsense", "key_name": ""}, "base-url"),
+            ({"base_url": "http://127.0.0.1/v1", "key_name": ""}, "base-url"),
+            ({"base_url": "http://localhost:6379", "key_name": "", "kind": "own"}, "base-url"),
             ({"options": {"azure_endpoint": "https://evil.com"}}, "option"),
             ({"options": {"default_headers": {}}, "key_name": ""}, "option"),
             ({"kind": "scripted", "options": {"script": "subprocess.run"}}, "option"),

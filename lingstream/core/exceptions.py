@@ -7,8 +7,10 @@ what was expected and what came, and ``retryable``: whether the same call may su
     ├── UsageError        the caller's mistake: a bad argument, an unknown name
     │   ├── JsonUriError  a uri that cannot be parsed, or does not fit the document
     │   ├── TemplateError a prompt, uri or condition template that does not compile or render
+    │   ├── ConfigurationError  the site's mistake: for its staff, not for who asks
     │   └── NotFound      no workflow, run or conversation of that name
     ├── AccessError       who asks may not do that
+    ├── RateLimited       who asks did so too often
     ├── ParseError        model output that strict mode refuses
     │   └── ParseLimitError   model output past a bound (depth, size, key or number length)
     ├── SchemaFailure     model output that is not what its schema wants
@@ -26,6 +28,7 @@ from typing import Any
 
 __all__ = [
     "AccessError",
+    "ConfigurationError",
     "ConflictError",
     "Fenced",
     "InternalError",
@@ -37,6 +40,7 @@ __all__ = [
     "ParseError",
     "ParseLimitError",
     "ProviderError",
+    "RateLimited",
     "SchemaFailure",
     "TemplateError",
     "UsageError",
@@ -90,6 +94,12 @@ class TemplateError(UsageError):
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line
+
+
+class ConfigurationError(UsageError):
+    """The site is not set up for what was asked: its staff gets the text, a visitor ``internal``."""
+
+    code = "configuration"
 
 
 class ParseError(LingError):
@@ -195,3 +205,20 @@ class AccessError(LingError):
     """Who asks may not do that."""
 
     code = "forbidden"
+
+
+class RateLimited(LingError):
+    """Who asks did so too often, or has too much under way.
+
+    :param retry_after: seconds after which the same call may succeed.
+    """
+
+    code = "rate-limited"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, retryable=True)
+        self.retry_after = retry_after
+
+    def to_wire(self) -> dict[str, Any]:
+        """The ``error`` body, with ``retry_after``."""
+        return {**super().to_wire(), "retry_after": self.retry_after}

@@ -89,7 +89,7 @@ class Provider(models.Model):
         return self.name
 
     def clean(self) -> None:
-        from ..loading import check_provider, to_provider_plan  # loading needs the models
+        from ..loading import check_provider, look_up_provider, to_provider_plan  # loading needs the models
 
         kinds = (*BUILTIN_KINDS, *app_settings().provider_kinds)
         if self.kind not in kinds:
@@ -102,7 +102,9 @@ class Provider(models.Model):
         if not isinstance(self.options, dict):
             return  # the validator of the column says so
         try:
-            check_provider(to_provider_plan(self))
+            plan = to_provider_plan(self)
+            check_provider(plan)
+            look_up_provider(plan)
         except UsageError as error:
             field = {"key-not-listed": "key_name", "option": "options"}.get(error.code, "base_url")
             raise ValidationError({field: error.message}) from error

@@ -27,9 +27,17 @@ def http_client(connections: int) -> httpx2.AsyncClient:
         max_keepalive_connections=min(connections, MOST_IDLE),
         keepalive_expiry=KEEPALIVE_SECONDS,
     )
-    if {"http", "https", "all"} & set(getproxies()):
-        # Behind a proxy httpx chooses a transport for each address: its own sockets, then.
-        return httpx2.AsyncClient(verify=ssl_context(), limits=limits)
+    transport = _transport(limits)
+    if not {"http", "https", "all"} & set(getproxies()):
+        return httpx2.AsyncClient(transport=transport)
+    # Behind a proxy httpx chooses a transport for each address: its own for the proxy, which is the
+    # operator's and decides what it reaches, and ours for what NO_PROXY names.
+    client = httpx2.AsyncClient(verify=ssl_context(), limits=limits)
+    client._transport = transport
+    return client
+
+
+def _transport(limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport:
     transport = httpx2.AsyncHTTPTransport(verify=ssl_context(), limits=limits)
     # httpcore's pool takes a network backend, but httpx has no argument to pass one on.
     transport._pool = httpcore2.AsyncConnectionPool(
@@ -39,7 +47,7 @@ def http_client(connections: int) -> httpx2.AsyncClient:
         keepalive_expiry=limits.keepalive_expiry,
         network_backend=AsyncioBackend(),
     )
-    return httpx2.AsyncClient(transport=transport)
+    return transport
 
 
 @lru_cache(maxsize=1)

@@ -10,18 +10,22 @@ stream is thousands of tiny reads, and the whole read path costs half as much pe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import httpcore2
 
+from lingstream.access.network import guard
+
 __all__ = ["AsyncioBackend"]
 
 HIGH_WATER = 256 * 1024
-HAPPY_EYEBALLS = {"happy_eyeballs_delay": 0.25}
+HEAD_START = 0.25  # seconds for one address before the next is tried beside it (RFC 8305)
+HAPPY_EYEBALLS = {"happy_eyeballs_delay": HEAD_START}
 
 
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):
@@ -39,18 +43,15 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
 
         :raises httpcore2.ConnectTimeout: it took longer.
         :raises httpcore2.ConnectError: nobody answered.
+        :raises AddressRefused: the host is not public.
         """
-        loop = asyncio.get_running_loop()
-        # uvloop does not know the argument.
-        extra: Any = HAPPY_EYEBALLS if isinstance(loop, asyncio.BaseEventLoop) else {}
         try:
             async with asyncio.timeout(timeout):
-                _, protocol = await loop.create_connection(_Connection, host, port, **extra)
+                return _Stream(await _connect(host, port))
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout("no connection in time") from error
         except OSError as error:
             raise httpcore2.ConnectError(_reason(error)) from error
-        return _Stream(protocol)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep."""
@@ -218,6 +219,55 @@ class _Connection(asyncio.Protocol):
             self._set_alarm(loop)
         else:
             self._reader.set_exception(TimeoutError())
+
+
+async def _connect(host: str, port: int) -> _Connection:
+    """Connect to ``host``, in a site to one of the addresses that its guard has judged."""
+    loop = asyncio.get_running_loop()
+    if watch := guard():
+        return await _connect_first(await watch.resolve(host, port), port)
+    # uvloop does not know the argument.
+    extra: Any = HAPPY_EYEBALLS if isinstance(loop, asyncio.BaseEventLoop) else {}
+    _, connection = await loop.create_connection(_Connection, host, port, **extra)
+    return connection
+
+
+async def _connect_first(addresses: Sequence[str], port: int) -> _Connection:
+    """Connect to the address that answers first; each has a head start on the next.
+
+    :raises OSError: none answered; the last one's reason.
+    """
+    loop = asyncio.get_running_loop()
+    waiting = list(addresses)
+    trying: set[asyncio.Task[_Connection]] = set()
+    failure = OSError("no address")
+    try:
+        while waiting or trying:
+            if waiting:
+                trying.add(asyncio.ensure_future(_open(loop, waiting.pop(0), port)))
+            patience = HEAD_START if waiting else None
+            done, trying = await asyncio.wait(trying, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    return task.result()
+                except OSError as error:
+                    failure = error
+    finally:
+        for task in trying:
+            task.cancel()
+            task.add_done_callback(_hang_up)
+    raise failure
+
+
+async def _open(loop: asyncio.AbstractEventLoop, address: str, port: int) -> _Connection:
+    _, connection = await loop.create_connection(_Connection, address, port)
+    return connection
+
+
+def _hang_up(task: asyncio.Task[_Connection]) -> None:
+    """Close a connection that came when another one had won."""
+    with contextlib.suppress(asyncio.CancelledError, OSError):
+        task.result().transport.abort()
 
 
 def _reason(error: OSError) -> str:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import httpx2
 import openai
 
+from lingstream.access.network import AddressRefused
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message
@@ -219,7 +220,7 @@ class OpenAIProvider:
             yield
         except ProviderError as error:
             raise self._scrubbed(error) from None
-        except (openai.OpenAIError, httpx2.HTTPError, UnicodeEncodeError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, AddressRefused, UnicodeEncodeError) as error:
             raise self._scrubbed(_failure(error, self._timeout)) from None
 
     def _scrubbed(self, error: ProviderError) -> ProviderError:
@@ -257,7 +258,9 @@ async def _drain(packets: AsyncIterator[bytes]) -> None:
 def _failure(error: Exception, seconds: float) -> ProviderError:
     if isinstance(error, openai.APIStatusError):
         return from_status(error.status_code, error.body)
-    cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__
+    cause = error if isinstance(error, (httpx2.HTTPError, AddressRefused)) else error.__cause__
+    if isinstance(cause, AddressRefused):
+        return ProviderError(f"the model server cannot be reached: {cause.message}", code="provider-address")
     if isinstance(cause, httpx2.ConnectTimeout | httpx2.ConnectError):
         return _lost("provider-unavailable", f"the model server cannot be reached: {cause}")
     if isinstance(cause, httpx2.PoolTimeout):

@@ -9,7 +9,7 @@ from lingstream.core.ending import stack_of
 from tests.settings import *  # noqa: F403
 
 DATABASES["default"] = json.loads(os.environ["CHAOS_DATABASE"])  # noqa: F405
-LINGSTREAM = json.loads(os.environ["CHAOS_LINGSTREAM"])
+LINGSTREAM = OPEN | json.loads(os.environ["CHAOS_LINGSTREAM"])  # noqa: F405
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -22,6 +22,7 @@ TRANSPORTS = {"lingstream.consumers", "lingstream.views", "lingstream.sse"}
 
 # Who asks the database: the runner does so through `storage` and `claims`.
 USE_THE_ORM = {
+    "lingstream.access",
     "lingstream.admin",
     "lingstream.checks",
     "lingstream.claims",
@@ -146,6 +147,9 @@ class TestTheCore:
         import_without(
             SDKS | {"pytest"}, "lingstream", "lingstream.providers.scripted", "lingstream.testing_log"
         )
+
+    def test_nor_does_the_guard_of_addresses_which_providers_use(self) -> None:
+        import_without(SDKS, "lingstream.access.network")
 
     @pytest.mark.parametrize("name", CORE)
     def test_imports_only_itself_and_what_it_may(self, name: str) -> None:
