@@ -72,9 +72,16 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static_root"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 
+# The demo is for anyone on purpose.
+SILENCED_SYSTEM_CHECKS = ["lingstream.W011"]
+
 LINGSTREAM = {
     "DEFAULT_PROVIDER": "demo",
     "DEAD_AFTER": 25.0,  # above the time-out of SQLite, for which a heartbeat may wait
+    # Everybody who tries the demo on this machine has one address.
+    "STARTS_PER_ADDRESS": "600/m",
+    "STARTS_PER_IDENTITY": "600/m",
+    "OPEN_RUNS": 200,
     # The key of the demo model may go to the demo's endpoint and nowhere else.
     "PROVIDER_KEYS": {
         "LINGSTREAM_API_KEY": [os.environ.get("LINGSTREAM_ENDPOINT", "https://api.openai.com/v1")]

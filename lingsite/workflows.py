@@ -7,7 +7,7 @@ DETAILS = 'Expand what I give you.\nReply in JSON: {"details": "…", "related_q
 TRANSLATION = 'Expand what I give you, in Chinese.\nReply in JSON: {"details_cn": "…"}'
 
 
-@workflow("cloud-facts-python")
+@workflow("cloud-facts-python", access="anyone", show_reasoning=True)
 async def cloud_facts(run: Run) -> None:
     """Answer briefly; when the answer closes, expand and translate it side by side."""
     bot = run.bot(ANSWER, name="answer").chat(run.input["question"])

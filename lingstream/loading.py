@@ -22,6 +22,7 @@ from .conf import app_settings
 from .core import jsonuri
 from .core.exceptions import ConfigurationError, UsageError
 from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from .core.workflow import declared
 from .models import PromptLabel, Provider, Step, Trigger, Workflow
 
 __all__ = [
@@ -74,7 +75,8 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
     providers = load_provider_plans()
     limits = Limits(**(workflow.limits or {})) if workflow is not None else Limits()
     if workflow is None:
-        return Plan(workflow=slug, python=True, providers=providers, limits=limits)
+        shown = declared(slug).show_reasoning
+        return Plan(workflow=slug, python=True, providers=providers, limits=limits, show_reasoning=shown)
     bots = tuple(_bot(step, providers) for step in _steps(workflow))
     if python:
         return Plan(
@@ -84,6 +86,7 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
             providers=providers,
             limits=limits,
             on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]  # as for format
+            show_reasoning=workflow.show_reasoning,
         )
     if not bots:
         raise ConfigurationError(f"the workflow {slug!r} has no steps", code="no-steps")
@@ -96,9 +99,10 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
         providers=tuple(plan for plan in providers if plan.name in used),
         limits=limits,
         on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]
+        show_reasoning=workflow.show_reasoning,
     )
     if not plan.entry_steps:
-        raise UsageError(
+        raise ConfigurationError(
             f"in the workflow {slug!r} nothing starts: expected a step that no trigger starts, but each of "
             f"{', '.join(bot.name for bot in bots)} waits for one",
             code="nothing-starts",
@@ -165,6 +169,7 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
         optional=step.optional,
         history=step.history,
         schema=step.schema,
+        show_reasoning=step.workflow.show_reasoning,
     )
 
 

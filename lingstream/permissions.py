@@ -13,8 +13,10 @@ from django.core import signing
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 
+from .access.policy import default_access
 from .conf import app_settings
 from .core.exceptions import AccessError
+from .core.workflow import declared, registered
 from .models import Conversation, Run, Workflow, owner_key
 
 __all__ = ["Identity", "check_cancel", "check_conversation", "check_read", "check_start", "make_token"]
@@ -58,17 +60,20 @@ def make_token(run_id: Any) -> str:
     return signing.TimestampSigner(salt=_SALT).sign(str(run_id))
 
 
-def check_start(workflow: Workflow | None, identity: Identity) -> None:
-    """Check that ``identity`` may start runs of ``workflow`` (``None``: one in Python without a row).
+def check_start(slug: str, workflow: Workflow | None, identity: Identity) -> None:
+    """Check that ``identity`` may start runs of a workflow.
 
+    :param workflow: its row, which decides; without one a workflow in Python says it itself.
     :raises AccessError: it may not.
     """
-    access = workflow.access if workflow else Workflow.Access.ANYONE
+    if workflow is None and slug not in registered():
+        return  # there is nothing to start, which the plan will say
+    access = workflow.access if workflow else declared(slug).access or default_access()
     if access == Workflow.Access.ANYONE:
         return
     if not identity.user.is_authenticated:
         raise AccessError("expected a signed-in user to start this workflow, got an anonymous one")
-    if access == Workflow.Access.PERMISSION and not identity.user.has_perm("lingstream.start_workflow"):
+    if access != Workflow.Access.AUTHENTICATED and not identity.user.has_perm("lingstream.start_workflow"):
         raise AccessError("expected the permission lingstream.start_workflow")
 
 

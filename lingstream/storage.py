@@ -95,7 +95,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     :raises LingError: ``conversation-busy``, ``key-reused``.
     """
     row = Workflow.objects.filter(slug=start.workflow).first()
-    check_start(row, identity)
+    check_start(start.workflow, row, identity)
     plan = load_plan(start.workflow, python=start.workflow in registered())
     if row:
         validate_input(row.input_schema, start.input)

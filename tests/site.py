@@ -174,7 +174,7 @@ def store_workflow(slug: str, steps: dict[str, Any]) -> Workflow:
     """Store a workflow and its steps; see :meth:`Site.workflow`."""
     if not Provider.objects.filter(name="demo").exists():
         store_provider()
-    workflow = Workflow.objects.create(slug=slug)
+    workflow = Workflow.objects.create(slug=slug, access="anyone")
     for position, (name, given) in enumerate(steps.items()):
         fields = dict(given) if isinstance(given, dict) else {"prompt": given}
         prompt = store_prompt(f"{slug}-{name}", fields.pop("prompt", name))

@@ -34,7 +34,9 @@ async def model(site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch) -> A
         await sync_to_async(sites.store_provider)(
             kind="openai", base_url=server.base_url, key_name="LINGSTREAM_API_KEY", options=options
         )
-        await site.workflow(answer="A")
+        workflow = await site.workflow(answer="A")
+        workflow.show_reasoning = True
+        await workflow.asave()
 
     yield point
 

@@ -219,7 +219,7 @@ class WorkflowAdmin(LingAdmin):
         (
             _("Limits and policies"),
             {
-                "fields": ("limits", "on_disconnect", "when_busy", "retention_days"),
+                "fields": ("limits", "on_disconnect", "when_busy", "retention_days", "show_reasoning"),
                 "classes": ("collapse",),
             },
         ),

@@ -414,7 +414,7 @@ class Bot:
         self._host.write("error", {**error.to_wire(), "bot": self.id})
 
     def _note(self, event: str, text: str) -> None:
-        if not self.plan.quiet:
+        if not self.plan.quiet and (event != "reasoning" or self.plan.show_reasoning):
             self._host.write("event", {"event": event, **self._names(), "data": text})
 
     def _names(self) -> dict[str, Any]:

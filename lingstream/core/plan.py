@@ -74,6 +74,7 @@ class BotPlan:
     :param optional: its failure does not fail the run.
     :param history: send the conversation's history before the input.
     :param schema: JSON schema of the output, for repair and ``response_format``.
+    :param show_reasoning: viewers get what the model thinks; it is stored in any case.
     """
 
     name: str
@@ -92,6 +93,7 @@ class BotPlan:
     optional: bool = False
     history: bool = False
     schema: dict[str, Any] | None = None
+    show_reasoning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Plan:
     is found by ``workflow``, and its steps, if it has any, are there for the function to take settings from.
 
     :param on_disconnect: what becomes of the run when its last viewer has left.
+    :param show_reasoning: as in :class:`BotPlan`, for the bots of a workflow in Python.
     """
 
     workflow: str
@@ -133,6 +136,7 @@ class Plan:
     providers: tuple[ProviderPlan, ...] = ()
     limits: Limits = field(default_factory=Limits)
     on_disconnect: Literal["continue", "cancel"] = "continue"
+    show_reasoning: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -153,6 +157,7 @@ class Plan:
                 providers=tuple(ProviderPlan(**provider) for provider in data["providers"]),
                 limits=Limits(**data["limits"]),
                 on_disconnect=data.get("on_disconnect", "continue"),
+                show_reasoning=data.get("show_reasoning", False),
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"expected a stored plan, got something else: {error!r}") from error

@@ -27,7 +27,16 @@ from .plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .provider import Message, Provider, Usage
 from .shared import SharedDocument
 
-__all__ = ["Run", "RunResult", "WorkflowFunction", "done_body", "registered", "workflow"]
+__all__ = [
+    "Declared",
+    "Run",
+    "RunResult",
+    "WorkflowFunction",
+    "declared",
+    "done_body",
+    "registered",
+    "workflow",
+]
 
 logger = logging.getLogger("lingstream")
 
@@ -52,14 +61,36 @@ WorkflowFunction = Callable[["Run"], Awaitable[None]]
 _functions: dict[str, WorkflowFunction] = {}
 
 
-def workflow(slug: str) -> Callable[[WorkflowFunction], WorkflowFunction]:
+class Declared(NamedTuple):
+    """What a workflow in Python says of itself; a row with its slug decides in its place.
+
+    :param access: who may start it: ``anyone``, ``authenticated`` or ``permission``; ``""`` for the site's
+        ``DEFAULT_ACCESS``.
+    :param show_reasoning: its viewers get what the models think.
+    """
+
+    access: str = ""
+    show_reasoning: bool = False
+
+
+_declared: dict[str, Declared] = {}
+_ACCESS = ("", "anyone", "authenticated", "permission")
+
+
+def workflow(
+    slug: str, *, access: str = "", show_reasoning: bool = False
+) -> Callable[[WorkflowFunction], WorkflowFunction]:
     """Register an async function of a :class:`Run` as the workflow ``slug``.
 
     It is executed again after a crash, so apart from its bots it must be deterministic: the same input
     starts the same bots in the same order.
 
-    :raises UsageError: another function has that slug, or the function is not async.
+    :param access: as in :class:`Declared`.
+    :param show_reasoning: as in :class:`Declared`.
+    :raises UsageError: another function has that slug, the function is not async, or no such access.
     """
+    if access not in _ACCESS:
+        raise UsageError(f"expected access among {', '.join(_ACCESS[1:])} for {slug!r}, got {access!r}")
 
     def register(function: WorkflowFunction) -> WorkflowFunction:
         if not asyncio.iscoroutinefunction(function):
@@ -67,7 +98,7 @@ def workflow(slug: str) -> Callable[[WorkflowFunction], WorkflowFunction]:
         known = _functions.setdefault(slug, function)
         if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
             raise UsageError(f"workflow {slug!r} is {known.__module__}.{known.__qualname__} already")
-        _functions[slug] = function
+        _functions[slug], _declared[slug] = function, Declared(access, show_reasoning)
         return function
 
     return register
@@ -76,6 +107,11 @@ def workflow(slug: str) -> Callable[[WorkflowFunction], WorkflowFunction]:
 def registered() -> Mapping[str, WorkflowFunction]:
     """Return the workflows written in Python, by slug."""
     return _functions
+
+
+def declared(slug: str) -> Declared:
+    """Return what the workflow in Python called ``slug`` says of itself; nothing, if there is none."""
+    return _declared.get(slug, Declared())
 
 
 class Run:
@@ -146,7 +182,8 @@ class Run:
         :param root: uri below which it writes; build one from data with ``jsonuri.join``.
         :param provider: name of a provider; the site's default one unless given.
         :param settings: further fields of :class:`~lingstream.core.plan.BotPlan` (``model``, ``params``,
-            ``format``, ``only``, ``exclude``, ``quiet``, ``optional``, ``history``, ``schema``).
+            ``format``, ``only``, ``exclude``, ``quiet``, ``optional``, ``history``, ``schema``,
+            ``show_reasoning``).
         :raises UsageError: an unknown step, provider or setting, or a root that is no uri.
         :raises LimitExceeded: the run has started all the bots that it may.
         """
@@ -155,7 +192,8 @@ class Run:
             base = self.plan.step(step)
             template, names = base.prompt, {**base.variables, **(variables or {})}
         else:
-            base = BotPlan(name or "bot", provider=self._provider_plan(""))
+            provider_plan = self._provider_plan("")
+            base = BotPlan(name or "bot", provider=provider_plan, show_reasoning=self.plan.show_reasoning)
         if provider:
             settings["provider"] = self._provider_plan(provider)
         try:

@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from ..access.policy import default_access
 from ..core import templates
 from ..core.plan import EVENTS
 from ..core.workflow import registered
@@ -64,7 +65,20 @@ class Workflow(models.Model):
     )
     enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Off: no new run starts."))
     access = models.CharField(
-        _("who may start it"), max_length=20, choices=Access.choices, default=Access.ANYONE
+        _("who may start it"),
+        max_length=20,
+        choices=Access.choices,
+        default=default_access,
+        help_text=_(
+            "Each run costs money: “anyone” is for the whole internet, as far as the throttle lets it."
+        ),
+    )
+    show_reasoning = models.BooleanField(
+        _("show reasoning"),
+        default=False,
+        help_text=_(
+            "Viewers get what the models think on the way. Staff find it with each bot run in any case."
+        ),
     )
     limits = JSONTextField(
         _("limits"),

@@ -89,11 +89,19 @@ class TestEvents:
             "<think>Really?</think>",
             'Sure: {"a": "b"}',
         ]
-        ended = await outcome(plan(), [answer], input="go")
+        ended = await outcome(plan(show_reasoning=True), [answer], input="go")
         assert ended.document == {"a": "b"}
         assert ended.texts("reasoning", "bot#1") == "Hm, clouds.Really?"
         assert ended.texts("preamble", "bot#1").strip() == "Sure:"
         assert "reasoning" not in dict(ended.events())
+
+    async def test_reasoning_is_kept_from_viewers_unless_it_shall_be_shown(self) -> None:
+        answer = [Chunk(reasoning="Hm, "), "<think>Really?</think>", 'Sure: {"a": "b"}']
+        ended = await outcome(plan(), [answer], input="go")
+        assert ended.document == {"a": "b"}
+        assert ended.texts("reasoning", "bot#1") == ""
+        assert ended.texts("preamble", "bot#1").strip() == "Sure:"
+        assert not any("Hm" in repr(frame) or "Really" in repr(frame) for frame in ended.frames)
 
 
 class TestWhatIsWritten:

@@ -890,7 +890,7 @@ class TestReplay:
     async def test_tells_the_same_thoughts_once(self) -> None:
         journal = MemoryJournal()
         answer = [Chunk(reasoning="Hm."), "<think>Really?</think>", '{"a": 1}', Chunk(usage=Usage(3, 4))]
-        flow = plan(bot("one"))
+        flow = plan(bot("one", show_reasoning=True))
         before = await outcome(flow, [answer], journal=journal)
         assert before.texts("reasoning", "one#1") == "Hm.Really?"
         again = await outcome(flow, [], journal=journal, epoch=2)

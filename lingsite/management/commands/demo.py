@@ -66,7 +66,8 @@ class Command(BaseCommand):
         steps: list[dict[str, Any]],
         triggers: list[dict[str, Any]],
     ) -> None:
-        defaults = {"name": name, "description": description, "input_schema": demo_data.INPUT_SCHEMA}
+        defaults: dict[str, Any] = {"name": name, "description": description}
+        defaults |= {"input_schema": demo_data.INPUT_SCHEMA, "access": "anyone", "show_reasoning": True}
         workflow, created = Workflow.objects.get_or_create(slug=slug, defaults=defaults)
         if not created:
             return
