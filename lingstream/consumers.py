@@ -15,6 +15,7 @@ from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from .access.faults import told as told_of
 from .conf import app_settings
 from .core.exceptions import InternalError, LingError, UsageError
 from .core.wire import dumps, loads, socket_text
@@ -69,7 +70,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 )
             await handler(self, message)
         except LingError as error:
-            await self._answer({"error": error.to_wire()}, ref)
+            await self._answer({"error": told_of(error)}, ref)
         except Exception:
             logger.exception("a socket message failed")
             fault = InternalError("this message")

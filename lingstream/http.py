@@ -23,6 +23,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 
+from .access.faults import told
 from .conf import app_settings
 from .core.exceptions import AccessError, InternalError, LingError, NotFound, UsageError
 from .core.wire import JSONL, PROTOCOL, SSE, dumps
@@ -49,6 +50,7 @@ _STATUSES = {
     "not-acceptable": 406,
     "unavailable": 503,
     "asgi-required": 501,
+    "internal": 500,
 }
 
 # What Django raises, and the site's own functions: first match wins, the rest is a fault of the server.
@@ -176,15 +178,16 @@ def _check_asgi(request: HttpRequest) -> None:
 
 
 async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
-    told = error if isinstance(error, LingError) else _translated(error)
-    response = answer_json({"error": told.to_wire()}, _status(told))
-    if told.retryable:
+    fault = error if isinstance(error, LingError) else _translated(error)
+    body = told(fault)
+    response = answer_json({"error": body}, _status(fault, body["code"]))
+    if fault.retryable:
         response["Retry-After"] = "1"
-    if told is not error and response.status_code >= 500:
+    if fault is not error and response.status_code >= 500:
         # As Django's own handler does: whoever listens for the signal, and the log with its traceback.
         await got_request_exception.asend(sender=None, request=request)
         text = "%s: %s"
-        log_response(text, told.code, request.path, response=response, request=request, exception=error)
+        log_response(text, fault.code, request.path, response=response, request=request, exception=error)
     return response
 
 
@@ -195,8 +198,8 @@ def _translated(error: Exception) -> LingError:
     return InternalError("the request")
 
 
-def _status(error: LingError) -> int:
-    if status := _STATUSES.get(error.code):
+def _status(error: LingError, code: str) -> int:
+    if status := _STATUSES.get(code):
         return status
     if isinstance(error, AccessError):
         return 403

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
+from .access.faults import told_error, told_frames
 from .conf import app_settings
 from .core.frames import Frame, FrameId, parse_id
 from .core.log import LogReader
@@ -25,7 +26,7 @@ __all__ = ["at_end", "beginning", "frames", "started", "stored_state"]
 
 
 async def frames(
-    run: Run, after: str | None = None, heartbeat: float | None = None
+    run: Run, after: str | None = None, heartbeat: float | None = None, *, whole: bool = False
 ) -> AsyncIterator[list[Frame]]:
     """Yield what a viewer of ``run`` gets, batch by batch, to its end.
 
@@ -34,11 +35,12 @@ async def frames(
 
     :param after: id of the last frame that the viewer has.
     :param heartbeat: seconds of silence after which an empty batch is yielded.
+    :param whole: errors with all that they say, for the site's staff; see :mod:`.access.faults`.
     """
     with watching(run):
         async with aclosing(_frames(run, after, heartbeat)) as batches:  # type: ignore[type-var]
             async for batch in batches:
-                yield batch
+                yield batch if whole else told_frames(batch)
 
 
 async def _frames(run: Run, after: str | None, heartbeat: float | None) -> AsyncIterator[list[Frame]]:
@@ -113,7 +115,7 @@ async def stored_state(run: Run) -> dict[str, Any]:
         "document": log.state.document.value if log is not None and live else run.document,
         "id": str(log.last_id) if log is not None and live else run.log_id,
         "usage": run.usage,
-        "errors": run.errors,
+        "errors": [told_error(error) for error in run.errors],
         "conversation": _conversation_of(run),
         "created_at": run.created_at.isoformat(),
         "started_at": run.started_at.isoformat() if run.started_at else None,

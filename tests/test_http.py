@@ -221,7 +221,9 @@ async def test_a_provider_without_its_key_is_an_error_frame(
     async with site.stream("test") as response:
         events = [event async for event in read_sse(response)]
     fault = next(json.loads(event["data"])["error"] for event in events if event["event"] == "fault")
-    assert (fault["code"], fault["bot"]) == ("key-missing", "answer#1")
+    assert (fault["code"], fault["bot"]) == ("internal", "answer#1")
+    stored = (await Run.objects.aget()).errors[0]
+    assert stored["code"] == "key-missing" and "LINGSTREAM_API_KEY" in stored["message"]
     assert json.loads(events[-1]["data"])["done"]["status"] == "failed"
 
 

@@ -117,7 +117,7 @@ async def _follow(start: Start, view: _Lines | _Picture) -> str:
     try:
         run, _ = await runner.start(start, Identity.of(None, None))
         view.begin(str(run.pk))
-        async with aclosing(frames(run, beginning())) as batches:  # type: ignore[type-var]
+        async with aclosing(frames(run, beginning(), whole=True)) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 view.show(batch)
                 if batch[-1].kind == "done":

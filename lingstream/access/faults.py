@@ -1,0 +1,111 @@
+"""What a visitor is told of an error: its code, and a sentence that names nothing of the configuration.
+
+Names of keys, providers, models and steps, addresses and what a model server said are for the site's staff:
+they stand in the log, in ``Run.errors`` and with the bot run in the admin. This module is the only way from
+there to a viewer, and what it does not know is not passed on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ..core.exceptions import ConfigurationError, LingError
+from ..core.frames import Frame
+
+__all__ = ["told", "told_error", "told_frame", "told_frames"]
+
+logger = logging.getLogger("lingstream")
+
+_INTERNAL = "this failed by a fault of the site; its log tells more"
+_FAILED = "this part of the run failed"
+_NOT_ASKED = "the model could not be asked"
+
+# Codes of what is wrong with the site's set-up: a visitor is told ``internal``.
+_CONFIGURATION = frozenset(
+    (
+        "address",
+        "base-url",
+        "configuration",
+        "invalid-schema",
+        "key-missing",
+        "key-not-listed",
+        "no-label",
+        "no-model",
+        "no-provider",
+        "no-steps",
+        "option",
+        "provider-address",
+    )
+)
+# In a run these too: the text is the workflow's author's, not the visitor's.
+_IN_RUNS = _CONFIGURATION | {"template", "usage"}
+_SENTENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "internal": _INTERNAL,
+        "provider-auth": _NOT_ASKED,
+        "provider-permission": _NOT_ASKED,
+        "provider-bad-request": _NOT_ASKED,
+        "provider-not-found": _NOT_ASKED,
+        "provider-quota": _NOT_ASKED,
+        "provider-rate-limit": "the model is asked too often at the moment",
+        "provider-timeout": "the model took too long to answer",
+        "provider-unavailable": "the model cannot be reached at the moment",
+        "provider-disconnected": "the connection to the model was lost in mid-answer",
+        "provider-bad-response": "the model's answer could not be read",
+        "parse": "the model's answer could not be read",
+        "parse-limit": "the model's answer is larger than it may be",
+        "schema": "the model's answer does not have the form that was asked for",
+        "no-json": "the model gave no answer that could be read",
+        "conflict": "two writers met at one place of the document",
+        "limit": "the run passed one of its limits",
+        "lost": "the run was lost: the processes that executed it died",
+        "not-stored": "the result could not be stored",
+        "elsewhere": "the run is executed by another process, which cannot be reached from here; this is its "
+        "last stored state",
+    }
+)
+
+
+def told(error: LingError) -> dict[str, Any]:
+    """Return what the sender of a request is told: its own mistakes whole, the site's as ``internal``."""
+    if isinstance(error, ConfigurationError) or error.code in _CONFIGURATION:
+        logger.error("%s: %s", error.code, error.message)
+        return {"code": "internal", "message": _INTERNAL, "retryable": False}
+    return error.to_wire()
+
+
+def told_error(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what viewers are told of an error that is stored, or that a frame holds."""
+    code = str(body.get("code", "error"))
+    if code in _IN_RUNS:
+        code = "internal"
+    kept = {name: body[name] for name in ("retryable", "bot", "retry_after") if name in body}
+    return {"code": code, "message": _SENTENCES.get(code, _FAILED), **kept}
+
+
+def told_frames(frames: Sequence[Frame]) -> list[Frame]:
+    """Return frames as viewers get them."""
+    return [told_frame(frame) if frame.kind in ("error", "snapshot") else frame for frame in frames]
+
+
+def told_frame(frame: Frame) -> Frame:
+    """Return a frame as viewers get it: errors, and what a snapshot says of them."""
+    if frame.kind == "error":
+        return frame._replace(body=told_error(frame.body))
+    if frame.kind != "snapshot":
+        return frame
+    body = frame.body
+    bots = body.get("bots") or {}
+    if "error" not in body and not any("error" in bot for bot in bots.values()):
+        return frame
+    shown = {**body, "bots": {name: _told_bot(bot) for name, bot in bots.items()}}
+    if "error" in body:
+        shown["error"] = told_error(body["error"])
+    return frame._replace(body=shown)
+
+
+def _told_bot(bot: Mapping[str, Any]) -> dict[str, Any]:
+    return {**bot, "error": told_error(bot["error"])} if "error" in bot else dict(bot)
