@@ -246,7 +246,7 @@ def _run(spec: Spec) -> str:
     )
     started = json.load(client.getresponse())
     client.close()
-    return f"{started['events']}?token={quote(started['token'])}"
+    return f"{started['events']}?token={quote(started['share'])}"
 
 
 def _connect(spec: Spec) -> socket.socket:

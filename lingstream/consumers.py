@@ -16,12 +16,13 @@ from typing import Any
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from .access.faults import told as told_of
+from .access.identity import Identity, identify_socket
+from .access.tokens import is_share
 from .conf import app_settings
 from .core.exceptions import InternalError, LingError, UsageError
 from .core.wire import dumps, loads, socket_text
 from .flow import Budget, Credits, send_waits
 from .models import Run
-from .permissions import Identity
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
 from .viewer import beginning, frames, started
@@ -47,7 +48,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._viewers: dict[str, asyncio.Task[None]] = {}
         self._credits: dict[str, Credits | None] = {}
         self._budget = Budget(None if send_waits() else app_settings().viewer_budget)
-        self._tokens: dict[str, str] = {}  # shown on this socket; checked anew at each use
+        # Shown on this socket, the token and the share of each run; checked anew at each use.
+        self._tokens: dict[tuple[str, bool], str] = {}
         self._send_frame = self.scope.get(DIRECT_SEND, self.base_send)
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
 
@@ -80,7 +82,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _start(self, message: dict[str, Any]) -> None:
         self._check_room()
-        run, new = await get_runner().start(Start.from_json(message), self._identity())
+        run, new = await get_runner().start(Start.from_json(message), await self._identity())
         told = started(run)
         self._remember(told["run"], told["token"])
         await self._answer({"started": told}, message.get("ref"))
@@ -122,25 +124,28 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             )
         return message
 
-    def _identity(self) -> Identity:
-        session = self.scope.get("session")
-        return Identity.of(self.scope.get("user"), session.session_key if session else None)
+    async def _identity(self) -> Identity:
+        return await in_database(identify_socket, self.scope)
 
     async def _open(self, find: Callable[[str, Identity, str | None], Run], message: dict[str, Any]) -> Run:
         """Return the run that a message names, if who sent it may have it.
 
-        Its token is the one in the message, or the one that opened the run on this socket before.
+        Its token is the one in the message, or the one that opened the run on this socket before; a share
+        that did so proves nothing to who cancels.
         """
         name = _text(message, "run") or ""
         token = _text(message, "token")
-        run = await in_database(find, name, self._identity(), token or self._tokens.get(name))
+        known = self._tokens.get((name, False))
+        if find is run_to_read:
+            known = known or self._tokens.get((name, True))
+        run = await in_database(find, name, await self._identity(), token or known)
         if token:
             self._remember(name, token)
         return run
 
     def _remember(self, name: str, token: str) -> None:
         if len(self._tokens) < _MAX_TOKENS:
-            self._tokens[name] = token
+            self._tokens[name, is_share(token)] = token
 
     def _check_room(self) -> None:
         if len(self._viewers) >= _MAX_FOLLOWED:

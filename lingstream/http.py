@@ -7,7 +7,6 @@ from contextlib import aclosing
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
     DisallowedHost,
@@ -19,20 +18,22 @@ from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.http.request import UnreadablePostError
-from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 
+from .access import csrf
 from .access.faults import told
+from .access.identity import Identity, identify
+from .access.tokens import check_share, make_share, make_token
 from .conf import app_settings
 from .core.exceptions import AccessError, InternalError, LingError, NotFound, UsageError
 from .core.wire import JSONL, PROTOCOL, SSE, dumps
 from .flow import Budget, send_waits
 from .models import Run
-from .permissions import Identity, make_token
+from .storage import in_database
 from .viewer import frames
 
-__all__ = ["answer_json", "api", "check_csrf", "identity_of", "stream", "token_of"]
+__all__ = ["answer_json", "api", "identity_of", "stream", "token_of"]
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
@@ -71,7 +72,7 @@ _DJANGOS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], 
 def api(*methods: str) -> Callable[[View[P]], View[P]]:
     """Make an async function a view that answers every error as JSON, those that Django raises too.
 
-    CSRF is left to :func:`check_csrf`, because calls by token, and anonymous ones without a cookie, need
+    CSRF is left to :func:`identity_of`, because calls by token, and anonymous ones without a cookie, need
     none. ``ATOMIC_REQUESTS`` does not hold for the view: Django refuses it for async ones, and a run must be
     committed before its process, or another one, executes it.
     """
@@ -108,31 +109,26 @@ def answer_json(data: Any, status: int = 200) -> HttpResponse:
     return response
 
 
-async def identity_of(request: HttpRequest) -> Identity:
-    """Return who asks, by login and session cookie."""
-    user = await request.auser() if hasattr(request, "auser") else None
-    session = getattr(request, "session", None)
-    return Identity.of(user, session.session_key if session else None)
+async def identity_of(request: HttpRequest, *, acts: bool = False) -> Identity:
+    """Return who asks, as Django's middleware has it.
+
+    :param acts: the request changes something in this person's name, so that a cookie is not enough.
+    :raises AccessError: a cookie speaks for it, and the CSRF token does not fit (code ``csrf``).
+    """
+    return await in_database(_identify, request, acts)
 
 
 def token_of(request: HttpRequest) -> str | None:
-    """Return the run's token from ``Authorization: Ling …`` or ``?token=``."""
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "ling" else request.GET.get("token")
+    """Return the run's token from ``Authorization: Ling …``, or its share from ``?token=``.
 
-
-def check_csrf(request: HttpRequest) -> None:
-    """Check the CSRF token of a request that a cookie speaks for.
-
-    :raises AccessError: a session cookie came without its CSRF token (code ``csrf``).
+    :raises AccessError: a token in the URL that is more than a share.
     """
-    if settings.SESSION_COOKIE_NAME not in request.COOKIES:
-        return
-    check = _CsrfCheck(_unused)
-    check.process_request(request)
-    reason = check.process_view(request, _unused, (), {})
-    if reason is not None:
-        raise AccessError(f"CSRF check failed: {reason}", code="csrf")
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "ling":
+        return token.strip()
+    if shown := request.GET.get("token"):
+        check_share(shown)
+    return shown
 
 
 def stream(run: Run, encoder: type[SSE | JSONL], after: str | None = None) -> StreamingHttpResponse:
@@ -153,6 +149,7 @@ def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpRespons
     response["Location"] = location
     response["Ling-Run"] = str(run.pk)
     response["Ling-Token"] = make_token(run.pk)
+    response["Ling-Share"] = make_share(run.pk)
     return response
 
 
@@ -166,6 +163,13 @@ async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> A
             yield text
             if not budget.spend(len(text)):
                 return  # it resumes behind the last id that it got
+
+
+def _identify(request: HttpRequest, acts: bool) -> Identity:
+    identity = identify(request)
+    if acts:
+        csrf.check(request, signed_in=identity.owner_id is not None)
+    return identity
 
 
 def _check_asgi(request: HttpRequest) -> None:
@@ -206,14 +210,3 @@ def _status(error: LingError, code: str) -> int:
     if isinstance(error, NotFound):
         return 404
     return 400 if isinstance(error, UsageError) else 500
-
-
-def _unused(request: HttpRequest) -> HttpResponse:
-    raise AssertionError("the CSRF check calls no view")
-
-
-class _CsrfCheck(CsrfViewMiddleware):
-    """Django's check, with the reason for an answer instead of a page."""
-
-    def _reject(self, request: HttpRequest, reason: str) -> Any:
-        return reason

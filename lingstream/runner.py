@@ -22,6 +22,7 @@ from uuid import uuid4
 from django.utils import timezone, translation
 
 from . import claims
+from .access.identity import Identity
 from .conf import app_settings
 from .core import workflow as engine
 from .core.ending import end_tasks
@@ -34,7 +35,6 @@ from .hubs import get_hub
 from .journal import Checkpoints, DatabaseJournal, Writer
 from .lane import AWAY, Lane
 from .models import Run
-from .permissions import Identity
 from .pool import ProviderPool
 from .providers import preload
 from .retention import BATCH, prune

@@ -15,6 +15,7 @@ from uuid import UUID
 from channels.db import database_sync_to_async
 from django.db import IntegrityError, transaction
 
+from .access.identity import Identity
 from .claims import interrupt, is_busy
 from .core.exceptions import LingError, NotFound, UsageError
 from .core.plan import Plan
@@ -22,7 +23,7 @@ from .core.provider import Message
 from .core.workflow import registered
 from .loading import load_plan, validate_input
 from .models import Conversation, Provider, Run, Workflow
-from .permissions import Identity, check_cancel, check_conversation, check_read, check_start
+from .permissions import check_cancel, check_conversation, check_read, check_start
 
 __all__ = [
     "Start",
@@ -96,9 +97,6 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     """
     row = Workflow.objects.filter(slug=start.workflow).first()
     check_start(start.workflow, row, identity)
-    plan = load_plan(start.workflow, python=start.workflow in registered())
-    if row:
-        validate_input(row.input_schema, start.input)
     if start.key and identity.owner_key == "anyone" and len(start.key) < _ANONYMOUS_KEY:
         raise UsageError(
             f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
@@ -106,6 +104,9 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
         )
     if known := known_run(start, identity):
         return known, False
+    plan = load_plan(start.workflow, python=start.workflow in registered())
+    if row:
+        validate_input(row.input_schema, start.input)
     try:
         with transaction.atomic():
             conversation = _conversation(start.conversation, identity)
@@ -119,7 +120,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
                 conversation=conversation,
                 owner_id=identity.owner_id,
                 session_key=identity.session,
-                scope=identity.scope,
+                scope=identity.tenant,
                 **more,
             )
     except IntegrityError:
@@ -194,7 +195,7 @@ def _short_text(name: str, text: Any) -> str:
 
 
 def _by_key(start: Start, identity: Identity) -> Run | None:
-    known = Run.objects.filter(scope=identity.scope, owner_key=identity.owner_key, key=start.key).first()
+    known = Run.objects.filter(scope=identity.tenant, owner_key=identity.owner_key, key=start.key).first()
     if known and (known.workflow, known.input) != (start.workflow, start.input):
         raise LingError(
             f"the key {start.key!r} belongs to a run of another workflow or input", code="key-reused"
@@ -207,7 +208,7 @@ def _conversation(name: str, identity: Identity) -> Conversation | None:
         return None
     if name == "new":
         return Conversation.objects.create(
-            owner_id=identity.owner_id, session_key=identity.session, scope=identity.scope
+            owner_id=identity.owner_id, session_key=identity.session, scope=identity.tenant
         )
     try:
         conversation = Conversation.objects.get(pk=UUID(name))

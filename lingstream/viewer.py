@@ -11,13 +11,13 @@ from contextlib import aclosing
 from typing import Any
 
 from .access.faults import told_error, told_frames
+from .access.tokens import make_share, make_token
 from .conf import app_settings
 from .core.frames import Frame, FrameId, parse_id
 from .core.log import LogReader
 from .core.workflow import done_body
 from .hubs import get_hub
 from .models import Run
-from .permissions import make_token
 from .runner import get_runner
 from .storage import in_database, load_run
 from .watch import watching
@@ -95,10 +95,11 @@ async def at_end(run: Run, after: str | None) -> bool:
 
 
 def started(run: Run) -> dict[str, Any]:
-    """Return what who starts a run is told: its id, the token that opens it, and its conversation."""
+    """Return what who starts a run is told: its id, the tokens that open it, and its conversation."""
     return {
         "run": str(run.pk),
         "token": make_token(run.pk),
+        "share": make_share(run.pk),
         "workflow": run.workflow,
         "conversation": _conversation_of(run),
     }

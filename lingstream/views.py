@@ -9,7 +9,8 @@ from .addresses import run_url
 from .conf import app_settings
 from .core.exceptions import UsageError
 from .core.wire import JSONL, SSE, loads
-from .http import answer_json, api, check_csrf, identity_of, name_run, stream, token_of
+from .http import answer_json, api, identity_of, name_run, stream, token_of
+from .models import Run
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
 from .viewer import beginning, started, stored_state
@@ -28,13 +29,13 @@ async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Start a run of the workflow ``slug``.
 
     Body: ``{"input", "key"?, "conversation"?}``. Answered as ``Accept`` asks: with the run's events as SSE or
-    JSON lines, or with 202 and where to find them. ``Location``, ``Ling-Run`` and ``Ling-Token`` name the run
-    in all three. Who accepts none of them is refused before anything is started.
+    JSON lines, or with 202 and where to find them. ``Location``, ``Ling-Run``, ``Ling-Token`` and
+    ``Ling-Share`` name the run in all three. Who accepts none of them is refused before anything is started.
     """
-    check_csrf(request)
+    identity = await identity_of(request, acts=True)
     encoder = _encoder(request)
     start = Start.from_json(loads(_body(request)), slug)
-    run, new = await get_runner().start(start, await identity_of(request))
+    run, new = await get_runner().start(start, identity)
     if encoder:
         response: HttpResponseBase = stream(run, encoder, beginning() if new else None)
     else:
@@ -54,9 +55,8 @@ async def state(request: HttpRequest, run_id: str) -> HttpResponseBase:
 async def cancel(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """Stop the run; one that has ended stays as it is."""
     token = token_of(request)
-    if not token:
-        check_csrf(request)
-    run = await in_database(run_to_cancel, run_id, await identity_of(request), token)
+    identity = await identity_of(request, acts=not token)
+    run = await in_database(run_to_cancel, run_id, identity, token)
     await get_runner().cancel(run)
     return answer_json({"run": str(run.pk), "status": run.status}, 202)
 

@@ -249,6 +249,7 @@ async def test_a_run_opens_to_its_owner_its_session_a_permission_and_its_token(s
     body = {"input": {"question": "hi"}}
     started = await clients["owner"].post("/ling/workflows/cloud-facts/runs/", body, "application/json")
     url, token = started.headers["Location"], started.headers["Ling-Token"]
+    share = started.headers["Ling-Share"]
     assert (await Run.objects.aget()).owner_id == owner.pk
     assert (await clients["owner"].get(url)).status_code == 200
     assert (await clients["auditor"].get(url)).status_code == 200
@@ -258,11 +259,12 @@ async def test_a_run_opens_to_its_owner_its_session_a_permission_and_its_token(s
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
     assert (await clients["stranger"].post(f"{url}cancel/")).status_code == 403
     assert (await AsyncClient().get(url)).status_code == 403
-    assert (await AsyncClient().get(f"{url}?token={token}")).status_code == 200
+    assert (await AsyncClient().get(f"{url}?token={share}")).status_code == 200
+    assert (await AsyncClient().get(f"{url}?token={token}")).status_code == 403
     assert (await AsyncClient().get(url, headers={"Authorization": f"Ling {token}"})).status_code == 200
-    assert (await AsyncClient().get(f"{url}?token={token}x")).status_code == 403
+    assert (await AsyncClient().get(f"{url}?token={share}x")).status_code == 403
     other = await clients["owner"].post("/ling/workflows/cloud-facts/runs/", body, "application/json")
-    assert (await AsyncClient().get(f"{url}?token={other.headers['Ling-Token']}")).status_code == 403
+    assert (await AsyncClient().get(f"{url}?token={other.headers['Ling-Share']}")).status_code == 403
 
 
 async def test_a_session_opens_what_it_started(site: Site) -> None:

@@ -12,6 +12,8 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from lingstream import claims
+from lingstream.access.identity import Identity
+from lingstream.access.tokens import make_token
 from lingstream.core import workflow as engine
 from lingstream.core.exceptions import Fenced
 from lingstream.core.journal import Call, CallResult
@@ -20,7 +22,6 @@ from lingstream.core.provider import ChatOptions
 from lingstream.hubs import get_hub
 from lingstream.journal import DatabaseJournal, Writer
 from lingstream.models import BotRun, Run, Runner, Workflow
-from lingstream.permissions import Identity, make_token
 from lingstream.runner import get_runner
 from lingstream.storage import Start, in_database
 
@@ -47,7 +48,7 @@ async def until(condition: Any) -> None:
 async def abandoned(**fields: Any) -> Run:
     """Store a run of the cloud facts whose process is dead."""
     runner = get_runner()
-    row, _ = await runner.start(Start("cloud-facts", sites.QUESTION), Identity.of(None, None))
+    row, _ = await runner.start(Start("cloud-facts", sites.QUESTION), Identity.of_site())
     await runner.wait(str(row.pk))
     dead = await Runner.objects.acreate(stopped_at=timezone.now())
     values = {"status": "running", "runner": dead, "document": None, "finished_at": None, **fields}

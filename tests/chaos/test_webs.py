@@ -14,6 +14,7 @@ import httpx
 import pytest
 import websockets
 
+from lingstream.access.tokens import make_share
 from tests.site import fold_sse, lines, read_sse
 
 from .conftest import MakeCluster
@@ -27,7 +28,7 @@ PACED = {"chunk": 3, "rate": 150}
 async def sse(web: Process, run: Viewer, after: str = "") -> Any:
     """The document that an SSE viewer gets."""
     async with httpx.AsyncClient(base_url=web.base, timeout=scaled(PATIENCE)) as http:
-        parameters = {"token": run.token, **({"after": after} if after else {})}
+        parameters = {"token": make_share(run.run), **({"after": after} if after else {})}
         async with http.stream("GET", f"/ling/runs/{run.run}/events/", params=parameters) as response:
             return fold_sse([event async for event in read_sse(response)])
 
@@ -121,9 +122,8 @@ async def _bytes_slowly(web: Process, run: Viewer, hurry: asyncio.Event) -> Any:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)  # else the kernel takes megabytes in
     connection.connect(("127.0.0.1", int(web.base.rpartition(":")[2])))
     reader, writer = await asyncio.open_connection(sock=connection, limit=32_768)
-    writer.write(
-        f"GET /ling/runs/{run.run}/events/?token={run.token} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    )
+    target = f"/ling/runs/{run.run}/events/?token={make_share(run.run)}"
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     answer, parser = bytearray(), h11.Connection(h11.CLIENT)
     parser.send(h11.Request(method="GET", target="/", headers=[("Host", "localhost")]))
     parser.send(h11.EndOfMessage())

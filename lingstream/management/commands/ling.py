@@ -13,11 +13,11 @@ from unicodedata import east_asian_width
 
 from django.core.management.base import BaseCommand, CommandError
 
+from lingstream.access.identity import Identity
 from lingstream.core import jsonuri
 from lingstream.core.exceptions import LingError
 from lingstream.core.frames import Frame, RunState, empty_snapshot
 from lingstream.core.wire import JSONL, loads
-from lingstream.permissions import Identity
 from lingstream.runner import get_runner
 from lingstream.storage import Start
 from lingstream.viewer import beginning, frames
@@ -115,7 +115,7 @@ async def _follow(start: Start, view: _Lines | _Picture) -> str:
     runner = get_runner()
     status = "lost"
     try:
-        run, _ = await runner.start(start, Identity.of(None, None))
+        run, _ = await runner.start(start, Identity.of_site())
         view.begin(str(run.pk))
         async with aclosing(frames(run, beginning(), whole=True)) as batches:  # type: ignore[type-var]
             async for batch in batches:

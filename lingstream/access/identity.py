@@ -1,0 +1,186 @@
+"""Who asks: user, session, tenant and address, from a request of HTTP or from a socket's scope.
+
+Everything here may use the ORM (the user is loaded late, ``SCOPE`` may look a tenant up): call it in a
+thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from ipaddress import IPv6Network, ip_address
+from typing import Any, NamedTuple
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+from django.utils.module_loading import import_string
+
+from ..conf import app_settings
+from ..core.exceptions import AccessError, ConfigurationError, InternalError, LingError, UsageError
+from ..models import owner_key
+
+__all__ = ["UNKNOWN", "Identity", "ScopeRequest", "address_of", "identify", "identify_socket", "scope_of"]
+
+logger = logging.getLogger("lingstream")
+
+_SALT = "lingstream.run"
+UNKNOWN = "unknown"  # an address that the server does not tell, as behind a Unix socket
+_LONGEST_SCOPE = 200  # as the column
+
+
+class Identity(NamedTuple):
+    """Who asks.
+
+    :param user: a Django user, anonymous or not.
+    :param session: a digest of the session key (the key itself is a credential and is not stored), or ``""``.
+    :param scope: the tenant, where the site has a ``SCOPE`` function; ``None`` is every tenant.
+    :param address: where it came from, or ``unknown``.
+    :param trusted: the site's own code asks, which has decided already: neither access nor throttle bounds
+        its starts.
+    """
+
+    user: Any
+    session: str = ""
+    scope: str | None = ""
+    address: str = UNKNOWN
+    trusted: bool = False
+
+    @classmethod
+    def of(
+        cls, user: Any, session_key: str | None, scope: str | None = "", address: str = UNKNOWN
+    ) -> Identity:
+        """Return the identity of a user and the session key that came in the cookie."""
+        # The algorithm with which the rows that exist were written.
+        digest = salted_hmac(_SALT, session_key, algorithm="sha1").hexdigest() if session_key else ""
+        return cls(user or AnonymousUser(), digest, scope, address)
+
+    @classmethod
+    def of_site(cls, owner: Any = None, session: str = "", scope: str = "") -> Identity:
+        """Return the identity of a start by the site's own code: a command, a view, a task.
+
+        :param owner: whose run it will be.
+        :param session: the digest of a visitor's session, where it is a visitor's.
+        """
+        return cls(owner or AnonymousUser(), session, scope, trusted=True)
+
+    @property
+    def owner_id(self) -> Any:
+        """The user's primary key, or ``None``."""
+        return self.user.pk if self.user.is_authenticated else None
+
+    @property
+    def owner_key(self) -> str:
+        """What :attr:`Run.owner_key` is for runs of this identity."""
+        return owner_key(self.owner_id, self.session)
+
+    @property
+    def tenant(self) -> str:
+        """The scope of the rows that this identity makes: who sees every tenant belongs to none."""
+        return self.scope or ""
+
+    def sees(self, scope: str) -> bool:
+        """Whether rows of this scope exist for this identity."""
+        return self.scope is None or self.scope == scope
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRequest:
+    """What a ``SCOPE`` function is asked about, the same for HTTP and for a socket.
+
+    :param user: a Django user, anonymous or not.
+    :param host: as ``HttpRequest.get_host()`` gives it: checked against ``ALLOWED_HOSTS``.
+    :param headers: by name, in any case.
+    """
+
+    user: Any
+    host: str
+    path: str
+    headers: Mapping[str, str]
+
+
+def identify(request: HttpRequest) -> Identity:
+    """Return who sends a request, as Django's middleware has it.
+
+    :raises AccessError: the site's ``SCOPE`` refuses.
+    """
+    user = getattr(request, "user", None) or AnonymousUser()
+    session = getattr(request, "session", None)
+    key = None
+    if session is not None:
+        session.keys()  # loads it: the key of a cookie that names no session is nobody's
+        key = session.session_key
+    return Identity.of(user, key, scope_of(request, user), address_of(request))
+
+
+def identify_socket(scope: Mapping[str, Any]) -> Identity:
+    """Return who is at the other end of a WebSocket; see :func:`identify`."""
+    request = ASGIRequest({**scope, "method": "GET"}, BytesIO())
+    request.user = scope.get("user") or AnonymousUser()
+    if (session := scope.get("session")) is not None:
+        request.session = session
+    return identify(request)
+
+
+def scope_of(request: HttpRequest, user: Any) -> str | None:
+    """Return the tenant of a request; ``None``, which is every one, for superusers only.
+
+    :raises AccessError: ``None`` for somebody else, or the function raised ``PermissionDenied``.
+    :raises UsageError: ``host``: the request names a host that the site does not have.
+    :raises ConfigurationError: what it returned is no scope.
+    """
+    path = app_settings().scope
+    if not path:
+        return ""
+    try:
+        asked = ScopeRequest(user, request.get_host(), request.path, request.headers)
+        found = import_string(path)(asked)
+    except LingError:
+        raise
+    except DisallowedHost:
+        raise UsageError("expected a host of this site", code="host") from None
+    except PermissionDenied:
+        raise AccessError("this site does not say whose request this is") from None
+    except Exception:
+        logger.exception("the SCOPE function %s failed", path)
+        raise InternalError("the request") from None
+    if found is None and not getattr(user, "is_superuser", False):
+        raise AccessError("this site does not say whose request this is")
+    if not (found is None or (isinstance(found, str) and len(found) <= _LONGEST_SCOPE)):
+        raise ConfigurationError(
+            f"expected {path} to return None or up to {_LONGEST_SCOPE} characters, got {found!r:.80}"
+        )
+    return found
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return where a request comes from: with ``TRUSTED_PROXIES = n`` what the n-th proxy from here saw.
+
+    What stands further left in ``X-Forwarded-For`` was written by the visitor. An IPv6 address stands for its
+    /64, which one visitor has to himself.
+    """
+    address = request.META.get("REMOTE_ADDR") or UNKNOWN
+    if (proxies := app_settings().trusted_proxies) > 0:
+        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+        if len(hops) >= proxies and hops[-proxies]:
+            address = hops[-proxies]
+    return _network(address)
+
+
+def _network(text: str) -> str:
+    bare = text[1:].partition("]")[0] if text.startswith("[") else text
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]  # IPv4 with a port
+    try:
+        address = ip_address(bare)
+    except ValueError:
+        return UNKNOWN
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address) >> 64 << 64, 64)))

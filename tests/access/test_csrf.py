@@ -1,0 +1,97 @@
+"""CSRF: asked of every request that a cookie speaks for, and of no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.test import AsyncClient
+
+from lingstream.access.tokens import make_token
+from lingstream.models import Run
+
+from .. import site as sites
+from ..site import Site
+
+TOKEN = "a" * 32
+SENT = {"cookie": f"csrftoken={TOKEN}", "x-csrftoken": TOKEN}
+
+
+class RememberMe:
+    """A login by another cookie than the session's, as sites and packages have them."""
+
+    sync_capable, async_capable = True, False
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        scheme = request.headers.get("authorization", "").partition(" ")[0]
+        if "remember" in request.COOKIES or scheme in ("Bearer", "Basic"):
+            request.user = User.objects.get(username="ann")
+        return self.get_response(request)
+
+
+CASES: list[tuple[dict[str, str], str, str]] = [
+    # headers, and the answer to a start and to a cancel with the run's token
+    ({}, "ok", "ok"),
+    ({"cookie": "other=1"}, "ok", "ok"),
+    ({"cookie": "sessionid=unknown"}, "csrf", "ok"),
+    ({"cookie": "remember=ann"}, "csrf", "ok"),
+    ({"cookie": "remember=ann", "authorization": "Ling nonsense"}, "csrf", "ok"),
+    ({"cookie": "remember=ann", "authorization": "Basic x"}, "csrf", "ok"),
+    ({"authorization": "Basic x"}, "csrf", "ok"),
+    ({"authorization": "Bearer x"}, "ok", "ok"),
+    ({"cookie": f"remember=ann; csrftoken={TOKEN}", "x-csrftoken": TOKEN}, "ok", "ok"),
+    ({"cookie": f"remember=ann; csrftoken={TOKEN}"}, "csrf", "ok"),
+    ({"cookie": f"remember=ann; csrftoken={TOKEN}", "x-csrftoken": "b" * 32}, "csrf", "ok"),
+]
+
+
+@pytest.mark.parametrize(("headers", "start", "cancel"), CASES)
+async def test_who_is_asked(
+    site: Site, settings: Any, headers: dict[str, str], start: str, cancel: str
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.RememberMe"]
+    from lingsite.asgi import django_app
+
+    await User.objects.acreate_user("ann", password="pw")
+    await site.workflow(a="A")
+    sites.answers = '{"a": "b"}'
+    before = django_app._middleware_chain
+    django_app.load_middleware(is_async=True)
+    try:
+        response = await site.http.post(
+            "/ling/workflows/test/runs/", json={"input": sites.QUESTION}, headers=headers
+        )
+        assert _code(response) == start
+        run = await Run.objects.acreate(workflow="w", status="finished", owner=await User.objects.aget())
+        url = f"/ling/runs/{run.pk}/cancel/"
+        token = {"authorization": f"Ling {make_token(run.pk)}"}
+        assert _code(await site.http.post(url, headers={**headers, **token})) == cancel
+        if "remember" in headers.get("cookie", ""):
+            assert _code(await site.http.post(url, headers=headers)) == (
+                "forbidden" if headers.get("authorization", "").startswith("Ling") else start
+            )
+    finally:
+        django_app._middleware_chain = before
+
+
+def _code(response: Any) -> str:
+    return "ok" if response.status_code == 202 else str(response.json()["error"]["code"])
+
+
+async def test_a_token_that_is_kept_in_the_session(site: Site, settings: Any) -> None:
+    settings.CSRF_USE_SESSIONS = True
+    await site.workflow(a="A")
+    sites.answers = '{"a": "b"}'
+    client = AsyncClient()
+    session = await client.asession()
+    await session.aset("_csrftoken", TOKEN)
+    await session.asave()
+    url, body = "/ling/workflows/test/runs/", {"input": sites.QUESTION}
+    cookie = {"cookie": f"sessionid={session.session_key}"}
+    assert _code(await site.http.post(url, json=body, headers=cookie)) == "csrf"
+    assert _code(await site.http.post(url, json=body, headers={**cookie, "x-csrftoken": TOKEN})) == "ok"
