@@ -66,7 +66,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 def check_paths(**kwargs: Any) -> list[CheckMessage]:
     """Dotted paths: the hub, the broker, provider kinds, and functions of the site."""
     given = app_settings()
-    paths = {"HUB": given.hub, "SCOPE": given.scope, "BROKER": given.broker}
+    paths = {"HUB": given.hub, "SCOPE": given.scope, "BROKER": given.broker, "THROTTLE": given.throttle}
     if isinstance(given.provider_kinds, Mapping):
         paths |= {f"PROVIDER_KINDS[{kind!r}]": path for kind, path in given.provider_kinds.items()}
     found: list[CheckMessage] = []

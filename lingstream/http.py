@@ -26,7 +26,7 @@ from .access.faults import told
 from .access.identity import Identity, identify
 from .access.tokens import check_share, make_share, make_token
 from .conf import app_settings
-from .core.exceptions import AccessError, InternalError, LingError, NotFound, UsageError
+from .core.exceptions import AccessError, InternalError, LingError, NotFound, RateLimited, UsageError
 from .core.wire import JSONL, PROTOCOL, SSE, dumps
 from .flow import Budget, send_waits
 from .models import Run
@@ -51,6 +51,7 @@ _STATUSES = {
     "not-acceptable": 406,
     "unavailable": 503,
     "asgi-required": 501,
+    "rate-limited": 429,
     "internal": 500,
 }
 
@@ -185,7 +186,9 @@ async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
     fault = error if isinstance(error, LingError) else _translated(error)
     body = told(fault)
     response = answer_json({"error": body}, _status(fault, body["code"]))
-    if fault.retryable:
+    if isinstance(fault, RateLimited):
+        response["Retry-After"] = str(fault.retry_after)
+    elif fault.retryable:
         response["Retry-After"] = "1"
     if fault is not error and response.status_code >= 500:
         # As Django's own handler does: whoever listens for the signal, and the log with its traceback.

@@ -16,6 +16,7 @@ from channels.db import database_sync_to_async
 from django.db import IntegrityError, transaction
 
 from .access.identity import Identity
+from .access.throttle import check_throttle, counted_for
 from .claims import interrupt, is_busy
 from .core.exceptions import LingError, NotFound, UsageError
 from .core.plan import Plan
@@ -93,6 +94,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     :returns: the run, and whether it is new.
     :raises UsageError: an unknown workflow or conversation, or input that does not fit.
     :raises AccessError: this identity may not.
+    :raises RateLimited: it did so too often, or has too many open runs.
     :raises LingError: ``conversation-busy``, ``key-reused``.
     """
     row = Workflow.objects.filter(slug=start.workflow).first()
@@ -104,6 +106,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
         )
     if known := known_run(start, identity):
         return known, False
+    check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
     plan = load_plan(start.workflow, python=start.workflow in registered())
     if row:
         validate_input(row.input_schema, start.input)
@@ -121,6 +124,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
                 owner_id=identity.owner_id,
                 session_key=identity.session,
                 scope=identity.tenant,
+                counted_for=counted_for(identity),
                 **more,
             )
     except IntegrityError:

@@ -11,4 +11,8 @@ ROOT_URLCONF = "bench.project.urls"
 ASGI_APPLICATION = "bench.project.asgi.application"
 INSTALLED_APPS = [app for app in INSTALLED_APPS if app not in ("django.contrib.admin", "daphne")]
 DATABASES["default"]["NAME"] = os.environ["BENCH_DATABASE"]
-LINGSTREAM = {"DEFAULT_PROVIDER": "bench", "PROVIDER_KEYS": {"BENCH_KEY": [os.environ["BENCH_MODEL"]]}}
+LINGSTREAM = {
+    "DEFAULT_PROVIDER": "bench",
+    "PROVIDER_KEYS": {"BENCH_KEY": [os.environ["BENCH_MODEL"]]},
+    "THROTTLE": "",
+}

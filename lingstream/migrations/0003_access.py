@@ -11,6 +11,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='run',
+            name='counted_for',
+            field=models.CharField(blank=True, editable=False, help_text='Whose open run it is: the owner key, or a digest of the address where there is no owner.', max_length=255, verbose_name='counted for'),
+        ),
+        migrations.AddField(
             model_name='workflow',
             name='show_reasoning',
             field=models.BooleanField(default=True, help_text='Viewers get what the models think on the way. Staff find it with each bot run in any case.', verbose_name='show reasoning'),

@@ -127,6 +127,15 @@ class Run(Owned):
         related_name="runs",
         verbose_name=_("conversation"),
     )
+    counted_for = models.CharField(
+        _("counted for"),
+        max_length=255,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "Whose open run it is: the owner key, or a digest of the address where there is no owner."
+        ),
+    )
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
     epoch = models.PositiveIntegerField(
         _("epoch"),
