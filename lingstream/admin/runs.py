@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Count
 from django.http import HttpRequest
@@ -17,11 +18,12 @@ from django.utils.translation import ngettext
 from .. import claims
 from ..models import BotRun, Conversation, Run, Runner
 from .display import duration, pretty, status_badge, tokens
-from .media import ReadOnlyAdmin
+from .media import ReadOnlyAdmin, ScopedAdmin
 
 __all__ = ["BotRunAdmin", "ConversationAdmin", "RunAdmin", "RunnerAdmin"]
 
 _BIG_RUN = ("plan", "input", "document", "errors")
+_USERNAME = get_user_model().USERNAME_FIELD
 _BIG_BOT = ("messages", "output", "reasoning", "params", "repairs")
 
 
@@ -67,7 +69,7 @@ class BotRunInline(_Shown, admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Run)
-class RunAdmin(_Shown, ReadOnlyAdmin):
+class RunAdmin(_Shown, ScopedAdmin):
     """What was asked, what came of it, what it cost."""
 
     list_display = (
@@ -81,7 +83,9 @@ class RunAdmin(_Shown, ReadOnlyAdmin):
     )
     list_filter = ("status", "workflow", "created_at", "scope")
     list_select_related = ("owner",)
-    search_fields = ("id", "workflow", "key", "owner_key", "scope")
+    # Never by a piece of a session's digest or of a start key: search must not read out what opens runs.
+    search_fields = ("id", "workflow", "=key", f"owner__{_USERNAME}", "scope")
+    more_filters = ("conversation", "owner")
     date_hierarchy = "created_at"
     show_full_result_count = False
     actions = ("cancel",)
@@ -105,7 +109,7 @@ class RunAdmin(_Shown, ReadOnlyAdmin):
                 )
             },
         ),
-        (_("Owner"), {"fields": ("owner", "scope", "conversation", "key"), "classes": ("collapse",)}),
+        (_("Owner"), {"fields": ("owner", "scope", "conversation", "shown_key"), "classes": ("collapse",)}),
         (
             _("Execution"),
             {
@@ -146,6 +150,11 @@ class RunAdmin(_Shown, ReadOnlyAdmin):
     def shown_id(self, run: Run) -> str:
         return str(run.pk)[:8]
 
+    @admin.display(description=_("key"))
+    def shown_key(self, run: Run) -> str:
+        # Of a visitor without login and session the key is the only proof: who knows it gets the run's token.
+        return run.key if run.owner_key != "anyone" else "•••" if run.key else "-"
+
     @admin.display(description=_("input"))
     def shown_input(self, run: Run) -> SafeString:
         return pretty(run.input)
@@ -164,13 +173,15 @@ class RunAdmin(_Shown, ReadOnlyAdmin):
 
 
 @admin.register(BotRun)
-class BotRunAdmin(_Shown, ReadOnlyAdmin):
+class BotRunAdmin(_Shown, ScopedAdmin):
     """One call of a model: what it was told, what it said, what had to be repaired."""
 
     list_display = ("instance", "shown_run", "shown_status", "provider", "model", "started_at", "shown_time")
     list_filter = ("status", "step", "model", "provider", "started_at")
     list_select_related = ("run",)
     search_fields = ("instance", "step", "model", "prompt_version", "run__id")
+    more_filters = ("run",)
+    scope_field = "run__scope"
     show_full_result_count = False
     fields = (
         "shown_run",
@@ -245,13 +256,14 @@ class BotRunAdmin(_Shown, ReadOnlyAdmin):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
+class ConversationAdmin(ScopedAdmin):
     """Conversations, with a link to their runs."""
 
     list_display = ("__str__", "owner", "scope", "run_count", "created_at", "updated_at")
     list_filter = ("updated_at", "scope")
     list_select_related = ("owner",)
-    search_fields = ("id", "title", "owner_key")
+    search_fields = ("id", "title", f"owner__{_USERNAME}")
+    more_filters = ("owner",)
     date_hierarchy = "updated_at"
     ordering = ("-updated_at",)
     fields = ("id", "title", "owner", "scope", "run_count", "created_at", "updated_at")
