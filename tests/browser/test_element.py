@@ -50,7 +50,7 @@ class Peer:
 
     def start(self, count: int = 1) -> None:
         ref = self.wait("start", count)["ref"]
-        self.send({"started": {"run": RUN, "token": "T", "workflow": "w"}, "ref": ref})
+        self.send({"started": {"run": RUN, "token": "T", "share": "S", "workflow": "w"}, "ref": ref})
 
     def send(self, *messages: dict[str, Any]) -> None:
         for message in messages:
@@ -256,7 +256,7 @@ def test_events_bubble_in_order(show: Callable[[str], Peer], page: Page) -> None
         ]
     ]
     details = dict(seen)
-    assert details["started"] == {"run": RUN, "token": "T", "workflow": "w"}
+    assert details["started"] == {"run": RUN, "share": "S", "workflow": "w"}
     assert details["closed"] == {"uri": "a", "bot": "b#1", "step": "b", "cut": False, "value": "x"}
     assert details["error"] == fault
     assert details["done"]["status"] == "failed"
@@ -320,6 +320,30 @@ def test_resume_survives_a_reload(show: Callable[[str], Peer], page: Page) -> No
     assert (message["run"], message["token"], "after" in message) == (RUN, "T", False)
     peer.send(snapshot({"a": "xy"}, 7), done(8))
     page.wait_for_selector("ling-stream[status=finished] p:text('xy')")
+
+
+def test_the_page_gets_the_share_and_never_the_token(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show("""<ling-stream workflow="w" data-input="{}" resume></ling-stream>""")
+    peer.start()
+    peer.send(snapshot())
+    page.wait_for_selector("ling-stream[status=running][share=S]", state="attached")
+    assert '"T"' not in page.content()
+    kept = page.evaluate("Object.values(sessionStorage).map((text) => JSON.parse(text))")
+    assert [(each["run"], each["token"], each["share"]) for each in kept] == [(RUN, "T", "S")]
+    page.reload()
+    peer.wait("subscribe")
+    page.wait_for_selector("ling-stream[share=S]", state="attached")
+    page.evaluate("document.querySelector('ling-stream').stop()")
+    assert peer.wait("cancel")["token"] == "T"
+
+
+def test_a_share_in_the_page_watches_the_run(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(f'<ling-stream run="{RUN}" share="S"><p data-ling="a"></p></ling-stream>')
+    assert peer.wait("subscribe")["token"] == "S"
+    peer.send(snapshot({"a": "x"}))
+    page.wait_for_selector("p:text('x')")
+    page.evaluate("document.querySelector('ling-stream').stop()")
+    assert "token" not in peer.wait("cancel")
 
 
 def test_a_resume_that_is_refused_starts_anew(show: Callable[[str], Peer], page: Page) -> None:

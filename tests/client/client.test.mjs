@@ -134,6 +134,28 @@ describe("stopping", () => {
         assert.equal(calls.length, 1);
     });
 
+    test("a share reads, and is not shown to who cancels", () => {
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN, { share: "S" });
+        assert.equal(calls[0].request.token, "S");
+        run.cancel();
+        assert.deepEqual(calls[0].canceled, [[RUN, null]]);
+    });
+
+    test("the token comes first, and events do not carry it", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls } = fake();
+        const run = client.start("w", {});
+        const told = listen(run, "started");
+        calls[0].sink.started({ run: RUN, token: "T", share: "S" });
+        assert.deepEqual(told, [{ run: RUN, share: "S", workflow: "w" }]);
+        calls[0].sink.lost({ opened: true });
+        mock.timers.tick(500);
+        assert.equal(calls[1].request.token, "T");
+        run.cancel();
+        assert.deepEqual(calls[1].canceled, [[RUN, "T"]]);
+    });
+
     test("two places that watch one run share it; the last that closes ends it", () => {
         const { client, calls } = fake();
         const run = client.subscribe(RUN);
@@ -247,7 +269,12 @@ describe("the socket", () => {
 describe("server-sent events", () => {
     test("start posts the input and takes the run from the headers", async () => {
         const { client, requests } = overHttp(() =>
-            stream([dialect.sse], { Location: `/runs/ling/runs/${RUN}/`, "Ling-Run": RUN, "Ling-Token": "T" }),
+            stream([dialect.sse], {
+                Location: `/runs/ling/runs/${RUN}/`,
+                "Ling-Run": RUN,
+                "Ling-Token": "T",
+                "Ling-Share": "S",
+            }),
         );
         const run = await client.start("cloud facts", { question: "?" }, { key: "k" }).finished;
         assert.equal(requests[0].url, "/ling/workflows/cloud%20facts/runs/");
@@ -256,7 +283,7 @@ describe("server-sent events", () => {
             [requests[0].headers.Accept, requests[0].headers["X-CSRFToken"]],
             ["text/event-stream", "C"],
         );
-        assert.deepEqual([run.id, run.token, run.status], [RUN, "T", "finished"]);
+        assert.deepEqual([run.id, run.token, run.share, run.status], [RUN, "T", "S", "finished"]);
         assert.deepEqual(ordinary(run.document), vectors.cases[0].document);
     });
 

@@ -68,13 +68,13 @@ export class Client {
 
     /**
      * @param {string} id of a run
-     * @param {{token?: string, workflow?: string}} [options]
+     * @param {{token?: string, share?: string, workflow?: string}} [options] a share reads, a token cancels too
      * @returns {Run} the one that this page has already, or a new one
      */
-    subscribe(id, { token, workflow } = {}) {
+    subscribe(id, { token, share, workflow } = {}) {
         const known = this.#sessions.get(id);
         if (known) return known.hold();
-        const run = new Run({ id, token, workflow });
+        const run = new Run({ id, token, share, workflow });
         this.#watch(run, null);
         return run;
     }
@@ -133,8 +133,8 @@ class Session {
         const sink = (this.#sink = this.#newSink());
         this.#openedAt = Date.now();
         const transport = this.#client.pick();
-        const { id: run, token, last: after } = this.#run;
-        const request = run ? { run, token, after } : this.#request;
+        const { id: run, token, share, last: after } = this.#run;
+        const request = run ? { run, token: token ?? share, after } : this.#request;
         const method = run ? "subscribe" : "start";
         const channel = transport[method]({ ...request, ack: this.#client.ack }, sink);
         if (this.#sink !== sink) channel.close();

@@ -102,27 +102,28 @@ export class LingStreamElement extends HTMLElement {
         const run = this.getAttribute("run");
         const stored = run ? null : this.#recall();
         if (run) {
-            this.#subscribe(run, this.getAttribute("token"));
+            this.#subscribe(run, this.getAttribute("token"), this.getAttribute("share"));
         } else if (stored !== null) {
             this.#isResuming = this.#ownsRun = true;
-            this.#subscribe(stored.run, stored.token);
+            this.#subscribe(stored.run, stored.token, stored.share);
+            this.#showShare();
         } else if (this.dataset.input !== undefined && !this.hasAttribute("manual")) {
             this.start();
         }
     }
 
-    #subscribe(run, token) {
+    #subscribe(run, token, share) {
         const workflow = this.getAttribute("workflow") ?? undefined;
-        this.#follow(this.client.subscribe(run, { token: token ?? undefined, workflow }));
+        this.#follow(this.client.subscribe(run, { token: token ?? undefined, share: share ?? undefined, workflow }));
     }
 
     #comeBack() {
         if (!this.#isAway) return;
         this.#isAway = false;
-        const { ended, id, token } = this.#run;
+        const { ended, id, token, share } = this.#run;
         if (ended || !id) return;
         this.#run = null; // closed when we left
-        this.#subscribe(id, token);
+        this.#subscribe(id, token, share);
     }
 
     #leave() {
@@ -152,7 +153,10 @@ export class LingStreamElement extends HTMLElement {
             this.#startOver();
             return;
         }
-        if (type === "started") this.#remember();
+        if (type === "started") {
+            this.#remember();
+            this.#showShare();
+        }
         if (type === "ops") this.#bindings?.note(detail.ops);
         if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
         if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
@@ -236,11 +240,19 @@ export class LingStreamElement extends HTMLElement {
         return `lingstream ${location.pathname} ${name}`;
     }
 
+    /** The page gets what only reads: whoever copies it, or a script that looks at it, cannot stop the run. */
+    #showShare() {
+        const { share } = this.#run;
+        if (share) this.setAttribute("share", share);
+        else this.removeAttribute("share");
+    }
+
     #remember() {
         if (!this.hasAttribute("resume")) return;
-        const { id: run, token } = this.#run;
+        const { id: run, token, share } = this.#run;
         const input = this.dataset.input ?? null;
-        withStorage((storage) => storage.setItem(this.#storageKey, JSON.stringify({ run, token, input })));
+        const known = JSON.stringify({ run, token, share, input });
+        withStorage((storage) => storage.setItem(this.#storageKey, known));
     }
 
     /** The run of before the reload, unless the page asks something else now. */

@@ -25,6 +25,7 @@ const NOTICES = new Set(["resumable"]);
 export class Run extends EventTarget {
     #id = null;
     #token = null;
+    #share = null;
     #workflow = null;
     #status = "connecting";
     #document = null;
@@ -40,11 +41,12 @@ export class Run extends EventTarget {
     #finished;
     #finish;
 
-    /** @param {{id?: string, token?: string, workflow?: string}} known */
-    constructor({ id = null, token = null, workflow = null } = {}) {
+    /** @param {{id?: string, token?: string, share?: string, workflow?: string}} known */
+    constructor({ id = null, token = null, share = null, workflow = null } = {}) {
         super();
         this.#id = id;
         this.#token = token;
+        this.#share = share;
         this.#workflow = workflow;
         this.#finished = new Promise((resolve) => (this.#finish = resolve));
     }
@@ -54,9 +56,14 @@ export class Run extends EventTarget {
         return this.#id;
     }
 
-    /** @returns {string | null} proof of access, as given at start */
+    /** @returns {string | null} lets its holder read and cancel the run, as given at start: not for others */
     get token() {
         return this.#token;
+    }
+
+    /** @returns {string | null} lets its holder read the run: for pages, links and other people */
+    get share() {
+        return this.#share;
     }
 
     get workflow() {
@@ -126,12 +133,14 @@ export class Run extends EventTarget {
         this.#link = link;
     }
 
-    /** @param {{run: string, token?: string, workflow?: string}} started the server's answer to a start */
-    begin({ run, token, workflow }) {
+    /** @param {{run: string, token?: string, share?: string, workflow?: string}} started the answer to a start */
+    begin({ run, token, share, workflow }) {
         this.#id = run;
         this.#token = token ?? this.#token;
+        this.#share = share ?? this.#share;
         this.#workflow = workflow ?? this.#workflow;
-        this.#fire("started", { run: this.#id, token: this.#token, workflow: this.#workflow });
+        // Events bubble through the page and into whatever listens: the share may go there, the token not.
+        this.#fire("started", { run: this.#id, share: this.#share, workflow: this.#workflow });
     }
 
     /**

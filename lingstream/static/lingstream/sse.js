@@ -29,7 +29,8 @@ export class SseTransport {
         return this.#stream(url, { method: "POST", body, headers }, sink, (response) => {
             const run = response.headers.get("Ling-Run");
             const token = response.headers.get("Ling-Token") ?? undefined;
-            if (run) sink.started({ run, token, workflow });
+            const share = response.headers.get("Ling-Share") ?? undefined;
+            if (run) sink.started({ run, token, share, workflow });
         });
     }
 
