@@ -27,8 +27,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _MAPPED = IPv6Network("::ffff:0:0/96")
-# 6to4 and Teredo lead to the IPv4 address in them, and no server that is called today has such a one.
-_TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))
+# 6to4, Teredo (which lead to the IPv4 address in them) and other protocols' own, and documentation.
+_NOT_PUBLIC_V6 = (IPv6Network("2002::/16"), IPv6Network("2001::/23"), IPv6Network("3fff::/20"))
 # Python's is_global calls them global in some of the versions that we run on.
 _NOT_PUBLIC = (
     IPv4Network("100.64.0.0/10"),  # carriers' own
@@ -153,8 +153,8 @@ def _is_public_v6(address: IPv6Address) -> bool:
     # An address behind NAT64 (or written as mapped) is the IPv4 address in it.
     if address in _NAT64 or address in _MAPPED:
         return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
-    tunnel = any(address in network for network in _TUNNELS)
-    return address.is_global and address in _UNICAST and not tunnel and not address.scope_id
+    special = any(address in network for network in _NOT_PUBLIC_V6)
+    return address.is_global and address in _UNICAST and not special and not address.scope_id
 
 
 def _addresses(found: Iterable[tuple[object, ...]]) -> list[str]:

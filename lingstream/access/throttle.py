@@ -79,8 +79,9 @@ class CacheThrottle:
         window = int(now // rate.seconds)
         left = int((window + 1) * rate.seconds - now) + 1
         name = hashlib.sha256(who.encode()).hexdigest()
-        if _increment(f"lingstream.{kind}.{rate.seconds}.{window}.{name}", rate.seconds + 1) > rate.most:
-            if hint:
+        count = _increment(f"lingstream.{kind}.{rate.seconds}.{window}.{name}", rate.seconds + 1)
+        if count > rate.most:
+            if hint and count == rate.most + 1:  # once, and not at each try
                 # The usual cause is a proxy whose address all visitors seem to have.
                 logger.warning("too many starts from %s; behind proxies set TRUSTED_PROXIES", hint)
             raise RateLimited(
@@ -90,10 +91,11 @@ class CacheThrottle:
 
 
 def counted_for(identity: Identity) -> str:
-    """Return whom open runs of ``identity`` are counted for; ``""`` for the site's own code."""
-    if identity.owner_key != "anyone":
-        return identity.owner_key
-    return "" if identity.trusted else f"address:{_digest(identity.address)}"
+    """Return whom open runs of ``identity`` are counted for; ``""`` for what the site's own code starts."""
+    if identity.trusted:
+        return ""
+    known = identity.owner_key
+    return known if known != "anyone" else f"address:{_digest(identity.address)}"
 
 
 def check_throttle(workflow: str, identity: Identity) -> None:

@@ -14,6 +14,7 @@ from lingstream.core.frames import Frame, FrameId
 from lingstream.models import BotRun, Prompt, Run, Step
 from lingstream.providers.scripted import ScriptedProvider
 from lingstream.runner import get_runner
+from lingstream.viewer import beginning, frames
 
 from .. import site as sites
 from ..site import Site
@@ -93,8 +94,7 @@ async def test_no_way_to_a_viewer_tells_more(
         await socket.until("done")
         await socket.send(type="subscribe", run=started["run"])
         await socket.until("done")
-        frames = [repr(frame) for frame in socket.frames[started["run"]]]
-    texts.append("".join(frames))
+        texts.append("".join(map(repr, socket.frames[started["run"]])))
     for text in texts:
         assert not any(secret in text for secret in SECRETS), text
         assert ("internal" if isinstance(error, ConfigurationError) else error.code) in text
@@ -102,6 +102,8 @@ async def test_no_way_to_a_viewer_tells_more(
     run = await Run.objects.afirst()
     assert bot is not None and run is not None
     assert bot.error["message"] == run.errors[0]["message"] == error.message
+    staff = [frame async for batch in frames(run, beginning(), whole=True) for frame in batch]
+    assert [frame.body["message"] for frame in staff if frame.kind == "error"] == [error.message]
 
 
 def no_provider() -> None:
