@@ -8,7 +8,7 @@ there to a viewer, and what it does not know is not passed on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -86,9 +86,12 @@ def told_error(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": code, "message": _SENTENCES.get(code, _FAILED), **kept}
 
 
-def told_frames(frames: Sequence[Frame]) -> list[Frame]:
-    """Return frames as viewers get them."""
-    return [told_frame(frame) if frame.kind in ("error", "snapshot") else frame for frame in frames]
+def told_frames(frames: list[Frame]) -> list[Frame]:
+    """Return frames as viewers get them: mostly the same list, as few of them speak of errors."""
+    for frame in frames:
+        if frame.kind in ("error", "snapshot"):
+            return [told_frame(frame) for frame in frames]
+    return frames
 
 
 def told_frame(frame: Frame) -> Frame:
