@@ -7,6 +7,7 @@ database. A cache that is away bounds nothing, and says so in the log.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -62,32 +63,23 @@ class CacheThrottle:
     def check(self, asked: Asked) -> None:
         """See :meth:`Throttle.check`."""
         given = app_settings()
+        known = asked.identity.owner_key
+        address = "" if asked.by_user else asked.identity.address
         if given.open_runs and _open_runs(asked.counted_for) >= given.open_runs:
+            if known == "anyone":
+                _hint(address)
             raise RateLimited(
                 f"expected up to {given.open_runs} runs at the same time; wait for one to end",
                 retry_after=_BUSY,
             )
-        self._count("identity", asked.counted_for, parse_rate(given.starts_per_identity))
-        if not asked.by_user:
-            address = asked.identity.address
-            self._count("address", _digest(address), parse_rate(given.starts_per_address), hint=address)
-
-    def _count(self, kind: str, who: str, rate: Rate | None, hint: str = "") -> None:
-        if rate is None:
-            return
-        now = time.time()
-        window = int(now // rate.seconds)
-        left = int((window + 1) * rate.seconds - now) + 1
-        name = hashlib.sha256(who.encode()).hexdigest()
-        count = _increment(f"lingstream.{kind}.{rate.seconds}.{window}.{name}", rate.seconds + 1)
-        if count > rate.most:
-            if hint and count == rate.most + 1:  # once, and not at each try
-                # The usual cause is a proxy whose address all visitors seem to have.
-                logger.warning("too many starts from %s; behind proxies set TRUSTED_PROXIES", hint)
-            raise RateLimited(
-                f"expected up to {rate.most} starts in {rate.seconds} s; try again in {left} s",
-                retry_after=left,
-            )
+        if known != "anyone":
+            _count("identity", known, parse_rate(given.starts_per_identity))
+        if address:
+            try:
+                _count("address", _digest(address), parse_rate(given.starts_per_address))
+            except RateLimited:
+                _hint(address)
+                raise
 
 
 def counted_for(identity: Identity) -> str:
@@ -112,6 +104,28 @@ def check_throttle(workflow: str, identity: Identity) -> None:
 @lru_cache(maxsize=8)
 def _made(path: str) -> Any:
     return import_string(path)()
+
+
+def _count(kind: str, who: str, rate: Rate | None) -> None:
+    if rate is None:
+        return
+    now = time.time()
+    window = int(now // rate.seconds)
+    left = int((window + 1) * rate.seconds - now) + 1
+    name = hashlib.sha256(who.encode()).hexdigest()
+    if _increment(f"lingstream.{kind}.{rate.seconds}.{window}.{name}", rate.seconds + 1) > rate.most:
+        raise RateLimited(
+            f"expected up to {rate.most} starts in {rate.seconds} s; try again in {left} s", retry_after=left
+        )
+
+
+def _hint(address: str) -> None:
+    """Say once a minute what usually is the cause: a proxy whose address all visitors seem to have."""
+    with contextlib.suppress(Exception):  # the cache may be away
+        if cache.add(f"lingstream.hint.{_digest(address)}", 1, 60):
+            logger.warning(
+                "too many starts or open runs from %s; behind proxies set TRUSTED_PROXIES", address
+            )
 
 
 def _open_runs(who: str) -> int:
