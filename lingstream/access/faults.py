@@ -36,6 +36,7 @@ _CONFIGURATION = frozenset(
         "no-model",
         "no-provider",
         "no-steps",
+        "nothing-starts",
         "option",
         "provider-address",
     )
