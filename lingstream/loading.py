@@ -138,7 +138,9 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
     name = step.provider.name if step.provider else app_settings().default_provider
     provider = next((plan for plan in providers if plan.name == name), None)
     if not providers:
-        raise ConfigurationError(f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider")
+        raise ConfigurationError(
+            f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider"
+        )
     if provider is None:
         raise ConfigurationError(
             f"the step {step.name!r} names no provider, and there is no provider {name!r} "

@@ -10,7 +10,6 @@ from .conf import app_settings
 from .core.exceptions import UsageError
 from .core.wire import JSONL, SSE, loads
 from .http import answer_json, api, identity_of, name_run, stream, token_of
-from .models import Run
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
 from .viewer import beginning, started, stored_state

@@ -16,7 +16,7 @@ from django.core.checks import run_checks
 from django.db import connections
 from django.utils import timezone
 
-from lingstream import checks, checks_site
+from lingstream import checks_site
 from lingstream.models import Provider, Runner
 from lingstream.processes import UNREACHED, warn_of_others
 

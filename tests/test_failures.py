@@ -11,12 +11,13 @@ import pytest
 from django.utils import timezone
 
 from lingstream import claims
+from lingstream.access.identity import Identity
+from lingstream.access.tokens import make_token
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.provider import Chunk
 from lingstream.failures import report
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Run, Runner
-from lingstream.permissions import Identity, make_token
 from lingstream.runner import get_runner
 from lingstream.storage import Start, in_database
 

@@ -18,9 +18,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lingstream import retention
+from lingstream.access.identity import Identity
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Conversation, Run, Runner, Workflow
-from lingstream.permissions import Identity
 from lingstream.runner import get_runner
 from lingstream.storage import Start
 

@@ -12,8 +12,8 @@ def main(names: list[str]) -> None:
     django.setup()
     from django.contrib.auth.models import AnonymousUser
 
+    from lingstream.access.identity import Identity
     from lingstream.models import Run
-    from lingstream.permissions import Identity
     from lingstream.storage import Start, create_run
 
     first, _ = create_run(Start("outline", {"question": names[0]}), Identity(AnonymousUser()))

@@ -18,7 +18,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 
-from ..checks import _given
+from ..conf import app_settings
 from ..core.exceptions import ConfigurationError
 from ..core.workflow import declared, registered
 from .policy import ACCESS, default_access, parse_rate
@@ -31,7 +31,7 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]{1,5})?|[0-9A-Fa-f:.
 @register(Tags.security)
 def check_access_settings(**kwargs: Any) -> list[CheckMessage]:
     """Words and rates among the settings of access."""
-    given = _given()
+    given = app_settings()
     found: list[CheckMessage] = []
     if given.default_access not in ACCESS:
         expected = ", ".join(map(repr, ACCESS))
@@ -76,7 +76,7 @@ def _public_rows(alias: str) -> Iterator[CheckMessage]:
 
 
 def _public(slug: str, row: Any = None) -> CheckMessage:
-    bound = "The throttle bounds it" if _given().throttle else "Nothing bounds it: THROTTLE is empty"
+    bound = "The throttle bounds it" if app_settings().throttle else "Nothing bounds it: THROTTLE is empty"
     hint = f"Each run costs money. {bound}; if it shall be public, silence this check."
     return Warning(f"Anyone may start the workflow {slug!r}.", hint=hint, obj=row, id="lingstream.W011")
 

@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     """Rows that exist keep what they say and show what they showed; new ones begin closed."""
 
     dependencies = [
-        ('lingstream', '0001_initial'),
+        ('lingstream', '0002_ends_of_runs'),
     ]
 
     operations = [
