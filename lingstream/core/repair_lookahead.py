@@ -146,6 +146,8 @@ class Lookahead:
         """Whether the quote at ``at``, behind which the text ends, could open a key."""
         if not comma and (yield from self.source.peek(at)) in ("'", "’"):
             return False
+        if comma and self.emitter.cut:
+            return True  # a text that was cut off is no less likely to be valid there
         first = yield from self.source.peek(at + 1)
         return not first or first not in CLOSERS + ",;"
 

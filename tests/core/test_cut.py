@@ -104,6 +104,8 @@ CUTS: dict[str, tuple[str, Any, list[str]]] = {
     "in a literal": ('{"a": tru', {}, [""]),
     "behind a literal's last letter": ('{"a": true', {}, [""]),
     "in a key": ('{"a": 1, "bc', {"a": 1}, [""]),
+    "in a key of punctuation": ('{"a": "x", ";', {"a": "x"}, [""]),
+    "behind such a key": ('{"a": "", "}"', {"a": ""}, [""]),
     "behind a key": ('{"a": 1, "bc"', {"a": 1}, [""]),
     "behind a colon": ('{"a": 1, "b":', {"a": 1}, [""]),
     "behind a comma": ('{"a": [1,', {"a": [1]}, ["a", ""]),
