@@ -26,7 +26,9 @@ from lingstream.providers.scripted import ScriptedProvider
 from .parsing import fold_all, repair_cases
 from .support import Outcome, outcome
 from .test_bot import plan as one_bot
+from .test_html import PIECES
 from .test_parser_properties import BOUNDED, broken, pieces, texts
+from .test_schema import schemas, values
 from .test_workflow import MemoryJournal, asked, bot, plan
 
 
@@ -180,6 +182,16 @@ def test_of_markup_nothing_is_made_up_wherever_it_is_cut(markup: str) -> None:
         assert read(list(part), HtmlParser()) == found
 
 
+@BOUNDED
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.integers(0, 1000))
+def test_no_cut_of_a_soup_of_tags_breaks_the_parser(soup: list[str], seed: int) -> None:
+    text = "".join(soup)
+    for end in range(0, len(text), max(1, len(text) // 20)):
+        found = read(list(text[:end]), HtmlParser())
+        assert read(pieces(text[:end], seed), HtmlParser()) == found
+        assert found.cut[-1][0] == ""
+
+
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -216,6 +228,18 @@ def test_under_a_schema_nothing_is_made_up_wherever_it_is_cut(text: str) -> None
         again = read(list(part), guided())
         assert again[:3] == found[:3]
         assert [repair[:2] for repair in again.repairs] == [repair[:2] for repair in found.repairs]
+
+
+@BOUNDED
+@given(values, schemas, st.integers(0, 1000))
+def test_no_cut_breaks_any_schema(value: Any, schema: Any, seed: int) -> None:
+    text = json.dumps(value)
+    for end in range(0, len(text), max(1, len(text) // 20)):
+        found, again = (
+            read(chunks, SchemaParser(StreamParser(), schema))[:3]
+            for chunks in (list(text[:end]), pieces(text[:end], seed))
+        )
+        assert found == again
 
 
 @pytest.mark.parametrize(
