@@ -169,3 +169,9 @@ def test_a_run_links_to_its_bots_and_back(admin_client: Client, run: Run) -> Non
     bot = run.bot_runs.get()
     assert f"{URL}botrun/{bot.pk}/change/" in admin_client.get(f"{URL}run/{run.pk}/change/").content.decode()
     assert f"{URL}run/{run.pk}/change/" in admin_client.get(f"{URL}botrun/{bot.pk}/change/").content.decode()
+
+
+def test_the_row_of_a_process_is_not_deleted_by_hand(admin_client: Client, run: Run) -> None:
+    """Each run that it ever executed would be changed."""
+    assert admin_client.post(f"/admin/lingstream/runner/{run.runner_id}/delete/").status_code == 403
+    assert Runner.objects.filter(pk=run.runner_id).exists()

@@ -285,9 +285,12 @@ class ConversationAdmin(ScopedAdmin):
 
 @admin.register(Runner)
 class RunnerAdmin(ReadOnlyAdmin):
-    """Processes that execute runs."""
+    """Processes that execute runs. Their rows go by themselves: deleting one would change all its runs."""
 
     list_display = ("__str__", "kind", "hostname", "pid", "started_at", "heartbeat_at", "stopped_at")
     list_filter = ("kind", "heartbeat_at")
     search_fields = ("hostname", "id")
     fields = ("id", "kind", "hostname", "pid", "started_at", "heartbeat_at", "stopped_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
