@@ -20,8 +20,9 @@ from .access.identity import Identity, identify_socket
 from .access.tokens import is_share
 from .conf import app_settings
 from .core.exceptions import InternalError, LingError, UsageError
+from .core.frames import Frame
 from .core.wire import dumps, loads, socket_text
-from .flow import Budget, Credits, send_waits
+from .flow import Budget, Credits, Turn, send_waits
 from .models import Run
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read
@@ -46,7 +47,9 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def connect(self) -> None:
         """Accept; who may do what is asked message by message."""
         self._viewers: dict[str, asyncio.Task[None]] = {}
-        self._credits: dict[str, Credits | None] = {}
+        self._credits = Credits()
+        self._sending = asyncio.Lock()
+        self._ended = False
         self._budget = Budget(None if send_waits() else app_settings().viewer_budget)
         # Shown on this socket, the token and the share of each run; checked anew at each use.
         self._tokens: dict[tuple[str, bool], str] = {}
@@ -60,6 +63,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer one message."""
+        if self._ended:
+            return
         ref: Any = None
         try:
             message = self._read(text_data, bytes_data)
@@ -103,9 +108,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await get_runner().cancel(run)
 
     async def _ack(self, message: dict[str, Any]) -> None:
-        """A viewer with credits has read on; from others it changes nothing."""
-        if credits := self._credits.get(_text(message, "run") or ""):
-            credits.ack(_text(message, "id") or "")
+        """The socket has been read on; of frames that no credits were spent on, it changes nothing."""
+        self._credits.ack(_text(message, "run") or "", _text(message, "id") or "")
 
     async def _ping(self, message: dict[str, Any]) -> None:
         await self._answer({"type": "pong"}, message.get("ref"))
@@ -155,39 +159,50 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         name = str(run.pk)
         if earlier := self._viewers.pop(name, None):
             earlier.cancel()
-        credits = self._credits[name] = Credits() if message.get("ack") is True else None
+        credits = self._credits if message.get("ack") is True else None
         viewer = self._viewers[name] = asyncio.create_task(self._send_frames(run, after, credits))
         viewer.add_done_callback(lambda task: self._forget(name, task))
 
     def _forget(self, name: str, viewer: asyncio.Task[None]) -> None:
         if self._viewers.get(name) is viewer:
-            del self._viewers[name], self._credits[name]
+            del self._viewers[name]
 
     async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
         name = str(run.pk)
+        turn = Turn(self._sending, credits)
         try:
-            async with aclosing(frames(run, after)) as batches:  # type: ignore[type-var]
+            async with aclosing(frames(run, after, turn=turn.take)) as batches:  # type: ignore[type-var]
                 async for batch in batches:
-                    for frame in batch:
-                        text = socket_text(name, frame)
-                        await self._send_frame({"type": "websocket.send", "text": text})
-                        if credits:
-                            credits.sent(frame.id, len(text))
-                        elif not self._budget.spend(len(text)):
-                            await self.close(
-                                _TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack"
-                            )
-                            return
-                    if credits:
-                        await credits.room()
+                    await self._send_batch(name, batch, credits)
+                    turn.end()
         except Exception as error:
             logger.warning("a viewer of run %s was lost: %r", name, error)
             fault = LingError("the run cannot be followed at the moment; subscribe again", retryable=True)
             with contextlib.suppress(Exception):  # the socket may be what failed
                 await self._answer({"error": fault.to_wire(), "run": name}, None)
+        finally:
+            turn.end()
+
+    async def _send_batch(self, name: str, batch: list[Frame], credits: Credits | None) -> None:
+        for frame in batch:
+            text = socket_text(name, frame)
+            await self._send_frame({"type": "websocket.send", "text": text})
+            if credits:
+                credits.sent(name, frame.id, len(text))
+            else:
+                await self._spend(len(text))
 
     async def _answer(self, data: dict[str, Any], ref: Any) -> None:
-        await self.send(text_data=dumps(data if ref is None else {**data, "ref": ref}).decode())
+        text = dumps(data if ref is None else {**data, "ref": ref}).decode()
+        await self.send(text_data=text)
+        await self._spend(len(text))
+
+    async def _spend(self, size: int) -> None:
+        if self._budget.spend(size) or self._ended:
+            return
+        self._ended = True
+        await self.close(_TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack")
+        await self.disconnect(_TRY_AGAIN)
 
 
 def _text(message: dict[str, Any], name: str) -> str | None:

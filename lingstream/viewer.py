@@ -6,7 +6,7 @@ All transports stand on this module: the socket, SSE and JSONL differ in how the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -22,11 +22,18 @@ from .runner import get_runner
 from .storage import in_database, load_run
 from .watch import watching
 
+Turn = Callable[[], Awaitable[None]]
+
 __all__ = ["at_end", "beginning", "frames", "started", "stored_state"]
 
 
 async def frames(
-    run: Run, after: str | None = None, heartbeat: float | None = None, *, whole: bool = False
+    run: Run,
+    after: str | None = None,
+    heartbeat: float | None = None,
+    turn: Turn | None = None,
+    *,
+    whole: bool = False,
 ) -> AsyncIterator[list[Frame]]:
     """Yield what a viewer of ``run`` gets, batch by batch, to its end.
 
@@ -36,16 +43,19 @@ async def frames(
     :param after: id of the last frame that the viewer has.
     :param heartbeat: seconds of silence after which an empty batch is yielded.
     :param whole: errors with all that they say, for the site's staff; see :mod:`.access.faults`.
+    :param turn: awaited before a batch is read: a viewer that may be sent nothing holds nothing.
     """
     with watching(run):
-        async with aclosing(_frames(run, after, heartbeat)) as batches:  # type: ignore[type-var]
+        async with aclosing(_frames(run, after, heartbeat, turn)) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 yield batch if whole else told_frames(batch)
 
 
-async def _frames(run: Run, after: str | None, heartbeat: float | None) -> AsyncIterator[list[Frame]]:
+async def _frames(
+    run: Run, after: str | None, heartbeat: float | None, turn: Turn | None
+) -> AsyncIterator[list[Frame]]:
     while log := await get_hub().find(str(run.pk), running=not run.ended):
-        async with aclosing(_read(log.reader(after), heartbeat)) as batches:  # type: ignore[type-var]
+        async with aclosing(_read(log.reader(after), heartbeat, turn)) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 yield batch
         if log.ended or get_runner().draining:
@@ -54,7 +64,7 @@ async def _frames(run: Run, after: str | None, heartbeat: float | None) -> Async
     yield _stored_frames(await in_database(load_run, run.pk))
 
 
-async def _read(reader: LogReader, heartbeat: float | None) -> AsyncIterator[list[Frame]]:
+async def _read(reader: LogReader, heartbeat: float | None, turn: Turn | None) -> AsyncIterator[list[Frame]]:
     """Yield what ``reader`` gives, an empty batch for each heartbeat."""
     interval = app_settings().frame_interval
     now = asyncio.get_running_loop().time
@@ -67,6 +77,8 @@ async def _read(reader: LogReader, heartbeat: float | None) -> AsyncIterator[lis
                 # Not after each batch: at the pace of most models this takes no timer at all.
                 if (pause := due - now()) > 0:
                     await asyncio.sleep(pause)
+                if turn:
+                    await turn()
                 if not (batch := await reader.read()):
                     return
                 due = now() + interval

@@ -11,7 +11,7 @@ import websockets
 
 from lingstream import consumers, flow, http
 from lingstream.core.frames import FrameId
-from lingstream.flow import Budget, Credits
+from lingstream.flow import Budget, Credits, Turn
 from lingstream.runner import get_runner
 
 from . import site as sites
@@ -25,23 +25,53 @@ class TestCredits:
         credits = Credits(100)
         for seq in (1, 2, 3):
             await credits.room()
-            credits.sent(FrameId(1, seq), 40)
+            credits.sent("run", FrameId(1, seq), 40)
         waiting = asyncio.ensure_future(credits.room())
         await asyncio.sleep(0)
         assert not waiting.done()
-        credits.ack("1-1")
+        credits.ack("run", "1-1")
         await waiting
+
+    async def test_an_ack_of_one_run_says_that_all_before_it_was_read(self) -> None:
+        credits = Credits(100)
+        credits.sent("ended, and never acknowledged", FrameId(1, 9), 90)
+        credits.sent("run", FrameId(1, 1), 20)
+        credits.sent("other", FrameId(1, 1), 20)
+        assert credits.spent
+        credits.ack("nobody", "1-9")
+        assert credits.spent
+        credits.ack("run", "1-1")
+        await credits.room()
+        assert [name for name, *_ in credits._sent] == ["other"]
 
     @pytest.mark.parametrize("odd", ["", "nonsense", "1-0", "0-99", "1-1+2"])
     async def test_an_odd_ack_changes_nothing(self, odd: str) -> None:
         credits = Credits(100)
-        credits.sent(FrameId(1, 1), 100)
-        credits.ack(odd)
+        credits.sent("run", FrameId(1, 1), 100)
+        credits.ack("run", odd)
         waiting = asyncio.ensure_future(credits.room())
         await asyncio.sleep(0)
         assert not waiting.done()
-        credits.ack("2-1")  # a later epoch: all before it is read, or will never be
+        credits.ack("run", "2-1")  # a later epoch: all before it is read, or will never be
         await waiting
+
+
+async def test_turns_are_taken_one_after_the_other_and_only_with_room() -> None:
+    lock, credits = asyncio.Lock(), Credits(100)
+    first, second, free = Turn(lock, credits), Turn(lock, credits), Turn(lock, None)
+    await first.take()
+    waiting = asyncio.ensure_future(second.take())
+    await asyncio.sleep(0)
+    credits.sent("run", FrameId(1, 1), 100)
+    first.end()
+    await free.take()  # who needs no credits is not held up by who waits for them
+    free.end()
+    assert not waiting.done()
+    credits.ack("run", "1-1")
+    await waiting
+    second.end()
+    second.end()
+    assert not lock.locked()
 
 
 def test_a_budget_ends_and_none_never_does() -> None:
@@ -120,6 +150,71 @@ async def test_where_send_does_not_wait_a_socket_without_acks_is_closed(
         await socket.send(type="subscribe", run=started["run"], after=after, token=started["token"], ack=True)
         await socket.until("done")
     assert document_of(frames + socket.frames[started["run"]]) == {"answer": PIECE * 30}
+
+
+async def test_subscribing_again_and_again_gets_no_fresh_credits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is the socket's: one that is never read is sent the credits and one batch, once."""
+    monkeypatch.setattr(Credits.__init__, "__defaults__", (50_000,))
+    sent = 0
+    await site.workflow(answer="A")
+    sites.answers = [['{"answer": "', *[PIECE] * 10, '"}']]
+    other = json.loads((await site.start("test")).text)
+    await get_runner().wait(other["run"])
+    async with site.socket() as socket:
+        started = await socket.start("test", ack=True)
+        await get_runner().wait(started["run"])
+        for _ in range(100):
+            for run, token in ((other["run"], other["token"]), (started["run"], started["token"])):
+                await socket.send(type="subscribe", run=run, token=token, ack=True)
+        await socket.send(type="ping", ref="here")
+        while (message := await socket.receive()).get("ref") != "here":
+            sent += len(json.dumps(message))
+    assert sent < 50_000 + 2 * 110_000, f"{sent} bytes for a socket that acknowledges nothing"
+
+
+async def test_answers_that_are_not_read_are_bounded_too(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "send_waits", lambda: False)
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "VIEWER_BUDGET": 2_000}
+    async with site.socket() as socket:
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+            for _ in range(200):
+                await socket.send(type="explode")
+            while True:
+                await socket.receive()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+
+
+async def test_a_socket_remembers_nothing_of_runs_that_it_followed(site: Site) -> None:
+    seen: list[Any] = []
+    connect = consumers.LingConsumer.connect
+
+    async def remembered(self: Any) -> None:
+        seen.append(self)
+        await connect(self)
+
+    await site.workflow(answer="A")
+    sites.answers = '{"answer": "one"}'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consumers.LingConsumer, "connect", remembered)
+        async with site.socket() as socket:
+            for number in range(20):
+                started = await socket.start("test", ack=True)
+                if number % 2:
+                    await socket.send(type="unsubscribe", run=started["run"])
+                done = await socket.until("done") if not number % 2 else None
+                if done:
+                    await socket.send(type="ack", run=started["run"], id=done["id"])
+                await get_runner().wait(started["run"])
+            await socket.send(type="ping", ref="here")
+            while (await socket.receive()).get("ref") != "here":
+                pass
+            (consumer,) = seen
+            assert not consumer._viewers
+            assert len(consumer._credits._sent) < 30, "what was acknowledged is still counted"
 
 
 def test_uvicorns_send_waits_and_daphnes_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

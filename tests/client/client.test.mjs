@@ -224,6 +224,19 @@ describe("the socket", () => {
         close(run, sockets[0]);
     });
 
+    test("acknowledges what it has read of all runs together, as the server counts it", () => {
+        const { client, sockets } = overSocket({ ack: true });
+        const runs = ["A", "B"].map((id) => client.subscribe(id));
+        sockets[0].accept();
+        const half = { document: "x".repeat(20_000) };
+        sockets[0].say({ run: "A", id: "1-1", snapshot: half });
+        sockets[0].say({ run: "B", id: "1-1+1", snapshot: half });
+        sockets[0].say({ run: "B", id: "1-2", ops: [{ uri: "", delta: "y" }] });
+        const acks = sockets[0].sent.filter(({ type }) => type === "ack");
+        assert.deepEqual(acks, [{ type: "ack", run: "B", id: "1-2" }]);
+        close(...runs, sockets[0]);
+    });
+
     test("is dead when a ping stays unanswered, and only then", () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });
         const { client, sockets } = overSocket();

@@ -19,6 +19,7 @@ export class SocketTransport {
     #channels = new Map();
     #runs = new Map();
     #refs = 0;
+    #unread = 0;
     #timer = null;
     #heard = 0;
     #pinged = false;
@@ -55,7 +56,7 @@ export class SocketTransport {
     }
 
     #begin(message, sink) {
-        const channel = { ref: String(++this.#refs), run: message.run ?? null, sink, ack: message.ack, unread: 0 };
+        const channel = { ref: String(++this.#refs), run: message.run ?? null, sink, ack: message.ack };
         this.#channels.set(channel.ref, channel);
         if (channel.run) this.#runs.set(channel.run, channel);
         this.#send({ ...message, ref: channel.ref });
@@ -125,11 +126,15 @@ export class SocketTransport {
         if (channel === undefined) return;
         if (frame.done) this.#forget(channel); // the server has forgotten it too
         channel.sink.frame(frame);
-        channel.unread += size;
-        if (channel.ack && channel.unread >= ACK_EVERY) {
-            channel.unread = 0;
-            this.#send({ type: "ack", run: frame.run, id: frame.id });
-        }
+        if (channel.ack) this.#acknowledge(frame, size);
+    }
+
+    /** One frame acknowledges all that came before it, of every run; a place inside a frame acknowledges nothing. */
+    #acknowledge({ run, id }, size) {
+        this.#unread += size;
+        if (this.#unread < ACK_EVERY || id.includes("+")) return;
+        this.#unread = 0;
+        this.#send({ type: "ack", run, id });
     }
 
     #refuse({ error, ref, run }) {
@@ -169,6 +174,7 @@ export class SocketTransport {
         this.#socket = null;
         this.#opened = this.#pinged = false;
         this.#queue = [];
+        this.#unread = 0;
         this.#channels.clear();
         this.#runs.clear();
         socket?.close();
