@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import weakref
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from contextvars import Context
 
 from .conf import app_settings
 from .core.ending import bounded
@@ -14,7 +18,9 @@ from .core.provider import ChatOptions, Chunk, Message, Provider
 from .loading import provider_key
 from .providers import build_provider
 
-__all__ = ["ProviderPool", "Throttled"]
+__all__ = ["Pooled", "ProviderPool"]
+
+_KEPT = 64  # providers that a process keeps; each edit of a row, and each key, makes another
 
 logger = logging.getLogger("lingstream")
 
@@ -22,10 +28,14 @@ _CLOSING = 2.0  # seconds for a provider to close its connections
 
 
 class ProviderPool:
-    """Builds each provider once and keeps to its limit of calls at the same time."""
+    """Builds each provider once and keeps to its limit of calls at the same time.
 
-    def __init__(self) -> None:
-        self._built: dict[str, Provider] = {}
+    :param most: how many are kept; past that, the one that was not asked for the longest time is given up.
+    """
+
+    def __init__(self, most: int = _KEPT) -> None:
+        self._most = most
+        self._built: OrderedDict[str, Pooled] = OrderedDict()
 
     def get(self, plan: ProviderPlan) -> Provider:
         """Return the provider for these settings.
@@ -34,31 +44,35 @@ class ProviderPool:
         """
         key = provider_key(plan)
         name = repr((plan, key))
-        if name not in self._built:
+        known = self._built.get(name)
+        if known is None:
             provider = build_provider(plan, key, app_settings().provider_kinds)
-            self._built[name] = (
-                Throttled(provider, plan.max_concurrency) if plan.max_concurrency else provider
-            )
-        return self._built[name]
+            known = self._built[name] = Pooled(provider, plan.max_concurrency)
+            # When the pool has given it up and its last call has ended: nobody can ask it any more.
+            weakref.finalize(known, _close, asyncio.get_running_loop(), provider).atexit = False
+        self._built.move_to_end(name)
+        while len(self._built) > self._most:
+            self._built.popitem(last=False)
+        return known
 
     async def aclose(self) -> None:
         """Close all providers, as far as they let themselves be closed."""
-        built, self._built = self._built, {}
+        built, self._built = self._built, OrderedDict()
         closing = [bounded(provider.aclose(), _CLOSING) for provider in built.values()]
         for error in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(error, Exception):
                 logger.warning("a provider did not close: %s", error)
 
 
-class Throttled:
+class Pooled:
     """A provider that makes calls wait for their turn.
 
-    :param calls: how many may be under way at the same time.
+    :param calls: how many may be under way at the same time; ``None`` for no bound.
     """
 
-    def __init__(self, provider: Provider, calls: int) -> None:
+    def __init__(self, provider: Provider, calls: int | None = None) -> None:
         self._provider = provider
-        self._turns = asyncio.Semaphore(calls)
+        self._turns = asyncio.Semaphore(calls) if calls else contextlib.nullcontext()
 
     async def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
         """See :meth:`Provider.stream`."""
@@ -69,3 +83,16 @@ class Throttled:
     async def aclose(self) -> None:
         """See :meth:`Provider.aclose`."""
         await self._provider.aclose()
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+def _close(loop: asyncio.AbstractEventLoop, provider: Provider) -> None:
+    def close() -> None:
+        task = loop.create_task(provider.aclose())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and its connections with it
+        loop.call_soon_threadsafe(close, context=Context())
