@@ -18,6 +18,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from .access.faults import told as told_of
 from .access.identity import Identity, identify_socket
 from .access.tokens import is_share
+from .away import AWAY, told_away
 from .conf import app_settings
 from .core.exceptions import InternalError, LingError, UsageError
 from .core.frames import Frame
@@ -78,6 +79,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await handler(self, message)
         except LingError as error:
             await self._answer({"error": told_of(error)}, ref)
+        except AWAY as error:
+            await self._answer({"error": told_away(error).to_wire()}, ref)
         except Exception:
             logger.exception("a socket message failed")
             fault = InternalError("this message")

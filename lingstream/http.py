@@ -15,7 +15,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.http.request import UnreadablePostError
 from django.utils.log import log_response
@@ -25,6 +25,7 @@ from .access import csrf
 from .access.faults import told
 from .access.identity import Identity, identify
 from .access.tokens import check_share, make_share, make_token
+from .away import AWAY, told_away
 from .conf import app_settings
 from .core.exceptions import AccessError, InternalError, LingError, NotFound, RateLimited, UsageError
 from .core.wire import JSONL, PROTOCOL, SSE, dumps
@@ -44,12 +45,12 @@ _STATUSES = {
     "not-found": 404,
     "unknown-workflow": 404,
     "busy": 503,
+    "database": 503,
     "too-large": 413,
     "key-reused": 409,
     "conversation-busy": 409,
     "method": 405,
     "not-acceptable": 406,
-    "unavailable": 503,
     "asgi-required": 501,
     "rate-limited": 429,
     "internal": 500,
@@ -66,7 +67,6 @@ _DJANGOS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], 
     ((UnreadablePostError, UnicodeError), "bad-request", "expected a body that can be read"),
     (PermissionDenied, "forbidden", "the site refused this request"),
     (Http404, "not-found", "the site has nothing here"),
-    ((OperationalError, InterfaceError), "unavailable", "the database does not answer at the moment"),
 )
 
 
@@ -199,9 +199,11 @@ async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _translated(error: Exception) -> LingError:
+    if isinstance(error, AWAY):
+        return told_away(error)
     for kinds, code, message in _DJANGOS:
         if isinstance(error, kinds):
-            return LingError(message, code=code, retryable=code == "unavailable")
+            return LingError(message, code=code)
     return InternalError("the request")
 
 
