@@ -6,25 +6,28 @@ All transports stand on this module: the socket, SSE and JSONL differ in how the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from math import ceil
 from typing import Any
 
 from .access.faults import told_error, told_frames
 from .access.tokens import make_share, make_token
 from .conf import app_settings
 from .core.frames import Frame, FrameId, parse_id
-from .core.log import LogReader
+from .core.log import LogReader, MemoryLog, RunLog
 from .core.workflow import done_body
 from .hubs import get_hub
+from .looks import look
 from .models import Run
 from .runner import get_runner
-from .storage import in_database, load_run
 from .watch import watching
+
+__all__ = ["at_end", "beginning", "frames", "started", "stored_state"]
 
 Turn = Callable[[], Awaitable[None]]
 
-__all__ = ["at_end", "beginning", "frames", "started", "stored_state"]
+_LOOK_AFTER = 5.0  # seconds of silence after which a viewer asks what the database says
 
 
 async def frames(
@@ -46,50 +49,10 @@ async def frames(
     :param turn: awaited before a batch is read: a viewer that may be sent nothing holds nothing.
     """
     with watching(run):
-        async with aclosing(_frames(run, after, heartbeat, turn)) as batches:  # type: ignore[type-var]
+        viewing = _Viewing(run, after, heartbeat, turn)
+        async with aclosing(viewing.batches()) as batches:
             async for batch in batches:
                 yield batch if whole else told_frames(batch)
-
-
-async def _frames(
-    run: Run, after: str | None, heartbeat: float | None, turn: Turn | None
-) -> AsyncIterator[list[Frame]]:
-    while log := await get_hub().find(str(run.pk), running=not run.ended):
-        async with aclosing(_read(log.reader(after), heartbeat, turn)) as batches:  # type: ignore[type-var]
-            async for batch in batches:
-                yield batch
-        if log.ended or get_runner().draining:
-            return  # a viewer of a process that goes away resumes at another one
-        run, after = await in_database(load_run, run.pk), None  # the log is gone; has the run ended?
-    yield _stored_frames(await in_database(load_run, run.pk))
-
-
-async def _read(reader: LogReader, heartbeat: float | None, turn: Turn | None) -> AsyncIterator[list[Frame]]:
-    """Yield what ``reader`` gives, an empty batch for each heartbeat."""
-    interval = app_settings().frame_interval
-    now = asyncio.get_running_loop().time
-    silence = _Silence(heartbeat, reader.wake) if heartbeat else None
-    due = 0.0
-    try:
-        while True:
-            await reader.wait()
-            if reader.ready:
-                # Not after each batch: at the pace of most models this takes no timer at all.
-                if (pause := due - now()) > 0:
-                    await asyncio.sleep(pause)
-                if turn:
-                    await turn()
-                if not (batch := await reader.read()):
-                    return
-                due = now() + interval
-            else:
-                batch = []
-            if silence:
-                silence.broken()
-            yield batch
-    finally:
-        if silence:
-            silence.end()
 
 
 def beginning() -> str:
@@ -140,6 +103,170 @@ def _conversation_of(run: Run) -> str | None:
     return str(run.conversation_id) if run.conversation_id else None
 
 
+class _Viewing:
+    """One viewer: reads the run's log, and where that says nothing asks what the database says.
+
+    So it comes to its end whatever becomes of the run: executed by a process whose log this one cannot read
+    (then it gets the stored state, as often as that changes, and the log as soon as there is one), ended by a
+    process that did not live to say so, or deleted.
+    """
+
+    def __init__(self, run: Run, after: str | None, heartbeat: float | None, turn: Turn | None) -> None:
+        self._name = str(run.pk)
+        self._run = run
+        self._after = after
+        self._heartbeat = heartbeat
+        self._turn = turn
+        self._now = asyncio.get_running_loop().time
+        place = parse_id(after or "")
+        # What the viewer has. It may say anything; that an execution came which has not is not believed.
+        self._place = place if place and place.epoch <= run.epoch else None
+        self._log: RunLog = MemoryLog()
+        self._reader: LogReader = self._log.reader()
+        self._absent = False  # whether the hub could not tell of any log
+        self._stored = False  # whether the viewer's place is that of a stored state, which the log may lack
+        self._told = False  # whether it was told that the run is elsewhere
+        self._ended = False
+        self._look: asyncio.Future[Run | None] | None = None
+        self._said_at = self._looked_at = self._now()
+
+    async def batches(self) -> AsyncGenerator[list[Frame], None]:
+        """Yield the batches; an empty one is a heartbeat."""
+        log = await self._find()
+        if log is None and self._run.ended:
+            await self._take_turn()
+            yield _stored_end(self._run, self._place)
+            return
+        self._read(log, self._after)
+        if not get_hub().shared and self._behind():
+            await self._take_turn()
+            yield self._elsewhere()
+        pause, due = app_settings().frame_interval, 0.0
+        heartbeat = self._heartbeat or _LOOK_AFTER
+        silence = _Silence(heartbeat / ceil(heartbeat / _LOOK_AFTER), self._ring)
+        try:
+            while not self._ended:
+                await self._reader.wait()
+                if self._reader.ready:
+                    # Not after each batch: at the pace of most models this takes no timer at all.
+                    if (left := due - self._now()) > 0:
+                        await asyncio.sleep(left)
+                    batch = await self._next()
+                    due = self._now() + pause
+                else:
+                    batch = await self._idle()
+                if batch is not None:
+                    self._said_at = self._now()
+                    silence.broken()
+                    yield batch
+        finally:
+            silence.end()
+
+    async def _next(self) -> list[Frame] | None:
+        """What the log has."""
+        if self._stored:
+            self._reach()
+            if not self._reader.ready:
+                return None
+        await self._take_turn()
+        if batch := await self._reader.read():
+            if self._place and self._stored:  # a notice about the log: it stands where the viewer is
+                return [frame._replace(id=self._place) for frame in batch]
+            self._place = batch[-1].id
+            return batch
+        if self._log.ended or get_runner().draining:
+            self._ended = True  # a viewer of a process that goes away resumes at another one
+            return None
+        self._read(await self._find(), str(self._place) if self._place else None)  # the log is gone
+        self._ask()
+        return None
+
+    async def _idle(self) -> list[Frame] | None:
+        """What there is to say where the log says nothing."""
+        if self._look and self._look.done():
+            look, self._look = self._look, None
+            if batch := await self._seen(look.result()):
+                await self._take_turn()
+            return batch
+        if get_runner().draining:
+            self._ended = True
+        elif self._now() - max(self._said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
+            self._ask()
+        if self._heartbeat and self._now() - self._said_at >= self._heartbeat * 0.9:
+            return []
+        return None
+
+    async def _seen(self, run: Run | None) -> list[Frame] | None:
+        """The database has been looked at."""
+        if run is None:
+            self._ended = True
+            return _deleted(self._place or FrameId(self._run.epoch, 0))
+        self._run = run
+        if run.ended:
+            self._ended = True
+            return _stored_end(run, self._place)
+        if self._stored or self._absent:
+            log = await self._find()
+            if log is not None and log is not self._log:
+                self._read(log, str(self._place) if self._place else None)
+            self._ask()
+        return (self._behind() and self._elsewhere()) or None
+
+    def _behind(self) -> bool:
+        """Whether another process executes the run, and the database knows more of it than the log here."""
+        run = self._run
+        if run.status != Run.Status.RUNNING or run.runner_id == get_runner().id:
+            return False
+        return (parse_id(run.log_id) or _FIRST) > self._log.last_id
+
+    def _elsewhere(self) -> list[Frame]:
+        """The stored state, if the viewer has not seen more already, and once what that means."""
+        place = parse_id(self._run.log_id) or FrameId(self._run.epoch, 0)
+        batch = []
+        if self._place is None or self._place < place:
+            batch.append(Frame(place, "snapshot", _stored_body(self._run)))
+            self._place = place
+        if not self._told:
+            batch.append(Frame(self._place._replace(part=1), "error", _ELSEWHERE))
+            self._told = True
+        self._stored = True
+        self._ask()
+        return batch
+
+    def _reach(self) -> None:
+        """Go on in the log behind a stored state, as soon as the log is that far."""
+        place = self._place
+        if place is not None and not self._log.ended and self._log.last_id <= place:
+            self._reader = self._log.reader(str(self._log.last_id))  # it waits for what is new
+        else:
+            self._reader = self._log.reader(str(place) if place else None)
+            self._stored = False
+
+    async def _find(self) -> RunLog | None:
+        return await get_hub().find(self._name, running=not self._run.ended)
+
+    def _read(self, log: RunLog | None, after: str | None) -> None:
+        """Read ``log``; where there is none, wait for what looks at the database say."""
+        self._absent = log is None
+        self._log = log or MemoryLog()
+        self._reader = self._log.reader(after)
+        if self._absent:
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._look is None:
+            self._looked_at = self._now()
+            self._look = look(self._name)
+            self._look.add_done_callback(lambda _: self._ring())
+
+    def _ring(self) -> None:
+        self._reader.wake()
+
+    async def _take_turn(self) -> None:
+        if self._turn:
+            await self._turn()
+
+
 class _Silence:
     """Calls ``ring`` after ``seconds`` of silence, with one timer that moves on instead of one per frame."""
 
@@ -166,20 +293,30 @@ class _Silence:
         self._timer = self._loop.call_at(end, self._check)
 
 
-def _stored_frames(run: Run) -> list[Frame]:
-    """What the database has: the end of an ended run, or the last checkpoint of one that runs elsewhere."""
-    place = parse_id(run.log_id) or FrameId(run.epoch, 0)
+def _stored_body(run: Run) -> dict[str, Any]:
     body = {"document": run.document, "reasoning": {}, "status": run.status, "bots": {}}
-    if run.ended:
-        if run.failure:
-            body["error"] = run.failure
-        before = FrameId(place.epoch, max(place.seq - 1, 0))
-        done = done_body(run.status, run.usage, run.document)
-        return [Frame(before, "snapshot", body), Frame(place, "done", done)]
-    error = {
-        "code": "elsewhere",
-        "message": "the run is executed by another process, which this site's hub cannot reach; "
-        "this is its last stored state",
-        "retryable": True,
-    }
-    return [Frame(place, "snapshot", body), Frame(place, "error", error)]
+    return {**body, "error": run.failure} if run.ended and run.failure else body
+
+
+def _stored_end(run: Run, has: FrameId | None) -> list[Frame]:
+    """The end of a run as the database has it, for a viewer that has got to ``has``."""
+    place = parse_id(run.log_id) or FrameId(run.epoch, 1)
+    before = FrameId(place.epoch, max(place.seq - 1, 0))
+    done = Frame(place, "done", done_body(run.status, run.usage, run.document))
+    return [done] if has == before else [Frame(before, "snapshot", _stored_body(run)), done]
+
+
+def _deleted(place: FrameId) -> list[Frame]:
+    """The end of a run that is no more."""
+    error = {"code": "deleted", "message": "the run was deleted", "retryable": False}
+    last = place.following.following
+    return [Frame(place.following, "error", error), Frame(last, "done", {"status": "canceled", "usage": {}})]
+
+
+_FIRST = FrameId(0, 1)
+_ELSEWHERE = {
+    "code": "elsewhere",
+    "message": "the run is executed by another process, which this site's hub cannot reach; "
+    "this is its last stored state, and the next ones follow",
+    "retryable": True,
+}

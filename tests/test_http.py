@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient
 
-from lingstream.models import BotRun, Run, Runner, Workflow
+from lingstream.models import BotRun, Run, Workflow
 
 from . import site as sites
 from .site import Site, fold_sse, lines, read_sse
@@ -137,20 +137,6 @@ async def test_the_database_answers_when_the_log_is_gone(site: Site) -> None:
     assert stored[-1]["id"] == events[-1]["id"]
     assert json.loads(stored[-1]["data"])["done"] == json.loads(events[-1]["data"])["done"]
     assert (await site.http.get(f"{url}?after={stored[-1]['id']}", headers=headers)).status_code == 204
-
-
-async def test_a_run_of_another_process_is_told_of_and_not_left_in_silence(site: Site) -> None:
-    user = await User.objects.acreate_superuser("root", password="pw")
-    other = await Runner.objects.acreate()
-    run = await Run.objects.acreate(
-        workflow="x", status=Run.Status.RUNNING, runner=other, epoch=1, document={"a": 1}, log_id="1-7"
-    )
-    client = AsyncClient()
-    await client.aforce_login(user)
-    response = await client.get(f"/ling/runs/{run.pk}/events/")
-    text = b"".join([part async for part in response.streaming_content]).decode()
-    assert '"snapshot":{"document":{"a":1}' in text
-    assert "event: fault" in text and '"code":"elsewhere"' in text
 
 
 async def test_cancel_keeps_what_came_and_stops_the_model(site: Site) -> None:

@@ -81,8 +81,8 @@ RAISED: list[tuple[Exception, int, str]] = [
     (UnicodeDecodeError("utf-8", b"x", 0, 1, "x"), 400, "bad-request"),
     (PermissionDenied("x"), 403, "forbidden"),
     (Http404("x"), 404, "not-found"),
-    (OperationalError("x"), 503, "unavailable"),
-    (InterfaceError("x"), 503, "unavailable"),
+    (OperationalError("x"), 503, "database"),
+    (InterfaceError("x"), 503, "database"),
     (DatabaseError("x"), 500, "internal"),
     (KeyError("x"), 500, "internal"),
 ]

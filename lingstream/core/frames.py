@@ -14,26 +14,41 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from . import jsonuri
 from .ops import Append, Document, Op, Set, copy_json
 
-__all__ = ["TEXT_EVENTS", "Frame", "FrameId", "Kind", "RunState", "empty_snapshot", "merge", "parse_id"]
+__all__ = [
+    "TEXT_EVENTS",
+    "Frame",
+    "FrameId",
+    "Kind",
+    "RunState",
+    "empty_snapshot",
+    "merge",
+    "parse_id",
+    "parse_place",
+]
 
 Kind: TypeAlias = Literal["ops", "event", "snapshot", "error", "done"]
 
 TEXT_EVENTS = ("reasoning", "preamble")
 """Events that carry a fragment of text: they merge like appends and are part of a snapshot."""
 
-_ID = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
+_ID = re.compile(r"([0-9]{1,10})-([0-9]{1,15})(?:\+([0-9]{1,9}))?")
 _OP_WEIGHT = 40  # characters that the wire needs around an op's text, about
 _VALUE_WEIGHT = 8  # and around a value in a snapshot
 
 
 class FrameId(NamedTuple):
-    """Place of a frame: ``epoch`` counts the run's executions, ``seq`` from 1 without gaps."""
+    """Place of a frame: ``epoch`` counts the run's executions, ``seq`` from 1 without gaps.
+
+    :param part: for what stands behind a frame and before the next, and is no entry of the log: a place to
+        which nobody resumes.
+    """
 
     epoch: int
     seq: int
+    part: int = 0
 
     def __str__(self) -> str:
-        return f"{self.epoch}-{self.seq}"
+        return f"{self.epoch}-{self.seq}+{self.part}" if self.part else f"{self.epoch}-{self.seq}"
 
     @property
     def following(self) -> FrameId:
@@ -47,8 +62,14 @@ def parse_id(text: str) -> FrameId | None:
     A place inside a frame (``1-41+2``, see the SSE dialect) is no place to go on from, hence ``None`` too:
     a reader without a readable id gets a snapshot.
     """
+    place = parse_place(text)
+    return place if place and not place.part else None
+
+
+def parse_place(text: str) -> FrameId | None:
+    """Return the place that ``text`` writes, also one inside a frame; ``None`` for anything else."""
     found = _ID.fullmatch(text)
-    return FrameId(int(found[1]), int(found[2])) if found else None
+    return FrameId(int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
 
 class Frame(NamedTuple):

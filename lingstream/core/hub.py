@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from .log import MemoryLog, RunLog
 
 __all__ = ["Hub", "MemoryHub"]
 
+_KEPT_LOGS = 1_000  # ended logs that a process keeps
+_KEPT_FRAMES = 100_000  # frames in them, all together
+
 
 class Hub(Protocol):
     """The port: where run logs live."""
+
+    shared: bool
+    """Whether a log that is written in one process can be read in the others."""
 
     def create(self, run: str) -> RunLog:
         """Return the log of ``run`` for its writer, a new one if there is none."""
@@ -20,13 +28,14 @@ class Hub(Protocol):
     async def find(self, run: str, *, running: bool = False) -> RunLog | None:
         """Return the log of ``run`` for readers, or ``None`` where this hub cannot reach it.
 
-        :param running: the database says that the run has not ended: a hub that processes share then returns
-            a log that waits for its writer, where there is none yet.
+        :param running: the database says that the run has not ended: where there is no log yet, one is
+            returned that waits for its writer.
         """
         ...
 
     def release(self, run: str) -> None:
-        """The run has ended: keep its log for a while, then forget it; the database answers from then on."""
+        """This process writes no more: keep an ended log for a while, then forget it; the database answers
+        from then on. One that has not ended stays for who reads it, and goes on where somebody opens it."""
         ...
 
     def drop(self, run: str) -> None:
@@ -49,38 +58,60 @@ class Hub(Protocol):
 class MemoryHub:
     """Logs of the runs of this process.
 
+    Memory: ended logs up to 1,000, or 100,000 frames; the oldest go first. A log that waits for its writer
+    lives as long as somebody reads it.
+
     :param max_frames: frames that each log keeps.
     :param ttl: seconds for which an ended run's log is kept.
     """
 
+    shared = False
+
     def __init__(self, *, max_frames: int = 5_000, ttl: float = 300.0) -> None:
         self._logs: dict[str, MemoryLog] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._awaited: WeakValueDictionary[str, MemoryLog] = WeakValueDictionary()
+        self._ended: dict[str, tuple[asyncio.TimerHandle, int]] = {}
+        self._ended_frames = 0
         self._watched: set[str] = set()
         self._max_frames = max_frames
         self._ttl = ttl
 
     def create(self, run: str) -> MemoryLog:
         """See :meth:`Hub.create`."""
-        self._stop_timer(run)
-        return self._logs.setdefault(run, MemoryLog(max_frames=self._max_frames))
+        self._take_back(run)
+        log = self._logs.get(run) or self._awaited.pop(run, None)
+        self._logs[run] = log = log or MemoryLog(max_frames=self._max_frames)
+        return log
 
     async def find(self, run: str, *, running: bool = False) -> MemoryLog | None:
         """See :meth:`Hub.find`."""
-        return self._logs.get(run)
+        log = self._logs.get(run)
+        if log is None and running:
+            log = self._awaited.setdefault(run, MemoryLog(max_frames=self._max_frames))
+        return log
 
     def release(self, run: str) -> None:
         """See :meth:`Hub.release`."""
-        self._stop_timer(run)
-        if (log := self._logs.get(run)) and not log.last_id.seq:
-            return  # it waits for its beginning, and viewers with it
-        self._timers[run] = asyncio.get_running_loop().call_later(self._ttl, self.drop, run)
+        self._take_back(run)
+        log = self._logs.get(run)
+        if log is None:
+            return
+        if not log.ended:
+            self._awaited[run] = self._logs.pop(run)
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._ttl, self.drop, run, context=Context())
+        self._ended[run] = timer, log.kept
+        self._ended_frames += log.kept
+        while len(self._ended) > _KEPT_LOGS or self._ended_frames > _KEPT_FRAMES:
+            self.drop(next(iter(self._ended)))
 
     def drop(self, run: str) -> None:
         """See :meth:`Hub.drop`."""
-        self._stop_timer(run)
-        if log := self._logs.pop(run, None):
-            log.abandon()
+        self._take_back(run)
+        for logs in (self._logs, self._awaited):
+            if log := logs.pop(run, None):
+                log.abandon()
 
     def watch(self, run: str, present: bool) -> None:
         """See :meth:`Hub.watch`."""
@@ -92,9 +123,12 @@ class MemoryHub:
 
     async def aclose(self) -> None:
         """See :meth:`Hub.aclose`."""
-        for run in list(self._logs):
+        for run in [*self._logs, *self._awaited]:
             self.drop(run)
 
-    def _stop_timer(self, run: str) -> None:
-        if timer := self._timers.pop(run, None):
+    def _take_back(self, run: str) -> None:
+        """It is no longer one of the logs that have ended."""
+        if ended := self._ended.pop(run, None):
+            timer, frames = ended
             timer.cancel()
+            self._ended_frames -= frames

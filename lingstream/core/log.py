@@ -130,6 +130,11 @@ class MemoryLog:
         """Place of the newest frame; ``0-0`` before the first."""
         return FrameId(self._epoch, self._seq)
 
+    @property
+    def kept(self) -> int:
+        """How many frames are kept."""
+        return len(self._frames)
+
     async def open(self, epoch: int, snapshot: dict[str, Any]) -> None:
         """See :meth:`RunLog.open`."""
         if epoch <= self._epoch:

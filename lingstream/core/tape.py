@@ -58,7 +58,7 @@ class Tape:
         return len(self._uris)
 
     def __getitem__(self, part: slice) -> list[Frame]:
-        epoch, seq = self._first
+        epoch, seq, _ = self._first
         frames: list[Frame] = []
         for index in range(*part.indices(len(self._uris))):
             uri, body = self._uris[index], self._bodies[index]

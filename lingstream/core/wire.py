@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from .exceptions import UsageError
-from .frames import Frame, Kind, parse_id
+from .frames import Frame, Kind, parse_id, parse_place
 from .ops import from_wire
 
 __all__ = ["JSONL", "PROTOCOL", "SSE", "dumps", "frame_from_wire", "frame_to_wire", "loads", "socket_text"]
@@ -46,7 +46,7 @@ def loads(text: str | bytes) -> Any:
 def frame_to_wire(run: str, frame: Frame) -> dict[str, Any]:
     """Return ``{"run", "id", …}`` with the frame's body under its kind."""
     place, kind, body = frame
-    wire: dict[str, Any] = {"run": run, "id": f"{place.epoch}-{place.seq}"}
+    wire: dict[str, Any] = {"run": run, "id": str(place)}
     if kind == "ops":
         wire["ops"] = [op.to_wire() for op in body]
     elif kind == "event":
@@ -61,7 +61,7 @@ def frame_from_wire(wire: dict[str, Any]) -> Frame:
 
     :raises UsageError: data of another shape.
     """
-    place = parse_id(str(wire.get("id")))
+    place = parse_place(str(wire.get("id")))
     if place is None:
         raise UsageError(f"expected an id like 1-42, got {wire.get('id')!r}")
     if isinstance(ops := wire.get("ops"), list):
@@ -100,7 +100,7 @@ class SSE:
 
     def encode(self, frame: Frame) -> bytes:
         """Return the events of one frame."""
-        name = f"{frame.id.epoch}-{frame.id.seq}"
+        name = str(frame.id)
         if frame.kind == "ops":
             text = self._ops(name, frame.body)
         else:

@@ -32,6 +32,8 @@ class StreamsHub:
     :param make_link: makes a connection.
     """
 
+    shared = True
+
     def __init__(
         self,
         make_link: Callable[[], Link],
@@ -253,8 +255,10 @@ class StreamsHub:
                 log.unused_since = now
             if log.ended and not log.mine:
                 log.drop_at = log.drop_at or now + self._ttl
-            unused = not log.writing and log.unused_since + self._linger <= now
-            if (unused and not log.ended) or (log.drop_at is not None and log.drop_at <= now):
+            # Of an ended run Redis has everything that is written: nothing is kept here for nobody.
+            linger = 0 if log.ended else self._linger
+            unused = not log.writing and not log.readers and log.unused_since + linger <= now
+            if unused or (log.drop_at is not None and log.drop_at <= now):
                 self._forget(log)
         self._watchers.renew()
         for log in self._follower.logs:

@@ -28,6 +28,47 @@ describe("a run", () => {
     });
 });
 
+describe("a run elsewhere", () => {
+    test("is told of once, goes on by its stored states and ends", async () => {
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        const [faults, snapshots] = [listen(run, "error"), listen(run, "snapshot")];
+        const stored = (id, document) => ({ run: RUN, id, snapshot: { document, status: "running" } });
+        calls[0].sink.frame(stored("1-7", { a: "one" }));
+        calls[0].sink.frame({ run: RUN, id: "1-7+1", error: { code: "elsewhere", message: "…", retryable: true } });
+        calls[0].sink.frame(stored("1-20", { a: "one two" }));
+        assert.deepEqual([run.status, run.last, snapshots.length], ["running", "1-20", 2]);
+        calls[0].sink.frame({ run: RUN, id: "1-21", ops: [{ uri: "a", delta: " three" }] });
+        calls[0].sink.frame({ run: RUN, id: "1-30", done: { status: "finished", usage: {} } });
+        assert.equal((await run.finished).status, "finished");
+        assert.deepEqual(faults.map(({ code }) => code), ["elsewhere"]);
+        assert.deepEqual(ordinary(run.document), { a: "one two three" });
+    });
+
+    test("that loses its connection there comes back for a snapshot", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        calls[0].sink.frame({ run: RUN, id: "1-7+1", error: { code: "elsewhere", message: "…", retryable: true } });
+        calls[0].sink.lost({ opened: true });
+        mock.timers.tick(500);
+        assert.equal(calls[1].request.after, "1-7+1");
+        calls[1].sink.frame({ run: RUN, id: "1-7", snapshot: { document: { a: 1 }, status: "running" } });
+        assert.deepEqual([run.last, ordinary(run.document)], ["1-7", { a: 1 }]);
+        run.close();
+    });
+
+    test("that is deleted ends with the reason", async () => {
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        const faults = listen(run, "error");
+        calls[0].sink.frame({ run: RUN, id: "1-8", error: { code: "deleted", message: "…", retryable: false } });
+        calls[0].sink.frame({ run: RUN, id: "1-9", done: { status: "canceled", usage: {} } });
+        assert.equal((await run.finished).status, "canceled");
+        assert.equal(faults[0].code, "deleted");
+    });
+});
+
 describe("coming back", () => {
     test("goes on behind the last frame, on the same run", async () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from lingstream.core import hub as hub_module
 from lingstream.core.frames import empty_snapshot
 from lingstream.core.hub import MemoryHub
+from lingstream.core.log import MemoryLog
 
 
 async def settle() -> None:
@@ -23,39 +27,80 @@ async def test_a_log_is_found_once_it_was_created() -> None:
     assert await hub.find("other") is None
 
 
+async def ended(hub: MemoryHub, run: str = "run", events: int = 0) -> MemoryLog:
+    """A log with an end, released by its writer."""
+    log = hub.create(run)
+    await log.open(1, empty_snapshot())
+    for _ in range(events):
+        log.write(1, "event", {"event": "status"})
+    log.write(1, "done", {"status": "finished"})
+    hub.release(run)
+    await settle()
+    return log
+
+
 async def test_an_ended_run_is_kept_for_a_while() -> None:
     hub = MemoryHub(ttl=300)
-    log = hub.create("run")
-    await log.open(1, empty_snapshot())
-    hub.release("run")
-    await settle()
+    log = await ended(hub)
     assert await hub.find("run") is log
     await hub.aclose()
 
 
 async def test_an_ended_run_is_forgotten_then() -> None:
     hub = MemoryHub(ttl=0)
-    await hub.create("run").open(1, empty_snapshot())
-    hub.release("run")
-    await settle()
+    await ended(hub)
     assert await hub.find("run") is None
 
 
-async def test_a_log_that_waits_for_its_writer_is_not_forgotten() -> None:
-    """Its viewers wait too; who would write has failed before the beginning, and another one will come."""
+@pytest.mark.parametrize("events", [0, 1_000])
+async def test_ended_runs_do_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch, events: int) -> None:
+    monkeypatch.setattr(hub_module, "_KEPT_LOGS", 50)
+    monkeypatch.setattr(hub_module, "_KEPT_FRAMES", 20_000)
+    hub = MemoryHub(ttl=300)
+    for number in range(200):
+        await ended(hub, str(number), events)
+    kept = list(hub._logs)
+    assert kept == [str(number) for number in range(200 - len(kept), 200)], "the oldest go first"
+    assert len(kept) == (19 if events else 50)
+    assert hub._ended_frames == sum(log.kept for log in hub._logs.values())
+    await hub.aclose()
+    assert (hub._logs, hub._ended, hub._ended_frames) == ({}, {}, 0)
+
+
+async def test_a_log_waits_for_its_writer_as_long_as_somebody_reads_it() -> None:
+    """Whether its writer failed before the beginning, or there has been none yet."""
     hub = MemoryHub(ttl=0)
-    log = hub.create("run")
-    hub.release("run")
-    await settle()
-    assert await hub.find("run") is log
-    assert not hub._timers
+    for waiting in ("created", "found"):
+        if waiting == "created":
+            log = hub.create(waiting)
+            hub.release(waiting)
+        else:
+            found = await hub.find(waiting, running=True)
+            assert found is not None
+            log = found
+        reader = log.reader()
+        assert await hub.find(waiting) is None
+        assert await hub.find(waiting, running=True) is log
+        assert hub.create(waiting) is log
+        await log.open(1, empty_snapshot())
+        assert [frame.kind for frame in await reader.read()] == ["snapshot"]
+
+
+async def test_logs_that_nobody_reads_or_writes_are_gone() -> None:
+    """A run that another process executes: 1,000 of 1,000 such logs were kept."""
+    hub = MemoryHub(ttl=300)
+    for number in range(100):
+        hub.create(str(number))
+        hub.release(str(number))
+        await hub.find(f"found {number}", running=True)
+    assert (len(hub._logs), len(hub._awaited), len(hub._ended)) == (0, 0, 0)
 
 
 async def test_a_run_that_goes_on_is_not_forgotten() -> None:
     """However often it was released: a timer of an earlier release must not hit the new epoch."""
     hub = MemoryHub(ttl=0)
+    log = await ended(hub)
     log = hub.create("run")
-    await log.open(1, empty_snapshot())
     hub.release("run")
     hub.release("run")
     assert hub.create("run") is log
@@ -63,14 +108,25 @@ async def test_a_run_that_goes_on_is_not_forgotten() -> None:
     assert await hub.find("run") is log
 
 
-async def test_readers_of_a_forgotten_log_read_on() -> None:
+async def test_a_run_whose_writer_gave_up_goes_on_for_who_reads_it() -> None:
     hub = MemoryHub(ttl=0)
     log = hub.create("run")
     await log.open(1, empty_snapshot())
     reader = log.reader()
+    assert await reader.read()
     hub.release("run")
     await settle()
-    assert [frame.kind for frame in await reader.read()] == ["snapshot"]
+    assert hub.create("run") is log
+    await log.open(2, empty_snapshot())
+    assert [frame.id.epoch for frame in await reader.read()] == [2]
+
+
+async def test_readers_of_a_forgotten_log_read_on() -> None:
+    hub = MemoryHub(ttl=300)
+    log = await ended(hub)
+    reader = log.reader()
+    hub.drop("run")
+    assert [frame.kind for frame in await reader.read()] == ["snapshot", "done"]
 
 
 async def test_closing_stops_the_timers() -> None:

@@ -28,6 +28,7 @@ USE_THE_ORM = {
     "lingstream.claims",
     "lingstream.journal",
     "lingstream.loading",
+    "lingstream.looks",
     "lingstream.management",
     "lingstream.models",
     "lingstream.permissions",

@@ -624,6 +624,24 @@ async def test_an_ended_run_is_kept_for_its_time_and_then_the_database_answers(
     await until(lambda: not hub._logs and not other._logs)
 
 
+async def test_ended_runs_are_not_kept_here_for_nobody(
+    shared_redis: RedisServer, client: Any, make_hub: MakeHub
+) -> None:
+    """Redis has them: a busy process would keep the logs of all the runs of the last minutes."""
+    hub = make_hub(shared_redis, check=0.05, ttl=300)
+    log = await opened(hub)
+    reader = (await find(hub)).reader()
+    await end(log)
+    hub.release("run")
+    await asyncio.sleep(0.2)
+    assert hub._logs == {"run": log}, "it was forgotten under its reader"
+    del reader
+    await until(lambda: not hub._logs)
+    viewer = Viewer((await find(hub)).reader())
+    await viewer.read_to_end()
+    assert viewer.ended
+
+
 async def absent(client: Any) -> bool:
     return not await client.exists("lingstream:run:run", "lingstream:snap:run")
 
