@@ -28,6 +28,7 @@ class Follower:
     :param wake_key: name of that stream.
     :param wake: writes an entry there.
     :param catch_up: fetches a log of which entries are missing.
+    :param writable: whether Redis takes writes: one that does not has no news of anybody.
     :param timeout: seconds after which a silent Redis counts as sick, and for which a read waits.
     :param pause: seconds between two reads, for entries to gather.
     """
@@ -39,6 +40,7 @@ class Follower:
         wake_key: str,
         wake: Callable[[], None],
         catch_up: Callable[[RedisLog], Awaitable[bool]],
+        writable: Callable[[], bool],
         timeout: float,
         pause: float,
     ) -> None:
@@ -47,6 +49,7 @@ class Follower:
         self._wake_key = wake_key
         self._wake = wake
         self._catch_up = catch_up
+        self._writable = writable
         self._timeout = timeout
         self._pause = pause
         self._logs: dict[str, RedisLog] = {}
@@ -63,7 +66,7 @@ class Follower:
     def follow(self, log: RedisLog) -> None:
         """Feed ``log`` from where it is."""
         if self._logs.setdefault(log.keys.stream, log) is log:
-            log.set_resumable(not self._patience.sick)
+            log.set_resumable(self._resumable)
             self._some.set()
             if self._reading:
                 self._reading = False  # once is enough
@@ -80,6 +83,11 @@ class Follower:
         """Begin no further turn, should the cancel of this one be lost."""
         self._stopped = True
 
+    def tell(self) -> None:
+        """Tell the readers whether there can be news."""
+        for log in self._logs.values():
+            log.set_resumable(self._resumable)
+
     async def run(self) -> None:
         """Read until cancelled."""
         loop = asyncio.get_running_loop()
@@ -92,11 +100,15 @@ class Follower:
                 await asyncio.sleep(self._failed(begun, error))
                 continue
             if self._patience.succeeded():
-                self._tell(True)
+                self.tell()
             for key, entries in streams:
                 await self._feed(key.decode(), entries)
             if self._pause:
                 await asyncio.sleep(self._pause)
+
+    @property
+    def _resumable(self) -> bool:
+        return self._writable() and not self._patience.sick
 
     async def _read(self) -> Iterable[Any]:
         # Not longer than the time-out: a server that is gone without a word is noticed by its silence.
@@ -140,9 +152,5 @@ class Follower:
         pause = self._patience.failed(begun)
         if self._patience.sick and not was_sick:
             logger.warning("Redis does not answer, viewers of runs elsewhere get no news: %s", error)
-            self._tell(False)
+            self.tell()
         return pause
-
-    def _tell(self, resumable: bool) -> None:
-        for log in self._logs.values():
-            log.set_resumable(resumable)

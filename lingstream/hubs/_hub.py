@@ -197,12 +197,19 @@ class StreamsHub:
         self._logs: dict[str, RedisLog] = {}
         self._wake_key = f"{self._prefix}:wake:{uuid4().hex}"
         self._links = [self._make_link(), self._make_link()]
-        self._writer = Writer(self._links[0], timeout=self._timeout, pause=self._pause, changed=self._changed)
+        self._writer = Writer(
+            self._links[0],
+            probe=["SET", f"{self._prefix}:probe", "", "PX", 60_000],
+            timeout=self._timeout,
+            pause=self._pause,
+            changed=self._changed,
+        )
         self._follower = Follower(
             self._links[1],
             wake_key=self._wake_key,
             wake=self._wake,
             catch_up=self.catch_up,
+            writable=lambda: not self._writer.sick,
             timeout=self._timeout,
             pause=self._pause,
         )
@@ -242,6 +249,7 @@ class StreamsHub:
         for log in self._logs.values():
             if log.writing:
                 log.touch() if well else log.degrade()
+        self._follower.tell()
 
     def _tick(self) -> None:
         """Check what Redis has, and forget what nobody needs."""
@@ -261,6 +269,8 @@ class StreamsHub:
             if unused or (log.drop_at is not None and log.drop_at <= now):
                 self._forget(log)
         self._watchers.renew()
+        if self._follower.logs:
+            self._writer.probe()
         for log in self._follower.logs:
             self._writer.post(["EXISTS", log.keys.stream], partial(self._checked, log))
         self._timer = asyncio.get_running_loop().call_later(self._check, self._tick, context=Context())

@@ -30,13 +30,23 @@ class Writer:
     Whatever comes while an exchange is under way goes with the next one, so the more there is to send, the
     less each frame costs.
 
+    :param probe: a write that changes nothing: a Redis that is full, or a replica, answers to all else.
     :param timeout: seconds after which a Redis that does not answer counts as sick.
     :param pause: seconds between two exchanges, for frames to gather; cut short when somebody waits.
     :param changed: called when Redis became sick (``False``) or well again (``True``).
     """
 
-    def __init__(self, link: Link, *, timeout: float, pause: float, changed: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        *,
+        probe: list[Any],
+        timeout: float,
+        pause: float,
+        changed: Callable[[bool], None],
+    ) -> None:
         self._link = link
+        self._probe = probe
         self._patience = Patience(timeout)
         self._timeout = timeout
         self._pause = pause
@@ -66,6 +76,10 @@ class Writer:
         self._posted.append((command, done))
         self._work.set()
         self._hurry.set()
+
+    def probe(self) -> None:
+        """See whether Redis takes writes, where nothing else is written."""
+        self.post(self._probe)
 
     async def call(self, command: list[Any]) -> Any:
         """Send a command that may be sent twice, and return its reply.
@@ -122,7 +136,7 @@ class Writer:
         writes = [(log, command) for log in logs if (command := self._command(log))]
         commands = [command for command, _ in posted] + [command for _, command in writes]
         if self.sick:
-            commands.append(["PING"])
+            commands.append(self._probe)
         try:
             replies = await self._link.exchange(commands, self._patience.within) if commands else []
             for reply in replies:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import redis.asyncio
 
 from lingstream import retention
 from lingstream.core.exceptions import Fenced
@@ -514,6 +515,49 @@ async def test_a_run_goes_on_while_redis_is_away_and_catches_up(
     late = Viewer((await find(make_hub(own_redis))).reader())
     await late.read_to_end()
     assert late.document == {"answer": "alone together"}
+
+
+REFUSALS = {
+    "full": (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
+    "a replica": (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_redis_that_takes_no_writes_is_as_if_it_were_gone(
+    own_redis: RedisServer, make_hub: MakeHub, refusal: str
+) -> None:
+    """It answers to everything else: readers in other processes would wait for news that never come."""
+    begin, stop = REFUSALS[refusal]
+    options = {"timeout": 0.3}
+    hub, other = make_hub(own_redis, **options), make_hub(own_redis, **options)
+    log = await opened(hub)
+    near, far = LiveViewer(log), LiveViewer(await find(other))
+    for viewer in (near, far):
+        await viewer.read()
+    async with redis.asyncio.Redis.from_url(own_redis.url, protocol=2) as client:
+        await client.config_set("maxmemory-policy", "noeviction")
+        await client.execute_command(*begin)
+        await near.read_to(say(log, "alone "))
+        assert near.document == {"answer": "alone "}
+        await until_told(near, [False])
+        await until_told(far, [False])
+        assert await other.find("another", running=True) is None
+        new = hub.create("new")
+        async with asyncio.timeout(2):
+            await new.open(1, empty_snapshot())
+        began = LiveViewer(new)
+        await until_told(began, [False])
+        await client.execute_command(*stop)
+        say(log, "together")
+        for viewer in (near, far):
+            await until_told(viewer, [False, True])
+        await until_told(began, [False, True])
+    for each in (log, new):
+        await end(each)
+    for viewer in (near, far):
+        await viewer.read_to_end()
+        assert viewer.document == {"answer": "alone together"}
 
 
 async def until_told(viewer: LiveViewer, said: list[bool]) -> None:
