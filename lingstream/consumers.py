@@ -22,7 +22,8 @@ from .away import AWAY, told_away
 from .conf import app_settings
 from .core.exceptions import InternalError, LingError, UsageError
 from .core.frames import Frame
-from .core.wire import dumps, loads, socket_text
+from .core.messages import SocketMessages
+from .core.wire import dumps, loads
 from .flow import Budget, Credits, Turn, send_waits
 from .models import Run
 from .runner import get_runner
@@ -173,10 +174,14 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
         name = str(run.pk)
         turn = Turn(self._sending, credits)
+        messages = SocketMessages(name, after)
         try:
             async with aclosing(frames(run, after, turn=turn.take)) as batches:  # type: ignore[type-var]
                 async for batch in batches:
-                    await self._send_batch(name, batch, credits)
+                    for frame in batch:
+                        for text in messages.encode(frame):
+                            await self._send_frame({"type": "websocket.send", "text": text})
+                            await self._count(name, frame, len(text), credits)
                     turn.end()
         except Exception as error:
             logger.warning("a viewer of run %s was lost: %r", name, error)
@@ -186,14 +191,11 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         finally:
             turn.end()
 
-    async def _send_batch(self, name: str, batch: list[Frame], credits: Credits | None) -> None:
-        for frame in batch:
-            text = socket_text(name, frame)
-            await self._send_frame({"type": "websocket.send", "text": text})
-            if credits:
-                credits.sent(name, frame.id, len(text))
-            else:
-                await self._spend(len(text))
+    async def _count(self, name: str, frame: Frame, size: int, credits: Credits | None) -> None:
+        if credits:
+            credits.sent(name, frame.id, size)
+        else:
+            await self._spend(size)
 
     async def _answer(self, data: dict[str, Any], ref: Any) -> None:
         text = dumps(data if ref is None else {**data, "ref": ref}).decode()

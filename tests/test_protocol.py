@@ -13,7 +13,8 @@ import pytest
 from lingstream.core import jsonuri
 from lingstream.core.canonical import crc32
 from lingstream.core.exceptions import JsonUriError
-from lingstream.core.frames import RunState
+from lingstream.core.frames import RunState, empty_snapshot
+from lingstream.core.messages import SocketMessages
 from lingstream.core.ops import fold, from_wire
 from lingstream.core.wire import JSONL, SSE, frame_from_wire, frame_to_wire
 
@@ -21,6 +22,7 @@ VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "protoco
 CASES = {case["name"]: case for case in VECTORS["cases"]}
 
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+long = pytest.mark.parametrize("vector", VECTORS["long"], ids=lambda vector: vector["name"])
 dialects = pytest.mark.parametrize("dialect", VECTORS["dialects"], ids=lambda dialect: dialect["name"])
 
 
@@ -81,3 +83,27 @@ def test_fold_refuses(fault: Mapping[str, Any]) -> None:
 def test_uris(vector: Mapping[str, Any]) -> None:
     assert jsonuri.join(*vector["keys"]) == vector["uri"]
     assert jsonuri.split(vector["uri"]) == vector["keys"]
+
+
+@long
+def test_long_messages_are_split(vector: Mapping[str, Any]) -> None:
+    run = vector["frame"]["run"]
+    messages = SocketMessages(run, vector["after"], longest=vector["longest"])
+    if "previous" in vector:
+        assert [json.loads(text) for text in messages.encode(frame_from_wire(vector["previous"]))]
+    texts = list(messages.encode(frame_from_wire(vector["frame"])))
+    assert [json.loads(text) for text in texts] == vector["messages"]
+    assert max(len(text.encode()) for text in texts) <= vector["longest"]
+
+
+@long
+def test_long_messages_fold_to_the_same(vector: Mapping[str, Any]) -> None:
+    state = RunState({**empty_snapshot(), "document": copy.deepcopy(vector["before"])})
+    for message in copy.deepcopy(vector["messages"]):
+        frame = frame_from_wire(message)
+        if frame.kind == "snapshot":
+            state = RunState(frame.body)
+        else:
+            state.apply(frame.kind, frame.body)
+    assert state.snapshot()["document"] == vector["document"]
+    assert state.snapshot()["reasoning"] == vector["reasoning"]

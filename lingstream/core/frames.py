@@ -24,6 +24,7 @@ __all__ = [
     "merge",
     "parse_id",
     "parse_place",
+    "value_weight",
 ]
 
 Kind: TypeAlias = Literal["ops", "event", "snapshot", "error", "done"]
@@ -137,7 +138,7 @@ class RunState:
     def weight(self, bound: float) -> int:
         """About how many characters a snapshot takes on the wire, counted until ``bound`` is passed."""
         texts = sum(len(text) for parts in self._texts.values() for text in parts)
-        return texts + _value_weight(self.document.value, bound - texts)
+        return texts + value_weight(self.document.value, bound - texts)
 
     def _apply_event(self, body: dict[str, Any]) -> None:
         bot, event = body.get("bot"), body["event"]
@@ -215,13 +216,14 @@ def weight(frames: Iterable[Frame]) -> int:
         if frame.kind == "ops":
             for op in frame.body:
                 total += _OP_WEIGHT
-                total += len(op.delta) if type(op) is Append else _value_weight(op.value)
+                total += len(op.delta) if type(op) is Append else value_weight(op.value)
         elif frame.kind == "event" and isinstance(data := frame.body.get("data"), str):
             total += len(data)
     return total
 
 
-def _value_weight(value: Any, bound: float = inf) -> int:
+def value_weight(value: Any, bound: float = inf) -> int:
+    """About how many characters a value takes on the wire, counted until ``bound`` is passed."""
     total, stack = 0, [value]
     while stack and total <= bound:
         value = stack.pop()

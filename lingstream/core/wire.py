@@ -1,4 +1,6 @@
-"""Frames as text: the socket's messages, and the SSE and JSONL dialects in which ops look like Ling's.
+"""Frames as data, and as text: the SSE and JSONL dialects, in which ops look like Ling's.
+
+The socket's messages are in :mod:`.messages`.
 
 Wire version 1; ``docs/protocol.md`` is its home.
 """
@@ -11,10 +13,10 @@ from typing import Any
 import orjson
 
 from .exceptions import UsageError
-from .frames import Frame, Kind, parse_id, parse_place
+from .frames import Frame, FrameId, Kind, parse_id, parse_place
 from .ops import from_wire
 
-__all__ = ["JSONL", "PROTOCOL", "SSE", "dumps", "frame_from_wire", "frame_to_wire", "loads", "socket_text"]
+__all__ = ["JSONL", "PROTOCOL", "SSE", "dumps", "frame_from_wire", "frame_to_wire", "loads"]
 
 PROTOCOL = "1"
 
@@ -74,11 +76,6 @@ def frame_from_wire(wire: dict[str, Any]) -> Frame:
     raise UsageError(f"expected one of ops, event, snapshot, error, done in {sorted(wire)}")
 
 
-def socket_text(run: str, frame: Frame) -> str:
-    """Return the WebSocket text message of a frame."""
-    return dumps(frame_to_wire(run, frame)).decode()
-
-
 class SSE:
     """Encodes one viewer's frames as server-sent events.
 
@@ -94,9 +91,8 @@ class SSE:
 
     def __init__(self, run: str, after: str = "0-0") -> None:
         self._run = run
-        self._previous = str(
-            parse_id(after) or "0-0"
-        )  # it comes from the viewer, and goes into lines of ours
+        # It comes from the viewer, and goes into lines of ours.
+        self._previous = parse_id(after) or FrameId(0, 0)
 
     def encode(self, frame: Frame) -> bytes:
         """Return the events of one frame."""
@@ -106,14 +102,15 @@ class SSE:
         else:
             data = dumps(frame_to_wire(self._run, frame))
             text = b"event: %b\nid: %b\ndata: %b\n\n" % (_SSE_NAMES[frame.kind].encode(), name.encode(), data)
-        self._previous = name
+        self._previous = frame.id
         return text
 
     def _ops(self, name: str, ops: list[Any]) -> bytes:
         last = len(ops)
         events = []
+        epoch, seq, part = self._previous
         for number, op in enumerate(ops, 1):
-            place = name if number == last else f"{self._previous}+{number}"
+            place = name if number == last else f"{epoch}-{seq}+{part + number}"
             events.append(b"id: %b\ndata: %b\n\n" % (place.encode(), _op(op)))
         return b"".join(events)
 

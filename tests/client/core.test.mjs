@@ -245,3 +245,23 @@ function read(pieces) {
             .filter(Boolean),
     );
 }
+
+describe("long messages", () => {
+    for (const { name, frame, before, after, previous, messages, document, reasoning } of vectors.long) {
+        test(name, () => {
+            const run = new Run({ id: frame.run });
+            const started = { document: before, reasoning: {}, status: "running", bots: {} };
+            run.receive({ run: frame.run, id: after || "0-0", snapshot: started });
+            if (previous) run.receive(previous);
+            const seen = [];
+            for (const message of messages) {
+                assert.equal(run.receive(message), false);
+                seen.push(run.last);
+            }
+            assert.deepEqual(seen, messages.map(({ id }) => id), "each is behind the one before");
+            assert.equal(run.last, frame.id);
+            assert.deepEqual(ordinary(run.document), document);
+            assert.deepEqual(ordinary(run.reasoning), reasoning);
+        });
+    }
+});
