@@ -35,8 +35,10 @@ def application(site: Any) -> Any:
     from channels.security.websocket import AllowedHostsOriginValidator
 
     from .consumers import LingConsumer
+    from .streaming import Streams
 
-    return _Site(site, AllowedHostsOriginValidator(AuthMiddlewareStack(LingConsumer.as_asgi())))
+    socket = AllowedHostsOriginValidator(AuthMiddlewareStack(LingConsumer.as_asgi()))
+    return _Site(Streams(site), socket)
 
 
 class _Site:

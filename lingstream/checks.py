@@ -8,6 +8,7 @@
 ``lingstream.W001``  a key that a provider uses is not in the environment
 ``lingstream.W004``  the default provider does not exist
 ``lingstream.W005``  a provider row names a key that is not listed, or an address it may not go to
+``lingstream.W010``  streams go through Django's handler: a thread for each viewer
 ``lingstream.W012``  there is no provider, so no bot can be asked
 ===================  =====================================================================
 
@@ -39,6 +40,7 @@ __all__ = [
     "check_paths",
     "check_providers",
     "check_settings",
+    "check_streams",
 ]
 
 
@@ -115,6 +117,29 @@ def check_addresses(**kwargs: Any) -> list[CheckMessage]:
         for prefix in prefixes
         if not isinstance(prefix, str) or not admits(prefix, prefix)
     ]
+
+
+@register()
+def check_streams(**kwargs: Any) -> list[CheckMessage]:
+    """What sends the streams: only the site's ASGI module knows, so it is imported."""
+    from .streaming import Streams
+
+    path = getattr(settings, "ASGI_APPLICATION", None) or ""
+    try:
+        import_string(path)
+    except Exception:
+        return []  # W003 says that there is none, and the server what is wrong with it
+    if Streams.made:
+        return []
+    hint = (
+        "Wrap Django's application: lingstream.asgi.application(get_asgi_application()) does, or "
+        "lingstream.streaming.Streams(get_asgi_application()) in a router of your own."
+    )
+    message = (
+        f"{path} does not use lingstream.streaming.Streams: each viewer of SSE or JSONL holds a thread, and "
+        "with CONN_MAX_AGE a database connection."
+    )
+    return [Warning(message, hint=hint, id="lingstream.W010")]
 
 
 @register(Tags.database)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -32,6 +32,7 @@ from .core.wire import JSONL, PROTOCOL, SSE, dumps
 from .flow import Budget, send_waits
 from .models import Run
 from .storage import in_database
+from .streaming import streamed
 from .viewer import frames
 
 __all__ = ["answer_json", "api", "identity_of", "stream", "token_of"]
@@ -132,13 +133,15 @@ def token_of(request: HttpRequest) -> str | None:
     return shown
 
 
-def stream(run: Run, encoder: type[SSE | JSONL], after: str | None = None) -> StreamingHttpResponse:
+def stream(
+    request: HttpRequest, run: Run, encoder: type[SSE | JSONL], after: str | None = None
+) -> StreamingHttpResponse:
     """Return the run's frames as a response that is written while they come.
 
     :param encoder: the dialect.
     :param after: id of the last frame that the viewer has.
     """
-    response = StreamingHttpResponse(_encoded(run, encoder, after), content_type=encoder.content_type)
+    response = streamed(request, _encoded(run, encoder, after), encoder.content_type)
     response["Cache-Control"] = "no-cache"
     response["Content-Encoding"] = "identity"  # GZipMiddleware would hold the stream back
     response["X-Accel-Buffering"] = "no"
@@ -154,7 +157,7 @@ def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpRespons
     return response
 
 
-async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> AsyncIterator[bytes]:
+async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> AsyncGenerator[bytes, None]:
     writer = encoder(str(run.pk), after or "0-0")
     settings = app_settings()
     budget = Budget(None if send_waits() else settings.viewer_budget)

@@ -22,4 +22,4 @@ async def events(request: HttpRequest, run_id: str) -> HttpResponseBase:
     after = request.headers.get("Last-Event-ID") or request.GET.get("after")
     if await at_end(run, after):
         return HttpResponse(status=204)
-    return stream(run, SSE, after)
+    return stream(request, run, SSE, after)

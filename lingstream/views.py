@@ -36,7 +36,7 @@ async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
     start = Start.from_json(loads(_body(request)), slug)
     run, new = await get_runner().start(start, identity)
     if encoder:
-        response: HttpResponseBase = stream(run, encoder, beginning() if new else None)
+        response: HttpResponseBase = stream(request, run, encoder, beginning() if new else None)
     else:
         told = {**started(run), "status": run.status, "events": run_url(request, "events", run)}
         response = answer_json(told, 202)

@@ -19,6 +19,7 @@ from django.utils import timezone
 from lingstream import checks_site
 from lingstream.models import Provider, Runner
 from lingstream.processes import UNREACHED, warn_of_others
+from lingstream.streaming import Streams
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,6 +97,17 @@ def test_channels_and_asgi_are_missed(settings: Any) -> None:
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app not in ("channels", "daphne")]
     settings.ASGI_APPLICATION = None
     assert ids() == ["lingstream.W002", "lingstream.W003"]
+
+
+def test_streams_that_go_through_django_are_told_of(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Streams, "made", 0)
+    settings.ASGI_APPLICATION = "tests.site.serve"  # any other application
+    assert ids() == ["lingstream.W010"]
+    settings.ASGI_APPLICATION = "no.such.application"
+    assert ids() == []
+    Streams(None)
+    settings.ASGI_APPLICATION = "tests.site.serve"
+    assert ids() == []
 
 
 @pytest.mark.parametrize(

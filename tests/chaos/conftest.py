@@ -69,8 +69,9 @@ async def cluster(
         client.flushall()
     async with AsyncExitStack() as stack:
 
-        async def make(execution: str = "worker", **settings: Any) -> Cluster:
+        async def make(execution: str = "worker", *, database: Any = None, **settings: Any) -> Cluster:
             made = Cluster(postgres_server, model_port, redis_server, EXECUTION=execution, **settings)
+            made.changes = database or {}
             return await stack.enter_async_context(made.running())
 
         yield make

@@ -223,6 +223,7 @@ class Cluster:
         self.database = database
         self.redis = redis
         self.model = Model()
+        self.changes: dict[str, Any] = {}  # to the database's settings
         self.processes: list[Process] = []
         self._starting: set[asyncio.Task[Process]] = set()
         self._viewers: list[Viewer] = []
@@ -246,7 +247,7 @@ class Cluster:
     def env(self) -> dict[str, str]:
         return {
             "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
-            "CHAOS_DATABASE": json.dumps(self.database.database),
+            "CHAOS_DATABASE": json.dumps({**self.database.database, **self.changes}),
             "CHAOS_LINGSTREAM": json.dumps(self.settings),
             "CHAOS_REDIS": self.redis.url if self.redis else "",
         }
