@@ -175,8 +175,10 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         name = str(run.pk)
         turn = Turn(self._sending, credits)
         messages = SocketMessages(name, after)
+        batches = frames(run, after, turn=turn.take)
+        del run
         try:
-            async with aclosing(frames(run, after, turn=turn.take)) as batches:  # type: ignore[type-var]
+            async with aclosing(batches):  # type: ignore[type-var]
                 async for batch in batches:
                     for frame in batch:
                         for text in messages.encode(frame):

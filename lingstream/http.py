@@ -161,7 +161,9 @@ async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> A
     writer = encoder(str(run.pk), after or "0-0")
     settings = app_settings()
     budget = Budget(None if send_waits() else settings.viewer_budget)
-    async with aclosing(frames(run, after, settings.heartbeat)) as batches:  # type: ignore[type-var]
+    batches = frames(run, after, settings.heartbeat)
+    del run
+    async with aclosing(batches):  # type: ignore[type-var]
         async for batch in batches:
             text = b"".join([writer.encode(frame) for frame in batch]) or writer.heartbeat
             yield text

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 
 __all__ = ["Streams", "streamed"]
@@ -57,9 +58,18 @@ def streamed(
     answer = getattr(request, "scope", {}).get(_KEY)
     if answer is None:
         return StreamingHttpResponse(parts, content_type=content_type)
-    response = StreamingHttpResponse(_nothing(), content_type=content_type)
+    response = _Head(_nothing(), content_type=content_type)
     response[_MARK] = answer.hand_over(parts)
     return response
+
+
+class _Head(StreamingHttpResponse):
+    """What middleware gets to see."""
+
+    def close(self) -> None:
+        """Called in the request's thread, which ends now: its connections would live until they are found."""
+        super().close()
+        connections.close_all()
 
 
 class _Answer:

@@ -49,8 +49,9 @@ async def frames(
     :param turn: awaited before a batch is read: a viewer that may be sent nothing holds nothing.
     """
     with watching(run):
-        viewing = _Viewing(run, after, heartbeat, turn)
-        async with aclosing(viewing.batches()) as batches:
+        batches = _Viewing(run, after, heartbeat, turn).batches(run)
+        del run  # with its plan and its document it would weigh more than all else that a viewer holds
+        async with aclosing(batches):
             async for batch in batches:
                 yield batch if whole else told_frames(batch)
 
@@ -113,7 +114,7 @@ class _Viewing:
 
     def __init__(self, run: Run, after: str | None, heartbeat: float | None, turn: Turn | None) -> None:
         self._name = str(run.pk)
-        self._run = run
+        self._running, self._epoch = not run.ended, run.epoch
         self._after = after
         self._heartbeat = heartbeat
         self._turn = turn
@@ -130,17 +131,18 @@ class _Viewing:
         self._look: asyncio.Future[Run | None] | None = None
         self._said_at = self._looked_at = self._now()
 
-    async def batches(self) -> AsyncGenerator[list[Frame], None]:
+    async def batches(self, run: Run) -> AsyncGenerator[list[Frame], None]:
         """Yield the batches; an empty one is a heartbeat."""
         log = await self._find()
-        if log is None and self._run.ended:
+        if log is None and run.ended:
             await self._take_turn()
-            yield _stored_end(self._run, self._place)
+            yield _stored_end(run, self._place)
             return
         self._read(log, self._after)
-        if not get_hub().shared and self._behind():
+        if not get_hub().shared and self._behind(run):
             await self._take_turn()
-            yield self._elsewhere()
+            yield self._elsewhere(run)
+        del run
         pause, due = app_settings().frame_interval, 0.0
         heartbeat = self._heartbeat or _LOOK_AFTER
         silence = _Silence(heartbeat / ceil(heartbeat / _LOOK_AFTER), self._ring)
@@ -200,8 +202,8 @@ class _Viewing:
         """The database has been looked at."""
         if run is None:
             self._ended = True
-            return _deleted(self._place or FrameId(self._run.epoch, 0))
-        self._run = run
+            return _deleted(self._place or FrameId(self._epoch, 0))
+        self._running, self._epoch = not run.ended, run.epoch
         if run.ended:
             self._ended = True
             return _stored_end(run, self._place)
@@ -210,21 +212,20 @@ class _Viewing:
             if log is not None and log is not self._log:
                 self._read(log, str(self._place) if self._place else None)
             self._ask()
-        return (self._behind() and self._elsewhere()) or None
+        return (self._behind(run) and self._elsewhere(run)) or None
 
-    def _behind(self) -> bool:
+    def _behind(self, run: Run) -> bool:
         """Whether another process executes the run, and the database knows more of it than the log here."""
-        run = self._run
         if run.status != Run.Status.RUNNING or run.runner_id == get_runner().id:
             return False
         return (parse_id(run.log_id) or _FIRST) > self._log.last_id
 
-    def _elsewhere(self) -> list[Frame]:
+    def _elsewhere(self, run: Run) -> list[Frame]:
         """The stored state, if the viewer has not seen more already, and once what that means."""
-        place = parse_id(self._run.log_id) or FrameId(self._run.epoch, 0)
+        place = parse_id(run.log_id) or FrameId(run.epoch, 0)
         batch = []
         if self._place is None or self._place < place:
-            batch.append(Frame(place, "snapshot", _stored_body(self._run)))
+            batch.append(Frame(place, "snapshot", _stored_body(run)))
             self._place = place
         if not self._told:
             batch.append(Frame(self._place._replace(part=1), "error", _ELSEWHERE))
@@ -243,7 +244,7 @@ class _Viewing:
             self._stored = False
 
     async def _find(self) -> RunLog | None:
-        return await get_hub().find(self._name, running=not self._run.ended)
+        return await get_hub().find(self._name, running=self._running)
 
     def _read(self, log: RunLog | None, after: str | None) -> None:
         """Read ``log``; where there is none, wait for what looks at the database say."""

@@ -29,9 +29,11 @@ def watching(run: Run) -> Iterator[None]:
     ``DISCONNECT_GRACE`` seconds, to this process or another, the run is cancelled.
     """
     if run.plan.get("on_disconnect", "continue") != "cancel":
+        del run
         yield
         return
     name = str(run.pk)
+    del run  # a viewer holds no rows
     _viewers[name] += 1
     if timer := _timers.pop(name, None):
         timer.cancel()
