@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from lingstream import viewer
+from lingstream.conf import app_settings
 from lingstream.core.frames import empty_snapshot
 from lingstream.core.ops import Append, Set
 from lingstream.hubs.redis import RedisHub
+from lingstream.models import Run
 
+from . import site as sites
 from .hubs.conftest import RedisServer, own_redis  # noqa: F401  # a fixture
 from .site import Site
 from .test_elsewhere import check_ids, elsewhere, end, store
@@ -83,10 +86,28 @@ async def test_it_sees_the_end_that_no_log_tells(
     check_ids(watcher)
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_run_of_ours_that_is_deleted_ends_its_viewers(
+    on_redis: None, site: Site, transport: str
+) -> None:
+    gate = asyncio.Event()
+    await site.workflow(answer="A")
+    sites.answers = [['{"answer": "half', gate, ' whole"}']]
+    started = (await site.start("test", key="k" * 20)).json()
+    run = await Run.objects.aget(pk=started["run"])
+    async with watch(site, run, transport) as watcher:
+        await watcher.sees("half")
+        await run.adelete()
+        assert (await watcher.until("error")).body["code"] == "deleted"
+        await watcher.until("done")
+    gate.set()
+    check_ids(watcher)
+
+
 async def test_a_model_that_thinks_is_not_taken_for_a_run_elsewhere(on_redis: None, site: Site) -> None:
     """Its log is in Redis and silent; the stored state is no newer."""
     run = await elsewhere(site, log_id="1-1")
-    other = RedisHub(_url())
+    other = RedisHub(app_settings().hub_options["url"])
     try:
         log = other.create(str(run.pk))
         await log.open(1, empty_snapshot())
@@ -98,9 +119,3 @@ async def test_a_model_that_thinks_is_not_taken_for_a_run_elsewhere(on_redis: No
     finally:
         await other.aclose()
     assert [frame.kind for frame in watcher.frames] == ["snapshot", "done"]
-
-
-def _url() -> str:
-    from lingstream.conf import app_settings
-
-    return str(app_settings().hub_options["url"])

@@ -169,6 +169,14 @@ class Viewer:
     async def send(self, **message: Any) -> None:
         await self._socket.send(json.dumps({"run": self.run, "token": self.token, **message}))
 
+    async def answer(self, ref: Any) -> dict[str, Any]:
+        """Wait for the answer to a message."""
+        async with within():
+            while (message := json.loads(await self._socket.recv())).get("ref") != ref:
+                if message.get("run") == self.run and "id" in message:
+                    self.frames.append(frame_from_wire(message))
+        return dict(message)
+
     async def next(self) -> Frame:
         """Return the next frame."""
         async with within():

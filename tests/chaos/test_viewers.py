@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
+import os
+import random
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import websockets
 
-from tests.site import read_sse
+from lingstream.core.frames import Frame, parse_place
+from lingstream.core.ops import from_wire
+from lingstream.core.wire import frame_from_wire
+from tests.site import document_of, read_sse
 
 from .conftest import MakeCluster
 from .harness import PATIENCE, Cluster, Process, Viewer, reply, within
 
 VIEWERS = 300
+RELOADS = int(os.environ.get("LINGSTREAM_RELOADS", "40"))  # 200 in ``make soak``
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
@@ -91,7 +101,7 @@ async def test_many_streams_hold_no_threads_no_connections_and_little_memory(
         await asyncio.sleep(1)
         return during
 
-    for count in (20, 20):  # threads of pools and memory that is taken once
+    for count in (20, 80):  # threads of pools and memory that is taken once
         await watched(await world.watch(web, "text"), count)
     run = await world.watch(web, "text")
     await run.sees("No. You")
@@ -103,3 +113,168 @@ async def test_many_streams_hold_no_threads_no_connections_and_little_memory(
     assert max(during[1], after[1]) <= connections  # of threads that have ended, some go late
     assert (during[2] - memory) / VIEWERS <= 100, "KB a viewer"
     assert after[2] <= memory * 1.05
+
+
+class Page:
+    """A page that is reloaded at any moment, at any of several processes, over either transport."""
+
+    def __init__(self, run: Viewer, webs: list[Process], dice: random.Random) -> None:
+        self.run = run
+        self.frames: list[Frame] = []
+        self._webs = webs
+        self._dice = dice
+
+    async def look(self, seconds: float) -> bool:
+        """Connect anew and look on for a while; return whether the run has ended."""
+        if self._dice.random() < 0.5:
+            self.frames.clear()  # a reload; else the connection was lost
+        web = self._dice.choice(self._webs)
+        after = str(self.frames[-1].id) if self.frames else None
+        frames = self._dice.choice([self._over_socket, self._over_sse])(web, after)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), contextlib.aclosing(frames):
+                async for frame in frames:
+                    if frame.kind != "snapshot" and not (
+                        frame.kind == "event" and frame.body["event"] == "resumable"
+                    ):
+                        assert not self.frames or self.frames[-1].id < frame.id, (self.frames[-1], frame)
+                    self.frames.append(frame)
+                    if frame.kind == "done":
+                        return True
+        return False
+
+    async def _over_socket(self, web: Process, after: str | None) -> AsyncIterator[Frame]:
+        viewer = Viewer(self.run.run, self.run.token)
+        try:
+            await viewer.connect(web, after)
+            while True:
+                yield await viewer.next()
+        finally:
+            await viewer.leave()
+
+    async def _over_sse(self, web: Process, after: str | None) -> AsyncIterator[Frame]:
+        parameters = {"token": self.run.token, **({"after": after} if after else {})}
+        url = f"/ling/runs/{self.run.run}/events/"
+        async with (
+            httpx.AsyncClient(base_url=web.base, timeout=PATIENCE) as http,
+            http.stream("GET", url, params=parameters) as response,
+        ):
+            assert response.status_code == 200, response.status_code
+            async for event in read_sse(response):
+                data = json.loads(event["data"])
+                if event["event"] == "message":
+                    place = parse_place(event["id"])
+                    assert place
+                    yield Frame(place, "ops", [from_wire(data)])
+                else:
+                    yield frame_from_wire(data)
+
+
+async def reload_at_random(world: Cluster, webs: list[Process]) -> None:
+    """Every page reaches the end of its run, and sees what is stored."""
+    answers = [json.dumps({"answer": f"{number}: " + "words " * 60}) for number in range(10)]
+    turn = itertools.cycle(answers)
+    world.says(ANSWER=lambda _: reply(next(turn), chunk=3, rate=30))
+    dice = random.Random(8)
+
+    async def live(number: int) -> None:
+        mine = random.Random(number)
+        page = Page(await world.start(mine.choice(webs), "text"), webs, mine)
+        ended = False
+        for _ in range(RELOADS // 10):
+            ended = await page.look(mine.uniform(0, 6 * 10 / RELOADS))
+            if ended:
+                page.frames.clear()
+        async with within(90):
+            while not await page.look(60):
+                pass
+        row = world.row(page.run.run)
+        assert page.frames[-1].body["status"] == row["status"]
+        assert document_of(page.frames) == row["document"]
+
+    await asyncio.gather(*(live(dice.randrange(10**9)) for _ in range(10)))
+
+
+SERVERS = pytest.mark.parametrize("servers", [("uvicorn", "uvicorn"), ("uvicorn", "daphne")], ids="-".join)
+
+
+async def both(world: Cluster, servers: tuple[str, str]) -> list[Process]:
+    return [web for webs in await asyncio.gather(*map(world.web, servers)) for web in webs]
+
+
+@SERVERS
+async def test_reloads_at_random_with_logs_in_memory(embedded: Cluster, servers: tuple[str, str]) -> None:
+    """The other process has no log of the run: its pages got one snapshot, and then nothing for ever."""
+    await reload_at_random(embedded, await both(embedded, servers))
+
+
+@SERVERS
+async def test_reloads_at_random_with_logs_in_redis(cluster: MakeCluster, servers: tuple[str, str]) -> None:
+    world = await cluster("inline")
+    await reload_at_random(world, await both(world, servers))
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+async def test_a_socket_that_subscribes_and_never_reads_costs_little(embedded: Cluster, server: str) -> None:
+    """Each subscription had credits of its own: 300 on one socket took 270 MB."""
+    document = {"answer": "x" * 900_000}
+    embedded.says(ANSWER=reply(json.dumps(document), chunk=20_000))
+    (web,) = await embedded.web(server)
+    runs = [await embedded.watch(web, "text") for _ in range(2)]
+    for run in runs:
+        await embedded.agree(document, run)
+    url = web.base.replace("http", "ws") + "/ws/ling/"
+    async with websockets.connect(
+        url, max_size=None, origin=websockets.Origin(web.base), max_queue=1
+    ) as greedy:
+        memory = status(web, "VmRSS")
+        for number in range(300):
+            run = runs[number % 2]
+            message = {"type": "subscribe", "run": run.run, "token": run.token, "ack": True}
+            await greedy.send(json.dumps(message))
+        other = await embedded.viewer(runs[0]).connect(web)  # served after the messages before it
+        await embedded.agree(document, other)
+        await asyncio.sleep(1)
+        grown = (status(web, "VmRSS") - memory) / 1024
+        greedy.transport.abort()
+    assert grown < 40, f"{grown:.0f} MB"
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+async def test_a_database_that_is_away_is_told_of_and_viewers_go_on(
+    cluster: MakeCluster, server: str
+) -> None:
+    world = await cluster("inline", DEAD_AFTER=30)
+    gate = asyncio.Event()
+    world.says(ANSWER=reply('{"answer": "No. You', gate, ' would fall through."}'))
+    (web,) = await world.web(server)
+    viewer = await world.watch(web, "text")
+    await viewer.sees("No. You")
+    world.database.stop()
+    try:
+        calls = [
+            ("POST", "/ling/workflows/text/runs/", {"Accept": "application/json"}),
+            ("POST", "/ling/workflows/text/runs/", {"Accept": "text/event-stream"}),
+            ("POST", "/ling/workflows/text/runs/", {"Accept": "application/jsonl"}),
+            ("GET", f"/ling/runs/{viewer.run}/", {}),
+            ("GET", f"/ling/runs/{viewer.run}/events/", {}),
+            ("POST", f"/ling/runs/{viewer.run}/cancel/", {}),
+        ]
+        async with httpx.AsyncClient(base_url=web.base, timeout=PATIENCE) as http:
+            for method, url, headers in calls:
+                response = await http.request(
+                    method,
+                    url,
+                    headers={"Authorization": f"Ling {viewer.token}", **headers},
+                    json={"input": {"question": "hi"}},
+                )
+                assert (response.status_code, response.headers["retry-after"]) == (503, "1"), url
+                assert response.json()["error"]["code"] == "database"
+        await viewer.send(type="cancel", ref=1)
+        answer = await viewer.answer(1)
+        assert (answer["error"]["code"], answer["error"]["retryable"]) == ("database", True)
+        gate.set()
+        await viewer.sees("fall through")
+    finally:
+        world.database.start()
+    await world.agree({"answer": "No. You would fall through."}, viewer)
