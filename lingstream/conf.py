@@ -31,7 +31,8 @@ class LingstreamSettings:
     :param max_attempts: executions of a run whose processes die; then it is ``lost``.
     :param dead_after: seconds without a heartbeat after which a process counts as dead.
     :param heartbeat_every: seconds between two heartbeats of a process.
-    :param tick: seconds between two looks for runs that somebody in another process wants stopped.
+    :param tick: seconds between two looks for runs that somebody in another process wants stopped, and at
+        the stored state of runs whose viewers hear nothing.
     :param max_runs: runs that one process executes at the same time; more are refused as ``busy``.
     :param socket_path: path of the WebSocket, below the prefix under which the site is served.
     :param scope: dotted path of a function ``(request) -> str | None`` that names the tenant; the request has
