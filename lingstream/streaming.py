@@ -20,6 +20,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 __all__ = ["Streams", "streamed"]
 
 _KEY = "lingstream.streams"  # in the ASGI scope of a request
+_PIECE = 65_536  # bytes that the server gets at once: its send waits before a piece, not within one
 _MARK = "Ling-Stream"  # the header of a response whose body is to be streamed; it is never sent
 
 
@@ -116,7 +117,9 @@ async def _stream(answer: _Answer, receive: Any, send: Any) -> None:
         async with aclosing(answer.parts) as parts:
             await send(answer.head)
             async for part in parts:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
+                for start in range(0, len(part), _PIECE):
+                    piece = part[start : start + _PIECE]
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
     except OSError:
         return  # the client is gone, and the server says so at a send

@@ -46,6 +46,7 @@ class SocketMessages:
         if len(text) <= self._longest:
             yield text.decode()
         else:
+            del text  # a viewer that reads slowly waits between the parts
             previous, number = self._previous, self._previous.part
             held: Frame | None = None
             for part in self._parts(frame):
@@ -118,18 +119,18 @@ class SocketMessages:
             if value_weight(value, self._longest // _WHOLE) <= self._longest // _WHOLE:
                 yield Set(uri, value, fix)
             elif isinstance(value, str):
-                first, *rest = self._pieces(value)
-                yield Set(uri, first, fix)
-                yield from (Append(uri, piece) for piece in rest)
+                pieces = self._pieces(value)
+                yield Set(uri, next(pieces), fix)
+                yield from (Append(uri, piece) for piece in pieces)
             else:
                 named = value.items() if isinstance(value, dict) else enumerate(value)
                 below = [Set(jsonuri.concat(uri, jsonuri.escape(str(key))), item) for key, item in named]
                 yield Set(uri, type(value)(), fix)
                 todo.extend(reversed(below))
 
-    def _pieces(self, text: str) -> list[str]:
+    def _pieces(self, text: str) -> Iterator[str]:
         size = self._longest // _PIECE
-        return [text[start : start + size] for start in range(0, len(text), size)] or [""]
+        return (text[start : start + size] for start in range(0, len(text) or 1, size))
 
     def _refused(self, frame: Frame, what: str = "", size: int = 0) -> Frame:
         """What stands in the place of what is too long; a run's end and its errors only lose their length."""
