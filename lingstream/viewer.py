@@ -190,8 +190,8 @@ class _Viewing:
             if batch := await self._seen(look.result()):
                 await self._take_turn()
             return batch
-        if get_runner().draining:
-            self._ended = True
+        if self._absent and get_runner().draining:
+            self._ended = True  # nobody will abandon a log that is not there
         elif self._now() - max(self._said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
             self._ask()
         if self._heartbeat and self._now() - self._said_at >= self._heartbeat * 0.9:

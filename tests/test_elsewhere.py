@@ -275,3 +275,21 @@ async def test_who_comes_when_a_run_has_ended_elsewhere_gets_the_end(site: Site,
     async with watch(site, run, transport) as watcher:
         await watcher.until("done")
     assert [str(frame.id) for frame in watcher.frames] == ["1-29", "1-30"]
+
+
+@transports
+async def test_a_silent_run_of_a_process_that_goes_away_still_ends_for_its_viewers(
+    site: Site, transport: str
+) -> None:
+    gate = asyncio.Event()
+    await site.workflow(answer="A")
+    sites.answers = [['{"answer": "half', gate, ' whole"}']]
+    started = (await site.start("test", key="k" * 20)).json()
+    run = await Run.objects.aget(pk=started["run"])
+    async with watch(site, run, transport) as watcher:
+        await watcher.sees("half")
+        draining = asyncio.create_task(get_runner().drain())
+        await asyncio.sleep(0.4)  # looks and heartbeats come and go
+        gate.set()
+        assert (await watcher.until("done")).body["status"] == "finished"
+        await draining
