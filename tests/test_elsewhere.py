@@ -13,12 +13,13 @@ import pytest
 from django.utils import timezone
 
 from lingstream import looks, viewer
+from lingstream.access.identity import Identity
+from lingstream.access.tokens import make_token
 from lingstream.core.canonical import crc32
 from lingstream.core.frames import FrameId, empty_snapshot
 from lingstream.core.ops import Append, Set
 from lingstream.hubs import get_hub
 from lingstream.models import Run, Runner
-from lingstream.permissions import Identity, make_token
 from lingstream.runner import get_runner
 from lingstream.storage import Start
 
@@ -145,7 +146,7 @@ async def test_another_execution_in_this_process_begins_with_its_snapshot(site: 
         started = await _finished()
         await Run.objects.filter(pk=run.pk).aupdate(plan=started.plan)
         await Runner.objects.filter(pk=run.runner_id).aupdate(stopped_at=timezone.now())
-        await get_runner().pick_up()
+        get_runner().look()
         done = await watcher.until("done")
     assert (done.id.epoch, watcher.document) == (2, {"answer": "by us"})
     check_ids(watcher)

@@ -58,7 +58,7 @@ async def test_one_that_does_not_close_is_left_and_the_others_are_closed(
         await pool.aclose()
     assert [provider.closed for provider in closings] == [False, False, True]
     assert "a provider did not close: reset by peer" in caplog.text
-    assert "a provider did not close: Closing.aclose took longer than 2 s" in caplog.text
+    assert "a provider did not close: Pooled.aclose took longer than 2 s" in caplog.text
     closings[0].deaf.released.set()
 
 

@@ -16,9 +16,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.test import AsyncClient
 
 from lingstream import watch
+from lingstream.access.tokens import make_token
 from lingstream.hubs import get_hub
 from lingstream.models import Run, Workflow
-from lingstream.permissions import make_token
 from lingstream.runner import get_runner
 
 from . import site as sites

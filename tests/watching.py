@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from lingstream.access.tokens import make_token
 from lingstream.core.frames import Frame, FrameId, parse_place
 from lingstream.core.ops import from_wire
 from lingstream.core.wire import frame_from_wire
 from lingstream.models import Run
-from lingstream.permissions import make_token
 
 from .site import Site, document_of, read_sse
 

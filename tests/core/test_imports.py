@@ -25,6 +25,7 @@ USE_THE_ORM = {
     "lingstream.access",
     "lingstream.admin",
     "lingstream.checks",
+    "lingstream.checks_site",
     "lingstream.claims",
     "lingstream.journal",
     "lingstream.loading",
