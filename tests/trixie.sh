@@ -35,8 +35,7 @@ git ls-files -z | tar --create --null --files-from=- --ignore-failed-read | tar 
 # Mounts of a name space of their own, which end with the shell.
 FOLDER="$FOLDER" DJANGO="$DJANGO" exec unshare --mount sh -euc '
 mount --bind /proc "$FOLDER/proc"
-mount --bind /dev "$FOLDER/dev"
-mkdir -p "$FOLDER/dev/shm"
+mount --rbind /dev "$FOLDER/dev"  # with its pts and shm
 exec chroot "$FOLDER" /usr/bin/env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 DJANGO="$DJANGO" sh -euc "
