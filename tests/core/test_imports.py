@@ -44,7 +44,6 @@ NAME_THE_MODELS = {
     "lingstream.http",
     "lingstream.runner",
     "lingstream.viewer",
-    "lingstream.views",
     "lingstream.watch",
 }
 
