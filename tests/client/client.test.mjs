@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, mock, test } from "node:test";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
 import { Client } from "../../lingstream/static/lingstream/client.js";
 import { SocketTransport } from "../../lingstream/static/lingstream/socket.js";
@@ -318,6 +318,42 @@ describe("the socket", () => {
         mock.timers.tick(500);
         assert.equal(sockets.length, 2);
     });
+});
+
+describe("addresses", () => {
+    const page = { base: "/site/de/ai", socket: "/site/sockets/ai/", csrf: "C" };
+    const real = { fetch: globalThis.fetch, WebSocket: globalThis.WebSocket, document: globalThis.document };
+    const asked = [];
+
+    beforeEach(() => {
+        asked.length = 0;
+        globalThis.document = {
+            baseURI: "https://example.com/site/de/ask/",
+            cookie: "",
+            querySelector: (selector) => (selector === "script[data-lingstream]" ? { dataset: page } : null),
+        };
+        globalThis.fetch = async (url) => (asked.push(url), stream([dialect.sse], { "Ling-Run": RUN }));
+        globalThis.WebSocket = class {
+            constructor(url) {
+                asked.push(url);
+            }
+            close() {}
+        };
+    });
+    afterEach(() => Object.assign(globalThis, real));
+
+    for (const [transport, options, expected] of [
+        ["sse", {}, "/site/de/ai/workflows/w/runs/"],
+        ["sse", { base: "/other/" }, "/other/workflows/w/runs/"],
+        ["websocket", {}, "wss://example.com/site/sockets/ai/"],
+        ["websocket", { socket: "/ws/2/" }, "wss://example.com/ws/2/"],
+    ]) {
+        test(`${transport} with ${JSON.stringify(options)} is at ${expected}`, () => {
+            mock.timers.enable({ apis: ["setTimeout"] });
+            new Client({ transport, ...options }).start("w", {});
+            assert.deepEqual(asked, [expected]);
+        });
+    }
 });
 
 describe("server-sent events", () => {
