@@ -10,22 +10,29 @@
 set -eu
 
 DJANGO="${DJANGO:-Django~=6.1.0}"
-PACKAGES="python3,python3-venv,ca-certificates,redis-server,curl,procps,chromium,fonts-dejavu-core"
+PACKAGES="python3-venv ca-certificates redis-server curl procps chromium fonts-dejavu-core"
 FOLDER="$(realpath -m "${1:?expected a folder, for example /var/tmp/trixie}")"
 shift
 cd "$(dirname "$0")/.."
 case "$FOLDER" in "$PWD" | "$PWD"/*) echo "expected a folder outside of $PWD, got $FOLDER" >&2; exit 2 ;; esac
 
-if [ ! -e "$FOLDER/.complete" ]; then
+if [ ! -e "$FOLDER/.base" ]; then
     command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap; }
-    debootstrap --variant=minbase --include="$PACKAGES" trixie "$FOLDER"
-    touch "$FOLDER/.complete"
+    debootstrap --variant=minbase trixie "$FOLDER"
+    touch "$FOLDER/.base"
 fi
 
 # Names and certificates are the machine's: it may have authorities of its own.
 cp /etc/resolv.conf /etc/hosts "$FOLDER/etc/"
 if [ -d /usr/local/share/ca-certificates ]; then
     cp -r /usr/local/share/ca-certificates "$FOLDER/usr/local/share/"
+fi
+
+if [ ! -e "$FOLDER/.packages" ]; then
+    chroot "$FOLDER" apt-get update -qq
+    # shellcheck disable=SC2086  # several packages
+    chroot "$FOLDER" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $PACKAGES
+    touch "$FOLDER/.packages"
 fi
 
 rm -rf "$FOLDER/src"
