@@ -82,6 +82,9 @@ class Member:
             self.look()
             time.sleep(0.05)
         if self.process.poll() is None:
+            for number in (signal.SIGUSR1, signal.SIGABRT):  # it says where it hangs
+                self.process.send_signal(number)
+                time.sleep(2)
             self.kill()
             return False
         return self.process.returncode == 0
@@ -100,11 +103,15 @@ class Member:
 class Fleet:
     """Starts all of it and ends all of it.
 
-    :param settings: changes to ``LINGSTREAM``; timings are the defaults.
+    :param logs: a folder to keep what the processes say in.
+    :param settings: changes to ``LINGSTREAM``.
     """
 
-    def __init__(self, bots: int, deltas: int, seconds: float, **settings: object) -> None:
+    def __init__(
+        self, bots: int, deltas: int, seconds: float, logs: Path | None = None, **settings: object
+    ) -> None:
         self._shape = [str(bots), str(deltas), str(seconds)]
+        self._logs = logs
         self._settings = settings
         self._stack = contextlib.ExitStack()
         self.workers: list[Member] = []
@@ -113,6 +120,8 @@ class Fleet:
     def __enter__(self) -> Fleet:
         with self._stack:
             self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lingstream-")))
+            self.logs = self._logs or self.folder
+            self.logs.mkdir(parents=True, exist_ok=True)
             self.postgres = Postgres(**LOGGING)
             self._stack.callback(self.postgres.close)
             self.postgres.start()
@@ -149,7 +158,7 @@ class Fleet:
 
     def start(self, name: str, *arguments: str, **environment: str) -> Member:
         """Start a Python process."""
-        log = self.folder / f"{name}-{len(self.members)}.log"
+        log = self.logs / f"{name}-{len(self.members)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -197,6 +206,7 @@ class Fleet:
         work: dict[str, Any] = {"EXECUTION": "worker", "BROKER": "bench.project.queue.broker"}
         return os.environ | {
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
             "DJANGO_SETTINGS_MODULE": "bench.project.many",
             "BENCH_MODEL": f"http://127.0.0.1:{self.model_port}/v1",
             "BENCH_KEY": "bench",

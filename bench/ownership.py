@@ -20,6 +20,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -87,6 +88,7 @@ class Report:
     :param differ: viewers whose document is not the stored one.
     :param stuck: workers that did not end when they were told to.
     :param shares: runs that each worker had at last, the most first.
+    :param notes: what is known of each viewer that is blind, or differs.
     """
 
     load: dict[str, Any]
@@ -120,6 +122,7 @@ class Report:
     differ: int = 0
     stuck: int = 0
     shares: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
 
 
@@ -134,9 +137,12 @@ class Harm:
     everybody: bool = False
 
 
-async def measure(load: Load) -> Report:
-    """Start it all, do it once, and end it all."""
-    with Fleet(load.bots, load.deltas, load.seconds) as fleet:
+async def measure(load: Load, logs: Path | None = None) -> Report:
+    """Start it all, do it once, and end it all.
+
+    :param logs: a folder to keep what the processes say in.
+    """
+    with Fleet(load.bots, load.deltas, load.seconds, logs) as fleet:
         for number in range(load.workers):
             ahead = {0: load.clock, 1: -load.clock}.get(number, 0.0)
             await asyncio.to_thread(fleet.work, 1, load.concurrency, ahead)
@@ -261,7 +267,7 @@ def _report(load: Load, fleet: Fleet, observer: Observer, watchers: Sequence[Wat
     report.shares = sorted(Counter(run["runner_id"] for run in runs.values()).values(), reverse=True)
     _count_calls(report, fleet.calls(), bots)
     _count_moves(report, observer, harm)
-    _count_viewers(report, watchers, {key: run["document"] for key, run in runs.items()})
+    _count_viewers(report, watchers, runs)
     _count_costs(report, fleet, observer, load.runs * load.bots)
     report.missed = list(aims(load, report))
     return report
@@ -303,13 +309,17 @@ def _count_moves(report: Report, observer: Observer, harm: Harm) -> None:
     report.late = max(mine) - harm.at if mine else 0.0
 
 
-def _count_viewers(report: Report, watchers: Sequence[Watcher], documents: dict[str, Any]) -> None:
+def _count_viewers(report: Report, watchers: Sequence[Watcher], runs: dict[str, Any]) -> None:
     report.viewers = len(watchers)
     for watcher in watchers:
         report.told += watcher.told
         report.blind += not watcher.done
         report.elsewhere += watcher.told and not watcher.done
-        report.differ += bool(watcher.done) and watcher.document != documents.get(watcher.run)
+        run = runs.get(watcher.run, {"status": "unknown", "epoch": 0, "document": None})
+        differs = bool(watcher.done) and watcher.document != run["document"]
+        report.differ += differs
+        if differs or not watcher.done:
+            report.notes.append(f"{watcher}; its run is {run['status']} in epoch {run['epoch']}")
 
 
 def _count_costs(report: Report, fleet: Fleet, observer: Observer, bots: int) -> None:
@@ -396,9 +406,9 @@ def table(reports: Sequence[Report]) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = vars(_parser().parse_args(arguments))
-    check, as_json = options.pop("check"), options.pop("json")
+    check, as_json, logs = options.pop("check"), options.pop("json"), options.pop("logs")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the exit stack
-    report = asyncio.run(measure(Load(**options)))
+    report = asyncio.run(measure(Load(**options), logs))
     if as_json:
         print(json.dumps(asdict(report)))
     else:
@@ -435,6 +445,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("rolling", "database-restart", "redis-restart"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--logs", type=Path, help="a folder to keep what the processes say in")
     parser.add_argument("--check", action="store_true", help="fail if an aim is missed")
     return parser
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import time
 from typing import Any
 
 import websockets
@@ -33,18 +33,25 @@ class Watcher:
         self.told = False
         self.done = ""
         self._messages: list[dict[str, Any]] = []
+        self._story: list[str] = []
 
     async def watch(self) -> None:
         """Follow the run to its end, over as many connections as it takes."""
         while not self.done:
-            with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
+            try:
                 async with websockets.connect(self._url, origin=self._origin, max_size=None) as socket:
                     await socket.send(json.dumps(self._request()))
                     async for message in socket:
                         if not self._take(json.loads(message)):
                             break
+            except (OSError, websockets.WebSocketException, TimeoutError) as error:
+                self._tell(repr(error))
             if not self.done:
                 await asyncio.sleep(AGAIN)
+
+    def __str__(self) -> str:
+        story = "; ".join(self._story) or "no news"
+        return f"viewer {self.name} of {self.run or 'no run'} at {self._last or 'no frame'}: {story}"
 
     @property
     def document(self) -> Any:
@@ -67,6 +74,8 @@ class Watcher:
 
     def _take(self, message: dict[str, Any]) -> bool:
         """Keep what came; return whether there is more to come on this connection."""
+        if "error" in message:
+            self._tell(f"{message['error']} at {message.get('id', 'no place')}")
         if "started" in message:
             self.run, self._token = message["started"]["run"], message["started"]["token"]
         elif "id" not in message:
@@ -77,3 +86,6 @@ class Watcher:
             self.told |= message.get("error", {}).get("code") == "elsewhere"
             self.done = message.get("done", {}).get("status", "")
         return not self.done
+
+    def _tell(self, news: str) -> None:
+        self._story.append(f"{time.strftime('%H:%M:%S')} {news}")

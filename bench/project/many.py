@@ -3,6 +3,9 @@
 import json
 import os
 
+from tests.chaos.telling import LOGGING as LOGGING
+from tests.chaos.telling import tell_tasks
+
 from .settings import *  # noqa: F403
 from .settings import LINGSTREAM as ONE
 
@@ -16,3 +19,5 @@ DATABASES = {
     }
 }
 LINGSTREAM = ONE | json.loads(os.environ["BENCH_LINGSTREAM"])
+
+tell_tasks()
