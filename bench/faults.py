@@ -1,0 +1,120 @@
+"""What a site under load has to go through: how many runs, beside what, and which faults in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from fleet import Fleet, Member
+from observer import rows
+
+__all__ = ["Harm", "Load", "hurt"]
+
+STRIKE = 0.33  # of all calls answered: then faults strike
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to do.
+
+    :param deltas: pieces of each answer; ``seconds`` is about how long it takes.
+    :param bound: seconds in which all runs should have ended.
+    :param dead_after: the setting, as ``heartbeat_every`` is.
+    :param burn: processes beside that want a CPU each.
+    :param kill: ``one`` is killed, or ``each`` in turn, replaced by a new one.
+    :param freeze: seconds for which a worker is stopped.
+    :param rolling: all workers are told to end in turn, each replaced by a new one.
+    :param database_stop: seconds for which there is no database.
+    :param clock: seconds by which the first worker's clock is ahead, and the second's behind.
+    """
+
+    runs: int = 200
+    bots: int = 10
+    watch: int = 50
+    workers: int = 3
+    concurrency: int = 200
+    deltas: int = 8
+    seconds: float = 1.5
+    bound: float = 300.0
+    dead_after: float = 15.0
+    heartbeat_every: float = 3.0
+    burn: int = 0
+    kill: str = ""
+    freeze: float = 0.0
+    rolling: bool = False
+    database_stop: float = 0.0
+    database_restart: bool = False
+    redis_restart: bool = False
+    clock: float = 0.0
+
+    @property
+    def faults(self) -> list[str]:
+        """What is done to the processes."""
+        names = ("kill", "freeze", "rolling", "database_stop", "database_restart", "redis_restart")
+        return [name for name in names if getattr(self, name)]
+
+
+@dataclass
+class Harm:
+    """What the faults did: whose runs may move, when, and what had been answered for them."""
+
+    at: float = 0.0
+    runs: set[str] = field(default_factory=set)
+    held: int = 0
+    stuck: int = 0
+    everybody: bool = False
+
+
+async def hurt(load: Load, fleet: Fleet, harm: Harm) -> None:
+    """Wait for the moment, and do what the options say, one after the other."""
+    if not load.faults:
+        return
+    wanted = STRIKE * load.runs * load.bots
+    while sum(answered is not None for _, _, answered in await asyncio.to_thread(fleet.calls)) < wanted:
+        await asyncio.sleep(0.3)
+    harm.at = time.time()
+    harm.everybody = load.rolling or bool(load.database_stop) or load.database_restart
+    if load.kill:
+        for member in fleet.workers[: 1 if load.kill == "one" else load.workers]:
+            await asyncio.to_thread(_kill, fleet, member, harm)
+            if load.kill == "each":
+                await asyncio.to_thread(fleet.work, 1, load.concurrency)
+    if load.freeze:
+        victim = next(member for member in fleet.workers if member.lives)
+        victim.freeze()
+        await asyncio.to_thread(_note, fleet, victim, harm)
+        await asyncio.sleep(load.freeze)
+        victim.thaw()
+    if load.database_stop or load.database_restart:
+        await asyncio.to_thread(fleet.postgres.stop)
+        await asyncio.sleep(load.database_stop)
+        await asyncio.to_thread(fleet.postgres.start)
+    if load.redis_restart:
+        fleet.redis.stop()
+        await asyncio.to_thread(fleet.redis.start)
+    if load.rolling:
+        for member in [member for member in fleet.workers if member.lives]:
+            harm.stuck += not await asyncio.to_thread(member.terminate)
+            await asyncio.to_thread(fleet.work, 1, load.concurrency)
+
+
+def _kill(fleet: Fleet, member: Member, harm: Harm) -> None:
+    member.kill()
+    _note(fleet, member, harm)
+
+
+def _note(fleet: Fleet, member: Member, harm: Harm) -> None:
+    """Write down which runs a worker had, and how many answers for those that it had not ended."""
+    sql = """
+        SELECT run.id::text AS id, run.input::json->>'question' AS name, run.status
+        FROM lingstream_run run JOIN lingstream_runner runner ON runner.id = run.runner_id
+        WHERE runner.pid = %s
+    """
+    mine = rows(fleet, sql, [member.pid])
+    # Those that ended too: others may have to write the ends that it stored and told nobody.
+    harm.runs |= {row["id"] for row in mine}
+    names = {row["name"] for row in mine if row["status"] == "running"}
+    harm.held += sum(
+        answered is not None and name.partition(" ")[0] in names for name, _, answered in fleet.calls()
+    )
