@@ -19,7 +19,7 @@ class Load:
     """What to do.
 
     :param deltas: pieces of each answer; ``seconds`` is about how long it takes.
-    :param bound: seconds in which all runs should have ended.
+    :param bound: seconds in which all runs should have ended, on a machine of its own.
     :param dead_after: the setting, as ``heartbeat_every`` is.
     :param burn: processes beside that want a CPU each.
     :param kill: ``one`` is killed, or ``each`` in turn, replaced by a new one.

@@ -20,6 +20,7 @@ from processes import end, free_port, listens
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tests.chaos.patience import scaled  # noqa: E402
 from tests.chaos.services import Postgres  # noqa: E402
 from tests.hubs.conftest import RedisServer  # noqa: E402
 
@@ -36,7 +37,7 @@ LOGGING = {
 }
 ROLES = ("worker", "web", "observer")
 UVICORN = ("uvicorn", "--host", "127.0.0.1", "--log-level", "error", "--no-access-log", "--port")
-PATIENCE = 60.0
+PATIENCE = 60.0  # seconds that anything may take on an idle machine
 
 
 class Member:
@@ -77,7 +78,7 @@ class Member:
         """SIGTERM; return whether it ended by itself."""
         self.since = float("inf")
         self.process.terminate()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + scaled(PATIENCE)
         while self.process.poll() is None and time.monotonic() < deadline:
             self.look()
             time.sleep(0.05)
@@ -181,7 +182,7 @@ class Fleet:
 
     def calls(self) -> list[tuple[str, float, float | None]]:
         """Each call of the model: its name, when it was asked, and when it was answered."""
-        client = http.client.HTTPConnection("127.0.0.1", self.model_port, timeout=PATIENCE)
+        client = http.client.HTTPConnection("127.0.0.1", self.model_port, timeout=scaled(PATIENCE))
         with contextlib.closing(client):
             client.request("GET", "/calls")
             return [(name, asked, answered) for name, asked, answered in json.load(client.getresponse())]
@@ -198,7 +199,7 @@ class Fleet:
         subprocess.run([sys.executable, *arguments], cwd=ROOT, env=self._environment("postgres"), check=True)
 
     def _listens(self, member: Member, port: int) -> None:
-        if not listens(port, member.process):
+        if not listens(port, member.process, scaled(PATIENCE)):
             raise RuntimeError(f"{member.name} does not listen:\n{member.log.read_text()}")
 
     def _environment(self, role: str) -> dict[str, str]:
@@ -219,7 +220,7 @@ class Fleet:
 
 
 def _says(member: Member, text: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + scaled(PATIENCE)
     while text not in member.log.read_text():
         if member.process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{member.name} did not say {text!r}:\n{member.log.read_text()}")

@@ -32,6 +32,8 @@ from fleet import Fleet
 from observer import Observer, connect, spent
 from watchers import Watcher
 
+from tests.chaos.patience import scaled
+
 __all__ = ["SOAK", "Load", "Report", "aims", "answer", "measure", "table"]
 
 MANY = 2000  # bots; of fewer, what processes ask when they start is a good part
@@ -135,19 +137,19 @@ async def _watched(load: Load, fleet: Fleet, observer: Observer) -> Report:
     names = [f"r{number}" for number in range(len(watchers), load.runs)]
     queued = asyncio.create_task(asyncio.to_thread(fleet.enqueue, names))
     watching = [asyncio.create_task(watcher.watch()) for watcher in watchers]
-    deadline = time.monotonic() + load.bound
+    begun = time.monotonic()
     harm = Harm()
     try:
         await queued
         hurting = asyncio.create_task(hurt(load, fleet, harm))
-        while time.monotonic() < deadline and (observer.open or not hurting.done()):
+        while time.monotonic() < begun + scaled(load.bound) and (observer.open or not hurting.done()):
             await asyncio.sleep(0.1)
         hurting.cancel()
         await asyncio.gather(hurting, return_exceptions=True)
         if not hurting.cancelled() and (fault := hurting.exception()):
             raise fault
         # A viewer's end may have to be written by others, after its worker has been silent for long enough.
-        await asyncio.wait(watching, timeout=GRACE) if watching else None
+        await asyncio.wait(watching, timeout=scaled(GRACE)) if watching else None
     finally:
         for task in watching:
             task.cancel()

@@ -16,9 +16,9 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def listens(port: int, server: subprocess.Popen) -> bool:
-    """Wait until the server listens at ``port``; false if it ends before, or takes 30 seconds."""
-    deadline = time.monotonic() + 30
+def listens(port: int, server: subprocess.Popen, patience: float = 30.0) -> bool:
+    """Wait until the server listens at ``port``; false if it ends before, or takes longer than that."""
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline and server.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return True

@@ -23,6 +23,8 @@ from .harness import ROOT, Cluster  # noqa: E402
 from .patience import scaled  # noqa: E402
 from .services import Postgres, Sqlite, free_port  # noqa: E402
 
+sys.path.append(str(ROOT / "bench"))  # what test_load.py measures with
+
 MakeCluster = Callable[..., Any]
 
 
