@@ -62,7 +62,7 @@ class Harm:
     at: float = 0.0
     runs: set[str] = field(default_factory=set)
     held: int = 0
-    stuck: int = 0
+    stuck: list[str] = field(default_factory=list)
     everybody: bool = False
 
 
@@ -74,7 +74,7 @@ async def hurt(load: Load, fleet: Fleet, harm: Harm) -> None:
     while sum(answered is not None for _, _, answered in await asyncio.to_thread(fleet.calls)) < wanted:
         await asyncio.sleep(0.3)
     harm.at = time.time()
-    harm.everybody = load.rolling or bool(load.database_stop) or load.database_restart
+    harm.everybody = load.rolling
     if load.kill:
         for member in fleet.workers[: 1 if load.kill == "one" else load.workers]:
             await asyncio.to_thread(_kill, fleet, member, harm)
@@ -95,7 +95,8 @@ async def hurt(load: Load, fleet: Fleet, harm: Harm) -> None:
         await asyncio.to_thread(fleet.redis.start)
     if load.rolling:
         for member in [member for member in fleet.workers if member.lives]:
-            harm.stuck += not await asyncio.to_thread(member.terminate)
+            if wrong := await asyncio.to_thread(member.terminate):
+                harm.stuck.append(wrong)
             await asyncio.to_thread(fleet.work, 1, load.concurrency)
 
 

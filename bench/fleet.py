@@ -74,21 +74,24 @@ class Member:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self) -> bool:
-        """SIGTERM; return whether it ended by itself."""
+    def terminate(self) -> str:
+        """SIGTERM; return what was wrong with its end, if anything was."""
+        begun = time.monotonic()
         self.since = float("inf")
         self.process.terminate()
-        deadline = time.monotonic() + scaled(PATIENCE)
-        while self.process.poll() is None and time.monotonic() < deadline:
+        while self.process.poll() is None and time.monotonic() < begun + scaled(PATIENCE):
             self.look()
             time.sleep(0.05)
+        took = f"{self.log.stem}, {time.monotonic() - begun:.0f} s after it was told to end"
         if self.process.poll() is None:
             for number in (signal.SIGUSR1, signal.SIGABRT):  # it says where it hangs
                 self.process.send_signal(number)
                 time.sleep(2)
             self.kill()
-            return False
-        return self.process.returncode == 0
+            return f"{took}, still ran:\n{self.log.read_text(errors='replace')}"
+        if code := self.process.returncode:
+            return f"{took}, ended with {code}:\n{self.log.read_text(errors='replace')}"
+        return ""
 
     def freeze(self) -> None:
         """SIGSTOP."""

@@ -74,7 +74,7 @@ class Report:
     :param differ: viewers whose document is not the stored one.
     :param stuck: workers that did not end when they were told to.
     :param shares: runs that each worker had at last, the most first.
-    :param notes: what is known of each viewer that is blind, or differs.
+    :param notes: what is known of each worker that is stuck, and each viewer that is blind or differs.
     """
 
     load: dict[str, Any]
@@ -161,7 +161,8 @@ async def _watched(load: Load, fleet: Fleet, observer: Observer) -> Report:
 
 
 def _report(load: Load, fleet: Fleet, observer: Observer, watchers: Sequence[Watcher], harm: Harm) -> Report:
-    report = Report(asdict(load), silence=observer.silence, held=harm.held, stuck=harm.stuck)
+    report = Report(asdict(load), silence=observer.silence, held=harm.held, stuck=len(harm.stuck))
+    report.notes += harm.stuck
     with connect(fleet) as connection:
         runs = {
             row["id"]: row | {"document": json.loads(row["document"] or "null")}
