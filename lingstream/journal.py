@@ -242,9 +242,12 @@ class Checkpoints:
             await asyncio.sleep(self._every / 5)
             due = [growing for growing in self._runs.values() if growing.due(self._every)][:_ROUND]
             stored = await asyncio.gather(*map(self._store, due), return_exceptions=True)
+            failed: dict[str, list[UUID]] = {}  # a database that is away says the same of all
             for growing, error in zip(due, stored, strict=True):
                 if isinstance(error, Exception) and not isinstance(error, Fenced):
-                    logger.warning("run %s: no checkpoint: %s", growing.row.pk, error)
+                    failed.setdefault(str(error), []).append(growing.row.pk)
+            for text, runs in failed.items():
+                logger.warning("run %s and %d more: no checkpoint: %s", runs[0], len(runs) - 1, text)
 
     async def _store(self, growing: _Growing) -> None:
         place = growing.log.last_id

@@ -14,6 +14,7 @@ import contextvars
 import logging
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
@@ -31,7 +32,10 @@ AWAY = (OperationalError, InterfaceError)
 
 _PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds between tries while the database is away; the last one repeats
 _PATIENCE = 60.0  # seconds for which it may be away: longer than a restart or a fail-over takes
+_QUIET = 5.0  # seconds between two warnings that it is away
 _ENDING = 5.0  # seconds that a thread may take to end its last job
+
+_said_at = float("-inf")
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]], patience: float = _PATIENCE) -> T:
@@ -51,8 +55,16 @@ async def patiently(attempt: Callable[[], Awaitable[T]], patience: float = _PATI
             tries += 1
             if now() + pause > last:
                 raise
-            logger.warning("the database is away, trying again in %s s: %s", pause, error)
+            _say_away(error)
             await asyncio.sleep(pause)
+
+
+def _say_away(error: Exception) -> None:
+    """Log that the database is away: now and then, and not for each of the hundreds of calls that wait."""
+    global _said_at
+    if time.monotonic() - _said_at >= _QUIET:
+        _said_at = time.monotonic()
+        logger.warning("the database is away, trying again until it answers: %s", error)
 
 
 def keep_connections() -> None:

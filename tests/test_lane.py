@@ -8,6 +8,7 @@ import threading
 import pytest
 from django.db import OperationalError, connection
 
+from lingstream import lane as lane_module
 from lingstream.lane import Lane, patiently
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,3 +73,22 @@ async def test_a_database_that_is_away_is_asked_again_for_a_while() -> None:
     with pytest.raises(OperationalError):
         await patiently(attempt, patience=0.2)
     assert tries == -8
+
+
+async def test_a_database_that_is_away_is_told_of_once_and_not_for_each_who_waits(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lane_module, "_said_at", float("-inf"))
+    tries = 0
+
+    async def attempt() -> None:
+        nonlocal tries
+        tries += 1
+        raise OperationalError("the server closed the connection")
+
+    waiting = [patiently(attempt, patience=0.15) for _ in range(50)]
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert tries == 100
+    assert [record.levelname for record in caplog.records if "the database is away" in record.message] == [
+        "WARNING"
+    ]
