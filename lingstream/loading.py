@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import jsonschema
 from django.apps import apps
 from django.db.models import Prefetch
-from jsonschema.validators import Draft202012Validator, validator_for
-from referencing import Registry
 
 from .access.network import AddressRefused, Guard, target
 from .access.policy import site_guard
 from .conf import app_settings
 from .core import jsonuri
+from .core.depth import check_depth
 from .core.exceptions import ConfigurationError, UsageError
 from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from .core.validation import SchemaFault, compile_schema
 from .core.workflow import declared
 from .models import PromptLabel, Provider, Step, Trigger, Workflow
 
@@ -65,7 +64,7 @@ def load_plan(slug: str, *, python: bool = False) -> Plan:
     :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
         from, and may switch it off.
     :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``nothing-starts``,
-        ``no-label``, ``no-provider``, ``no-model``.
+        ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``.
     """
     workflow = Workflow.objects.filter(slug=slug).first()
     if workflow is None and not python:
@@ -154,6 +153,8 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
             code="no-model",
         )
     text, variables, version = _prompt(step)
+    if step.schema:
+        _check_schema(step)
     return BotPlan(
         name=step.name,
         prompt=text,
@@ -173,6 +174,17 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
         schema=step.schema,
         show_reasoning=step.workflow.show_reasoning,
     )
+
+
+def _check_schema(step: Step) -> None:
+    """Before a model is asked and paid: a row may be older than what its schema is checked by."""
+    try:
+        compile_schema(step.schema)
+    except SchemaFault as fault:
+        raise UsageError(
+            f"the output schema of the step {step.name!r} cannot be used: at {fault.uri!r}: {fault.message}",
+            code=fault.code,
+        ) from fault
 
 
 def _prompt(step: Step) -> tuple[str, dict[str, Any], str]:
@@ -204,24 +216,23 @@ def _trigger(row: Trigger) -> TriggerPlan:
 
 
 def validate_input(schema: dict[str, Any], value: Any) -> None:
-    """Check what a run is started with against its workflow's schema; an empty schema accepts anything.
+    """Check what a run is started with against its workflow's schema; an empty one accepts any JSON.
 
-    :raises UsageError: ``invalid-input``, naming the place, what was expected and what came;
-        ``invalid-schema`` for a schema that points outside itself.
+    :raises UsageError: ``invalid-input``, naming the place, what was expected and what came; ``too-deep``,
+        ``too-costly``; ``invalid-schema`` for a stored schema that cannot be used.
     """
+    check_depth(value)
     if not schema:
         return
-    # An empty registry: a $ref never makes the server fetch a URL.
-    validator = validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
     try:
-        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
-    except Exception as fault:
+        failures = compile_schema(schema).failures(value)
+    except SchemaFault as fault:
         raise UsageError(
-            f"the workflow's input schema cannot be used: {fault}", code="invalid-schema"
+            f"the workflow's input schema cannot be used: at {fault.uri!r}: {fault.message}", code=fault.code
         ) from fault
-    if error is not None:
-        where = jsonuri.join(*error.absolute_path)
-        message = error.message if len(error.message) <= 300 else error.message[:300] + "…"
+    if failures:
+        where, message = jsonuri.join(*failures[0].path), failures[0].message
+        message = message if len(message) <= 300 else message[:300] + "…"
         raise UsageError(
             f"the input does not fit at {where!r}: {message}"
             if where

@@ -108,8 +108,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
         return known, False
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
     plan = load_plan(start.workflow, python=start.workflow in registered())
-    if row:
-        validate_input(row.input_schema, start.input)
+    validate_input(row.input_schema if row else {}, start.input)
     try:
         with transaction.atomic():
             conversation = _conversation(start.conversation, identity)

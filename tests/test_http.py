@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -161,6 +162,10 @@ async def test_cancel_keeps_what_came_and_stops_the_model(site: Site) -> None:
     assert again.json()["status"] == "canceled"
 
 
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1
+
+
 BAD_STARTS: list[tuple[str, Any, int, str]] = [
     ("nope", {"input": {}}, 404, "unknown-workflow"),
     ("cloud-facts", {"input": {}}, 400, "invalid-input"),
@@ -172,9 +177,48 @@ BAD_STARTS: list[tuple[str, Any, int, str]] = [
     ("cloud-facts", {"input": {"question": "x"}, "conversation": "zzz"}, 404, "not-found"),
     ("cloud-facts", b"{", 400, "bad-json"),
     ("cloud-facts", b"\xff\xfe", 400, "bad-json"),
-    ("cloud-facts", b"[" * 100_000, 400, "bad-json"),
+    ("cloud-facts", b"[" * 100_000, 400, "too-deep"),
+    ("cloud-facts", b'{"input": ' + b"[" * 1000 + b"]" * 1000 + b"}", 400, "too-deep"),
+    ("cloud-facts", {"input": {"question": "x", "more": nested(101)}}, 400, "too-deep"),
     ("cloud-facts", b" " * 300_000, 413, "too-large"),
 ]
+
+
+HOSTILE_INPUTS: dict[str, tuple[Any, Any]] = {
+    "29 characters that go back": ({"pattern": r"^(\w+\s?)*$"}, "a" * 28 + "!"),
+    "objects that have to be unique": (
+        {"items": {}, "uniqueItems": True, "maxItems": 10},
+        [{"a": number} for number in range(18_000)],
+    ),
+    "integers of 20 digits that have to be unique": (
+        {"uniqueItems": True, "maxItems": 10},
+        [2**63 + number for number in range(11_000)],
+    ),
+    "20,000 objects, all wrong": ({"items": {"required": ["b"]}}, [{"a": n} for n in range(18_000)]),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_INPUTS)
+async def test_no_input_holds_the_others_up(site: Site, name: str) -> None:
+    schema, value = HOSTILE_INPUTS[name]
+    workflow = await site.workflow("asked", a="ANSWER")
+    workflow.input_schema = {"properties": {"q": schema}}
+    await workflow.asave()
+    began = time.process_time()
+    answer = await site.start("asked", {"q": value})
+    assert time.process_time() - began < 3
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid-input")
+    assert "'q" in answer.json()["error"]["message"]
+
+
+async def test_a_stored_schema_that_cannot_be_used_is_told_at_start(site: Site) -> None:
+    workflow = await site.workflow("old", a={"prompt": "ANSWER", "schema": {"pattern": "(?=a)"}})
+    answer = await site.start("old", {"question": "x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid-schema")
+    await workflow.steps.aupdate(schema=None)
+    await Workflow.objects.filter(pk=workflow.pk).aupdate(input_schema={"$ref": "http://127.0.0.1:1/x"})
+    answer = await site.start("old", {"question": "x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid-schema")
 
 
 @pytest.mark.parametrize(("slug", "body", "status", "code"), BAD_STARTS)

@@ -111,6 +111,15 @@ class TestJSONText:
         with pytest.raises(ValidationError, match="line 2"):
             field.clean('{\n"a" 1}')
 
+    @pytest.mark.parametrize("depth", [101, 1_000, 200_000])
+    def test_a_form_field_bounds_the_depth(self, depth: int) -> None:
+        field = Step._meta.get_field("params").formfield()
+        text = '{"a":' + "[" * depth + "]" * depth + "}"
+        with pytest.raises(ValidationError, match="levels of nesting"):
+            field.clean(text)
+        assert field.has_changed({}, text)
+        assert field.prepare_value(field.bound_data(text, {})) if depth > 10_000 else True
+
 
 class TestPromptVersions:
     def test_are_numbered_per_prompt(self) -> None:
@@ -198,6 +207,12 @@ class TestWorkflows:
         ("column", "value", "message"),
         [
             ("input_schema", {"type": "strin"}, "at type"),
+            (
+                "input_schema",
+                {"properties": {"a": {"pattern": "(?!x)"}}},
+                "properties/a/pattern: expect",
+            ),
+            ("input_schema", {"$ref": "https://example.com/x"}, "within the schema"),
             ("input_schema", [], ""),
             ("input_schema", [1], "Expected a JSON object"),
             ("limits", {"bot": 1}, "Expected limits among"),

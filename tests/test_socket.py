@@ -145,6 +145,8 @@ BAD_MESSAGES: list[tuple[Any, str]] = [
     ({"type": "cancel", "run": "00000000-0000-4000-8000-000000000000"}, "not-found"),
     ({"type": "cancel", "run": {}}, "bad-message"),
     ("x" * 300_000, "too-large"),
+    ("[" * 1000 + "]" * 1000, "too-deep"),
+    ('{"type": "start", "workflow": "cloud-facts", "input": ' + "[" * 101 + "]" * 101 + "}", "too-deep"),
 ]
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ._patterns import matches
+
 __all__ = [
     "ANYTHING",
     "MAX_ALTERNATIVES",
@@ -21,7 +23,6 @@ __all__ = [
     "members",
     "plain_key",
     "same",
-    "searches",
     "type_of",
     "types",
 ]
@@ -99,19 +100,11 @@ def group(parts: Alternative, key: str) -> list[Any] | None:
     for part in parts:
         properties, patterns = mapping(part, "properties"), mapping(part, "patternProperties")
         found = [properties[key]] if key in properties else []
-        found += [schema for pattern, schema in patterns.items() if searches(pattern, key)]
+        found += [schema for pattern, schema in patterns.items() if matches(pattern, key)]
         if not found and (rest := part.get("additionalProperties", True)) is False:
             return None
         schemas += found or [rest]
     return schemas
-
-
-def searches(pattern: str, key: str) -> bool:
-    """Whether a pattern of the schema is found in ``key``."""
-    try:
-        return re.search(pattern, key) is not None
-    except re.error:
-        return False
 
 
 def listed(part: Part, keyword: str) -> list[Any]:

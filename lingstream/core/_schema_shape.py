@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
 from . import _schema_alternatives as alternatives
+from ._applicators import resolve
+from ._patterns import matches
 from ._schema_alternatives import ANYTHING, Alternative, Part, listed, mapping, plain_key
 
 __all__ = ["NOTHING", "Schemas", "Shape"]
@@ -54,28 +55,12 @@ class Schemas:
         """What the schemas inside ``schema`` say of the same value."""
         ref = schema.get("$ref")
         if isinstance(ref, str) and ref not in refs:  # a schema that is its own definition says nothing
-            yield self._split(self._find(ref), (*refs, ref))
+            yield self._split(resolve(self._whole, ref), (*refs, ref))
         for part in listed(schema, "allOf"):
             yield self._split(part, refs)
         for keyword in ("anyOf", "oneOf"):
             if parts := listed(schema, keyword):
                 yield alternatives.bounded([one for part in parts for one in self._split(part, refs)])
-
-    def _find(self, ref: str) -> Any:
-        """What a local ``$ref`` points at; true, which allows everything, for any other."""
-        pointer = unquote(ref.removeprefix("#"))
-        if not ref.startswith("#") or (pointer and not pointer.startswith("/")):
-            return True
-        found = self._whole
-        for token in pointer.split("/")[1:]:
-            token = token.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, Mapping):
-                found = found.get(token, True)
-            elif isinstance(found, list) and token.isdecimal() and int(token) < len(found):
-                found = found[int(token)]
-            else:
-                return True
-        return found
 
 
 class Shape:
@@ -179,7 +164,7 @@ class Shape:
         return [pattern for part in parts for pattern in mapping(part, "patternProperties")]
 
     def _matches_pattern(self, key: str) -> bool:
-        return any(alternatives.searches(pattern, key) for pattern in self._patterns)
+        return any(matches(pattern, key) for pattern in self._patterns)
 
     def _of_type(self, name: str) -> list[Alternative]:
         return [each for each in self._alternatives if name in alternatives.types(each)]

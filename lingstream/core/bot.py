@@ -38,7 +38,6 @@ __all__ = ["Bot", "BotHost", "Field", "Observer"]
 
 logger = logging.getLogger("lingstream")
 
-_LONG = 32_768  # characters; validation takes about 0.6 s for a million of them
 _CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider does not report
 _CUT = "length"  # the finish reason of an answer that met the limit on its length
 _FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
@@ -265,7 +264,7 @@ class Bot:
     async def _check(self) -> None:
         """Judge the output by its schema; a long one in a thread, so that other runs go on."""
         try:
-            if sum(map(len, self._parts)) < _LONG:
+            if self._output.is_quick(sum(map(len, self._parts))):
                 self._output.check()
             else:
                 await asyncio.to_thread(self._output.check)

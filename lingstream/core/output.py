@@ -14,7 +14,7 @@ from .html import HtmlParser
 from .ops import Closed, Op
 from .parser import StreamParser, TextParser
 from .plan import BotPlan
-from .schema import SchemaParser, validate
+from .schema import SchemaParser, takes_moments, validate
 
 __all__ = ["BotOutput", "Output", "Parser"]
 
@@ -94,6 +94,10 @@ class BotOutput:
     def is_empty(self) -> bool:
         """Whether JSON was asked for and none came."""
         return not self._wrote
+
+    def is_quick(self, characters: int) -> bool:
+        """Whether :meth:`check` takes less than about 5 ms for so much text, whatever it says."""
+        return not self._schema or takes_moments(self._schema, characters)
 
     def check(self) -> None:
         """Judge the whole output, after :meth:`close`.

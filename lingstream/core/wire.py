@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from .depth import MAX_DEPTH, check_depth, is_flat
 from .exceptions import UsageError
 from .frames import Frame, FrameId, Kind, parse_id, parse_place
 from .ops import from_wire
@@ -34,15 +35,21 @@ def dumps(data: Any) -> bytes:
         return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes, depth: int | None = MAX_DEPTH) -> Any:
     """Return the data that JSON text holds.
 
-    :raises UsageError: the text is no JSON; says where.
+    :param depth: how many lists and objects may be inside each other; ``None`` for text of our own.
+    :raises UsageError: ``bad-json``, saying where; ``too-deep``.
     """
     try:
-        return orjson.loads(text)
+        data = orjson.loads(text)
     except orjson.JSONDecodeError as error:
+        if "limit exceeded" in str(error):  # 1,024 levels
+            raise UsageError("expected fewer levels of nesting", code="too-deep") from error
         raise UsageError(f"expected JSON, got something else: {error}", code="bad-json") from error
+    if depth is not None and not is_flat(text, depth):
+        check_depth(data, depth)
+    return data
 
 
 def frame_to_wire(run: str, frame: Frame) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from .ops import Document
 from .plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .provider import Message, Provider, Usage
 from .shared import SharedDocument
+from .validation import compile_schema
 
 __all__ = [
     "Declared",
@@ -184,7 +185,8 @@ class Run:
         :param settings: further fields of :class:`~lingstream.core.plan.BotPlan` (``model``, ``params``,
             ``format``, ``only``, ``exclude``, ``quiet``, ``optional``, ``history``, ``schema``,
             ``show_reasoning``).
-        :raises UsageError: an unknown step, provider or setting, or a root that is no uri.
+        :raises UsageError: an unknown step, provider or setting, a root that is no uri, or a schema that
+            cannot be used.
         :raises LimitExceeded: the run has started all the bots that it may.
         """
         template, names = prompt, variables
@@ -203,6 +205,8 @@ class Run:
         plan = replace(
             plan, only=tuple(plan.only), exclude=tuple(plan.exclude), model=plan.model or plan.provider.model
         )
+        if plan.schema:
+            compile_schema(plan.schema)  # before the model is asked
         context = {"input": self.input, "document": self.document, "history": list(self.history)}
         system = template if names is None else templates.render(template, {**context, **names})
         return self._new_bot(plan, jsonuri.normalize(root or ""), system)

@@ -176,7 +176,7 @@ def decode(entry: bytes) -> Frame:
 
     :raises UsageError: somebody else wrote into the stream.
     """
-    return frame_from_wire(loads(entry))
+    return frame_from_wire(loads(entry, depth=None))
 
 
 def place_of(reply: bytes) -> FrameId:

@@ -12,6 +12,9 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.lookups import Lookup
 
+from ..core.depth import MAX_DEPTH, check_depth
+from ..core.exceptions import UsageError
+
 __all__ = ["JSONFormField", "JSONTextField", "decode", "encode"]
 
 
@@ -43,10 +46,19 @@ class JSONFormField(forms.JSONField):
             return self.empty() if self.empty else None
         try:
             found = super().to_python(value)
+            check_depth(found)
             # Validators skip empty values, so "[]" would pass where an object is wanted.
             return self.empty() if self.empty and found in self.empty_values else found
-        except ValidationError:
+        except (ValidationError, RecursionError):
             raise ValidationError(_fault(value), code="invalid") from None
+        except UsageError as error:
+            raise ValidationError(error.message, code="invalid") from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            return super().bound_data(data, initial)
+        except RecursionError:
+            return forms.fields.InvalidJSONInput(data)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         if data in self.empty_values:
@@ -65,6 +77,8 @@ def _fault(text: Any) -> str:
     try:
         json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            return f"Expected at most {MAX_DEPTH} levels of nesting, got more."
         if isinstance(error, json.JSONDecodeError):
             return f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
         return f"This is not JSON: {error}."

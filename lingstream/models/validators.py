@@ -7,12 +7,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator, validator_for
 
 from ..core import jsonuri
 from ..core.exceptions import JsonUriError
 from ..core.plan import Limits
+from ..core.validation import SchemaFault, compile_schema
 
 __all__ = [
     "validate_glob",
@@ -46,15 +45,14 @@ def validate_variables(value: Any) -> None:
 
 
 def validate_schema(value: Any) -> None:
-    """Refuse what is not a JSON schema (draft 2020-12 unless ``$schema`` says otherwise)."""
+    """Refuse what is not a JSON schema that can be used (draft 2020-12 unless ``$schema`` says otherwise)."""
     validate_object(value)
     try:
-        validator_for(value, default=Draft202012Validator).check_schema(value)
-    except SchemaError as error:
-        where = jsonuri.join(*error.absolute_path) or _("the top")
+        compile_schema(value)
+    except SchemaFault as error:
         raise ValidationError(
-            _("This is not a JSON schema: at %(where)s: %(message)s")
-            % {"where": where, "message": error.message}
+            _("This is not a JSON schema that can be used: at %(where)s: %(message)s")
+            % {"where": error.uri or _("the top"), "message": error.message}
         ) from error
 
 

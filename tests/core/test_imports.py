@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lingstream"
 CORE = sorted(path.stem for path in (PACKAGE / "core").glob("*.py") if path.stem != "__init__")
 
-CORE_MAY_IMPORT = {"jinja2", "jsonschema", "orjson", "referencing"}
+CORE_MAY_IMPORT = {"jinja2", "jsonschema_rs", "orjson"}
 TRANSPORTS = {"lingstream.consumers", "lingstream.views", "lingstream.sse"}
 
 # Who asks the database: the runner does so through `storage` and `claims`.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -13,15 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema.validators import Draft202012Validator
 
-from lingstream.core import bot
 from lingstream.core.exceptions import ParseLimitError, SchemaFailure
 from lingstream.core.ops import Append, Closed, Set
 from lingstream.core.parser import StreamParser
+from lingstream.core.plan import Plan, ProviderPlan
 from lingstream.core.schema import SchemaParser, validate
+from lingstream.core.validation import SchemaFault
 from lingstream.core.workflow import Run
 
 from .parsing import every_cut, fold_all, repair_cases
-from .support import ROOT, outcome
+from .support import ROOT, make_run, outcome
 from .test_bot import plan
 
 
@@ -359,16 +362,46 @@ class TestBots:
         ]
         assert ended.status == "finished"
 
-    @pytest.mark.parametrize("length", [1, 2 * bot._LONG])
-    async def test_fail_when_the_end_does_not_fit_and_keep_the_document(self, length: int) -> None:
-        text = '{"a": "x"' + " " * length + "}"  # a long one is judged in a thread
-        ended = await outcome(plan(root="r", schema=obj(a=INT)), text, input="go")
+    @pytest.mark.parametrize("spaces", [0, 100_000])
+    async def test_fail_when_the_end_does_not_fit_and_keep_the_document(self, spaces: int) -> None:
+        answer = '{"a":' + " " * spaces + '"x"}'
+        ended = await outcome(plan(root="r", schema=obj(a=INT)), answer, input="go")
         assert ended.document == {"r": {"a": "x"}}
         (error,) = ended.errors
         assert (error["code"], error["retryable"], error["bot"]) == ("schema", True, "bot#1")
         assert "'r/a'" in error["message"]
         assert ended.status_of("bot#1") == ended.status == "failed"
         assert "response" not in dict(ended.events("bot#1"))
+
+    @pytest.mark.parametrize(
+        ("schema", "answer"),
+        [
+            (obj(a={"type": "string", "pattern": r"^(\w+\s?)*$"}), json.dumps({"a": "a" * 28 + "!"})),
+            ({"patternProperties": {r"^(\w+\s?)*$": INT}}, json.dumps({"a" * 28 + "!": 1})),
+            ({"uniqueItems": True, "maxItems": 10}, json.dumps([2**63 + n for n in range(10_000)])),
+            ({"uniqueItems": True, "maxItems": 10}, json.dumps([{"a": n} for n in range(2_000)])),
+            ({"items": {"$ref": "#"}, "type": "array"}, "[" * 400),
+        ],
+        ids=["pattern", "pattern of keys", "unique integers", "unique objects", "deep"],
+    )
+    async def test_of_hostile_models_hold_nobody_up(self, schema: Any, answer: str) -> None:
+        gaps: list[float] = []
+
+        async def watch() -> None:
+            while True:
+                before = time.thread_time()
+                await asyncio.sleep(0)
+                gaps.append(time.thread_time() - before)
+
+        watching = asyncio.create_task(watch())
+        ended = await outcome(plan(schema=schema), [[answer]], input="go")
+        watching.cancel()
+        assert ended.status in ("finished", "failed")
+        assert max(gaps) < 2  # reading 200 KB in one piece takes its time
+
+    def test_with_a_schema_that_cannot_be_used_ask_no_model(self) -> None:
+        with pytest.raises(SchemaFault, match="look-ahead"):
+            make_run(Plan("w", providers=(ProviderPlan(),)))[0].bot(schema={"pattern": "(?=a)"})
 
     async def test_that_are_optional_fail_alone(self) -> None:
         ended = await outcome(plan(optional=True, schema=obj(a=INT)), '{"a": "x"}', input="go")
@@ -383,7 +416,7 @@ class TestBots:
         ended = await outcome(flow, '{"a": "1"}')
         kinds = [(repair["kind"], repair["uri"]) for repair in bots[0]._output.repairs]
         assert kinds == [("schema-number", "a"), ("schema-missing", "b")]
-        assert "'b' is a required property" in ended.errors[0]["message"]
+        assert '"b" is a required property' in ended.errors[0]["message"]
 
     async def test_of_other_formats_are_not_judged(self) -> None:
         ended = await outcome(plan(format="text", schema=INT), "text", input="go")
