@@ -34,7 +34,7 @@ from .plan import EVENTS, BotPlan, ProviderPlan
 from .provider import ChatOptions, Chunk, Message, Provider, Usage
 from .shared import SharedDocument
 
-__all__ = ["Bot", "BotHost", "Field", "Observer"]
+__all__ = ["Bot", "BotHost", "Deferred", "Field", "Observer"]
 
 logger = logging.getLogger("lingstream")
 
@@ -58,6 +58,8 @@ class Field(NamedTuple):
 
 
 Observer = Callable[["Bot", str, Field], None]
+#: Makes a text that takes too long for the event loop; called in a thread, once.
+Deferred = Callable[[], str]
 
 
 class BotHost(Protocol):
@@ -98,12 +100,18 @@ class Bot:
     :param plan: the step.
     :param instance: its name in this run, ``details#3``.
     :param root: uri below which it writes.
-    :param system: the system message, rendered; ``""`` sends none.
+    :param system: the system message, rendered or to be rendered; ``""`` sends none.
     :param depth: how many triggers led to it.
     """
 
     def __init__(
-        self, host: BotHost, plan: BotPlan, instance: str, root: str = "", system: str = "", depth: int = 0
+        self,
+        host: BotHost,
+        plan: BotPlan,
+        instance: str,
+        root: str = "",
+        system: str | Deferred = "",
+        depth: int = 0,
     ) -> None:
         self.id = instance
         self.plan = plan
@@ -169,7 +177,10 @@ class Bot:
         if self.status != "waiting":
             raise UsageError(f"expected a new bot, but {self.id} is {self.status}: each chat needs its own")
         self.status, self.replaying = "running", True
-        self._host.spawn(self._run(self._messages(message)))
+        if isinstance(self._system, str):
+            self._host.spawn(self._run(self._messages(self._system, message)))
+        else:
+            self._host.spawn(self._prepare(self._system, message))
         return self
 
     async def fields(self, pattern: str = "**", *, partial: bool = False) -> AsyncIterator[Field]:
@@ -230,6 +241,19 @@ class Bot:
         self._write_error(error)
         self._emit("error", Field(self.root, error.message))
         self._end()
+
+    async def _prepare(self, system: Deferred, message: str | list[dict[str, Any]]) -> None:
+        """Render the prompt beside the loop, then ask."""
+        try:
+            text = await asyncio.to_thread(system)
+        except LingError as error:
+            self.fail(error)
+            return
+        except asyncio.CancelledError:
+            self.status = "canceled"
+            self._end()
+            raise
+        await self._run(self._messages(text, message))
 
     async def _run(self, messages: list[Message]) -> None:
         host = self._host
@@ -432,10 +456,10 @@ class Bot:
         self._ended.set()
         self._news.set()
 
-    def _messages(self, message: str | list[dict[str, Any]]) -> list[Message]:
+    def _messages(self, system: str, message: str | list[dict[str, Any]]) -> list[Message]:
         messages: list[Message] = []
-        if self._system:
-            messages.append({"role": "system", "content": self._system})
+        if system:
+            messages.append({"role": "system", "content": system})
         if self.plan.history:
             messages.extend(self._host.history)
         messages.extend(self._history)

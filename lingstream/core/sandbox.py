@@ -1,62 +1,35 @@
 """The sandbox that templates run in: Jinja2's, with bounds on what one rendering may cost.
 
 Jinja2's own sandbox keeps a template from reaching code; it does not keep ``[x, x]`` forty times over from
-filling the memory. Here loops and macros pay for each turn, and operators, literals, filters, methods and
-output for what they build.
+filling the memory. Here loops and macros pay for each turn, and operators, literals, filters, tests, methods,
+slices and output for what they go through and for what they build (:mod:`.budget`).
 """
 
 from __future__ import annotations
 
+import html
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2 import filters as jinja_filters
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.tests import TESTS
+from jinja2.utils import _PassArg
 from jinja2.visitor import NodeTransformer
 
 from . import jsonuri
+from .budget import MAX_STEPS, Budget, sized
 from .exceptions import TemplateError
 
-__all__ = ["BUDGET", "MAX_OUTPUT", "TEXT", "URI", "Budget"]
+__all__ = ["BUDGET", "MAX_OUTPUT", "TEXT", "URI"]
 
 MAX_OUTPUT = 1_000_000
-MAX_VALUE = 4_000_000  # one value built by a template: its characters, and _ITEM for each item
-MAX_CHARACTERS = 16_000_000  # all that one rendering writes, kept or not
-MAX_STEPS = 100_000  # loop turns and macro calls
-MAX_SECONDS = 2.0
 MAX_BITS = 4_096  # of an integer
-
-_ITEM = 16
-
-
-class Budget:
-    """What one rendering may still spend."""
-
-    __slots__ = ("characters", "deadline", "steps")
-
-    def __init__(self) -> None:
-        self.steps = MAX_STEPS
-        self.characters = MAX_CHARACTERS
-        self.deadline = time.monotonic() + MAX_SECONDS
-
-    def step(self) -> None:
-        self.steps -= 1
-        if self.steps < 0:
-            raise TemplateError(f"expected at most {MAX_STEPS} loop turns and macro calls, got more")
-        if time.monotonic() > self.deadline:
-            raise TemplateError(f"expected a rendering of at most {MAX_SECONDS:g} s, it took longer")
-
-    def spend(self, characters: int) -> None:
-        self.characters -= characters
-        if self.characters < 0:
-            raise TemplateError(f"expected to write at most {MAX_CHARACTERS} characters in all, got more")
-
 
 BUDGET = " budget"  # the space makes it a name that no template can write
 
@@ -69,61 +42,41 @@ def _budget(context: Context) -> Budget:
 # -- values as text ---------------------------------------------------------------------------------------
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, budget: Budget) -> str:
     if isinstance(value, (str, Undefined)):
         return str(value)  # StrictUndefined raises here, with the name that is missing
-    return _json(value)
+    return _written(value, budget)
 
 
-def _json(value: Any, indent: int | None = None) -> str:
+def _written(value: Any, budget: Budget, indent: int | None = None) -> str:
+    def listed(found: Any) -> Any:
+        if isinstance(found, Undefined):
+            str(found)
+        if isinstance(
+            found, (Iterator, set, frozenset, type({}.keys()), type({}.values()), type({}.items()))
+        ):
+            return budget.walk(list(islice(budget.glance(found), MAX_STEPS)))
+        raise TemplateError(f"expected JSON data, got {type(found).__name__}")
+
     if indent is not None and not 0 <= indent <= 8:
         raise TemplateError(f"expected an indent from 0 to 8, got {indent!r}")
-    return json.dumps(_sized(value), ensure_ascii=False, indent=indent, default=_listed)
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, Undefined):
-        str(value)
-    if isinstance(value, (Iterator, set, frozenset, type({}.keys()), type({}.values()), type({}.items()))):
-        return _sized(list(islice(value, MAX_STEPS)))
-    raise TemplateError(f"expected JSON data, got {type(value).__name__}")
-
-
-def _sized(value: Any) -> Any:
-    """Return ``value`` if it is of bearable size written out.
-
-    ``[x, x]`` forty times over is small in memory and 2^40 items when written, compared or searched.
-    """
-    if not isinstance(value, (list, tuple, dict)):
-        return value
-    left, stack = MAX_VALUE, [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            left -= len(item)
-        elif isinstance(item, dict):
-            left -= _ITEM * len(item)
-            stack.extend(item)
-            stack.extend(item.values())
-        elif isinstance(item, (list, tuple)):
-            left -= _ITEM * len(item)
-            stack.extend(item)
-        if left < 0:
-            raise TemplateError(f"expected a value of at most {MAX_VALUE} characters and items, got more")
-    return value
+    return json.dumps(sized(value, budget), ensure_ascii=False, indent=indent, default=listed)
 
 
 @pass_context
 def _finalize(context: Context, value: Any) -> str:
-    text = _text(value)
-    _budget(context).spend(len(text))
+    budget = _budget(context)
+    text = _text(value, budget)
+    budget.spend(len(text))
     return text
 
 
 @pass_context
 def _finalize_uri(context: Context, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, Undefined)):
-        raise TemplateError(f"expected text or an integer as a segment of a uri, got {_text(value)[:100]}")
+        raise TemplateError(
+            f"expected text or an integer as a segment of a uri, got {_text(value, _budget(context))[:100]}"
+        )
     segment = jsonuri.escape(str(value))
     _budget(context).spend(len(segment))
     return segment
@@ -139,33 +92,60 @@ def _tick(context: Context, value: Any) -> bool:
 
 
 @pass_context
+def _sized(context: Context, value: Any) -> Any:
+    return sized(value, _budget(context))
+
+
+@pass_context
+def _walked(context: Context, value: Any) -> Any:
+    """For what is sliced, and stays as it is."""
+    return _budget(context).glance(value)
+
+
+@pass_context
+def _searched(context: Context, container: Any) -> Any:
+    """What something is looked for in: a dict knows its keys, all else is gone through."""
+    return container if isinstance(container, dict) else _budget(context).walk(container)
+
+
+@pass_context
+def _compared(context: Context, value: Any) -> Any:
+    return _budget(context).walk(value)
+
+
+@pass_context
 def _concat(context: Context, parts: list[Any]) -> str:
-    return _finalize(context, "".join(map(_text, parts)))
+    budget = _budget(context)
+    return _finalize(context, "".join([_text(part, budget) for part in parts]))
 
 
 @pass_context
 def _join(context: Context, value: Iterable[Any], d: Any = "", attribute: Any = None) -> str:
+    budget = _budget(context)
     if attribute is not None:
         value = map(jinja_filters.make_attrgetter(context.environment, attribute), value)
-    glue, parts = _text(d), []
+    glue, parts = _text(d, budget), []
     for item in value:
-        parts.append(_text(item))
-        _budget(context).spend(len(parts[-1]) + len(glue))
+        parts.append(_text(item, budget))
+        budget.spend(len(parts[-1]) + len(glue))
     return glue.join(parts)
 
 
 @pass_context
 def _replace(context: Context, s: Any, old: Any, new: Any, count: int = -1) -> str:
-    text, old, new = _text(s), _text(old), _text(new)
+    budget = _budget(context)
+    text, old, new = _text(s, budget), _text(old, budget), _text(new, budget)
+    budget.walk(text)
     found = text.count(old) if count < 0 else min(text.count(old), count)
-    _budget(context).spend(len(text) + found * len(new))
+    budget.spend(len(text) + found * len(new))
     return text.replace(old, new, -1 if count < 0 else count)
 
 
 @pass_context
 def _indent(context: Context, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    text, size = _text(s), width if isinstance(width, int) else len(width)
-    _budget(context).spend(len(text) + (text.count("\n") + 1) * size)
+    budget = _budget(context)
+    text, size = _text(s, budget), width if isinstance(width, int) else len(width)
+    budget.spend(len(text) + (text.count("\n") + 1) * size)
     return jinja_filters.do_indent(text, width, first, blank)
 
 
@@ -178,48 +158,145 @@ def _map(context: Context, value: Iterable[Any], *args: Any, **kwargs: Any) -> I
         yield item
 
 
+@pass_context
+def _string(context: Context, value: Any) -> str:
+    return _text(value, _budget(context))
+
+
+@pass_context
+def _json(context: Context, value: Any, indent: int | None = None) -> str:
+    return _written(value, _budget(context), indent)
+
+
+@pass_context
+def _strip_tags(context: Context, value: Any) -> str:
+    """As Jinja2's, in time linear in the text: that one copies the rest for each tag."""
+    text, parts, place = _text(value, _budget(context)), [], 0
+    while (start := text.find("<", place)) >= 0:
+        close = "-->" if text.startswith("<!--", start) else ">"
+        end = text.find(close, start)
+        if end < 0:
+            break
+        parts.append(text[place:start])
+        place = end + len(close)
+    return html.unescape(" ".join("".join([*parts, text[place:]]).split()))
+
+
+@pass_context
+def _trim(context: Context, value: Any, chars: str | None = None) -> str:
+    budget = _budget(context)
+    text = _text(value, budget)
+    _pay_for_method(budget, "strip", text, (chars,))
+    return text.strip(chars)
+
+
 def _round(value: float, precision: int = 0, method: Any = "common") -> float:
     if not -20 <= precision <= 20:
         raise TemplateError(f"expected a precision from -20 to 20, got {precision!r}")
     return jinja_filters.do_round(value, precision, method)
 
 
-def _sum(value: Iterable[Any], attribute: Any = None, start: float = 0) -> Any:
+@pass_context
+def _sum(context: Context, value: Iterable[Any], attribute: Any = None, start: float = 0) -> Any:
     if attribute is not None:
-        value = map(jinja_filters.make_attrgetter(TEXT, attribute), value)
+        value = map(jinja_filters.make_attrgetter(context.environment, attribute), value)
     if not isinstance(start, (int, float)):
         raise TemplateError("expected a number to start a sum with")
-    return sum((_number(item) for item in value), start)
+    return sum((_number(context, item) for item in value), start)
 
 
-def _number(value: Any) -> Any:
+def _number(context: Context, value: Any) -> Any:
     if isinstance(value, (int, float)):
         return value
-    raise TemplateError(f"expected numbers in a sum, got {_text(value)[:100]}")
+    raise TemplateError(f"expected numbers in a sum, got {_text(value, _budget(context))[:100]}")
 
 
-# What is here costs about as much as what goes in; Jinja2's other filters are missing on purpose.
+def _paid(function: Callable[..., Any], pay: Callable[[Budget, Any], Any]) -> Callable[..., Any]:
+    """A filter or test that pays for what it is given before it looks at it."""
+    passed = _PassArg.from_obj(function)
+
+    @pass_context
+    def paid(context: Context, value: Any = (), *args: Any, **kwargs: Any) -> Any:
+        budget = _budget(context)
+        budget.pay(5)
+        value = pay(budget, value)
+        for more in (*args, *kwargs.values()):
+            budget.walk(more)
+        if passed is _PassArg.context:
+            return function(context, value, *args, **kwargs)
+        if passed is _PassArg.eval_context:
+            return function(context.eval_ctx, value, *args, **kwargs)
+        if passed is _PassArg.environment:
+            return function(context.environment, value, *args, **kwargs)
+        return function(value, *args, **kwargs)
+
+    return paid
+
+
+def _nothing(budget: Budget, value: Any) -> Any:
+    return value
+
+
+def _glance(budget: Budget, value: Any) -> Any:
+    return budget.glance(value)
+
+
+def _walk(budget: Budget, value: Any) -> Any:
+    return budget.walk(value)
+
+
+def _slowly(budget: Budget, value: Any) -> Any:
+    """Each character is looked at by itself."""
+    return budget.walk(value, times=8)
+
+
+def _sort(budget: Budget, value: Any) -> Any:
+    """Comparisons for each item: log2 of MAX_STEPS."""
+    return budget.walk(value, times=17)
+
+
+# What is here costs about as much as what goes in, and pays for it; Jinja2's other filters are missing on
+# purpose. By how they pay: for nothing but the call, for each item, for all that is inside, for work on each
+# character, for a sort.
 # fmt: off
-_KEPT = (
-    "abs", "attr", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
-    "groupby", "int", "items", "last", "length", "list", "lower", "max", "min", "reject", "rejectattr",
-    "reverse", "select", "selectattr", "sort", "striptags", "title", "trim", "truncate", "unique", "upper",
-    "urlencode", "wordcount",
-)
+_KEPT: dict[Callable[[Budget, Any], Any], tuple[str, ...]] = {
+    _nothing: ("abs", "attr", "count", "d", "default", "first", "items", "length"),
+    _glance: ("last", "list", "reject", "rejectattr", "reverse", "select", "selectattr"),
+    _walk: ("capitalize", "float", "int", "lower", "max", "min", "truncate", "unique", "upper"),
+    _slowly: ("e", "escape", "title", "urlencode", "wordcount"),
+    _sort: ("dictsort", "groupby", "sort"),
+}
 # fmt: on
 _FILTERS: dict[str, Callable[..., Any]] = {
-    **{name: jinja_filters.FILTERS[name] for name in _KEPT},
-    "indent": _indent,
-    "join": _join,
-    "map": _map,
-    "replace": _replace,
-    "round": _round,
-    "string": _text,
-    "sum": _sum,
-    "tojson": _json,
+    **{name: _paid(jinja_filters.FILTERS[name], pay) for pay, names in _KEPT.items() for name in names},
+    "indent": _paid(_indent, _walk),
+    "join": _paid(_join, _glance),
+    "map": _paid(_map, _glance),
+    "replace": _paid(_replace, _walk),
+    "round": _paid(_round, _nothing),
+    "string": _paid(_string, _nothing),
+    "striptags": _paid(_strip_tags, _slowly),
+    "sum": _paid(_sum, _glance),
+    "tojson": _paid(_json, _nothing),
+    "trim": _paid(_trim, _walk),
+    "~compared": _compared,
     "~concat": _concat,
+    "~searched": _searched,
     "~sized": _sized,
     "~tick": _tick,
+    "~walked": _walked,
+}
+
+
+@pass_context
+def _test_in(context: Context, value: Any, seq: Any) -> bool:
+    return value in _searched(context, seq)
+
+
+_UNPAID = ("defined", "undefined")  # asked of what is not there
+_TESTS: dict[str, Any] = {
+    **{name: test if name in _UNPAID else _paid(cast(Any, test), _walk) for name, test in TESTS.items()},
+    "in": _test_in,
 }
 # fmt: off
 _STRING_METHODS = frozenset((
@@ -235,8 +312,35 @@ _BOUNDED_METHODS: dict[str, Callable[..., str]] = {
 }
 
 
+# As what they cost for each character of the text, in characters of the argument.
+_QUADRATIC = {
+    **dict.fromkeys(("strip", "lstrip", "rstrip"), 4),
+    **dict.fromkeys(("rfind", "rindex", "rsplit", "rpartition"), 1),
+}
+
+
+def _pay_for_method(budget: Budget, name: str, text: str, arguments: Iterable[Any]) -> None:
+    budget.walk(text)
+    if share := _QUADRATIC.get(name):
+        longest = max((len(each) for each in arguments if isinstance(each, str)), default=0)
+        budget.pay(len(text) * longest // (share * 64))
+
+
 class _Bounds(NodeTransformer):
-    """Put a meter into every loop and macro, and a bound on what literals and ``~`` build."""
+    """Put a meter into every loop and macro, and let literals, ``~``, comparisons and slices pay."""
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
+        self.generic_visit(node)
+        for operand in node.ops:
+            name = "~searched" if operand.op in ("in", "notin") else "~compared"
+            operand.expr = self._filter(name, operand.expr)
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:
+        self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):
+            node.node = self._filter("~walked", node.node)
+        return node
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)
@@ -290,13 +394,14 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     """Jinja2's sandbox, with bounds on what operators, methods and outputs may cost."""
 
     code_generator_class = _CodeGenerator
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
 
     def __init__(self, finalize: Callable[..., str]) -> None:
         super().__init__(
             undefined=StrictUndefined, autoescape=False, finalize=finalize, keep_trailing_newline=True
         )
         self.filters = dict(_FILTERS)
+        self.tests = dict(_TESTS)
         self.globals = {name: self.globals[name] for name in ("range", "dict", "namespace")}
         self.concat = _bounded_concat  # type: ignore[method-assign]
 
@@ -316,10 +421,15 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return None  # format() pads without bound; is_safe_attribute refuses it
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        _sized([args, kwargs])
+        budget = _budget(__context)
+        budget.walk([args, kwargs])
         owner = getattr(__obj, "__self__", None)
-        if isinstance(owner, str) and (bounded := _BOUNDED_METHODS.get(__obj.__name__)):
-            return bounded(__context, owner, *args, **kwargs)
+        if isinstance(owner, str):
+            if bounded := _BOUNDED_METHODS.get(__obj.__name__):
+                return bounded(__context, owner, *args, **kwargs)
+            _pay_for_method(budget, __obj.__name__, owner, args)
+        elif isinstance(owner, (list, tuple)):
+            budget.walk(owner)
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -329,10 +439,14 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             _bound_product(left, right)
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
             _bound_bits(left.bit_length() * max(right, 0))
+        budget = _budget(context)
+        for operand in (left, right):
+            if not isinstance(operand, (int, float)):
+                budget.glance(operand)
         result = super().call_binop(context, operator, left, right)
         if isinstance(result, str):
-            _budget(context).spend(len(result))
-        return _sized(result)
+            budget.spend(len(result))
+        return sized(result, budget)
 
 
 def _bound_product(left: Any, right: Any) -> None:

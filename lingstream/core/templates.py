@@ -6,9 +6,9 @@ nobody provides is an error, never an empty gap in a prompt. ``input.items`` is 
 data has one; ``value|items`` iterates pairs whatever the data holds.
 
 Templates are written by editors and fed by models, so neither can run code, reach an attribute with an
-underscore, or spend without bound: output, steps, characters and seconds of one rendering are limited, and a
-:class:`TemplateError` names the limit. Filters and methods that could allocate at will, or that would give
-another text when a run is executed again (``random``), are not there.
+underscore, or spend without bound: output, steps, characters, work and seconds of CPU of one rendering are
+limited, and a :class:`TemplateError` names the limit. Filters and methods that could allocate at will, or
+would give another text when a run is executed again (``random``), are not there.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.meta import find_undeclared_variables
 
+from .budget import Budget, TooLong
 from .exceptions import TemplateError
-from .sandbox import BUDGET, MAX_OUTPUT, TEXT, URI, Budget
+from .sandbox import BUDGET, MAX_OUTPUT, TEXT, URI
 
 __all__ = [
     "MAX_OUTPUT",
     "MAX_SOURCE",
     "TEMPLATE_NAMES",
     "Problem",
+    "TooLong",
     "check",
     "check_condition",
     "compile_condition",
@@ -43,6 +45,9 @@ TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
 
 MAX_SOURCE = 200_000
 _CACHED = 256
+_QUICK = 2_000  # characters of a template that is compiled in a moment (2 ms)
+
+_compiled: set[tuple[str, bool]] = set()
 
 
 class Problem(NamedTuple):
@@ -55,20 +60,23 @@ class Problem(NamedTuple):
         return f"Line {self.line}: {self.message}"
 
 
-def render(source: str, context: Mapping[str, Any]) -> str:
+def render(source: str, context: Mapping[str, Any], *, brief: bool = False) -> str:
     """Return the text that ``source`` makes of ``context``.
 
+    :param brief: the caller must not be held up.
     :raises TemplateError: it does not compile, uses a name that is not there, or passes a limit.
+    :raises TooLong: it was to be brief and would take more than about 5 ms; call again, in a thread.
     """
-    return _render(_template(source, False), context)
+    return _render(_template_for(source, False, brief), context, brief)
 
 
-def render_uri(source: str, context: Mapping[str, Any]) -> str:
+def render_uri(source: str, context: Mapping[str, Any], *, brief: bool = False) -> str:
     """Return the uri that ``source`` makes of ``context``; each interpolation is one escaped segment.
 
     :raises TemplateError: as for :func:`render`, and for an interpolation that is neither text nor integer.
+    :raises TooLong: as for :func:`render`.
     """
-    return _render(_template(source, True), context)
+    return _render(_template_for(source, True, brief), context, brief)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -88,16 +96,19 @@ def compile_condition(source: str) -> TemplateExpression:
     return expression
 
 
-def holds(source: str, context: Mapping[str, Any]) -> bool:
+def holds(source: str, context: Mapping[str, Any], *, brief: bool = False) -> bool:
     """Return whether the condition is true; an empty one is.
 
     :raises TemplateError: it does not compile, uses a name that is not there, or passes a limit.
+    :raises TooLong: as for :func:`render`.
     """
     if not source.strip():
         return True
     expression = compile_condition(source)
     try:
-        return bool(expression({**context, BUDGET: Budget()}))
+        return bool(expression({**context, BUDGET: Budget(brief)}))
+    except TooLong:
+        raise
     except Exception as error:
         raise _failed(error, None) from error
 
@@ -157,9 +168,23 @@ def _template(source: str, uri: bool) -> Template:
         raise TemplateError("expected a template that is less deeply nested") from error
 
 
-def _render(template: Template, context: Mapping[str, Any]) -> str:
+def _template_for(source: str, uri: bool, brief: bool) -> Template:
+    """The compiled template; a long one that is compiled for the first time is nothing brief."""
+    if brief and len(source) > _QUICK and (source, uri) not in _compiled:
+        raise TooLong
+    template = _template(source, uri)
+    if len(source) > _QUICK:
+        if len(_compiled) >= _CACHED:
+            _compiled.clear()
+        _compiled.add((source, uri))
+    return template
+
+
+def _render(template: Template, context: Mapping[str, Any], brief: bool) -> str:
     try:
-        return template.render({**context, BUDGET: Budget()})
+        return template.render({**context, BUDGET: Budget(brief)})
+    except TooLong:
+        raise
     except Exception as error:
         raise _failed(error, _line(error)) from error
 

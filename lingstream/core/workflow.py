@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from . import jsonuri, templates
-from .bot import Bot, Field
+from .bot import Bot, Deferred, Field
 from .canonical import crc32
 from .epoch import EpochLog
 from .exceptions import Fenced, InternalError, LimitExceeded, LingError, UsageError
 from .frames import Kind
 from .journal import Journal, NullJournal, Occurrences
 from .log import RunLog
-from .ops import Document
+from .ops import Document, copy_json
 from .plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .provider import Message, Provider, Usage
 from .shared import SharedDocument
@@ -157,6 +157,7 @@ class Run:
         self._overdue: asyncio.Future[None]
         self._names: Counter[str] = Counter()
         self._characters = 0
+        self._rendering = 0  # templates that are rendered in threads
         self._canceled = False
         self._worked = False
         self._error: LingError | None = None
@@ -208,7 +209,9 @@ class Run:
         if plan.schema:
             compile_schema(plan.schema)  # before the model is asked
         context = {"input": self.input, "document": self.document, "history": list(self.history)}
-        system = template if names is None else templates.render(template, {**context, **names})
+        system: str | Deferred = template
+        if names is not None:
+            system = self._render_prompt(template, {**context, **names})
         return self._new_bot(plan, jsonuri.normalize(root or ""), system)
 
     def send_event(self, name: str, data: Any = None) -> None:
@@ -258,7 +261,7 @@ class Run:
 
     async def ready(self) -> None:
         """Return when the log is open for this epoch; bots call it before they call a model."""
-        await self._log.open(lambda: any(bot.replaying for bot in self.bots))
+        await self._log.open(lambda: self._rendering > 0 or any(bot.replaying for bot in self.bots))
 
     def spawn(self, work: Awaitable[None]) -> None:
         """Run ``work`` in the run's task group."""
@@ -439,27 +442,46 @@ class Run:
     def _start(self, step: BotPlan, trigger: TriggerPlan | None, field: Field, depth: int) -> None:
         """Start a bot for ``step`` if the trigger's condition holds; a template that fails is its failure.
 
+        Nearly always at once; templates that take longer are rendered beside the loop.
+
         :raises LimitExceeded: too many bots, or too many triggers in a row.
         """
         context = self._context(field)
-        root = system = message = ""
-        fault = None
         try:
-            if trigger and not templates.holds(trigger.condition, context):
-                return
-            names = {**step.variables, **context}
-            root_template = step.root if trigger is None or trigger.root is None else trigger.root
-            root = jsonuri.normalize(templates.render_uri(root_template, names))
-            system = templates.render(step.prompt, names)
-            template = trigger.input if trigger and trigger.input else step.input
-            message = templates.render(template, names)
-        except UsageError as error:
-            fault = error
-        bot = self._new_bot(step, root, system, depth).observe(self._fire)
-        if fault:
-            bot.fail(fault)
+            self._begin(step, _rendered(step, trigger, context, brief=True), depth)
+        except templates.TooLong:
+            frozen = {
+                name: copy_json(value) for name, value in context.items()
+            }  # a thread must not see it grow
+            self.spawn(self._start_later(step, trigger, frozen, depth))
+
+    async def _start_later(
+        self, step: BotPlan, trigger: TriggerPlan | None, context: dict[str, Any], depth: int
+    ) -> None:
+        self._rendering += 1
+        try:
+            texts = await asyncio.to_thread(_rendered, step, trigger, context, brief=False)
+            self._begin(step, texts, depth)
+        finally:
+            self._rendering -= 1
+
+    def _begin(self, step: BotPlan, texts: _Texts | None, depth: int) -> None:
+        """Start the bot; ``None``: the condition does not hold."""
+        if texts is None:
+            return
+        bot = self._new_bot(step, texts.root, texts.system, depth).observe(self._fire)
+        if texts.fault:
+            bot.fail(texts.fault)
         else:
-            bot.chat(message)
+            bot.chat(texts.message)
+
+    def _render_prompt(self, template: str, context: dict[str, Any]) -> str | Deferred:
+        """The text, or where that takes longer what makes it, in a thread, once the bot is asked."""
+        try:
+            return templates.render(template, context, brief=True)
+        except templates.TooLong:
+            frozen = {name: copy_json(value) for name, value in context.items()}
+            return lambda: templates.render(template, frozen)
 
     def _fire(self, bot: Bot, event: str, field: Field) -> None:
         """Start what waits for this event."""
@@ -483,7 +505,7 @@ class Run:
             "history": list(self.history),
         }
 
-    def _new_bot(self, plan: BotPlan, root: str, system: str, depth: int = 0) -> Bot:
+    def _new_bot(self, plan: BotPlan, root: str, system: str | Deferred, depth: int = 0) -> Bot:
         if depth > self.limits.depth:
             raise LimitExceeded(
                 f"more than {self.limits.depth} triggers followed from one another: {plan.name}"
@@ -504,6 +526,36 @@ class Run:
             raise UsageError(NO_PROVIDER, code="no-provider")
         known = ", ".join(plan.name for plan in self.plan.providers)
         raise UsageError(f"expected one of the providers {known}, got {name!r}")
+
+
+class _Texts(NamedTuple):
+    """What a step's templates came to, or the fault of one of them."""
+
+    root: str = ""
+    system: str = ""
+    message: str = ""
+    fault: UsageError | None = None
+
+
+def _rendered(
+    step: BotPlan, trigger: TriggerPlan | None, context: dict[str, Any], *, brief: bool
+) -> _Texts | None:
+    """Render the templates of a step; ``None`` where the trigger's condition does not hold.
+
+    :raises TooLong: they were to be brief.
+    """
+    root = system = ""
+    try:
+        if trigger and not templates.holds(trigger.condition, context, brief=brief):
+            return None
+        names = {**step.variables, **context}
+        root_template = step.root if trigger is None or trigger.root is None else trigger.root
+        root = jsonuri.normalize(templates.render_uri(root_template, names, brief=brief))
+        system = templates.render(step.prompt, names, brief=brief)
+        template = trigger.input if trigger and trigger.input else step.input
+        return _Texts(root, system, templates.render(template, names, brief=brief))
+    except UsageError as error:
+        return _Texts(root, system, fault=error)
 
 
 def done_body(status: str, usage: dict[str, Any], document: Any) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lingstream.core import sandbox, templates
+from lingstream.core import budget, sandbox, templates
 from lingstream.core.exceptions import TemplateError
 
 CONTEXT: dict[str, Any] = {
@@ -168,7 +169,134 @@ def test_no_rendering_is_without_bound(source: str) -> None:
     started = time.monotonic()
     with pytest.raises(TemplateError):
         templates.render(source, CONTEXT)
-    assert time.monotonic() - started < sandbox.MAX_SECONDS + 3
+    assert time.monotonic() - started < budget.MAX_SECONDS + 3
+
+
+TAGS = [f"tag-{number:07}" for number in range(18_000)]  # 234 KB of JSON, as a visitor may send
+SAME = ["x" * 12_000] * 19
+LARGE = {
+    "input": {
+        "tags": TAGS,
+        "known": [tag.replace("tag", "gat") for tag in TAGS],
+        "numbers": list(range(40_000)),
+        "rows": [{"a": number % 7, "b": "x" * 10} for number in range(9_000)],
+        "keys": {f"key-{number}": number for number in range(14_000)},
+        "text": "ab" * 117_000,
+        "needle": "b" + "ab" * 58_000,
+        "tagged": "<a>" * 78_000,
+        "open": "<" * 234_000,
+        "same": SAME,
+        "more": [*SAME[:-1], "x" * 11_999 + "y"],
+        "deep": {"a": [{"b": [TAGS, TAGS]}]},
+    },
+    "value": "cloud",
+}
+_HUNDRED = "{% for n in range(1000) %}BODY{% endfor %}"
+# What walks through data as often as there is data: seconds to hours, without a bound.
+WALKS = [
+    "{{ input.tags|select('in', input.known)|list|length }}",
+    "{{ input.tags|reject('in', input.known)|select('in', input.known)|list|length }}",
+    "{{ input.tags" + "|select('in', input.known)" * 20 + "|list|length }}",
+    "{{ input.numbers" + "|select" * 150 + "|list|length }}",
+    "{{ input.numbers" + "|map('string')" * 150 + "|list|length }}",
+    "{{ input.rows|selectattr('b', 'in', input.known)|list|length }}",
+    "{% for tag in input.tags if tag in input.known %}{{ tag }}{% endfor %}",
+    "{% for tag in input.tags %}{{ input.known.index(tag) if tag in input.known }}{% endfor %}",
+    "{% for tag in input.tags %}{{ input.known.count(tag) }}{% endfor %}",
+    "{{ input.tags|map('replace', 'tag', input.text)|list|length }}",
+    "{{ input.tags|map('indent', input.text)|list|length }}",
+    _HUNDRED.replace("BODY", "{% if input.deep == input.deep %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.same == input.more %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.same < input.more %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.needle in input.text %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tags|sort %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tags|unique|list %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.rows|groupby('a') %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.keys|dictsort %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tags|join(',') %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input|tojson %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tags|max %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.numbers|sum %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text.rfind(input.needle) %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text.rsplit(input.needle) %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text.strip(input.needle) %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text|trim(input.needle) %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text.upper() %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text|title %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text|wordcount %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tagged|striptags %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tagged|escape %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.open|urlencode %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.text is lower %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tags[1:] %}{% endif %}" * 50),
+    _HUNDRED.replace("BODY", "{% if input.tags + input.known %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.keys.keys() - input.tags %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tags|list %}{% endif %}" * 20),
+    _HUNDRED.replace("BODY", "{% if input.text|list|reverse|list %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if input.tags|string %}{% endif %}"),
+    _HUNDRED.replace("BODY", "{% if dict(input.keys) %}{% endif %}" * 20),
+    _HUNDRED.replace("BODY", "{% if range(99999)|list %}{% endif %}"),
+    "{% macro f(x) %}{% for t in x %}{{ f(x[1:]) }}{% endfor %}{% endmacro %}{{ f(input.tags) }}",
+    "{% for t in input.tags recursive %}{{ loop(input.tags) }}{% endfor %}",
+    "{% for t in input.rows %}{{ loop.changed(input.rows) }}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("source", [*WALKS[:5], *WALKS[11::9]])  # each takes the 2 s that it may
+def test_who_walks_pays(source: str) -> None:
+    started = time.thread_time()
+    with contextlib.suppress(TemplateError):  # the cheap ones are ready by then
+        templates.render(source, LARGE)
+    assert time.thread_time() - started < budget.MAX_SECONDS + 1
+
+
+@pytest.mark.parametrize("source", WALKS)
+def test_what_is_to_be_brief_ends_before_anybody_waits(source: str) -> None:
+    templates._template(source, False)
+    started = time.thread_time()
+    with pytest.raises((templates.TooLong, TemplateError)):
+        templates.render(source, LARGE, brief=True)
+    assert time.thread_time() - started < 0.1
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ input.tags|length }}{{ input.tags|first }}", "18000tag-0000000"),
+        ("{{ input.tags|select('in', input.tags[:50])|list|length }}", "50"),
+        ("{{ input.tags|sort|last }} {{ input.tagged|striptags }}", "tag-0017999 "),
+        ("{% for row in input.rows if row.a == 3 %}{{ loop.index if loop.last }}{% endfor %}", "1286"),
+        ("{{ 'tag-0000001' in input.tags }} {{ 'key-5' in input.keys }}", "true true"),
+        ("{{ input.rows|groupby('a')|length }} {{ input.numbers|sum }}", "7 799980000"),
+        ("{{ '<p>a <!-- > --> b</p> &amp; c <'|striptags }}", "a b & c <"),
+    ],
+)  # fmt: skip
+def test_usual_work_on_much_data_is_done(source: str, text: str) -> None:
+    assert templates.render(source, LARGE) == text
+
+
+def test_waiting_is_nobodys_fault() -> None:
+    """The limit is CPU time: a machine that is busy with something else does not fail a rendering."""
+    slept: list[None] = []
+
+    class Slow(dict):  # type: ignore[type-arg]
+        def __getitem__(self, key: str) -> Any:
+            if not slept:
+                time.sleep(budget.MAX_SECONDS + 0.2)
+                slept.append(None)
+            return super().__getitem__(key)
+
+    source = "{% for n in range(3000) %}{% if value.a %}{% endif %}{% endfor %}done"
+    assert templates.render(source, {"value": Slow(a=1)}) == "done"
+    assert slept
+
+
+def test_a_long_template_is_compiled_where_nobody_waits() -> None:
+    source = "word " * 5_000 + "{{ value }}"
+    with pytest.raises(templates.TooLong):
+        templates.render(source, {"value": 1}, brief=True)
+    assert templates.render(source, {"value": 1}) == "word " * 5_000 + "1"
+    assert templates.render(source, {"value": 1}, brief=True) == "word " * 5_000 + "1"
 
 
 def test_output_up_to_the_bound_is_rendered() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Any
@@ -953,3 +954,78 @@ class TestPlan:
 
     async def test_a_limit_is_an_error_of_its_own(self) -> None:
         assert LimitExceeded("x").to_wire() == {"code": "limit", "message": "x", "retryable": False}
+
+
+LARGE = {"tags": [f"tag-{n}" for n in range(2_000)], "known": [f"gat-{n}" for n in range(2_000)] + ["tag-7"]}
+SLOW = "{{ input.tags|select('in', input.known)|list|length }}"  # about 0.2 s: too long for the event loop
+
+
+class TestTemplatesThatTakeLong:
+    async def lag(self) -> float:
+        """The longest time that another task had to wait for its turn, in CPU of this thread."""
+        longest = 0.0
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                before = time.thread_time()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.thread_time() - before)
+        return longest
+
+    @pytest.mark.parametrize(
+        "flow",
+        [
+            plan(bot("one", format="text", input=SLOW)),
+            plan(bot("one", format="text", prompt=SLOW)),
+            plan(
+                bot("two"),
+                bot("one", format="text", root="more"),
+                triggers=(TriggerPlan("two", "one", pattern="a", input=SLOW),),
+            ),
+            plan(
+                bot("two"),
+                bot("one", format="text", root="more"),
+                triggers=(TriggerPlan("two", "one", pattern="a", condition=SLOW[2:-2] + " == 1", input="1"),),
+            ),
+        ],
+        ids=["input", "prompt", "trigger", "condition"],
+    )
+    async def test_leave_the_loop_and_start_the_bot_all_the_same(self, flow: Plan) -> None:
+        provider = ScriptedProvider({"I am two": '{"a": "b"}', "": "yes"}, rate=None)
+        watching = asyncio.create_task(self.lag())
+        await asyncio.sleep(0)
+        ended = await outcome(flow, provider, input=LARGE)
+        watching.cancel()
+        assert await watching < 0.1
+        assert ended.status == "finished"
+        said = [message["content"] for message in provider.calls[-1].messages]
+        assert "1" in said
+
+    async def test_in_python_are_rendered_before_the_model_is_asked(self) -> None:
+        provider = ScriptedProvider("yes", rate=None)
+
+        async def flow(run: Run) -> None:
+            await run.bot(SLOW, variables={}, format="text").chat("go")
+
+        ended = await outcome(flow, provider, input=LARGE)
+        assert ended.document == "yes"
+        assert provider.calls[0].messages[0] == {"role": "system", "content": "1"}
+
+    @pytest.mark.parametrize("python", [True, False])
+    async def test_past_the_limit_fail_their_bot(self, python: bool) -> None:
+        source = "{% for n in range(99999) %}{{ range(99999)|sum }}{% endfor %}"
+
+        async def function(run: Run) -> None:
+            await run.bot(source, variables={}, format="text").chat("go")
+
+        ended = await outcome(function if python else plan(bot("one", prompt=source)), "yes", input="x")
+        assert ended.status == "failed"
+        assert [error["code"] for error in ended.errors] == ["template"]
+        assert len(ended.run.bots) == 1
+
+    async def test_are_replayed_before_the_epoch_opens(self) -> None:
+        flow = plan(bot("one", format="text", input=SLOW))
+        journal = MemoryJournal()
+        await outcome(flow, "yes", input=LARGE, journal=journal)
+        again = ScriptedProvider([], rate=None)
+        ended = await outcome(flow, again, input=LARGE, journal=journal, epoch=2)
+        assert (ended.status, ended.document, again.calls) == ("finished", "yes", [])
