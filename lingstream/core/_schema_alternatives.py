@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ._patterns import matches
+from ._patterns import matches_soon
 
 __all__ = [
     "ANYTHING",
@@ -100,7 +100,7 @@ def group(parts: Alternative, key: str) -> list[Any] | None:
     for part in parts:
         properties, patterns = mapping(part, "properties"), mapping(part, "patternProperties")
         found = [properties[key]] if key in properties else []
-        found += [schema for pattern, schema in patterns.items() if matches(pattern, key)]
+        found += [schema for pattern, schema in patterns.items() if matches_soon(pattern, key)]
         if not found and (rest := part.get("additionalProperties", True)) is False:
             return None
         schemas += found or [rest]

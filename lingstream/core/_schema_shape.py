@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from . import _schema_alternatives as alternatives
 from ._applicators import resolve
-from ._patterns import matches
+from ._patterns import matches_soon
 from ._schema_alternatives import ANYTHING, Alternative, Part, listed, mapping, plain_key
 
 __all__ = ["NOTHING", "Schemas", "Shape"]
@@ -164,7 +164,7 @@ class Shape:
         return [pattern for part in parts for pattern in mapping(part, "patternProperties")]
 
     def _matches_pattern(self, key: str) -> bool:
-        return any(matches(pattern, key) for pattern in self._patterns)
+        return any(matches_soon(pattern, key) for pattern in self._patterns)
 
     def _of_type(self, name: str) -> list[Alternative]:
         return [each for each in self._alternatives if name in alternatives.types(each)]

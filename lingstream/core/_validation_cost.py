@@ -113,6 +113,7 @@ class _Account:
         self._whole = whole
         self._known: dict[tuple[int, int], float] = {}
         self._terms: dict[int, _Terms] = {}
+        self._seen = 0.0  # of all pairs that have been looked at, once each
 
     def spend(self, schema: Any, value: Any) -> float:
         if not isinstance(schema, Mapping):
@@ -123,12 +124,16 @@ class _Account:
         if len(self._known) > _MAX_PAIRS:
             raise _TooMany
         self._known[pair] = 0.0  # a schema that is its own definition says nothing more
+        own = self._terms.get(id(schema)) or self._terms.setdefault(id(schema), _Terms(schema))
+        cost = own.of(value)
+        self._seen += cost
+        if self._seen > MAX_NANOSECONDS:  # before its patterns are matched against the keys, here too
+            raise _TooMany
         beside = sum(self.spend(part, value) for part in in_place(schema, self._whole))
         inside = sum(
             self.spend(child.schema, child.value) for child in children(schema, value, _patterns.matches)
         )
-        own = self._terms.get(id(schema)) or self._terms.setdefault(id(schema), _Terms(schema))
-        found = self._known[pair] = own.of(value) + own.times * (beside + inside)
+        found = self._known[pair] = cost + own.times * (beside + inside)
         if found > MAX_NANOSECONDS:
             raise _TooMany
         return found

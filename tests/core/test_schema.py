@@ -378,11 +378,19 @@ class TestBots:
         [
             (obj(a={"type": "string", "pattern": r"^(\w+\s?)*$"}), json.dumps({"a": "a" * 28 + "!"})),
             ({"patternProperties": {r"^(\w+\s?)*$": INT}}, json.dumps({"a" * 28 + "!": 1})),
+            ({"patternProperties": {"[ab]*a[ab]{2000}c": INT}}, json.dumps({"abbab" * 12_000: 1})),
             ({"uniqueItems": True, "maxItems": 10}, json.dumps([2**63 + n for n in range(10_000)])),
             ({"uniqueItems": True, "maxItems": 10}, json.dumps([{"a": n} for n in range(2_000)])),
             ({"items": {"$ref": "#"}, "type": "array"}, "[" * 400),
         ],
-        ids=["pattern", "pattern of keys", "unique integers", "unique objects", "deep"],
+        ids=[
+            "pattern",
+            "pattern of keys",
+            "key with many states",
+            "unique integers",
+            "unique objects",
+            "deep",
+        ],
     )
     async def test_of_hostile_models_hold_nobody_up(self, schema: Any, answer: str) -> None:
         gaps: list[float] = []

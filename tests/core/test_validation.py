@@ -257,6 +257,12 @@ COSTLY: dict[str, tuple[Any, Callable[[], Any]]] = {
     "a long text that goes back": ({"pattern": r"^(\w+\s?)*$"}, lambda: "a" * 250_000 + "!"),
     "keys that go back": ({"patternProperties": {r"^(\w+\s?)*$": {}}}, lambda: {"a" * 28 + "!": 1}),
     "a pattern with many states": ({"pattern": "[ab]*a[ab]{2000}c"}, lambda: "abbab" * 50_000),
+    "keys with many states": (
+        {"patternProperties": {"[ab]*a[ab]{2000}c": {}}}, lambda: {"abbab" * 5_000 + n: 1 for n in "abcdefg"},
+    ),
+    "a long key with many states": (
+        {"patternProperties": {"[ab]*a[ab]{2000}c": {}}}, lambda: {"abbab" * 50_000: 1},
+    ),
     "20,000 objects": ({"items": {"type": "object", "required": ["a"]}}, lambda: OBJECTS),
     "20,000 wrong objects": (
         {"items": {"required": ["b", "c"], "properties": {"a": STRING}}}, lambda: OBJECTS,
