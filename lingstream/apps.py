@@ -9,7 +9,7 @@ class LingstreamConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, guard what is called, and find each app's ``workflows.py``."""
+        """Register the system checks, guard what is called, and find each app's workflows and scripts."""
         from . import checks, checks_site  # noqa: F401  (registers the system checks)
         from .access import checks as access_checks  # noqa: F401  (the same)
         from .access.network import install
@@ -17,3 +17,4 @@ class LingstreamConfig(AppConfig):
 
         install(site_guard)
         autodiscover_modules("workflows")
+        autodiscover_modules("scripts")

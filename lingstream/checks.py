@@ -66,11 +66,13 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_paths(**kwargs: Any) -> list[CheckMessage]:
-    """Dotted paths: the hub, the broker, provider kinds, and functions of the site."""
+    """Dotted paths: the hub, the broker, provider kinds, scripts, and functions of the site."""
     given = app_settings()
     paths = {"HUB": given.hub, "SCOPE": given.scope, "BROKER": given.broker, "THROTTLE": given.throttle}
     if isinstance(given.provider_kinds, Mapping):
         paths |= {f"PROVIDER_KINDS[{kind!r}]": path for kind, path in given.provider_kinds.items()}
+    if isinstance(given.scripts, Mapping):
+        paths |= {f"SCRIPTS[{name!r}]": path for name, path in given.scripts.items()}
     found: list[CheckMessage] = []
     for name, path in paths.items():
         if not path or not isinstance(path, str):

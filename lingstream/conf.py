@@ -18,6 +18,8 @@ class LingstreamSettings:
     :param provider_keys: name of an environment variable that holds a key → the base-URL prefixes it may be
         sent to. A key that is not listed is never read.
     :param provider_kinds: kind → dotted path of a factory, beside the built-in ``openai`` and ``scripted``.
+    :param scripts: name → dotted path of a callable for scripted providers, beside those in each app's
+        ``scripts.py``.
     :param default_provider: name of the Provider row for steps and Python bots that name none.
     :param hub: dotted path of the hub that holds run logs.
     :param hub_options: keyword arguments of the hub.
@@ -56,6 +58,7 @@ class LingstreamSettings:
 
     provider_keys: Mapping[str, list[str]] = field(default_factory=dict)
     provider_kinds: Mapping[str, str] = field(default_factory=dict)
+    scripts: Mapping[str, str] = field(default_factory=dict)
     default_provider: str = "default"
     hub: str = "lingstream.core.hub.MemoryHub"
     hub_options: Mapping[str, Any] = field(default_factory=dict)

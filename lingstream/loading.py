@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.apps import apps
 from django.db.models import Prefetch
 
 from .access.network import AddressRefused, Guard, target
@@ -23,6 +22,8 @@ from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, Trigger
 from .core.validation import SchemaFault, compile_schema
 from .core.workflow import declared
 from .models import PromptLabel, Provider, Step, Trigger, Workflow
+from .providers import options_schema
+from .providers.scripted import add_scripts
 
 __all__ = [
     "DEFAULT_BASE_URLS",
@@ -259,28 +260,25 @@ def provider_key(plan: ProviderPlan) -> str:
 
 
 def check_provider(plan: ProviderPlan) -> None:
-    """Check that a provider's key may be sent where the provider points.
+    """Check a provider's options, and that its key may be sent where the provider points.
 
     :raises UsageError: ``key-not-listed`` for a key name that the setting does not list, ``base-url`` for an
         address that is none, that is inside the network or that the key may not be sent to, ``option`` for
-        one that would redirect it or run other code.
+        one that the kind does not take, or that would redirect it.
     """
+    _check_options(plan)
     if plan.kind == "scripted":
-        _check_script(plan)
         return
-    forbidden = sorted(_FORBIDDEN_OPTIONS & set(plan.options))
-    if forbidden:
-        raise UsageError(
-            f"the provider {plan.name!r} may not have the option {forbidden[0]!r}: addresses and keys have "
-            "fields of their own",
-            code="option",
-        )
     url = plan.base_url or DEFAULT_BASE_URLS.get(plan.kind, "")
     if url and _parts(url) is None:
         raise UsageError(
             f"the provider {plan.name!r}: expected an address like https://api.example.com/v1, without user, "
             f"query and dots in the path, got {url!r}",
             code="base-url",
+        )
+    if not plan.base_url and any(plan.options.get(name) for name in ("azure", "api_version", "deployment")):
+        raise UsageError(
+            f"the provider {plan.name!r}: Azure wants the address of the resource, got none", code="base-url"
         )
     _check_address(plan, url)
     if not plan.key_name:
@@ -320,14 +318,30 @@ def _check_address(
         raise ConfigurationError(f"the provider {plan.name!r}: {error.message}", code="base-url") from error
 
 
-def _check_script(plan: ProviderPlan) -> None:
-    """A row may not make the server import and call whatever is on its path."""
-    script = plan.options.get("script")
-    roots = [app.name for app in apps.get_app_configs() if not app.name.startswith("django.")]
-    if script and not (isinstance(script, str) and any(script.startswith(f"{root}.") for root in roots)):
+def _check_options(plan: ProviderPlan) -> None:
+    forbidden = sorted(_FORBIDDEN_OPTIONS & set(plan.options))
+    if forbidden:
         raise UsageError(
-            f"the provider {plan.name!r}: expected a script in one of the site's apps, got {script!r}",
+            f"the provider {plan.name!r} may not have the option {forbidden[0]!r}: addresses and keys have "
+            "fields of their own",
             code="option",
+        )
+    given = app_settings()
+    add_scripts(given.scripts)
+    schema = options_schema(plan.kind, given.provider_kinds)
+    failures = compile_schema(schema).failures(plan.options) if schema else []
+    if failures:
+        where, message = jsonuri.join(*failures[0].path), failures[0].message
+        raise UsageError(
+            f"the provider {plan.name!r}: the option {where!r}: {message}"
+            if where
+            else f"the provider {plan.name!r}: {message}",
+            code="option",
+        )
+    low, high = plan.options.get("chunk", (1, 1)) if plan.kind == "scripted" else (1, 1)
+    if low > high:
+        raise UsageError(
+            f"the provider {plan.name!r}: the option 'chunk': expected the smaller size first", code="option"
         )
 
 

@@ -38,6 +38,14 @@ def scripted(plan: Any, key: str) -> ScriptedProvider:
     return ScriptedProvider(answers, rate=None)
 
 
+def strict(plan: Any, key: str) -> ScriptedProvider:
+    """A factory that says what options it takes."""
+    return ScriptedProvider("", rate=None)
+
+
+strict.options_schema = {"properties": {"level": {"type": "integer"}}}  # type: ignore[attr-defined]
+
+
 @dataclass
 class Site:
     """A running site.

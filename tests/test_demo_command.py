@@ -200,7 +200,7 @@ def test_recorded_answers_are_found_by_the_scripted_provider() -> None:
     from lingstream.core.plan import ProviderPlan
     from lingstream.providers.scripted import build
 
-    provider = build(ProviderPlan(options={"script": "lingsite.recorded.answers", "rate": 0}), "")
+    provider = build(ProviderPlan(options={"script": "recorded", "rate": 0}), "")
 
     async def read() -> str:
         messages: list[Message] = [

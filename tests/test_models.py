@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import uuid
 from typing import Any
@@ -321,11 +322,86 @@ class TestProviders:
             ({"options": {"base_url": "https://evil.com"}}, "options"),
             ({"options": [1]}, "options"),
             ({"kind": "scripted", "options": {"script": "os.system"}}, "options"),
-            ({"kind": "scripted", "options": {"script": "lingsite.recorded.answers"}}, ""),
+            ({"kind": "scripted", "options": {"script": "lingsite.recorded.answers"}}, "options"),
+            ({"kind": "scripted", "options": {"script": "recorded"}}, ""),
         ],
     )
     def test_a_key_goes_only_where_the_site_lets_it(self, columns: dict[str, Any], field: str) -> None:
         assert list(faults(self.make(**columns))) == ([field] if field else [])
+
+    def test_an_unknown_script_is_told_the_known_ones(self) -> None:
+        (message,) = faults(self.make(kind="scripted", options={"script": "daphne.__main__.x"}))["options"]
+        assert "'script'" in message
+        assert '"recorded"' in message
+        assert "daphne.__main__" not in sys.modules
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"timeut": 5}, "'timeut' was unexpected"),
+            ({"timeout": "5"}, "'timeout': \"5\" is not of type"),
+            ({"timeout": 0}, "'timeout'"),
+            ({"timeout": 1e9}, "'timeout'"),
+            ({"timeout": True}, "'timeout'"),
+            ({"max_retries": 1.5}, "'max_retries'"),
+            ({"max_retries": 1_000_000}, "'max_retries'"),
+            ({"max_connections": 0}, "'max_connections'"),
+            ({"azure": "yes"}, "'azure'"),
+            ({"api_version": "2024/../x"}, "'api_version'"),
+            ({"deployment": "../../chat"}, "'deployment'"),
+            ({"deployment": ".."}, "'deployment'"),
+            ({"deployment": "a?b"}, "'deployment'"),
+            ({"deployment": "a", "api_version": "1"}, ""),
+            ({"organization": "a\r\nX: y"}, "'organization'"),
+            ({"project": "ä"}, "'project'"),
+            ({"headers": {"Authorization": "Bearer x"}}, "the name"),
+            ({"headers": {"API-Key": "x"}}, "the name"),
+            ({"headers": {"Proxy-Authorization": "x"}}, "the name"),
+            ({"headers": {"Host": "x"}}, "the name"),
+            ({"headers": {"Transfer-Encoding": "chunked"}}, "the name"),
+            ({"headers": {"X-A\r\nX": "y"}}, "the name"),
+            ({"headers": {"X A": "y"}}, "the name"),
+            ({"headers": {"": "y"}}, "the name"),
+            ({"headers": {"X-A": "y\r\nAuthorization: z"}}, "'headers/X-A'"),
+            ({"headers": {"X-A": "ä"}}, "'headers/X-A'"),
+            ({"headers": {"X-A": 5}}, "'headers/X-A'"),
+            ({"headers": ["X-A"]}, "'headers'"),
+            ({"headers": {"HTTP-Referer": "https://example.com", "X-Title": "my site"}}, ""),
+            ({"params": {"stream": False}}, "the name"),
+            ({"params": {"temperature": 0.5}}, ""),
+            ({"timeout": 30, "max_retries": 0, "max_connections": 5, "model": "m"}, ""),
+        ],
+    )
+    def test_options_are_checked_by_what_the_kind_takes(self, options: Any, message: str) -> None:
+        found = faults(self.make(options=options))
+        assert list(found) == (["options"] if message else [])
+        assert message in "".join(found.get("options", [""]))
+
+    @pytest.mark.parametrize(
+        ("options", "good"),
+        [
+            ({"rate": -1}, False),
+            ({"chunk": [3, 1]}, False),
+            ({"chunk": [0, 1]}, False),
+            ({"chunk": [1]}, False),
+            ({"seed": "x"}, False),
+            ({"answers": 5}, False),
+            ({"usage": {}}, False),
+            ({"headers": {}}, False),
+            ({"rate": 0, "chunk": [1, 3], "seed": 1, "usage": False, "answers": {"a": "b"}}, True),
+        ],
+    )
+    def test_options_of_a_scripted_one(self, options: Any, good: bool) -> None:
+        assert list(faults(self.make(kind="scripted", options=options))) == ([] if good else ["options"])
+
+    def test_azure_needs_the_address_of_the_resource(self) -> None:
+        assert list(faults(self.make(base_url="", options={"deployment": "a"}))) == ["base_url"]
+
+    def test_a_kind_of_the_sites_own_may_say_what_it_takes(self, settings: Any) -> None:
+        settings.LINGSTREAM = {"PROVIDER_KINDS": {"own": "tests.site.strict"}}
+        row = {"kind": "own", "key_name": "", "base_url": ""}
+        assert list(faults(self.make(**row, options={"level": 3}))) == []
+        assert list(faults(self.make(**row, options={"level": "x"}))) == ["options"]
 
 
 class TestRuns:

@@ -153,7 +153,9 @@ def test_it_runs_by_itself(tmp_path, stamp):
     assert len(json.loads(text)["text"].split()) == 3 if stamp else text == "云" * 10
 
 
-def test_the_example_of_the_docs_runs():
+def test_the_examples_of_the_docs_run():
     page = Path(__file__).parent.parent / "docs" / "providers.md"
-    example = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    exec(compile(example, str(page), "exec"), {"__name__": "example"})
+    examples = page.read_text(encoding="utf-8").split("```python\n")[1:]
+    assert len(examples) == 2
+    for example in examples:
+        exec(compile(example.split("```")[0], str(page), "exec"), {"__name__": "example"})

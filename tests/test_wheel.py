@@ -97,9 +97,11 @@ def test_the_readme_leads_to_a_streaming_site(wheel: Path, tmp_path: Path) -> No
 
 PROVIDER = """
 from lingstream.models import Provider
-Provider.objects.create(name="default", kind="scripted", options={"script": "pages.script.answer", "rate": 0})
-open("pages/script.py", "w").write('''
+Provider.objects.create(name="default", kind="scripted", options={"script": "no", "rate": 0})
+open("pages/scripts.py", "w").write('''
 import json
+from lingstream.providers.scripted import script
+@script("no")
 def answer(messages, options):
     key = "details_cn" if "Chinese" in messages[0]["content"] else "answer"
     return json.dumps({key: "No."})

@@ -2,7 +2,8 @@
 
 A kind is a name (``openai``, ``scripted``, or one that a site adds) for a *factory*: a dotted path to a
 callable ``(plan: ProviderPlan, key: str) -> Provider``. Its module, and with it a vendor's SDK, is imported
-when the first provider of that kind is built, or earlier by :func:`preload`.
+when the first provider of that kind is built, or earlier by :func:`preload`. What options a kind takes is a
+JSON schema; a factory of a site's own may have one as its attribute ``options_schema``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import Provider
 
-__all__ = ["KINDS", "Factory", "build_provider", "import_dotted", "preload"]
+from . import _options
+
+__all__ = ["KINDS", "Factory", "build_provider", "import_dotted", "options_schema", "preload"]
 
 Factory: TypeAlias = Callable[[ProviderPlan, str], Provider]
 
@@ -41,6 +44,26 @@ def build_provider(plan: ProviderPlan, key: str = "", kinds: Mapping[str, str] =
     :raises UsageError: an unknown kind, a path that cannot be imported, or options the kind does not have.
     """
     return _factory(plan.kind, kinds)(plan, key)
+
+
+def options_schema(kind: str, kinds: Mapping[str, str] = _NONE) -> dict[str, Any] | None:
+    """Return the JSON schema of a kind's options; ``None`` where the kind does not say, or is unknown.
+
+    :param kinds: as for :func:`build_provider`.
+    """
+    if kind in kinds:
+        try:
+            found = getattr(_factory(kind, kinds), "options_schema", None)
+        except UsageError:
+            return None  # a system check says so
+        return found if isinstance(found, dict) else None
+    if kind == "openai":
+        return _options.OPENAI
+    if kind == "scripted":
+        from .scripted import script_names  # it needs this module
+
+        return _options.scripted(script_names())
+    return None
 
 
 def preload(names: Iterable[str], kinds: Mapping[str, str] = _NONE) -> None:

@@ -22,6 +22,7 @@ from lingstream.core.provider import ChatOptions, Chunk, Message
 from ._completions import CompletionDecoder
 from ._failures import from_status, scrub
 from ._http import http_client
+from ._options import OWN_HEADERS
 
 __all__ = ["DEFAULT_API_VERSION", "DEFAULT_BASE_URL", "OpenAIProvider", "build"]
 
@@ -32,7 +33,6 @@ CONNECT_SECONDS = 10.0
 DRAIN_SECONDS = 0.2
 # Of a request that a server of another vendor may not know; without them the answer is as good.
 DISPENSABLE = ("stream_options", "response_format")
-OWN_HEADERS = {"authorization", "api-key", "host", "content-length", "cookie"}
 
 
 class OpenAIProvider:

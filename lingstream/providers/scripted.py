@@ -16,7 +16,20 @@ from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 
 from . import import_dotted
 
-__all__ = ["Answer", "Call", "Gate", "Piece", "Script", "ScriptedProvider", "build", "echo", "text_of"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Gate",
+    "Piece",
+    "Script",
+    "ScriptedProvider",
+    "add_scripts",
+    "build",
+    "echo",
+    "script",
+    "script_names",
+    "text_of",
+]
 
 KEPT_CALLS = 1000
 
@@ -30,6 +43,37 @@ class Gate(Protocol):
 Piece: TypeAlias = str | Chunk | Exception | Gate
 Answer: TypeAlias = str | Iterable[Piece] | AsyncIterable[Piece]
 Script: TypeAlias = Callable[[Sequence[Message], ChatOptions], Answer]
+
+
+_scripts: dict[str, Script | str] = {}  # by name; a dotted path comes from the settings
+
+
+def script(name: str) -> Callable[[Script], Script]:
+    """Register a callable ``(messages, options) -> answer`` as the script ``name``.
+
+    Rows of the database name it by that; it is found in each app's ``scripts.py``.
+
+    :raises UsageError: another callable has that name.
+    """
+
+    def register(function: Script) -> Script:
+        known = _scripts.setdefault(name, function)
+        if _path(known) != _path(function):
+            raise UsageError(f"the script {name!r} is {_path(known)} already")
+        _scripts[name] = function
+        return function
+
+    return register
+
+
+def add_scripts(paths: Mapping[str, str]) -> None:
+    """Register scripts by dotted paths, which only settings may hold; each is imported when it is used."""
+    _scripts.update(paths)
+
+
+def script_names() -> list[str]:
+    """The names that are registered."""
+    return sorted(_scripts)
 
 
 @dataclass(slots=True)
@@ -58,7 +102,7 @@ class ScriptedProvider:
     :param answers: one answer for all calls (a ``str``); a list of answers, played in the order of the calls
         (one call more is a ``ProviderError``); a mapping, whose first key that occurs in a message's text has
         the answer (``""`` fits all); or a callable ``(messages, options) -> answer``.
-    :param script: the same as a dotted path, for options that are stored as JSON.
+    :param script: the name of a callable that :func:`script` has registered, for options stored as JSON.
     :param rate: chunks (about tokens) per second; ``None`` or 0 plays without a pause.
     :param chunk: smallest and largest number of characters in a chunk of a text.
     :param seed: of the cuts and of the pace.
@@ -80,7 +124,7 @@ class ScriptedProvider:
         if not 1 <= low <= high:
             raise UsageError(f"expected chunk sizes with 1 <= low <= high, got {chunk!r}")
         self.calls: list[Call] = []
-        self._answer = _script(import_dotted(script) if script else answers)
+        self._answer = _script(_registered(script) if script else answers)
         self._rate = rate or 0.0
         self._chunk = (low, high)
         self._seed = seed
@@ -162,6 +206,8 @@ def build(plan: ProviderPlan, key: str) -> ScriptedProvider:
             low, high = options["chunk"]
             options["chunk"] = (int(low), int(high))
         return ScriptedProvider(**options)
+    except UsageError:
+        raise
     except (TypeError, ValueError) as error:
         raise UsageError(f"expected options of a scripted provider, got {plan.options!r}: {error}") from error
 
@@ -191,6 +237,19 @@ async def _meet(piece: Exception | Gate) -> None:
     if isinstance(piece, Exception):
         raise piece
     await piece.wait()
+
+
+def _path(known: Script | str) -> str:
+    if isinstance(known, str):
+        return known
+    return f"{known.__module__}.{getattr(known, '__qualname__', type(known).__name__)}"
+
+
+def _registered(name: str) -> Script:
+    found = _scripts.get(name)
+    if found is None:
+        raise UsageError(f"expected a script among {script_names()}, got {name!r}", code="option")
+    return cast(Script, import_dotted(found)) if isinstance(found, str) else found
 
 
 def _script(answers: Any) -> Script:

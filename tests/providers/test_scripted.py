@@ -9,6 +9,7 @@ from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Usage
 from lingstream.providers import build_provider
+from lingstream.providers.scripted import add_scripts, script, script_names
 from lingstream.testing import ScriptedProvider, collect, collect_chunks
 
 OPTIONS = ChatOptions("m")
@@ -145,7 +146,8 @@ async def test_the_pace_is_about_the_rate():
 
 
 async def test_options_as_the_admin_stores_them():
-    options = {"script": f"{__name__}.recorded", "rate": 0, "chunk": [2, 3], "seed": 5}
+    script("recorded-test")(recorded)
+    options = {"script": "recorded-test", "rate": 0, "chunk": [2, 3], "seed": 5}
     provider = build_provider(ProviderPlan(kind="scripted", options=options))
     chunks = await collect_chunks(provider.stream(said("hi"), OPTIONS))
     assert "".join(chunk.text for chunk in chunks) == "m: hi"
@@ -159,6 +161,18 @@ async def test_without_answers_it_echoes():
 async def test_parts_are_text_too():
     content = [{"type": "text", "text": "cloud"}, {"type": "image_url", "image_url": {"url": "x"}}]
     assert await collect_text(quick({"cloud": "wet"}), content) == "wet"
+
+
+def test_a_script_is_a_name_and_never_a_path():
+    with pytest.raises(UsageError, match="expected a script among") as caught:
+        build_provider(ProviderPlan(options={"script": f"{__name__}.recorded"}))
+    assert caught.value.code == "option"
+    add_scripts({"by-path": f"{__name__}.recorded"})  # as the setting has it
+    assert build_provider(ProviderPlan(options={"script": "by-path"}))
+    script("taken")(recorded)
+    with pytest.raises(UsageError, match=r"recorded already"):
+        script("taken")(quick)
+    assert {"by-path", "taken"} <= set(script_names())
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class Command(BaseCommand):
     def _provider(self) -> None:
         endpoint = os.environ.get("LINGSTREAM_ENDPOINT", "")
         row: dict[str, Any] = {"kind": "scripted", "base_url": "", "key_name": "", "default_model": ""}
-        row["options"] = {"script": "lingsite.recorded.answers"}
+        row["options"] = {"script": "recorded"}
         if endpoint:
             row = {
                 "kind": "openai",

@@ -1,0 +1,67 @@
+"""What the built-in kinds take as options, as JSON schemas: a row is checked by them when it is saved.
+
+Apart from the factories, so that checking a row imports no vendor's SDK.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["OPENAI", "OWN_HEADERS", "scripted"]
+
+#: Headers that authenticate, or that the HTTP client writes itself.
+OWN_HEADERS = frozenset(
+    {
+        *("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie", "host", "content-length"),
+        *("content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"),
+    }
+)
+
+_WORD = {"type": "string", "maxLength": 200, "pattern": r"^[!-~]*$"}  # it goes into a header
+
+OPENAI: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "model": {"type": "string", "maxLength": 200},
+        "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600},
+        "max_retries": {"type": "integer", "minimum": 0, "maximum": 10},
+        "max_connections": {"type": "integer", "minimum": 1, "maximum": 100_000},
+        "azure": {"type": "boolean"},
+        "api_version": {"type": "string", "pattern": r"^[A-Za-z0-9.-]{0,40}$"},
+        "deployment": {"type": "string", "pattern": r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,99})?$"},
+        "organization": _WORD,
+        "project": _WORD,
+        "headers": {
+            "type": "object",
+            "maxProperties": 50,
+            "propertyNames": {
+                "maxLength": 100,
+                "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+                "not": {"pattern": f"^(?i:{'|'.join(sorted(OWN_HEADERS))})$"},
+            },
+            "additionalProperties": {"type": "string", "maxLength": 2000, "pattern": r"^[\t -~]*$"},
+        },
+        "params": {"type": "object", "propertyNames": {"not": {"enum": ["messages", "model", "stream"]}}},
+    },
+}
+
+
+def scripted(scripts: list[str]) -> dict[str, Any]:
+    """The options of the scripted provider.
+
+    :param scripts: the names that are registered.
+    """
+    size = {"type": "integer", "minimum": 1}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "answers": {"type": ["string", "array", "object"]},
+            "script": {"enum": scripts},
+            "rate": {"type": ["number", "null"], "minimum": 0, "maximum": 100_000},
+            "chunk": {"type": "array", "items": size, "minItems": 2, "maxItems": 2},
+            "seed": {"type": "integer"},
+            "usage": {"type": "boolean"},
+        },
+    }
