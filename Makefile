@@ -50,6 +50,7 @@ check: $(TESTS)
 bench: $(BENCH)
 	$(BIN)/python bench/parser.py
 	$(BIN)/python bench/repair.py
+	$(BIN)/python bench/validation.py
 	$(BIN)/python bench/stream.py
 
 format: $(TESTS)

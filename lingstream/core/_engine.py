@@ -53,7 +53,8 @@ def _key(value: Any) -> Any:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    return _written(_whole(value))
+    text = _written(value)
+    return _written(_whole(value)) if b"." in text or b"e" in text else text  # 1.0 and 1e300 are integers
 
 
 def _whole(value: Any) -> Any:
