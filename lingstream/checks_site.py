@@ -2,12 +2,14 @@
 
 ===================  =====================================================================
 ``lingstream.E005``  ``SOCKET_PATH`` is no path
+``lingstream.E006``  ``DEAD_AFTER`` is not well above ``HEARTBEAT_EVERY``
 ``lingstream.W002``  ``channels`` is not installed: no WebSocket
 ``lingstream.W003``  the site is not served by ASGI
 ``lingstream.W006``  several web processes with logs in memory
 ``lingstream.W007``  ``CONN_MAX_AGE`` under ASGI
 ``lingstream.W008``  ``DEAD_AFTER`` is below the time for which SQLite may keep a heartbeat waiting
 ``lingstream.W009``  django-eventstream as it comes: everybody reads, or not everybody hears
+``lingstream.W013``  a pool of connections that the runner's own threads could empty
 ===================  =====================================================================
 
 W006 knows the number of processes from the environment; with ``check --database`` it counts those that live,
@@ -20,7 +22,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -35,13 +37,17 @@ from .conf import app_settings
 __all__ = [
     "check_connections",
     "check_eventstream",
+    "check_heartbeat",
     "check_neighbours",
+    "check_pool",
     "check_processes",
     "check_server",
     "check_socket_path",
     "check_sqlite",
 ]
 
+_RUNNERS = 4  # connections of a runner: the heart's, the journal's and two of the lane
+_POOL = 8  # that many again for requests
 _WSGI_SERVERS = ("django.core", "django.contrib.staticfiles")
 
 
@@ -124,6 +130,40 @@ def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
     )
     hint = "Set DEAD_AFTER above that, or DATABASES[…]['OPTIONS']['timeout'] below."
     return [Warning(message, hint=hint, id="lingstream.W008")]
+
+
+@register()
+def check_pool(**kwargs: Any) -> list[CheckMessage]:
+    """A pool of connections that the runner's own threads could empty."""
+    from .models import Run
+
+    pool = connections[router.db_for_write(Run)].settings_dict["OPTIONS"].get("pool")
+    if not pool:
+        return []
+    sizes = pool if isinstance(pool, Mapping) else {}
+    size = sizes.get("max_size") or sizes.get("min_size", 4)  # as psycopg's pool reads them
+    if size >= _POOL:
+        return []
+    message = (
+        f"The pool of the database has {size} connections, and a process that executes runs takes up to "
+        f"{_RUNNERS} of them at the same time: requests wait."
+    )
+    hint = f"Set DATABASES[…]['OPTIONS']['pool'] = {{'max_size': …}} to {_POOL} or more."
+    return [Warning(message, hint=hint, id="lingstream.W013")]
+
+
+@register()
+def check_heartbeat(**kwargs: Any) -> list[CheckMessage]:
+    """Who beats too seldom is never steady, and then nobody takes over what a dead process left."""
+    given = app_settings()
+    numbers = (given.dead_after, given.heartbeat_every)
+    if not all(isinstance(value, (int, float)) for value in numbers) or numbers[0] >= 3 * numbers[1]:
+        return []
+    message = (
+        f"LINGSTREAM['DEAD_AFTER'] = {given.dead_after:g}: expected at least three times HEARTBEAT_EVERY, "
+        f"which is {given.heartbeat_every:g}."
+    )
+    return [Error(message, id="lingstream.E006")]
 
 
 @register(Tags.security)

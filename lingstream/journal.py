@@ -28,6 +28,7 @@ from django.db import connections, router
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from .away import AWAY
 from .claims import atomically, locked
 from .core.exceptions import Fenced
 from .core.journal import Call, CallResult
@@ -36,7 +37,7 @@ from .core.ops import copy_json
 from .core.provider import Usage
 from .core.workflow import RunResult
 from .failures import report
-from .lane import AWAY, Ages, DatabaseThread, keep_connections, patiently
+from .lane import Ages, DatabaseThread, keep_connections, patiently
 from .models import BotRun, Conversation, Run
 
 __all__ = ["Checkpoints", "DatabaseJournal", "Write", "Writer", "result_of", "store"]

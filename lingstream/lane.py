@@ -19,16 +19,15 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 
-__all__ = ["AWAY", "Ages", "DatabaseThread", "Lane", "keep_connections", "patiently"]
+from .away import AWAY
+
+__all__ = ["Ages", "DatabaseThread", "Lane", "keep_connections", "patiently"]
 
 logger = logging.getLogger("lingstream")
 P = ParamSpec("P")
 T = TypeVar("T")
-
-AWAY = (OperationalError, InterfaceError)
-"""What a database raises that is away, restarts or is too busy."""
 
 _PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds between tries while the database is away; the last one repeats
 _PATIENCE = 60.0  # seconds for which it may be away: longer than a restart or a fail-over takes

@@ -23,6 +23,7 @@ from django.utils import timezone, translation
 
 from . import claims
 from .access.identity import Identity
+from .away import AWAY
 from .conf import app_settings
 from .core import workflow as engine
 from .core.ending import end_tasks
@@ -33,7 +34,7 @@ from .core.provider import Usage
 from .heart import Beat, Heart
 from .hubs import get_hub
 from .journal import Checkpoints, DatabaseJournal, Writer
-from .lane import AWAY, Lane
+from .lane import Lane
 from .models import Run
 from .pool import ProviderPool
 from .providers import preload

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from channels.db import database_sync_to_async
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
+from django.db.models import Max
+from django.utils import timezone
 
 from .access.identity import Identity
 from .access.throttle import check_throttle, counted_for
-from .claims import interrupt, is_busy
+from .claims import atomically, interrupt, is_busy
 from .core.exceptions import LingError, NotFound, UsageError
 from .core.plan import Plan
 from .core.provider import Message
@@ -110,10 +113,11 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     plan = load_plan(start.workflow, python=start.workflow in registered())
     validate_input(row.input_schema if row else {}, start.input)
     try:
-        with transaction.atomic():
+        with atomically():
             conversation = _conversation(start.conversation, identity)
-            if conversation and row:
-                _make_way(conversation, row.when_busy)
+            if conversation:
+                more["created_at"] = _after_the_last(conversation)
+                _make_way(conversation, row.when_busy if row else Workflow.WhenBusy.ENQUEUE)
             run = Run.objects.create(
                 workflow=start.workflow,
                 key=start.key,
@@ -214,11 +218,19 @@ def _conversation(name: str, identity: Identity) -> Conversation | None:
             owner_id=identity.owner_id, session_key=identity.session, scope=identity.tenant
         )
     try:
-        conversation = Conversation.objects.get(pk=UUID(name))
+        # Locked: of two that start at once, the second sees the first one's run.
+        conversation = Conversation.objects.select_for_update().get(pk=UUID(name))
     except (Conversation.DoesNotExist, ValueError):
         raise NotFound(f"there is no conversation {name[:60]!r}") from None
     check_conversation(conversation, identity)
     return conversation
+
+
+def _after_the_last(conversation: Conversation) -> datetime:
+    """Return a time of creation that puts a run behind the others, whatever this clock says."""
+    now = timezone.now()
+    last = Run.objects.filter(conversation=conversation).aggregate(last=Max("created_at"))["last"]
+    return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 def _make_way(conversation: Conversation, policy: str) -> None:

@@ -76,7 +76,8 @@ def test_the_demo_is_clean() -> None:
         ({"SOCKET_PATH": 5}, ["lingstream.E001"]),
         ({"DEAD_AFTER": 12.9}, ["lingstream.W008"]),
         ({"DEAD_AFTER": 13}, []),
-        ({"HEARTBEAT_EVERY": 6}, ["lingstream.W008"]),
+        ({"HEARTBEAT_EVERY": 6}, ["lingstream.E006", "lingstream.W008"]),
+        ({"HEARTBEAT_EVERY": 6, "DEAD_AFTER": 18}, []),
         ({"DEAD_AFTER": "x"}, ["lingstream.E001"]),
         (["HUB"], ["lingstream.E001"]),
     ],
@@ -224,6 +225,23 @@ class Manager:
 
 
 DEFAULT = "django_eventstream.channelmanager.DefaultChannelManager"
+
+
+@pytest.mark.parametrize(
+    ("pool", "expected"),
+    [
+        (None, []),
+        (True, ["lingstream.W013"]),
+        ({"max_size": 5}, ["lingstream.W013"]),
+        ({"min_size": 6}, ["lingstream.W013"]),
+        ({"max_size": 8}, []),
+    ],
+)
+def test_a_pool_that_the_runner_would_empty(
+    monkeypatch: pytest.MonkeyPatch, pool: Any, expected: list[str]
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict["OPTIONS"], "pool", pool)
+    assert ids() == expected
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,16 @@ from threading import Barrier, Thread
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
 from lingstream import claims
+from lingstream.access.identity import Identity
 from lingstream.models import Conversation, Run, Runner
+from lingstream.storage import Start, create_run
+
+from .site import store_workflow
 
 pytestmark = pytest.mark.django_db
 
@@ -111,6 +116,22 @@ def test_a_conversation_goes_one_run_after_the_other() -> None:
     assert claim(me) == []
     Run.objects.filter(pk=first.pk).update(status="finished")
     assert [run.pk for run in claim(me)] == [second.pk]
+
+
+def test_a_run_goes_behind_the_last_of_its_conversation_whatever_the_clock_says() -> None:
+    conversation = Conversation.objects.create(scope="")
+    ahead = timezone.now() + timedelta(hours=1)
+    last = Run.objects.create(workflow="x", conversation=conversation, created_at=ahead)
+    owner = User.objects.create(username="ann")
+    Conversation.objects.filter(pk=conversation.pk).update(owner=owner)
+    store_workflow("talk", {"answer": "A"})
+    start = Start("talk", {"question": "hi"}, conversation=str(conversation.pk))
+    run, _ = create_run(start, Identity.of(owner, None))
+    assert run.created_at > last.created_at
+    me = runner()
+    assert [taken.pk for taken in claim(me)] == [last.pk]
+    Run.objects.filter(pk=last.pk).update(status="finished")
+    assert [taken.pk for taken in claim(me)] == [run.pk]
 
 
 def test_who_signs_off_leaves_its_runs() -> None:
