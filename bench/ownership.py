@@ -36,7 +36,7 @@ from tests.chaos.patience import scaled
 
 __all__ = ["SOAK", "Load", "Report", "aims", "answer", "measure", "table"]
 
-MANY = 2000  # bots; of fewer, what processes ask when they start is a good part
+MANY = 5000  # bots; of fewer, what processes ask when they start, and viewers, is a good part
 # A process that wants a CPU as long as we live.
 BURN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"
 GRACE = 30.0  # seconds in which viewers are told the end after the last run has ended
