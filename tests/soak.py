@@ -23,8 +23,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("core", "chaos", "hubs", "browser", "providers")
 
-COMMANDS: dict[str, list[str]] = {}
-"""Suites that are no tests of pytest: what comes after ``python``; one that fails does not return 0."""
+COMMANDS: dict[str, list[str]] = {"ownership": ["bench/ownership.py", "--soak"]}
+"""What is no test of pytest, and long enough to be run once: what comes after ``python``; one that fails does
+not return 0."""
 
 
 def arguments_of(suite: str, key: str) -> list[str]:
@@ -57,13 +58,14 @@ def main() -> int:
         parser.error(f"expected suites of {', '.join(names)}, got {', '.join(unknown)}")
     asked.logs.mkdir(parents=True, exist_ok=True)
     for suite in asked.suites:
-        for number in range(1, asked.times + 1):
+        times = 1 if suite in COMMANDS else asked.times
+        for number in range(1, times + 1):
             log = asked.logs / f"{suite}.log"
             begun = time.monotonic()
             code = run(arguments_of(suite, asked.key), log)
             took = time.monotonic() - begun
             result = "FAILED" if code else "passed"
-            print(f"{suite} {number}/{asked.times}: {result}, {took:.0f} s", flush=True)
+            print(f"{suite} {number}/{times}: {result}, {took:.0f} s", flush=True)
             if code:
                 kept = log.rename(asked.logs / f"{suite}-{number}-failed.log")
                 print(f"{tail(kept)}\nthe whole is in {kept}")
@@ -78,7 +80,7 @@ def run(arguments: list[str], log: Path) -> int:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env={**os.environ, "SOAK": "1"},
+            env={**os.environ, "SOAK": "1", "LINGSTREAM_RELOADS": "200"},
             stdout=output,
             stderr=output,
             start_new_session=True,
