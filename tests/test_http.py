@@ -211,14 +211,19 @@ async def test_no_input_holds_the_others_up(site: Site, name: str) -> None:
     assert "'q" in answer.json()["error"]["message"]
 
 
-async def test_a_stored_schema_that_cannot_be_used_is_told_at_start(site: Site) -> None:
+async def test_a_stored_schema_that_cannot_be_used_is_told_to_the_staff_at_start(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     workflow = await site.workflow("old", a={"prompt": "ANSWER", "schema": {"pattern": "(?=a)"}})
     answer = await site.start("old", {"question": "x"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid-schema")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+    assert "(?=a)" in caplog.text and "(?=a)" not in answer.text
+    caplog.clear()
     await workflow.steps.aupdate(schema=None)
     await Workflow.objects.filter(pk=workflow.pk).aupdate(input_schema={"$ref": "http://127.0.0.1:1/x"})
     answer = await site.start("old", {"question": "x"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid-schema")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+    assert "input schema" in caplog.text
 
 
 @pytest.mark.parametrize(("slug", "body", "status", "code"), BAD_STARTS)

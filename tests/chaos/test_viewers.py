@@ -17,6 +17,7 @@ import httpx
 import pytest
 import websockets
 
+from lingstream.access.tokens import make_share
 from lingstream.core.frames import Frame, parse_place
 from lingstream.core.ops import from_wire
 from lingstream.core.wire import frame_from_wire
@@ -64,7 +65,7 @@ async def follow(web: Process, run: Viewer, stack: AsyncExitStack, count: int) -
     http = await stack.enter_async_context(
         httpx.AsyncClient(base_url=web.base, limits=limits, timeout=PATIENCE)
     )
-    url, parameters = f"/ling/runs/{run.run}/events/", {"token": run.token}
+    url, parameters = f"/ling/runs/{run.run}/events/", {"token": make_share(run.run)}
     streams = []
     for _ in range(count):
         response = await stack.enter_async_context(http.stream("GET", url, params=parameters))
@@ -153,7 +154,7 @@ class Page:
             await viewer.leave()
 
     async def _over_sse(self, web: Process, after: str | None) -> AsyncIterator[Frame]:
-        parameters = {"token": self.run.token, **({"after": after} if after else {})}
+        parameters = {"token": make_share(self.run.run), **({"after": after} if after else {})}
         url = f"/ling/runs/{self.run.run}/events/"
         async with (
             httpx.AsyncClient(base_url=web.base, timeout=PATIENCE) as http,
