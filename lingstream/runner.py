@@ -60,6 +60,8 @@ _BATCH = 8  # runs that are claimed at once
 _LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
 _WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
 _PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
+_BREATH, _BREATHS = 0.02, 30  # seconds of a pause between two claims, and how many there are at most
+_LATE, _CALM = 0.01, 3  # a pause that ends within so many seconds is calm, and so many in a row are enough
 _EVENLY = 0.001  # seconds of pause between two claims for each run that is executed here already
 
 
@@ -458,8 +460,24 @@ class Runner:
                         self._launch(row)
             if len(rows) < most and not self._wanted.is_set():
                 return False
-            await asyncio.sleep(_EVENLY * len(self._tasks))
+            await self._breathe()
         return False
+
+    async def _breathe(self) -> None:
+        """Let what was claimed begin, until the event loop is on time again.
+
+        A run costs most when it begins, and the pulse hears of that only at its next turn. Who takes hundreds
+        at once has them all in step from then on, and whoever waits for one of them waits for all.
+        """
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(_EVENLY * len(self._tasks))
+        calm = 0
+        for _ in range(_BREATHS):
+            due = now() + _BREATH
+            await asyncio.sleep(_BREATH)
+            calm = calm + 1 if now() - due < _LATE else 0
+            if calm == _CALM:
+                return
 
     async def _end_others(self, heart: Heart) -> None:
         """End the runs that nobody else will end, and delete those that were kept for long enough."""
