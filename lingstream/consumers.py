@@ -21,7 +21,6 @@ from .access.tokens import is_share
 from .away import AWAY, told_away
 from .conf import app_settings
 from .core.exceptions import InternalError, LingError, UsageError
-from .core.frames import Frame
 from .core.messages import SocketMessages
 from .core.wire import dumps, loads
 from .flow import Budget, Credits, Turn, send_waits
@@ -183,7 +182,10 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     for frame in batch:
                         for text in messages.encode(frame):
                             await self._send_frame({"type": "websocket.send", "text": text})
-                            await self._count(name, frame, len(text), credits)
+                            if credits:
+                                credits.sent(name, frame.id, len(text))
+                            elif not self._budget.spend(len(text)):
+                                await self._end()
                     turn.end()
         except Exception as error:
             logger.warning("a viewer of run %s was lost: %r", name, error)
@@ -193,19 +195,14 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         finally:
             turn.end()
 
-    async def _count(self, name: str, frame: Frame, size: int, credits: Credits | None) -> None:
-        if credits:
-            credits.sent(name, frame.id, size)
-        else:
-            await self._spend(size)
-
     async def _answer(self, data: dict[str, Any], ref: Any) -> None:
         text = dumps(data if ref is None else {**data, "ref": ref}).decode()
         await self.send(text_data=text)
-        await self._spend(len(text))
+        if not self._budget.spend(len(text)):
+            await self._end()
 
-    async def _spend(self, size: int) -> None:
-        if self._budget.spend(size) or self._ended:
+    async def _end(self) -> None:
+        if self._ended:
             return
         self._ended = True
         await self.close(_TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack")

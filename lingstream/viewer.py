@@ -170,7 +170,8 @@ class _Viewing:
             self._reach()
             if not self._reader.ready:
                 return None
-        await self._take_turn()
+        if self._turn:
+            await self._turn()
         if batch := await self._reader.read():
             if self._place and self._stored:  # a notice about the log: it stands where the viewer is
                 return [frame._replace(id=self._place) for frame in batch]

@@ -40,23 +40,22 @@ class SocketMessages:
         self._previous = parse_id(after or "") or FrameId(0, 0)
         self._longest = longest
 
-    def encode(self, frame: Frame) -> Iterator[str]:
-        """Yield the messages of one frame."""
+    def encode(self, frame: Frame) -> Iterable[str]:
+        """Return the messages of one frame; those of a long one are made as they are asked for."""
         text = self._text(frame)
-        if len(text) <= self._longest:
-            yield text.decode()
-        else:
-            del text  # a viewer that reads slowly waits between the parts
-            previous, number = self._previous, self._previous.part
-            held: Frame | None = None
-            for part in self._parts(frame):
-                if held:
-                    number += 1
-                    yield self._text(held._replace(id=previous._replace(part=number))).decode()
-                held = part
+        previous, self._previous = self._previous, frame.id
+        return (text.decode(),) if len(text) <= self._longest else self._several(frame, previous)
+
+    def _several(self, frame: Frame, previous: FrameId) -> Iterator[str]:
+        number = previous.part
+        held: Frame | None = None
+        for part in self._parts(frame):
             if held:
-                yield self._text(held._replace(id=frame.id)).decode()
-        self._previous = frame.id
+                number += 1
+                yield self._text(held._replace(id=previous._replace(part=number))).decode()
+            held = part
+        if held:
+            yield self._text(held._replace(id=frame.id)).decode()
 
     def _text(self, frame: Frame) -> bytes:
         return dumps(frame_to_wire(self._run, frame))

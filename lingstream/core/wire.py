@@ -55,7 +55,8 @@ def loads(text: str | bytes, depth: int | None = MAX_DEPTH) -> Any:
 def frame_to_wire(run: str, frame: Frame) -> dict[str, Any]:
     """Return ``{"run", "id", …}`` with the frame's body under its kind."""
     place, kind, body = frame
-    wire: dict[str, Any] = {"run": run, "id": str(place)}
+    epoch, seq, part = place  # on the hot path: written out, as FrameId.__str__ has it
+    wire: dict[str, Any] = {"run": run, "id": f"{epoch}-{seq}+{part}" if part else f"{epoch}-{seq}"}
     if kind == "ops":
         wire["ops"] = [op.to_wire() for op in body]
     elif kind == "event":
