@@ -72,11 +72,18 @@ class Pooled:
 
     def __init__(self, provider: Provider, calls: int | None = None) -> None:
         self._provider = provider
-        self._turns = asyncio.Semaphore(calls) if calls else contextlib.nullcontext()
+        self._turns = asyncio.Semaphore(calls) if calls else None
 
-    async def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
-        """See :meth:`Provider.stream`."""
-        async with self._turns, aclosing(self._provider.stream(messages, options)) as chunks:
+    def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
+        """See :meth:`Provider.stream`; while who calls holds us, the provider is not closed."""
+        if self._turns is None:
+            return self._provider.stream(messages, options)  # one hop less for each token
+        return self._in_turn(self._turns, messages, options)
+
+    async def _in_turn(
+        self, turns: asyncio.Semaphore, messages: Sequence[Message], options: ChatOptions
+    ) -> AsyncGenerator[Chunk, None]:
+        async with turns, aclosing(self._provider.stream(messages, options)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
