@@ -26,7 +26,7 @@ from .access.identity import Identity
 from .away import AWAY
 from .conf import app_settings
 from .core import workflow as engine
-from .core.ending import end_tasks
+from .core.ending import bounded, end_tasks
 from .core.exceptions import Fenced, InternalError, LingError
 from .core.frames import empty_snapshot
 from .core.log import RunLog
@@ -60,6 +60,7 @@ _BATCH = 8  # runs that are claimed at once
 _LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
 _WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
 _PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
+_SIGN_OFF = 5.0  # seconds for the database to hear that the process goes away
 _BREATH, _BREATHS = 0.02, 30  # seconds of a pause between two claims, and how many there are at most
 _LATE, _CALM = 0.01, 3  # a pause that ends within so many seconds is calm, and so many in a row are enough
 _EVENLY = 0.001  # seconds of pause between two claims for each run that is executed here already
@@ -364,10 +365,10 @@ class Runner:
         await self._writer.aclose()  # before anybody may take what is still to be written
         known, self._registered = self._registered, None
         if known is not None:
-            await asyncio.wait([known])
+            await end_tasks(known)  # a database that hangs may hold it
             await self._stop_life()
             with contextlib.suppress(Exception):
-                await self._lane.call(claims.sign_off, self.id)
+                await bounded(self._lane.call(claims.sign_off, self.id), _SIGN_OFF)
         await self._lane.aclose()
         await self._providers.aclose()
         await close_broker()
