@@ -392,7 +392,7 @@ class Runner:
             return
         taken = [(name, epoch) for name, epoch in beat.taken if self._epochs.get(name) == epoch]
         for name, epoch in taken:
-            logger.warning("run %s: epoch %d has another owner by now", name, epoch)
+            logger.warning("run %s goes on elsewhere: epoch %d has another owner by now", name, epoch)
             self._leave(name)
         # What it says runs here and does not, twice in a row: an answer of the database was lost, or whoever
         # waited for it. Once is nothing: it may have just begun, or just ended.

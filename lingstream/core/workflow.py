@@ -375,6 +375,8 @@ class Run:
         except BaseExceptionGroup as group:
             faults = _leaves(group)
             if self._left:
+                # A write that was fenced is why it was left, and no fault of a clean-up.
+                faults = [fault for fault in faults if not isinstance(fault, Fenced)]
                 self._log_faults("a clean-up failed while the run was left to others", faults)
                 return
             for fault in faults:
