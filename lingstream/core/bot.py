@@ -390,13 +390,14 @@ class Bot:
             more = {} if self._stopped_by in (None, "stop") else {"data": {"finish": self._stopped_by}}
             self._write_event("inference-done", self.root, **more)
             self._emit("inference-done", Field(self.root, self.value))
-        # Side by side: a crash between the two costs nothing, as what the journal has is played back.
-        storing = asyncio.create_task(host.journal.finish(call, self._call_result()))
+        # Side by side: a crash between the two costs nothing, as what the journal has is played back. The
+        # journal at once and not in a task: what it has not got when a process dies is paid again.
+        flushing = asyncio.create_task(host.flush()) if self.status == "finished" else None
         try:
-            if self.status == "finished":
-                await host.flush()
+            await host.journal.finish(call, self._call_result())
         finally:
-            await storing
+            if flushing:
+                await flushing
         if self.status == "finished":
             self._write_event("response", self.root)
             self._emit("response", Field(self.root, self.value))

@@ -72,33 +72,33 @@ async def consume(
     ``take`` is not called any more. One task for the whole stream, because one for each item would cost more
     than the item.
     """
-    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    # What `take` raised, or nothing. Set by the reader itself: that the task is done, asyncio would tell us
+    # a turn of the loop later, and under load a turn is long.
+    over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     async def read() -> None:
-        async with aclosing(stream):
-            async for item in stream:
-                if refused.done():
-                    return
-                try:
-                    take(item)
-                except Exception as error:
-                    refused.set_exception(error)
-                    return
+        try:
+            async with aclosing(stream):
+                async for item in stream:
+                    if over.done():  # nobody listens any more
+                        return
+                    try:
+                        take(item)
+                    except Exception as error:
+                        over.set_result(error)
+                        return
+        finally:
+            if not over.done():
+                over.set_result(None)
 
     task = asyncio.create_task(read(), name=f"reader of {getattr(stream, '__qualname__', 'a stream')}")
     try:
-        await asyncio.wait({task, refused}, return_when=asyncio.FIRST_COMPLETED)
-        if refused.done():
+        if refused := await over:
             await asyncio.wait({task}, timeout=within)  # it closes the stream, undisturbed
-    finally:
-        ended = task.done()
-        if not refused.done():
-            refused.cancel()  # also tells a reader that goes on that nobody listens
-        await end_tasks(task, within=within, tries=tries)
-    if not refused.cancelled():
-        refused.result()
-    if ended:
+            raise refused
         task.result()
+    finally:
+        await end_tasks(task, within=within, tries=tries)
 
 
 def stack_of(task: asyncio.Task[Any]) -> str:

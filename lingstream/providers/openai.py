@@ -15,6 +15,7 @@ import httpx2
 import openai
 
 from lingstream.access.network import AddressRefused
+from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message
@@ -94,6 +95,7 @@ class OpenAIProvider:
         self._params = dict(params or {})
         self._max_connections = max_connections
         self._refused: set[tuple[str, str]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._clients: dict[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = {}
 
     async def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
@@ -103,20 +105,38 @@ class OpenAIProvider:
 
         :raises ProviderError: with the codes of ``docs/providers.md``; never with the key in the message.
         """
+        if ending := self._responses():  # a connection will be free in a moment: sooner than a new one
+            await asyncio.wait(ending, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         with self._failures():
             response = await self._open(self._body(messages, options))
+            packets = _packets(response)
+            whole = False
             try:
-                async with contextlib.aclosing(self._read(response)) as chunks:
+                async with contextlib.aclosing(_chunks(packets)) as chunks:
                     async for chunk in chunks:
                         yield chunk
+                whole = True
             finally:
-                await response.aclose()
+                closing = _close(response, packets, drain=whole)
+                if whole:
+                    # The answer is complete, and who waits for it need not wait for the connection.
+                    task = asyncio.create_task(closing, name="end of a response")
+                    self._closing.add(task)
+                    task.add_done_callback(self._closing.discard)
+                else:
+                    await closing
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
+        await end_tasks(*self._responses())
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.close()
+
+    def _responses(self) -> list[asyncio.Task[None]]:
+        """Complete answers of the running event loop whose connections are not free yet."""
+        loop = asyncio.get_running_loop()
+        return [task for task in self._closing if task.get_loop() is loop]
 
     def _body(self, messages: Sequence[Message], options: ChatOptions) -> dict[str, Any]:
         model = options.model or self._model
@@ -156,25 +176,6 @@ class OpenAIProvider:
             stream_cls=openai.AsyncStream[Any],
         )
         return cast(httpx2.Response, answer)
-
-    async def _read(self, response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
-        decoder = CompletionDecoder()
-        async with contextlib.aclosing(_packets(response)) as packets:
-            try:
-                async for data in packets:
-                    for chunk in decoder.feed(data):
-                        yield chunk
-                    if decoder.error or decoder.done:
-                        break
-                else:
-                    for chunk in decoder.close():
-                        yield chunk
-            except httpx2.HTTPError:
-                if not decoder.finished:
-                    raise
-            if decoder.error:
-                raise decoder.error
-            await _drain(packets)
 
     def _client(self) -> openai.AsyncOpenAI:
         loop = asyncio.get_running_loop()
@@ -248,11 +249,36 @@ def _packets(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     return cast("AsyncGenerator[bytes, None]", aiter(cast(httpx2.AsyncByteStream, response.stream)))
 
 
-async def _drain(packets: AsyncIterator[bytes]) -> None:
-    with contextlib.suppress(TimeoutError, httpx2.HTTPError):
-        async with asyncio.timeout(DRAIN_SECONDS):
-            async for _ in packets:
-                pass
+async def _chunks(packets: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
+    decoder = CompletionDecoder()
+    try:
+        async for data in packets:
+            for chunk in decoder.feed(data):
+                yield chunk
+            if decoder.error or decoder.done:
+                break
+        else:
+            for chunk in decoder.close():
+                yield chunk
+    except httpx2.HTTPError:
+        if not decoder.finished:
+            raise
+    if decoder.error:
+        raise decoder.error
+
+
+async def _close(response: httpx2.Response, packets: AsyncGenerator[bytes, None], *, drain: bool) -> None:
+    """Give up the connection, for another request if it is drained."""
+    try:
+        if drain:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                async for _ in packets:
+                    pass
+        await packets.aclose()
+    except (TimeoutError, httpx2.HTTPError):
+        pass
+    finally:
+        await response.aclose()
 
 
 def _failure(error: Exception, seconds: float) -> ProviderError:

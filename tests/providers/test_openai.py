@@ -236,6 +236,34 @@ async def test_a_connection_is_used_again_and_calls_run_side_by_side():
         assert {answer.text for answer in answers} == {TEXT}
 
 
+async def test_who_has_the_whole_answer_does_not_wait_for_the_end_of_its_connection():
+    gone = asyncio.Event()
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = (
+            b'data: {"choices": [{"index": 0, "delta": {"content": "42"}, "finish_reason": "stop"}]}\n\n'
+            b"data: [DONE]\n\n"
+        )
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        writer.write(b"%x\r\n%b\r\n" % (len(body), body))  # and no last chunk
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+        gone.set()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        provider = module.OpenAIProvider(f"http://127.0.0.1:{port}/v1", "sk", model="m")
+        assert (await collect(provider)).text == "42"
+        assert not gone.is_set()
+        await provider.aclose()
+        await asyncio.wait_for(gone.wait(), 5)
+
+
 @pytest.mark.parametrize("name", ["stream_options", "response_format"])
 @pytest.mark.parametrize("status", [400, 422])
 async def test_what_a_server_refuses_is_left_out_and_remembered(name, status):
