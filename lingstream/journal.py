@@ -45,7 +45,7 @@ __all__ = ["Checkpoints", "DatabaseJournal", "Write", "Writer", "result_of", "st
 logger = logging.getLogger("lingstream")
 
 _MOST = 64  # writes in one transaction
-_GATHER = 0.03  # seconds between two transactions, for writes to gather
+_GATHER = 0.04  # seconds between two transactions, for writes to gather
 _ROUND = 32  # checkpoints in one transaction
 _KEY = ("run", "replay_key")  # what is unique in a bot run
 
