@@ -62,6 +62,7 @@ class Harm:
     at: float = 0.0
     runs: set[str] = field(default_factory=set)
     held: int = 0
+    answered: int = 0
     stuck: list[str] = field(default_factory=list)
     everybody: bool = False
 
@@ -106,7 +107,7 @@ def _kill(fleet: Fleet, member: Member, harm: Harm) -> None:
 
 
 def _note(fleet: Fleet, member: Member, harm: Harm) -> None:
-    """Write down which runs a worker had, and how many answers for those that it had not ended."""
+    """Write down which runs a worker had, and how many answers for them."""
     sql = """
         SELECT run.id::text AS id, run.input::json->>'question' AS name, run.status
         FROM lingstream_run run JOIN lingstream_runner runner ON runner.id = run.runner_id
@@ -115,7 +116,7 @@ def _note(fleet: Fleet, member: Member, harm: Harm) -> None:
     mine = rows(fleet, sql, [member.pid])
     # Those that ended too: others may have to write the ends that it stored and told nobody.
     harm.runs |= {row["id"] for row in mine}
-    names = {row["name"] for row in mine if row["status"] == "running"}
-    harm.held += sum(
-        answered is not None and name.partition(" ")[0] in names for name, _, answered in fleet.calls()
-    )
+    names = {row["name"]: row["status"] == "running" for row in mine}
+    of = [name.partition(" ")[0] for name, _, answered in fleet.calls() if answered is not None]
+    harm.answered += sum(run in names for run in of)
+    harm.held += sum(names.get(run, False) for run in of)

@@ -64,7 +64,8 @@ class Report:
     :param repeated: calls with the name of an earlier one; ``again``: of them, after an answer.
     :param moved: runs that were executed by more than one; ``strangers``: of them, those whose worker was
         not touched; ``twice``: those that moved more than once; ``late``: seconds until the last one moved.
-    :param held: answered calls of the runs that the killed or frozen workers had.
+    :param answered: calls that the killed or frozen workers had answered until then; ``held``: of them,
+        those of runs that had not ended.
     :param silence: the longest one of a worker that lived.
     :param statements: per bot, without ``BEGIN`` and ``COMMIT``; ``transactions``, ``sessions`` likewise
         counted in the server's log, of the workers and the web process.
@@ -89,6 +90,7 @@ class Report:
     strangers: int = 0
     twice: int = 0
     late: float = 0.0
+    answered: int = 0
     held: int = 0
     silence: float = 0.0
     seconds: float = 0.0
@@ -161,7 +163,9 @@ async def _watched(load: Load, fleet: Fleet, observer: Observer) -> Report:
 
 
 def _report(load: Load, fleet: Fleet, observer: Observer, watchers: Sequence[Watcher], harm: Harm) -> Report:
-    report = Report(asdict(load), silence=observer.silence, held=harm.held, stuck=len(harm.stuck))
+    report = Report(
+        asdict(load), silence=observer.silence, answered=harm.answered, held=harm.held, stuck=len(harm.stuck)
+    )
     report.notes += harm.stuck
     with connect(fleet) as connection:
         runs = {
@@ -295,7 +299,7 @@ def _most(load: Load, report: Report) -> dict[str, float]:
         if load.runs * load.bots >= MANY:
             most |= {"statements": 1.0, "transactions": 0.4, "sessions": 150.0}
     if hurt == {"kill"} and load.kill == "one":
-        most |= {"again": 0.05 * report.held}
+        most |= {"again": 0.05 * report.answered}
         if load.runs <= load.concurrency * (load.workers - 1):  # else a run waits for room
             most |= {"late": load.dead_after + 5}
     return most
