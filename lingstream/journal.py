@@ -45,7 +45,8 @@ __all__ = ["Checkpoints", "DatabaseJournal", "Write", "Writer", "result_of", "st
 logger = logging.getLogger("lingstream")
 
 _MOST = 64  # writes in one transaction
-_GATHER = 0.04  # seconds between two transactions, for writes to gather
+_GATHER = 0.04  # seconds from one transaction to the next, for writes to gather
+_REST = 2.5  # the least of the same, in times of what the last one took: who waits long shares with more
 _ROUND = 32  # checkpoints in one transaction
 _KEY = ("run", "replay_key")  # what is unique in a bot run
 
@@ -180,7 +181,8 @@ class Writer:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
                 loop.call_soon_threadsafe(self._deliver, waiting, outcomes)
             if not over:
-                time.sleep(max(0.0, begun + _GATHER - time.monotonic()))
+                took = time.monotonic() - begun
+                time.sleep(max(_GATHER, _REST * took) - took)
 
     def _outcomes(self, writes: list[Write]) -> list[Exception | None]:
         """Store them together, or one by one where one of them cannot be stored."""

@@ -59,15 +59,16 @@ _FORBIDDEN_OPTIONS = frozenset(
 _PORTS = {"http": 80, "https": 443}
 
 
-def load_plan(slug: str, *, python: bool = False) -> Plan:
+def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -> Plan:
     """Return the plan of a workflow as the database has it now.
 
+    :param row: the workflow's, if it is known already.
     :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
         from, and may switch it off.
     :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``nothing-starts``,
         ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``.
     """
-    workflow = Workflow.objects.filter(slug=slug).first()
+    workflow = row or Workflow.objects.filter(slug=slug).first()
     if workflow is None and not python:
         raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
     if workflow is not None and not workflow.enabled:

@@ -110,7 +110,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     if known := known_run(start, identity):
         return known, False
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
-    plan = load_plan(start.workflow, python=start.workflow in registered())
+    plan = load_plan(start.workflow, row, python=start.workflow in registered())
     validate_input(row.input_schema if row else {}, start.input)
     try:
         with atomically():
