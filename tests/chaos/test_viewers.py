@@ -141,8 +141,9 @@ class Page:
                         assert not self.frames or self.frames[-1].id < frame.id, (self.frames[-1], frame)
                     self.frames.append(frame)
                     if frame.kind == "done":
-                        return True
-        return False
+                        break
+        # Closing the connection takes time too: the end may be there though the time is over.
+        return bool(self.frames) and self.frames[-1].kind == "done"
 
     async def _over_socket(self, web: Process, after: str | None) -> AsyncIterator[Frame]:
         viewer = Viewer(self.run.run, self.run.token)
