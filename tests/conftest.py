@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing_log")
+pytest.register_assert_rewrite("lingstream.testing.log_contract")
 
 from lingstream import hubs, runner  # noqa: E402
 from lingstream.core.ending import bounded  # noqa: E402

@@ -23,7 +23,7 @@ from lingstream.core.ops import Append, Op, Set, copy_json, fold
 from lingstream.core.plan import Limits, Plan, ProviderPlan
 from lingstream.core.workflow import Run, RunResult, workflow
 from lingstream.providers.scripted import ScriptedProvider
-from lingstream.testing_log import PATIENCE, Viewer
+from lingstream.testing.log_contract import PATIENCE, Viewer
 
 from ..node import node
 

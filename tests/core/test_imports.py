@@ -146,7 +146,10 @@ class TestTheCore:
 
     def test_nor_do_its_fakes_and_its_contract(self) -> None:
         import_without(
-            SDKS | {"pytest"}, "lingstream", "lingstream.providers.scripted", "lingstream.testing_log"
+            SDKS | {"pytest"},
+            "lingstream",
+            "lingstream.providers.scripted",
+            "lingstream.testing.log_contract",
         )
 
     def test_nor_does_the_guard_of_addresses_which_providers_use(self) -> None:

@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing_log")
+pytest.register_assert_rewrite("lingstream.testing.log_contract")
 
 from lingstream.core.exceptions import UsageError  # noqa: E402
 from lingstream.core.frames import FrameId, empty_snapshot  # noqa: E402
 from lingstream.core.log import MemoryLog  # noqa: E402
 from lingstream.core.ops import Append, Set  # noqa: E402
-from lingstream.testing_log import DONE, RunLogContract, Viewer  # noqa: E402
+from lingstream.testing.log_contract import DONE, RunLogContract, Viewer  # noqa: E402
 
 
 class TestMemoryLog(RunLogContract):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing_log")
+pytest.register_assert_rewrite("lingstream.testing.log_contract")
 
 from lingstream.core.log import RunLog  # noqa: E402
 from lingstream.hubs.redis import RedisHub  # noqa: E402
-from lingstream.testing_log import RunLogContract  # noqa: E402
+from lingstream.testing.log_contract import RunLogContract  # noqa: E402
 
 
 class TestOneProcess(RunLogContract):

@@ -20,7 +20,7 @@ from lingstream.core.ops import Append, Set
 from lingstream.hubs._hub import StreamsHub
 from lingstream.hubs._log import RedisLog
 from lingstream.hubs.redis import RedisHub
-from lingstream.testing_log import DONE, STORY, STORY_DOCUMENT, Viewer, raises, write
+from lingstream.testing.log_contract import DONE, STORY, STORY_DOCUMENT, Viewer, raises, write
 
 from ..chaos.patience import within
 from ..core.support import ALL, Deaf

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from lingstream._model_reply import packets
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.provider import Chunk, Usage
 from lingstream.providers._completions import CompletionDecoder
 from lingstream.testing import Reply
+from lingstream.testing.model_reply import packets
 
 ASKED = {"stream_options": {"include_usage": True}}
 TEXT = '{"topic": "云是水", "n": "😀\\n"}'

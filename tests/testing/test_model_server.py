@@ -12,9 +12,8 @@ from asgiref.sync import sync_to_async
 
 from lingstream.models import BotRun
 from lingstream.testing import OpenAIServer, Reply
-
-from . import site as sites
-from .site import Site, document_of
+from tests import site as sites
+from tests.site import Site, document_of
 
 KEY = "sk-a-key-that-must-not-be-seen-0123456789"
 DOCUMENT = {"title": 'Clouds "up" high — 云', "facts": [{"n": 1.5e-7, "ok": True}, None, []], "end": ""}

@@ -15,8 +15,9 @@ from http import HTTPStatus
 from ssl import SSLContext
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
-from ._model_reply import Answer, Reply, Stamp, completion, packets
-from .core.ending import end_tasks
+from lingstream.core.ending import end_tasks
+
+from .model_reply import Answer, Reply, Stamp, completion, packets
 
 __all__ = ["OpenAIServer", "Request"]
 

@@ -154,7 +154,7 @@ def test_it_runs_by_itself(tmp_path, stamp):
 
 
 def test_the_examples_of_the_docs_run():
-    page = Path(__file__).parent.parent / "docs" / "providers.md"
+    page = Path(__file__).parents[2] / "docs" / "providers.md"
     examples = page.read_text(encoding="utf-8").split("```python\n")[1:]
     assert len(examples) == 2
     for example in examples:
