@@ -17,7 +17,7 @@ from lingstream.core.exceptions import UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import Provider
 
-from . import _options
+from . import options
 
 __all__ = ["KINDS", "Factory", "build_provider", "import_dotted", "options_schema", "preload"]
 
@@ -58,11 +58,11 @@ def options_schema(kind: str, kinds: Mapping[str, str] = _NONE) -> dict[str, Any
             return None  # a system check says so
         return found if isinstance(found, dict) else None
     if kind == "openai":
-        return _options.OPENAI
+        return options.OPENAI
     if kind == "scripted":
         from .scripted import script_names  # it needs this module
 
-        return _options.scripted(script_names())
+        return options.scripted(script_names())
     return None
 
 

@@ -194,7 +194,7 @@ class TestTheEdge:
     @pytest.mark.parametrize(
         ("sdk", "home"),
         [
-            ("openai", "lingstream.providers.openai"),
+            ("openai", "lingstream.providers.openai.provider"),
             ("redis", "lingstream.hubs.redis"),
             ("jinja2", "lingstream.core.sandbox"),
         ],

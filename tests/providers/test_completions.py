@@ -6,7 +6,7 @@ import pytest
 
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.provider import Chunk, Usage
-from lingstream.providers._completions import CompletionDecoder
+from lingstream.providers.openai.completions import CompletionDecoder
 from lingstream.testing import Reply
 from lingstream.testing.model_reply import packets
 

@@ -14,8 +14,8 @@ from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Usage
 from lingstream.providers import build_provider, preload
-from lingstream.providers import openai as module
-from lingstream.providers._http import http_client, ssl_context
+from lingstream.providers.openai import provider as module
+from lingstream.providers.openai.http import http_client, ssl_context
 from lingstream.testing import OpenAIServer, Reply, collect, collect_chunks
 
 KEY = "sk-proj-Zq81mVtX0pLw7RkE3nYb"

@@ -1,7 +1,7 @@
 """Every server that speaks the OpenAI chat completions protocol: the only importer of ``openai``.
 
 The SDK makes the request (authentication, retries, error types); its stream of objects is not used, the
-bytes are decoded in :mod:`._completions`.
+bytes are decoded in :mod:`.completions`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message
+from lingstream.providers.options import OWN_HEADERS
 
-from ._completions import CompletionDecoder
-from ._failures import from_status, scrub
-from ._http import http_client
-from ._options import OWN_HEADERS
+from .completions import CompletionDecoder
+from .failures import from_status, scrub
+from .http import http_client
 
 __all__ = ["DEFAULT_API_VERSION", "DEFAULT_BASE_URL", "OpenAIProvider", "build"]
 

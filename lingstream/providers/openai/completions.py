@@ -16,7 +16,7 @@ import orjson
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.provider import Chunk, Usage
 
-from ._failures import from_event
+from .failures import from_event
 
 __all__ = ["CompletionDecoder"]
 

@@ -9,7 +9,7 @@ from urllib.request import getproxies
 import httpcore2
 import httpx2
 
-from ._network import AsyncioBackend
+from .network import AsyncioBackend
 
 __all__ = ["http_client", "ssl_context"]
 
