@@ -103,7 +103,7 @@ def check_execution(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def check_addresses(**kwargs: Any) -> list[CheckMessage]:
     """Addresses to which keys may go."""
-    from .loading import admits
+    from .providers.policy import admits
 
     keys = app_settings().provider_keys
     if not isinstance(keys, Mapping):
@@ -154,8 +154,9 @@ def check_providers(*, databases: Sequence[str] | None = None, **kwargs: Any) ->
 
 
 def _check_rows(alias: str) -> Iterator[CheckMessage]:
-    from .loading import check_provider, to_provider_plan
     from .models import Provider
+    from .providers import kind_of
+    from .providers.policy import check_provider
 
     try:
         if Provider._meta.db_table not in connections[alias].introspection.table_names():
@@ -175,11 +176,15 @@ def _check_rows(alias: str) -> Iterator[CheckMessage]:
         yield Warning(f"There is no provider {default!r}.", hint=hint, id="lingstream.W004")
     for row in rows:
         try:
-            check_provider(to_provider_plan(row))
+            check_provider(row.to_plan())
         except UsageError as error:
             yield Warning(f"{error.message}.", obj=row, id="lingstream.W005")
             continue
-        if row.kind != "scripted" and row.key_name and not os.environ.get(row.key_name):
+        if (
+            kind_of(row.kind, app_settings().provider_kinds).remote
+            and row.key_name
+            and not os.environ.get(row.key_name)
+        ):
             message = f"The environment variable {row.key_name} of the provider {row.name!r} is not set."
             yield Warning(message, obj=row, id="lingstream.W001")
 

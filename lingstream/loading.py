@@ -5,15 +5,11 @@ Everything here is synchronous ORM code; call it through ``database_sync_to_asyn
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db.models import Prefetch
 
-from .access.network import AddressRefused, Guard, target
-from .access.policy import site_guard
 from .conf import app_settings
 from .core import jsonuri
 from .core.depth import check_depth
@@ -22,41 +18,9 @@ from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, Trigger
 from .core.validation import SchemaFault, compile_schema
 from .core.workflow import declared
 from .models import PromptLabel, Provider, Step, Trigger, Workflow
-from .providers import options_schema
-from .providers.scripted import add_scripts
+from .providers import kind_of
 
-__all__ = [
-    "DEFAULT_BASE_URLS",
-    "admits",
-    "check_provider",
-    "load_plan",
-    "load_provider_plans",
-    "look_up_provider",
-    "provider_key",
-    "to_provider_plan",
-    "validate_input",
-]
-
-DEFAULT_BASE_URLS = {"openai": "https://api.openai.com/v1"}
-
-# Options that would send a key elsewhere, or be one.
-_FORBIDDEN_OPTIONS = frozenset(
-    (
-        "api_key",
-        "admin_api_key",
-        "azure_ad_token",
-        "azure_ad_token_provider",
-        "azure_endpoint",
-        "base_url",
-        "default_headers",
-        "default_query",
-        "http_client",
-        "webhook_secret",
-        "websocket_base_url",
-        "workload_identity",
-    )
-)
-_PORTS = {"http": 80, "https": 443}
+__all__ = ["load_plan", "load_provider_plans", "validate_input"]
 
 
 def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -> Plan:
@@ -114,19 +78,8 @@ def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -
 def load_provider_plans() -> tuple[ProviderPlan, ...]:
     """Return all providers, the site's default one first (where it exists)."""
     default = app_settings().default_provider
-    return tuple(sorted(map(to_provider_plan, Provider.objects.all()), key=lambda plan: plan.name != default))
-
-
-def to_provider_plan(row: Provider) -> ProviderPlan:
-    """Return a provider's row as the core sees it."""
-    return ProviderPlan(
-        name=row.name,
-        kind=row.kind,
-        base_url=row.base_url,
-        key_name=row.key_name,
-        model=row.default_model,
-        max_concurrency=row.max_concurrency,
-        options=dict(row.options),
+    return tuple(
+        sorted((row.to_plan() for row in Provider.objects.all()), key=lambda plan: plan.name != default)
     )
 
 
@@ -149,7 +102,7 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
             code="no-provider",
         )
     model = step.model or provider.model
-    if not model and provider.kind != "scripted":
+    if not model and kind_of(provider.kind, app_settings().provider_kinds).needs_model:
         raise ConfigurationError(
             f"the step {step.name!r} names no model, and the provider {name!r} has no default model",
             code="no-model",
@@ -241,129 +194,3 @@ def validate_input(schema: dict[str, Any], value: Any) -> None:
             else f"the input does not fit: {message}",
             code="invalid-input",
         )
-
-
-def provider_key(plan: ProviderPlan) -> str:
-    """Return the key of a provider, or ``""`` where it needs none.
-
-    :raises UsageError: as :func:`check_provider`, or ``key-missing`` where the environment lacks it.
-    """
-    check_provider(plan)
-    if plan.kind == "scripted" or not plan.key_name:
-        return ""
-    key = os.environ.get(plan.key_name, "")
-    if not key:
-        raise ConfigurationError(
-            f"the provider {plan.name!r} needs the environment variable {plan.key_name}, which is not set",
-            code="key-missing",
-        )
-    return key
-
-
-def check_provider(plan: ProviderPlan) -> None:
-    """Check a provider's options, and that its key may be sent where the provider points.
-
-    :raises UsageError: ``key-not-listed`` for a key name that the setting does not list, ``base-url`` for an
-        address that is none, that is inside the network or that the key may not be sent to, ``option`` for
-        one that the kind does not take, or that would redirect it.
-    """
-    _check_options(plan)
-    if plan.kind == "scripted":
-        return
-    url = plan.base_url or DEFAULT_BASE_URLS.get(plan.kind, "")
-    if url and _parts(url) is None:
-        raise UsageError(
-            f"the provider {plan.name!r}: expected an address like https://api.example.com/v1, without user, "
-            f"query and dots in the path, got {url!r}",
-            code="base-url",
-        )
-    if not plan.base_url and any(plan.options.get(name) for name in ("azure", "api_version", "deployment")):
-        raise UsageError(
-            f"the provider {plan.name!r}: Azure wants the address of the resource, got none", code="base-url"
-        )
-    _check_address(plan, url)
-    if not plan.key_name:
-        return
-    allowed = app_settings().provider_keys.get(plan.key_name)
-    if allowed is None:
-        raise UsageError(
-            f"the provider {plan.name!r} names the key {plan.key_name!r}, which LINGSTREAM['PROVIDER_KEYS'] "
-            "does not list",
-            code="key-not-listed",
-        )
-    if not any(admits(prefix, url) for prefix in allowed):
-        raise UsageError(
-            f"the provider {plan.name!r} would send {plan.key_name} to {url!r}; "
-            "LINGSTREAM['PROVIDER_KEYS'] allows " + (", ".join(allowed) or "no address"),
-            code="base-url",
-        )
-
-
-def look_up_provider(plan: ProviderPlan) -> None:
-    """Ask the DNS whether a provider's host is public: for who saves it, as it blocks.
-
-    :raises UsageError: ``base-url``.
-    """
-    if plan.kind != "scripted":
-        _check_address(plan, plan.base_url, Guard.look_up)
-
-
-def _check_address(
-    plan: ProviderPlan, url: str, check: Callable[[Guard, str, int], None] = Guard.check
-) -> None:
-    """A row may not lead into the network; what a name resolves to is judged again at each connection."""
-    try:
-        if found := target(url):
-            check(site_guard(), *found)
-    except AddressRefused as error:
-        raise ConfigurationError(f"the provider {plan.name!r}: {error.message}", code="base-url") from error
-
-
-def _check_options(plan: ProviderPlan) -> None:
-    forbidden = sorted(_FORBIDDEN_OPTIONS & set(plan.options))
-    if forbidden:
-        raise UsageError(
-            f"the provider {plan.name!r} may not have the option {forbidden[0]!r}: addresses and keys have "
-            "fields of their own",
-            code="option",
-        )
-    given = app_settings()
-    add_scripts(given.scripts)
-    schema = options_schema(plan.kind, given.provider_kinds)
-    failures = compile_schema(schema).failures(plan.options) if schema else []
-    if failures:
-        where, message = jsonuri.join(*failures[0].path), failures[0].message
-        raise UsageError(
-            f"the provider {plan.name!r}: the option {where!r}: {message}"
-            if where
-            else f"the provider {plan.name!r}: {message}",
-            code="option",
-        )
-    low, high = plan.options.get("chunk", (1, 1)) if plan.kind == "scripted" else (1, 1)
-    if low > high:
-        raise UsageError(
-            f"the provider {plan.name!r}: the option 'chunk': expected the smaller size first", code="option"
-        )
-
-
-def admits(prefix: str, url: str) -> bool:
-    """Whether ``url`` is ``prefix`` or lies below it: same scheme, host, port, path at a boundary."""
-    wanted, given = _parts(prefix), _parts(url)
-    if wanted is None or given is None or wanted[:3] != given[:3]:
-        return False
-    head = wanted[3].rstrip("/")
-    return given[3].rstrip("/") == head or given[3].startswith(head + "/")
-
-
-def _parts(url: str) -> tuple[str, str, int, str] | None:
-    """Scheme, host, port, path of a plain http address; ``None`` for what parsers may read in two ways."""
-    if not url.isascii() or not url.isprintable() or set(url) & set(" \\@?#%"):
-        return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in _PORTS or not parts.hostname or {".", ".."} & set(parts.path.split("/")):
-        return None
-    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path

@@ -15,8 +15,8 @@ from .conf import app_settings
 from .core.ending import bounded
 from .core.plan import ProviderPlan
 from .core.provider import ChatOptions, Chunk, Message, Provider
-from .loading import provider_key
 from .providers import build_provider
+from .providers.policy import provider_key
 
 __all__ = ["Pooled", "ProviderPool"]
 

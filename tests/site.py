@@ -19,6 +19,7 @@ from lingstream.core.frames import Frame
 from lingstream.core.ops import fold, from_wire
 from lingstream.core.wire import frame_from_wire
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
+from lingstream.providers import ProviderKind
 from lingstream.providers.scripted import ScriptedProvider
 
 __all__ = ["Site", "Socket", "document_of", "read_sse", "serve"]
@@ -38,12 +39,8 @@ def scripted(plan: Any, key: str) -> ScriptedProvider:
     return ScriptedProvider(answers, rate=None)
 
 
-def strict(plan: Any, key: str) -> ScriptedProvider:
-    """A factory that says what options it takes."""
-    return ScriptedProvider("", rate=None)
-
-
-strict.options_schema = {"properties": {"level": {"type": "integer"}}}  # type: ignore[attr-defined]
+strict = ProviderKind(scripted, remote=False, options_schema={"properties": {"level": {"type": "integer"}}})
+"""A kind that says what it can do, and what options it takes."""
 
 
 @dataclass

@@ -16,8 +16,9 @@ from lingsite import demo_data
 from lingsite.recorded import answers
 from lingstream.core import templates
 from lingstream.core.provider import ChatOptions, Message
-from lingstream.loading import check_provider, load_plan, to_provider_plan, validate_input
+from lingstream.loading import load_plan, validate_input
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
+from lingstream.providers.policy import check_provider
 
 from .admin_forms import post_page
 
@@ -103,7 +104,7 @@ class TestCommand:
             "small",
             "LINGSTREAM_API_KEY",
         )
-        check_provider(to_provider_plan(provider))
+        check_provider(provider.to_plan())
         monkeypatch.delenv("LINGSTREAM_ENDPOINT")
         demo()
         assert Provider.objects.get().kind == "scripted"

@@ -8,15 +8,9 @@ import pytest
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
-from lingstream.loading import (
-    admits,
-    check_provider,
-    load_plan,
-    load_provider_plans,
-    provider_key,
-    validate_input,
-)
+from lingstream.loading import load_plan, load_provider_plans, validate_input
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
+from lingstream.providers.policy import admits, check_provider, provider_key
 
 
 @pytest.fixture
@@ -281,6 +275,7 @@ class TestKeys:
     def site(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         settings.LINGSTREAM = {
             "PROVIDER_KEYS": {"KEY": ["https://api.x.com/v1", "https://api.openai.com"]},
+            "PROVIDER_KINDS": {"own": "lingstream.providers.openai.build"},
             "ALLOW_HOSTS": ["localhost:11434"],
         }
         monkeypatch.setenv("KEY", "s3cret")

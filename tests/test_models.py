@@ -295,7 +295,7 @@ class TestProviders:
     def keys(self, settings: Any) -> None:
         settings.LINGSTREAM = {
             "PROVIDER_KEYS": {"KEY": ["https://api.x.com/v1"]},
-            "PROVIDER_KINDS": {"own": "site.own"},
+            "PROVIDER_KINDS": {"own": "tests.site.scripted", "gone": "site.own"},
         }
 
     def make(self, **columns: Any) -> Provider:
@@ -314,6 +314,7 @@ class TestProviders:
         [
             ({}, ""),
             ({"kind": "own"}, ""),
+            ({"kind": "gone"}, "kind"),
             ({"kind": "other"}, "kind"),
             ({"key_name": "HOME"}, "key_name"),
             ({"base_url": "https://evil.com/v1"}, "base_url"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..conf import app_settings
 from ..models import Provider
-from ..models.prompts import BUILTIN_KINDS
+from ..providers import kind_names
 from .media import LingAdmin
 
 __all__ = ["ProviderAdmin"]
@@ -34,7 +34,7 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
         given = app_settings()
         # A view-only page has no fields to give choices to.
         if "kind" in self.fields:
-            self._set_choices("kind", [(kind, kind) for kind in (*BUILTIN_KINDS, *given.provider_kinds)])
+            self._set_choices("kind", [(kind, kind) for kind in kind_names(given.provider_kinds)])
         if "key_name" in self.fields:
             keys = [(name, f"{name} → {', '.join(urls)}") for name, urls in given.provider_keys.items()]
             self._set_choices("key_name", [("", _("no key")), *keys])

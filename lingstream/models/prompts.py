@@ -15,12 +15,16 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import app_settings
 from ..core import templates
 from ..core.exceptions import UsageError
+from ..core.plan import ProviderPlan
+from ..providers import kind_names
+from ..providers.policy import check_provider, look_up_provider
 from .fields import JSONTextField
 from .validators import validate_object, validate_variables
 
-__all__ = ["BUILTIN_KINDS", "Prompt", "PromptLabel", "PromptVersion", "Provider"]
+__all__ = ["Prompt", "PromptLabel", "PromptVersion", "Provider"]
 
-BUILTIN_KINDS = ("openai", "scripted")
+# Where an error of a provider's settings is shown; the others are about its address.
+_FIELDS = {"kind": "kind", "key-not-listed": "key_name", "option": "options"}
 
 
 class Provider(models.Model):
@@ -89,9 +93,7 @@ class Provider(models.Model):
         return self.name
 
     def clean(self) -> None:
-        from ..loading import check_provider, look_up_provider, to_provider_plan  # loading needs the models
-
-        kinds = (*BUILTIN_KINDS, *app_settings().provider_kinds)
+        kinds = kind_names(app_settings().provider_kinds)
         if self.kind not in kinds:
             raise ValidationError(
                 {
@@ -102,12 +104,26 @@ class Provider(models.Model):
         if not isinstance(self.options, dict):
             return  # the validator of the column says so
         try:
-            plan = to_provider_plan(self)
+            plan = self.to_plan()
             check_provider(plan)
             look_up_provider(plan)
         except UsageError as error:
-            field = {"key-not-listed": "key_name", "option": "options"}.get(error.code, "base_url")
+            field = {"kind": "kind", "key-not-listed": "key_name", "option": "options"}.get(
+                error.code, "base_url"
+            )
             raise ValidationError({field: error.message}) from error
+
+    def to_plan(self) -> ProviderPlan:
+        """Return the row as the core sees it."""
+        return ProviderPlan(
+            name=self.name,
+            kind=self.kind,
+            base_url=self.base_url,
+            key_name=self.key_name,
+            model=self.default_model,
+            max_concurrency=self.max_concurrency,
+            options=dict(self.options),
+        )
 
 
 class Prompt(models.Model):

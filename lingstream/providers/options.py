@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["OPENAI", "OWN_HEADERS", "scripted"]
+from lingstream.core.exceptions import UsageError
+from lingstream.core.plan import ProviderPlan
+
+from .scripts import script_names
+
+__all__ = ["OPENAI", "OPENAI_URL", "OWN_HEADERS", "check_openai", "check_scripted", "scripted"]
+
+OPENAI_URL = "https://api.openai.com/v1"
 
 #: Headers that authenticate, or that the HTTP client writes itself.
 OWN_HEADERS = frozenset(
@@ -47,21 +54,31 @@ OPENAI: dict[str, Any] = {
 }
 
 
-def scripted(scripts: list[str]) -> dict[str, Any]:
-    """The options of the scripted provider.
+def check_openai(plan: ProviderPlan) -> None:
+    """Azure's addresses are each customer's own."""
+    if not plan.base_url and any(plan.options.get(name) for name in ("azure", "api_version", "deployment")):
+        raise UsageError("Azure wants the address of the resource, got none", code="base-url")
 
-    :param scripts: the names that are registered.
-    """
+
+def scripted() -> dict[str, Any]:
+    """The options of the scripted provider: its scripts are those that are registered by now."""
     size = {"type": "integer", "minimum": 1}
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "answers": {"type": ["string", "array", "object"]},
-            "script": {"enum": scripts},
+            "script": {"enum": script_names()},
             "rate": {"type": ["number", "null"], "minimum": 0, "maximum": 100_000},
             "chunk": {"type": "array", "items": size, "minItems": 2, "maxItems": 2},
             "seed": {"type": "integer"},
             "usage": {"type": "boolean"},
         },
     }
+
+
+def check_scripted(plan: ProviderPlan) -> None:
+    """Sizes of pieces come as the smallest and the largest."""
+    low, high = plan.options.get("chunk", (1, 1))
+    if low > high:
+        raise UsageError("the option 'chunk': expected the smaller size first", code="option")

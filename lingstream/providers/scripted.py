@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, cast
 
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 
-from . import import_dotted
+from .scripts import Answer, Gate, Piece, Script, registered, script
 
 __all__ = [
     "Answer",
@@ -23,57 +23,13 @@ __all__ = [
     "Piece",
     "Script",
     "ScriptedProvider",
-    "add_scripts",
     "build",
     "echo",
     "script",
-    "script_names",
     "text_of",
 ]
 
 KEPT_CALLS = 1000
-
-
-class Gate(Protocol):
-    """Anything to wait for between two pieces, such as an :class:`asyncio.Event`."""
-
-    async def wait(self) -> object: ...
-
-
-Piece: TypeAlias = str | Chunk | Exception | Gate
-Answer: TypeAlias = str | Iterable[Piece] | AsyncIterable[Piece]
-Script: TypeAlias = Callable[[Sequence[Message], ChatOptions], Answer]
-
-
-_scripts: dict[str, Script | str] = {}  # by name; a dotted path comes from the settings
-
-
-def script(name: str) -> Callable[[Script], Script]:
-    """Register a callable ``(messages, options) -> answer`` as the script ``name``.
-
-    Rows of the database name it by that; it is found in each app's ``scripts.py``.
-
-    :raises UsageError: another callable has that name.
-    """
-
-    def register(function: Script) -> Script:
-        known = _scripts.setdefault(name, function)
-        if _path(known) != _path(function):
-            raise UsageError(f"the script {name!r} is {_path(known)} already")
-        _scripts[name] = function
-        return function
-
-    return register
-
-
-def add_scripts(paths: Mapping[str, str]) -> None:
-    """Register scripts by dotted paths, which only settings may hold; each is imported when it is used."""
-    _scripts.update(paths)
-
-
-def script_names() -> list[str]:
-    """The names that are registered."""
-    return sorted(_scripts)
 
 
 @dataclass(slots=True)
@@ -124,7 +80,7 @@ class ScriptedProvider:
         if not 1 <= low <= high:
             raise UsageError(f"expected chunk sizes with 1 <= low <= high, got {chunk!r}")
         self.calls: list[Call] = []
-        self._answer = _script(_registered(script) if script else answers)
+        self._answer = _script(registered(script) if script else answers)
         self._rate = rate or 0.0
         self._chunk = (low, high)
         self._seed = seed
@@ -237,19 +193,6 @@ async def _meet(piece: Exception | Gate) -> None:
     if isinstance(piece, Exception):
         raise piece
     await piece.wait()
-
-
-def _path(known: Script | str) -> str:
-    if isinstance(known, str):
-        return known
-    return f"{known.__module__}.{getattr(known, '__qualname__', type(known).__name__)}"
-
-
-def _registered(name: str) -> Script:
-    found = _scripts.get(name)
-    if found is None:
-        raise UsageError(f"expected a script among {script_names()}, got {name!r}", code="option")
-    return cast(Script, import_dotted(found)) if isinstance(found, str) else found
 
 
 def _script(answers: Any) -> Script:

@@ -15,9 +15,9 @@ from lingstream.access.network import AddressRefused, Guard, is_public
 from lingstream.access.policy import site_guard
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
-from lingstream.loading import check_provider
 from lingstream.models import Provider
 from lingstream.providers import build_provider
+from lingstream.providers.policy import check_provider
 from lingstream.testing import OpenAIServer, collect
 
 ADDRESSES = [

@@ -9,7 +9,7 @@ from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Usage
 from lingstream.providers import build_provider
-from lingstream.providers.scripted import add_scripts, script, script_names
+from lingstream.providers.scripts import add_scripts, script, script_names
 from lingstream.testing import ScriptedProvider, collect, collect_chunks
 
 OPTIONS = ChatOptions("m")

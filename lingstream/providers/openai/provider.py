@@ -19,15 +19,14 @@ from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message
-from lingstream.providers.options import OWN_HEADERS
+from lingstream.providers.options import OPENAI_URL, OWN_HEADERS
 
 from .completions import CompletionDecoder
 from .failures import from_status, scrub
 from .http import http_client
 
-__all__ = ["DEFAULT_API_VERSION", "DEFAULT_BASE_URL", "OpenAIProvider", "build"]
+__all__ = ["DEFAULT_API_VERSION", "OpenAIProvider", "build"]
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
 DEFAULT_API_VERSION = "2024-10-21"
 CONNECT_SECONDS = 10.0
 # After [DONE] only the end of the HTTP body is missing; with it, the connection can be used again.
@@ -81,7 +80,7 @@ class OpenAIProvider:
         key = key.strip()  # of the line break that files and pipes add
         if not (key.isascii() and key.isprintable()):
             raise UsageError("expected a key of printable ASCII characters")
-        self._base_url = base_url or DEFAULT_BASE_URL
+        self._base_url = base_url or OPENAI_URL
         self._key = key
         self._model = model
         self._timeout = timeout

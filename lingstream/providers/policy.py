@@ -1,0 +1,152 @@
+"""Which keys may go where: asked when a provider's row is saved, and again before each provider is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from lingstream.access.network import AddressRefused, Guard, target
+from lingstream.access.policy import site_guard
+from lingstream.conf import app_settings
+from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.core.plan import ProviderPlan
+
+from .kinds import ProviderKind, kind_of
+from .scripts import add_scripts
+
+__all__ = ["admits", "check_provider", "look_up_provider", "provider_key"]
+
+# Options that would send a key elsewhere, or be one.
+_FORBIDDEN_OPTIONS = frozenset(
+    (
+        "api_key",
+        "admin_api_key",
+        "azure_ad_token",
+        "azure_ad_token_provider",
+        "azure_endpoint",
+        "base_url",
+        "default_headers",
+        "default_query",
+        "http_client",
+        "webhook_secret",
+        "websocket_base_url",
+        "workload_identity",
+    )
+)
+_PORTS = {"http": 80, "https": 443}
+
+
+def provider_key(plan: ProviderPlan) -> str:
+    """Return the key of a provider, or ``""`` where it needs none.
+
+    :raises UsageError: as :func:`check_provider`, or ``key-missing`` where the environment lacks it.
+    """
+    check_provider(plan)
+    if not (plan.key_name and _kind(plan).remote):
+        return ""
+    key = os.environ.get(plan.key_name, "")
+    if not key:
+        raise ConfigurationError(
+            f"the provider {plan.name!r} needs the environment variable {plan.key_name}, which is not set",
+            code="key-missing",
+        )
+    return key
+
+
+def check_provider(plan: ProviderPlan) -> None:
+    """Check a provider's options, and that its key may be sent where the provider points.
+
+    :raises UsageError: ``key-not-listed`` for a key name that the setting does not list, ``base-url`` for an
+        address that is none, that is inside the network or that the key may not be sent to, ``option`` for
+        one that the kind does not take, or that would redirect it.
+    """
+    kind = _kind(plan)
+    _check_options(plan, kind)
+    if not kind.remote:
+        return
+    url = plan.base_url or kind.base_url
+    if url and _parts(url) is None:
+        raise UsageError(
+            f"the provider {plan.name!r}: expected an address like https://api.example.com/v1, without user, "
+            f"query and dots in the path, got {url!r}",
+            code="base-url",
+        )
+    _check_address(plan, url)
+    if not plan.key_name:
+        return
+    allowed = app_settings().provider_keys.get(plan.key_name)
+    if allowed is None:
+        raise UsageError(
+            f"the provider {plan.name!r} names the key {plan.key_name!r}, which LINGSTREAM['PROVIDER_KEYS'] "
+            "does not list",
+            code="key-not-listed",
+        )
+    if not any(admits(prefix, url) for prefix in allowed):
+        raise UsageError(
+            f"the provider {plan.name!r} would send {plan.key_name} to {url!r}; "
+            "LINGSTREAM['PROVIDER_KEYS'] allows " + (", ".join(allowed) or "no address"),
+            code="base-url",
+        )
+
+
+def look_up_provider(plan: ProviderPlan) -> None:
+    """Ask the DNS whether a provider's host is public: for who saves it, as it blocks.
+
+    :raises UsageError: ``base-url``.
+    """
+    if _kind(plan).remote:
+        _check_address(plan, plan.base_url, Guard.look_up)
+
+
+def _check_address(
+    plan: ProviderPlan, url: str, check: Callable[[Guard, str, int], None] = Guard.check
+) -> None:
+    """A row may not lead into the network; what a name resolves to is judged again at each connection."""
+    try:
+        if found := target(url):
+            check(site_guard(), *found)
+    except AddressRefused as error:
+        raise ConfigurationError(f"the provider {plan.name!r}: {error.message}", code="base-url") from error
+
+
+def _kind(plan: ProviderPlan) -> ProviderKind:
+    given = app_settings()
+    add_scripts(given.scripts)
+    return kind_of(plan.kind, given.provider_kinds)
+
+
+def _check_options(plan: ProviderPlan, kind: ProviderKind) -> None:
+    if forbidden := sorted(_FORBIDDEN_OPTIONS & set(plan.options)):
+        raise UsageError(
+            f"the provider {plan.name!r} may not have the option {forbidden[0]!r}: addresses and keys have "
+            "fields of their own",
+            code="option",
+        )
+    try:
+        kind.check_options(plan)
+    except UsageError as error:
+        raise UsageError(f"the provider {plan.name!r}: {error.message}", code=error.code) from error
+
+
+def admits(prefix: str, url: str) -> bool:
+    """Whether ``url`` is ``prefix`` or lies below it: same scheme, host, port, path at a boundary."""
+    wanted, given = _parts(prefix), _parts(url)
+    if wanted is None or given is None or wanted[:3] != given[:3]:
+        return False
+    head = wanted[3].rstrip("/")
+    return given[3].rstrip("/") == head or given[3].startswith(head + "/")
+
+
+def _parts(url: str) -> tuple[str, str, int, str] | None:
+    """Scheme, host, port, path of a plain http address; ``None`` for what parsers may read in two ways."""
+    if not url.isascii() or not url.isprintable() or set(url) & set(" \\@?#%"):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or {".", ".."} & set(parts.path.split("/")):
+        return None
+    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme], parts.path
