@@ -49,7 +49,7 @@ class Timing(NamedTuple):
 
 
 def ours(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
-    from lingstream.core.parser import StreamParser
+    from lingstream.core.parsing import StreamParser
 
     return read(StreamParser(), chunks)
 
@@ -63,20 +63,20 @@ def read(parser: Any, chunks: list[str]) -> tuple[Any, int]:
 
 
 def strict(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
-    from lingstream.core.parser import StreamParser
+    from lingstream.core.parsing import StreamParser
 
     return read(StreamParser(repair=False), chunks)
 
 
 def guided(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
-    from lingstream.core.parser import StreamParser
-    from lingstream.core.schema import SchemaParser
+    from lingstream.core.parsing import StreamParser
+    from lingstream.core.parsing.schema import SchemaParser
 
     return read(SchemaParser(StreamParser(), SCHEMA), chunks)
 
 
 def markup(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
-    from lingstream.core.html import HtmlParser
+    from lingstream.core.parsing.html import HtmlParser
 
     return read(HtmlParser(), chunks)
 
@@ -93,8 +93,8 @@ def stdlib_html(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
 
 
 def no_parser(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
-    from lingstream.core.emitter import make
-    from lingstream.core.ops import Append
+    from lingstream.core.document.ops import Append
+    from lingstream.core.parsing.emitter import make
 
     def coroutine() -> Any:
         parts: list[str] = []
@@ -303,8 +303,8 @@ def withholding() -> str:
 
 
 def closings(name: str, *, repair: bool) -> list[int]:
-    from lingstream.core.ops import Closed
-    from lingstream.core.parser import StreamParser
+    from lingstream.core.document.ops import Closed
+    from lingstream.core.parsing import StreamParser
 
     parser = StreamParser(repair=repair)
     return [

@@ -9,7 +9,7 @@ from typing import Any
 
 import websockets
 
-from lingstream.core.ops import fold, from_wire
+from lingstream.core.document.ops import fold, from_wire
 
 __all__ = ["Watcher"]
 

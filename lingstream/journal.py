@@ -30,10 +30,10 @@ from django.utils import timezone
 
 from .away import AWAY
 from .claims import atomically, locked
+from .core.document.ops import copy_json
 from .core.exceptions import Fenced
 from .core.journal import Call, CallResult
 from .core.log import RunLog
-from .core.ops import copy_json
 from .core.provider import Usage
 from .core.workflow import RunResult
 from .failures import report

@@ -11,8 +11,8 @@ from typing import Any
 from django.db.models import Prefetch
 
 from .conf import app_settings
-from .core import jsonuri
-from .core.depth import check_depth
+from .core.document import jsonuri
+from .core.document.depth import check_depth
 from .core.exceptions import ConfigurationError, UsageError
 from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .core.validation import SchemaFault, compile_schema

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from lingstream.core import jsonuri
-from lingstream.core.canonical import crc32
+from lingstream.core.document import jsonuri
+from lingstream.core.document.canonical import crc32
+from lingstream.core.document.ops import fold, from_wire
 from lingstream.core.exceptions import JsonUriError
 from lingstream.core.frames import RunState, empty_snapshot
 from lingstream.core.messages import SocketMessages
-from lingstream.core.ops import fold, from_wire
 from lingstream.core.wire import JSONL, SSE, frame_from_wire, frame_to_wire
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "protocol.json").read_text())

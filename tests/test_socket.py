@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import websockets
 
-from lingstream.core.canonical import crc32
+from lingstream.core.document.canonical import crc32
 from lingstream.models import Run
 
 from . import site as sites

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from lingstream.access.tokens import make_token
+from lingstream.core.document.ops import from_wire
 from lingstream.core.frames import Frame, FrameId, parse_place
-from lingstream.core.ops import from_wire
 from lingstream.core.wire import frame_from_wire
 from lingstream.models import Run
 

@@ -13,7 +13,10 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from . import jsonuri
+from .document import jsonuri
+from .document.filters import UriFilter
+from .document.ops import Closed, Op
+from .document.shared import SharedDocument
 from .ending import consume
 from .exceptions import (
     ConflictError,
@@ -25,14 +28,11 @@ from .exceptions import (
     SchemaFailure,
     UsageError,
 )
-from .filters import UriFilter
 from .frames import Kind
 from .journal import Call, CallResult, Journal, Occurrences
-from .ops import Closed, Op
-from .output import BotOutput, Output
+from .parsing.output import BotOutput, Output
 from .plan import EVENTS, BotPlan, ProviderPlan
 from .provider import ChatOptions, Chunk, Message, Provider, Usage
-from .shared import SharedDocument
 
 __all__ = ["Bot", "BotHost", "Deferred", "Field", "Observer"]
 

@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from .document.ops import Document
 from .frames import Kind, RunState, empty_snapshot
 from .log import RunLog
-from .ops import Document
 
 __all__ = ["EpochLog"]
 

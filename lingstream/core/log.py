@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+from .document.ops import copy_json
 from .exceptions import Fenced, JsonUriError, UsageError
 from .frames import Frame, FrameId, Kind, RunState, merge, parse_id, weight
-from .ops import copy_json
 from .tape import Tape
 
 __all__ = ["LogReader", "MemoryLog", "RunLog"]

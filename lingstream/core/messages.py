@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from . import jsonuri
+from .document import jsonuri
+from .document.ops import Append, Op, Set
 from .frames import TEXT_EVENTS, Frame, FrameId, parse_id, value_weight
-from .ops import Append, Op, Set
 from .wire import dumps, frame_to_wire
 
 __all__ = ["LONGEST", "SocketMessages"]

@@ -22,8 +22,8 @@ from jinja2.tests import TESTS
 from jinja2.utils import _PassArg
 from jinja2.visitor import NodeTransformer
 
-from . import jsonuri
 from .budget import MAX_STEPS, Budget, sized
+from .document import jsonuri
 from .exceptions import TemplateError
 
 __all__ = ["BUDGET", "MAX_OUTPUT", "TEXT", "URI"]

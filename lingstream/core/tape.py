@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .document.ops import Append
 from .frames import Frame, FrameId
-from .ops import Append
 
 __all__ = ["Tape"]
 

@@ -14,18 +14,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from . import jsonuri, templates
+from . import templates
 from .bot import Bot, Deferred, Field
-from .canonical import crc32
+from .document import jsonuri
+from .document.canonical import crc32
+from .document.ops import Document, copy_json
+from .document.shared import SharedDocument
 from .epoch import EpochLog
 from .exceptions import Fenced, InternalError, LimitExceeded, LingError, UsageError
 from .frames import Kind
 from .journal import Journal, NullJournal, Occurrences
 from .log import RunLog
-from .ops import Document, copy_json
 from .plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .provider import Message, Provider, Usage
-from .shared import SharedDocument
 from .validation import compile_schema
 
 __all__ = [
@@ -183,7 +184,7 @@ class Run:
         :param name: its step name on the wire; instances are numbered (``details#2``).
         :param root: uri below which it writes; build one from data with ``jsonuri.join``.
         :param provider: name of a provider; the site's default one unless given.
-        :param settings: further fields of :class:`~lingstream.core.plan.BotPlan` (``model``, ``params``,
+        :param settings: further fields of :class:`BotPlan` (``model``, ``params``,
             ``format``, ``only``, ``exclude``, ``quiet``, ``optional``, ``history``, ``schema``,
             ``show_reasoning``).
         :raises UsageError: an unknown step, provider or setting, a root that is no uri, or a schema that
@@ -237,7 +238,7 @@ class Run:
     # -- for bots ----------------------------------------------------------------------------------
 
     def write(self, kind: Kind, body: Any) -> None:
-        """Append a frame to the log; see :class:`~lingstream.core.bot.BotHost`."""
+        """Append a frame to the log; see :class:`BotHost`."""
         if kind == "error" and len(self._errors) < _MOST_ERRORS:
             self._errors.append(body)
         self._log.write(kind, body)

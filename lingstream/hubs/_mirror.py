@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Protocol
 from weakref import WeakSet
 
+from lingstream.core.document.ops import copy_json
+
 from ..core.frames import Frame, FrameId, RunState, merge, parse_id
 from ..core.log import MemoryLog, MemoryReader
-from ..core.ops import copy_json
 
 __all__ = ["Mirror", "MirrorHost", "MirrorReader"]
 

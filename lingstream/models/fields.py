@@ -12,7 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.lookups import Lookup
 
-from ..core.depth import MAX_DEPTH, check_depth
+from lingstream.core.document.depth import MAX_DEPTH, check_depth
+
 from ..core.exceptions import UsageError
 
 __all__ = ["JSONFormField", "JSONTextField", "decode", "encode"]

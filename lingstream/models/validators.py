@@ -8,7 +8,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from ..core import jsonuri
+from lingstream.core.document import jsonuri
+
 from ..core.exceptions import JsonUriError
 from ..core.plan import Limits
 from ..core.validation import SchemaFault, compile_schema

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
-from lingstream.core import jsonuri
+from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import UsageError
 from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import Provider

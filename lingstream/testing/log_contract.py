@@ -17,10 +17,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.exceptions import Fenced, JsonUriError, UsageError
 from lingstream.core.frames import Frame, FrameId, Kind, RunState, empty_snapshot
 from lingstream.core.log import LogReader, RunLog
-from lingstream.core.ops import Append, Op, Set
 
 __all__ = ["PATIENCE", "RunLogContract", "Viewer"]
 

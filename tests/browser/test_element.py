@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute
 
-from lingstream.core.canonical import crc32
+from lingstream.core.document.canonical import crc32
 
 from .conftest import until
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from lingstream.core.html import HtmlParser
-from lingstream.core.ops import Closed
+from lingstream.core.document.ops import Closed
+from lingstream.core.parsing.html import HtmlParser
 
 from .conftest import until
 from .test_element import Peer, done, set_, show, snapshot

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from lingstream.core import jsonuri
 from lingstream.core import workflow as engine
 from lingstream.core.bot import Field
+from lingstream.core.document import jsonuri
+from lingstream.core.document.ops import fold
 from lingstream.core.exceptions import ConflictError, LingError, ProviderError, UsageError
-from lingstream.core.ops import fold
 from lingstream.core.plan import BotPlan, Limits, Plan, ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 from lingstream.core.workflow import Run

@@ -11,24 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingstream.core import jsonuri
 from lingstream.core import workflow as engine
+from lingstream.core.document import jsonuri
+from lingstream.core.document.ops import Closed
 from lingstream.core.frames import RunState
-from lingstream.core.html import HtmlParser
-from lingstream.core.ops import Closed
-from lingstream.core.parser import StreamParser, TextParser
+from lingstream.core.parsing import StreamParser, TextParser
+from lingstream.core.parsing.html import HtmlParser
+from lingstream.core.parsing.schema import SchemaParser
 from lingstream.core.plan import TriggerPlan
 from lingstream.core.provider import Chunk
-from lingstream.core.schema import SchemaParser
 from lingstream.core.workflow import Run
 from lingstream.providers.scripted import ScriptedProvider
 
-from .parsing import fold_all, repair_cases
+from .parsing.support import fold_all, repair_cases
+from .parsing.test_html import PIECES
+from .parsing.test_parser_properties import BOUNDED, broken, pieces, texts
+from .parsing.test_schema import schemas, values
 from .support import Outcome, outcome
 from .test_bot import plan as one_bot
-from .test_html import PIECES
-from .test_parser_properties import BOUNDED, broken, pieces, texts
-from .test_schema import schemas, values
 from .test_workflow import MemoryJournal, asked, bot, plan
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingstream.core import frames as module
+from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.frames import (
     Frame,
     FrameId,
@@ -21,7 +22,6 @@ from lingstream.core.frames import (
     parse_id,
     weight,
 )
-from lingstream.core.ops import Append, Op, Set
 
 from .support import folded, op_sequences
 

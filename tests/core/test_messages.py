@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lingstream.core.document.ops import Append, Set
 from lingstream.core.frames import Frame, FrameId, RunState, empty_snapshot
 from lingstream.core.messages import LONGEST, SocketMessages
-from lingstream.core.ops import Append, Set
 from lingstream.core.wire import frame_from_wire
 
 from .support import documents

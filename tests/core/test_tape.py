@@ -6,8 +6,8 @@ import gc
 
 import pytest
 
+from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.frames import Frame, FrameId
-from lingstream.core.ops import Append, Op, Set
 from lingstream.core.tape import Tape
 
 BODIES: list[list[Op]] = [

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from lingstream.core import wire
+from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.exceptions import JsonUriError, UsageError
 from lingstream.core.frames import Frame, FrameId, empty_snapshot, parse_id
-from lingstream.core.ops import Append, Op, Set
 
 from .support import documents
 from .test_frames import frame_sequences, framed

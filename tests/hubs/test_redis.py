@@ -14,9 +14,9 @@ import pytest
 import redis.asyncio
 
 from lingstream import retention
+from lingstream.core.document.ops import Append, Set
 from lingstream.core.exceptions import Fenced
 from lingstream.core.frames import Frame, FrameId, empty_snapshot
-from lingstream.core.ops import Append, Set
 from lingstream.hubs._hub import StreamsHub
 from lingstream.hubs._log import RedisLog
 from lingstream.hubs.redis import RedisHub

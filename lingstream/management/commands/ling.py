@@ -14,7 +14,7 @@ from unicodedata import east_asian_width
 from django.core.management.base import BaseCommand, CommandError
 
 from lingstream.access.identity import Identity
-from lingstream.core import jsonuri
+from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import LingError
 from lingstream.core.frames import Frame, RunState, empty_snapshot
 from lingstream.core.wire import JSONL, loads

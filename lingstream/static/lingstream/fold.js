@@ -1,4 +1,4 @@
-/** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.ops.fold`. */
+/** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.document.ops.fold`. */
 
 import { JsonUriError, child, put, split } from "./jsonuri.js";
 

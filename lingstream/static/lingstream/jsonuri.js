@@ -3,7 +3,7 @@
  *
  * Segments are joined by "/" (`outline/0/topic`); the root is "". In a key "/" is written "\/" and "\" is
  * written "\\"; a key that reads as a path instruction (".", "..", "@first", "[@last]") gets a backslash in
- * front; the empty key is "\0". The same bijection as `lingstream.core.jsonuri`.
+ * front; the empty key is "\0". The same bijection as `lingstream.core.document.jsonuri`.
  */
 
 const INSTRUCTION = /^(?:\.\.?$|@|\[@)/;

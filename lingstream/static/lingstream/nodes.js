@@ -8,7 +8,7 @@
 
 const MAX_DEPTH = 200;
 
-/** Every element that may be made; the same as in `lingstream/core/_html_policy.py`. */
+/** Every element that may be made; the same as in `lingstream/core/parsing/html/policy.py`. */
 export const ELEMENTS = new Set(
     (
         "a abbr address article aside b bdi bdo blockquote br caption cite code col colgroup data dd del details " +

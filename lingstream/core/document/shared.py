@@ -1,0 +1,155 @@
+"""One document, several writers: who may write where.
+
+A bot drops the container-open at its own root when a container of that type is there already, so bots can
+share a root. A field that exists is replaced once its writer has finished; two bots that write one field at
+the same time is an error of the later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lingstream.core.exceptions import ConflictError
+
+from . import jsonuri
+from .ops import Append, Document, Op, Set
+
+__all__ = ["SharedDocument"]
+
+
+class SharedDocument:
+    """Decides what of each writer's ops goes into the run's document.
+
+    Memory: one entry for each value that has been written.
+
+    :param document: the run's document, to which the log applies what :meth:`admit` returns.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._owners: dict[str, str] = {}
+        self._writing: set[str] = set()
+
+    def begin(self, writer: str, root: str) -> list[Op]:
+        """``writer`` starts to write below ``root``; return the ops that create the containers above it.
+
+        A missing container becomes an array if the next key is ``0``, else an object.
+
+        :raises ConflictError: something above ``root`` is no container, or an array that is too short.
+        """
+        created = self._parents(root)
+        self._writing.add(writer)
+        return created
+
+    def finish(self, writer: str) -> None:
+        """``writer`` is done: others may replace what it wrote."""
+        self._writing.discard(writer)
+
+    def set(self, uri: str, value: Any) -> list[Op]:
+        """Return the ops that set ``value`` at ``uri``, its parents included.
+
+        :raises ConflictError: a bot is writing there, or the place cannot exist.
+        """
+        uri = jsonuri.normalize(uri)
+        owner = self._owners.get(uri)
+        if owner in self._writing:
+            raise ConflictError(f"cannot set {uri!r}: {owner} is writing it", uri=uri)
+        ops = self._parents(uri)
+        self._take_over(uri)
+        return [*ops, Set(uri, value)]
+
+    def admit(self, writer: str, root: str, ops: Iterable[Op]) -> list[Op]:
+        """Return the ops of ``writer`` as they go into the document, to be applied before the next call.
+
+        :raises ConflictError: see the module; the ops before the conflict are in its ``admitted``.
+        """
+        owners, admitted = self._owners, list[Op]()
+        for op in ops:
+            if owners.get(op.uri) == writer:
+                if type(op) is Set:
+                    for stale in self._owned_below(op.uri):
+                        del owners[stale]
+                admitted.append(op)
+                continue
+            try:
+                admitted.extend(self._claim(writer, root, op))
+            except ConflictError as error:
+                error.admitted = admitted
+                raise
+        return admitted
+
+    def _claim(self, writer: str, root: str, op: Op) -> list[Op]:
+        """The first op of ``writer`` at this uri."""
+        uri, owner = op.uri, self._owners.get(op.uri)
+        if not self._exists(uri, writer):
+            self._owners[uri] = writer
+            return [op]
+        if uri == root and isinstance(op, Set) and isinstance(op.value, (dict, list)):
+            if type(self.document.container(uri)) is type(op.value):
+                return []
+            kind = "an object" if isinstance(op.value, dict) else "an array"
+            found = f"{writer} opens {kind} at {uri!r}, where a value of another type stands"
+            raise ConflictError(found, uri=uri)
+        if owner in self._writing:
+            raise ConflictError(f"{writer} and {owner} write {uri!r} at the same time", uri=uri)
+        self._take_over(uri)
+        self._owners[uri] = writer
+        return [Set(uri, ""), op] if isinstance(op, Append) else [op]
+
+    def _exists(self, uri: str, writer: str) -> bool:
+        """Whether a value stands at ``uri``.
+
+        :raises ConflictError: there is no place for one, because somebody replaced what was above it.
+        """
+        if self.document.has(uri):
+            return True
+        if uri:
+            head, key = jsonuri.parent(uri)
+            if self._owners.get(head) != writer and not self._has_place(head, key, writer):
+                raise ConflictError(f"{writer} writes {uri!r}, but its container was replaced", uri=uri)
+        return False
+
+    def _has_place(self, head: str, key: str, writer: str) -> bool:
+        """Whether something can be put at ``key`` of the container that stands at ``head``."""
+        container = self.document.container(head)
+        place = jsonuri.index(key)
+        if not isinstance(container, list) or place is None:
+            return isinstance(container, dict)
+        # The item before it may be in the same batch.
+        before = jsonuri.concat(head, str(place - 1))
+        return place <= len(container) or self._owners.get(before) == writer
+
+    def _parents(self, uri: str) -> list[Op]:
+        missing: list[Op] = []
+        keys = jsonuri.split(uri)
+        for depth, key in enumerate(keys):
+            head = jsonuri.join(*keys[:depth])
+            container = self.document.container(head) if not missing else None
+            if container is None:
+                if not missing and self.document.has(head):
+                    raise ConflictError(f"expected a container at {head!r}, above {uri!r}", uri=uri)
+                missing.append(Set(head, [] if key == "0" else {}))
+            elif isinstance(container, list):
+                place, end = jsonuri.index(key), len(container)
+                if place is None or place > end:
+                    raise ConflictError(f"expected an index up to {end} at {head!r}, got {key!r}", uri=uri)
+        return missing
+
+    def _take_over(self, uri: str) -> None:
+        """Nobody owns any more what stands below ``uri``, which is about to be replaced.
+
+        :raises ConflictError: a bot is writing there.
+        """
+        stale = self._owned_below(uri)
+        for name in stale:
+            if (owner := self._owners[name]) in self._writing:
+                raise ConflictError(f"cannot replace {uri!r}: {owner} is writing {name!r}", uri=uri)
+        for name in stale:
+            del self._owners[name]
+
+    def _owned_below(self, uri: str) -> list[str]:
+        if not self.document.container(uri):
+            return []
+        below = f"{uri}/" if uri else ""
+        return [name for name in self._owners if name.startswith(below) and name != uri]

@@ -1,0 +1,173 @@
+"""The incremental parser: what a model writes goes in, piece by piece, and ops come out.
+
+Three layers: ``fastpath`` reads valid JSON, ``repair`` reads everything else, and both tell ``emitter`` what
+they found. This module is the outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from lingstream.core.document.ops import Closed, Op
+from lingstream.core.exceptions import LingError, UsageError
+
+from .emitter import Emitter, Limits, Repair
+from .fastpath import read_json
+from .repair import Repairer
+from .repair.escaped import Unescape
+from .repair.lookahead import Lookahead
+from .repair.start import Start
+from .tokenizer import EndOfText, Lines, Reading, Source
+
+__all__ = ["BaseParser", "Repair", "StreamParser", "TextParser"]
+
+_Feed: TypeAlias = Callable[[str], list[Op | Closed]]
+
+
+class BaseParser:
+    """What both parsers have in common: a coroutine that is sent text and gives ops.
+
+    ``feed(text)`` returns the ops that ``text`` brings about. It is the coroutine's own ``send``: a method
+    around it would cost a fifth of the time of a chunk.
+    """
+
+    feed: _Feed
+
+    def __init__(self, emitter: Emitter, source: Source, start: Start) -> None:
+        self._emitter = emitter
+        self._start = start
+        start.on_escaped = self._unescape
+        emitter.on_error = self._end
+        self._ended = False
+        self._reading = self._read(source)
+        next(self._reading)
+        self.feed = self._reading.send
+        if emitter.strict:
+            self._count_lines(emitter)
+
+    def close(self, *, cut: bool = False) -> list[Op | Closed]:
+        """Say that no text will follow, and return the last ops; a second call returns none.
+
+        :param cut: the text was cut off here, by a limit on its length. Then nothing is guessed: an open
+            string keeps its text, an open number or word is not written, and what is open closes as ``cut``.
+        """
+        if self._ended:
+            return []
+        self._emitter.cut = cut
+        unescape = self._start.unescape
+        ops = self._reading.send(unescape.close()) if unescape else []
+        try:
+            self._reading.throw(EndOfText())
+        except StopIteration:
+            self._end(UsageError("expected no text after close(), got more"))
+        return ops + self._emitter.take()
+
+    @property
+    def value(self) -> Any:
+        """The value as it is now; the parser goes on to change its containers."""
+        return self._emitter.view()
+
+    @property
+    def repairs(self) -> list[Repair]:
+        """What was repaired so far."""
+        return self._emitter.repairs
+
+    def take_preamble(self) -> str:
+        """Return the prose before the document that came since the last call."""
+        return _drain(self._start.preamble)
+
+    def take_reasoning(self) -> str:
+        """Return the text inside ``<think>…</think>`` that came since the last call."""
+        return _drain(self._start.reasoning)
+
+    def _read(self, source: Source) -> Reading[None]:
+        raise NotImplementedError
+
+    def _end(self, error: LingError) -> None:
+        """From now on, answer text with ``error``: a coroutine that has ended would be silent."""
+
+        def refuse(text: str) -> list[Op | Closed]:
+            raise error
+
+        self._ended = True
+        self.feed = refuse
+
+    def _count_lines(self, emitter: Emitter) -> None:
+        lines = Lines()
+        emitter.line = lines.at
+
+        def feed(text: str) -> list[Op | Closed]:
+            lines.add(text)
+            return self._reading.send(text)
+
+        self.feed = feed
+
+    def _unescape(self, unescape: Unescape) -> None:
+        self.feed = lambda text: self._reading.send(unescape.feed(text))
+
+
+class StreamParser(BaseParser):
+    """Turns JSON text that comes in pieces into ops.
+
+    Every value is told of as early as it is certain: containers when they open, strings as they grow,
+    numbers and literals whole. The result and the order of :class:`Closed` do not depend on how the
+    text was cut.
+
+    :param root: uri of the document; the uris of all ops start with it.
+    :param repair: repair what is no JSON and list it in :attr:`repairs`; else raise
+        :class:`ParseError`.
+    :param max_depth: containers inside each other. Past this and the following bounds
+        :class:`ParseLimitError` is raised, in both modes.
+    :param max_chars: characters of the whole text.
+    :param max_key: characters of a key, 65,536 at the most (a key is withheld until its colon).
+    :param max_number: characters of a number, 4,300 at the most (Python reads no longer integers).
+    """
+
+    def __init__(
+        self,
+        root: str = "",
+        repair: bool = True,
+        *,
+        max_depth: int = 512,
+        max_chars: int = 16_777_216,
+        max_key: int = 65_536,
+        max_number: int = 4_300,
+    ) -> None:
+        limits = Limits(max_depth, max_chars, min(max_key, 65_536), min(max_number, 4_300))
+        emitter = Emitter(root, limits, strict=not repair)
+        source = Source(emitter)
+        self._repairer = Repairer(emitter, source)
+        super().__init__(emitter, source, self._repairer.prologue)
+
+    def _read(self, source: Source) -> Reading[None]:
+        return read_json(self._emitter, source, self._repairer)
+
+
+class TextParser(BaseParser):
+    """Plain text, for bots that write no JSON: all of it is appended at ``root``.
+
+    ``<think>…</think>`` at the start is reasoning here too.
+
+    :param max_chars: characters of the whole text; past it :class:`ParseLimitError` is raised.
+    """
+
+    def __init__(self, root: str = "", *, max_chars: int = 16_777_216) -> None:
+        emitter = Emitter(root, Limits(0, max_chars, 0, 0), strict=False)
+        source = Source(emitter)
+        super().__init__(emitter, source, Start(emitter, source, Lookahead(emitter, source)))
+
+    def _read(self, source: Source) -> Reading[None]:
+        emitter = self._emitter
+        yield from self._start.leading_reasoning()
+        emitter.begin_string(emitter.child())
+        while (yield from source.peek()):
+            emitter.append(source.text[source.pos :])
+            source.pos = len(source.text)
+        emitter.settle(cut=emitter.cut)
+
+
+def _drain(parts: list[str]) -> str:
+    text = "".join(parts)
+    parts.clear()
+    return text

@@ -1,0 +1,228 @@
+"""What the parser has built: the value, the ops that tell of it, and the list of repairs.
+
+One :class:`Emitter` is shared by the fast path in ``parser.py`` and by the repair rooms. It knows nothing
+about text; it is told "a container opens", "this string grows", "this value is settled".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from lingstream.core.document import jsonuri
+from lingstream.core.document.ops import Append, Closed, Op, Set
+from lingstream.core.exceptions import ParseError, ParseLimitError
+
+__all__ = ["Emitter", "Limits", "Repair", "make"]
+
+#: Makes an op from a tuple of its fields. ``Append(…)`` is a Python function and takes twice as long.
+make = tuple.__new__
+
+E = TypeVar("E", bound=ParseError)
+_VALID_JSON = ("overflow", "surrogate")
+
+
+class Repair(NamedTuple):
+    """One repair: what kind, while reading the value at ``uri``, after ``offset`` characters of text."""
+
+    kind: str
+    uri: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one parser; past one of them :class:`ParseLimitError` is raised."""
+
+    depth: int
+    chars: int
+    key: int
+    number: int
+
+
+class Emitter:
+    """Builds the value and collects ops.
+
+    :param root: uri under which the document lives; every uri that comes out starts with it.
+    :param strict: raise :class:`ParseError` where a repair would be listed.
+    """
+
+    def __init__(self, root: str, limits: Limits, *, strict: bool) -> None:
+        self.root = root
+        self.limits = limits
+        self.strict = strict
+        self.out: list[Op | Closed] = []
+        self.repairs: list[Repair] = []
+        self.line: Callable[[int], int | None] = lambda offset: None  # for errors in strict mode
+        self.on_error: Callable[[ParseError], None] = lambda error: None  # told of the error that ends it all
+        self.value: Any = None
+        self.stack: list[tuple[Any, str, str, str]] = []  # the open containers above the current one
+        self.container: Any = None  # the innermost open container, None around the document
+        self.closer = ""  # what closes it
+        self.uri = root  # its uri
+        self.prefix = ""  # what the uris of its values start with
+        self.key = ""  # the key whose value is being read, if it is an object
+        self.parts: list[str] = []  # the open string
+        self.run: list[str] = []  # those of its parts that no op has told of yet
+        self.open = ""  # its uri
+        self.index = 0  # its place, if it is an item of an array
+        self.is_open = False  # whether there is one
+        self.shown = False  # whether an op has told of it already
+        self.cut = False  # whether the text was cut off where it ends
+
+    def take(self) -> list[Op | Closed]:
+        """Return the ops since the last call."""
+        self._flush()
+        out, self.out = self.out, []
+        return out
+
+    def child(self) -> str:
+        """The uri of the value that is read now or next: the container's own after its last item."""
+        container = self.container
+        if type(container) is list:
+            return f"{self.prefix}{len(container)}"
+        if container is None:
+            return self.uri
+        key = self.key
+        if "/" in key or "\\" in key or key[:1] in ".@[":
+            return self.prefix + jsonuri.escape(key)
+        return self.prefix + key
+
+    @property
+    def levels(self) -> str:
+        """What closes each of the open containers, the innermost first."""
+        return self.closer + "".join(closer for _, _, closer, _ in reversed(self.stack))
+
+    # -- values ---------------------------------------------------------------
+
+    def open_container(self, uri: str, value: dict[str, Any] | list[Any], closer: str, offset: int) -> None:
+        """Begin an object or an array where the next value belongs."""
+        if len(self.stack) >= self.limits.depth:
+            raise self.limit("containers inside each other", self.limits.depth, uri, offset)
+        self.out.append(make(Set, (uri, type(value)(), self._place(value))))
+        self.stack.append((self.container, self.uri, self.closer, self.prefix))
+        self.container, self.uri, self.closer = value, uri, closer
+        self.prefix = uri + "/" if uri else ""
+
+    def close_container(self, *, cut: bool = False) -> None:
+        """End the innermost container and go back to the one above it."""
+        self.out.append(make(Closed, (self.uri, self.container, cut)))
+        self.container, self.uri, self.closer, self.prefix = self.stack.pop()
+
+    def scalar(self, value: Any) -> None:
+        """Emit a number, a boolean or null: whole, once."""
+        uri = self.child()
+        self.out.append(make(Set, (uri, value, self._place(value))))
+        self.out.append(make(Closed, (uri, value, False)))
+
+    def begin_string(self, uri: str) -> None:
+        """Begin a string where the next value belongs; it is told of with its first characters."""
+        self.open = uri
+        self.parts.clear()
+        self.is_open = True
+        self.shown = False
+        container = self.container
+        if type(container) is list:
+            self.index = len(container)
+        elif container is not None and self.key in container:
+            self.correct("")
+
+    def append(self, text: str) -> None:
+        """Let the open string grow."""
+        self.parts.append(text)
+        self.run.append(text)
+
+    def settle(self, *, cut: bool = False) -> None:
+        """End the open string: nothing will be appended any more."""
+        if self.run:
+            self._flush()
+        value = "".join(self.parts)
+        if not self.shown and not value:
+            self.out.append(Set(self.open, ""))
+        if self.closer == "}":
+            self.container[self.key] = value
+        else:
+            self._store(value)
+        self.is_open = False
+        self.out.append(make(Closed, (self.open, value, cut)))
+
+    def correct(self, text: str) -> None:
+        """Replace what was shown of the open string."""
+        self._flush()
+        self.parts[:] = [text] if text else []
+        self._store(text)
+        self.out.append(Set(self.open, text, True))
+        self.shown = True
+
+    def retract(self) -> str:
+        """Take the open string back: the last item of an array that turned out to be a key."""
+        self._flush()
+        del self.container[self.index :]
+        self.is_open = False
+        if self.parts:
+            self.out.append(Set(self.uri, list(self.container), True))
+        return "".join(self.parts)
+
+    def view(self) -> Any:
+        """The value as it is now, with what there is of an open string."""
+        if self.is_open and self.parts:
+            self._store("".join(self.parts))
+        return self.value
+
+    # -- faults ---------------------------------------------------------------
+
+    def note(self, kind: str, expected: str, got: str, offset: int, uri: str | None = None) -> None:
+        """List a repair; in strict mode raise, but for what is valid JSON and yet has no value.
+
+        Faults of one kind in one value are listed once, where the first of them is: a string with raw
+        newlines would otherwise need more memory for its repairs than for itself.
+        """
+        where = (self.open if self.is_open else self.child()) if uri is None else uri
+        if self.strict and kind not in _VALID_JSON:
+            found, line = repr(got) if got else "the end of the text", self.line(offset)
+            message = f"expected {expected}, got {found} at {where!r} (line {line}, offset {offset})"
+            raise self._last(ParseError(message, uri=where, offset=offset, line=line))
+        if not self.repairs or self.repairs[-1][:2] != (kind, where):
+            self.repairs.append(Repair(kind, where, offset))
+
+    def limit(self, what: str, bound: int, uri: str, offset: int) -> ParseLimitError:
+        """The error for text past a bound."""
+        message = f"expected at most {bound} {what}, got more at {uri!r} (offset {offset})"
+        return self._last(ParseLimitError(message, uri=uri, offset=offset, line=self.line(offset)))
+
+    def _last(self, error: E) -> E:
+        self.on_error(error)
+        return error
+
+    def _flush(self) -> None:
+        """Tell of the open string's growth: one op for all its characters in one chunk."""
+        if self.run:
+            if self.out and type(last := self.out[-1]) is Append and last.uri == self.open:
+                self.run.insert(0, last.delta)  # the fast path's, from the same chunk
+                self.out.pop()
+            self.out.append(Append(self.open, "".join(self.run)))
+            self.run.clear()
+            self.shown = True
+
+    def _place(self, value: Any) -> bool:
+        """Put a value where it belongs; return whether it replaces one (a duplicate key)."""
+        container = self.container
+        if type(container) is list:
+            container.append(value)
+        elif container is None:
+            self.value = value
+        else:
+            replaced = self.key in container
+            container[self.key] = value
+            return replaced
+        return False
+
+    def _store(self, value: str) -> None:
+        container = self.container
+        if type(container) is list:
+            container[self.index :] = [value]  # where view() may have put the beginning of it
+        elif container is None:
+            self.value = value
+        else:
+            container[self.key] = value

@@ -1,0 +1,55 @@
+"""The streaming HTML format: a model's markup becomes appends and sets on a tree of nodes.
+
+See ``docs/html.md``.
+"""
+
+from __future__ import annotations
+
+from lingstream.core.parsing import BaseParser
+from lingstream.core.parsing.repair.lookahead import Lookahead
+from lingstream.core.parsing.repair.start import Start
+from lingstream.core.parsing.tokenizer import SPACE, Reading, Source
+
+from .reader import Reader
+from .tree import Tree
+
+__all__ = ["HtmlParser"]
+
+
+class HtmlParser(BaseParser):
+    """Turns HTML that comes in pieces into ops.
+
+    ``closed`` tells of every element when it ends and of every text when something else begins. The result
+    does not depend on how the markup was cut, and only what ``_html_policy`` lists gets into it.
+
+    :param root: uri of the tree; the uris of all ops start with it.
+    :param max_depth: elements inside each other. Past this and the following bounds
+        :class:`ParseLimitError` is raised. The default keeps within what JSON libraries nest.
+    :param max_nodes: elements and texts in all.
+    :param max_chars: characters of the markup.
+    :param max_tag: characters of one tag, which is withheld until it is whole.
+    """
+
+    def __init__(
+        self,
+        root: str = "",
+        *,
+        max_depth: int = 100,
+        max_nodes: int = 100_000,
+        max_chars: int = 16_777_216,
+        max_tag: int = 16_384,
+    ) -> None:
+        self._tree = Tree(root, max_depth=max_depth, max_nodes=max_nodes, max_chars=max_chars)
+        self._max_tag = max_tag
+        source = Source(self._tree)
+        self._tree.offset = lambda: source.offset
+        super().__init__(self._tree, source, Start(self._tree, source, Lookahead(self._tree, source)))
+
+    def _read(self, source: Source) -> Reading[None]:
+        reader = Reader(source, self._tree, self._start.preamble, self._max_tag)
+        while (char := (yield from source.peek())) and char in SPACE:
+            source.pos += 1
+        yield from self._start.leading_reasoning()
+        yield from reader.begin()
+        yield from reader.document()
+        self._tree.finish()

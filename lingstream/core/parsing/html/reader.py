@@ -1,0 +1,260 @@
+"""Where tags, references and comments begin and end, wherever the text is cut.
+
+The inside of a tag is read by the standard library's ``HTMLParser``, which is given whole tags only: fed with
+pieces, it looks again and again at what is incomplete, and holds text back behind every ``&``.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+from lingstream.core.parsing.tokenizer import Reading, Source, join_surrogates
+
+from .policy import DROPPED, ELEMENTS, INLINE, RAW
+from .tree import SPACE, Tree
+
+__all__ = ["Reader"]
+
+_TEXT = re.compile(r"[^<&`\ud800-\udfff]+")
+_SIMPLE_TAG = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[ \t\n]*>")
+_NAME = re.compile(r"[a-zA-Z0-9-]")
+_COMMENT_END = re.compile(r"--!?>")
+_TAG_END = re.compile(r">")
+_STRUCTURE = frozenset({"html", "head", "body", "form", "center", "meta", "link"})
+_BLOCKS = (ELEMENTS - INLINE) | DROPPED | _STRUCTURE
+_LONGEST_REFERENCE = 34  # "&CounterClockwiseContourIntegral;" has 33
+_LONGEST_NAME = 32
+_LONGEST_PREAMBLE = 4_096
+
+
+class Reader:
+    """Reads markup from ``source`` and says to ``tree`` what it finds."""
+
+    def __init__(self, source: Source, tree: Tree, preamble: list[str], max_tag: int) -> None:
+        self._source = source
+        self._tree = tree
+        self._preamble = preamble
+        self._max_tag = max_tag
+        self._tags = _TagReader()
+        self._is_fenced = False
+        self._is_line_start = True
+
+    # -- before the document ------------------------------------------------------------------------
+
+    def begin(self) -> Reading[None]:
+        """Go to where the document begins, and hand the prose before it to the preamble.
+
+        A fence or the tag of a block begins it. Where the tag of something in a line comes first, or none at
+        all, the text before it belongs to the document.
+        """
+        source, held = self._source, ""
+        while len(held) < _LONGEST_PREAMBLE and (char := (yield from source.peek())):
+            if char == "`" and not held.rpartition("\n")[2].strip() and (yield from source.starts("```")):
+                self._take_preamble(held)
+                yield from self._pass_fence()
+                return
+            tag = (yield from self._tag_kind()) if char == "<" else ""
+            if tag == "block":
+                self._take_preamble(held)
+                return
+            if tag == "inline":
+                break
+            run = _TEXT.match(source.text, source.pos)
+            text = (run[0] if run else char)[: _LONGEST_PREAMBLE - len(held)]
+            source.pos += len(text)
+            held += text
+        source.rewind(held)
+
+    def _tag_kind(self) -> Reading[str]:
+        """What the ``<`` here begins: a ``block``, something ``inline``, or nothing that is known."""
+        if (yield from self._source.peek(1)) in ("!", "/", "?"):
+            return "block"
+        name = yield from self._name(1)
+        if name in INLINE:
+            return "inline"
+        return "block" if name in _BLOCKS else ""
+
+    def _take_preamble(self, text: str) -> None:
+        if text.strip():
+            self._tree.note("prose", "an element", text[:1], self._source.offset)
+            self._preamble.append(join_surrogates(text)[0])
+
+    def _pass_fence(self) -> Reading[None]:
+        """Skip the opening line of a fence."""
+        source = self._source
+        self._tree.note("fence", "an element", "```", source.offset)
+        while (char := (yield from source.peek())) and char not in "\n<":
+            source.pos += 1
+        self._is_fenced = True
+
+    # -- the document -------------------------------------------------------------------------------
+
+    def document(self) -> Reading[None]:
+        """Read up to the end of the text, or of the fence."""
+        source = self._source
+        while char := (yield from source.peek()):
+            if char == "<":
+                yield from self._markup()
+            elif char == "&":
+                yield from self._reference()
+            elif char == "`" and (yield from self._fence()):
+                if self._is_fenced:
+                    yield from self._pass_rest()
+                    return
+                yield from self._pass_fence()
+            elif char == "`" and self._tree.cut and self._is_half_fence():
+                source.pos = len(source.text)
+            else:
+                yield from self._text(char)
+
+    def _text(self, char: str) -> Reading[None]:
+        text = yield from self._source.take(_TEXT, char)
+        line = text.rpartition("\n")
+        self._is_line_start = (bool(line[1]) or self._is_line_start) and not line[2].strip(SPACE)
+        self._tree.text(text)
+
+    def _reference(self) -> Reading[None]:
+        source, end = self._source, 1
+        while (char := (yield from source.peek(end))) and end < _LONGEST_REFERENCE:
+            if char != "#" and not (char.isascii() and char.isalnum()):
+                break
+            end += 1
+        if not char and self._tree.cut:
+            source.pos += end  # half a reference is no text
+            return
+        end += char == ";"
+        text = source.part(0, end)
+        source.pos += end
+        self._is_line_start = False
+        self._tree.text(unescape(text))
+
+    def _fence(self) -> Reading[bool]:
+        """Whether a fence stands here, and no code that shows one."""
+        return self._may_be_fence() and (yield from self._source.starts("```"))
+
+    def _is_half_fence(self) -> bool:
+        return self._source.left < 3 and self._may_be_fence()
+
+    def _may_be_fence(self) -> bool:
+        if self._tree.is_preformatted or not (self._is_line_start or self._tree.at_top):
+            return False
+        return self._is_fenced or self._tree.at_top
+
+    def _pass_rest(self) -> Reading[None]:
+        source = self._source
+        source.pos += 3
+        while (yield from source.peek()):
+            rest = source.text[source.pos :]
+            source.pos = len(source.text)
+            if text := rest.lstrip():
+                offset = source.offset - len(text)
+                self._tree.note("trailing", "the end of the text", text[0], offset, self._tree.root)
+
+    # -- tags ---------------------------------------------------------------------------------------
+
+    def _markup(self) -> Reading[None]:
+        source = self._source
+        char = yield from source.peek(1)
+        if char.isascii() and char.isalpha():
+            yield from self._start_tag()
+        elif char == "/":
+            yield from self._end_tag()
+        elif (yield from source.starts("<!--")):
+            yield from self._comment()
+        elif char in ("!", "?"):
+            yield from self._pass(_TAG_END, 0)
+        else:
+            source.pos += 1
+            if char or not self._tree.cut:
+                self._tree.text("<")
+        self._is_line_start = False
+
+    def _start_tag(self) -> Reading[None]:
+        source = self._source
+        simple = _SIMPLE_TAG.match(source.text, source.pos)
+        end = len(simple[0]) if simple else (yield from self._tag_length())
+        found = self._tags.read(join_surrogates(source.part(0, end))[0]) if end else None
+        source.pos = source.pos + end if end else len(source.text)
+        if found is None:
+            self._tree.note("junk", "a tag", "<", source.offset)
+            return
+        tag, attributes, is_empty = found
+        self._tree.start_tag(tag, attributes, is_empty=is_empty)
+        if tag in RAW and not is_empty:
+            yield from self._pass(re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE), len(tag) + 2)
+            yield from self._pass(_TAG_END, 0)
+            self._tree.end_tag(tag)
+
+    def _tag_length(self) -> Reading[int]:
+        """The length of the tag that begins here; 0 if the text ends before it does.
+
+        A ``>`` inside a quoted value does not end it.
+        """
+        end, place = 1, "name"
+        while char := (yield from self._source.peek(end)):
+            end += 1
+            if end > self._max_tag:
+                raise self._tree.limit(
+                    "characters in a tag", self._max_tag, self._tree.child(), self._source.offset
+                )
+            if place in ('"', "'"):
+                place = "name" if char == place else place
+            elif char == ">":
+                return end
+            elif place == "=" and char not in SPACE:
+                place = char if char in "\"'" else "value"
+            elif place == "value" and char in SPACE:
+                place = "name"
+            elif place == "name" and char == "=":
+                place = "="
+        return 0
+
+    def _end_tag(self) -> Reading[None]:
+        name = yield from self._name(2)
+        yield from self._pass(_TAG_END, 0)
+        self._tree.end_tag(name)
+
+    def _comment(self) -> Reading[None]:
+        self._source.pos += 2  # so that <!--> ends where it should
+        yield from self._pass(_COMMENT_END, 3)
+
+    def _name(self, at: int) -> Reading[str]:
+        """The lower-case name that stands at ``at``; ``""`` if none does, or a very long one."""
+        name = ""
+        while len(name) <= _LONGEST_NAME and (char := (yield from self._source.peek(at + len(name)))):
+            if not _NAME.match(char):
+                return name.lower() if char in SPACE + "/>" else ""
+            name += char
+        return ""
+
+    def _pass(self, end: re.Pattern[str], overlap: int) -> Reading[None]:
+        """Skip everything up to and including ``end``, which is found with ``overlap`` characters kept."""
+        source = self._source
+        while (found := end.search(source.text, source.pos)) is None:
+            source.pos = max(source.pos, len(source.text) - overlap)
+            if not (yield from source.more()):
+                source.pos = len(source.text)
+                return
+        source.pos = found.end()
+
+
+class _TagReader(HTMLParser):
+    """Reads one start tag."""
+
+    def read(self, text: str) -> tuple[str, list[tuple[str, str | None]], bool] | None:
+        """Return the name, the attributes and whether it ends in ``/>``; ``None`` for what is no tag."""
+        self.reset()
+        self._found: tuple[str, list[tuple[str, str | None]], bool] | None = None
+        try:
+            self.feed(text)
+        except ValueError:  # a reference to a character whose number Python refuses to read
+            return None
+        return self._found
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._found = (tag, attrs, False)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._found = (tag, attrs, True)

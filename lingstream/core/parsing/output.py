@@ -1,0 +1,137 @@
+"""A bot's output on its way: text in, ops and events out. No ``await``, no I/O.
+
+The parser for each format has the same shape (:class:`Parser`); this module chooses it and turns what it
+settles into Ling's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from lingstream.core.document.ops import Closed, Op
+from lingstream.core.exceptions import UsageError
+from lingstream.core.plan import BotPlan
+
+from . import StreamParser, TextParser
+from .html import HtmlParser
+from .schema import SchemaParser, takes_moments, validate
+
+__all__ = ["BotOutput", "Output", "Parser"]
+
+
+class Parser(Protocol):
+    """Text to ops, piece by piece."""
+
+    @property
+    def feed(self) -> Callable[[str], list[Op | Closed]]:
+        """Read more text; to be looked up for each piece, because it may change."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """What has been read so far."""
+        ...
+
+    @property
+    def repairs(self) -> Sequence[Any]:
+        """What was mended: ``(kind, uri, offset)`` each."""
+        ...
+
+    def close(self, *, cut: bool = False) -> list[Op | Closed]:
+        """The text has ended, or was ``cut`` off: settle what is open."""
+        ...
+
+    def take_preamble(self) -> str:
+        """Return the text before the document that came since the last call."""
+        ...
+
+    def take_reasoning(self) -> str:
+        """Return the reasoning inside the text that came since the last call."""
+        ...
+
+
+class Output(NamedTuple):
+    """What one piece of a model's text came to.
+
+    :param ops: changes of the document, at absolute uris.
+    :param closed: the values that settled, in order.
+    :param preamble: text before the document.
+    :param reasoning: the model's thoughts, inside the text or beside it.
+    """
+
+    ops: list[Op]
+    closed: list[Closed]
+    preamble: str = ""
+    reasoning: str = ""
+
+
+class BotOutput:
+    """Reads the stream of one bot.
+
+    :param plan: decides the format and the schema.
+    :param root: uri below which the output goes.
+    :raises UsageError: an unknown format.
+    """
+
+    def __init__(self, plan: BotPlan, root: str) -> None:
+        self.parser: Parser = _parser(plan, root)
+        self._root = root
+        self._schema = plan.schema if plan.format == "json" else None
+        self._wrote = plan.format != "json"
+
+    def feed(self, text: str) -> Output:
+        """Read a piece of the model's text.
+
+        :raises ParseLimitError: past a bound of the parser.
+        """
+        return self._sort(self.parser.feed(text))
+
+    def close(self, *, cut: bool = False) -> Output:
+        """The model has stopped, or was ``cut`` off: return what was withheld."""
+        return self._sort(self.parser.close(cut=cut))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether JSON was asked for and none came."""
+        return not self._wrote
+
+    def is_quick(self, characters: int) -> bool:
+        """Whether :meth:`check` takes less than about 5 ms for so much text, whatever it says."""
+        return not self._schema or takes_moments(self._schema, characters)
+
+    def check(self) -> None:
+        """Judge the whole output, after :meth:`close`.
+
+        :raises SchemaFailure: it does not fit the schema.
+        """
+        if self._schema:
+            validate(self.parser.value, self._schema, self._root)
+
+    @property
+    def repairs(self) -> list[dict[str, Any]]:
+        """What was mended, as JSON data."""
+        return [{"kind": kind, "uri": uri, "offset": offset} for kind, uri, offset in self.parser.repairs]
+
+    def _sort(self, items: Iterable[Op | Closed]) -> Output:
+        ops: list[Op] = []
+        closed: list[Closed] = []
+        for item in items:
+            if type(item) is Closed:
+                closed.append(item)
+            else:
+                ops.append(item)  # type: ignore[arg-type]
+        self._wrote = self._wrote or bool(ops)
+        parser = self.parser
+        return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
+
+
+def _parser(plan: BotPlan, root: str) -> Parser:
+    if plan.format == "text":
+        return TextParser(root)
+    if plan.format == "html":
+        return HtmlParser(root)
+    if plan.format == "json":
+        parser = StreamParser(root)
+        return SchemaParser(parser, plan.schema, root) if plan.schema else parser
+    raise UsageError(f"expected the format json, text or html, got {plan.format!r}")

@@ -1,0 +1,247 @@
+"""What follows? The questions that decide a doubt, asked of text that has not been used up.
+
+Every answer depends on the text alone and never on how it was cut into chunks: where more characters are
+needed, the coroutine waits for them. Positions count from the source's current one.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lingstream.core.parsing.emitter import Emitter
+from lingstream.core.parsing.tokenizer import (
+    CLOSERS,
+    COLONS,
+    COMMAS,
+    LOOKAHEAD,
+    QUOTES,
+    SPACE,
+    Reading,
+    Source,
+    closing_quotes,
+)
+
+from .brackets import LONGEST_RUN, Next
+
+__all__ = ["Lookahead"]
+
+_WORD = re.compile(r"[\w$.@/-]")
+_LITERALS = ("true", "false", "null", "none", "nan", "undefined", "infinity")
+_KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and the next quote
+    r"\s*[\w$ -]{1,64}[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_PREFIXES = tuple("uUbBrRfF")
+_LONGEST_BARE_KEY = 64
+_LONGEST_COMMENT = 500
+
+
+class Lookahead:
+    """Looks at the text after the current position and uses none of it up."""
+
+    def __init__(self, emitter: Emitter, source: Source) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.bare_keys = False  # whether there was a key without quotes
+        self.calls = 0  # open wrappers like ObjectId("…"), whose bracket means nothing
+
+    # -- white space and comments -----------------------------------------------
+
+    def skip(self, at: int) -> Reading[int]:
+        """Return the position of the first character from ``at`` that is no white space or comment."""
+        peek = self.source.peek
+        while True:
+            char = yield from peek(at)
+            if char and char in SPACE:
+                at += 1
+            elif char and char in "/#":
+                end = yield from self.comment(at)
+                if end == at:
+                    return at
+                at = end
+            else:
+                return at
+
+    def comment(self, at: int) -> Reading[int]:
+        """Return the position after the comment at ``at``, or ``at`` if there is none."""
+        opening = yield from self.source.peek(at)
+        if opening == "/":
+            opening += yield from self.source.peek(at + 1)
+            if opening == "/":
+                return at + (not (yield from self.source.peek(at + 1)))  # cut
+        if opening not in ("#", "//", "/*"):
+            return at
+        closing = "*/" if opening == "/*" else "\n"
+        start = at + len(opening)
+        longest = at + _LONGEST_COMMENT
+        while (found := self.source.find(closing, start, longest)) < 0:
+            if self.source.left >= longest:
+                return at
+            if not (yield from self.source.more()) and self.source.done:
+                return self.source.left
+        return found + (2 if closing == "*/" else 0)
+
+    # -- brackets and ellipses ---------------------------------------------------
+
+    def closers(self, at: int, most: int = LOOKAHEAD) -> Reading[tuple[str, int, int]]:
+        """Return the run of closing brackets at ``at``, where it ends, and what follows it begins."""
+        run: list[str] = []
+        end = at
+        while len(run) < most and (char := (yield from self.source.peek(at))) and char in CLOSERS:
+            run.append(char)
+            end = at + 1
+            at = yield from self.skip(end)
+        return "".join(run), end, at
+
+    def behind(self, at: int) -> Reading[int]:
+        """Return the position of what follows the quoted text at ``at``."""
+        return (yield from self.skip((yield from self.quoted(at))))
+
+    def closing_run(self, *, bare: bool = True) -> Reading[tuple[str, Next]]:
+        """Return the run of closing brackets at the position (there may be none) and what follows it.
+
+        :param bare: a key without quotes is one, too.
+        """
+        run, _, at = yield from self.closers(0, LONGEST_RUN)
+        char = yield from self.source.peek(at)
+        if not char or (yield from self.source.starts("```", at)):
+            return run, Next.END
+        comma = char in COMMAS
+        if comma:
+            at = yield from self.skip(at + 1)
+            char = yield from self.source.peek(at)
+        elif char not in QUOTES:
+            return run, Next.OTHER
+        if (char and char in "{[") or not (bare or char in QUOTES):
+            return run, Next.ITEM
+        found = yield from self.key_follows(at, inside=False, comma=comma)
+        return run, Next.KEY if found else Next.ITEM
+
+    def ellipsis(self, at: int) -> Reading[int]:
+        """Return the position after an ellipsis at ``at``, or ``at`` if there is none."""
+        if (yield from self.source.starts("…", at)):
+            return at + 1
+        end = at
+        while (char := (yield from self.source.peek(end))) == ".":
+            end += 1
+        return end if end - at > 2 or not char else at
+
+    # -- keys and values ----------------------------------------------------------
+
+    def key_follows(self, at: int, *, inside: bool, comma: bool, bare: bool = False) -> Reading[bool]:
+        """Whether a key with its colon stands at ``at``, or something else that ends the value before."""
+        char = yield from self.source.peek(at)
+        if char and char in QUOTES:
+            return (yield from self._quoted_key_follows(at, inside=inside, comma=comma))
+        if char and char in "{[":
+            return comma and bool(self.emitter.stack[-1:]) and isinstance(self.emitter.stack[-1][0], list)
+        return not inside and (yield from self._bare_key_follows(at, comma=comma, bare=bare))
+
+    def _quoted_key_follows(self, at: int, *, inside: bool, comma: bool) -> Reading[bool]:
+        end = yield from self.quoted(at)
+        after = yield from self.skip(end)
+        char = yield from self.source.peek(after)
+        if not char:
+            return (yield from self._half_key_follows(at, comma=comma))
+        if char in COLONS:
+            return True
+        if inside or not comma:
+            return False
+        if char in ",}":
+            return True  # a key without a value
+        if _KEY_LOST_QUOTE.fullmatch(self.source.part(at + 1, end - 1)):
+            return True
+        return (yield from self.value_starts(after)) and (gap_or_bracket(after - end, char))
+
+    def _half_key_follows(self, at: int, *, comma: bool) -> Reading[bool]:
+        """Whether the quote at ``at``, behind which the text ends, could open a key."""
+        if not comma and (yield from self.source.peek(at)) in ("'", "’"):
+            return False
+        if comma and self.emitter.cut:
+            return True  # a text that was cut off is no less likely to be valid there
+        first = yield from self.source.peek(at + 1)
+        return not first or first not in CLOSERS + ",;"
+
+    def _bare_key_follows(self, at: int, *, comma: bool, bare: bool) -> Reading[bool]:
+        start = at
+        while True:
+            char = yield from self.source.peek(at)
+            if not char:
+                return comma
+            if not (_WORD.match(char) or (char == " " and at > start)) or at - start > _LONGEST_BARE_KEY:
+                break
+            at += 1
+        if at == start:
+            return False
+        if char in QUOTES:
+            at = yield from self.skip(at + 1)
+            return (yield from self.source.peek(at)) == ":"
+        if char not in COLONS:
+            return comma and char == "}"  # a key without a value
+        at = yield from self.skip(at + 1)
+        if bare or self.bare_keys or not (yield from self.source.peek(at)):
+            return True
+        if (yield from self.value_starts(at)):
+            return True
+        return comma and (yield from self._bare_value_follows(at))
+
+    def _bare_value_follows(self, at: int) -> Reading[bool]:
+        """Whether words without any quote stand between ``at`` and the end of a value."""
+        for index in range(at, at + _LONGEST_BARE_KEY):
+            char = yield from self.source.peek(index)
+            if not char or char in ",}]\n":
+                return True
+            if char in QUOTES:
+                return False
+        return False
+
+    def quoted(self, at: int) -> Reading[int]:
+        """Return the position after the quoted text at ``at``, doubled quotes included."""
+        closers = closing_quotes((yield from self.source.peek(at)))
+        start = at
+        while (char := (yield from self.source.peek(at))) and char in closers and at - start < 3:
+            at += 1
+        if at - start > 1 and not (yield from self.source.peek(at)).strip(SPACE + COLONS + COMMAS + CLOSERS):
+            return at  # nothing between the quotes
+        while (char := (yield from self.source.peek(at))) and char not in closers:
+            at += 2 if char == "\\" else 1
+        while (char := (yield from self.source.peek(at))) and char in closers:
+            at += 1
+        return min(at, LOOKAHEAD + 1)
+
+    def value_starts(self, at: int) -> Reading[bool]:
+        """Whether a well-formed value could begin at ``at``."""
+        char = yield from self.source.peek(at)
+        if not char:
+            return False
+        if char in QUOTES or char in "{[-0123456789":
+            return True
+        if char == "." or char == "+":
+            return (yield from self.source.peek(at + 1)).isdigit()
+        word = ""
+        while len(word) < 10 and (char := (yield from self.source.peek(at + len(word)))).isalpha():
+            word += char
+        return word.lower() in _LITERALS
+
+    def closes(self, char: str) -> bool:
+        """Whether the bracket ``char`` could close a container that is open."""
+        return (char == ")" and self.calls > 0) or char in self.emitter.levels
+
+    def string_prefix(self, at: int) -> Reading[bool]:
+        """Whether the letter of Python's ``u'…'`` or ``b'…'`` stands at ``at``."""
+        char = yield from self.source.peek(at)
+        if char not in _PREFIXES or (yield from self.source.peek(at + 1)) != "'":
+            return False
+        after = yield from self.source.peek((yield from self.behind(at + 1)))
+        return bool(after) and after in COLONS + COMMAS + CLOSERS
+
+    def apostrophe(self, at: int) -> Reading[bool]:
+        """Whether the quote at ``at`` is one between two letters: ``it's``."""
+        if (yield from self.source.peek(at)) not in ("'", "’") or not self.source.part(at - 1, at).isalnum():
+            return False
+        return (yield from self.source.peek(at + 1)).isalnum()
+
+
+def gap_or_bracket(gap: int, char: str) -> bool:
+    """A value without a colon before it must at least stand apart from the key."""
+    return gap > 0 or char in "{["

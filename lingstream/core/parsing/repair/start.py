@@ -1,0 +1,255 @@
+"""Where the document begins, and what happens to the text before it.
+
+Prose is *preamble*, ``<think>…</think>`` is *reasoning*, the marks of a Markdown fence are neither. A
+document that was escaped as a whole (``{\\"a\\": 1}`` or ``{&quot;a&quot;: 1}``) is unescaped on its way in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from lingstream.core.parsing.emitter import Emitter
+from lingstream.core.parsing.tokenizer import QUOTES, SPACE, Reading, Source
+
+from .escaped import Unescape, UnescapeHtml
+from .lookahead import Lookahead
+from .opening import Opening
+from .scalars import classify
+
+__all__ = ["Start"]
+
+_PROSE = re.compile(r"[^{\[(<`\n\"'“‘＂\ud800-\udfff]+")
+_REASONING = re.compile(r"[^<\ud800-\udfff]+")
+_THINK = re.compile(r"<(think|thinking|thought|reasoning|reflection)>", re.IGNORECASE)
+_TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<reflection>")
+_PLAIN = re.compile(r'[^"\\]+')
+_LONGEST_KEY = 100
+
+
+class Start:
+    """Finds the first character of the document."""
+
+    def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.ahead = ahead
+        self.opening = Opening(emitter, source, ahead)
+        self.preamble: list[str] = []
+        self.reasoning: list[str] = []
+        self.braceless = False
+        self.unescape: Unescape | None = None
+        self.on_escaped: Callable[[Unescape], None] = lambda unescape: None
+        self._line_start = True
+
+    def run(self) -> Reading[str]:
+        """Return ``{``, ``[`` or ``(`` with the position at it, ``scalar`` with the position at its start,
+        or ``""`` if the text holds no document."""
+        source = self.source
+        yield from self._space()
+        if (yield from self._lone_scalar()):
+            return "scalar"
+        while char := (yield from source.peek()):
+            if char == "<" and ((yield from self._think()) or (yield from self._stray_end())):
+                yield from self._space()
+                if not self.opening.prose and (yield from self._lone_scalar()):
+                    return "scalar"
+            elif char == "`" and (yield from self._fence()):
+                yield from self._space()
+                self.opening.begin()
+                if (yield from self._lone_scalar()):
+                    return "scalar"
+            elif char in "{[(" and (yield from self.opening.opens(char)):
+                return char
+            elif self._line_start and char in QUOTES and (yield from self._braceless()):
+                return "{"
+            elif self.opening.prose or not (yield from self._disguised(char)):
+                yield from self._pass(char)
+        source.rewind(self.opening.empty)  # "The answer is []."
+        return self.opening.empty[:1]
+
+    def _disguised(self, char: str) -> Reading[bool]:
+        """Take a comment or a level of escapes off the document, if it begins with one."""
+        if char in "\\&" and self._line_start:
+            return (yield from self.escaped_document(char))
+        end = (yield from self.ahead.comment(0)) if char == "/" else 0
+        if end:
+            self.emitter.note("comment", "a JSON value", char, self.source.offset)
+            self.source.pos += end
+            yield from self._space()
+        return end > 0
+
+    def leading_reasoning(self) -> Reading[None]:
+        """Use up ``<think>…</think>`` at the start of a plain text, and the white space behind it."""
+        source, at = self.source, 0
+        while (char := (yield from source.peek(at))) and char in SPACE and at < _LONGEST_KEY:
+            at += 1
+        space = source.part(0, at)
+        source.pos += at
+        if char == "<" and (yield from self._think()):
+            yield from self._space()
+        else:
+            source.rewind(space)  # not by counting: what was used up may have been forgotten meanwhile
+
+    def _space(self) -> Reading[None]:
+        source = self.source
+        while (char := (yield from source.peek())) and char in SPACE:
+            if char not in " \t\n\r":
+                self.emitter.note("white-space", "white space of JSON", char, source.offset)
+            source.pos += 1
+
+    def _pass(self, char: str) -> Reading[None]:
+        """Hand a run of prose to the preamble."""
+        self.emitter.note("prose", "a JSON value", char, self.source.offset)
+        text = yield from self.source.take(_PROSE, char)
+        self.preamble.append(text)
+        if text.strip(SPACE):
+            self.opening.prose = True
+        self.opening.word_before = text[-1:].isalnum()
+        self._line_start = text.endswith("\n") or (self._line_start and not text.strip(SPACE))
+
+    # -- a document without its outer braces ---------------------------------------------
+
+    def _braceless(self) -> Reading[bool]:
+        """A quoted key with its colon at the start of a line: the outer braces are missing."""
+        if self.emitter.strict:
+            return False
+        after = yield from self.ahead.behind(0)
+        if (yield from self.source.peek(after)) not in (":", "："):
+            return False
+        after = yield from self.ahead.skip(after + 1)
+        if not (yield from self.ahead.value_starts(after)):
+            return False
+        self.emitter.note("brace", "'{'", '"', self.source.offset)
+        self.braceless = True
+        self.source.rewind("{")
+        return True
+
+    # -- a document that is one scalar ----------------------------------------------------
+
+    def _lone_scalar(self) -> Reading[bool]:
+        char = yield from self.source.peek()
+        if char == '"':
+            return (yield from self._lone_string())
+        word, source = "", self.source
+        while (char := (yield from source.peek(len(word)))) and (char.isalnum() or char in "+-."):
+            word += char
+            if len(word) > self.emitter.limits.number and not word.strip("+-.0123456789eE"):
+                raise self.emitter.limit(
+                    "characters in a number", self.emitter.limits.number, self.emitter.root, source.offset
+                )
+            if word.isalpha() and len(word) > 10:
+                return False
+        value, kind = classify(word, cut=not char)
+        if isinstance(value, str) or not word or (kind == "cut" and word.isalpha() and len(word) < 3):
+            return False
+        source.pos += len(word)
+        yield from self._space()
+        alone = not (yield from source.peek()) or (yield from source.starts("```"))
+        source.rewind(word if alone else word + " ")
+        return alone
+
+    def _lone_string(self) -> Reading[bool]:
+        """Hold a string back until it is clear that it is the whole text."""
+        source, held, escaped = self.source, ['"'], False
+        source.pos += 1
+        while char := (yield from source.peek()):
+            if escaped or char == "\\":
+                held.append(char)
+                source.pos += 1
+                escaped = not escaped
+                continue
+            run = _PLAIN.match(source.text, source.pos)
+            if run is None:
+                break
+            held.append(run[0])
+            source.pos = run.end()
+        after = (yield from self.ahead.skip(1)) if char else 0
+        following = (yield from source.peek(after)) if char else ""
+        alone = not following or (yield from source.starts("```", after))
+        source.rewind("".join(held))
+        return alone
+
+    # -- reasoning and fences ---------------------------------------------------------------
+
+    def _think(self) -> Reading[bool]:
+        source = self.source
+        if self.emitter.strict:
+            return False
+        word = ""
+        while any(tag.startswith(word.lower()) for tag in _TAGS):
+            char = yield from source.peek(len(word))
+            if not char or _THINK.fullmatch(word):
+                break
+            word += char
+        match = _THINK.match(word)
+        if not match:
+            return False
+        self.emitter.note("reasoning", "a JSON value", match[0], source.offset)
+        source.pos += len(match[0])
+        yield from self._reasoning(f"</{match[1].lower()}>")
+        return True
+
+    def _stray_end(self) -> Reading[bool]:
+        """``</think>`` alone: some servers keep the tag before the reasoning. What follows is no prose."""
+        if self.emitter.strict:
+            return False
+        for tag in _TAGS:
+            if (yield from self.source.starts(f"</{tag[1:]}")):
+                self.emitter.note("reasoning", "a JSON value", tag, self.source.offset)
+                self.source.pos += len(tag) + 1
+                self.opening.begin()
+                self._line_start = True
+                return True
+        return False
+
+    def _reasoning(self, closing: str) -> Reading[None]:
+        source = self.source
+        while char := (yield from source.peek()):
+            if char != "<":
+                self.reasoning.append((yield from source.take(_REASONING, char)))
+                continue
+            tag = ""
+            while closing.startswith(tag.lower()) and len(tag) < len(closing):
+                char = yield from source.peek(len(tag))
+                if not char:
+                    break
+                tag += char
+            if tag.lower() == closing:
+                source.pos += len(tag)
+                return
+            self.reasoning.append("<")
+            source.pos += 1
+
+    def _fence(self) -> Reading[bool]:
+        """Skip the opening line of a fence."""
+        source = self.source
+        if self.emitter.strict or not (yield from source.starts("```")):
+            return False
+        self.emitter.note("fence", "a JSON value", "```", source.offset)
+        while (yield from source.peek()) == "`":
+            source.pos += 1
+        at = 0
+        while (char := (yield from source.peek(at))) and (char.isalnum() or char in "+.-_") and at < 20:
+            at += 1
+        if char and char in "\r\n \t{[":
+            source.pos += at
+        self._line_start = True
+        return True
+
+    # -- escaped documents --------------------------------------------------------------------
+
+    def escaped_document(self, char: str) -> Reading[bool]:
+        """If the text from here on is escaped as a whole, have all that comes unescaped."""
+        kind = "" if self.unescape else (yield from self.opening.escape_kind(0))
+        if not kind:
+            return False
+        source = self.source
+        self.emitter.note("escaped-document", "a document that is not escaped", char, source.offset)
+        self.unescape = Unescape() if kind == "\\" else UnescapeHtml()
+        self.on_escaped(self.unescape)
+        rest, source.text = source.text[source.pos :], source.text[: source.pos]
+        source.text += self.unescape.feed(rest)
+        if source.done:
+            source.text += self.unescape.close()
+        return True

@@ -1,0 +1,94 @@
+"""Schema-guided repair: a stage between the parser and the log, and the judgement at the end.
+
+What has the type that the schema wants goes straight through; what has not is withheld until it is whole and
+then told of as what was meant. See ``docs/schema.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lingstream.core.document import jsonuri
+from lingstream.core.document.ops import Closed, Op
+from lingstream.core.exceptions import SchemaFailure, UsageError
+from lingstream.core.parsing import StreamParser
+from lingstream.core.parsing.emitter import Repair
+from lingstream.core.validation import SchemaFault, compile_schema
+
+from .guide import Guide
+
+__all__ = ["Guide", "SchemaParser", "takes_moments", "validate"]
+
+_LONGEST_MESSAGE = 300
+
+
+class SchemaParser:
+    """A parser for JSON whose ops a :class:`Guide` has looked at.
+
+    :param parser: reads the text.
+    :param schema: a JSON schema (draft 2020-12).
+    :param root: uri of the document.
+    """
+
+    def __init__(self, parser: StreamParser, schema: Any, root: str = "") -> None:
+        self._parser = parser
+        self._guide = Guide(schema, root)
+        self._offset = 0
+        self.take_preamble = parser.take_preamble
+        self.take_reasoning = parser.take_reasoning
+
+    def feed(self, text: str) -> list[Op | Closed]:
+        """Read more text.
+
+        :raises ParseLimitError: past a bound of the parser.
+        """
+        self._offset += len(text)
+        return self._guide.push(self._parser.feed(text), self._offset)
+
+    def close(self, *, cut: bool = False) -> list[Op | Closed]:
+        """The text has ended, or was ``cut`` off: settle what is open."""
+        return self._guide.push(self._parser.close(cut=cut), self._offset)
+
+    @property
+    def value(self) -> Any:
+        """The value as it is now, repaired: to be read and not changed."""
+        return self._guide.value
+
+    @property
+    def repairs(self) -> list[Repair]:
+        """What the parser mended, then what the schema asked for."""
+        return [*self._parser.repairs, *self._guide.repairs]
+
+
+def validate(value: Any, schema: Any, root: str = "") -> None:
+    """Check ``value`` against a JSON schema (draft 2020-12 unless it says otherwise).
+
+    :param root: in front of the uri that the error names.
+    :raises SchemaFailure: the value does not fit, the one nearest to the root of up to 16 failures; or (not
+        retryable) the schema cannot be used.
+    """
+    try:
+        failures = compile_schema(schema).failures(value)
+    except SchemaFault as error:
+        fault = f"the schema cannot be used at {error.uri!r}: {_short(error.message)}"
+        raise SchemaFailure(fault, uri=root, retryable=False) from error
+    except UsageError as error:
+        raise SchemaFailure(f"the output cannot be judged: {error.message}", uri=root) from error
+    if failures:
+        worst = failures[0]
+        uri = jsonuri.concat(root, jsonuri.join(*worst.path))
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        message = f"the output does not fit its schema at {uri!r}: {_short(worst.message)}{more}"
+        raise SchemaFailure(message, uri=uri)
+
+
+def takes_moments(schema: Any, characters: int) -> bool:
+    """Whether judging so many characters of JSON takes less than about 5 ms, whatever they say."""
+    try:
+        return compile_schema(schema).takes_moments(characters)
+    except SchemaFault:
+        return True
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"

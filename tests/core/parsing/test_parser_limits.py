@@ -1,0 +1,141 @@
+"""Bounds, memory, and time linear in the text."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import pytest
+
+from lingstream.core.document.ops import Append
+from lingstream.core.exceptions import ParseLimitError
+from lingstream.core.parsing import StreamParser, TextParser
+
+from .support import parse
+
+
+@pytest.mark.parametrize("repair", [True, False])
+@pytest.mark.parametrize(
+    ("text", "limits", "uri", "offset"),
+    [
+        ("[[[[1]]]]", {"max_depth": 3}, "0/0/0", 3),
+        ('{"a": [' + '{"b":' * 9, {"max_depth": 4}, "a/0/b/b", 17),
+        ('{"a": "12345"}', {"max_chars": 10}, None, 10),
+        ('{"a": 1, "abcdef": 2}', {"max_key": 5}, "", None),
+        ('{"a": [1, 123456]}', {"max_number": 5}, "a/1", 10),
+        ("-123456", {"max_number": 5}, "", 0),
+    ],
+)
+def test_past_a_bound(
+    text: str, limits: dict[str, int], uri: str | None, offset: int | None, repair: bool
+) -> None:
+    for pieces in ([text], list(text)):
+        with pytest.raises(ParseLimitError) as caught:
+            parse(pieces, repair=repair, **limits)
+        assert uri is None or caught.value.uri == uri
+        assert offset is None or caught.value.offset == offset
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', "(", "{"])
+def test_deep_nesting_is_refused_and_does_not_recurse(opening: str) -> None:
+    text = "[" + opening * 100_000
+    if opening == "{":
+        assert parse([text]).value == "{}"  # braces behind braces are prose
+    else:
+        with pytest.raises(ParseLimitError):
+            parse([text])
+
+
+def test_depth_up_to_the_bound() -> None:
+    assert parse(["[" * 512 + "]" * 512]).repairs == []
+
+
+def test_white_space_behind_a_number_is_bounded_too() -> None:
+    parser = StreamParser(max_chars=100_000)
+    parser.feed("[1")
+    with pytest.raises(ParseLimitError):
+        for _ in range(1000):
+            parser.feed(" " * 1000)
+
+
+def test_text_parser_is_bounded() -> None:
+    parser = TextParser(max_chars=10)
+    parser.feed("0123456789")
+    with pytest.raises(ParseLimitError):
+        parser.feed("0")
+
+
+def test_a_long_string_takes_memory_for_its_value_and_little_else() -> None:
+    size = 10_000_000
+    piece = "lorem ipsum dolor sit amet, consetetur s" * 10
+    parser = StreamParser()
+    parser.feed('{"a": "')
+    tracemalloc.start()
+    try:
+        for _ in range(size // len(piece)):
+            ops = parser.feed(piece)
+        parser.feed('"}')
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ops == [Append("a", piece)]
+    assert len(parser.value["a"]) == size
+    # The pieces, and for a moment their sum. A piece is one object of the caller's here.
+    assert peak < 2 * size
+
+
+def test_one_large_chunk_full_of_escapes_takes_a_few_times_its_size() -> None:
+    text = '{"a": "' + "abcd\\n" * 200_000 + '"}'
+    parser = StreamParser()
+    tracemalloc.start()
+    try:
+        parser.feed(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(parser.value["a"]) == 1_000_000
+    assert peak < 8 * len(text)
+
+
+REPEATED = {
+    "plain": ('{"a": "', "lorem "),
+    "items": ("[", '"x", 1, '),
+    "quotes": ('{"a": "', '"'),
+    "quoted commas": ('{"a": "', '",'),
+    "inner quotes": ('{"a": "', 'x "y" '),
+    "comments": ('{"a": "', '"/*'),
+    "hashes": ('{"a": "x"', "# "),
+    "backslashes": ('{"a": "', "\\"),
+    "surrogates": ('{"a": "', "\\ud83d"),
+    "bare": ('{"a": ', "b, "),
+    "bare items": ("[", "a "),
+    "lost quotes": ("{", '"a": "x,\n'),
+    "wrong brackets": ('{"a":[1', "},"),
+    "a run of brackets": ("[1", "}"),
+    "brackets behind quotes": ('{"a": "', '"}'),
+    "brackets of a string": ('{"a": "', '{"x"}, '),
+    "lost quotes of bare keys": ("{", 'b: "x, '),
+    "slashes": ("[1", " /"),
+    "dots": ("[1", " ."),
+    "prose": ("", "{a ["),
+    "quotes in prose": ("", '\n"a" '),
+    "reasoning": ("<think>", "</"),
+    "escaped": ('{\\"a\\": \\"', '\\\\\\"'),
+    "white space": ('{"a": "x",', " "),
+}
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(("head", "unit"), REPEATED.values(), ids=REPEATED.keys())
+def test_no_text_takes_more_than_linear_time(head: str, unit: str, size: int) -> None:
+    def seconds(length: int) -> float:
+        text = head + unit * (length // len(unit))
+        parser = StreamParser()
+        start = time.process_time()
+        for index in range(0, len(text), size):
+            parser.feed(text[index : index + size])
+        parser.close()
+        return time.process_time() - start
+
+    short = min(seconds(2_000) for _ in range(3))
+    assert seconds(16_000) < 8 * short * 3 + 0.1  # quadratic would be 64 times
