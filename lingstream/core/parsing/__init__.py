@@ -1,7 +1,16 @@
 """The incremental parser: what a model writes goes in, piece by piece, and ops come out.
 
 Three layers: ``fastpath`` reads valid JSON, ``repair`` reads everything else, and both tell ``emitter`` what
-they found. This module is the outside.
+they found. This module is the outside. What holds of every text, cut in every way (each is a property test):
+
+1. Folding all ops gives what ``json.loads`` gives, for valid JSON; an overflow to infinity becomes null and a
+   lone surrogate U+FFFD, both listed as repairs. After each chunk the fold is the partial view.
+2. Strings only grow, and no value changes its type, except by an op marked ``fix``.
+3. Numbers, booleans and null arrive whole, once. No op splits an escape or a surrogate pair.
+4. The fold, and the order of closed values, do not depend on how the text was cut.
+5. Time is linear: nothing is read twice, and a run of characters in a chunk is one append.
+6. Depth, size, keys and numbers are bounded; past a bound a typed error names uri and offset.
+7. Text is never evaluated. Broken JSON is repaired, each repair listed (kind, uri, offset); strict raises.
 """
 
 from __future__ import annotations
@@ -15,7 +24,7 @@ from lingstream.core.exceptions import LingError, UsageError
 from .emitter import Emitter, Limits, Repair
 from .fastpath import read_json
 from .repair import Repairer
-from .repair.escaped import Unescape
+from .repair.escapes import Unescape
 from .repair.lookahead import Lookahead
 from .repair.start import Start
 from .tokenizer import EndOfText, Lines, Reading, Source

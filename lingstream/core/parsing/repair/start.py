@@ -12,7 +12,7 @@ from collections.abc import Callable
 from lingstream.core.parsing.emitter import Emitter
 from lingstream.core.parsing.tokenizer import QUOTES, SPACE, Reading, Source
 
-from .escaped import Unescape, UnescapeHtml
+from .escapes import Unescape, UnescapeHtml
 from .lookahead import Lookahead
 from .opening import Opening
 from .scalars import classify
