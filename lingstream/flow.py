@@ -12,7 +12,7 @@ import asyncio
 import sys
 from collections import deque
 
-from .core.frames import FrameId, parse_id
+from .core.log.frames import FrameId, parse_id
 
 __all__ = ["CREDIT", "Budget", "Credits", "Turn", "send_waits"]
 

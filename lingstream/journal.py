@@ -33,7 +33,7 @@ from .claims import atomically, locked
 from .core.document.ops import copy_json
 from .core.exceptions import Fenced
 from .core.journal import Call, CallResult
-from .core.log import RunLog
+from .core.log.ports import RunLog
 from .core.provider import Usage
 from .core.workflow import RunResult
 from .failures import report

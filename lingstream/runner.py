@@ -28,8 +28,8 @@ from .conf import app_settings
 from .core import workflow as engine
 from .core.ending import bounded, end_tasks
 from .core.exceptions import Fenced, InternalError, LingError
-from .core.frames import empty_snapshot
-from .core.log import RunLog
+from .core.log.frames import empty_snapshot
+from .core.log.ports import RunLog
 from .core.provider import Usage
 from .heart import Beat, Heart
 from .hubs import get_hub

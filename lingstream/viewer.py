@@ -14,8 +14,9 @@ from typing import Any
 from .access.faults import told_error, told_frames
 from .access.tokens import make_share, make_token
 from .conf import app_settings
-from .core.frames import Frame, FrameId, parse_id
-from .core.log import LogReader, MemoryLog, RunLog
+from .core.log.frames import Frame, FrameId, parse_id
+from .core.log.memory import MemoryLog
+from .core.log.ports import LogReader, RunLog
 from .core.workflow import done_body
 from .hubs import get_hub
 from .looks import look

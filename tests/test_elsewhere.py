@@ -17,7 +17,7 @@ from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_token
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import Append, Set
-from lingstream.core.frames import FrameId, empty_snapshot
+from lingstream.core.log.frames import FrameId, empty_snapshot
 from lingstream.hubs import get_hub
 from lingstream.models import Run, Runner
 from lingstream.runner import get_runner

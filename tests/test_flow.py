@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from lingstream import consumers, flow, http
-from lingstream.core.frames import FrameId
+from lingstream.core.log.frames import FrameId
 from lingstream.flow import Budget, Credits, Turn
 from lingstream.runner import get_runner
 

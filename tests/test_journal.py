@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from lingstream.core.document.ops import Set
 from lingstream.core.exceptions import Fenced
-from lingstream.core.frames import empty_snapshot
-from lingstream.core.log import MemoryLog
+from lingstream.core.log.frames import empty_snapshot
+from lingstream.core.log.memory import MemoryLog
 from lingstream.core.provider import Usage
 from lingstream.core.workflow import RunResult
 from lingstream.journal import Checkpoints, DatabaseJournal, Write, Writer, result_of, store

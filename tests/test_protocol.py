@@ -14,7 +14,7 @@ from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import fold, from_wire
 from lingstream.core.exceptions import JsonUriError
-from lingstream.core.frames import RunState, empty_snapshot
+from lingstream.core.log.frames import RunState, empty_snapshot
 from lingstream.core.messages import SocketMessages
 from lingstream.core.wire import JSONL, SSE, frame_from_wire, frame_to_wire
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lingstream.access.tokens import make_token
 from lingstream.core.document.ops import from_wire
-from lingstream.core.frames import Frame, FrameId, parse_place
+from lingstream.core.log.frames import Frame, FrameId, parse_place
 from lingstream.core.wire import frame_from_wire
 from lingstream.models import Run
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from lingstream.core.log.frames import Frame
+
 from ..core.exceptions import ConfigurationError, LingError
-from ..core.frames import Frame
 
 __all__ = ["told", "told_error", "told_frame", "told_frames"]
 

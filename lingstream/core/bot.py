@@ -28,8 +28,8 @@ from .exceptions import (
     SchemaFailure,
     UsageError,
 )
-from .frames import Kind
 from .journal import Call, CallResult, Journal, Occurrences
+from .log.frames import Kind
 from .parsing.output import BotOutput, Output
 from .plan import EVENTS, BotPlan, ProviderPlan
 from .provider import ChatOptions, Chunk, Message, Provider, Usage

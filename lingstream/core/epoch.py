@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .document.ops import Document
-from .frames import Kind, RunState, empty_snapshot
-from .log import RunLog
+from .log.frames import Kind, RunState, empty_snapshot
+from .log.ports import RunLog
 
 __all__ = ["EpochLog"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .document import jsonuri
 from .document.ops import Append, Op, Set
-from .frames import TEXT_EVENTS, Frame, FrameId, parse_id, value_weight
+from .log.frames import TEXT_EVENTS, Frame, FrameId, parse_id, value_weight
 from .wire import dumps, frame_to_wire
 
 __all__ = ["LONGEST", "SocketMessages"]

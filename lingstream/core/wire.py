@@ -15,7 +15,7 @@ import orjson
 from .document.depth import MAX_DEPTH, check_depth, is_flat
 from .document.ops import from_wire
 from .exceptions import UsageError
-from .frames import Frame, FrameId, Kind, parse_id, parse_place
+from .log.frames import Frame, FrameId, Kind, parse_id, parse_place
 
 __all__ = ["JSONL", "PROTOCOL", "SSE", "dumps", "frame_from_wire", "frame_to_wire", "loads"]
 

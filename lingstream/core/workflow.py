@@ -22,9 +22,9 @@ from .document.ops import Document, copy_json
 from .document.shared import SharedDocument
 from .epoch import EpochLog
 from .exceptions import Fenced, InternalError, LimitExceeded, LingError, UsageError
-from .frames import Kind
 from .journal import Journal, NullJournal, Occurrences
-from .log import RunLog
+from .log.frames import Kind
+from .log.ports import RunLog
 from .plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .provider import Message, Provider, Usage
 from .validation import compile_schema

@@ -7,8 +7,9 @@ from functools import lru_cache
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from lingstream.core.log.ports import Hub
+
 from ..conf import app_settings
-from ..core.hub import Hub
 
 __all__ = ["get_hub"]
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.exceptions import Fenced, JsonUriError, UsageError
-from lingstream.core.frames import Frame, FrameId, Kind, RunState, empty_snapshot
-from lingstream.core.log import LogReader, RunLog
+from lingstream.core.log.frames import Frame, FrameId, Kind, RunState, empty_snapshot
+from lingstream.core.log.ports import LogReader, RunLog
 
 __all__ = ["PATIENCE", "RunLogContract", "Viewer"]
 
@@ -100,7 +100,7 @@ class Viewer:
 
 
 class RunLogContract:
-    """What every run log promises; see :class:`~lingstream.core.log.RunLog`."""
+    """What every run log promises; see :class:`~lingstream.core.log.ports.RunLog`."""
 
     async def make_log(self, max_frames: int | None = None) -> RunLog:
         """Return the log of a run that nobody has written to.

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 from lingstream.access.faults import told, told_error, told_frame
 from lingstream.core.exceptions import ConfigurationError, LingError, ProviderError, UsageError
-from lingstream.core.frames import Frame, FrameId
+from lingstream.core.log.frames import Frame, FrameId
 from lingstream.models import BotRun, Prompt, Run, Step
 from lingstream.providers.scripted import ScriptedProvider
 from lingstream.runner import get_runner

@@ -17,7 +17,7 @@ import httpx
 import websockets
 
 from lingstream.core.ending import end_tasks
-from lingstream.core.frames import Frame
+from lingstream.core.log.frames import Frame
 from lingstream.core.wire import frame_from_wire
 from lingstream.testing import OpenAIServer, Reply
 from tests.site import document_of

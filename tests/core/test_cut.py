@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lingstream.core import workflow as engine
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Closed
-from lingstream.core.frames import RunState
+from lingstream.core.log.frames import RunState
 from lingstream.core.parsing import StreamParser, TextParser
 from lingstream.core.parsing.html import HtmlParser
 from lingstream.core.parsing.schema import SchemaParser

@@ -48,7 +48,7 @@ NAME_THE_MODELS = {
 
 
 WITHOUT_AWAIT = {
-    f"lingstream.core.{name}" for name in ("document", "frames", "parsing", "validation", "wire")
+    f"lingstream.core.{name}" for name in ("document", "log.frames", "parsing", "validation", "wire")
 }
 
 
@@ -187,7 +187,7 @@ class TestTheCore:
         except CycleError as error:
             pytest.fail(f"a circle: {' → '.join(error.args[1])}")
         places = {name.removeprefix("lingstream.core."): order.index(name) for name in graph}
-        stack = ["exceptions", "document.jsonuri", "document.ops", "frames", "log", "workflow"]
+        stack = ["exceptions", "document.jsonuri", "document.ops", "log.frames", "log.ports", "workflow"]
         assert sorted(stack, key=places.__getitem__) == stack
 
     @pytest.mark.parametrize("name", [name for name in core() if within(name, WITHOUT_AWAIT)])

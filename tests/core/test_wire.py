@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from lingstream.core import wire
 from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.exceptions import JsonUriError, UsageError
-from lingstream.core.frames import Frame, FrameId, empty_snapshot, parse_id
+from lingstream.core.log.frames import Frame, FrameId, empty_snapshot, parse_id
 
+from .log.test_frames import frame_sequences, framed
 from .support import documents
-from .test_frames import frame_sequences, framed
 
 RUN = "0b2f6f4e-6c0c-4a1c-9b1f-0d3a5e7c9a11"
 OPS: list[Op] = [Set("", {}), Append("answer", "云"), Append("answer", "!")]

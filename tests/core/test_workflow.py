@@ -14,9 +14,9 @@ import pytest
 
 from lingstream.core import workflow as engine
 from lingstream.core.exceptions import ConflictError, Fenced, LimitExceeded, ProviderError, UsageError
-from lingstream.core.frames import empty_snapshot
 from lingstream.core.journal import Call, CallResult
-from lingstream.core.log import MemoryLog
+from lingstream.core.log.frames import empty_snapshot
+from lingstream.core.log.memory import MemoryLog
 from lingstream.core.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from lingstream.core.provider import Chunk, Usage
 from lingstream.core.workflow import Run, RunResult, workflow

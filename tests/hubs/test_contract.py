@@ -9,7 +9,7 @@ import pytest
 
 pytest.register_assert_rewrite("lingstream.testing.log_contract")
 
-from lingstream.core.log import RunLog  # noqa: E402
+from lingstream.core.log.ports import RunLog  # noqa: E402
 from lingstream.hubs.redis import RedisHub  # noqa: E402
 from lingstream.testing.log_contract import RunLogContract  # noqa: E402
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lingstream.hubs._patience import Bound, Patience
+from lingstream.hubs.redis.patience import Bound, Patience
 
 
 async def test_a_reply_that_came_while_the_loop_stood_still_is_in_time() -> None:

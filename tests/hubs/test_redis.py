@@ -16,10 +16,10 @@ import redis.asyncio
 from lingstream import retention
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.exceptions import Fenced
-from lingstream.core.frames import Frame, FrameId, empty_snapshot
-from lingstream.hubs._hub import StreamsHub
-from lingstream.hubs._log import RedisLog
+from lingstream.core.log.frames import Frame, FrameId, empty_snapshot
 from lingstream.hubs.redis import RedisHub
+from lingstream.hubs.redis.hub import StreamsHub
+from lingstream.hubs.redis.log import RedisLog
 from lingstream.testing.log_contract import DONE, STORY, STORY_DOCUMENT, Viewer, raises, write
 
 from ..chaos.patience import within

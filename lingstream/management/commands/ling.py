@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from lingstream.access.identity import Identity
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import LingError
-from lingstream.core.frames import Frame, RunState, empty_snapshot
+from lingstream.core.log.frames import Frame, RunState, empty_snapshot
 from lingstream.core.wire import JSONL, loads
 from lingstream.runner import get_runner
 from lingstream.storage import Start

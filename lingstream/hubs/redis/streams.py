@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple, Protocol
 
-from ..core.exceptions import LingError
-from ..core.frames import Frame, FrameId
-from ..core.wire import dumps, frame_from_wire, frame_to_wire, loads
+from lingstream.core.exceptions import LingError
+from lingstream.core.log.frames import Frame, FrameId
+from lingstream.core.wire import dumps, frame_from_wire, frame_to_wire, loads
 
 __all__ = [
     "APPEND",

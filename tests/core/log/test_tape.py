@@ -7,8 +7,8 @@ import gc
 import pytest
 
 from lingstream.core.document.ops import Append, Op, Set
-from lingstream.core.frames import Frame, FrameId
-from lingstream.core.tape import Tape
+from lingstream.core.log.frames import Frame, FrameId
+from lingstream.core.log.tape import Tape
 
 BODIES: list[list[Op]] = [
     [Append("a", "x")],

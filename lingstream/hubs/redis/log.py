@@ -11,11 +11,12 @@ import contextlib
 from typing import Any, Protocol
 from uuid import uuid4
 
-from ..core.exceptions import Fenced, LingError
-from ..core.frames import Frame, FrameId, Kind
-from ..core.log import MemoryLog
-from ._mirror import Mirror, MirrorHost
-from ._streams import APPEND, Append, Keys, encode
+from lingstream.core.exceptions import Fenced, LingError
+from lingstream.core.log.frames import Frame, FrameId, Kind
+from lingstream.core.log.memory import MemoryLog
+
+from .mirror import Mirror, MirrorHost
+from .streams import APPEND, Append, Keys, encode
 
 __all__ = ["LogHost", "RedisLog"]
 
@@ -53,7 +54,7 @@ class LogHost(MirrorHost, Protocol):
 
 
 class RedisLog(Mirror):
-    """See :class:`lingstream.core.log.RunLog`.
+    """See :class:`lingstream.core.log.ports.RunLog`.
 
     Memory: up to ``2 * max_frames`` frames, which are also the buffer while Redis is away; where frames are
     trimmed that Redis does not have yet, a snapshot takes their place there.

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from .document import jsonuri
-from .document.ops import Append, Document, Op, Set, copy_json
+from lingstream.core.document import jsonuri
+from lingstream.core.document.ops import Append, Document, Op, Set, copy_json
 
 __all__ = [
     "TEXT_EVENTS",

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingstream.core import frames as module
 from lingstream.core.document.ops import Append, Op, Set
-from lingstream.core.frames import (
+from lingstream.core.log import frames as module
+from lingstream.core.log.frames import (
     Frame,
     FrameId,
     RunState,
@@ -22,8 +22,7 @@ from lingstream.core.frames import (
     parse_id,
     weight,
 )
-
-from .support import folded, op_sequences
+from tests.core.support import folded, op_sequences
 
 BOTS = ("answer#1", "details#2")
 

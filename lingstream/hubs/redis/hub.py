@@ -10,15 +10,16 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from ..core.ending import bounded, end_tasks
-from ..core.exceptions import LingError
-from ._follower import Follower
-from ._log import RedisLog
-from ._mirror import Mirror
-from ._patience import Bound
-from ._streams import JOIN, Keys, Link, decode
-from ._watchers import Watchers
-from ._writer import Writer
+from lingstream.core.ending import bounded, end_tasks
+from lingstream.core.exceptions import LingError
+
+from .follower import Follower
+from .log import RedisLog
+from .mirror import Mirror
+from .patience import Bound
+from .streams import JOIN, Keys, Link, decode
+from .watchers import Watchers
+from .writer import Writer
 
 __all__ = ["StreamsHub"]
 

@@ -14,15 +14,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from ._hub import StreamsHub
-from ._patience import Bound
-from ._streams import SCRIPTS, Refused, Unreachable
+from .hub import StreamsHub
+from .patience import Bound
+from .streams import SCRIPTS, Refused, Unreachable
 
 __all__ = ["RedisHub"]
 
 
 class RedisHub(StreamsHub):
-    """See :class:`lingstream.core.hub.Hub`.
+    """See :class:`lingstream.core.log.ports.Hub`.
 
     Two connections per process, however many runs and viewers: one that writes and asks, one that waits for
     news. No call takes longer than ``timeout``; a Redis that is silent for as long counts as sick, and runs

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import uuid4
 
-from ..core.exceptions import LingError
-from ._streams import WATCHED
-from ._writer import Writer
+from lingstream.core.exceptions import LingError
+
+from .streams import WATCHED
+from .writer import Writer
 
 __all__ = ["Watchers"]
 

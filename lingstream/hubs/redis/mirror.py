@@ -10,9 +10,8 @@ from typing import Protocol
 from weakref import WeakSet
 
 from lingstream.core.document.ops import copy_json
-
-from ..core.frames import Frame, FrameId, RunState, merge, parse_id
-from ..core.log import MemoryLog, MemoryReader
+from lingstream.core.log.frames import Frame, FrameId, RunState, merge, parse_id
+from lingstream.core.log.memory import MemoryLog, MemoryReader
 
 __all__ = ["Mirror", "MirrorHost", "MirrorReader"]
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ._log import RedisLog
-from ._patience import Bound, Patience
-from ._streams import Link, Refused, Unreachable, place_of
+from .log import RedisLog
+from .patience import Bound, Patience
+from .streams import Link, Refused, Unreachable, place_of
 
 __all__ = ["Writer"]
 

@@ -1,58 +1,17 @@
-"""The hub finds or creates the log of a run."""
+"""The hub of one process: its logs, and for how long they are kept."""
 
 from __future__ import annotations
 
 import asyncio
 from contextvars import Context
-from typing import Protocol
 from weakref import WeakValueDictionary
 
-from .log import MemoryLog, RunLog
+from .memory import MemoryLog
 
-__all__ = ["Hub", "MemoryHub"]
+__all__ = ["MemoryHub"]
 
 _KEPT_LOGS = 1_000  # ended logs that a process keeps
 _KEPT_FRAMES = 100_000  # frames in them, all together
-
-
-class Hub(Protocol):
-    """The port: where run logs live."""
-
-    shared: bool
-    """Whether a log that is written in one process can be read in the others."""
-
-    def create(self, run: str) -> RunLog:
-        """Return the log of ``run`` for its writer, a new one if there is none."""
-        ...
-
-    async def find(self, run: str, *, running: bool = False) -> RunLog | None:
-        """Return the log of ``run`` for readers, or ``None`` where this hub cannot reach it.
-
-        :param running: the database says that the run has not ended: where there is no log yet, one is
-            returned that waits for its writer.
-        """
-        ...
-
-    def release(self, run: str) -> None:
-        """This process writes no more: keep an ended log for a while, then forget it; the database answers
-        from then on. One that has not ended stays for who reads it, and goes on where somebody opens it."""
-        ...
-
-    def drop(self, run: str) -> None:
-        """Forget the log of ``run`` in this process at once; its readers ask the database."""
-        ...
-
-    def watch(self, run: str, present: bool) -> None:
-        """Say whether this process has a viewer of ``run`` that its owner should know of."""
-        ...
-
-    async def watched(self, run: str) -> bool:
-        """Whether any process has said so."""
-        ...
-
-    async def aclose(self) -> None:
-        """Drop all logs, release connections and timers."""
-        ...
 
 
 class MemoryHub:

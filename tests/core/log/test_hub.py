@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from lingstream.core import hub as hub_module
-from lingstream.core.frames import empty_snapshot
-from lingstream.core.hub import MemoryHub
-from lingstream.core.log import MemoryLog
+from lingstream.core.log import hub as hub_module
+from lingstream.core.log.frames import empty_snapshot
+from lingstream.core.log.hub import MemoryHub
+from lingstream.core.log.memory import MemoryLog
 
 
 async def settle() -> None:

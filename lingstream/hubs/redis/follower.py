@@ -7,10 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from ..core.exceptions import LingError
-from ._log import RedisLog
-from ._patience import Patience
-from ._streams import Link, Refused, Unreachable, decode
+from lingstream.core.exceptions import LingError
+
+from .log import RedisLog
+from .patience import Patience
+from .streams import Link, Refused, Unreachable, decode
 
 __all__ = ["Follower"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .document.ops import Append
+from lingstream.core.document.ops import Append
+
 from .frames import Frame, FrameId
 
 __all__ = ["Tape"]

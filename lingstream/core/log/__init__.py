@@ -1,0 +1,1 @@
+"""The log of a run: its frames, the state that they give, and who keeps it."""
