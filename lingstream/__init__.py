@@ -1,7 +1,7 @@
 """lingstream: stream structured LLM output to live pages."""
 
-from .core.bot import Bot, Field
-from .core.workflow import Run, workflow
+from .core.engine.bot import Bot, Field
+from .core.engine.run import Run, workflow
 
 __all__ = ["Bot", "Field", "Run", "__version__", "workflow"]
 

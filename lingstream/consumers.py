@@ -21,8 +21,8 @@ from .access.tokens import is_share
 from .away import AWAY, told_away
 from .conf import app_settings
 from .core.exceptions import InternalError, LingError, UsageError
-from .core.messages import SocketMessages
-from .core.wire import dumps, loads
+from .core.wire.json import dumps, loads
+from .core.wire.socket import SocketMessages
 from .flow import Budget, Credits, Turn, send_waits
 from .models import Run
 from .runner import get_runner

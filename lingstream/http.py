@@ -28,7 +28,8 @@ from .access.tokens import check_share, make_share, make_token
 from .away import AWAY, told_away
 from .conf import app_settings
 from .core.exceptions import AccessError, InternalError, LingError, NotFound, RateLimited, UsageError
-from .core.wire import JSONL, PROTOCOL, SSE, dumps
+from .core.wire.json import dumps
+from .core.wire.ling import JSONL, PROTOCOL, SSE
 from .flow import Budget, send_waits
 from .models import Run
 from .storage import in_database

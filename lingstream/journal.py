@@ -31,11 +31,11 @@ from django.utils import timezone
 from .away import AWAY
 from .claims import atomically, locked
 from .core.document.ops import copy_json
+from .core.engine.journal import Call, CallResult
+from .core.engine.run import RunResult
 from .core.exceptions import Fenced
-from .core.journal import Call, CallResult
 from .core.log.ports import RunLog
 from .core.provider import Usage
-from .core.workflow import RunResult
 from .failures import report
 from .lane import Ages, DatabaseThread, keep_connections, patiently
 from .models import BotRun, Conversation, Run
@@ -281,7 +281,7 @@ class _Growing:
 
 
 class DatabaseJournal:
-    """The journal of a run in :class:`~lingstream.models.BotRun` rows; see :class:`.core.journal.Journal`.
+    """The journal of a run in :class:`~lingstream.models.BotRun` rows; see :class:`Journal`.
 
     :param run: the run.
     :param recorded: results of finished calls by replay key; see :meth:`load`.

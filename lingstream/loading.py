@@ -13,10 +13,10 @@ from django.db.models import Prefetch
 from .conf import app_settings
 from .core.document import jsonuri
 from .core.document.depth import check_depth
+from .core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from .core.engine.run import declared
 from .core.exceptions import ConfigurationError, UsageError
-from .core.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from .core.validation import SchemaFault, compile_schema
-from .core.workflow import declared
 from .models import PromptLabel, Provider, Step, Trigger, Workflow
 from .providers import kind_of
 

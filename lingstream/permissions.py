@@ -9,8 +9,8 @@ from __future__ import annotations
 from .access.identity import Identity
 from .access.policy import default_access
 from .access.tokens import check_token
+from .core.engine.run import declared, registered
 from .core.exceptions import AccessError
-from .core.workflow import declared, registered
 from .models import Conversation, Run, Workflow
 
 __all__ = ["check_cancel", "check_conversation", "check_read", "check_start"]

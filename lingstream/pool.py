@@ -13,7 +13,7 @@ from contextvars import Context
 
 from .conf import app_settings
 from .core.ending import bounded
-from .core.plan import ProviderPlan
+from .core.engine.plan import ProviderPlan
 from .core.provider import ChatOptions, Chunk, Message, Provider
 from .providers import build_provider
 from .providers.policy import provider_key

@@ -25,8 +25,8 @@ from . import claims
 from .access.identity import Identity
 from .away import AWAY
 from .conf import app_settings
-from .core import workflow as engine
 from .core.ending import bounded, end_tasks
+from .core.engine import run as engine
 from .core.exceptions import Fenced, InternalError, LingError
 from .core.log.frames import empty_snapshot
 from .core.log.ports import RunLog

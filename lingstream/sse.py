@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from .core.wire import SSE
+from .core.wire.ling import SSE
 from .http import api, identity_of, stream, token_of
 from .storage import in_database, run_to_read
 from .viewer import at_end

@@ -21,10 +21,10 @@ from django.utils import timezone
 from .access.identity import Identity
 from .access.throttle import check_throttle, counted_for
 from .claims import atomically, interrupt, is_busy
+from .core.engine.plan import Plan
+from .core.engine.run import registered
 from .core.exceptions import LingError, NotFound, UsageError
-from .core.plan import Plan
 from .core.provider import Message
-from .core.workflow import registered
 from .loading import load_plan, validate_input
 from .models import Conversation, Provider, Run, Workflow
 from .permissions import check_cancel, check_conversation, check_read, check_start

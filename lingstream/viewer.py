@@ -14,10 +14,10 @@ from typing import Any
 from .access.faults import told_error, told_frames
 from .access.tokens import make_share, make_token
 from .conf import app_settings
+from .core.engine.run import done_body
 from .core.log.frames import Frame, FrameId, parse_id
 from .core.log.memory import MemoryLog
 from .core.log.ports import LogReader, RunLog
-from .core.workflow import done_body
 from .hubs import get_hub
 from .looks import look
 from .models import Run

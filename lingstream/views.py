@@ -8,7 +8,8 @@ from .accept import preferred
 from .addresses import run_url
 from .conf import app_settings
 from .core.exceptions import UsageError
-from .core.wire import JSONL, SSE, loads
+from .core.wire.json import loads
+from .core.wire.ling import JSONL, SSE
 from .http import answer_json, api, identity_of, name_run, stream, token_of
 from .runner import get_runner
 from .storage import Start, in_database, run_to_cancel, run_to_read

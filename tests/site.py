@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 from lingstream.core.document.ops import fold, from_wire
 from lingstream.core.ending import bounded
 from lingstream.core.log.frames import Frame
-from lingstream.core.wire import frame_from_wire
+from lingstream.core.wire.frames import frame_from_wire
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 from lingstream.providers import ProviderKind
 from lingstream.providers.scripted import ScriptedProvider

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from lingstream.core import workflow as engine
+from lingstream.core.engine import run as engine
 from lingstream.loading import load_plan
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 

@@ -198,7 +198,7 @@ def test_tones(tone: str, start: str) -> None:
 
 
 def test_recorded_answers_are_found_by_the_scripted_provider() -> None:
-    from lingstream.core.plan import ProviderPlan
+    from lingstream.core.engine.plan import ProviderPlan
     from lingstream.providers.scripted import build
 
     provider = build(ProviderPlan(options={"script": "recorded", "rate": 0}), "")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from lingstream.core.exceptions import UsageError
-from lingstream.core.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from lingstream.loading import load_plan, load_provider_plans, validate_input
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 from lingstream.providers.policy import admits, check_provider, provider_key

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lingstream.core.plan import ProviderPlan
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.pool import Pooled, ProviderPool
 from lingstream.providers.scripted import ScriptedProvider

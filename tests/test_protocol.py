@@ -15,8 +15,9 @@ from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import fold, from_wire
 from lingstream.core.exceptions import JsonUriError
 from lingstream.core.log.frames import RunState, empty_snapshot
-from lingstream.core.messages import SocketMessages
-from lingstream.core.wire import JSONL, SSE, frame_from_wire, frame_to_wire
+from lingstream.core.wire.frames import frame_from_wire, frame_to_wire
+from lingstream.core.wire.ling import JSONL, SSE
+from lingstream.core.wire.socket import SocketMessages
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "cases" / "protocol.json").read_text())
 CASES = {case["name"]: case for case in VECTORS["cases"]}

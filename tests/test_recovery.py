@@ -14,10 +14,10 @@ from django.utils import timezone
 from lingstream import claims
 from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_token
-from lingstream.core import workflow as engine
+from lingstream.core.engine import run as engine
+from lingstream.core.engine.journal import Call, CallResult
+from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import Fenced
-from lingstream.core.journal import Call, CallResult
-from lingstream.core.plan import BotPlan
 from lingstream.core.provider import ChatOptions
 from lingstream.hubs import get_hub
 from lingstream.journal import DatabaseJournal, Writer

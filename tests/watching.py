@@ -12,7 +12,7 @@ from typing import Any
 from lingstream.access.tokens import make_token
 from lingstream.core.document.ops import from_wire
 from lingstream.core.log.frames import Frame, FrameId, parse_place
-from lingstream.core.wire import frame_from_wire
+from lingstream.core.wire.frames import frame_from_wire
 from lingstream.models import Run
 
 from .site import Site, document_of, read_sse

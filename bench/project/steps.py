@@ -16,10 +16,10 @@ WAIT, ANSWER = 0.2, "x" * 1024
 
 
 async def run(row: Any, writer: Any, steps: int) -> int:
-    from lingstream.core.journal import CallResult, Occurrences
-    from lingstream.core.plan import BotPlan
+    from lingstream.core.engine.journal import CallResult, Occurrences
+    from lingstream.core.engine.plan import BotPlan
+    from lingstream.core.engine.run import RunResult
     from lingstream.core.provider import ChatOptions, Usage
-    from lingstream.core.workflow import RunResult
     from lingstream.journal import DatabaseJournal
 
     journal, known, plan = DatabaseJournal(row, writer), Occurrences(), BotPlan("ask")

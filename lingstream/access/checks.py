@@ -18,9 +18,10 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 
+from lingstream.core.engine.run import declared, registered
+
 from ..conf import app_settings
 from ..core.exceptions import ConfigurationError
-from ..core.workflow import declared, registered
 from .policy import ACCESS, default_access, parse_rate
 
 __all__ = ["check_access_settings", "check_public_functions", "check_public_rows"]

@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from ..core.workflow import registered
+from lingstream.core.engine.run import registered
+
 from ..models import Step, Trigger, Workflow
 from ..models.workflows import NOTHING_STARTS
 from .media import LingAdmin

@@ -12,10 +12,11 @@ from django.db.models import Max, ProtectedError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from lingstream.core.engine.plan import ProviderPlan
+
 from ..conf import app_settings
 from ..core import templates
 from ..core.exceptions import UsageError
-from ..core.plan import ProviderPlan
 from ..providers import kind_names
 from ..providers.policy import check_provider, look_up_provider
 from .fields import JSONTextField

@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from lingstream.core.document import jsonuri
+from lingstream.core.engine.plan import Limits
 
 from ..core.exceptions import JsonUriError
-from ..core.plan import Limits
 from ..core.validation import SchemaFault, compile_schema
 
 __all__ = [

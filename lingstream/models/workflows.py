@@ -11,10 +11,11 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from lingstream.core.engine.plan import EVENTS
+from lingstream.core.engine.run import registered
+
 from ..access.policy import default_access
 from ..core import templates
-from ..core.plan import EVENTS
-from ..core.workflow import registered
 from .fields import JSONTextField
 from .prompts import Prompt, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema

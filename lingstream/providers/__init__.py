@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lingstream.core.plan import ProviderPlan
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.provider import Provider
 
 from .kinds import KINDS, Factory, ProviderKind, kind_names, kind_of, preload

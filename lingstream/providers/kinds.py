@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 from lingstream.core.document import jsonuri
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import UsageError
-from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import Provider
 from lingstream.core.validation import compile_schema
 

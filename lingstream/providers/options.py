@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import UsageError
-from lingstream.core.plan import ProviderPlan
 
 from .scripts import script_names
 

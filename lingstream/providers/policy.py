@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from lingstream.access.network import AddressRefused, Guard, target
 from lingstream.access.policy import site_guard
 from lingstream.conf import app_settings
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ConfigurationError, UsageError
-from lingstream.core.plan import ProviderPlan
 
 from .kinds import ProviderKind, kind_of
 from .scripts import add_scripts

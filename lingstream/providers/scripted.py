@@ -10,8 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
-from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 
 from .scripts import Answer, Gate, Piece, Script, registered, script

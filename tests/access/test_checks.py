@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.core.checks import CheckMessage, run_checks
 
+from lingstream.core.engine.run import workflow
 from lingstream.core.exceptions import UsageError
-from lingstream.core.workflow import workflow
 from lingstream.models import Workflow
 
 

@@ -13,8 +13,8 @@ from django.core.exceptions import ValidationError
 from lingstream.access import network
 from lingstream.access.network import AddressRefused, Guard, is_public
 from lingstream.access.policy import site_guard
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
-from lingstream.core.plan import ProviderPlan
 from lingstream.models import Provider
 from lingstream.providers import build_provider
 from lingstream.providers.policy import check_provider

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, Permission, User
 
 from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_share, make_token
-from lingstream.core import workflow as engine
+from lingstream.core.engine import run as engine
 from lingstream.models import Run, Workflow
 
 from .. import site as sites

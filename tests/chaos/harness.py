@@ -18,7 +18,7 @@ import websockets
 
 from lingstream.core.ending import end_tasks
 from lingstream.core.log.frames import Frame
-from lingstream.core.wire import frame_from_wire
+from lingstream.core.wire.frames import frame_from_wire
 from lingstream.testing import OpenAIServer, Reply
 from tests.site import document_of
 

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
 from lingstream import claims  # noqa: E402
+from lingstream.core.engine.run import RunResult  # noqa: E402
 from lingstream.core.provider import Usage  # noqa: E402
-from lingstream.core.workflow import RunResult  # noqa: E402
 from lingstream.journal import Write, result_of, store  # noqa: E402
 from lingstream.models import Run  # noqa: E402
 

@@ -20,7 +20,7 @@ import websockets
 from lingstream.access.tokens import make_share
 from lingstream.core.document.ops import from_wire
 from lingstream.core.log.frames import Frame, parse_place
-from lingstream.core.wire import frame_from_wire
+from lingstream.core.wire.frames import frame_from_wire
 from tests.site import document_of, read_sse
 
 from .conftest import MakeCluster

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import Append, Op, Set, copy_json, fold
+from lingstream.core.engine.plan import Limits, Plan, ProviderPlan
+from lingstream.core.engine.run import Run, RunResult, workflow
 from lingstream.core.log.frames import Frame
 from lingstream.core.log.memory import MemoryLog
-from lingstream.core.plan import Limits, Plan, ProviderPlan
-from lingstream.core.workflow import Run, RunResult, workflow
 from lingstream.providers.scripted import ScriptedProvider
 from lingstream.testing.log_contract import PATIENCE, Viewer
 

@@ -187,7 +187,7 @@ class TestTheCore:
         except CycleError as error:
             pytest.fail(f"a circle: {' → '.join(error.args[1])}")
         places = {name.removeprefix("lingstream.core."): order.index(name) for name in graph}
-        stack = ["exceptions", "document.jsonuri", "document.ops", "log.frames", "log.ports", "workflow"]
+        stack = ["exceptions", "document.jsonuri", "document.ops", "log.frames", "log.ports", "engine.run"]
         assert sorted(stack, key=places.__getitem__) == stack
 
     @pytest.mark.parametrize("name", [name for name in core() if within(name, WITHOUT_AWAIT)])
@@ -202,7 +202,7 @@ class TestTheEdge:
         [
             ("openai", "lingstream.providers.openai.provider"),
             ("redis", "lingstream.hubs.redis"),
-            ("jinja2", "lingstream.core.sandbox"),
+            ("jinja2", "lingstream.core.templates.sandbox"),
         ],
     )
     def test_an_sdk_has_one_importer(self, sdk: str, home: str) -> None:

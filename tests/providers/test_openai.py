@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
-from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Usage
 from lingstream.providers import build_provider, preload
 from lingstream.providers.openai import provider as module

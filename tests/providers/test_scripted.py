@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
-from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Usage
 from lingstream.providers import build_provider
 from lingstream.providers.scripts import add_scripts, script, script_names

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lingstream.core.document.ops import Closed, Op
+from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import UsageError
-from lingstream.core.plan import BotPlan
 
 from . import StreamParser, TextParser
 from .html import HtmlParser

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 from lingstream.core.exceptions import LingError
 from lingstream.core.log.frames import Frame, FrameId
-from lingstream.core.wire import dumps, frame_from_wire, frame_to_wire, loads
+from lingstream.core.wire.frames import frame_from_wire, frame_to_wire
+from lingstream.core.wire.json import dumps, loads
 
 __all__ = [
     "APPEND",

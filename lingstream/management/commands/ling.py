@@ -17,7 +17,8 @@ from lingstream.access.identity import Identity
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import LingError
 from lingstream.core.log.frames import Frame, RunState, empty_snapshot
-from lingstream.core.wire import JSONL, loads
+from lingstream.core.wire.json import loads
+from lingstream.core.wire.ling import JSONL
 from lingstream.runner import get_runner
 from lingstream.storage import Start
 from lingstream.viewer import beginning, frames

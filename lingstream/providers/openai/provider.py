@@ -16,8 +16,8 @@ import openai
 
 from lingstream.access.network import AddressRefused
 from lingstream.core.ending import end_tasks
+from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
-from lingstream.core.plan import ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.providers.options import OPENAI_URL, OWN_HEADERS
 

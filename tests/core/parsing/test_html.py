@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from lingstream.core.document.ops import Append, Closed, Set
 from lingstream.core.exceptions import ParseLimitError, UsageError
 from lingstream.core.parsing.html import HtmlParser, policy
+from tests.core.engine.test_bot import plan
 from tests.core.support import ROOT, in_node, outcome
-from tests.core.test_bot import plan
 
 from .support import CASES, every_cut, fold_all
 

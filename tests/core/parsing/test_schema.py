@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from jsonschema.validators import Draft202012Validator
 
 from lingstream.core.document.ops import Append, Closed, Set
+from lingstream.core.engine.plan import Plan, ProviderPlan
+from lingstream.core.engine.run import Run
 from lingstream.core.exceptions import ParseLimitError, SchemaFailure
 from lingstream.core.parsing import StreamParser
 from lingstream.core.parsing.schema import SchemaParser, validate
-from lingstream.core.plan import Plan, ProviderPlan
 from lingstream.core.validation import SchemaFault
-from lingstream.core.workflow import Run
+from tests.core.engine.test_bot import plan
 from tests.core.support import ROOT, make_run, outcome
-from tests.core.test_bot import plan
 
 from .support import every_cut, fold_all, repair_cases
 

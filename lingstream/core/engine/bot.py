@@ -13,12 +13,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from .document import jsonuri
-from .document.filters import UriFilter
-from .document.ops import Closed, Op
-from .document.shared import SharedDocument
-from .ending import consume
-from .exceptions import (
+from lingstream.core.document import jsonuri
+from lingstream.core.document.filters import UriFilter
+from lingstream.core.document.ops import Closed, Op
+from lingstream.core.document.shared import SharedDocument
+from lingstream.core.ending import consume
+from lingstream.core.exceptions import (
     ConflictError,
     Fenced,
     InternalError,
@@ -28,11 +28,12 @@ from .exceptions import (
     SchemaFailure,
     UsageError,
 )
+from lingstream.core.log.frames import Kind
+from lingstream.core.parsing.output import BotOutput, Output
+from lingstream.core.provider import ChatOptions, Chunk, Message, Provider, Usage
+
 from .journal import Call, CallResult, Journal, Occurrences
-from .log.frames import Kind
-from .parsing.output import BotOutput, Output
 from .plan import EVENTS, BotPlan, ProviderPlan
-from .provider import ChatOptions, Chunk, Message, Provider, Usage
 
 __all__ = ["Bot", "BotHost", "Deferred", "Field", "Observer"]
 

@@ -14,20 +14,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from . import templates
+from lingstream.core import templates
+from lingstream.core.document import jsonuri
+from lingstream.core.document.canonical import crc32
+from lingstream.core.document.ops import Document, copy_json
+from lingstream.core.document.shared import SharedDocument
+from lingstream.core.exceptions import Fenced, InternalError, LimitExceeded, LingError, UsageError
+from lingstream.core.log.frames import Kind
+from lingstream.core.log.ports import RunLog
+from lingstream.core.provider import Message, Provider, Usage
+from lingstream.core.validation import compile_schema
+
 from .bot import Bot, Deferred, Field
-from .document import jsonuri
-from .document.canonical import crc32
-from .document.ops import Document, copy_json
-from .document.shared import SharedDocument
 from .epoch import EpochLog
-from .exceptions import Fenced, InternalError, LimitExceeded, LingError, UsageError
 from .journal import Journal, NullJournal, Occurrences
-from .log.frames import Kind
-from .log.ports import RunLog
 from .plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
-from .provider import Message, Provider, Usage
-from .validation import compile_schema
 
 __all__ = [
     "Declared",

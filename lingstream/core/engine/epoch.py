@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from .document.ops import Document
-from .log.frames import Kind, RunState, empty_snapshot
-from .log.ports import RunLog
+from lingstream.core.document.ops import Document
+from lingstream.core.log.frames import Kind, RunState, empty_snapshot
+from lingstream.core.log.ports import RunLog
 
 __all__ = ["EpochLog"]
 

@@ -12,17 +12,16 @@ from typing import Any
 
 import pytest
 
-from lingstream.core import workflow as engine
+from lingstream.core.engine import run as engine
+from lingstream.core.engine.journal import Call, CallResult
+from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from lingstream.core.engine.run import Run, RunResult, workflow
 from lingstream.core.exceptions import ConflictError, Fenced, LimitExceeded, ProviderError, UsageError
-from lingstream.core.journal import Call, CallResult
 from lingstream.core.log.frames import empty_snapshot
 from lingstream.core.log.memory import MemoryLog
-from lingstream.core.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from lingstream.core.provider import Chunk, Usage
-from lingstream.core.workflow import Run, RunResult, workflow
 from lingstream.providers.scripted import ScriptedProvider
-
-from .support import Outcome, frames_of, make_run, outcome, seen
+from tests.core.support import Outcome, frames_of, make_run, outcome, seen
 
 
 @pytest.fixture(autouse=True)

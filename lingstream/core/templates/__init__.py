@@ -23,8 +23,9 @@ from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.meta import find_undeclared_variables
 
+from lingstream.core.exceptions import TemplateError
+
 from .budget import Budget, TooLong
-from .exceptions import TemplateError
 from .sandbox import BUDGET, MAX_OUTPUT, TEXT, URI
 
 __all__ = [

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from lingstream.core import budget, sandbox, templates
+from lingstream.core import templates
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.templates import budget, sandbox
 
 CONTEXT: dict[str, Any] = {
     "input": {"question": "Why?", "items": ["a", "b"], "tags": ["ä", "<b>"], "none": None},
@@ -381,6 +382,6 @@ def test_rendering_never_changes_the_context() -> None:
 
 
 def test_the_docs_list_every_filter() -> None:
-    text = (Path(__file__).parents[2] / "docs/admin.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/admin.md").read_text()
     listed = text.split("The filters are `")[1].split("`")[0].split()
     assert sorted(listed) == sorted(name for name in sandbox.TEXT.filters if not name.startswith("~"))

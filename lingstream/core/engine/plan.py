@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from .exceptions import UsageError
+from lingstream.core.exceptions import UsageError
 
 __all__ = ["EVENTS", "NO_PROVIDER", "BotPlan", "Event", "Limits", "Plan", "ProviderPlan", "TriggerPlan"]
 

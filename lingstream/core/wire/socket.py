@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .document import jsonuri
-from .document.ops import Append, Op, Set
-from .log.frames import TEXT_EVENTS, Frame, FrameId, parse_id, value_weight
-from .wire import dumps, frame_to_wire
+from lingstream.core.document import jsonuri
+from lingstream.core.document.ops import Append, Op, Set
+from lingstream.core.log.frames import TEXT_EVENTS, Frame, FrameId, parse_id, value_weight
+
+from .frames import frame_to_wire
+from .json import dumps
 
 __all__ = ["LONGEST", "SocketMessages"]
 

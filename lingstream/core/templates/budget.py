@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from .exceptions import TemplateError
+from lingstream.core.exceptions import TemplateError
 
 __all__ = [
     "MAX_CHARACTERS",

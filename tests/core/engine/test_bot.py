@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from lingstream.core import workflow as engine
-from lingstream.core.bot import Field
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import fold
+from lingstream.core.engine import run as engine
+from lingstream.core.engine.bot import Field
+from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan
+from lingstream.core.engine.run import Run
 from lingstream.core.exceptions import ConflictError, LingError, ProviderError, UsageError
-from lingstream.core.plan import BotPlan, Limits, Plan, ProviderPlan
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
-from lingstream.core.workflow import Run
 from lingstream.providers.scripted import ScriptedProvider
-
-from .support import ALL, Deaf, frames_of, make_run, outcome, seen
+from tests.core.support import ALL, Deaf, frames_of, make_run, outcome, seen
 
 ARTICLE = '{"title": "Clouds", "tags": ["soft", "wet"], "body": {"text": "Water."}, "score": 1, "ok": true}'
 

@@ -22,9 +22,10 @@ from jinja2.tests import TESTS
 from jinja2.utils import _PassArg
 from jinja2.visitor import NodeTransformer
 
+from lingstream.core.document import jsonuri
+from lingstream.core.exceptions import TemplateError
+
 from .budget import MAX_STEPS, Budget, sized
-from .document import jsonuri
-from .exceptions import TemplateError
 
 __all__ = ["BUDGET", "MAX_OUTPUT", "TEXT", "URI"]
 

@@ -11,23 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingstream.core import workflow as engine
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Closed
+from lingstream.core.engine import run as engine
+from lingstream.core.engine.plan import TriggerPlan
+from lingstream.core.engine.run import Run
 from lingstream.core.log.frames import RunState
 from lingstream.core.parsing import StreamParser, TextParser
 from lingstream.core.parsing.html import HtmlParser
 from lingstream.core.parsing.schema import SchemaParser
-from lingstream.core.plan import TriggerPlan
 from lingstream.core.provider import Chunk
-from lingstream.core.workflow import Run
 from lingstream.providers.scripted import ScriptedProvider
+from tests.core.parsing.support import fold_all, repair_cases
+from tests.core.parsing.test_html import PIECES
+from tests.core.parsing.test_parser_properties import BOUNDED, broken, pieces, texts
+from tests.core.parsing.test_schema import schemas, values
+from tests.core.support import Outcome, outcome
 
-from .parsing.support import fold_all, repair_cases
-from .parsing.test_html import PIECES
-from .parsing.test_parser_properties import BOUNDED, broken, pieces, texts
-from .parsing.test_schema import schemas, values
-from .support import Outcome, outcome
 from .test_bot import plan as one_bot
 from .test_workflow import MemoryJournal, asked, bot, plan
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lingstream.core.provider import ChatOptions, Message, Usage
+
 from .plan import BotPlan
-from .provider import ChatOptions, Message, Usage
 
 __all__ = ["Call", "CallResult", "Journal", "NullJournal", "Occurrences"]
 

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.log.frames import Frame, FrameId, RunState, empty_snapshot
-from lingstream.core.messages import LONGEST, SocketMessages
-from lingstream.core.wire import frame_from_wire
-
-from .log.test_frames import frame_sequences
-from .support import documents
+from lingstream.core.wire.frames import frame_from_wire
+from lingstream.core.wire.socket import LONGEST, SocketMessages
+from tests.core.log.test_frames import frame_sequences
+from tests.core.support import documents
 
 RUN = "0b2f6f4e-6c0c-4a1c-9b1f-0d3a5e7c9a11"
 TEXTS = {
