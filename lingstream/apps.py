@@ -10,8 +10,7 @@ class LingstreamConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks, guard what is called, and find each app's workflows and scripts."""
-        from . import checks, checks_site  # noqa: F401  (registers the system checks)
-        from .access import checks as access_checks  # noqa: F401  (the same)
+        from . import checks  # noqa: F401  (registers them)
         from .access.network import install
         from .access.policy import site_guard
 

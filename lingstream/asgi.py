@@ -34,8 +34,8 @@ def application(site: Any) -> Any:
     from channels.auth import AuthMiddlewareStack
     from channels.security.websocket import AllowedHostsOriginValidator
 
-    from .consumers import LingConsumer
-    from .streaming import Streams
+    from .transports.socket import LingConsumer
+    from .transports.stream import Streams
 
     socket = AllowedHostsOriginValidator(AuthMiddlewareStack(LingConsumer.as_asgi()))
     return _Site(Streams(site), socket)
@@ -52,13 +52,13 @@ class _Site:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         loop = asyncio.get_running_loop()
         if self._alive is None or self._alive.get_loop() is not loop:
-            self._alive = loop.create_task(_come_alive())
+            self._alive = loop.create_task(_ensure_registered())
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] != "websocket":
             await self._site(scope, receive, send)
         elif _is_ours(scope):
-            from .consumers import DIRECT_SEND
+            from .transports.socket import DIRECT_SEND
 
             await self._socket({**scope, DIRECT_SEND: send}, receive, send)
         else:
@@ -129,14 +129,14 @@ async def _lifespan(receive: Any, send: Any) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _come_alive() -> None:
-    from .processes import warn_of_others
-    from .runner import get_runner
+async def _ensure_registered() -> None:
+    from .execution.processes import warn_of_others
+    from .execution.runner import get_runner
 
     _drain_at_sigterm()
     try:
         runner = get_runner()
-        await runner.come_alive()
+        await runner.ensure_registered()
     except Exception:
         logger.warning("the runner will start with the first run", exc_info=True)
     with contextlib.suppress(Exception):  # a word of warning; the database says elsewhere that it is away
@@ -144,8 +144,8 @@ async def _come_alive() -> None:
 
 
 async def _drain() -> None:
+    from .execution.runner import get_runner
     from .hubs import get_hub
-    from .runner import get_runner
 
     await get_runner().drain()
     await get_hub().aclose()

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from .conf import app_settings
-from .consumers import LingConsumer
+from .transports.socket import LingConsumer
 
 __all__ = ["websocket_urlpatterns"]
 

@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from . import sse, views
+from .transports import http
 
 app_name = "lingstream"
 
 # Any text where a slug or an id belongs: what is none is told so as JSON, not by Django's page.
 urlpatterns = [
-    path("workflows/<str:slug>/runs/", views.runs, name="runs"),
-    path("runs/<str:run_id>/", views.state, name="run"),
-    path("runs/<str:run_id>/events/", sse.events, name="events"),
-    path("runs/<str:run_id>/cancel/", views.cancel, name="cancel"),
+    path("workflows/<str:slug>/runs/", http.runs, name="runs"),
+    path("runs/<str:run_id>/", http.state, name="run"),
+    path("runs/<str:run_id>/events/", http.events, name="events"),
+    path("runs/<str:run_id>/cancel/", http.cancel, name="cancel"),
 ]

@@ -12,8 +12,9 @@ import pytest
 
 pytest.register_assert_rewrite("lingstream.testing.log_contract")
 
-from lingstream import hubs, runner  # noqa: E402
+from lingstream import hubs  # noqa: E402
 from lingstream.core.ending import bounded  # noqa: E402
+from lingstream.execution import runner  # noqa: E402
 
 from .site import Site, serve  # noqa: E402
 

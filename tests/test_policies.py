@@ -10,8 +10,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
+from lingstream.execution.runner import get_runner
 from lingstream.models import Run, Workflow
-from lingstream.runner import get_runner
 
 from . import site as sites
 from .site import Site

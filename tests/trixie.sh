@@ -3,7 +3,7 @@
 # afterwards. As root, on a Debian or Ubuntu machine:
 #
 #     sh tests/trixie.sh FOLDER                    sets FOLDER up, the first time, and runs all tests there
-#     sh tests/trixie.sh FOLDER tests/test_http.py arguments go to pytest
+#     sh tests/trixie.sh FOLDER tests/transports/test_http.py arguments go to pytest
 #     DJANGO='Django~=6.0.0' sh tests/trixie.sh …  another Django
 #
 # FOLDER lies outside the repository. What runs there is the work tree as it is, tracked files only.

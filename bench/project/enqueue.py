@@ -13,8 +13,8 @@ def main(names: list[str]) -> None:
     from django.contrib.auth.models import AnonymousUser
 
     from lingstream.access.identity import Identity
+    from lingstream.execution.storage import Start, create_run
     from lingstream.models import Run
-    from lingstream.storage import Start, create_run
 
     first, _ = create_run(Start("outline", {"question": names[0]}), Identity(AnonymousUser()))
     Run.objects.bulk_create(

@@ -20,7 +20,7 @@ async def run(row: Any, writer: Any, steps: int) -> int:
     from lingstream.core.engine.plan import BotPlan
     from lingstream.core.engine.run import RunResult
     from lingstream.core.provider import ChatOptions, Usage
-    from lingstream.journal import DatabaseJournal
+    from lingstream.execution.journal import DatabaseJournal
 
     journal, known, plan = DatabaseJournal(row, writer), Occurrences(), BotPlan("ask")
     for number in range(steps):
@@ -34,7 +34,7 @@ async def run(row: Any, writer: Any, steps: int) -> int:
 
 
 async def measure(rows: list[Any], steps: int) -> dict[str, float]:
-    from lingstream.journal import Writer
+    from lingstream.execution.journal import Writer
 
     writer = Writer()
     began, used = time.monotonic(), time.process_time()

@@ -15,7 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from .. import claims
+from lingstream.execution import ownership
+
 from ..models import BotRun, Conversation, Run, Runner
 from .display import duration, pretty, status_badge, tokens
 from .media import ReadOnlyAdmin, ScopedAdmin
@@ -139,9 +140,9 @@ class RunAdmin(_Shown, ScopedAdmin):
 
     @admin.action(description=_("Cancel selected runs"), permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
-        wanted = list(queryset.filter(status__in=claims.OPEN, cancel_requested_at=None))
+        wanted = list(queryset.filter(status__in=ownership.OPEN, cancel_requested_at=None))
         for run in wanted:
-            claims.request_cancel(run)
+            ownership.request_cancel(run)
         count = len(wanted)
         text = ngettext("%(count)d run is being canceled.", "%(count)d runs are being canceled.", count)
         self.message_user(request, text % {"count": count})

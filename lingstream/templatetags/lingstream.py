@@ -7,7 +7,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ..addresses import http_base, socket_url
+from lingstream.transports.addresses import http_base, socket_url
 
 register = template.Library()
 

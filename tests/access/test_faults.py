@@ -11,10 +11,10 @@ from asgiref.sync import sync_to_async
 from lingstream.access.faults import told, told_error, told_frame
 from lingstream.core.exceptions import ConfigurationError, LingError, ProviderError, UsageError
 from lingstream.core.log.frames import Frame, FrameId
+from lingstream.execution.runner import get_runner
 from lingstream.models import BotRun, Prompt, Run, Step
 from lingstream.providers.scripted import ScriptedProvider
-from lingstream.runner import get_runner
-from lingstream.viewer import beginning, frames
+from lingstream.transports.viewer import beginning, frames
 
 from .. import site as sites
 from ..site import Site

@@ -15,8 +15,8 @@ from lingstream.access import throttle
 from lingstream.access.identity import Identity
 from lingstream.access.throttle import Asked, check_throttle, counted_for
 from lingstream.core.exceptions import RateLimited
+from lingstream.execution.runner import get_runner
 from lingstream.models import Run
-from lingstream.runner import get_runner
 
 from .. import site as sites
 from ..site import Site

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Page
 
 from lingstream.testing import OpenAIServer
+from tests.client.test_client_js import node
 
-from ..test_client_js import node
 from .conftest import NewPage, serve, until
 from .strict import POLICY
 

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4  # noqa: E402
 
 from django.db import connection, transaction  # noqa: E402
 
-from lingstream import claims  # noqa: E402
 from lingstream.core.engine.run import RunResult  # noqa: E402
 from lingstream.core.provider import Usage  # noqa: E402
-from lingstream.journal import Write, result_of, store  # noqa: E402
+from lingstream.execution import ownership  # noqa: E402
+from lingstream.execution.journal import Write, result_of, store  # noqa: E402
 from lingstream.models import Run  # noqa: E402
 
 RUNS = 150
@@ -43,16 +43,16 @@ def overtake() -> None:
     run = Run.objects.create(workflow="x")
     taken: list[Run] = []
     me = uuid4()
-    claims.register(me, "worker")
+    ownership.register(me, "worker")
 
     def claim() -> None:
         try:
-            taken.extend(claims.claim(me, 60, attempts=3, most=1))
+            taken.extend(ownership.claim(me, 60, attempts=3, most=1))
         finally:
             connection.close()
 
     with transaction.atomic():
-        claims.request_cancel(run)
+        ownership.request_cancel(run)
         claimer = Thread(target=claim)
         claimer.start()
         claimer.join()
@@ -74,12 +74,12 @@ def main() -> None:
 
     def claim() -> None:
         me = uuid4()
-        claims.register(me, "worker")
-        while rows := claims.claim(me, 60, attempts=3, most=7):
+        ownership.register(me, "worker")
+        while rows := ownership.claim(me, 60, attempts=3, most=7):
             taken.extend(row.pk for row in rows)
 
     def cancel() -> None:
-        canceled.extend(run.pk for run in shuffled(queued) if claims.request_cancel(run))
+        canceled.extend(run.pk for run in shuffled(queued) if ownership.request_cancel(run))
 
     def finish() -> None:
         result = RunResult("finished", {}, Usage())

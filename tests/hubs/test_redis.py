@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from lingstream import retention
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.exceptions import Fenced
 from lingstream.core.log.frames import Frame, FrameId, empty_snapshot
+from lingstream.execution import retention
 from lingstream.hubs.redis import RedisHub
 from lingstream.hubs.redis.hub import StreamsHub
 from lingstream.hubs.redis.log import RedisLog

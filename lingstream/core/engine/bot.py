@@ -128,7 +128,7 @@ class Bot:
         self._host = host
         self._system = system
         self._history: list[Message] = []
-        self._output = BotOutput(plan, root)
+        self._output = BotOutput(plan.format, plan.schema, root)
         self._filter = UriFilter(root, plan.only, plan.exclude)
         self._observers: list[Observer] = []
         self._fields: list[Field] = []

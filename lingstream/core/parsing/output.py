@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lingstream.core.document.ops import Closed, Op
-from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import UsageError
 
 from . import StreamParser, TextParser
@@ -69,16 +68,17 @@ class Output(NamedTuple):
 class BotOutput:
     """Reads the stream of one bot.
 
-    :param plan: decides the format and the schema.
+    :param format: ``json``, ``text`` or ``html``.
+    :param schema: what JSON should fit.
     :param root: uri below which the output goes.
     :raises UsageError: an unknown format.
     """
 
-    def __init__(self, plan: BotPlan, root: str) -> None:
-        self.parser: Parser = _parser(plan, root)
+    def __init__(self, format: str, schema: dict[str, Any] | None, root: str) -> None:
+        self.parser: Parser = _parser(format, schema, root)
         self._root = root
-        self._schema = plan.schema if plan.format == "json" else None
-        self._wrote = plan.format != "json"
+        self._schema = schema if format == "json" else None
+        self._wrote = format != "json"
 
     def feed(self, text: str) -> Output:
         """Read a piece of the model's text.
@@ -126,12 +126,12 @@ class BotOutput:
         return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
 
 
-def _parser(plan: BotPlan, root: str) -> Parser:
-    if plan.format == "text":
+def _parser(format: str, schema: dict[str, Any] | None, root: str) -> Parser:
+    if format == "text":
         return TextParser(root)
-    if plan.format == "html":
+    if format == "html":
         return HtmlParser(root)
-    if plan.format == "json":
+    if format == "json":
         parser = StreamParser(root)
-        return SchemaParser(parser, plan.schema, root) if plan.schema else parser
-    raise UsageError(f"expected the format json, text or html, got {plan.format!r}")
+        return SchemaParser(parser, schema, root) if schema else parser
+    raise UsageError(f"expected the format json, text or html, got {format!r}")

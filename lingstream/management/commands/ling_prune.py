@@ -7,13 +7,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from lingstream.retention import delete_batch, expired, sweep
+from lingstream.execution.retention import delete_batch, expired, sweep
 
 __all__ = ["Command"]
 
 
 class Command(BaseCommand):
-    """Delete what :func:`lingstream.retention.prune` would, all of it, and conversations without runs."""
+    """Delete all that a runner's looks would (see :mod:`lingstream.execution.retention`), and more."""
 
     help = (
         "Delete runs that ended longer ago than their workflow keeps them (“keep runs for”), with their bot "

@@ -13,10 +13,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from lingstream import runner as runners
-from lingstream import wake
 from lingstream.conf import app_settings
 from lingstream.core.ending import end_tasks
+from lingstream.execution import broker
+from lingstream.execution.runner import Runner
 from lingstream.hubs import get_hub
 
 # Seconds after which a thread that wants the interpreter gets it: one that has the database's answer wants it
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             raise CommandError(f"expected a concurrency of at least 1, got {options['concurrency']}")
         sys.setswitchinterval(_SWITCH)
         with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-            loop.run(_work(runners.Runner("worker", most=options["concurrency"]), self))
+            loop.run(_work(Runner("worker", most=options["concurrency"]), self))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -60,12 +60,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return new_event_loop
 
 
-async def _work(runner: runners.Runner, command: Command) -> None:
+async def _work(runner: Runner, command: Command) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await runner.come_alive()
+    await runner.ensure_registered()
     listener = asyncio.create_task(_listen(runner))
     command.stdout.write(f"worker {runner.id} takes up to {runner.room} runs")
     command.stdout.flush()
@@ -86,6 +86,6 @@ async def _leave(command: Command) -> None:
         os._exit(0)
 
 
-async def _listen(runner: runners.Runner) -> None:
-    async for _ in wake.wakes():
+async def _listen(runner: Runner) -> None:
+    async for _ in broker.messages():
         runner.look()

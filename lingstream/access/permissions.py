@@ -1,0 +1,80 @@
+"""Who may start, read and cancel: asked on every message, in this module and nowhere else.
+
+A run is open to its owner, to the browser session that started it, to users with a permission, and to who
+shows a signed token that the start returned: all of them within its scope only.
+"""
+
+from __future__ import annotations
+
+from lingstream.core.engine.run import declared, registered
+from lingstream.core.exceptions import AccessError
+from lingstream.models import Conversation, Run, Workflow
+
+from .identity import Identity
+from .policy import default_access
+from .tokens import check_token
+
+__all__ = ["check_cancel", "check_conversation", "check_read", "check_start"]
+
+
+def check_start(slug: str, workflow: Workflow | None, identity: Identity) -> None:
+    """Check that ``identity`` may start runs of a workflow.
+
+    :param workflow: its row, which decides; without one a workflow in Python says it itself.
+    :raises AccessError: it may not.
+    """
+    if identity.trusted or (workflow is None and slug not in registered()):
+        return  # where there is nothing to start, the plan will say so
+    access = workflow.access if workflow else declared(slug).access or default_access()
+    if access == Workflow.Access.ANYONE:
+        return
+    if not identity.user.is_authenticated:
+        raise AccessError("expected a signed-in user to start this workflow, got an anonymous one")
+    if access != Workflow.Access.AUTHENTICATED and not identity.user.has_perm("lingstream.start_workflow"):
+        raise AccessError("expected the permission lingstream.start_workflow")
+
+
+def check_read(run: Run, identity: Identity, token: str | None = None) -> None:
+    """Check that ``identity`` may read ``run``.
+
+    :raises AccessError: it may not.
+    """
+    _check(run, identity, token, "lingstream.view_run", reading=True)
+
+
+def check_cancel(run: Run, identity: Identity, token: str | None = None) -> None:
+    """Check that ``identity`` may cancel ``run``.
+
+    :raises AccessError: it may not.
+    """
+    _check(run, identity, token, "lingstream.cancel_run", reading=False)
+
+
+def check_conversation(conversation: Conversation, identity: Identity) -> None:
+    """Check that ``identity`` may add to ``conversation``; a run's token does not let anybody.
+
+    :raises AccessError: it may not.
+    """
+    if not _owns(conversation, identity):
+        raise AccessError("this conversation belongs to somebody else")
+
+
+def _check(run: Run, identity: Identity, token: str | None, permission: str, *, reading: bool) -> None:
+    if not identity.sees(run.scope):
+        raise _strange()
+    if token:
+        check_token(run.pk, token, reading=reading)
+    elif not (_owns(run, identity) or identity.user.has_perm(permission)):
+        raise _strange()
+
+
+def _strange() -> AccessError:
+    return AccessError("this run belongs to somebody else; its owner, its session or its token opens it")
+
+
+def _owns(row: Run | Conversation, identity: Identity) -> bool:
+    if not identity.sees(row.scope):
+        return False
+    if row.owner_id is not None:
+        return bool(row.owner_id == identity.owner_id)
+    return bool(row.session_key) and row.session_key == identity.session

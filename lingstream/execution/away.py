@@ -1,0 +1,22 @@
+"""A database that does not answer, and what whoever asked is told meanwhile."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import InterfaceError, OperationalError
+
+from lingstream.core.exceptions import LingError
+
+__all__ = ["AWAY", "told_away"]
+
+logger = logging.getLogger("lingstream")
+
+AWAY = (OperationalError, InterfaceError)
+"""What Django raises when a database cannot be reached, is locked or has gone away."""
+
+
+def told_away(error: Exception) -> LingError:
+    """Log what happened and return what may be told of it: nothing but that it is worth trying again."""
+    logger.warning("the database is away: %s", error)
+    return LingError("the database does not answer at the moment; try again", code="database", retryable=True)

@@ -1,0 +1,392 @@
+"""What running runs write: finished calls, checkpoints and results, on one thread of the process.
+
+1. Whatever waits while a write is under way goes with the next one, in one transaction: the more there is to
+   store, the less each row costs.
+2. A write counts only if the run is still this execution's, as its locked row says. A row whose run is
+   somebody else's is :class:`Fenced` alone; the others of its transaction are stored.
+3. Rows are locked in the order of their keys, and by this thread alone, so that two processes wait for each
+   other at worst, and never in a circle.
+4. A write that has been asked for is made, even if who asked has been cancelled meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import Context
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connections, router
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from lingstream.core.document.ops import copy_json
+from lingstream.core.engine.journal import Call, CallResult
+from lingstream.core.engine.run import RunResult
+from lingstream.core.exceptions import Fenced
+from lingstream.core.log.ports import RunLog
+from lingstream.core.provider import Usage
+from lingstream.models import BotRun, Conversation, Run
+
+from .away import AWAY
+from .failures import report
+from .lane import Ages, DatabaseThread, keep_connections, patiently
+from .ownership import atomically, locked
+
+__all__ = ["Checkpoints", "DatabaseJournal", "Write", "Writer", "result_of", "store"]
+
+logger = logging.getLogger("lingstream")
+
+_MOST = 64  # writes in one transaction
+_GATHER = 0.04  # seconds from one transaction to the next, for writes to gather
+_REST = 2.5  # the least of the same, in times of what the last one took: who waits long shares with more
+_ROUND = 32  # checkpoints in one transaction
+_KEY = ("run", "replay_key")  # what is unique in a bot run
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One thing to store of a run.
+
+    :param epoch: of the execution that writes.
+    :param bot: a finished call.
+    :param columns: new values of the run's own row.
+    """
+
+    run: Run
+    epoch: int
+    bot: BotRun | None = None
+    columns: Mapping[str, Any] | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it says how the run ended."""
+        return self.columns is not None and "status" in self.columns
+
+
+def store(writes: Sequence[Write]) -> list[bool]:
+    """Store ``writes`` in one transaction; return which of them were their runs' owners'.
+
+    A result that is stored already counts as stored once more: its first reply was lost on the way.
+    """
+    with atomically():
+        runs = Run.objects.filter(pk__in={write.run.pk for write in writes}).order_by("pk")
+        found = locked(runs).values_list("pk", "epoch", "status", "log_id")
+        rows = {pk: tuple(rest) for pk, *rest in found}
+        mine = [_is_owners(write, rows.get(write.run.pk)) for write in writes]
+        good = [write for write, ours in zip(writes, mine, strict=True) if ours]
+        _store_bots([write.bot for write in good if write.bot])
+        _store_columns({write.run.pk: write for write in good if write.columns and not write.ends})
+        _store_columns({write.run.pk: write for write in good if write.ends})
+        if talks := {write.run.conversation_id for write in good if write.ends and write.run.conversation_id}:
+            Conversation.objects.filter(pk__in=talks).update(updated_at=Now())
+    return mine
+
+
+def _is_owners(write: Write, row: tuple[Any, ...] | None) -> bool:
+    if row is None:
+        return False
+    epoch, status, log_id = row
+    again = write.columns is not None and (status, log_id) == (
+        write.columns.get("status"),
+        write.columns["log_id"],
+    )
+    return bool(epoch == write.epoch and (status == Run.Status.RUNNING or again))
+
+
+def _store_bots(bots: list[BotRun]) -> None:
+    # One row of each key: ON CONFLICT cannot meet a row twice.
+    rows = list({(bot.run_id, bot.replay_key): bot for bot in bots}.values())
+    if not rows:
+        return
+    targets = connections[router.db_for_write(BotRun)].features.supports_update_conflicts_with_target
+    BotRun.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=_KEY if targets else None,
+        update_fields=[
+            field.name for field in BotRun._meta.concrete_fields if field.name not in ("id", *_KEY)
+        ],
+    )
+
+
+def _store_columns(writes: Mapping[UUID, Write]) -> None:
+    """One statement for all: either checkpoints or results, which have the same columns each."""
+    rows = [Run(pk=pk, **write.columns) for pk, write in writes.items() if write.columns]
+    if rows:
+        Run.objects.bulk_update(rows, [*(next(iter(writes.values())).columns or ())])
+
+
+class _Waiting(NamedTuple):
+    write: Write
+    future: asyncio.Future[None]
+    mark: object
+
+
+class Writer:
+    """The thread that writes, and how the event loop hands it what is to be written.
+
+    :param store: stores writes in one transaction and says which were their runs' owners'; :func:`store`.
+    """
+
+    def __init__(self, store: Callable[[Sequence[Write]], list[bool]] = store) -> None:
+        self._store = store
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread: DatabaseThread | None = None
+        self._ages = Ages()
+
+    async def write(self, write: Write) -> None:
+        """Return when ``write`` is stored.
+
+        :raises Fenced: the run belongs to another runner by now, or has ended.
+        :raises DatabaseError: it cannot be stored, or not at the moment.
+        """
+        loop = asyncio.get_running_loop()
+        if self._thread is None:
+            self._thread = DatabaseThread("lingstream journal", lambda: self._work(loop))
+        waiting = _Waiting(write, loop.create_future(), self._ages.begin())
+        self._queue.put(waiting)
+        await waiting.future
+
+    @property
+    def oldest(self) -> float:
+        """Seconds for which the oldest write has been waiting."""
+        return self._ages.oldest
+
+    async def aclose(self) -> None:
+        """Store what waits, and end the thread; a later write begins anew."""
+        if thread := self._thread:
+            self._thread = None
+            self._queue.put(None)
+            await thread.ended()
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        over = False
+        while not over:
+            batch = [self._queue.get()]
+            with suppress(queue.Empty):
+                while len(batch) < _MOST:
+                    batch.append(self._queue.get_nowait())
+            waiting = [item for item in batch if item]
+            over = len(waiting) < len(batch)
+            begun = time.monotonic()
+            outcomes = self._outcomes([item.write for item in waiting])
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+                loop.call_soon_threadsafe(self._deliver, waiting, outcomes)
+            if not over:
+                took = time.monotonic() - begun
+                time.sleep(max(_GATHER, _REST * took) - took)
+
+    def _outcomes(self, writes: list[Write]) -> list[Exception | None]:
+        """Store them together, or one by one where one of them cannot be stored."""
+        if not writes:
+            return []
+        try:
+            mine = self._store(writes)
+        except AWAY as error:
+            return [error] * len(writes)
+        except Exception as error:
+            if len(writes) == 1:
+                return [error]
+            return [outcome for write in writes for outcome in self._outcomes([write])]
+        finally:
+            keep_connections()
+        return [
+            None if ours else Fenced(f"run {write.run.pk} belongs to another runner by now")
+            for write, ours in zip(writes, mine, strict=True)
+        ]
+
+    def _deliver(self, batch: list[_Waiting], outcomes: list[Exception | None]) -> None:
+        for item, outcome in zip(batch, outcomes, strict=True):
+            self._ages.end(item.mark)
+            if item.future.done():
+                continue
+            if outcome is None:
+                item.future.set_result(None)
+            else:
+                item.future.set_exception(outcome)
+
+
+class Checkpoints:
+    """Stores the growing documents of a process every few seconds, for who asks elsewhere or after a crash.
+
+    :param every: seconds between two checkpoints of a run.
+    """
+
+    def __init__(self, writer: Writer, every: float) -> None:
+        self._writer = writer
+        self._every = every
+        self._runs: dict[UUID, _Growing] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def of(self, row: Run, log: RunLog) -> Iterator[None]:
+        """Store the document of ``row`` from time to time."""
+        loop = asyncio.get_running_loop()
+        # Spread out, so that runs which started together are not all stored together.
+        due = loop.time() + self._every * random.uniform(0.5, 1.0)  # noqa: S311  # a pace, not a secret
+        self._runs[row.pk] = _Growing(row, log, log.last_id, due)
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._look(), context=Context())
+        try:
+            yield
+        finally:
+            self._runs.pop(row.pk, None)
+
+    async def _look(self) -> None:
+        while self._runs:
+            await asyncio.sleep(self._every / 5)
+            due = [growing for growing in self._runs.values() if growing.due(self._every)][:_ROUND]
+            stored = await asyncio.gather(*map(self._store, due), return_exceptions=True)
+            failed: dict[str, list[UUID]] = {}  # a database that is away says the same of all
+            for growing, error in zip(due, stored, strict=True):
+                if isinstance(error, Exception) and not isinstance(error, Fenced):
+                    failed.setdefault(str(error), []).append(growing.row.pk)
+            for text, runs in failed.items():
+                logger.warning("run %s and %d more: no checkpoint: %s", runs[0], len(runs) - 1, text)
+
+    async def _store(self, growing: _Growing) -> None:
+        place = growing.log.last_id
+        columns = {
+            "document": copy_json(growing.log.state.document.value),  # a thread must not see it grow
+            "log_id": str(place),
+            "checkpoint_at": Now(),
+        }
+        await self._writer.write(Write(growing.row, growing.row.epoch, columns=columns))
+        growing.stored = place
+
+
+@dataclass(slots=True)
+class _Growing:
+    row: Run
+    log: RunLog
+    stored: Any
+    next: float
+
+    def due(self, every: float) -> bool:
+        """Whether there is something new to store, and it is time."""
+        now = asyncio.get_running_loop().time()
+        last = self.log.last_id
+        if now < self.next or last == self.stored or last.epoch != self.row.epoch:
+            return False  # the last: its epoch is not open yet
+        self.next = now + every
+        return True
+
+
+class DatabaseJournal:
+    """The journal of a run in :class:`~lingstream.models.BotRun` rows; see :class:`Journal`.
+
+    :param run: the run.
+    :param recorded: results of finished calls by replay key; see :meth:`load`.
+    """
+
+    def __init__(self, run: Run, writer: Writer, recorded: dict[str, CallResult] | None = None) -> None:
+        self._run = run
+        self._writer = writer
+        self._recorded = recorded or {}
+        self._started: dict[str, datetime] = {}
+
+    @staticmethod
+    def load(run: Run) -> dict[str, CallResult]:
+        """Return what earlier executions of ``run`` finished."""
+        rows = BotRun.objects.filter(run=run, status=BotRun.Status.FINISHED)
+        return {row.replay_key: _result_of(row) for row in rows}
+
+    def recorded(self, call: Call) -> CallResult | None:
+        """See :meth:`Journal.recorded`."""
+        key = BotRun.make_replay_key(*call.key)
+        self._started[key] = timezone.now()
+        return self._recorded.get(key)
+
+    async def finish(self, call: Call, result: CallResult) -> None:
+        """See :meth:`Journal.finish`.
+
+        What cannot be stored is logged and not raised: the answer is on the page already, and the worst that
+        follows is that a crash makes this call happen again.
+
+        :raises Fenced: the run belongs to another runner by now, whose journal this is.
+        """
+        key = BotRun.make_replay_key(*call.key)
+        if key in self._recorded:
+            return
+        write = Write(self._run, self._run.epoch, bot=self._row(key, call, result))
+        try:
+            await patiently(lambda: self._writer.write(write))
+        except AWAY:
+            logger.exception("the database did not come back: bot run %s is not stored", call.instance)
+
+    async def end(self, result: RunResult, log_id: str) -> None:
+        """Store how the run ended.
+
+        :param log_id: of the frame that says so.
+        :raises Fenced: the run belongs to another runner by now.
+        :raises DatabaseError: it cannot be stored.
+        """
+        write = Write(self._run, self._run.epoch, columns=result_of(result, log_id))
+        await patiently(lambda: self._writer.write(write))
+        if result.status == Run.Status.FAILED:
+            report(self._run, result.status, result.errors)
+
+    def _row(self, key: str, call: Call, result: CallResult) -> BotRun:
+        now = timezone.now()
+        return BotRun(
+            run_id=self._run.pk,
+            replay_key=key,
+            step=call.plan.name,
+            instance=call.instance,
+            root=call.root,
+            digest=call.digest,
+            occurrence=call.occurrence,
+            epoch=self._run.epoch,
+            status=result.status,
+            messages=list(call.messages),
+            provider=call.plan.provider.name,
+            model=call.options.model,
+            params=dict(call.options.params),
+            prompt_version=call.plan.prompt_version,
+            output=result.output,
+            reasoning=result.reasoning,
+            repairs=list(result.repairs),
+            usage=result.usage.to_wire(),
+            error=result.error,
+            finish=result.finish,
+            started_at=self._started.get(key, now),
+            finished_at=now,
+        )
+
+
+def result_of(result: RunResult, log_id: str) -> dict[str, Any]:
+    """Return the columns of a run that has ended; the time is the database's, see :mod:`.ownership`."""
+    return {
+        "status": result.status,
+        "document": result.document,
+        "usage": result.usage.to_wire(),
+        "errors": list(result.errors),
+        "log_id": log_id,
+        "finished_at": Now(),
+        "checkpoint_at": Now(),
+    }
+
+
+def _result_of(row: BotRun) -> CallResult:
+    usage = row.usage
+    return CallResult(
+        status=row.status,
+        output=row.output,
+        reasoning=row.reasoning,
+        repairs=row.repairs,
+        usage=Usage(
+            usage.get("prompt_tokens", 0),
+            usage.get("completion_tokens", 0),
+            bool(usage.get("estimated", False)),
+        ),
+        finish=row.finish,
+    )

@@ -1,0 +1,196 @@
+"""From rows to plans: what a run needs, read once when it starts.
+
+Everything here is synchronous ORM code; call it through ``database_sync_to_async``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Prefetch
+
+from lingstream.conf import app_settings
+from lingstream.core.document import jsonuri
+from lingstream.core.document.depth import check_depth
+from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
+from lingstream.core.engine.run import declared
+from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.core.validation import SchemaFault, compile_schema
+from lingstream.models import PromptLabel, Provider, Step, Trigger, Workflow
+from lingstream.providers import kind_of
+
+__all__ = ["load_plan", "load_provider_plans", "validate_input"]
+
+
+def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -> Plan:
+    """Return the plan of a workflow as the database has it now.
+
+    :param row: the workflow's, if it is known already.
+    :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
+        from, and may switch it off.
+    :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``nothing-starts``,
+        ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``.
+    """
+    workflow = row or Workflow.objects.filter(slug=slug).first()
+    if workflow is None and not python:
+        raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
+    if workflow is not None and not workflow.enabled:
+        raise UsageError(f"the workflow {slug!r} is switched off", code="workflow-disabled")
+    providers = load_provider_plans()
+    limits = Limits(**(workflow.limits or {})) if workflow is not None else Limits()
+    if workflow is None:
+        shown = declared(slug).show_reasoning
+        return Plan(workflow=slug, python=True, providers=providers, limits=limits, show_reasoning=shown)
+    bots = tuple(_bot(step, providers) for step in _steps(workflow))
+    if python:
+        return Plan(
+            workflow=slug,
+            python=True,
+            steps=bots,
+            providers=providers,
+            limits=limits,
+            on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]  # as for format
+            show_reasoning=workflow.show_reasoning,
+        )
+    if not bots:
+        raise ConfigurationError(f"the workflow {slug!r} has no steps", code="no-steps")
+    triggers = tuple(_trigger(row) for row in workflow.triggers.select_related("source", "target"))
+    used = {bot.provider.name for bot in bots}
+    plan = Plan(
+        workflow=slug,
+        steps=bots,
+        triggers=triggers,
+        providers=tuple(plan for plan in providers if plan.name in used),
+        limits=limits,
+        on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]
+        show_reasoning=workflow.show_reasoning,
+    )
+    if not plan.entry_steps:
+        raise ConfigurationError(
+            f"in the workflow {slug!r} nothing starts: expected a step that no trigger starts, but each of "
+            f"{', '.join(bot.name for bot in bots)} waits for one",
+            code="nothing-starts",
+        )
+    return plan
+
+
+def load_provider_plans() -> tuple[ProviderPlan, ...]:
+    """Return all providers, the site's default one first (where it exists)."""
+    default = app_settings().default_provider
+    return tuple(
+        sorted((row.to_plan() for row in Provider.objects.all()), key=lambda plan: plan.name != default)
+    )
+
+
+def _steps(workflow: Workflow) -> Iterable[Step]:
+    labels = Prefetch("prompt__labels", queryset=PromptLabel.objects.select_related("version"))
+    return workflow.steps.select_related("prompt", "provider").prefetch_related(labels)
+
+
+def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
+    name = step.provider.name if step.provider else app_settings().default_provider
+    provider = next((plan for plan in providers if plan.name == name), None)
+    if not providers:
+        raise ConfigurationError(
+            f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider"
+        )
+    if provider is None:
+        raise ConfigurationError(
+            f"the step {step.name!r} names no provider, and there is no provider {name!r} "
+            "(the setting LINGSTREAM['DEFAULT_PROVIDER'])",
+            code="no-provider",
+        )
+    model = step.model or provider.model
+    if not model and kind_of(provider.kind, app_settings().provider_kinds).needs_model:
+        raise ConfigurationError(
+            f"the step {step.name!r} names no model, and the provider {name!r} has no default model",
+            code="no-model",
+        )
+    text, variables, version = _prompt(step)
+    if step.schema:
+        _check_schema(step)
+    return BotPlan(
+        name=step.name,
+        prompt=text,
+        variables=variables,
+        prompt_version=version,
+        input=step.input,
+        root=step.root,
+        provider=provider,
+        model=model,
+        params=dict(step.params),
+        format=step.format,  # type: ignore[arg-type]  # the column's choices are the literal's
+        only=tuple(step.only),
+        exclude=tuple(step.exclude),
+        quiet=step.quiet,
+        optional=step.optional,
+        history=step.history,
+        schema=step.schema,
+        show_reasoning=step.workflow.show_reasoning,
+    )
+
+
+def _check_schema(step: Step) -> None:
+    """Before a model is asked and paid: a row may be older than what its schema is checked by."""
+    try:
+        compile_schema(step.schema)
+    except SchemaFault as fault:
+        raise UsageError(
+            f"the output schema of the step {step.name!r} cannot be used: at {fault.uri!r}: {fault.message}",
+            code=fault.code,
+        ) from fault
+
+
+def _prompt(step: Step) -> tuple[str, dict[str, Any], str]:
+    if step.prompt is None:
+        return "", dict(step.variables), ""
+    for label in step.prompt.labels.all():
+        if label.name == step.label:
+            version = label.version
+            name = f"{step.prompt.slug} v{version.number}"
+            return version.text, {**(step.prompt.variables or {}), **(step.variables or {})}, name
+    raise ConfigurationError(
+        f"the step {step.name!r} wants the label {step.label!r} of the prompt {step.prompt.slug!r}, which "
+        "has no such label",
+        code="no-label",
+    )
+
+
+def _trigger(row: Trigger) -> TriggerPlan:
+    return TriggerPlan(
+        source=row.source.name,
+        target=row.target.name,
+        event=row.event,  # type: ignore[arg-type]  # the column's choices are the literal's
+        pattern=row.pattern,
+        condition=row.condition,
+        input=row.input,
+        root=row.root,
+        partial=row.partial,
+    )
+
+
+def validate_input(schema: dict[str, Any], value: Any) -> None:
+    """Check what a run is started with against its workflow's schema; an empty one accepts any JSON.
+
+    :raises UsageError: ``invalid-input``, naming the place, what was expected and what came; ``too-deep``,
+        ``too-costly``; ``invalid-schema`` for a stored schema that cannot be used.
+    """
+    check_depth(value)
+    if not schema:
+        return
+    try:
+        failures = compile_schema(schema).failures(value)
+    except SchemaFault as fault:
+        raise UsageError(
+            f"the workflow's input schema cannot be used: at {fault.uri!r}: {fault.message}", code=fault.code
+        ) from fault
+    if failures:
+        where, message = jsonuri.join(*failures[0].path), failures[0].message
+        message = message if len(message) <= 300 else message[:300] + "…"
+        raise UsageError(
+            f"the input does not fit at {where!r}: {message}"
+            if where
+            else f"the input does not fit: {message}",
+            code="invalid-input",
+        )

@@ -1,0 +1,198 @@
+"""What is deleted: runs that have been kept for long enough, and all that is a person's.
+
+Deleting goes in batches, each one short transaction: no lock is held for long, and a process that dies in
+between has done the batches before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.db import connections, router, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from lingstream.conf import app_settings
+from lingstream.hubs import get_hub
+from lingstream.models import Conversation, Run, Workflow
+
+from .ownership import OPEN, request_cancel
+from .storage import in_database
+
+__all__ = ["BATCH", "aerase", "delete_batch", "erase", "expired", "prune", "sweep"]
+
+logger = logging.getLogger("lingstream")
+
+#: Runs in one transaction. With ten bots each that is some ten thousand index entries.
+BATCH = 500
+_PATIENCE = 15.0  # seconds that running runs get to end
+_EMPTY_FOR = timedelta(days=1)  # after which nobody will start the first run of a conversation
+
+
+def prune(limit: int = BATCH) -> int:
+    """Delete runs that have ended and been kept for as long as their workflow says; return how many.
+
+    One batch: at most ``limit`` of them, with their bot runs, and the conversations that have no other run.
+    Many processes may do it at the same time. A workflow without ``retention_days`` keeps its runs.
+    """
+    left = min(limit, BATCH)
+    for runs in expired():
+        if left > 0:
+            left -= delete_batch(runs, left)
+    return min(limit, BATCH) - left
+
+
+def expired(days: int | None = None, workflows: list[str] | None = None) -> Iterator[QuerySet[Run]]:
+    """Return the runs that may go, one query for each period and workflow.
+
+    :param days: since their end, in place of what the workflows say, and for those that say nothing.
+    :param workflows: slugs, of those in Python too; all unless given.
+    """
+    if days is not None:
+        chosen = Q() if workflows is None else Q(workflow__in=workflows)
+        yield _ended(days).filter(chosen)
+        return
+    rows = Workflow.objects.exclude(retention_days=None)
+    if workflows is not None:
+        rows = rows.filter(slug__in=workflows)
+    for slug, kept in rows.values_list("slug", "retention_days"):
+        if kept is not None:
+            yield _ended(kept).filter(workflow=slug)
+
+
+def delete_batch(runs: QuerySet[Run], limit: int = BATCH) -> int:
+    """Delete up to ``limit`` of ``runs``, and the conversations that have no other; return how many runs."""
+    with transaction.atomic(using=router.db_for_write(Run)):
+        rows = list(_locked(runs).values_list("pk", "conversation_id")[:limit])
+        _delete_rows([pk for pk, _ in rows])
+        _forget({conversation for _, conversation in rows if conversation})
+    return len(rows)
+
+
+def sweep(limit: int = BATCH) -> int:
+    """Delete conversations in which nothing was ever started or is left; return how many.
+
+    It looks at all conversations, so it is for a command and not for every look.
+    """
+    empty = ~Exists(Run.objects.filter(conversation_id=OuterRef("pk")))
+    old = Conversation.objects.filter(empty, updated_at__lt=Now() - _EMPTY_FOR)
+    return _forget(set(old.values_list("pk", flat=True)[:limit]))
+
+
+def erase(user: Any) -> int:
+    """As :func:`aerase`, for code that is not async."""
+    return async_to_sync(aerase)(user)
+
+
+async def aerase(user: Any) -> int:
+    """Delete all that ``user`` asked and was told, and return how many runs that were.
+
+    What runs is cancelled first and given 15 seconds to end. Then runs, their bot runs, conversations and the
+    logs in the hub are deleted. The account itself is left to the caller. Not to be called inside a
+    transaction, which would hide the cancel from the processes that execute the runs. A log that this process
+    cannot reach (in another one's memory, in a Redis that does not answer) is forgotten ``LOG_TTL`` seconds
+    after the run.
+    """
+    await _stop(user)
+    erased = 0
+    while found := await in_database(_erase_batch, user):
+        erased += len(found)
+        for run, recent in found.items():
+            if recent:
+                await _drop_log(str(run))
+    await in_database(_erase_conversations, user)
+    return erased
+
+
+# -- runs -------------------------------------------------------------------------------------------------
+
+
+def _ended(days: int) -> QuerySet[Run]:
+    ended = Run.objects.filter(finished_at__lt=Now() - timedelta(days=days)).exclude(status__in=OPEN)
+    return ended.order_by("finished_at")
+
+
+def _delete_rows(runs: list[UUID]) -> None:
+    """Delete runs; their bot runs go with them, by one statement, and no document is read."""
+    Run.objects.filter(pk__in=runs).only("pk").delete()
+
+
+def _forget(conversations: set[UUID]) -> int:
+    """Delete those of ``conversations`` that have no run; one that is just getting one is left alone."""
+    if not conversations:
+        return 0
+    with transaction.atomic(using=router.db_for_write(Conversation)):
+        # The lock first, or a run that comes between the question and the answer would go as well.
+        held = list(_locked(Conversation.objects.filter(pk__in=conversations)).values_list("pk", flat=True))
+        unused = ~Exists(Run.objects.filter(conversation_id=OuterRef("pk")))
+        empty = list(Conversation.objects.filter(unused, pk__in=held).values_list("pk", flat=True))
+        Conversation.objects.filter(pk__in=empty).delete()
+    return len(empty)
+
+
+def _locked(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """``rows``, but for those that somebody is at, where the database can tell."""
+    features = connections[router.db_for_write(rows.model)].features
+    if not features.has_select_for_update:
+        return rows
+    return rows.select_for_update(skip_locked=features.has_select_for_update_skip_locked, of=_of(features))
+
+
+def _of(features: Any) -> tuple[str, ...]:
+    return ("self",) if features.has_select_for_update_of else ()
+
+
+# -- a person ---------------------------------------------------------------------------------------------
+
+
+def _theirs(user: Any) -> QuerySet[Run]:
+    return Run.objects.filter(Q(owner=user) | Q(conversation__owner=user))
+
+
+async def _stop(user: Any) -> None:
+    """Cancel what runs, and wait until it has ended or nobody lives who would end it."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _PATIENCE
+    while await in_database(_cancel, user):
+        if loop.time() > until:
+            logger.warning("runs of user %s did not end in time; they are deleted as they are", user.pk)
+            return
+        await asyncio.sleep(app_settings().tick)
+
+
+def _cancel(user: Any) -> bool:
+    """Ask for the end of what runs; return whether somebody alive still executes some of it."""
+    for run in _theirs(user).filter(status__in=OPEN).only("pk"):
+        request_cancel(run)
+    alive = Now() - timedelta(seconds=app_settings().dead_after)
+    executed = Q(runner__heartbeat_at__gte=alive, runner__stopped_at=None)
+    return _theirs(user).filter(executed, status__in=OPEN).exists()
+
+
+def _erase_batch(user: Any) -> dict[UUID, bool]:
+    """Delete some of a person's runs; return for each whether there may be a log of it."""
+    since = Now() - timedelta(seconds=app_settings().log_ttl)
+    with transaction.atomic(using=router.db_for_write(Run)):
+        runs = list(_theirs(user).values_list("pk", flat=True)[:BATCH])
+        recent = Q(finished_at=None) | Q(finished_at__gte=since)
+        logged = set(Run.objects.filter(recent, pk__in=runs).values_list("pk", flat=True))
+        _delete_rows(runs)
+    return {run: run in logged for run in runs}
+
+
+def _erase_conversations(user: Any) -> None:
+    Conversation.objects.filter(owner=user).delete()
+
+
+async def _drop_log(run: str) -> None:
+    """Have the hub forget a log. It drops what it has found, and its next answer comes after the dropping."""
+    hub = get_hub()
+    await hub.find(run)
+    hub.drop(run)
+    await hub.find(run)

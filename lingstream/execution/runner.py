@@ -1,0 +1,499 @@
+"""The runner: executes runs as tasks of this process, apart from every request.
+
+A run is a detached task with a strong reference, in a context of its own: a task that inherited the context
+of a Django request would keep that request's thread and database handle for as long as the model talks.
+
+The same class serves ``inline`` execution in the web process and ``manage.py ling_worker``: they differ in
+who may take a queued run, and in nothing else. Ownership is the database's (:mod:`.ownership`); what is asked
+of it goes through threads of the runner's own (:mod:`.heart`, :mod:`.journal`, :mod:`.lane`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Iterator
+from contextvars import Context
+from functools import lru_cache
+from uuid import uuid4
+
+from django.utils import timezone, translation
+
+from lingstream.access.identity import Identity
+from lingstream.conf import app_settings
+from lingstream.core.ending import bounded, end_tasks
+from lingstream.core.engine import run as engine
+from lingstream.core.exceptions import Fenced, InternalError, LingError
+from lingstream.core.log.frames import empty_snapshot
+from lingstream.core.log.ports import RunLog
+from lingstream.core.provider import Usage
+from lingstream.hubs import get_hub
+from lingstream.models import Run
+from lingstream.providers import preload
+
+from . import ownership
+from .away import AWAY
+from .broker import close as close_broker
+from .broker import notify
+from .heart import Beat, Heart
+from .journal import Checkpoints, DatabaseJournal, Writer
+from .lane import Lane
+from .pool import ProviderPool
+from .retention import BATCH, prune
+from .storage import (
+    Start,
+    create_run,
+    in_database,
+    known_run,
+    load_history,
+    load_run,
+    plan_of,
+    provider_kinds_in_use,
+)
+
+__all__ = ["Runner", "get_runner"]
+
+logger = logging.getLogger("lingstream")
+
+_BATCH = 8  # runs that are claimed at once
+_LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
+_WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
+_PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
+_SIGN_OFF = 5.0  # seconds for the database to hear that the process goes away
+_PAUSE, _PAUSES = 0.02, 30  # seconds of a pause between two claims, and how many there are at most
+_LATE, _CALM = 0.01, 3  # a pause that ends within so many seconds is calm, and so many in a row are enough
+_PER_RUN = 0.001  # seconds of pause between two claims for each run that is executed here already
+
+
+def get_runner() -> Runner:
+    """Return this process's runner."""
+    return _runner()
+
+
+@lru_cache(maxsize=1)
+def _runner() -> Runner:
+    return Runner()
+
+
+class Runner:
+    """Executes runs in this process.
+
+    :param kind: ``inline`` in a web process, ``worker`` in a worker.
+    :param most: runs at the same time; the setting ``MAX_RUNS`` unless given.
+    """
+
+    def __init__(self, kind: str = "inline", most: int | None = None) -> None:
+        self.id = uuid4()
+        self.kind = kind
+        self._most = most
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._runs: dict[str, engine.Run] = {}
+        self._epochs: dict[str, int] = {}
+        self._reserved = 0  # runs that are about to start
+        self._claiming = asyncio.Lock()
+        self._unknown: set[tuple[str, int]] = set()
+        self._settling: asyncio.Task[None] | None = None
+        self._providers = ProviderPool()
+        self._lane = Lane()
+        self._writer = Writer()
+        self._checkpoints = Checkpoints(self._writer, app_settings().checkpoint)
+        self._heart: Heart | None = None
+        self._life: list[asyncio.Task[None]] = []  # pulse and picker
+        self._registered: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()  # somebody says that runs wait
+        self._lag = 0.0
+        self._prune_at = 0.0
+        self._draining = False
+
+    # -- for transports ----------------------------------------------------------------------------
+
+    async def start(self, start: Start, identity: Identity) -> tuple[Run, bool]:
+        """Start a run, or find the one that was started with the same key.
+
+        :returns: the run, and whether it is new.
+        :raises UsageError: what is asked does not fit.
+        :raises AccessError: who asks may not.
+        :raises LingError: ``busy``: this process executes as many runs as it may, or is going away.
+        """
+        mine = self._executes()
+        if mine and self.room <= 0:
+            async with self._claiming:
+                pass  # it keeps room for more than it may find
+        if self._draining or (mine and self.room <= 0):
+            if known := await in_database(known_run, start, identity):
+                return known, False
+            raise LingError("too many runs at the moment", code="busy", retryable=True)
+        owned = {"status": Run.Status.RUNNING, "epoch": 1, "attempts": 1, "runner_id": self.id}
+        at_once = mine and not start.conversation
+        language = translation.get_language() or ""
+        with self._reserve(1 if at_once else 0):
+            await self.ensure_registered()
+            columns = {**owned, "started_at": timezone.now()} if at_once else {}
+            row, new = await in_database(create_run, start, identity, language=language, **columns)
+            if new and at_once:
+                self._launch(row)
+        if not new or at_once:
+            return row, new
+        if start.conversation:
+            await self._end_orphans()  # what it interrupted may have had no owner
+        if mine:
+            get_hub().create(str(row.pk))  # so that viewers can wait for it
+            get_hub().release(str(row.pk))  # it may be another process that executes it
+            self.look()
+        else:
+            await notify(str(row.pk))
+        return row, new
+
+    async def cancel(self, row: Run) -> None:
+        """Stop a run: at once if it is executed here, else by a note that its owner reads within a second."""
+        if run := self._runs.get(str(row.pk)):
+            run.cancel()
+        elif not row.ended and await self._lane.call(ownership.request_cancel, row):
+            await self._end_orphans()
+
+    # -- for servers and commands ------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """How many more runs this process takes."""
+        most = app_settings().max_runs if self._most is None else self._most
+        return most - len(self._tasks) - self._reserved
+
+    @property
+    def behind(self) -> bool:
+        """Whether this process cannot keep up with what it has, and takes no more that others may take."""
+        return self._lag > _LAG or self._lane.oldest > _WAIT or self._writer.oldest > _WAIT
+
+    @property
+    def draining(self) -> bool:
+        """Whether this process is going away."""
+        return self._draining
+
+    def running(self) -> list[str]:
+        """Ids of the runs that this process executes."""
+        return list(self._tasks)
+
+    async def wait(self, run_id: str) -> None:
+        """Wait for the end of a run that this process executes."""
+        if task := self._tasks.get(run_id):
+            await asyncio.wait([task])
+
+    async def ensure_registered(self) -> None:
+        """Make sure that this process has its row, its heart beats and it looks for runs to take."""
+        loop = asyncio.get_running_loop()
+        known = self._registered
+        failed = known is not None and known.done() and (known.cancelled() or known.exception())
+        if known is None or failed or known.get_loop() is not loop:
+            self._registered = known = loop.create_task(self._register(), context=Context())
+        # One for all that start the first runs; a request that goes away ends its own wait only.
+        await asyncio.shield(known)
+
+    def look(self) -> None:
+        """Look for runs that wait for an owner, now and not when it is time."""
+        self._wanted.set()
+
+    async def drain(self) -> None:
+        """Take no more runs, give running ones a grace, leave the rest to others, and close everything.
+
+        A second call waits no longer than the first.
+        """
+        self._draining = True
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=app_settings().drain)
+        for name in list(self._tasks):
+            self._leave(name)
+        await self._close()
+
+    async def aclose(self) -> None:
+        """Cancel what runs, and close everything."""
+        for run in self._runs.values():
+            run.cancel()
+        await self._close()
+
+    # -- executing ---------------------------------------------------------------------------------
+
+    def _executes(self) -> bool:
+        return app_settings().execution == self.kind
+
+    @contextlib.contextmanager
+    def _reserve(self, runs: int) -> Iterator[None]:
+        """Count runs that are about to start."""
+        self._reserved += runs
+        try:
+            yield
+        finally:
+            self._reserved -= runs
+
+    def _launch(self, row: Run) -> None:
+        name = str(row.pk)
+        log = get_hub().create(name)  # before the answer goes out: who asks for the events finds them
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._execute(row, log), name=f"run {name}", context=Context())
+        self._tasks[name], self._epochs[name] = task, row.epoch
+        task.add_done_callback(lambda task: self._task_ended(name, task))
+
+    def _task_ended(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name], self._epochs[name]
+
+    def _leave(self, name: str) -> None:
+        """Stop a run without a ``done``, for a later epoch to go on; one that is ending may end."""
+        run = self._runs.get(name)
+        if run is None or not run.ending:
+            self._tasks[name].cancel()
+
+    async def _execute(self, row: Run, log: RunLog) -> None:
+        name = str(row.pk)
+        if row.language:
+            translation.activate(row.language)
+        persist = self._lane.persist
+        try:
+            history = await persist(load_history, row) if row.conversation_id else []
+            recorded = await persist(DatabaseJournal.load, row) if row.epoch > 1 else None
+            journal = DatabaseJournal(row, self._writer, recorded)
+
+            async def end(result: engine.RunResult) -> None:
+                await journal.end(result, str(log.last_id.following))
+
+            run = self._runs[name] = engine.Run(
+                plan_of(row),
+                row.input,
+                log=log,
+                providers=self._providers.get,
+                journal=journal,
+                history=history,
+                epoch=row.epoch,
+                end=end,
+            )
+            if row.cancel_requested_at:
+                run.cancel()  # somebody asked while its last owner was dying
+            with self._checkpoints.of(row, log):
+                await run.execute()
+        except Fenced as error:
+            logger.info("run %s goes on elsewhere: %s", name, error)
+        except AWAY:
+            # It stays in the database as it is: a heart beat finds that nobody executes it.
+            logger.exception("run %s: the database did not come back", name)
+        except Exception:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                logger.exception("run %s goes on elsewhere; it could not be stopped cleanly here", name)
+            else:
+                logger.exception("run %s failed", name)
+                await self._fail(row, log)
+        finally:
+            self._runs.pop(name, None)
+            get_hub().release(name)
+        if row.conversation_id:
+            self.look()  # the next run of the conversation may have waited for this one
+
+    async def _fail(self, row: Run, log: RunLog) -> None:
+        """End a run that its own execution could not end: nobody may be left waiting for it."""
+        error = InternalError("the run")
+        try:
+            if log.last_id.epoch < row.epoch:
+                await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
+            log.write(row.epoch, "error", error.to_wire())
+            result = engine.RunResult("failed", log.state.document.value, Usage(), (error.to_wire(),))
+            await DatabaseJournal(row, self._writer).end(result, str(log.last_id.following))
+            log.write(row.epoch, "done", engine.done_body("failed", result.usage.to_wire(), result.document))
+            await log.flush()
+        except Exception:
+            logger.exception("run %s could not be ended", row.pk)
+
+    async def _end_orphans(self) -> None:
+        """Write the end of runs whose processes died after storing it, or that never had a process."""
+        settings = app_settings()
+        for row in await self._lane.call(ownership.orphans, settings.dead_after, within=settings.log_ttl):
+            log = await get_hub().find(str(row.pk), running=row.runner_id is None)
+            silent = log is not None and not log.ended
+            if await self._lane.call(ownership.adopt, row, self.id, epoch=silent) and silent:
+                await self._write_end(await self._lane.call(load_run, row.pk))
+
+    async def _write_end(self, row: Run) -> None:
+        """Write an epoch that says no more than how the run ended, as the database has it."""
+        name = str(row.pk)
+        log = get_hub().create(name)
+        try:
+            why = {"error": row.failure} if row.failure else {}
+            await log.open(row.epoch, {**empty_snapshot(), "document": row.document, **why})
+            if row.status == Run.Status.LOST:
+                log.write(row.epoch, "error", row.errors[0])
+            log.write(row.epoch, "done", engine.done_body(row.status, row.usage, row.document))
+            await log.flush()
+        except LingError as error:
+            logger.warning("run %s: its log does not say that it is %s: %s", name, row.status, error)
+        finally:
+            get_hub().release(name)
+
+    # -- being alive -------------------------------------------------------------------------------
+
+    async def _register(self) -> None:
+        """Store this process's row; from then on its heart beats, and it looks for runs."""
+        settings = app_settings()
+        await self._lane.call(ownership.register, self.id, self.kind)
+        if self._executes():
+            with contextlib.suppress(LingError):
+                kinds = await self._lane.call(provider_kinds_in_use)
+                await asyncio.to_thread(preload, kinds, settings.provider_kinds)
+        await self._stop_life()
+        self._heart = heart = Heart(
+            self.id, self.kind, settings, running=lambda: dict(self._epochs), heard=self._heard
+        )
+        life = {"pulse": self._pulse(heart, settings.tick / 2)}
+        if self._executes():
+            life["picker"] = self._pick(heart)
+        loop = asyncio.get_running_loop()
+        self._life = [
+            loop.create_task(work, name=f"lingstream {name}", context=Context())
+            for name, work in life.items()
+        ]
+
+    async def _stop_life(self) -> None:
+        life, self._life = self._life, []
+        await end_tasks(*life)
+        if heart := self._heart:
+            self._heart = None
+            await heart.aclose()
+
+    async def _close(self) -> None:
+        """Wait for the tasks to end, then give up this process's row and its connections."""
+        if tasks := list(self._tasks.values()):
+            _, going = await asyncio.wait(tasks, timeout=app_settings().drain)
+            await end_tasks(*going)  # a workflow's own code may be deaf
+        await self._writer.aclose()  # before anybody may take what is still to be written
+        known, self._registered = self._registered, None
+        if known is not None:
+            await end_tasks(known)  # a database that hangs may hold it
+            await self._stop_life()
+            with contextlib.suppress(Exception):
+                await bounded(self._lane.call(ownership.sign_off, self.id), _SIGN_OFF)
+        await self._lane.aclose()
+        await self._providers.aclose()
+        await close_broker()
+
+    async def _pulse(self, heart: Heart, pause: float) -> None:
+        """Tell the heart that the loop turns, and see how late it is: awaits nothing but ``sleep``."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(pause)
+            late = loop.time() - before - pause
+            self._lag = max(late, (self._lag + late) / 2)
+            heart.pulse()
+
+    def _heard(self, beat: Beat) -> None:
+        """Do as the database says; see :class:`Beat`."""
+        for name in beat.cancels:
+            if run := self._runs.get(name):
+                run.cancel()
+        if beat.unknown is None:
+            return
+        taken = [(name, epoch) for name, epoch in beat.taken if self._epochs.get(name) == epoch]
+        for name, epoch in taken:
+            logger.warning("run %s goes on elsewhere: epoch %d has another owner by now", name, epoch)
+            self._leave(name)
+        # What it says runs here and does not, twice in a row: an answer of the database was lost, or whoever
+        # waited for it. Once is nothing: it may have just begun, or just ended.
+        stray = [name for name, _ in beat.unknown & self._unknown if name not in self._tasks]
+        self._unknown = beat.unknown
+        if taken or stray:
+            loop = asyncio.get_running_loop()
+            self._settling = loop.create_task(self._settle(taken, stray), context=Context())
+
+    async def _settle(self, taken: list[tuple[str, int]], stray: list[str]) -> None:
+        with contextlib.suppress(*AWAY):
+            await self._lane.call(ownership.forgive, self.id, taken)
+            await self._lane.call(ownership.release, self.id, stray)
+
+    async def _pick(self, heart: Heart) -> None:
+        """Take runs that wait, for ever: the one task of the process that does, so no room is filled twice.
+
+        With jitter, so that processes which started together do not ask together.
+        """
+        settings = app_settings()
+        loop = asyncio.get_running_loop()
+        due = 0.0
+        away = False
+        while True:
+            self._wanted.clear()
+            try:
+                rest = await self._claim(heart)
+                if loop.time() >= due:
+                    due = loop.time() + settings.heartbeat_every * random.uniform(0.8, 1.2)  # noqa: S311
+                    await self._end_others(heart)
+                away = False
+            except Exception as error:
+                if not away:  # once, and not at every tick
+                    logger.warning("nothing is taken, until the database answers: %s", error, exc_info=True)
+                rest = away = True
+            if rest:  # what waits has to wait for room, however often somebody says that it is there
+                await asyncio.sleep(settings.tick * random.uniform(0.8, 1.2))  # noqa: S311
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._wanted.wait()
+
+    async def _claim(self, heart: Heart) -> bool:
+        """Claim runs as far as there is room; return whether some may be left.
+
+        A few at a time, and the slower the more there are here already: so load evens out between processes
+        that look at the same moment.
+        """
+        settings = app_settings()
+        while not self._draining:
+            most = min(_BATCH, self.room)
+            if most <= 0 or self.behind:
+                return True
+            self._wanted.clear()
+            async with self._claiming:
+                with self._reserve(most):
+                    rows = await self._lane.call(
+                        ownership.claim,
+                        self.id,
+                        settings.dead_after,
+                        attempts=settings.max_attempts,
+                        most=most,
+                        takeover=heart.steady,
+                    )
+                    for row in rows:
+                        self._launch(row)
+            if len(rows) < most and not self._wanted.is_set():
+                return False
+            await self._pace()
+        return False
+
+    async def _pace(self) -> None:
+        """Let what was claimed begin, until the event loop is on time again.
+
+        A run costs most when it begins, and the pulse hears of that only at its next turn. Who takes hundreds
+        at once has them all in step from then on, and whoever waits for one of them waits for all.
+        """
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(_PER_RUN * len(self._tasks))
+        calm = 0
+        for _ in range(_PAUSES):
+            due = now() + _PAUSE
+            await asyncio.sleep(_PAUSE)
+            calm = calm + 1 if now() - due < _LATE else 0
+            if calm == _CALM:
+                return
+
+    async def _end_others(self, heart: Heart) -> None:
+        """End the runs that nobody else will end, and delete those that were kept for long enough."""
+        settings = app_settings()
+        for row in await self._lane.call(
+            ownership.lose,
+            self.id,
+            settings.dead_after,
+            attempts=settings.max_attempts,
+            takeover=heart.steady,
+        ):
+            await self._write_end(row)
+        await self._end_orphans()
+        now = asyncio.get_running_loop().time()
+        if now >= self._prune_at:
+            more = await self._lane.call(prune) == BATCH
+            self._prune_at = now + (0.0 if more else _PRUNE_EVERY)

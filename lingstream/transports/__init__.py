@@ -1,0 +1,1 @@
+"""How viewers and commands reach a run. Transports are siblings: none imports another."""

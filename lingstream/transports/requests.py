@@ -1,0 +1,231 @@
+"""What the HTTP views share: who asks, CSRF, errors as JSON, and streams of frames."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.core.signals import got_request_exception
+from django.db import connections, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http.request import UnreadablePostError
+from django.utils.log import log_response
+from django.views.decorators.csrf import csrf_exempt
+
+from lingstream.access import csrf
+from lingstream.access.faults import told
+from lingstream.access.identity import Identity, identify
+from lingstream.access.tokens import check_share, make_share, make_token
+from lingstream.conf import app_settings
+from lingstream.core.exceptions import (
+    AccessError,
+    InternalError,
+    LingError,
+    NotFound,
+    RateLimited,
+    UsageError,
+)
+from lingstream.core.wire.json import dumps
+from lingstream.core.wire.ling import JSONL, PROTOCOL, SSE
+from lingstream.execution.away import AWAY, told_away
+from lingstream.execution.storage import in_database
+from lingstream.models import Run
+
+from .flow import Budget, send_waits
+from .stream import streamed
+from .viewer import frames
+
+__all__ = ["answer_json", "api", "identity_of", "stream", "token_of"]
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
+
+_STATUSES = {
+    "bad-request": 400,
+    "forbidden": 403,
+    "not-found": 404,
+    "unknown-workflow": 404,
+    "busy": 503,
+    "database": 503,
+    "too-large": 413,
+    "key-reused": 409,
+    "conversation-busy": 409,
+    "method": 405,
+    "not-acceptable": 406,
+    "asgi-required": 501,
+    "rate-limited": 429,
+    "internal": 500,
+}
+
+# What Django raises, and the site's own functions: first match wins, the rest is a fault of the server.
+_DJANGOS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
+    (
+        RequestDataTooBig,
+        "too-large",
+        "expected a body within the site's DATA_UPLOAD_MAX_MEMORY_SIZE, got more",
+    ),
+    ((SuspiciousOperation, BadRequest), "bad-request", "the site refused this request as malformed"),
+    ((UnreadablePostError, UnicodeError), "bad-request", "expected a body that can be read"),
+    (PermissionDenied, "forbidden", "the site refused this request"),
+    (Http404, "not-found", "the site has nothing here"),
+)
+
+
+def api(*methods: str) -> Callable[[View[P]], View[P]]:
+    """Make an async function a view that answers every error as JSON, those that Django raises too.
+
+    CSRF is left to :func:`identity_of`, because calls by token, and anonymous ones without a cookie, need
+    none. ``ATOMIC_REQUESTS`` does not hold for the view: Django refuses it for async ones, and a run must be
+    committed before its process, or another one, executes it.
+    """
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        async def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            try:
+                _check_asgi(request)
+                if request.method not in methods:
+                    raise UsageError(f"expected {' or '.join(methods)}, got {request.method}", code="method")
+                response = await view(request, *args, **kwargs)
+            except DisallowedHost:
+                raise
+            except Exception as error:
+                response = await _error(request, error)
+                if response.status_code == 405:
+                    response["Allow"] = ", ".join(methods)
+            response["Ling-Protocol"] = PROTOCOL
+            return response
+
+        made = csrf_exempt(wrapped)
+        for alias in connections:
+            made = transaction.non_atomic_requests(using=alias)(made)
+        return made
+
+    return decorate
+
+
+def answer_json(data: Any, status: int = 200) -> HttpResponse:
+    """Return ``data`` as a JSON response that no cache keeps."""
+    response = HttpResponse(dumps(data), content_type="application/json", status=status)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+async def identity_of(request: HttpRequest, *, acts: bool = False) -> Identity:
+    """Return who asks, as Django's middleware has it.
+
+    :param acts: the request changes something in this person's name, so that a cookie is not enough.
+    :raises AccessError: a cookie speaks for it, and the CSRF token does not fit (code ``csrf``).
+    """
+    return await in_database(_identify, request, acts)
+
+
+def token_of(request: HttpRequest) -> str | None:
+    """Return the run's token from ``Authorization: Ling …``, or its share from ``?token=``.
+
+    :raises AccessError: a token in the URL that is more than a share.
+    """
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "ling":
+        return token.strip()
+    if shown := request.GET.get("token"):
+        check_share(shown)
+    return shown
+
+
+def stream(
+    request: HttpRequest, run: Run, encoder: type[SSE | JSONL], after: str | None = None
+) -> StreamingHttpResponse:
+    """Return the run's frames as a response that is written while they come.
+
+    :param encoder: the dialect.
+    :param after: id of the last frame that the viewer has.
+    """
+    response = streamed(request, _encoded(run, encoder, after), encoder.content_type)
+    response["Cache-Control"] = "no-cache"
+    response["Content-Encoding"] = "identity"  # GZipMiddleware would hold the stream back
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpResponseBase:
+    """Add the headers that name a run to whoever started it."""
+    response["Location"] = location
+    response["Ling-Run"] = str(run.pk)
+    response["Ling-Token"] = make_token(run.pk)
+    response["Ling-Share"] = make_share(run.pk)
+    return response
+
+
+async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> AsyncGenerator[bytes, None]:
+    writer = encoder(str(run.pk), after or "0-0")
+    settings = app_settings()
+    budget = Budget(None if send_waits() else settings.viewer_budget)
+    batches = frames(run, after, settings.heartbeat)
+    del run
+    async with aclosing(batches):  # type: ignore[type-var]
+        async for batch in batches:
+            text = b"".join([writer.encode(frame) for frame in batch]) or writer.heartbeat
+            yield text
+            if not budget.spend(len(text)):
+                return  # it resumes behind the last id that it got
+
+
+def _identify(request: HttpRequest, acts: bool) -> Identity:
+    identity = identify(request)
+    if acts:
+        csrf.check(request, signed_in=identity.owner_id is not None)
+    return identity
+
+
+def _check_asgi(request: HttpRequest) -> None:
+    """Refuse WSGI: each request has an event loop of its own there, with which a run would end."""
+    if not hasattr(request, "scope"):
+        raise LingError(
+            "lingstream needs ASGI, and this request came by WSGI: serve the site with daphne or uvicorn",
+            code="asgi-required",
+        )
+
+
+async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
+    fault = error if isinstance(error, LingError) else _translated(error)
+    body = told(fault)
+    response = answer_json({"error": body}, _status(fault, body["code"]))
+    if isinstance(fault, RateLimited):
+        response["Retry-After"] = str(fault.retry_after)
+    elif fault.retryable:
+        response["Retry-After"] = "1"
+    if fault is not error and response.status_code >= 500:
+        # As Django's own handler does: whoever listens for the signal, and the log with its traceback.
+        await got_request_exception.asend(sender=None, request=request)
+        text = "%s: %s"
+        log_response(text, fault.code, request.path, response=response, request=request, exception=error)
+    return response
+
+
+def _translated(error: Exception) -> LingError:
+    if isinstance(error, AWAY):
+        return told_away(error)
+    for kinds, code, message in _DJANGOS:
+        if isinstance(error, kinds):
+            return LingError(message, code=code)
+    return InternalError("the request")
+
+
+def _status(error: LingError, code: str) -> int:
+    if status := _STATUSES.get(code):
+        return status
+    if isinstance(error, AccessError):
+        return 403
+    if isinstance(error, NotFound):
+        return 404
+    return 400 if isinstance(error, UsageError) else 500

@@ -1,0 +1,227 @@
+"""The WebSocket: many runs on one socket, commands answered while runs stream.
+
+Channels awaits a consumer's handlers one by one, so none of them may loop: each run that is followed has a
+task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from lingstream.access.faults import told as told_of
+from lingstream.access.identity import Identity, identify_socket
+from lingstream.access.tokens import is_share
+from lingstream.conf import app_settings
+from lingstream.core.exceptions import InternalError, LingError, UsageError
+from lingstream.core.wire.json import dumps, loads
+from lingstream.core.wire.socket import SocketMessages
+from lingstream.execution.away import AWAY, told_away
+from lingstream.execution.runner import get_runner
+from lingstream.execution.storage import Start, in_database, run_to_cancel, run_to_read
+from lingstream.models import Run
+
+from .flow import Budget, Credits, Turn, send_waits
+from .viewer import beginning, frames, started
+
+__all__ = ["DIRECT_SEND", "SUBPROTOCOL", "LingConsumer"]
+
+logger = logging.getLogger("lingstream")
+
+SUBPROTOCOL = "lingstream.v1"
+# Key in the scope: the server's own send. Channels' session middleware looks into the session at every
+# message, though it saves none then: 0.02 ms of CPU for each frame (docs/benchmarks.md).
+DIRECT_SEND = "lingstream.send"
+_MAX_FOLLOWED = 100  # runs that one socket may follow at the same time
+_TRY_AGAIN = 1013  # the close code "try again later"
+_MAX_TOKENS = 1_000  # runs that one socket is remembered to have opened
+
+
+class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One socket. A message it cannot read is answered with an error; the socket stays open."""
+
+    async def connect(self) -> None:
+        """Accept; who may do what is asked message by message."""
+        self._viewers: dict[str, asyncio.Task[None]] = {}
+        self._credits = Credits()
+        self._sending = asyncio.Lock()
+        self._ended = False
+        self._budget = Budget(None if send_waits() else app_settings().viewer_budget)
+        # Shown on this socket, the token and the share of each run; checked anew at each use.
+        self._tokens: dict[tuple[str, bool], str] = {}
+        self._send_frame = self.scope.get(DIRECT_SEND, self.base_send)
+        await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
+
+    async def disconnect(self, code: int) -> None:
+        """Stop following; the runs go on."""
+        for viewer in self._viewers.values():
+            viewer.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer one message."""
+        if self._ended:
+            return
+        ref: Any = None
+        try:
+            message = self._read(text_data, bytes_data)
+            ref = message.get("ref")
+            kind = message.get("type")
+            handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
+            if handler is None:
+                raise UsageError(
+                    f"expected a type among {sorted(_HANDLERS)}, got {kind!r:.80}", code="bad-message"
+                )
+            await handler(self, message)
+        except LingError as error:
+            await self._answer({"error": told_of(error)}, ref)
+        except AWAY as error:
+            await self._answer({"error": told_away(error).to_wire()}, ref)
+        except Exception:
+            logger.exception("a socket message failed")
+            fault = InternalError("this message")
+            await self._answer({"error": fault.to_wire()}, ref)
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    async def _start(self, message: dict[str, Any]) -> None:
+        self._check_room()
+        run, new = await get_runner().start(Start.from_json(message), await self._identity())
+        told = started(run)
+        self._remember(told["run"], told["token"])
+        await self._answer({"started": told}, message.get("ref"))
+        self._follow(run, beginning() if new else None, message)
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        run = await self._open(run_to_read, message)
+        if str(run.pk) not in self._viewers:
+            self._check_room()
+        self._follow(run, _text(message, "after"), message)
+
+    async def _unsubscribe(self, message: dict[str, Any]) -> None:
+        if viewer := self._viewers.pop(_text(message, "run") or "", None):
+            viewer.cancel()
+
+    async def _cancel(self, message: dict[str, Any]) -> None:
+        run = await self._open(run_to_cancel, message)
+        await get_runner().cancel(run)
+
+    async def _ack(self, message: dict[str, Any]) -> None:
+        """The socket has been read on; of frames that no credits were spent on, it changes nothing."""
+        self._credits.ack(_text(message, "run") or "", _text(message, "id") or "")
+
+    async def _ping(self, message: dict[str, Any]) -> None:
+        await self._answer({"type": "pong"}, message.get("ref"))
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _read(self, text: str | None, data: bytes | None) -> dict[str, Any]:
+        limit = app_settings().max_body
+        content = text if text is not None else data
+        if content is None or len(content) > limit:
+            raise UsageError(f"expected a message of up to {limit} bytes", code="too-large")
+        message = loads(content)
+        if not isinstance(message, dict):
+            raise UsageError(
+                f"expected an object with a type, got {type(message).__name__}", code="bad-message"
+            )
+        return message
+
+    async def _identity(self) -> Identity:
+        return await in_database(identify_socket, self.scope)
+
+    async def _open(self, find: Callable[[str, Identity, str | None], Run], message: dict[str, Any]) -> Run:
+        """Return the run that a message names, if who sent it may have it.
+
+        Its token is the one in the message, or the one that opened the run on this socket before; a share
+        that did so proves nothing to who cancels.
+        """
+        name = _text(message, "run") or ""
+        token = _text(message, "token")
+        known = self._tokens.get((name, False))
+        if find is run_to_read:
+            known = known or self._tokens.get((name, True))
+        run = await in_database(find, name, await self._identity(), token or known)
+        if token:
+            self._remember(name, token)
+        return run
+
+    def _remember(self, name: str, token: str) -> None:
+        if len(self._tokens) < _MAX_TOKENS:
+            self._tokens[name, is_share(token)] = token
+
+    def _check_room(self) -> None:
+        if len(self._viewers) >= _MAX_FOLLOWED:
+            raise UsageError(f"this socket follows {_MAX_FOLLOWED} runs already", code="too-many")
+
+    def _follow(self, run: Run, after: str | None, message: dict[str, Any]) -> None:
+        name = str(run.pk)
+        if earlier := self._viewers.pop(name, None):
+            earlier.cancel()
+        credits = self._credits if message.get("ack") is True else None
+        viewer = self._viewers[name] = asyncio.create_task(self._send_frames(run, after, credits))
+        viewer.add_done_callback(lambda task: self._forget(name, task))
+
+    def _forget(self, name: str, viewer: asyncio.Task[None]) -> None:
+        if self._viewers.get(name) is viewer:
+            del self._viewers[name]
+
+    async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
+        name = str(run.pk)
+        turn = Turn(self._sending, credits)
+        messages = SocketMessages(name, after)
+        batches = frames(run, after, turn=turn.take)
+        del run
+        try:
+            async with aclosing(batches):  # type: ignore[type-var]
+                async for batch in batches:
+                    for frame in batch:
+                        for text in messages.encode(frame):
+                            await self._send_frame({"type": "websocket.send", "text": text})
+                            if credits:
+                                credits.sent(name, frame.id, len(text))
+                            elif not self._budget.spend(len(text)):
+                                await self._end()
+                    turn.end()
+        except Exception as error:
+            logger.warning("a viewer of run %s was lost: %r", name, error)
+            fault = LingError("the run cannot be followed at the moment; subscribe again", retryable=True)
+            with contextlib.suppress(Exception):  # the socket may be what failed
+                await self._answer({"error": fault.to_wire(), "run": name}, None)
+        finally:
+            turn.end()
+
+    async def _answer(self, data: dict[str, Any], ref: Any) -> None:
+        text = dumps(data if ref is None else {**data, "ref": ref}).decode()
+        await self.send(text_data=text)
+        if not self._budget.spend(len(text)):
+            await self._end()
+
+    async def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        await self.close(_TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack")
+        await self.disconnect(_TRY_AGAIN)
+
+
+def _text(message: dict[str, Any], name: str) -> str | None:
+    value = message.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise UsageError(f"expected {name} to be a string, got {type(value).__name__}", code="bad-message")
+
+
+_HANDLERS = {
+    "start": LingConsumer._start,
+    "subscribe": LingConsumer._subscribe,
+    "unsubscribe": LingConsumer._unsubscribe,
+    "cancel": LingConsumer._cancel,
+    "ack": LingConsumer._ack,
+    "ping": LingConsumer._ping,
+}

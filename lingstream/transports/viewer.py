@@ -1,0 +1,326 @@
+"""A viewer of a run: finds its log, or what the database keeps of it, and reads at a bounded pace.
+
+All transports stand on this module: the socket, SSE and JSONL differ in how they write frames down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from math import ceil
+from typing import Any
+
+from lingstream.access.faults import told_error, told_frames
+from lingstream.access.tokens import make_share, make_token
+from lingstream.conf import app_settings
+from lingstream.core.engine.run import done_body
+from lingstream.core.log.frames import Frame, FrameId, parse_id
+from lingstream.core.log.memory import MemoryLog
+from lingstream.core.log.ports import LogReader, RunLog
+from lingstream.execution.disconnect import watching
+from lingstream.execution.runner import get_runner
+from lingstream.hubs import get_hub
+from lingstream.models import Run
+
+from .looks import look
+
+__all__ = ["at_end", "beginning", "frames", "started", "stored_state"]
+
+Turn = Callable[[], Awaitable[None]]
+
+_LOOK_AFTER = 5.0  # seconds of silence after which a viewer asks what the database says
+
+
+async def frames(
+    run: Run,
+    after: str | None = None,
+    heartbeat: float | None = None,
+    turn: Turn | None = None,
+    *,
+    whole: bool = False,
+) -> AsyncIterator[list[Frame]]:
+    """Yield what a viewer of ``run`` gets, batch by batch, to its end.
+
+    The first batch comes at once, the next ones at least ``FRAME_INTERVAL`` apart, with what came in between
+    merged: so a slow viewer costs no memory, and a fast model no more than a hundred writes a second.
+
+    :param after: id of the last frame that the viewer has.
+    :param heartbeat: seconds of silence after which an empty batch is yielded.
+    :param whole: errors with all that they say, for the site's staff; see :mod:`lingstream.access.faults`.
+    :param turn: awaited before a batch is read: a viewer that may be sent nothing holds nothing.
+    """
+    with watching(run):
+        batches = _Viewing(run, after, heartbeat, turn).batches(run)
+        del run  # with its plan and its document it would weigh more than all else that a viewer holds
+        async with aclosing(batches):
+            async for batch in batches:
+                yield batch if whole else told_frames(batch)
+
+
+def beginning() -> str:
+    """Return the place before the first frame of the run's first execution: for who has just started it."""
+    return str(FrameId(1, 0))
+
+
+async def at_end(run: Run, after: str | None) -> bool:
+    """Whether a viewer that has the frame ``after`` has all there will ever be."""
+    place = parse_id(after or "")
+    log = await get_hub().find(str(run.pk))
+    if log is not None:
+        return log.ended and place == log.last_id
+    return run.ended and place is not None and str(place) == run.log_id
+
+
+def started(run: Run) -> dict[str, Any]:
+    """Return what who starts a run is told: its id, the tokens that open it, and its conversation."""
+    return {
+        "run": str(run.pk),
+        "token": make_token(run.pk),
+        "share": make_share(run.pk),
+        "workflow": run.workflow,
+        "conversation": _conversation_of(run),
+    }
+
+
+async def stored_state(run: Run) -> dict[str, Any]:
+    """Return a run's state for ``GET …/runs/<id>/``: live where this process can see its log."""
+    log = await get_hub().find(str(run.pk))
+    live = log is not None and bool(log.last_id.seq)
+    return {
+        "run": str(run.pk),
+        "workflow": run.workflow,
+        "status": log.state.status if log is not None and live and not run.ended else run.status,
+        "document": log.state.document.value if log is not None and live else run.document,
+        "id": str(log.last_id) if log is not None and live else run.log_id,
+        "usage": run.usage,
+        "errors": [told_error(error) for error in run.errors],
+        "conversation": _conversation_of(run),
+        "created_at": run.created_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+def _conversation_of(run: Run) -> str | None:
+    return str(run.conversation_id) if run.conversation_id else None
+
+
+class _Viewing:
+    """One viewer: reads the run's log, and where that says nothing asks what the database says.
+
+    So it comes to its end whatever becomes of the run: executed by a process whose log this one cannot read
+    (then it gets the stored state, as often as that changes, and the log as soon as there is one), ended by a
+    process that did not live to say so, or deleted.
+    """
+
+    def __init__(self, run: Run, after: str | None, heartbeat: float | None, turn: Turn | None) -> None:
+        self._name = str(run.pk)
+        self._running, self._epoch = not run.ended, run.epoch
+        self._after = after
+        self._heartbeat = heartbeat
+        self._turn = turn
+        self._now = asyncio.get_running_loop().time
+        place = parse_id(after or "")
+        # What the viewer has. It may say anything; that an execution came which has not is not believed.
+        self._place = place if place and place.epoch <= run.epoch else None
+        self._log: RunLog = MemoryLog()
+        self._reader: LogReader = self._log.reader()
+        self._absent = False  # whether the hub could not tell of any log
+        self._stored = False  # whether the viewer's place is that of a stored state, which the log may lack
+        self._told = False  # whether it was told that the run is elsewhere
+        self._ended = False
+        self._look: asyncio.Future[Run | None] | None = None
+        self._said_at = self._looked_at = self._now()
+
+    async def batches(self, run: Run) -> AsyncGenerator[list[Frame], None]:
+        """Yield the batches; an empty one is a heartbeat."""
+        log = await self._find()
+        if log is None and run.ended:
+            await self._take_turn()
+            yield _stored_end(run, self._place)
+            return
+        self._read(log, self._after)
+        if not get_hub().shared and self._behind(run):
+            await self._take_turn()
+            yield self._elsewhere(run)
+        del run
+        pause, due = app_settings().frame_interval, 0.0
+        heartbeat = self._heartbeat or _LOOK_AFTER
+        silence = _Silence(heartbeat / ceil(heartbeat / _LOOK_AFTER), self._ring)
+        try:
+            while not self._ended:
+                await self._reader.wait()
+                if self._reader.ready:
+                    # Not after each batch: at the pace of most models this takes no timer at all.
+                    if (left := due - self._now()) > 0:
+                        await asyncio.sleep(left)
+                    batch = await self._next()
+                    due = self._now() + pause
+                else:
+                    batch = await self._idle()
+                if batch is not None:
+                    self._said_at = self._now()
+                    silence.broken()
+                    yield batch
+        finally:
+            silence.end()
+
+    async def _next(self) -> list[Frame] | None:
+        """What the log has."""
+        if self._stored:
+            self._reach()
+            if not self._reader.ready:
+                return None
+        if self._turn:
+            await self._turn()
+        if batch := await self._reader.read():
+            if self._place and self._stored:  # a notice about the log: it stands where the viewer is
+                return [frame._replace(id=self._place) for frame in batch]
+            self._place = batch[-1].id
+            return batch
+        if self._log.ended or get_runner().draining:
+            self._ended = True  # a viewer of a process that goes away resumes at another one
+            return None
+        self._read(await self._find(), str(self._place) if self._place else None)  # the log is gone
+        self._ask()
+        return None
+
+    async def _idle(self) -> list[Frame] | None:
+        """What there is to say where the log says nothing."""
+        if self._look and self._look.done():
+            look, self._look = self._look, None
+            if batch := await self._seen(look.result()):
+                await self._take_turn()
+            return batch
+        if self._absent and get_runner().draining:
+            self._ended = True  # nobody will abandon a log that is not there
+        elif self._now() - max(self._said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
+            self._ask()
+        if self._heartbeat and self._now() - self._said_at >= self._heartbeat * 0.9:
+            return []
+        return None
+
+    async def _seen(self, run: Run | None) -> list[Frame] | None:
+        """The database has been looked at."""
+        if run is None:
+            self._ended = True
+            return _deleted(self._place or FrameId(self._epoch, 0))
+        self._running, self._epoch = not run.ended, run.epoch
+        if run.ended:
+            self._ended = True
+            return _stored_end(run, self._place)
+        if self._stored or self._absent:
+            log = await self._find()
+            if log is not None and log is not self._log:
+                self._read(log, str(self._place) if self._place else None)
+            self._ask()
+        return (self._behind(run) and self._elsewhere(run)) or None
+
+    def _behind(self, run: Run) -> bool:
+        """Whether another process executes the run, and the database knows more of it than the log here."""
+        if run.status != Run.Status.RUNNING or run.runner_id == get_runner().id:
+            return False
+        return (parse_id(run.log_id) or _FIRST) > self._log.last_id
+
+    def _elsewhere(self, run: Run) -> list[Frame]:
+        """The stored state, if the viewer has not seen more already, and once what that means."""
+        place = parse_id(run.log_id) or FrameId(run.epoch, 0)
+        batch = []
+        if self._place is None or self._place < place:
+            batch.append(Frame(place, "snapshot", _stored_body(run)))
+            self._place = place
+        if not self._told:
+            batch.append(Frame(self._place._replace(part=1), "error", _ELSEWHERE))
+            self._told = True
+        self._stored = True
+        self._ask()
+        return batch
+
+    def _reach(self) -> None:
+        """Go on in the log behind a stored state, as soon as the log is that far."""
+        place = self._place
+        if place is not None and not self._log.ended and self._log.last_id <= place:
+            self._reader = self._log.reader(str(self._log.last_id))  # it waits for what is new
+        else:
+            self._reader = self._log.reader(str(place) if place else None)
+            self._stored = False
+
+    async def _find(self) -> RunLog | None:
+        return await get_hub().find(self._name, running=self._running)
+
+    def _read(self, log: RunLog | None, after: str | None) -> None:
+        """Read ``log``; where there is none, wait for what looks at the database say."""
+        self._absent = log is None
+        self._log = log or MemoryLog()
+        self._reader = self._log.reader(after)
+        if self._absent:
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._look is None:
+            self._looked_at = self._now()
+            self._look = look(self._name)
+            self._look.add_done_callback(lambda _: self._ring())
+
+    def _ring(self) -> None:
+        self._reader.wake()
+
+    async def _take_turn(self) -> None:
+        if self._turn:
+            await self._turn()
+
+
+class _Silence:
+    """Calls ``ring`` after ``seconds`` of silence, with one timer that moves on instead of one per frame."""
+
+    def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._ring = ring
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        self._timer = self._loop.call_later(seconds, self._check)
+
+    def broken(self) -> None:
+        """Something was said."""
+        self._since = self._loop.time()
+
+    def end(self) -> None:
+        """Stop listening."""
+        self._timer.cancel()
+
+    def _check(self) -> None:
+        end = self._since + self._seconds
+        if end <= self._loop.time():
+            self._ring()
+            end = self._loop.time() + self._seconds
+        self._timer = self._loop.call_at(end, self._check)
+
+
+def _stored_body(run: Run) -> dict[str, Any]:
+    body = {"document": run.document, "reasoning": {}, "status": run.status, "bots": {}}
+    return {**body, "error": run.failure} if run.ended and run.failure else body
+
+
+def _stored_end(run: Run, has: FrameId | None) -> list[Frame]:
+    """The end of a run as the database has it, for a viewer that has got to ``has``."""
+    place = parse_id(run.log_id) or FrameId(run.epoch, 1)
+    before = FrameId(place.epoch, max(place.seq - 1, 0))
+    done = Frame(place, "done", done_body(run.status, run.usage, run.document))
+    return [done] if has == before else [Frame(before, "snapshot", _stored_body(run)), done]
+
+
+def _deleted(place: FrameId) -> list[Frame]:
+    """The end of a run that is no more."""
+    error = {"code": "deleted", "message": "the run was deleted", "retryable": False}
+    last = place.following.following
+    return [Frame(place.following, "error", error), Frame(last, "done", {"status": "canceled", "usage": {}})]
+
+
+_FIRST = FrameId(0, 1)
+_ELSEWHERE = {
+    "code": "elsewhere",
+    "message": "the run is executed by another process, which this site's hub cannot reach; "
+    "this is its last stored state, and the next ones follow",
+    "retryable": True,
+}

@@ -1,0 +1,330 @@
+"""System checks: each fault of the configuration has an id."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.db import connections
+from django.utils import timezone
+
+from lingstream.checks import site as checks_site
+from lingstream.execution.processes import UNREACHED, warn_of_others
+from lingstream.models import Provider, Runner
+from lingstream.transports.stream import Streams
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ids(**kwargs: Any) -> list[str]:
+    found = [
+        message.id
+        for message in run_checks(**kwargs)
+        if message.id and message.id.startswith("lingstream.") and not message.is_silenced()
+    ]
+    return sorted(set(found))  # type: ignore[type-var]
+
+
+@pytest.fixture(autouse=True)
+def lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite waits for its lock for less than the default of DEAD_AFTER."""
+    monkeypatch.setitem(connections["default"].settings_dict["OPTIONS"], "timeout", 10)
+
+
+def test_the_demo_is_clean() -> None:
+    assert ids() == []
+    command = [sys.executable, "manage.py", "check", "--fail-level", "WARNING"]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "lingsite.settings"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"HUBB": "x"}, ["lingstream.E001"]),
+        ({"HEARTBEAT": "often"}, ["lingstream.E001"]),
+        ({"MAX_RUNS": 1.5}, ["lingstream.E001"]),
+        ({"MAX_RUNS": True}, ["lingstream.E001"]),
+        ({"HEARTBEAT": 3}, []),
+        ({"PROVIDER_KEYS": {"KEY": "https://api.x.com"}}, ["lingstream.E001"]),
+        ({"PROVIDER_KEYS": {"KEY": ["https://api.x.com"]}}, []),
+        ({"PROVIDER_KEYS": {"KEY": ("https://api.x.com",)}}, []),
+        ({"PROVIDER_KEYS": ["KEY"]}, ["lingstream.E001"]),
+        ({"PROVIDER_KEYS": {"KEY": ["api.x.com"]}}, ["lingstream.E003"]),
+        ({"PROVIDER_KEYS": {"KEY": ["https://u@api.x.com"]}}, ["lingstream.E003"]),
+        ({"HUB": "no.such.Hub"}, ["lingstream.E002"]),
+        ({"PROVIDER_KINDS": {"own": "no.such.factory"}}, ["lingstream.E002"]),
+        ({"BROKER": "no.such.broker"}, ["lingstream.E002"]),
+        ({"EXECUTION": "elsewhere"}, ["lingstream.E004"]),
+        ({"EXECUTION": "worker"}, ["lingstream.E004"]),
+        ({"EXECUTION": "worker", "HUB": "lingstream.hubs.redis.RedisHub"}, []),
+        ({"SOCKET_PATH": "sockets/ai"}, []),
+        ({"SOCKET_PATH": "/sockets/ai/"}, []),
+        ({"SOCKET_PATH": ""}, ["lingstream.E005"]),
+        ({"SOCKET_PATH": "/"}, ["lingstream.E005"]),
+        ({"SOCKET_PATH": "wss://example.com/ws/"}, ["lingstream.E005"]),
+        ({"SOCKET_PATH": "ws/<slug:x>/"}, ["lingstream.E005"]),
+        ({"SOCKET_PATH": 5}, ["lingstream.E001"]),
+        ({"DEAD_AFTER": 12.9}, ["lingstream.W008"]),
+        ({"DEAD_AFTER": 13}, []),
+        ({"HEARTBEAT_EVERY": 6}, ["lingstream.E006", "lingstream.W008"]),
+        ({"HEARTBEAT_EVERY": 6, "DEAD_AFTER": 18}, []),
+        ({"DEAD_AFTER": "x"}, ["lingstream.E001"]),
+        (["HUB"], ["lingstream.E001"]),
+    ],
+)
+def test_settings(settings: Any, given: Any, expected: list[str]) -> None:
+    settings.LINGSTREAM = given
+    assert ids() == expected
+
+
+def test_an_unknown_name_is_told_with_the_known_ones(settings: Any) -> None:
+    settings.LINGSTREAM = {"HUBB": 1}
+    (message,) = [item for item in run_checks() if item.id == "lingstream.E001"]
+    assert "'HUBB'" in message.msg
+    assert "HUB_OPTIONS" in str(message.hint)
+
+
+def test_channels_and_asgi_are_missed(settings: Any) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app not in ("channels", "daphne")]
+    settings.ASGI_APPLICATION = None
+    assert ids() == ["lingstream.W002", "lingstream.W003"]
+
+
+def test_streams_that_go_through_django_are_told_of(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Streams, "made", 0)
+    settings.ASGI_APPLICATION = "tests.site.serve"  # any other application
+    assert ids() == ["lingstream.W010"]
+    settings.ASGI_APPLICATION = "no.such.application"
+    assert ids() == []
+    Streams(None)
+    settings.ASGI_APPLICATION = "tests.site.serve"
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "server", "expected"),
+    [
+        ("runserver", "django.core", ["lingstream.W003"]),
+        ("runserver", "django.contrib.staticfiles", ["lingstream.W003"]),
+        ("runserver", "daphne", []),
+        ("check", "django.core", []),
+    ],
+)
+def test_a_runserver_by_wsgi(
+    monkeypatch: pytest.MonkeyPatch, command: str, server: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["manage.py", command])
+    monkeypatch.setattr(checks_site, "get_commands", lambda: {"runserver": server})
+    assert ids() == expected
+
+
+REDIS = {"HUB": "lingstream.hubs.redis.RedisHub"}
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "value", "expected"),
+    [
+        ({}, "WEB_CONCURRENCY", "1", []),
+        ({}, "WEB_CONCURRENCY", "many", []),
+        ({}, "WEB_CONCURRENCY", "2", ["lingstream.W006"]),
+        ({}, "GUNICORN_CMD_ARGS", "--bind=:80 --workers=3", ["lingstream.W006"]),
+        ({}, "GUNICORN_CMD_ARGS", "--workers 3", ["lingstream.W006"]),
+        ({}, "GUNICORN_CMD_ARGS", "-w 3", ["lingstream.W006"]),
+        ({}, "GUNICORN_CMD_ARGS", "-w3", ["lingstream.W006"]),
+        ({}, "GUNICORN_CMD_ARGS", "-w 1 --threads 4", []),
+        ({}, "GUNICORN_CMD_ARGS", "-w", []),
+        ({}, "GUNICORN_CMD_ARGS", "it's", []),
+        (REDIS, "WEB_CONCURRENCY", "2", []),
+        ({**REDIS, "EXECUTION": "worker"}, "WEB_CONCURRENCY", "2", []),
+    ],
+)
+def test_several_workers_with_logs_in_memory(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, given: Any, name: str, value: str, expected: list[str]
+) -> None:
+    settings.LINGSTREAM = given
+    monkeypatch.setenv(name, value)
+    assert ids() == expected
+
+
+@pytest.mark.django_db
+class TestNeighbours:
+    """Web processes that live, as the database has them."""
+
+    @pytest.fixture
+    def processes(self, settings: Any) -> Callable[..., None]:
+        settings.LINGSTREAM = {"DEAD_AFTER": 15.0}
+        Provider.objects.create(name="default", kind="scripted")
+
+        def start(*ages: float, **columns: Any) -> None:
+            for age in ages:
+                heard = timezone.now() - timedelta(seconds=age)
+                Runner.objects.create(heartbeat_at=heard, **columns)
+
+        return start
+
+    def test_two_are_too_many(self, processes: Callable[..., None]) -> None:
+        processes(1, 2)
+        assert ids(databases=["default"]) == ["lingstream.W006"]
+        assert ids() == []
+
+    def test_one_is_none(self, processes: Callable[..., None]) -> None:
+        processes(1, 60)
+        processes(1, stopped_at=timezone.now())
+        processes(1, kind=Runner.Kind.WORKER)
+        assert ids(databases=["default"]) == []
+
+    def test_a_shared_hub_may_have_many(self, processes: Callable[..., None], settings: Any) -> None:
+        processes(1, 2)
+        settings.LINGSTREAM = REDIS
+        assert ids(databases=["default"]) == []
+
+
+@pytest.mark.parametrize(("ages", "warned"), [((-60, -60), True), ((-60, 60), False)])
+async def test_a_process_that_finds_others_says_so(
+    transactional_db: None,
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+    ages: tuple[int, ...],
+    warned: bool,
+) -> None:
+    settings.LINGSTREAM = {"DEAD_AFTER": 0.01, "HEARTBEAT_EVERY": 0.01}
+    for age in ages:
+        heard = timezone.now() - timedelta(seconds=age)
+        await Runner.objects.acreate(heartbeat_at=heard)
+    await warn_of_others()
+    assert (UNREACHED in caplog.text) == warned
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"), [(0, []), (60, ["lingstream.W007"]), (None, ["lingstream.W007"])]
+)
+def test_persistent_connections_under_asgi(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, age: int | None, expected: list[str]
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", age)
+    assert ids() == expected
+    settings.ASGI_APPLICATION = None
+    assert "lingstream.W007" not in ids()
+
+
+class Manager:
+    """A channel manager of a site."""
+
+    def can_read_channel(self, user: Any, channel: str) -> bool:
+        return channel == f"user-{user.pk}"
+
+
+DEFAULT = "django_eventstream.channelmanager.DefaultChannelManager"
+
+
+@pytest.mark.parametrize(
+    ("pool", "expected"),
+    [
+        (None, []),
+        (True, ["lingstream.W013"]),
+        ({"max_size": 5}, ["lingstream.W013"]),
+        ({"min_size": 6}, ["lingstream.W013"]),
+        ({"max_size": 8}, []),
+    ],
+)
+def test_a_pool_that_the_runner_would_empty(
+    monkeypatch: pytest.MonkeyPatch, pool: Any, expected: list[str]
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict["OPTIONS"], "pool", pool)
+    assert ids() == expected
+
+
+@pytest.mark.parametrize(
+    ("manager", "ours", "redis", "expected"),
+    [
+        (None, {}, None, 1),
+        (DEFAULT, {}, None, 1),
+        ("tests.checks.test_checks.Manager", {}, None, 0),
+        ("no.such.Manager", {}, None, 0),
+        ("tests.checks.test_checks.Manager", REDIS, None, 1),
+        ("tests.checks.test_checks.Manager", REDIS, {"host": "localhost"}, 0),
+        (None, REDIS, None, 2),
+    ],
+)
+def test_the_traps_of_django_eventstream(
+    settings: Any, manager: str | None, ours: Any, redis: Any, expected: int
+) -> None:
+    settings.LINGSTREAM = ours
+    for name, value in {"EVENTSTREAM_CHANNELMANAGER_CLASS": manager, "EVENTSTREAM_REDIS": redis}.items():
+        if value is not None:
+            setattr(settings, name, value)
+    assert ids() == []
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django_eventstream"]
+    found = [item for item in run_checks() if item.id and item.id.startswith("lingstream.")]
+    found = [item for item in found if not item.is_silenced()]
+    assert [item.id for item in found] == ["lingstream.W009"] * expected
+
+
+@pytest.mark.django_db
+class TestProviders:
+    @pytest.fixture(autouse=True)
+    def site(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings.LINGSTREAM = {"PROVIDER_KEYS": {"KEY": ["https://api.x.com"]}, "DEFAULT_PROVIDER": "p"}
+        monkeypatch.setenv("KEY", "s3cret")
+
+    @pytest.mark.parametrize(
+        ("columns", "expected"),
+        [
+            ({}, []),
+            ({"name": "q"}, ["lingstream.W004"]),
+            ({"key_name": "HOME"}, ["lingstream.W005"]),
+            ({"base_url": "https://evil.com"}, ["lingstream.W005"]),
+            ({"kind": "scripted", "key_name": "HOME"}, []),
+            ({"key_name": ""}, []),
+        ],
+    )
+    def test_rows_are_checked_with_the_database(self, columns: dict[str, Any], expected: list[str]) -> None:
+        row = {
+            "name": "p",
+            "kind": "openai",
+            "base_url": "https://api.x.com/v1",
+            "key_name": "KEY",
+            **columns,
+        }
+        Provider.objects.create(**row)
+        assert ids(databases=["default"]) == expected
+        assert ids() == []
+
+    def test_a_site_without_a_provider_is_told_what_to_do(self) -> None:
+        (found,) = [item for item in run_checks(databases=["default"]) if not item.is_silenced()]
+        assert found.id == "lingstream.W012"
+        assert "Add one in the admin under Providers" in str(found.hint)
+        assert "'p'" in str(found.hint)
+        Provider.objects.create(name="p", kind="scripted")
+        assert ids(databases=["default"]) == []
+
+    def test_each_row_is_named_and_no_key_is(self) -> None:
+        for name in ("p", "q"):
+            Provider.objects.create(name=name, kind="openai", base_url="https://evil.com", key_name="KEY")
+        found = [str(item) for item in run_checks(databases=["default"]) if item.id == "lingstream.W005"]
+        assert len(found) == 2
+        assert "'p'" in found[0]
+        assert "'q'" in found[1]
+        assert not any("s3cret" in text for text in found)
+
+    def test_a_used_key_that_is_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("KEY")
+        Provider.objects.create(name="p", kind="openai", base_url="https://api.x.com", key_name="KEY")
+        assert ids(databases=["default"]) == ["lingstream.W001"]
+
+
+def test_the_docs_list_every_id() -> None:
+    root = Path(__file__).parents[2]
+    sources = [root / "lingstream" / name for name in ("checks.py", "checks_site.py", "access/checks.py")]
+    known = {name for path in sources for name in re.findall(r"lingstream\.[EW]\d{3}", path.read_text())}
+    assert set(re.findall(r"lingstream\.[EW]\d{3}", (root / "docs/admin.md").read_text())) == known

@@ -1,0 +1,141 @@
+"""The client's own tests, run by Node."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from csp.middleware import CheckableLazyObject
+from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.files.storage import FileSystemStorage
+from django.http import HttpRequest
+from django.template import Context, Engine, RequestContext
+from django.urls import NoReverseMatch, clear_script_prefix, set_script_prefix
+
+from tests.chaos.patience import scaled
+from tests.node import node, peers
+
+HERE = Path(__file__).parent
+VECTORS: dict[str, Any] = json.loads((HERE / "cases" / "protocol.json").read_text())
+MODULES = sorted(path.name for path in (HERE.parent / "lingstream/static/lingstream").glob("*.js"))
+
+IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTILINE)
+
+
+@pytest.mark.parametrize("suite", sorted(path.name for path in (HERE / "client").glob("*.test.mjs")))
+def test_node(suite: str) -> None:
+    command = [node(), "--test", "--test-reporter=spec", str(HERE / "client" / suite)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("dialect", VECTORS["dialects"], ids=lambda dialect: dialect["name"])
+def test_plain_peer_folds_our_json_lines_with_npm_jsonuri(dialect: Mapping[str, Any]) -> None:
+    command = [node(), str(peers() / "fold_jsonl.mjs")]
+    result = subprocess.run(
+        command, input=dialect["jsonl"].encode(), capture_output=True, timeout=scaled(60), check=True
+    )
+    case = next(case for case in VECTORS["cases"] if case["name"] == dialect["name"])
+    assert json.loads(result.stdout) == case["document"]
+
+
+def request_by(namespace: str) -> HttpRequest:
+    """A request that came by one of the includes."""
+    request = HttpRequest()
+    request.current_app = namespace  # type: ignore[attr-defined]
+    return request
+
+
+class TestScriptTag:
+    def render(self, source: str, context: Context) -> str:
+        engine = Engine(libraries={"lingstream": "lingstream.templatetags.lingstream"})
+        return engine.from_string("{% load lingstream %}" + source).render(context)
+
+    def test_is_a_module_without_inline_code(self) -> None:
+        tag = self.render("{% lingstream_script %}", Context())
+        assert tag == (
+            '<script type="module" src="/static/lingstream/index.js" data-lingstream '
+            'data-base="/ling/" data-socket="/ws/ling/"></script>'
+        )
+
+    @pytest.mark.urls("tests.included")
+    def test_says_where_the_site_serves_runs(self, settings: Any) -> None:
+        settings.LINGSTREAM = {"SOCKET_PATH": "sockets/ai"}
+        set_script_prefix("/app/")
+        try:
+            tag = self.render("{% lingstream_script %}", Context({"request": request_by("first")}))
+            other = self.render("{% lingstream_script %}", RequestContext(request_by("second")))
+        finally:
+            clear_script_prefix()
+        assert 'data-base="/app/first/ling/" data-socket="/app/sockets/ai"' in tag
+        assert 'data-base="/app/%C3%A4/second/" data-socket="/app/sockets/ai"' in other
+
+    @pytest.mark.urls("django.conf.urls.i18n")
+    def test_of_a_site_without_our_urls_is_told_so(self) -> None:
+        with pytest.raises(NoReverseMatch, match="lingstream"):
+            self.render("{% lingstream_script %}", Context())
+
+    def test_carries_the_csrf_token(self) -> None:
+        tag = self.render("{% lingstream_script %}", Context({"csrf_token": "a&b"}))
+        assert 'data-csrf="a&amp;b"' in tag
+
+    def test_may_leave_the_csrf_token_out(self) -> None:
+        assert "csrf" not in self.render("{% lingstream_script csrf=False %}", Context({"csrf_token": "abc"}))
+
+    def test_carries_a_nonce(self) -> None:
+        assert ' nonce="n0"' in self.render('{% lingstream_script nonce="n0" %}', Context())
+
+    def test_carries_a_nonce_that_is_false_until_it_is_written(self) -> None:
+        made: list[str] = []
+
+        def make() -> str:
+            made.append("n1")
+            return made[-1]
+
+        nonce = CheckableLazyObject(make)
+        assert not nonce
+        assert ' nonce="n1"' in self.render("{% lingstream_script nonce=nonce %}", Context({"nonce": nonce}))
+        assert made == ["n1"]
+
+
+class TestHashedStatics:
+    """The modules import each other relatively; hashed storage must leave that intact."""
+
+    @pytest.mark.parametrize("aggregation", [False, True])
+    def test_imports_resolve(self, tmp_path: Path, aggregation: bool) -> None:
+        storage = collect(tmp_path, aggregation=aggregation)
+        entry = storage.stored_name("lingstream/index.js")
+        assert entry != "lingstream/index.js"
+        reached, pending = set(), {tmp_path / entry}
+        while pending:
+            module = pending.pop()
+            reached.add(module)
+            names = IMPORTED.findall(module.read_text())
+            pending |= {(module.parent / name).resolve() for name in names} - reached
+        assert len(reached) == len(MODULES)
+        hashed = [module for module in reached if module.name not in MODULES]
+        assert len(hashed) == (len(MODULES) if aggregation else 1)
+
+
+def collect(target: Path, *, aggregation: bool) -> ManifestStaticFilesStorage:
+    class Storage(ManifestStaticFilesStorage):
+        support_js_module_import_aggregation = aggregation
+
+    storage = Storage(location=str(target), base_url="/static/")
+    source = finders.find("lingstream/index.js")
+    assert isinstance(source, str)
+    origin = FileSystemStorage(Path(source).parent.parent)
+    paths = {f"lingstream/{name}": (origin, f"lingstream/{name}") for name in MODULES}
+    for name, (files, path) in paths.items():
+        with files.open(path) as file:
+            storage.save(name, file)
+    for _, _, problem in storage.post_process(paths):
+        if isinstance(problem, Exception):
+            raise problem
+    return storage

@@ -1,0 +1,263 @@
+"""A run whose process died is executed again: what finished is replayed, what did not is redone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from lingstream.access.identity import Identity
+from lingstream.access.tokens import make_token
+from lingstream.core.engine import run as engine
+from lingstream.core.engine.journal import Call, CallResult
+from lingstream.core.engine.plan import BotPlan
+from lingstream.core.exceptions import Fenced
+from lingstream.core.provider import ChatOptions
+from lingstream.execution import ownership
+from lingstream.execution.journal import DatabaseJournal, Writer
+from lingstream.execution.runner import get_runner
+from lingstream.execution.storage import Start, in_database
+from lingstream.hubs import get_hub
+from lingstream.models import BotRun, Run, Runner, Workflow
+from tests import site as sites
+from tests.chaos.patience import within
+from tests.site import Site, Socket
+
+CLOUD = {**json.loads(sites.ANSWER), **json.loads(sites.DETAILS), **json.loads(sites.TRANSLATION)}
+
+
+@pytest.fixture(autouse=True)
+def hasty(settings: Any) -> None:
+    """A process that looks around often."""
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "TICK": 0.02, "HEARTBEAT_EVERY": 0.05, "CHECKPOINT": 0.05}
+
+
+async def until(condition: Any) -> None:
+    """Wait for a state of the database."""
+    async with within(10):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def abandoned(**fields: Any) -> Run:
+    """Store a run of the cloud facts whose process is dead."""
+    runner = get_runner()
+    row, _ = await runner.start(Start("cloud-facts", sites.QUESTION), Identity.of_site())
+    await runner.wait(str(row.pk))
+    dead = await Runner.objects.acreate(stopped_at=timezone.now())
+    values = {"status": "running", "runner": dead, "document": None, "finished_at": None, **fields}
+    async with within(10):
+        while runner._writer.oldest:  # a last checkpoint, which the row below would take
+            await asyncio.sleep(0.01)
+    get_hub().drop(str(row.pk))  # before anybody looks for whom it belongs to
+    await Run.objects.filter(pk=row.pk).aupdate(**values)
+    return await Run.objects.aget(pk=row.pk)
+
+
+async def follow(socket: Socket, run: Run) -> Any:
+    await socket.send(type="subscribe", run=str(run.pk), token=make_token(run.pk))
+    await socket.until("done", str(run.pk))
+    return socket.document(str(run.pk))
+
+
+async def test_a_run_whose_bots_have_all_finished_ends_without_a_model(site: Site) -> None:
+    await site.cloud_facts()
+    run = await abandoned()
+    await get_runner().ensure_registered()
+    await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
+    again = await Run.objects.aget(pk=run.pk)
+    assert (again.document, again.epoch, again.attempts) == (CLOUD, 2, 2)
+    assert {bot.epoch async for bot in BotRun.objects.filter(run=run)} == {1}, "a model was asked again"
+    async with site.socket() as socket:
+        assert await follow(socket, run) == CLOUD
+
+
+async def test_a_run_whose_cancel_its_owner_did_not_live_to_hear_is_not_asked_again(site: Site) -> None:
+    await site.cloud_facts()
+    run = await abandoned(cancel_requested_at=timezone.now())
+    await BotRun.objects.filter(run=run).adelete()
+    await get_runner().ensure_registered()
+    await until(lambda: Run.objects.filter(pk=run.pk, status="canceled").aexists())
+    assert not await BotRun.objects.filter(run=run).aexists()
+
+
+async def test_what_has_not_finished_is_asked_again(site: Site) -> None:
+    await site.cloud_facts()
+    run = await abandoned()
+    await BotRun.objects.filter(run=run, step="details").aupdate(status="canceled", output="{")
+    await get_runner().ensure_registered()
+    await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
+    assert (await Run.objects.aget(pk=run.pk)).document == CLOUD
+    epochs = {bot.step: bot.epoch async for bot in BotRun.objects.filter(run=run)}
+    assert epochs == {"answer": 1, "details": 2, "translation": 1}
+
+
+async def test_a_run_that_the_database_says_runs_here_and_does_not_is_taken_up_again(site: Site) -> None:
+    await site.cloud_facts()
+    await get_runner().ensure_registered()
+    run = await abandoned(runner_id=get_runner().id)
+    await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
+    assert (await Run.objects.aget(pk=run.pk)).epoch == 2
+
+
+async def test_a_run_that_another_process_has_taken_is_given_up(site: Site) -> None:
+    gate = asyncio.Event()
+    await site.workflow(answer="A")
+    sites.answers = [['{"answer": "first half,', gate, ' second half"}']]
+    async with site.socket() as socket:
+        started = await socket.start("test")
+        await socket.until("ops")
+        other = await Runner.objects.acreate()
+        await Run.objects.filter(pk=started["run"]).aupdate(epoch=2, runner=other)
+        await get_runner().wait(started["run"])
+    row = await Run.objects.aget(pk=started["run"])
+    assert (row.status, row.epoch, row.runner_id) == ("running", 2, other.pk)
+    assert not await BotRun.objects.aexists()
+
+
+async def test_the_journal_of_a_run_is_its_owners(site: Site) -> None:
+    await site.cloud_facts()
+    run = await abandoned()
+    writer = Writer()
+    stale = DatabaseJournal(run, writer)
+    await Run.objects.filter(pk=run.pk).aupdate(epoch=2)
+    bot = await BotRun.objects.filter(run=run).afirst()
+    assert bot
+    with pytest.raises(Fenced):
+        await stale.finish(call_of(bot), CallResult("canceled"))
+    await writer.aclose()
+    assert (await BotRun.objects.aget(pk=bot.pk)).status == "finished"
+
+
+async def test_viewers_hear_the_end_of_a_run_whose_process_died_after_storing_it(site: Site) -> None:
+    await site.cloud_facts()
+    run = await abandoned(status="finished", document=CLOUD, finished_at=timezone.now(), log_id="1-9")
+    log = get_hub().create(str(run.pk))  # what a shared hub would still hold
+    await log.open(1, {"document": {}, "reasoning": {}, "status": "running", "bots": {}})
+    async with site.socket() as socket:
+        viewer = asyncio.create_task(follow(socket, run))
+        await get_runner().ensure_registered()
+        assert await viewer == CLOUD
+    again = await Run.objects.aget(pk=run.pk)
+    assert (again.epoch, again.log_id, again.runner_id) == (2, "2-2", get_runner().id)
+
+
+async def test_they_hear_why_it_failed(site: Site) -> None:
+    await site.cloud_facts()
+    error = {"code": "no-json", "message": "expected JSON", "retryable": True}
+    told = {**error, "message": "the model gave no answer that could be read"}  # a visitor
+    run = await abandoned(status="failed", errors=[{**error, "bot": "a#1"}], finished_at=timezone.now())
+    log = get_hub().create(str(run.pk))  # what a shared hub would still hold
+    await log.open(1, {"document": {}, "reasoning": {}, "status": "running", "bots": {}})
+    async with site.socket() as socket:
+        viewer = asyncio.create_task(follow(socket, run))
+        await get_runner().ensure_registered()
+        await viewer
+    snapshots = [frame for frame in socket.frames[str(run.pk)] if frame.kind == "snapshot"]
+    assert snapshots[-1].body["error"] == told
+
+
+async def test_a_run_is_lost_when_it_has_had_its_attempts(site: Site) -> None:
+    await site.cloud_facts()
+    run = await abandoned(attempts=3, document={"answer": "No"})
+    async with site.socket() as socket:
+        await get_runner().ensure_registered()
+        await until(lambda: Run.objects.filter(pk=run.pk, status="lost").aexists())
+        assert await follow(socket, run) == {"answer": "No"}
+    frames = socket.frames[str(run.pk)]
+    assert frames[-1].body["status"] == "lost"
+
+
+async def test_who_starts_runs_at_once_waits_for_one_registration(site: Site) -> None:
+    await site.cloud_facts()
+    answers = await asyncio.gather(*(site.start("cloud-facts") for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {202}
+    for answer in answers:
+        await get_runner().wait(answer.json()["run"])
+    assert await Runner.objects.acount() == 1
+
+
+async def test_a_process_whose_row_was_deleted_registers_again(site: Site) -> None:
+    runner = get_runner()
+    await runner.ensure_registered()
+    await Runner.objects.all().adelete()
+    await until(lambda: Runner.objects.filter(pk=runner.id).aexists())
+
+
+async def test_rows_of_processes_that_are_long_gone_are_deleted(site: Site) -> None:
+    gone = await Runner.objects.acreate(heartbeat_at=timezone.now() - timedelta(days=2))
+    await in_database(ownership.register, get_runner().id, "inline")
+    assert not await Runner.objects.filter(pk=gone.pk).aexists()
+
+
+async def test_a_drain_whose_clean_up_fails_leaves_the_run_to_others(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DRAIN": 0}
+    monkeypatch.setattr(engine, "_functions", {})
+    at_work = asyncio.Event()
+
+    @engine.workflow("clumsy", access="anyone")
+    async def clumsy(run: Any) -> None:
+        at_work.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("clean-up failed")
+
+    runner = get_runner()
+    row, _ = await runner.start(Start("clumsy", sites.QUESTION), Identity.of(None, None))
+    await at_work.wait()
+    await runner.drain()
+    left = await Run.objects.aget(pk=row.pk)
+    assert (left.status, left.runner_id, left.attempts, left.errors) == ("running", None, 0, [])
+    assert "clean-up failed" in caplog.text
+    log = await get_hub().find(str(row.pk))
+    assert log is None or not log.ended
+
+
+async def test_a_process_that_executes_runs_deletes_those_that_were_kept_long_enough(site: Site) -> None:
+    await sync_to_async(Workflow.objects.create)(slug="short", retention_days=1)
+    ended = timezone.now() - timedelta(days=2)
+    old = await Run.objects.acreate(workflow="short", status="finished", finished_at=ended)
+    kept = await Run.objects.acreate(workflow="other", status="finished", finished_at=ended)
+    await get_runner().ensure_registered()
+    await until(lambda: _is_gone(old))
+    assert not await _is_gone(kept)
+
+
+async def _is_gone(run: Run) -> bool:
+    return not await Run.objects.filter(pk=run.pk).aexists()
+
+
+async def test_a_second_drain_waits_for_nothing(site: Site) -> None:
+    runner = get_runner()
+    await runner.ensure_registered()
+    await runner.drain()
+    await runner.drain()
+    assert (await Runner.objects.aget(pk=runner.id)).stopped_at
+
+
+def call_of(bot: BotRun) -> Call:
+    """The call that a stored bot run was."""
+    return Call(
+        bot.instance, BotPlan(bot.step), bot.root, [], ChatOptions(bot.model), bot.digest, bot.occurrence
+    )
+
+
+async def test_who_asks_while_others_runs_are_looked_for_is_not_busy(site: Site, settings: Any) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "MAX_RUNS": 1, "HEARTBEAT_EVERY": 0.01}
+    await site.cloud_facts()
+    runner = get_runner()
+    await runner.ensure_registered()
+    for _ in range(20):
+        runner.look()
+        await asyncio.sleep(0)
+        row, _ = await runner.start(Start("cloud-facts", sites.QUESTION), Identity.of(None, None))
+        await runner.wait(str(row.pk))
+    assert await Run.objects.acount() == 20

@@ -1,0 +1,226 @@
+"""Viewers that do not read: what they may cost, and that they lose nothing by it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import websockets
+
+from lingstream.core.log.frames import FrameId
+from lingstream.execution.runner import get_runner
+from lingstream.transports import flow, requests
+from lingstream.transports.flow import Budget, Credits, Turn
+from lingstream.transports.socket import LingConsumer
+from tests import site as sites
+from tests.site import Site, document_of, fold_sse, read_sse
+
+PIECE = "x" * 10_000
+
+
+class TestCredits:
+    async def test_room_until_the_bound_and_again_after_an_ack(self) -> None:
+        credits = Credits(100)
+        for seq in (1, 2, 3):
+            await credits.room()
+            credits.sent("run", FrameId(1, seq), 40)
+        waiting = asyncio.ensure_future(credits.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        credits.ack("run", "1-1")
+        await waiting
+
+    async def test_an_ack_of_one_run_says_that_all_before_it_was_read(self) -> None:
+        credits = Credits(100)
+        credits.sent("ended, and never acknowledged", FrameId(1, 9), 90)
+        credits.sent("run", FrameId(1, 1), 20)
+        credits.sent("other", FrameId(1, 1), 20)
+        assert credits.spent
+        credits.ack("nobody", "1-9")
+        assert credits.spent
+        credits.ack("run", "1-1")
+        await credits.room()
+        assert [name for name, *_ in credits._sent] == ["other"]
+
+    @pytest.mark.parametrize("odd", ["", "nonsense", "1-0", "0-99", "1-1+2"])
+    async def test_an_odd_ack_changes_nothing(self, odd: str) -> None:
+        credits = Credits(100)
+        credits.sent("run", FrameId(1, 1), 100)
+        credits.ack("run", odd)
+        waiting = asyncio.ensure_future(credits.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        credits.ack("run", "2-1")  # a later epoch: all before it is read, or will never be
+        await waiting
+
+
+async def test_turns_are_taken_one_after_the_other_and_only_with_room() -> None:
+    lock, credits = asyncio.Lock(), Credits(100)
+    first, second, free = Turn(lock, credits), Turn(lock, credits), Turn(lock, None)
+    await first.take()
+    waiting = asyncio.ensure_future(second.take())
+    await asyncio.sleep(0)
+    credits.sent("run", FrameId(1, 1), 100)
+    first.end()
+    await free.take()  # who needs no credits is not held up by who waits for them
+    free.end()
+    assert not waiting.done()
+    credits.ack("run", "1-1")
+    await waiting
+    second.end()
+    second.end()
+    assert not lock.locked()
+
+
+def test_a_budget_ends_and_none_never_does() -> None:
+    budget, unbounded = Budget(10), Budget(None)
+    assert [budget.spend(4) for _ in range(3)] == [True, True, False]
+    assert all(unbounded.spend(1 << 40) for _ in range(3))
+
+
+async def test_who_does_not_acknowledge_is_not_sent_more_and_then_gets_it_merged(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Credits.__init__, "__defaults__", (50_000,))
+    gates = [asyncio.Event() for _ in range(6)]
+    await site.workflow(answer="A")
+    gated = [part for gate in gates for part in (gate, PIECE)]
+    sites.answers = [['{"answer": "', *gated, *[PIECE] * 94, '"}']]
+    async with site.socket() as socket:
+        started = await socket.start("test", ack=True)
+        run = started["run"]
+        for gate in gates[:5]:
+            gate.set()
+            while PIECE not in json.dumps(await socket.receive()):
+                pass
+        gates[5].set()
+        await get_runner().wait(run)
+        await socket.send(type="ping", ref="here")
+        assert await socket.receive() == {"type": "pong", "ref": "here"}, "it was sent more without an ack"
+        while socket.frames[run][-1].kind != "done":
+            await socket.send(type="ack", run=run, id=str(socket.frames[run][-1].id))
+            await socket.receive()
+    assert document_of(socket.frames[run]) == {"answer": PIECE * 100}
+    assert len(socket.frames[run]) < 100, "what came meanwhile was not merged"
+
+
+async def test_where_send_does_not_wait_a_response_ends_and_resumes_by_id(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "send_waits", lambda: False)
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "VIEWER_BUDGET": 60_000}
+    await site.workflow(answer="A")
+    gates = [asyncio.Event() for _ in range(30)]
+    sites.answers = [['{"answer": "', *[part for gate in gates for part in (gate, PIECE)], '"}']]
+    events: list[dict[str, str]] = []
+    responses = 0
+    async with site.stream("test") as response:
+        location, token = response.headers["location"], response.headers["ling-token"]
+        for gate in gates:
+            gate.set()
+        events += [event async for event in read_sse(response)]
+    while events[-1]["event"] != "done":
+        responses += 1
+        headers = {"Authorization": f"Ling {token}", "Last-Event-ID": events[-1]["id"]}
+        events += [
+            event async for event in read_sse(await site.http.get(f"{location}events/", headers=headers))
+        ]
+    assert responses >= 1
+    assert fold_sse(events) == {"answer": PIECE * 30}
+
+
+async def test_where_send_does_not_wait_a_socket_without_acks_is_closed(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lingstream.transports.socket.send_waits", lambda: False)
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "VIEWER_BUDGET": 60_000}
+    await site.workflow(answer="A")
+    sites.answers = [['{"answer": "', *[PIECE] * 30, '"}']]
+    async with site.socket() as socket:
+        started = await socket.start("test")
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+            while True:
+                await socket.receive()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+    frames = socket.frames[started["run"]]
+    async with site.socket() as socket:
+        after = str(frames[-1].id)
+        await socket.send(type="subscribe", run=started["run"], after=after, token=started["token"], ack=True)
+        await socket.until("done")
+    assert document_of(frames + socket.frames[started["run"]]) == {"answer": PIECE * 30}
+
+
+async def test_subscribing_again_and_again_gets_no_fresh_credits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is the socket's: one that is never read is sent the credits and one batch, once."""
+    monkeypatch.setattr(Credits.__init__, "__defaults__", (50_000,))
+    sent = 0
+    await site.workflow(answer="A")
+    sites.answers = [['{"answer": "', *[PIECE] * 10, '"}']]
+    other = json.loads((await site.start("test")).text)
+    await get_runner().wait(other["run"])
+    async with site.socket() as socket:
+        started = await socket.start("test", ack=True)
+        await get_runner().wait(started["run"])
+        for _ in range(100):
+            for run, token in ((other["run"], other["token"]), (started["run"], started["token"])):
+                await socket.send(type="subscribe", run=run, token=token, ack=True)
+        await socket.send(type="ping", ref="here")
+        while (message := await socket.receive()).get("ref") != "here":
+            sent += len(json.dumps(message))
+    assert sent < 50_000 + 2 * 110_000, f"{sent} bytes for a socket that acknowledges nothing"
+
+
+async def test_answers_that_are_not_read_are_bounded_too(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lingstream.transports.socket.send_waits", lambda: False)
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "VIEWER_BUDGET": 2_000}
+    async with site.socket() as socket:
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+            for _ in range(200):
+                await socket.send(type="explode")
+            while True:
+                await socket.receive()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+
+
+async def test_a_socket_remembers_nothing_of_runs_that_it_followed(site: Site) -> None:
+    seen: list[Any] = []
+    connect = LingConsumer.connect
+
+    async def remembered(self: Any) -> None:
+        seen.append(self)
+        await connect(self)
+
+    await site.workflow(answer="A")
+    sites.answers = '{"answer": "one"}'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LingConsumer, "connect", remembered)
+        async with site.socket() as socket:
+            for number in range(20):
+                started = await socket.start("test", ack=True)
+                if number % 2:
+                    await socket.send(type="unsubscribe", run=started["run"])
+                done = await socket.until("done") if not number % 2 else None
+                if done:
+                    await socket.send(type="ack", run=started["run"], id=done["id"])
+                await get_runner().wait(started["run"])
+            await socket.send(type="ping", ref="here")
+            while (await socket.receive()).get("ref") != "here":
+                pass
+            (consumer,) = seen
+            assert not consumer._viewers
+            assert len(consumer._credits._sent) < 30, "what was acknowledged is still counted"
+
+
+def test_uvicorns_send_waits_and_daphnes_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reactor:
+        running = True
+
+    assert flow.send_waits()
+    monkeypatch.setitem(flow.sys.modules, "twisted.internet.reactor", Reactor)
+    assert not flow.send_waits()
