@@ -21,7 +21,7 @@ from django.urls import NoReverseMatch, clear_script_prefix, set_script_prefix
 from tests.chaos.patience import scaled
 from tests.node import node, peers
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 VECTORS: dict[str, Any] = json.loads((HERE / "cases" / "protocol.json").read_text())
 MODULES = sorted(path.name for path in (HERE.parent / "lingstream/static/lingstream").glob("*.js"))
 
