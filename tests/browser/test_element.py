@@ -377,6 +377,7 @@ def test_moving_the_element_keeps_the_run_and_removing_it_stops_watching(
 
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "client.md").read_text()
+HOWTO = (Path(__file__).parent.parent.parent / "docs" / "howto.md").read_text()
 
 
 @pytest.mark.parametrize("markup", re.findall(r"```html\n(.*?)```", DOCS, re.DOTALL), ids=["first", "each"])
@@ -398,6 +399,23 @@ def test_examples_of_the_docs(show: Callable[[str], Peer], page: Page, markup: s
     page.wait_for_selector("li >> nth=1")
     shown = re.sub(r"\s+", " ", page.inner_text("ling-stream"))
     assert shown in ("A. D. Q1 Q2 Outline ready", "O1 d1 t1 t2 T. O2 T.")
+
+
+def test_reasoning_is_shown_as_in_the_docs(show: Callable[[str], Peer], page: Page) -> None:
+    markup = re.search(r"```html\n(<!-- \S+riddle.html -->.*?)```", HOWTO, re.DOTALL)
+    code = re.search(r"```js\n(.*?)```", HOWTO, re.DOTALL)
+    assert markup and code
+    peer = show(markup[1])
+    page.evaluate(f"() => {{ {code[1]} }}")
+    peer.start()
+    early = {"document": {}, "reasoning": {"bot#1": "A lock? "}, "status": "running", "bots": {}}
+    peer.send({"run": RUN, "id": "1-1", "snapshot": early})
+    page.wait_for_selector("pre.thoughts:text-is('A lock?')")
+    more = {"event": "reasoning", "bot": "bot#1", "step": "bot", "root": "", "uri": "", "data": "A piano."}
+    peer.send({"run": RUN, "id": "1-2", **more}, {"run": RUN, "id": "1-3", "event": "custom", "data": 1})
+    peer.ops(4, {"uri": "answer", "delta": "A piano."})
+    page.wait_for_selector("p:text-is('A piano.')")
+    assert page.inner_text("pre.thoughts") == "A lock? A piano."
 
 
 def test_the_client_alone_as_in_the_docs(show: Callable[[str], Peer], page: Page) -> None:
