@@ -13,7 +13,7 @@ def main(names: list[str]) -> None:
     from django.contrib.auth.models import AnonymousUser
 
     from lingstream.access.identity import Identity
-    from lingstream.execution.storage import Start, create_run
+    from lingstream.execution.start import Start, create_run
     from lingstream.models import Run
 
     first, _ = create_run(Start("outline", {"question": names[0]}), Identity(AnonymousUser()))

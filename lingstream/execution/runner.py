@@ -42,16 +42,8 @@ from .journal import Checkpoints, DatabaseJournal, Writer
 from .lane import Lane
 from .pool import ProviderPool
 from .retention import BATCH, prune
-from .storage import (
-    Start,
-    create_run,
-    in_database,
-    known_run,
-    load_history,
-    load_run,
-    plan_of,
-    provider_kinds_in_use,
-)
+from .start import Start, create_run, known_run
+from .storage import in_database, load_history, load_run, plan_of, provider_kinds_in_use
 
 __all__ = ["Runner", "get_runner"]
 

@@ -9,7 +9,8 @@ from lingstream.core.exceptions import UsageError
 from lingstream.core.wire.json import loads
 from lingstream.core.wire.ling import JSONL, SSE
 from lingstream.execution.runner import get_runner
-from lingstream.execution.storage import Start, in_database, run_to_cancel, run_to_read
+from lingstream.execution.start import Start
+from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 
 from .accept import preferred
 from .addresses import run_url

@@ -24,7 +24,8 @@ from lingstream.core.wire.json import dumps, loads
 from lingstream.core.wire.socket import SocketMessages
 from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.runner import get_runner
-from lingstream.execution.storage import Start, in_database, run_to_cancel, run_to_read
+from lingstream.execution.start import Start
+from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 from lingstream.models import Run
 
 from .flow import Budget, Credits, Turn, send_waits

@@ -64,6 +64,7 @@ USE_THE_ORM = {
     "lingstream.execution.ownership",
     "lingstream.execution.plans",
     "lingstream.execution.retention",
+    "lingstream.execution.start",
     "lingstream.execution.storage",
     "lingstream.management",
     "lingstream.models",

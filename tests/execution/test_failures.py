@@ -17,7 +17,8 @@ from lingstream.core.provider import Chunk
 from lingstream.execution import ownership
 from lingstream.execution.failures import report
 from lingstream.execution.runner import get_runner
-from lingstream.execution.storage import Start, in_database
+from lingstream.execution.start import Start
+from lingstream.execution.storage import in_database
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Run, Runner
 from tests import site as sites

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from lingstream.access.identity import Identity
 from lingstream.execution import ownership
-from lingstream.execution.storage import Start, create_run
+from lingstream.execution.start import Start, create_run
 from lingstream.models import Conversation, Run, Runner
 from tests.site import store_workflow
 

@@ -21,7 +21,8 @@ from lingstream.core.provider import ChatOptions
 from lingstream.execution import ownership
 from lingstream.execution.journal import DatabaseJournal, Writer
 from lingstream.execution.runner import get_runner
-from lingstream.execution.storage import Start, in_database
+from lingstream.execution.start import Start
+from lingstream.execution.storage import in_database
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Run, Runner, Workflow
 from tests import site as sites

@@ -20,7 +20,7 @@ from django.utils import timezone
 from lingstream.access.identity import Identity
 from lingstream.execution import retention
 from lingstream.execution.runner import get_runner
-from lingstream.execution.storage import Start
+from lingstream.execution.start import Start
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Conversation, Run, Runner, Workflow
 from tests import site as sites

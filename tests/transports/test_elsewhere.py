@@ -18,7 +18,7 @@ from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.log.frames import FrameId, empty_snapshot
 from lingstream.execution.runner import get_runner
-from lingstream.execution.storage import Start
+from lingstream.execution.start import Start
 from lingstream.hubs import get_hub
 from lingstream.models import Run, Runner
 from lingstream.transports import looks, viewer

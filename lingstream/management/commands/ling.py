@@ -20,7 +20,7 @@ from lingstream.core.log.frames import Frame, RunState, empty_snapshot
 from lingstream.core.wire.json import loads
 from lingstream.core.wire.ling import JSONL
 from lingstream.execution.runner import get_runner
-from lingstream.execution.storage import Start
+from lingstream.execution.start import Start
 from lingstream.transports.viewer import beginning, frames
 
 _REDRAW = 0.05  # seconds between two pictures
