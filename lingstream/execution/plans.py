@@ -1,6 +1,6 @@
 """From rows to plans: what a run needs, read once when it starts.
 
-Everything here is synchronous ORM code; call it through ``database_sync_to_async``.
+Everything here is synchronous ORM code; call it through :func:`.storage.in_database`.
 """
 
 from __future__ import annotations

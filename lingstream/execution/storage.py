@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
-from channels.db import database_sync_to_async
+from asgiref.sync import sync_to_async
+from django.db import connections
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_cancel, check_read
@@ -38,8 +40,8 @@ _HISTORY = 20  # runs of a conversation that go into a prompt
 
 async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that uses the ORM for a request, in the request's thread; runs have :mod:`.lane`."""
-    result: T = await database_sync_to_async(function)(*args, **kwargs)
-    return result
+    call: Callable[[], T] = partial(function, *args, **kwargs)
+    return await sync_to_async(_with_connections)(call)
 
 
 def provider_kinds_in_use() -> list[str]:
@@ -88,6 +90,21 @@ def load_history(run: Run) -> list[Message]:
         messages.append({"role": "user", "content": _as_text(row.input)})
         messages.append({"role": "assistant", "content": _as_text(row.document)})
     return messages
+
+
+def _with_connections(call: Callable[[], T]) -> T:
+    _close_old_connections()
+    try:
+        return call()
+    finally:
+        _close_old_connections()
+
+
+def _close_old_connections() -> None:
+    """As Django's, which would end the transaction of a caller that waits for this event loop inside one."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _as_text(value: Any) -> str:
