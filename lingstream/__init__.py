@@ -1,8 +1,22 @@
 """lingstream: stream structured LLM output to live pages."""
 
+from typing import TYPE_CHECKING, Any
+
 from .core.engine.bot import Bot, Field
 from .core.engine.run import Run, workflow
 
-__all__ = ["Bot", "Field", "Run", "__version__", "workflow"]
+if TYPE_CHECKING:
+    from .execution.start import astart, start
+
+__all__ = ["Bot", "Field", "Run", "__version__", "astart", "start", "workflow"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Who starts runs needs Django and its apps; the core, its workflows and its tests need neither.
+    if name in ("astart", "start"):
+        from .execution import start as module
+
+        return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

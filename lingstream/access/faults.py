@@ -22,6 +22,7 @@ logger = logging.getLogger("lingstream")
 
 _INTERNAL = "this failed by a fault of the site; its log tells more"
 _FAILED = "this part of the run failed"
+_NOBODY = "nobody can see to it at the moment"
 _NOT_ASKED = "the model could not be asked"
 
 # Codes of what is wrong with the site's set-up: a visitor is told ``internal``.
@@ -76,6 +77,9 @@ def told(error: LingError) -> dict[str, Any]:
     if isinstance(error, ConfigurationError) or error.code in _CONFIGURATION:
         logger.error("%s: %s", error.code, error.message)
         return {"code": "internal", "message": _INTERNAL, "retryable": False}
+    if error.code == "no-runner":
+        logger.error("%s: %s", error.code, error.message)
+        return {**error.to_wire(), "message": _NOBODY}
     return error.to_wire()
 
 

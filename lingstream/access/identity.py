@@ -7,6 +7,7 @@ thread.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -29,6 +30,7 @@ __all__ = ["UNKNOWN", "Identity", "ScopeRequest", "address_of", "identify", "ide
 logger = logging.getLogger("lingstream")
 
 _SALT = "lingstream.run"
+_DIGEST = re.compile(r"[0-9a-f]{40}")  # a session key of Django's has 32 characters
 UNKNOWN = "unknown"  # an address that the server does not tell, as behind a Unix socket
 _LONGEST_SCOPE = 200  # as the column
 
@@ -55,18 +57,17 @@ class Identity(NamedTuple):
         cls, user: Any, session_key: str | None, scope: str | None = "", address: str = UNKNOWN
     ) -> Identity:
         """Return the identity of a user and the session key that came in the cookie."""
-        # The algorithm with which the rows that exist were written.
-        digest = salted_hmac(_SALT, session_key, algorithm="sha1").hexdigest() if session_key else ""
-        return cls(user or AnonymousUser(), digest, scope, address)
+        return cls(user or AnonymousUser(), _digest(session_key), scope, address)
 
     @classmethod
-    def of_site(cls, owner: Any = None, session: str = "", scope: str = "") -> Identity:
+    def of_site(cls, owner: Any = None, session: str | None = "", scope: str = "") -> Identity:
         """Return the identity of a start by the site's own code: a command, a view, a task.
 
         :param owner: whose run it will be.
-        :param session: the digest of a visitor's session, where it is a visitor's.
+        :param session: the key of a visitor's session, or its digest, where it is a visitor's.
         """
-        return cls(owner or AnonymousUser(), session, scope, trusted=True)
+        digest = session if session and _DIGEST.fullmatch(session) else _digest(session)
+        return cls(owner or AnonymousUser(), digest, scope, trusted=True)
 
     @property
     def owner_id(self) -> Any:
@@ -169,6 +170,11 @@ def address_of(request: HttpRequest) -> str:
         if len(hops) >= proxies and hops[-proxies]:
             address = hops[-proxies]
     return _network(address)
+
+
+def _digest(session_key: str | None) -> str:
+    # The algorithm with which the rows that exist were written.
+    return salted_hmac(_SALT, session_key, algorithm="sha1").hexdigest() if session_key else ""
 
 
 def _network(text: str) -> str:

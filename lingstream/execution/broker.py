@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import lru_cache
@@ -20,13 +21,15 @@ from django.utils.module_loading import import_string
 from lingstream.conf import app_settings
 from lingstream.core.ending import bounded
 
-__all__ = ["close", "messages", "notify"]
+__all__ = ["close", "messages", "notify", "notify_from_thread"]
 
 logger = logging.getLogger("lingstream")
 
 _TASK = "lingstream.run"
 _PATIENCE = 1.0  # seconds for the broker to start, to send and to stop
 _PAUSES = (0.2, 1.0, 5.0)  # seconds before a listener that failed is started anew
+
+_alone = threading.Lock()
 
 _started: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
@@ -38,6 +41,23 @@ async def notify(run_id: str) -> None:
             await bounded(broker.find_task(_TASK).kiq(run_id), _PATIENCE)
     except Exception as error:
         logger.warning("no worker could be told of run %s, a timer will find it: %s", run_id, error)
+
+
+def notify_from_thread(run_id: str) -> None:
+    """As :func:`notify`, for a process without a runner: from any thread, in an event loop made for it.
+
+    One at a time, because a broker has one pool of connections, and those belong to the event loop that made
+    them. Whoever would have to wait for long leaves it to the workers' timer.
+    """
+    if not app_settings().broker:
+        return
+    if not _alone.acquire(timeout=_PATIENCE):
+        logger.warning("no worker could be told of run %s, a timer will find it: others wait too", run_id)
+        return
+    try:
+        asyncio.run(_notify_and_close(run_id))
+    finally:
+        _alone.release()
 
 
 async def messages() -> AsyncIterator[None]:
@@ -71,6 +91,11 @@ async def close() -> None:
             await bounded(broker.shutdown(), _PATIENCE)
         except Exception as error:
             logger.warning("the broker did not shut down: %s", error)
+
+
+async def _notify_and_close(run_id: str) -> None:
+    await notify(run_id)
+    await close()
 
 
 async def _broker() -> Any:

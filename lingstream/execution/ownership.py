@@ -25,6 +25,7 @@ from .failures import report
 
 __all__ = [
     "adopt",
+    "anybody_executes",
     "atomically",
     "cancel_requests",
     "claim",
@@ -94,9 +95,16 @@ def heartbeat(runner_id: UUID) -> bool:
 
 def living_web_processes(dead_after: float, alias: str | None = None) -> int:
     """Return how many processes that execute runs inline have said within ``dead_after`` that they live."""
-    since = Now() - timedelta(seconds=dead_after)
-    inline = Runner.objects.using(alias).filter(kind=Runner.Kind.INLINE, stopped_at=None)
-    return inline.filter(heartbeat_at__gte=since).count()
+    return _heard(Runner.Kind.INLINE, dead_after, alias).filter(stopped_at=None).count()
+
+
+def anybody_executes(kind: str, dead_after: float, alias: str | None = None) -> bool:
+    """Whether a process of this kind has said within ``dead_after`` that it lives.
+
+    One that has signed off since counts: mostly it is being restarted, and what is queued waits for that, as
+    it would if the process had been killed.
+    """
+    return _heard(kind, dead_after, alias).exists()
 
 
 def sign_off(runner_id: UUID) -> None:
@@ -256,6 +264,11 @@ def interrupt(conversation: Conversation) -> list[Run]:
     for run in runs:
         request_cancel(run)
     return runs
+
+
+def _heard(kind: str, dead_after: float, alias: str | None) -> QuerySet[Runner]:
+    since = Now() - timedelta(seconds=dead_after)
+    return Runner.objects.using(alias).filter(kind=kind, heartbeat_at__gte=since)
 
 
 def _unowned(dead_after: float, *, takeover: bool = True) -> QuerySet[Run]:

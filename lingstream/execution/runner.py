@@ -36,16 +36,16 @@ from lingstream.providers import preload
 from . import ownership
 from .away import AWAY
 from .broker import close as close_broker
-from .broker import notify
+from .broker import notify, notify_from_thread
 from .heart import Beat, Heart
 from .journal import Checkpoints, DatabaseJournal, Writer
 from .lane import Lane
 from .pool import ProviderPool
 from .retention import BATCH, prune
-from .start import Start, create_run, known_run
+from .start import Start, create_run, known_run, queue_run
 from .storage import in_database, load_history, load_run, plan_of, provider_kinds_in_use
 
-__all__ = ["Runner", "get_runner"]
+__all__ = ["Runner", "get_runner", "living_runner", "tell"]
 
 logger = logging.getLogger("lingstream")
 
@@ -67,6 +67,24 @@ def get_runner() -> Runner:
 @lru_cache(maxsize=1)
 def _runner() -> Runner:
     return Runner()
+
+
+def living_runner() -> Runner | None:
+    """Return the runner that lives in this process, a web process's or a worker's; asked in any thread."""
+    return _living if _living is not None and _living.lives else None
+
+
+def tell(run: Run) -> None:
+    """Say, from any thread, that ``run`` waits: to this process's runner, or by the broker.
+
+    Nobody has to hear it: those that execute runs look on a timer.
+    """
+    runner = living_runner()
+    if not (runner and runner.tell(run)) and app_settings().execution != "inline":
+        notify_from_thread(str(run.pk))
+
+
+_living: Runner | None = None
 
 
 class Runner:
@@ -95,6 +113,7 @@ class Runner:
         self._life: list[asyncio.Task[None]] = []  # pulse and picker
         self._registered: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()  # somebody says that runs wait
+        self._told: set[asyncio.Task[None]] = set()
         self._lag = 0.0
         self._prune_at = 0.0
         self._draining = False
@@ -107,9 +126,10 @@ class Runner:
         :returns: the run, and whether it is new.
         :raises UsageError: what is asked does not fit.
         :raises AccessError: who asks may not.
-        :raises LingError: ``busy``: this process executes as many runs as it may, or is going away.
+        :raises LingError: ``busy``: this process executes as many runs as it may, or is going away;
+            ``no-runner``: others execute runs, and none of them lives.
         """
-        mine = self._executes()
+        mine = self.executes
         if mine and self.room <= 0:
             async with self._claiming:
                 pass  # it keeps room for more than it may find
@@ -123,20 +143,24 @@ class Runner:
         with self._reserve(1 if at_once else 0):
             await self.ensure_registered()
             columns = {**owned, "started_at": timezone.now()} if at_once else {}
-            row, new = await in_database(create_run, start, identity, language=language, **columns)
+            create = create_run if mine else queue_run
+            row, new = await in_database(create, start, identity, language=language, **columns)
             if new and at_once:
                 self._launch(row)
-        if not new or at_once:
-            return row, new
-        if start.conversation:
-            await self._end_orphans()  # what it interrupted may have had no owner
-        if mine:
-            get_hub().create(str(row.pk))  # so that viewers can wait for it
-            get_hub().release(str(row.pk))  # it may be another process that executes it
-            self.look()
-        else:
-            await notify(str(row.pk))
+        if new and not at_once:
+            await self._announce(row)
         return row, new
+
+    def tell(self, row: Run) -> bool:
+        """Say, from any thread, that a run waits; return false if nobody lives here to hear it."""
+        known = self._registered
+        if known is None or not self.lives:
+            return False
+        try:
+            known.get_loop().call_soon_threadsafe(self._hear, row, context=Context())
+        except RuntimeError:  # the loop was closed just now
+            return False
+        return True
 
     async def cancel(self, row: Run) -> None:
         """Stop a run: at once if it is executed here, else by a note that its owner reads within a second."""
@@ -159,6 +183,17 @@ class Runner:
         return self._lag > _LAG or self._lane.oldest > _WAIT or self._writer.oldest > _WAIT
 
     @property
+    def lives(self) -> bool:
+        """Whether an event loop turns for it, and it is not going away; asked in any thread."""
+        known = self._registered
+        return known is not None and known.get_loop().is_running() and not self._draining
+
+    @property
+    def executes(self) -> bool:
+        """Whether it is processes of its kind that execute the site's runs."""
+        return app_settings().execution == self.kind
+
+    @property
     def draining(self) -> bool:
         """Whether this process is going away."""
         return self._draining
@@ -174,7 +209,9 @@ class Runner:
 
     async def ensure_registered(self) -> None:
         """Make sure that this process has its row, its heart beats and it looks for runs to take."""
+        global _living
         loop = asyncio.get_running_loop()
+        _living = self
         known = self._registered
         failed = known is not None and known.done() and (known.cancelled() or known.exception())
         if known is None or failed or known.get_loop() is not loop:
@@ -206,8 +243,30 @@ class Runner:
 
     # -- executing ---------------------------------------------------------------------------------
 
-    def _executes(self) -> bool:
-        return app_settings().execution == self.kind
+    def _hear(self, row: Run) -> None:
+        task = asyncio.get_running_loop().create_task(self._heed(row), name=f"told of run {row.pk}")
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+
+    async def _heed(self, row: Run) -> None:
+        try:
+            await self.ensure_registered()
+            await self._announce(row)
+        except Exception as error:
+            logger.warning("run %s waits until a timer finds it: %s", row.pk, error)
+
+    async def _announce(self, row: Run) -> None:
+        """A run has been queued: see to it, or let a worker know."""
+        name = str(row.pk)
+        if row.conversation_id:
+            await self._end_orphans()  # what it interrupted may have had no owner
+        if not self.executes:
+            await notify(name)
+            return
+        if name not in self._tasks:
+            get_hub().create(name)  # so that viewers can wait for it
+            get_hub().release(name)  # it may be another process that executes it
+        self.look()
 
     @contextlib.contextmanager
     def _reserve(self, runs: int) -> Iterator[None]:
@@ -326,7 +385,7 @@ class Runner:
         """Store this process's row; from then on its heart beats, and it looks for runs."""
         settings = app_settings()
         await self._lane.call(ownership.register, self.id, self.kind)
-        if self._executes():
+        if self.executes:
             with contextlib.suppress(LingError):
                 kinds = await self._lane.call(provider_kinds_in_use)
                 await asyncio.to_thread(preload, kinds, settings.provider_kinds)
@@ -335,7 +394,7 @@ class Runner:
             self.id, self.kind, settings, running=lambda: dict(self._epochs), heard=self._heard
         )
         life = {"pulse": self._pulse(heart, settings.tick / 2)}
-        if self._executes():
+        if self.executes:
             life["picker"] = self._pick(heart)
         loop = asyncio.get_running_loop()
         self._life = [
@@ -356,6 +415,7 @@ class Runner:
             _, going = await asyncio.wait(tasks, timeout=app_settings().drain)
             await end_tasks(*going)  # a workflow's own code may be deaf
         await self._writer.aclose()  # before anybody may take what is still to be written
+        await end_tasks(*self._told)
         known, self._registered = self._registered, None
         if known is not None:
             await end_tasks(known)  # a database that hangs may hold it

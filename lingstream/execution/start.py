@@ -1,29 +1,99 @@
-"""Starting runs: what is asked for, and the row that it becomes, as plain functions that use the ORM."""
+"""Starting runs: the public :func:`start`, what is asked for, and the row that it becomes.
+
+All of it is synchronous ORM code, so that a run's row belongs to its caller's transaction.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError
-from django.db.models import Max
-from django.utils import timezone
+from django.db import IntegrityError, router, transaction
+from django.db.models import Max, QuerySet
+from django.utils import timezone, translation
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
 from lingstream.access.throttle import check_throttle, counted_for
+from lingstream.conf import app_settings
 from lingstream.core.engine.run import registered
 from lingstream.core.exceptions import LingError, NotFound, UsageError
+from lingstream.core.wire.json import dumps, loads
 from lingstream.models import Conversation, Run, Workflow
 
-from .ownership import atomically, interrupt, is_busy
+from .ownership import anybody_executes, atomically, interrupt, is_busy
 from .plans import load_plan, validate_input
+from .storage import in_database
 
-__all__ = ["Start", "create_run", "known_run"]
+__all__ = ["Start", "astart", "create_run", "known_run", "queue_run", "start"]
 
+_PROCESSES = {
+    "inline": "the site by ASGI, with lingstream.asgi.application",
+    "worker": "manage.py ling_worker",
+}
 _ANONYMOUS_KEY = 16  # characters of a key that is the only proof of who asks
+
+
+def start(
+    workflow: str,
+    input: Any,
+    *,
+    owner: Any = None,
+    session: str | None = "",
+    scope: str = "",
+    conversation: Conversation | UUID | str | None = None,
+    key: str = "",
+) -> Run:
+    """Start a run from the site's own code: a view, a command, a signal's receiver, a task of a queue.
+
+    The run is queued, and a living process takes it: this one, where it executes runs. Inside
+    ``transaction.atomic()`` nobody hears of it before the commit, and nobody ever does after a rollback. The
+    caller has decided who may do what: neither access nor throttle is asked; all else is.
+
+    :param workflow: its slug.
+    :param input: JSON data.
+    :param owner: the user whose run it is.
+    :param session: the session key of the visitor whose run it is, or its digest, as rows hold it.
+    :param scope: the tenant.
+    :param conversation: one that exists, or its id, or ``"new"``. Without ``owner`` and ``session`` the run
+        belongs to whom the conversation belongs to.
+    :param key: the same key of the same owner in the same scope returns the same run.
+    :raises UsageError: an unknown workflow or conversation, input that is no JSON or does not fit, …
+    :raises AccessError: the conversation is not the owner's.
+    :raises LingError: ``no-runner``: no process that executes runs lives, and nothing is stored;
+        ``conversation-busy``; ``key-reused``.
+    """
+    asked = Start.from_json(
+        {"input": _json(input), "key": key, "conversation": _name_of(conversation)}, workflow
+    )
+    run, new = queue_run(
+        asked, _site(asked, owner, session, scope), language=translation.get_language() or ""
+    )
+    if new:
+        # The runner makes runs by way of this module.
+        from .runner import tell
+
+        transaction.on_commit(partial(tell, run), using=router.db_for_write(Run), robust=True)
+    return run
+
+
+async def astart(
+    workflow: str,
+    input: Any,
+    *,
+    owner: Any = None,
+    session: str | None = "",
+    scope: str = "",
+    conversation: Conversation | UUID | str | None = None,
+    key: str = "",
+) -> Run:
+    """As :func:`start`, for code in an event loop."""
+    return await in_database(
+        start, workflow, input, owner=owner, session=session, scope=scope, conversation=conversation, key=key
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +129,24 @@ class Start:
             key=_short_text("key", data.get("key")),
             conversation=_short_text("conversation", data.get("conversation")),
         )
+
+
+def queue_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]:
+    """As :func:`create_run`, for a run that waits for a process to take it.
+
+    :raises LingError: ``no-runner``: there is none that would.
+    """
+    if not _somebody_executes():
+        if known := known_run(start, identity):
+            return known, False
+        given = app_settings()
+        raise LingError(
+            f"expected a process that executes runs, and none has said within {given.dead_after:g} s that it "
+            f"lives: start {_PROCESSES.get(given.execution, 'one')}",
+            code="no-runner",
+            retryable=True,
+        )
+    return create_run(start, identity, **more)
 
 
 def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]:
@@ -116,6 +204,44 @@ def known_run(start: Start, identity: Identity) -> Run | None:
     return _by_key(start, identity) if start.key else None
 
 
+def _somebody_executes() -> bool:
+    from .runner import living_runner
+
+    runner = living_runner()
+    given = app_settings()
+    return bool(runner and runner.executes) or anybody_executes(given.execution, given.dead_after)
+
+
+def _json(data: Any) -> Any:
+    """Return ``data`` as it will be read: a tuple is a list then, and a date is text."""
+    try:
+        text = dumps(data)
+    except RecursionError:
+        raise UsageError("expected fewer levels of nesting in the input", code="too-deep") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected the input to be JSON data: {error}", code="invalid-input") from error
+    return loads(text)
+
+
+def _name_of(conversation: Conversation | UUID | str | None) -> str:
+    if isinstance(conversation, Conversation):
+        conversation = conversation.pk
+    return "" if conversation is None else str(conversation)
+
+
+def _site(asked: Start, owner: Any, session: str | None, scope: str) -> Identity:
+    """Return as whom the site's own code starts a run."""
+    if owner is not None and not (hasattr(owner, "is_authenticated") and (owner.is_anonymous or owner.pk)):
+        raise UsageError(f"expected owner to be a stored user, got {owner!r:.80}")
+    if asked.conversation not in ("", "new"):
+        found = _find(Conversation.objects.select_related("owner"), asked.conversation)
+        scope = scope or found.scope
+        # Not for an anonymous user: then a visitor asks, who may have no more than the id.
+        if owner is None and not session:
+            owner, session = found.owner, found.session_key
+    return Identity.of_site(owner, session, _short_text("scope", scope))
+
+
 def _short_text(name: str, text: Any) -> str:
     if text is None:
         return ""
@@ -140,13 +266,17 @@ def _conversation(name: str, identity: Identity) -> Conversation | None:
         return Conversation.objects.create(
             owner_id=identity.owner_id, session_key=identity.session, scope=identity.tenant
         )
-    try:
-        # Locked: of two that start at once, the second sees the first one's run.
-        conversation = Conversation.objects.select_for_update().get(pk=UUID(name))
-    except (Conversation.DoesNotExist, ValueError):
-        raise NotFound(f"there is no conversation {name[:60]!r}") from None
+    # Locked: of two that start at once, the second sees the first one's run.
+    conversation = _find(Conversation.objects.select_for_update(), name)
     check_conversation(conversation, identity)
     return conversation
+
+
+def _find(conversations: QuerySet[Conversation], name: str) -> Conversation:
+    try:
+        return conversations.get(pk=UUID(name))
+    except (Conversation.DoesNotExist, ValueError):
+        raise NotFound(f"there is no conversation {name[:60]!r}") from None
 
 
 def _after_the_last(conversation: Conversation) -> datetime:

@@ -55,6 +55,7 @@ _STATUSES = {
     "not-found": 404,
     "unknown-workflow": 404,
     "busy": 503,
+    "no-runner": 503,
     "database": 503,
     "too-large": 413,
     "key-reused": 409,
