@@ -20,7 +20,7 @@ from tests.site import fold_sse, lines, read_sse
 from .conftest import MakeCluster
 from .harness import Cluster, Process, Viewer, reply
 from .patience import PATIENCE, scaled, within
-from .test_workers import ANSWER, DETAILS, FACTS, TRANSLATION
+from .test_workers import ANSWER, DETAILS, FACTS, TRANSLATION, between_two_workers
 
 PACED = {"chunk": 3, "rate": 150}
 
@@ -212,9 +212,10 @@ async def sse_warm(web: Process) -> None:
 
 
 async def test_a_queued_run_outlives_its_web_process(cluster: MakeCluster) -> None:
-    world = await cluster()
+    world = await cluster(DEAD_AFTER=600)
     world.says(ANSWER=ANSWER)
     webs = await world.web(count=2)
+    await between_two_workers(world)
     viewer = await world.start(webs[0], "text")
     webs[0].kill()
     await viewer.connect(webs[1])

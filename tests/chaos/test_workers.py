@@ -14,7 +14,7 @@ from lingstream.core.ending import end_tasks
 from tests.hubs.conftest import RedisServer
 
 from .conftest import MakeCluster
-from .harness import reply
+from .harness import Cluster, reply
 from .patience import scaled, within
 
 ANSWER = '{"answer": "No. You would fall through."}'
@@ -152,9 +152,17 @@ async def test_a_run_is_cancelled_from_another_process(cluster: MakeCluster) -> 
     assert world.row(first.run)["usage"]["completion_tokens"] > 0
 
 
+async def between_two_workers(world: Cluster) -> None:
+    """The last worker has gone, and is expected back."""
+    (worker,) = await world.workers()
+    worker.terminate()
+    await worker.ended()
+
+
 async def test_a_run_that_waits_for_a_worker_can_be_cancelled_and_says_so(cluster: MakeCluster) -> None:
-    world = await cluster()
+    world = await cluster(DEAD_AFTER=600)
     webs = await world.web(count=2)
+    await between_two_workers(world)
     first = await world.watch(webs[0], "text")
     second = await world.viewer(first).connect(webs[1])
     await second.send(type="cancel")
