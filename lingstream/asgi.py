@@ -14,7 +14,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-__all__ = ["application"]
+__all__ = ["application", "is_used"]
 
 logger = logging.getLogger("lingstream")
 
@@ -41,10 +41,19 @@ def application(site: Any) -> Any:
     return _Site(Streams(site), socket)
 
 
+def is_used() -> bool:
+    """Whether this process has an application that brings the runner to life."""
+    return _Site.made > 0
+
+
 class _Site:
     """The site's application with our socket, and the runner that lives as long as it does."""
 
+    made = 0
+    """How many there are in this process; the check ``lingstream.W014`` asks."""
+
     def __init__(self, site: Any, socket: Any) -> None:
+        _Site.made += 1
         self._site = site
         self._socket = socket
         self._alive: asyncio.Task[None] | None = None

@@ -10,10 +10,12 @@
 ``lingstream.W008``  ``DEAD_AFTER`` is below the time for which SQLite may keep a heartbeat waiting
 ``lingstream.W009``  django-eventstream as it comes: everybody reads, or not everybody hears
 ``lingstream.W013``  a pool of connections that the runner's own threads could empty
+``lingstream.W014``  nobody executes the runs that the site's own code starts
 ===================  =====================================================================
 
 W006 knows the number of processes from the environment; with ``check --database`` it counts those that live,
-and a process that finds others beside it logs the same (:mod:`lingstream.execution.processes`).
+and a process that finds others beside it logs the same (:mod:`lingstream.execution.processes`). W014 looks at
+the site's ASGI module, and with ``check --database`` for a worker that lives.
 """
 
 from __future__ import annotations
@@ -41,9 +43,11 @@ __all__ = [
     "check_neighbours",
     "check_pool",
     "check_processes",
+    "check_runner",
     "check_server",
     "check_socket_path",
     "check_sqlite",
+    "check_workers",
 ]
 
 _RUNNERS = 4  # connections of a runner: the heart's, the journal's and two of the lane
@@ -89,6 +93,33 @@ def check_neighbours(*, databases: Sequence[str] | None = None, **kwargs: Any) -
     if not _memory_only() or _workers_by_environment() > 1:
         return []
     return [_several()] if any(map(_has_neighbours, databases or ())) else []
+
+
+@register()
+def check_runner(**kwargs: Any) -> list[CheckMessage]:
+    """What brings the runner of a web process to life; only the site's ASGI module knows, see W010."""
+    from lingstream.asgi import is_used
+    from lingstream.transports.stream import Streams
+
+    try:
+        import_string(getattr(settings, "ASGI_APPLICATION", None) or "")
+    except Exception:
+        return []  # as for W010, which also tells of one that uses nothing of ours
+    if app_settings().execution != "inline" or is_used() or not Streams.made:
+        return []
+    return [_nobody("Nothing brings the runner of a web process to life before a page starts a run")]
+
+
+@register(Tags.database)
+def check_workers(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Whether a worker lives, where workers execute the runs."""
+    from lingstream.models import Runner
+
+    given = app_settings()
+    ours = router.db_for_write(Runner)
+    if given.execution != "worker" or ours not in (databases or ()) or _has_worker(ours):
+        return []
+    return [_nobody(f"No worker has said within {given.dead_after:g} s that it lives")]
 
 
 @register()
@@ -200,6 +231,14 @@ def _several() -> CheckMessage:
     return Warning(UNREACHED, hint=hint, id="lingstream.W006")
 
 
+def _nobody(why: str) -> CheckMessage:
+    hint = "Use lingstream.asgi.application in the site's ASGI module"
+    if app_settings().execution == "worker":
+        hint = "Start manage.py ling_worker"
+    message = f"{why}: lingstream.start() is refused as `no-runner`."
+    return Warning(message, hint=f"{hint} (docs/operations.md).", id="lingstream.W014")
+
+
 def _everybody_reads(manager: Any) -> bool:
     default = import_string("django_eventstream.channelmanager.DefaultChannelManager")
     try:
@@ -224,10 +263,23 @@ def _workers_by_environment() -> int:
 
 def _has_neighbours(alias: str) -> bool:
     from lingstream.execution.ownership import living_web_processes
-    from lingstream.models import Runner
 
     try:
-        known = Runner._meta.db_table in connections[alias].introspection.table_names()
-        return known and living_web_processes(app_settings().dead_after, alias) > 1
+        return _has_runners(alias) and living_web_processes(app_settings().dead_after, alias) > 1
     except DatabaseError:
         return False  # not migrated yet, which is another check's matter
+
+
+def _has_worker(alias: str) -> bool:
+    from lingstream.execution.ownership import anybody_executes
+
+    try:
+        return not _has_runners(alias) or anybody_executes("worker", app_settings().dead_after, alias)
+    except DatabaseError:
+        return True  # as above
+
+
+def _has_runners(alias: str) -> bool:
+    from lingstream.models import Runner
+
+    return Runner._meta.db_table in connections[alias].introspection.table_names()

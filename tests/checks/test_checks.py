@@ -16,6 +16,7 @@ from django.core.checks import run_checks
 from django.db import connections
 from django.utils import timezone
 
+from lingstream import asgi
 from lingstream.checks import site as checks_site
 from lingstream.execution.processes import UNREACHED, warn_of_others
 from lingstream.models import Provider, Runner
@@ -102,11 +103,27 @@ def test_channels_and_asgi_are_missed(settings: Any) -> None:
 
 def test_streams_that_go_through_django_are_told_of(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Streams, "made", 0)
+    monkeypatch.setattr(asgi._Site, "made", 0)
     settings.ASGI_APPLICATION = "tests.site.serve"  # any other application
     assert ids() == ["lingstream.W010"]
     settings.ASGI_APPLICATION = "no.such.application"
     assert ids() == []
+
+
+def test_a_router_of_the_sites_own_brings_no_runner_to_life(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Streams, "made", 0)
+    monkeypatch.setattr(asgi._Site, "made", 0)
     Streams(None)
+    settings.ASGI_APPLICATION = "tests.site.serve"
+    assert ids() == ["lingstream.W014"]
+    settings.LINGSTREAM = {**REDIS, "EXECUTION": "worker"}
+    assert ids() == []
+    settings.LINGSTREAM = {}
+    settings.ASGI_APPLICATION = "no.such.application"
+    assert ids() == []
+    asgi.application(None)
     settings.ASGI_APPLICATION = "tests.site.serve"
     assert ids() == []
 
@@ -187,6 +204,19 @@ class TestNeighbours:
         processes(1, 2)
         settings.LINGSTREAM = REDIS
         assert ids(databases=["default"]) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "silent", "expected"),
+    [("worker", 14, []), ("worker", 16, ["lingstream.W014"]), ("inline", 0, ["lingstream.W014"])],
+)
+def test_no_worker_lives(settings: Any, kind: str, silent: float, expected: list[str]) -> None:
+    settings.LINGSTREAM = {**REDIS, "EXECUTION": "worker"}
+    Provider.objects.create(name="default", kind="scripted")
+    Runner.objects.create(kind=kind, heartbeat_at=timezone.now() - timedelta(seconds=silent))
+    assert ids(databases=["default"]) == expected
+    assert ids() == []
 
 
 @pytest.mark.parametrize(("ages", "warned"), [((-60, -60), True), ((-60, 60), False)])

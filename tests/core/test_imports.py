@@ -44,7 +44,7 @@ ARROWS = {
     "access": "conf core models access.network access.policy",
     "execution": "conf core models access providers hubs",
     "transports": "conf core models access execution hubs",
-    "checks": "conf core models access execution providers transports",
+    "checks": "conf core models access execution providers transports asgi",
     "admin": "conf core models access execution providers",
     "management": "conf core models access execution hubs transports",
     "templatetags": "transports",
