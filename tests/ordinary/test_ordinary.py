@@ -120,6 +120,27 @@ async def test_a_run_streams_over_the_socket(client: httpx.AsyncClient, base: st
         assert socket.document(started["run"]) == DOCUMENT
 
 
+async def test_a_view_of_the_sites_own_starts_a_run(ann: httpx.AsyncClient, database: Postgres) -> None:
+    """In the transaction of its request, which another view ends by an exception."""
+    started = (await ann.post("/site/de/ask/", data={"question": "hi?"})).json()
+    async with ann.stream("GET", f"{API}/runs/{started['run']}/events/") as events:
+        assert fold_sse([event async for event in read_sse(events)]) == DOCUMENT
+    (user,) = database.rows("SELECT id FROM accounts_user")
+    (row,) = database.rows(
+        "SELECT language, owner_id, session_key FROM lingstream_run WHERE id = ?", [started["run"]]
+    )
+    assert (row["language"], row["owner_id"]) == ("de", user["id"])
+    assert row["session_key"] not in ("", ann.cookies["sessionid"])
+    share = {"token": started["share"]}
+    async with httpx.AsyncClient(base_url=str(ann.base_url)) as stranger:
+        assert (await stranger.get(f"{API}/runs/{started['run']}/")).status_code == 403
+        assert (await stranger.get(f"{API}/runs/{started['run']}/", params=share)).status_code == 200
+    before = database.rows("SELECT count(*) FROM lingstream_run")
+    refused = await ann.post("/site/de/ask/", data={"question": "hi"})
+    assert refused.status_code == 404
+    assert database.rows("SELECT count(*) FROM lingstream_run") == before
+
+
 async def test_the_sites_own_socket_is_its_own(client: httpx.AsyncClient, base: str) -> None:
     async with _connect(client, base, "/site/ws/whoami/") as socket:
         await socket.send('"hi"')

@@ -3,10 +3,13 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import TemplateView
 
+from tests.ordinary.views import ask
+
 page = TemplateView.as_view(template_name="ordinary.html")
 
 urlpatterns = i18n_patterns(
     path("ask/<str:transport>/", page, name="ask"),
+    path("ask/", ask),
     path("admin/", admin.site.urls),
     path("api/ai/", include("lingstream.urls")),
 )
