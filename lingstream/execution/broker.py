@@ -44,7 +44,7 @@ async def notify(run_id: str) -> None:
 
 
 def notify_from_thread(run_id: str) -> None:
-    """As :func:`notify`, for a process without a runner: from any thread, in an event loop made for it.
+    """As :func:`notify`, from any thread of a process without a runner: in an event loop made for it.
 
     One at a time, because a broker has one pool of connections, and those belong to the event loop that made
     them. Whoever would have to wait for long leaves it to the workers' timer.
@@ -55,7 +55,10 @@ def notify_from_thread(run_id: str) -> None:
         logger.warning("no worker could be told of run %s, a timer will find it: others wait too", run_id)
         return
     try:
-        asyncio.run(_notify_and_close(run_id))
+        # In a thread of its own: the caller's may have an event loop, which would be replaced, or is running.
+        work = threading.Thread(target=lambda: asyncio.run(_notify_and_close(run_id)), daemon=True)
+        work.start()
+        work.join()
     finally:
         _alone.release()
 

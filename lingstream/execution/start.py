@@ -66,12 +66,10 @@ def start(
     :raises LingError: ``no-runner``: no process that executes runs lives, and nothing is stored;
         ``conversation-busy``; ``key-reused``.
     """
-    asked = Start.from_json(
-        {"input": _json(input), "key": key, "conversation": _name_of(conversation)}, workflow
-    )
-    run, new = queue_run(
-        asked, _site(asked, owner, session, scope), language=translation.get_language() or ""
-    )
+    message = {"input": _json(input), "key": key, "conversation": _name_of(conversation)}
+    asked = Start.from_json(message, workflow)
+    identity = _whose(asked, owner, session, scope)
+    run, new = queue_run(asked, identity, language=translation.get_language() or "")
     if new:
         # The runner makes runs by way of this module.
         from .runner import tell
@@ -229,7 +227,7 @@ def _name_of(conversation: Conversation | UUID | str | None) -> str:
     return "" if conversation is None else str(conversation)
 
 
-def _site(asked: Start, owner: Any, session: str | None, scope: str) -> Identity:
+def _whose(asked: Start, owner: Any, session: str | None, scope: str) -> Identity:
     """Return as whom the site's own code starts a run."""
     if owner is not None and not (hasattr(owner, "is_authenticated") and (owner.is_anonymous or owner.pk)):
         raise UsageError(f"expected owner to be a stored user, got {owner!r:.80}")

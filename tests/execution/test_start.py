@@ -476,6 +476,14 @@ class TestWorkersAreTold:
         monkeypatch.setattr(broker, "startup", fails)
         assert Run.objects.get(pk=lingstream.start("test", QUESTION).pk).status == "queued"
 
+    async def test_from_an_event_loop_that_allows_it(
+        self, broker: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a notebook does, whose cells are executed in its own loop."""
+        monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        run = closing(lambda: lingstream.start("test", QUESTION))
+        assert broker.runs == [str(run.pk)]
+
     async def test_in_the_loop_of_a_process_that_has_one(self, fresh_runner: None, broker: Post) -> None:
         """A web process beside workers: the broker's connections belong to its loop."""
         await get_runner().ensure_registered()
