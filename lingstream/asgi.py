@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 import threading
+from collections.abc import Callable
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
@@ -25,8 +28,8 @@ def application(site: Any) -> Any:
     """Return ``site`` with our socket beside it, behind the origin check and Django's login.
 
     All else stays the site's: HTTP, its own sockets, its own lifespan, and whatever else it answers. The
-    first call of any kind (the start, under servers that say it) brings this process's runner to life, so
-    that runs which a dead process left behind go on.
+    start of the server (or the first call, of one that does not tell of it) brings this process's runner to
+    life, so that runs which a dead process left behind go on, and those that a command starts begin.
 
     :param site: what ``get_asgi_application()`` returned, or what the site has made of that: a
         ``ProtocolTypeRouter``, an application of another framework.
@@ -38,7 +41,9 @@ def application(site: Any) -> Any:
     from .transports.stream import Streams
 
     socket = AllowedHostsOriginValidator(AuthMiddlewareStack(LingConsumer.as_asgi()))
-    return _Site(Streams(site), socket)
+    made = _Site(Streams(site), socket)
+    _call_at_the_start_of_daphne(made.live)
+    return made
 
 
 def is_used() -> bool:
@@ -58,10 +63,14 @@ class _Site:
         self._socket = socket
         self._alive: asyncio.Task[None] | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def live(self) -> None:
+        """Bring the runner to life in this event loop, once."""
         loop = asyncio.get_running_loop()
         if self._alive is None or self._alive.get_loop() is not loop:
-            self._alive = loop.create_task(_ensure_registered())
+            self._alive = loop.create_task(_ensure_registered(), context=Context())
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.live()
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] != "websocket":
@@ -98,6 +107,15 @@ class _Site:
                 raise
         if not heard.asked:
             await _lifespan(heard, send)  # the site has none
+
+
+def _call_at_the_start_of_daphne(function: Callable[[], None]) -> None:
+    """Call ``function`` in daphne's event loop, should daphne be the server: it has no lifespan to tell by.
+
+    Whoever has daphne among its apps has imported the reactor; it is running in daphne's own processes only.
+    """
+    if reactor := sys.modules.get("twisted.internet.reactor"):
+        reactor.callWhenRunning(reactor.callLater, 0, function)
 
 
 class _Heard:

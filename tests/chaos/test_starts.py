@@ -14,6 +14,7 @@ from lingstream.access.tokens import make_token
 
 from .conftest import MakeCluster
 from .harness import Cluster, Process, Viewer
+from .patience import within
 from .test_workers import ANSWER
 
 MakeSite = Callable[[], Awaitable[Cluster]]
@@ -36,6 +37,13 @@ async def started(process: Process) -> str:
     return run
 
 
+async def registered(world: Cluster) -> None:
+    """Wait for the first process to say that it lives: it does not say so to whoever started it."""
+    async with within():
+        while not world.database.rows("SELECT id FROM lingstream_runner"):
+            await asyncio.sleep(0.02)
+
+
 def viewer_of(world: Cluster, run: str) -> Viewer:
     return world.viewer(Viewer(run, make_token(run)))
 
@@ -53,10 +61,13 @@ def site(request: pytest.FixtureRequest) -> MakeSite:
     return make
 
 
-async def test_a_web_process_takes_what_a_command_starts(site: MakeSite) -> None:
+@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+async def test_a_web_process_takes_what_a_command_starts(site: MakeSite, server: str) -> None:
+    """Also one that nobody has sent a request yet."""
     world = await site()
     model = world.says(ANSWER=ANSWER)
-    (web,) = await world.web()
+    (web,) = await world.web(server)
+    await registered(world)
     process = await command(world, "text", KEY)
     run = await started(process)
     assert await process.ended() == 0
@@ -71,6 +82,7 @@ async def test_it_takes_it_after_the_commit(site: MakeSite, tmp_path: Path, end:
     world = await site()
     model = world.says(ANSWER=ANSWER)
     (web,) = await world.web()
+    await registered(world)
     file = tmp_path / "end"
     process = await command(world, "text", "", str(file))
     run = await started(process)
@@ -92,6 +104,7 @@ async def test_of_two_that_start_with_one_key_the_second_waits_for_the_firsts_co
     world = await cluster("inline")
     model = world.says(ANSWER=ANSWER)
     (web,) = await world.web()
+    await registered(world)
     file = tmp_path / "end"
     first = await command(world, "text", KEY, str(file))
     run = await started(first)

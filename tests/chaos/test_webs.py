@@ -189,7 +189,6 @@ async def test_a_web_process_is_told_to_stop_under_load(cluster: MakeCluster, se
     )
     model = world.says(ANSWER=lambda _: next(answers, ANSWER))
     first, second = await asyncio.gather(world.web(server), world.web(server))
-    await sse_warm(second[0])
     viewers = [await world.watch(first[0], "text") for _ in range(10)]
     for viewer in viewers:
         await viewer.sees("No. You")
@@ -203,12 +202,6 @@ async def test_a_web_process_is_told_to_stop_under_load(cluster: MakeCluster, se
     assert [world.row(viewer.run)["epoch"] for viewer in viewers] == [1, 2] * 5
     assert {world.row(viewer.run)["attempts"] for viewer in viewers} == {1}
     assert model.count("ANSWER") == 15
-
-
-async def sse_warm(web: Process) -> None:
-    """daphne has no lifespan: its runner comes to life with the first request."""
-    async with httpx.AsyncClient(base_url=web.base, timeout=scaled(PATIENCE)) as http:
-        await http.get("/ling/runs/none/")
 
 
 async def test_a_queued_run_outlives_its_web_process(cluster: MakeCluster) -> None:
