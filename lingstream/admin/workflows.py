@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from lingstream.core.engine.run import registered
+from lingstream.core.engine.registry import registered
 
 from ..models import Step, Trigger, Workflow
 from ..models.workflows import NOTHING_STARTS

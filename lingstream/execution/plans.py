@@ -14,7 +14,7 @@ from lingstream.conf import app_settings
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
 from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
-from lingstream.core.engine.run import declared
+from lingstream.core.engine.registry import declared
 from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.core.validation import SchemaFault, compile_schema
 from lingstream.models import PromptLabel, Provider, Step, Trigger, Workflow

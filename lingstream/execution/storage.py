@@ -22,7 +22,7 @@ from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_cancel, check_conversation, check_read, check_start
 from lingstream.access.throttle import check_throttle, counted_for
 from lingstream.core.engine.plan import Plan
-from lingstream.core.engine.run import registered
+from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import LingError, NotFound, UsageError
 from lingstream.core.provider import Message
 from lingstream.models import Conversation, Provider, Run, Workflow

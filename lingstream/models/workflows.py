@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.core.engine.plan import EVENTS
-from lingstream.core.engine.run import registered
+from lingstream.core.engine.registry import registered
 
 from ..access.policy import default_access
 from ..core import templates

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import registry
 from lingstream.execution.plans import load_plan
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 
@@ -123,7 +123,7 @@ class TestNothingStarts:
     ) -> None:
         async def facts(run: Any) -> None: ...
 
-        monkeypatch.setattr(engine, "_functions", {"facts": facts})
+        monkeypatch.setattr(registry, "_functions", {"facts": facts})
         first, second = workflow.steps.order_by("position")
         forms = new_trigger(1, str(second.pk), str(first.pk))
         assert post_page(admin_client, page, forms).status_code == 302

@@ -33,6 +33,8 @@ from lingstream.core.parsing.output import BotOutput, Output
 from lingstream.core.provider import ChatOptions, Chunk, Message, Provider, Usage
 
 from .journal import Call, CallResult, Journal, Occurrences
+from .lifecycle import StepStatus, advance
+from .meter import Meter
 from .plan import EVENTS, BotPlan, ProviderPlan
 
 __all__ = ["Bot", "BotHost", "Deferred", "Field", "Observer"]
@@ -70,6 +72,7 @@ class BotHost(Protocol):
     occurrences: Occurrences
     shared: SharedDocument
     history: Sequence[Message]
+    meter: Meter
 
     def write(self, kind: Kind, body: Any) -> None:
         """Append a frame to the run's log."""
@@ -79,12 +82,6 @@ class BotHost(Protocol):
 
     async def ready(self) -> None:
         """Return when the log is open, which it must be before a model is called."""
-
-    def charge(self, characters: int) -> None:
-        """Count model output.
-
-        :raises LimitExceeded: the run has had its share.
-        """
 
     def provider(self, plan: ProviderPlan) -> Provider:
         """Return the provider, with its key."""
@@ -118,7 +115,7 @@ class Bot:
         self.plan = plan
         self.root = root
         self.depth = depth
-        self.status = "waiting"
+        self.status: StepStatus = "waiting"
         self.replaying = False
         """Asked, and not yet at the point where it calls a model or has played back what it said before."""
         self.error: LingError | None = None
@@ -126,6 +123,8 @@ class Bot:
         self.text = ""
         """The model's output as it came; complete once the bot has ended."""
         self._host = host
+        self._charge = host.meter.charge
+        self._reserved = False
         self._system = system
         self._history: list[Message] = []
         self._output = BotOutput(plan.format, plan.schema, root)
@@ -177,7 +176,7 @@ class Bot:
         """
         if self.status != "waiting":
             raise UsageError(f"expected a new bot, but {self.id} is {self.status}: each chat needs its own")
-        self.status, self.replaying = "running", True
+        self.status, self.replaying = advance(self.status, "running"), True
         if isinstance(self._system, str):
             self._host.spawn(self._run(self._messages(self._system, message)))
         else:
@@ -238,7 +237,7 @@ class Bot:
 
     def fail(self, error: LingError) -> None:
         """End a bot that could not be started."""
-        self.status, self.error = "failed", error
+        self.status, self.error = advance(self.status, "failed"), error
         self._write_error(error)
         self._emit("error", Field(self.root, error.message))
         self._end()
@@ -251,7 +250,7 @@ class Bot:
             self.fail(error)
             return
         except asyncio.CancelledError:
-            self.status = "canceled"
+            self.status = advance(self.status, "canceled")
             self._end()
             raise
         await self._run(self._messages(text, message))
@@ -268,12 +267,12 @@ class Bot:
             if self._output.is_empty:
                 raise NoJson(f"expected JSON, got {self._said()}", retryable=True)
             await self._check()
-            self.status = "finished"
+            self.status = advance(self.status, "finished")
         except asyncio.CancelledError:
-            self.status = "canceled"
+            self.status = advance(self.status, "canceled")
             raise
         except (LimitExceeded, Fenced) as error:
-            self.status, self.error = "failed", error
+            self.status, self.error = advance(self.status, "failed"), error
             raise
         except LingError as error:
             self._failed(error)
@@ -318,9 +317,9 @@ class Bot:
         """What fails while the run is being stopped was cut off, whatever an SDK makes of that."""
         task = asyncio.current_task()
         if task and task.cancelling():
-            self.status = "canceled"
+            self.status = advance(self.status, "canceled")
         else:
-            self.status, self.error = "failed", error
+            self.status, self.error = advance(self.status, "failed"), error
 
     async def _finish(self, call: Call) -> None:
         """Settle the accounts."""
@@ -329,6 +328,8 @@ class Bot:
         self._host.shared.finish(self.id)
         if self.usage == Usage() and (self._answered or self.status == "canceled"):
             self.usage = _estimate(call.messages, self.text, self._reasoning)
+        if self._reserved:
+            self._host.meter.settle(call, self.usage)
         if not isinstance(self.error, Fenced):
             await self._report(call)
 
@@ -341,6 +342,8 @@ class Bot:
         provider = self._host.provider(self.plan.provider)
         self.replaying = False
         await self._host.ready()
+        await self._host.meter.reserve(call)
+        self._reserved = True
         await consume(provider.stream(call.messages, call.options), self._take)
 
     def _take(self, chunk: Chunk) -> None:
@@ -350,7 +353,7 @@ class Bot:
             self.usage = chunk.usage
         if chunk.finish:
             self._stopped_by = chunk.finish if _FINISH.fullmatch(chunk.finish) else "other"
-        self._host.charge(len(text) + len(reasoning))
+        self._charge(len(text) + len(reasoning))
         if reasoning:
             self._reasoning.append(reasoning)
             self._note("reasoning", reasoning)
