@@ -251,6 +251,15 @@ class TestTheHouse:
                 known = any(to == line or to.startswith(f"{line}.") for line in allowed)
                 assert known, f"{name} imports {found.module}: no arrow leads from {room} to {to}"
 
+    @pytest.mark.parametrize("name", [name for name in core() if within(name, {"lingstream.core.engine"})])
+    def test_no_part_of_the_engine_outgrows_its_room(self, name: str) -> None:
+        text = modules()[name].read_text()
+        assert len(text.splitlines()) <= 300
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                assert lines <= 150, f"{node.name} has {lines} lines"
+
     def test_no_module_is_in_a_circle(self) -> None:
         graph = {
             name: {each.module for each in imports(path) if not (each.typing or each.late)}
