@@ -9,13 +9,13 @@ from typing import Any, Protocol, Self
 from lingstream.core.exceptions import LingError, UsageError
 from lingstream.core.provider import ChatOptions, Chunk, Message, Provider, Usage
 
-from .events import Field, Observer
+from .events import Field
 from .journal import Call, Occurrences
 from .lifecycle import advance
 from .plan import BotPlan, ProviderPlan
 from .step import StepHost, StepRun
 
-__all__ = ["Bot", "BotHost", "Deferred", "Field", "Observer"]
+__all__ = ["Bot", "BotHost", "Deferred", "Field"]
 
 _CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider does not report
 
@@ -69,7 +69,7 @@ class Bot(StepRun):
         """
         if self.status != "waiting":
             raise UsageError(f"expected a new bot, but {self.id} is {self.status}: each chat needs its own")
-        self.status, self.replaying = advance(self.status, "running"), True
+        self._begin()
         if isinstance(self._system, str):
             self._host.spawn(self._ask(self._system, message))
         else:

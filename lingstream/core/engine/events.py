@@ -13,7 +13,7 @@ from lingstream.core.exceptions import LingError, UsageError
 from .lifecycle import StepStatus
 from .plan import EVENTS
 
-__all__ = ["Field", "Observer", "StepEvents"]
+__all__ = ["Field", "Listener", "StepEvents"]
 
 
 class Field(NamedTuple):
@@ -29,7 +29,7 @@ class Field(NamedTuple):
     cut: bool = False
 
 
-Observer = Callable[[Any, str, Field], None]
+Listener = Callable[[Any, str, Field], None]
 """Called with the step run, the event's name and what settled."""
 
 
@@ -48,7 +48,7 @@ class StepEvents:
         """Asked, and not yet at the point where it calls a model or has played back what it said before."""
         self._spawn = spawn
         self._settled: list[Field] = []
-        self._observers: list[Observer] = []
+        self._observers: list[Listener] = []
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -120,7 +120,7 @@ class StepEvents:
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
 
-    def observe(self, observer: Observer) -> Self:
+    def observe(self, observer: Listener) -> Self:
         """Call ``observer(step_run, event, field)`` at every event; return the step run."""
         self._observers.append(observer)
         return self

@@ -17,6 +17,7 @@ from .epoch import EpochLog
 from .group import Work
 from .journal import Journal, NullJournal, Occurrences
 from .meter import LimitsMeter, Meter
+from .observers import Observers, RunInfo
 from .plan import BotPlan, Limits, Plan, ProviderPlan
 from .triggers import Triggers
 
@@ -49,6 +50,8 @@ class Host:
     :param history: earlier messages of the conversation.
     :param epoch: which execution of the run this is, from 1.
     :param end: awaited with the result before ``done`` is written.
+    :param observers: hear what it does.
+    :param name: its id, for them.
     :param meter: what the run may spend; the plan's limits unless given.
     """
 
@@ -64,6 +67,8 @@ class Host:
         epoch: int = 1,
         end: Callable[[RunResult], Awaitable[None]] | None = None,
         meter: Meter | None = None,
+        observers: Observers | None = None,
+        name: str = "",
     ) -> None:
         self.plan = plan
         self.input = input
@@ -71,6 +76,8 @@ class Host:
         self.history = history
         self.journal: Journal = journal or NullJournal()
         self.meter: Meter = meter or LimitsMeter(plan.limits)
+        self.observers = observers or Observers()
+        self.info = RunInfo(name, plan.workflow, epoch)
         self.occurrences = Occurrences()
         self.bots: list[Bot] = []
         self.error: LingError | None = None

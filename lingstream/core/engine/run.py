@@ -104,6 +104,7 @@ class Run(Host):
         :raises Fenced: another runner has taken the run; nothing more was written.
         :raises CancelledError: the task was cancelled from outside; the log stays open for a later epoch.
         """
+        self.observers.tell("run_started", self.info)
         if self.epoch == 1:
             await self.ready()
         await self._work.run(self._begin)
@@ -111,6 +112,7 @@ class Run(Host):
         result = self._result()
         await self.flush()
         await self._store(result)
+        self.observers.tell("run_ended", self.info, result.status)
         self.write("done", done_body(result.status, result.usage.to_wire(), result.document))
         await self.flush()
         return result

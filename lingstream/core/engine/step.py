@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Protocol
 
 from lingstream.core.ending import consume
-from lingstream.core.exceptions import Fenced, InternalError, LimitExceeded, LingError
+from lingstream.core.exceptions import Fenced, InternalError, LimitExceeded, LingError, ProviderError
 from lingstream.core.provider import Chunk, Usage
 
 from .events import Field, StepEvents
 from .journal import Call, CallResult, Journal
 from .lifecycle import advance
+from .observers import Observers, RunInfo
 from .plan import BotPlan
 from .writer import StepWriter, WriterHost
 
@@ -26,6 +27,8 @@ class StepHost(WriterHost, Protocol):
     """What a step run needs of the run that it belongs to."""
 
     journal: Journal
+    observers: Observers
+    info: RunInfo
 
     async def flush(self) -> None:
         """Return when the log holds everything that was written."""
@@ -55,7 +58,7 @@ class StepRun(StepEvents):
         self.text = ""
         """The model's output as it came; complete once the step run has ended."""
         self._step_host = host
-        self._writer = StepWriter(host, plan, instance, root, self._settle, self._emit)
+        self._writer = StepWriter(host, plan, instance, root, self._settle, self._emit, self._began)
         self._reserved = False
         self._estimated: Usage | None = None
 
@@ -75,6 +78,21 @@ class StepRun(StepEvents):
         self._writer.error(error)
         self._emit("error", Field(self.root, error.message))
         self._end()
+
+    def _begin(self) -> None:
+        self.status, self.replaying = advance(self.status, "running"), True
+        self._tell("step_started")
+
+    def _began(self) -> None:
+        if self._reserved:  # else it is played back
+            self._tell("first_chunk")
+
+    def _end(self) -> None:
+        super()._end()
+        self._tell("step_ended")
+
+    def _tell(self, event: str, *more: object) -> None:
+        self._step_host.observers.tell(event, self._step_host.info, self, *more)
 
     async def _perform(self, call: Call, source: Callable[[], AsyncGenerator[Chunk, None]]) -> None:
         """Do the call, or play back what it said before a crash.
@@ -121,8 +139,10 @@ class StepRun(StepEvents):
         task = asyncio.current_task()
         if task and task.cancelling():
             self.status = advance(self.status, "canceled")
-        else:
-            self.status, self.error = advance(self.status, "failed"), error
+            return
+        self.status, self.error = advance(self.status, "failed"), error
+        if isinstance(error, ProviderError):
+            self._tell("provider_error", error)
 
     async def _finish(self, call: Call) -> None:
         """Settle the accounts."""
@@ -145,9 +165,8 @@ class StepRun(StepEvents):
     async def _report(self, call: Call) -> None:
         """Say how it ended: in the log, in the journal and to who waits."""
         host, writer = self._step_host, self._writer
-        if self.status == "failed" and self.error:
-            if not isinstance(self.error, LimitExceeded):  # that one is the run's, and written by it
-                writer.error(self.error)
+        if self.status == "failed" and self.error and not isinstance(self.error, LimitExceeded):
+            writer.error(self.error)  # a limit is the run's, and written by it
         elif self.status == "finished":
             more = {} if writer.finish in (None, "stop") else {"data": {"finish": writer.finish}}
             writer.event("inference-done", self.root, **more)
@@ -156,7 +175,7 @@ class StepRun(StepEvents):
         # journal at once and not in a task: what it has not got when a process dies is paid again.
         flushing = asyncio.create_task(host.flush()) if self.status == "finished" else None
         try:
-            await host.journal.finish(call, self._call_result())
+            await host.journal.finish(call, _result_of(self, writer))
         finally:
             if flushing:
                 await flushing
@@ -166,13 +185,15 @@ class StepRun(StepEvents):
         elif self.status == "failed" and self.error:
             self._emit("error", Field(self.root, self.error.message))
 
-    def _call_result(self) -> CallResult:
-        return CallResult(
-            status=self.status,
-            output=self.text,
-            reasoning=self._writer.reasoning,
-            repairs=self._writer.repairs,
-            usage=self.usage,
-            error=self.error.to_wire() if self.error else None,
-            finish=self._writer.finish or "",
-        )
+
+def _result_of(step: StepRun, writer: StepWriter) -> CallResult:
+    """What the journal keeps."""
+    return CallResult(
+        status=step.status,
+        output=step.text,
+        reasoning=writer.reasoning,
+        repairs=writer.output.repairs,
+        usage=step.usage,
+        error=step.error.to_wire() if step.error else None,
+        finish=writer.finish or "",
+    )

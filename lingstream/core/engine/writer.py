@@ -50,6 +50,7 @@ class StepWriter:
     :param root: uri below which it writes.
     :param settle: told of each value that settles, numbers and literals too.
     :param emit: told of Ling's events.
+    :param began: called before the first chunk is taken.
     """
 
     def __init__(
@@ -60,14 +61,16 @@ class StepWriter:
         root: str,
         settle: Callable[[Field], None],
         emit: Callable[[str, Field], None],
+        began: Callable[[], None],
     ) -> None:
         self._host = host
         self._plan = plan
         self._names = {"bot": instance, "step": plan.name, "root": root}
         self._settled = settle
         self._emit = emit
+        self._began = began
         self._charge = host.meter.charge
-        self._output = BotOutput(plan.format, plan.schema, root)
+        self.output = BotOutput(plan.format, plan.schema, root)
         self._filter = UriFilter(root, plan.only, plan.exclude)
         self._parts: list[str] = []
         self._reasoning: list[str] = []
@@ -89,12 +92,7 @@ class StepWriter:
     @property
     def value(self) -> Any:
         """What has been parsed so far."""
-        return self._output.parser.value
-
-    @property
-    def repairs(self) -> list[dict[str, Any]]:
-        """What was mended."""
-        return self._output.repairs
+        return self.output.parser.value
 
     @property
     def is_cut(self) -> bool:
@@ -109,7 +107,9 @@ class StepWriter:
     def take(self, chunk: Chunk) -> None:
         """Take what the model says."""
         text, reasoning = chunk.text, chunk.reasoning
-        self.answered = True
+        if not self.answered:
+            self.answered = True
+            self._began()
         if chunk.usage:
             self.usage = chunk.usage
         if chunk.finish:
@@ -120,7 +120,7 @@ class StepWriter:
             self._note("reasoning", reasoning)
         if text:
             self._parts.append(text)
-            self._settle(self._output.feed(text))
+            self._settle(self.output.feed(text))
 
     async def close(self) -> None:
         """All has been said: settle what is open, and judge it by the schema.
@@ -128,15 +128,15 @@ class StepWriter:
         :raises NoJson: JSON was wanted, and none came.
         :raises SchemaFailure: it does not fit.
         """
-        self._settle(self._output.close(cut=self.is_cut))
-        if self._output.is_empty:
+        self._settle(self.output.close(cut=self.is_cut))
+        if self.output.is_empty:
             raise NoJson(f"expected JSON, got {_instead(self)}", retryable=True)
-        await _judge(self._output, len(self.text), cut=self.is_cut)
+        await _judge(self.output, len(self.text), cut=self.is_cut)
 
     def keep_rest(self) -> None:
         """Cut off, it keeps what the parser still withheld; nobody is told of half a field."""
         try:
-            self._write_ops(self._output.close(cut=True).ops, filtered=True)
+            self._write_ops(self.output.close(cut=True).ops, filtered=True)
         except LingError:
             logger.debug("%s: the rest of a broken output is not shown", self._names["bot"])
 
