@@ -77,6 +77,7 @@ NAME_THE_MODELS = {
     "lingstream.execution.runner",
     "lingstream.transports.addresses",
     "lingstream.transports.requests",
+    "lingstream.transports.response",
     "lingstream.transports.socket",
     "lingstream.transports.viewer",
 }
