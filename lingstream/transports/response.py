@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from operator import call
 
 from django.http import HttpRequest, StreamingHttpResponse
 
@@ -74,28 +73,41 @@ class _Writing:
         self._dialect = dialect
         self._heartbeat = heartbeat
         self._now = asyncio.get_running_loop().time
-        self._said_at = self._now()
+        self._silent_since: float | None = None
 
     def batch(self, frames: list[Frame]) -> bytes:
         """Return the text of some frames; of none, what fills the silence."""
-        text = self._joined(map(self._dialect.encode, frames))
-        # A run may say much of which a dialect writes nothing, while a proxy counts the seconds.
-        if not (text or self.early) and (not frames or self._now() - self._said_at >= self._heartbeat):
-            text = self._joined(map(call, [self._dialect.heartbeat]))
-        if text:
-            self._said_at = self._now()
+        parts: list[bytes] = []
+        encode = self._dialect.encode
+        try:
+            for frame in frames:
+                parts.append(encode(frame))  # not a comprehension: what comes before an end is written
+        except EndStream as early:
+            return b"".join(parts) + self._ended(early)
+        if text := b"".join(parts):
+            self._silent_since = None
+        elif not frames or self._silent_too_long():
+            text = self._said(self._dialect.heartbeat)
         return text
 
     def end(self) -> bytes:
         """Return what stands behind the last frame."""
-        return b"" if self.early else self._joined(map(call, [self._dialect.end]))
+        return b"" if self.early else self._said(self._dialect.end)
 
-    def _joined(self, texts: Iterable[bytes]) -> bytes:
-        parts: list[bytes] = []
+    def _said(self, say: Callable[[], bytes]) -> bytes:
+        self._silent_since = None
         try:
-            for text in texts:
-                parts.append(text)
-        except EndStream as early:  # what came before it is written all the same
-            self.early = early
-            parts.append(early.text)
-        return b"".join(parts)
+            return say()
+        except EndStream as early:
+            return self._ended(early)
+
+    def _ended(self, early: EndStream) -> bytes:
+        self.early = early
+        return early.text
+
+    def _silent_too_long(self) -> bool:
+        """A run may say much of which a dialect writes nothing, while a proxy counts the seconds."""
+        now = self._now()
+        if self._silent_since is None:
+            self._silent_since = now
+        return now - self._silent_since >= self._heartbeat

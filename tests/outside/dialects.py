@@ -1,4 +1,4 @@
-"""Dialects of the app's own: one with all that a dialect may have, and three that end in their own way."""
+"""Dialects of the app's own: one with all that one may have, one that is mute, three that end early."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ class Announced(Dialect):
 
     def end(self) -> bytes:
         return f"end {self._status}\n".encode()
+
+
+@dialect("mute")
+class Mute(Announced):
+    """Says nothing but that it is there."""
+
+    def encode(self, frame: Frame) -> bytes:
+        return b""
 
 
 class Ending(Dialect):

@@ -72,6 +72,22 @@ class TestADialectOfAnApp:
             gate.set()
             assert [text async for text in texts][-1] == "end finished"
 
+    async def test_fills_its_own_silence_while_the_run_talks(self, asked: Site, settings: Any) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "HEARTBEAT": 0.5}
+        gates = [asyncio.Event() for _ in range(200)]
+        sites.answers = [['{"answer": "', *[part for gate in gates for part in (gate, "piece ")], '"}']]
+
+        async def talk() -> None:
+            for gate in gates:
+                gate.set()
+                await asyncio.sleep(0.01)
+
+        async with asked.http.stream("POST", f"{RUNS}?dialect=mute", json=BODY) as response:
+            talking = asyncio.create_task(talk())
+            _, *rest = [text async for text in response.aiter_lines()]
+            await talking
+        assert set(rest) == {"patience", "end more"}
+
     async def test_gets_the_whole_where_it_cannot_resume(self, asked: Site) -> None:
         url, headers = await started(asked)
         run = await Run.objects.aget()
@@ -117,7 +133,7 @@ class TestAsking:
         response = await asked.http.post(f"{RUNS}?dialect={name}", json=BODY)
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (406, "unknown-dialect")
-        assert "expected a dialect among sse, jsonl, announced, leaving" in error["message"]
+        assert "expected a dialect among sse, jsonl, announced, " in error["message"]
         assert not await Run.objects.aexists()
         unknown = "00000000-0000-4000-8000-000000000000"
         response = await asked.http.get(f"/ling/runs/{unknown}/events/?dialect={name}")
