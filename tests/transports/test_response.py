@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from lingstream.core.document.ops import fold, from_wire
+from lingstream.core.wire.dialect import names
 from lingstream.models import Run
 from tests import site as sites
 from tests.site import Site, fold_sse, lines, read_sse
@@ -125,6 +128,26 @@ class TestADialectOfAnApp:
                     if text == "event":
                         gate.set()
         assert (seen[0], seen[-1]) == ("snapshot", last)
+
+
+async def test_the_documentations_dialect(asked: Site) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)\n```\n", page, re.DOTALL)
+    if "one-text" not in names():
+        exec(compile(example, "docs/protocol.md", "exec"), {})
+    response = await asked.http.post(f"{RUNS}?dialect=one-text", json=BODY)
+    run = response.headers["ling-run"]
+    assert (response.headers["content-type"], response.headers["x-one-text"]) == ("text/event-stream", "1")
+    *events, last = [event["data"] async for event in read_sse(response)]
+    messages = [json.loads(data) for data in events]
+    assert (messages[0], messages[1], last) == ({"type": "start", "run": run}, {"type": "reset"}, "[DONE]")
+    assert messages[-1] == {"type": "stop", "status": "finished"}
+    last_reset = max(place for place, message in enumerate(messages) if message["type"] == "reset")
+    assert "".join(message.get("text", "") for message in messages[last_reset:]) == ANSWER["answer"]
+    headers = {"Authorization": f"Ling {response.headers['ling-token']}"}
+    url = f"{response.headers['location']}events/?dialect=one-text"
+    again = [event["data"] async for event in read_sse(await asked.http.get(url, headers=headers))]
+    assert json.loads(again[2]) == {"type": "text", "text": ANSWER["answer"]}
 
 
 class TestAsking:
