@@ -9,6 +9,7 @@ from contextlib import aclosing
 from django.http import HttpRequest, StreamingHttpResponse
 
 from lingstream.conf import app_settings
+from lingstream.core.exceptions import InternalError
 from lingstream.core.log.frames import Frame, parse_id
 from lingstream.core.wire.dialect import Dialect, EndStream, Factory
 from lingstream.models import Run
@@ -42,22 +43,26 @@ async def _parts(run: Run, dialect: Dialect, after: str | None) -> AsyncGenerato
     """Yield the body, part by part.
 
     :raises EndStream: the dialect leaves it unfinished.
+    :raises InternalError: it, or the run's log, could not reach something.
     """
     settings = app_settings()
     budget = Budget(None if send_waits() else settings.viewer_budget)
     writing = _Writing(dialect, settings.heartbeat)
     batches = frames(run, after, settings.heartbeat)
     del run
-    async with aclosing(batches):  # type: ignore[type-var]
-        if text := dialect.begin():
-            yield text
-        async for batch in batches:
-            if text := writing.batch(batch):
+    try:
+        async with aclosing(batches):  # type: ignore[type-var]
+            if text := dialect.begin():
                 yield text
-            if writing.early or not budget.spend(len(text)):
-                break  # it resumes behind the last id that it got
-    if text := writing.end():
-        yield text
+            async for batch in batches:
+                if text := writing.batch(batch):
+                    yield text
+                if writing.early or not budget.spend(len(text)):
+                    break  # it resumes behind the last id that it got
+        if text := writing.end():
+            yield text
+    except OSError as error:  # where it is sent, that would be a client that is gone
+        raise InternalError("the stream") from error
     if writing.early and writing.early.aborted:
         raise writing.early
 

@@ -1,4 +1,4 @@
-"""Dialects of the app's own: one with all that one may have, one that is mute, three that end early."""
+"""Dialects of the app's own: one with all that one may have, one that is mute, four that end early."""
 
 from __future__ import annotations
 
@@ -64,3 +64,4 @@ class Ending(Dialect):
 register("leaving", lambda run, after: Ending(run, after, EndStream(b"bye\n")))
 register("aborting", lambda run, after: Ending(run, after, EndStream(b"bye\n", aborted=True)))
 register("faulty", lambda run, after: Ending(run, after, ValueError("a fault of this app")))
+register("fileless", lambda run, after: Ending(run, after, FileNotFoundError("a file of this app")))

@@ -117,8 +117,17 @@ class TestADialectOfAnApp:
         response = await asked.http.post(f"{RUNS}?dialect=leaving", json=BODY)
         assert response.text.startswith("snapshot\n") and response.text.endswith("\nbye\n")
 
-    @pytest.mark.parametrize(("name", "last"), [("aborting", "bye"), ("faulty", "event")])
-    async def test_may_leave_it_unfinished(self, asked: Site, name: str, last: str) -> None:
+    @pytest.mark.parametrize(
+        ("name", "last", "logged"),
+        [
+            ("aborting", "bye", ""),
+            ("faulty", "event", "ValueError: a fault of this app"),
+            ("fileless", "event", "FileNotFoundError: a file of this app"),
+        ],
+    )
+    async def test_may_leave_it_unfinished(
+        self, asked: Site, name: str, last: str, logged: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         gate, seen = asyncio.Event(), []
         sites.answers = [[gate, sites.ANSWER]]
         with pytest.raises(httpx.RemoteProtocolError):
@@ -128,6 +137,7 @@ class TestADialectOfAnApp:
                     if text == "event":
                         gate.set()
         assert (seen[0], seen[-1]) == ("snapshot", last)
+        assert ("a stream broke off" in caplog.text) == bool(logged) and logged in caplog.text
 
 
 async def test_the_documentations_dialect(asked: Site) -> None:
