@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from .step import StepRun
+from lingstream.core.exceptions import LingError
+from lingstream.core.provider import Usage
 
-__all__ = ["Observer", "Observers", "RunInfo"]
+from .plan import BotPlan
+
+__all__ = ["Observer", "Observers", "RunInfo", "StepInfo"]
 
 logger = logging.getLogger("lingstream")
 
@@ -26,6 +28,24 @@ class RunInfo(NamedTuple):
     epoch: int = 1
 
 
+class StepInfo(Protocol):
+    """What there is to see of a step run."""
+
+    id: str
+    plan: BotPlan
+    error: LingError | None
+
+    @property
+    def status(self) -> str:
+        """Where in its life it is; see :mod:`.lifecycle`."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far."""
+        ...
+
+
 class Observer:
     """The port: a subclass overrides what it wants to hear.
 
@@ -40,16 +60,16 @@ class Observer:
     def run_ended(self, run: RunInfo, status: str) -> None:
         """It is over, and the log is about to say so; not for one that goes on elsewhere."""
 
-    def step_started(self, run: RunInfo, step: StepRun) -> None:
+    def step_started(self, run: RunInfo, step: StepInfo) -> None:
         """A step run is at work."""
 
-    def first_chunk(self, run: RunInfo, step: StepRun) -> None:
+    def first_chunk(self, run: RunInfo, step: StepInfo) -> None:
         """Its model has begun to answer."""
 
-    def step_ended(self, run: RunInfo, step: StepRun) -> None:
+    def step_ended(self, run: RunInfo, step: StepInfo) -> None:
         """A step run has ended; its ``status``, ``usage`` and ``error`` say how."""
 
-    def provider_error(self, run: RunInfo, step: StepRun, error: Exception) -> None:
+    def provider_error(self, run: RunInfo, step: StepInfo, error: Exception) -> None:
         """Its provider failed; ``step_ended`` follows."""
 
     def claimed(self, run_id: str, epoch: int) -> None:

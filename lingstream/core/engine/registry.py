@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from lingstream.core.exceptions import UsageError
 
-if TYPE_CHECKING:
-    from .run import Run
-
 __all__ = ["Declared", "WorkflowFunction", "declared", "function_of", "registered", "workflow"]
 
-WorkflowFunction = Callable[["Run"], Awaitable[None]]
+# Of a Run, which is made below this module's room: naming it here would close a circle.
+WorkflowFunction = Callable[[Any], Awaitable[None]]
 
 _ACCESS = ("", "anyone", "authenticated", "permission")
 
