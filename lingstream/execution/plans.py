@@ -13,6 +13,7 @@ from django.db.models import Prefetch
 from lingstream.conf import app_settings
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
+from lingstream.core.engine.graph import Graph, faults
 from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
 from lingstream.core.engine.registry import declared
 from lingstream.core.exceptions import ConfigurationError, UsageError
@@ -21,6 +22,10 @@ from lingstream.models import PromptLabel, Provider, Step, Trigger, Workflow
 from lingstream.providers import kind_of
 
 __all__ = ["load_plan", "load_provider_plans", "validate_input"]
+
+# What would make every run empty. All else that is wrong with a workflow is refused when it is saved; a row
+# from before goes on as it did.
+_FATAL = ("nothing-starts",)
 
 
 def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -> Plan:
@@ -66,12 +71,8 @@ def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -
         on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]
         show_reasoning=workflow.show_reasoning,
     )
-    if not plan.entry_steps:
-        raise ConfigurationError(
-            f"in the workflow {slug!r} nothing starts: expected a step that no trigger starts, but each of "
-            f"{', '.join(bot.name for bot in bots)} waits for one",
-            code="nothing-starts",
-        )
+    for fault in faults(Graph.of(plan), codes=_FATAL):
+        raise ConfigurationError(f"in the workflow {slug!r} {fault.message}", code=fault.code)
     return plan
 
 

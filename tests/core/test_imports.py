@@ -82,7 +82,9 @@ NAME_THE_MODELS = {
     "lingstream.transports.viewer",
 }
 WITHOUT_AWAIT = {
-    f"lingstream.core.{name}" for name in ("document", "log.frames", "parsing", "validation", "wire")
+    *(f"lingstream.core.{name}" for name in ("document", "log.frames", "parsing", "validation", "wire")),
+    *(f"lingstream.core.{name}" for name in ("templates", "engine.graph", "engine.nodes")),
+    *(f"lingstream.core.{name}" for name in ("engine.reach", "engine.writes")),
 }
 
 
