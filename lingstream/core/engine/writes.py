@@ -52,7 +52,7 @@ def match_beyond(graph: Graph, known: Known) -> Iterator[Fault]:
             beyond = sorted(n for n in (asked.needs if asked else ()) if not -stars <= n < stars)
             if beyond:
                 why = (
-                    f"its pattern has {stars} stars"
+                    f"its pattern has {stars} star{'s' * (stars != 1)}"
                     if trigger
                     else "it starts with the run, without a pattern"
                 )
@@ -232,12 +232,10 @@ def _unmet_end(source: _Source, wanted: reach.Glob, event: str) -> str:
 
 
 def _listed(roots: Collection[reach.Root]) -> str:
-    return " or ".join(
-        sorted(
-            _said("/".join("*" if key is None else jsonuri.escape(key) for key in root or ()))
-            for root in roots
-        )
-    )
+    """The first of the roots, for a message, with a star for what a run decides."""
+    uris = ("/".join("*" if key is None else jsonuri.escape(key) for key in root or ()) for root in roots)
+    first, *others = sorted(map(_said, uris))
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _said(root: str) -> str:

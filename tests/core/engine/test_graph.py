@@ -194,7 +194,7 @@ MATCH_BEYOND = {
     "in the root": Case(
         graph("a", Node("b", root="x/{{ match[1] }}/{{ match[0] }}"), on("a", "b", "list/*/topic")),
         ("match-beyond error 0 pattern",),
-        "the root of b asks for match[1], but its pattern has 1 stars",
+        "the root of b asks for match[1], but its pattern has 1 star",
     ),
     "in the trigger's root": Case(
         graph("a", OUT, on("a", "b", "x", root="{{ match[0] }}")), ("match-beyond error 0 root",)
@@ -345,6 +345,26 @@ PATTERN = {
     "a key that is escaped": Case(met(Node("a", root=r"r\/s", schema=schema("x/y")), r"r\/s/x\/y")),
     "a root that is made in the run": Case(met(Node("a", root="r/{{ input.n }}/{{ value }}"), "r/1/2/x")),
     "but not there": Case(met(Node("a", root="r/{{ input.n }}"), "s/1/x"), NEVER, "below 'r/*'"),
+    "beside all roots": Case(
+        graph(
+            "in",
+            Node("a", root="r"),
+            Node("b", quiet=True),
+            *(on("in", "a", "x"), on("in", "a", "y", root="s")),
+            on("a", "b", "t/x"),
+        ),
+        ("pattern error 2 pattern",),
+        "below 'r' and 1 more",
+    ),
+    "below one of the roots": Case(
+        graph(
+            "in",
+            Node("a", root="r"),
+            Node("b", quiet=True),
+            *(on("in", "a", "x"), on("in", "a", "y", root="s")),
+            on("a", "b", "s/x"),
+        ),
+    ),
     "a root that cannot be told": Case(met(Node("a", root="{% if value %}x{% endif %}"), "s/1/x")),
     "text": Case(met(Node("a", format="text", root="t"), "t")),
     "text below its root": Case(met(Node("a", format="text", root="t"), "t/x"), NEVER, "it writes text"),
