@@ -13,6 +13,7 @@ from django.test import Client
 
 from lingstream.core.engine import run as engine
 from lingstream.models import BotRun, Prompt, PromptLabel, PromptVersion, Run, Step, Trigger, Workflow
+from tests.site import store_cloud_facts
 
 from .forms import errors_of, post_page
 from .test_workflows import URL, new_step, new_trigger
@@ -55,6 +56,11 @@ EDITS = [f"{verb}_{model}" for model in ("workflow", "step", "trigger") for verb
 CLOSED = '{"type": "object", "properties": {"answer": {"type": "string"}}, "additionalProperties": false}'
 
 
+def test_the_tests_own_workflows_are_sound(admin_client: Client) -> None:
+    workflow = store_cloud_facts()
+    assert warnings(post_page(admin_client, f"{URL}{workflow.pk}/change/", {})) == []
+
+
 class TestErrors:
     """The workflow is not saved, and each stands where it can be mended."""
 
@@ -89,6 +95,13 @@ class TestErrors:
         found = errors_of(post_page(admin_client, page, changes))
         assert list(found) == [place]
         assert message in found[place][0]
+
+    def test_a_folded_part_of_the_page_is_open_where_one_stands(
+        self, admin_client: Client, page: str
+    ) -> None:
+        sound = admin_client.get(page).content.decode()
+        wrong = post_page(admin_client, page, {"triggers-0-root": "{{ match[0] }}"}).content.decode()
+        assert wrong.count("<details") == sound.count("<details") - 1
 
     def test_of_a_step_that_nothing_leads_to(
         self, admin_client: Client, page: str, workflow: Workflow
