@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from lingstream.core.engine.graph import Fault, Graph, faults
 from lingstream.core.engine.plan import Limits, TriggerPlan
-from lingstream.core.engine.run import registered
+from lingstream.core.engine.registry import registered
 
 from ..access.identity import scope_of
 from ..core.exceptions import LingError

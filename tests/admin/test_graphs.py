@@ -11,7 +11,7 @@ from django.contrib.messages import get_messages
 from django.core.exceptions import ValidationError
 from django.test import Client
 
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import registry
 from lingstream.models import BotRun, Prompt, PromptLabel, PromptVersion, Run, Step, Trigger, Workflow
 from tests.site import store_cloud_facts
 
@@ -151,7 +151,7 @@ class TestErrors:
     ) -> None:
         async def facts(run: Any) -> None: ...
 
-        monkeypatch.setattr(engine, "_functions", {"facts": facts})
+        monkeypatch.setattr(registry, "_functions", {"facts": facts})
         assert warnings(post_page(admin_client, page, {"triggers-0-root": "{{ match[0] }}"})) == []
 
 
