@@ -78,7 +78,8 @@ class Report:
     :param differ: viewers whose document is not the stored one.
     :param stuck: workers that did not end when they were told to.
     :param shares: runs that each worker had at last, the most first.
-    :param notes: what is known of each worker that is stuck, and each viewer that is blind or differs.
+    :param notes: what is known of each worker that is stuck, each run that failed, and each viewer that is
+        blind or differs.
     """
 
     load: dict[str, Any]
@@ -175,7 +176,7 @@ def _report(load: Load, fleet: Fleet, observer: Observer, watchers: Sequence[Wat
             row["id"]: row | {"document": json.loads(row["document"] or "null")}
             for row in connection.execute(
                 "SELECT id::text, input::json->>'question' AS name, status, epoch, document, created_at, "
-                "runner_id "
+                "runner_id, errors "
                 "FROM lingstream_run"
             )
         }
@@ -189,6 +190,9 @@ def _report(load: Load, fleet: Fleet, observer: Observer, watchers: Sequence[Wat
     report.failed = load.runs - report.finished - report.lost - report.unfinished
     began = min(run["created_at"] for run in runs.values()).timestamp()
     report.seconds = (observer.ended or time.time()) - began
+    report.notes += [
+        f"{run['name']} failed: {run['errors']}" for run in runs.values() if run["status"] == "failed"
+    ]
     finished = [run for run in runs.values() if run["status"] == "finished"]
     report.wrong = sum(run["document"] != _expected(load, run["name"]) for run in finished)
     report.shares = sorted(Counter(run["runner_id"] for run in runs.values()).values(), reverse=True)

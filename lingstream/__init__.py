@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from .core.engine.bot import Bot, Field
-from .core.engine.run import Run, workflow
+from .core.engine.registry import workflow
+from .core.engine.run import Run
 
 if TYPE_CHECKING:
     from .execution.start import astart, start

@@ -9,7 +9,7 @@ class LingstreamConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, guard what is called, and find each app's workflows and scripts."""
+        """Register the checks, guard what is called, find each app's workflows, scripts and dialects."""
         from . import checks  # noqa: F401  (registers them)
         from .access.network import install
         from .access.policy import site_guard
@@ -17,3 +17,4 @@ class LingstreamConfig(AppConfig):
         install(site_guard)
         autodiscover_modules("workflows")
         autodiscover_modules("scripts")
+        autodiscover_modules("dialects")

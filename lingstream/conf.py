@@ -49,6 +49,8 @@ class LingstreamSettings:
     :param trusted_proxies: proxies in front of the site that append to ``X-Forwarded-For``.
     :param allow_hosts: hosts (``host`` or ``host:port``) that are not public, or have other ports than 80 and
         443, and to which providers may connect all the same.
+    :param observers: dotted paths of classes that hear what runs do, made once per process; see
+        ``lingstream.core.engine.observers.Observer``.
     :param checkpoint: seconds between two stored snapshots of a running document.
     :param viewer_budget: bytes after which a viewer is ended, to come back by id, where the server's ``send``
         does not wait and the viewer does not acknowledge.
@@ -84,6 +86,7 @@ class LingstreamSettings:
     open_runs: int = 20
     trusted_proxies: int = 0
     allow_hosts: list[str] = field(default_factory=list)
+    observers: list[str] = field(default_factory=list)
     checkpoint: float = 5.0
     viewer_budget: int = 8_388_608
     disconnect_grace: float = 30.0

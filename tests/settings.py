@@ -11,6 +11,7 @@ _FILE = Path(tempfile.gettempdir()) / f"lingstream-test-{os.getpid()}.sqlite3"
 DATABASES["default"]["NAME"] = _FILE  # noqa: F405
 DATABASES["default"]["TEST"] = {"NAME": str(_FILE)}  # noqa: F405
 
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.outside"]  # noqa: F405
 DEBUG = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Tests start more runs than visitors do, and their model servers are on this machine.

@@ -133,7 +133,7 @@ async def main():
     status, page = await call("GET", "/")
     body = json.dumps({"input": {"question": "x"}}).encode()
     _, lines = await call("POST", "/ling/workflows/hello/runs/", body, accept="application/jsonl")
-    from lingstream.core.ops import fold, from_wire
+    from lingstream.core.document.ops import fold, from_wire
     document = None
     for line in lines.splitlines():
         item = json.loads(line) if line else {}

@@ -6,7 +6,7 @@ shows a signed token that the start returned: all of them within its scope only.
 
 from __future__ import annotations
 
-from lingstream.core.engine.run import declared, registered
+from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import AccessError
 from lingstream.models import Conversation, Run, Workflow
 

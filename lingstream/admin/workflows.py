@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from lingstream.core.engine.run import registered
-
 from ..models import Step, Trigger, Workflow
-from ..models.workflows import NOTHING_STARTS
+from .graphs import PENDING, GraphFormSet
 from .media import LingAdmin
 
 __all__ = ["WorkflowAdmin"]
 
 JS_MODULE = forms.Script("lingstream/admin/workflow.js", type="module")
-PENDING = "name:"  # a choice that names a step which this very save creates
+
+_MOST_WARNINGS = 10  # at once; the next save tells of the others
 
 _TEMPLATE = forms.TextInput(attrs={"class": "vTextField ling-template", "spellcheck": "false"})
 
@@ -35,12 +33,24 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {"root": _TEMPLATE}
 
 
-class StepInline(admin.StackedInline):  # type: ignore[type-arg]
+class GraphInline(admin.StackedInline):  # type: ignore[type-arg]
+    """Steps, or triggers, which are judged together."""
+
+    formset = GraphFormSet
+    extra = 0
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        formset.request = request  # type: ignore[attr-defined]  # ours has it, and the next
+        formset.may_change = self.has_change_permission(request, obj)  # type: ignore[attr-defined]
+        return formset
+
+
+class StepInline(GraphInline):
     """What is needed every day on top, the rest folded away."""
 
     model = Step
     form = StepForm
-    extra = 0
     autocomplete_fields = ("prompt",)
     fieldsets = (
         (None, {"fields": ("name", ("prompt", "label"), "input", ("root", "format"))}),
@@ -133,22 +143,12 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         return trigger
 
 
-class TriggerFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class TriggerFormSet(GraphFormSet):
     """Knows the steps of the page: the stored ones and the ones that were typed."""
 
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
         form.offer(self._choices, self._deleted)
-
-    def clean(self) -> None:
-        super().clean()
-        if any(self.errors) or self.instance.slug in registered():
-            return  # what is wrong is told already; or a function decides what starts
-        deleted = self.deleted_forms
-        targets = {form.cleaned_data.get("start_step") for form in self.forms if form not in deleted}
-        steps = {value for value, _name in self._choices} - self._deleted
-        if steps and steps <= targets:
-            raise ValidationError(NOTHING_STARTS, code="nothing-starts")
 
     @property
     def _choices(self) -> list[tuple[str, str]]:
@@ -178,14 +178,13 @@ class TriggerFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         ]
 
 
-class TriggerInline(admin.StackedInline):  # type: ignore[type-arg]
+class TriggerInline(GraphInline):
     """Edges of the workflow, read like a sentence."""
 
     model = Trigger
     form = TriggerForm
     formset = TriggerFormSet
     fk_name = "workflow"
-    extra = 0
     fieldsets = (
         (None, {"fields": (("when_step", "event"), "pattern", "start_step")}),
         (
@@ -237,6 +236,12 @@ class WorkflowAdmin(LingAdmin):
         if db_field.name == "description" and field:
             field.widget.attrs["rows"] = 3
         return field
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        found = [warning for formset in formsets for warning in formset.warnings]
+        for fault in found[:_MOST_WARNINGS]:
+            messages.warning(request, _("Saved, but look again: %(fault)s") % {"fault": fault})
 
     @admin.display(description=_("steps"))
     def shown_steps(self, workflow: Workflow) -> str | SafeString:

@@ -20,7 +20,7 @@ from django.db import DatabaseError, connections
 
 from lingstream.access.policy import ACCESS, default_access, parse_rate
 from lingstream.conf import app_settings
-from lingstream.core.engine.run import declared, registered
+from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import ConfigurationError
 
 __all__ = ["check_access_settings", "check_public_functions", "check_public_rows"]

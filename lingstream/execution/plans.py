@@ -13,14 +13,19 @@ from django.db.models import Prefetch
 from lingstream.conf import app_settings
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
-from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
-from lingstream.core.engine.run import declared
+from lingstream.core.engine.graph import Graph, faults
+from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan
+from lingstream.core.engine.registry import declared
 from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.core.validation import SchemaFault, compile_schema
-from lingstream.models import PromptLabel, Provider, Step, Trigger, Workflow
+from lingstream.models import PromptLabel, Provider, Step, Workflow
 from lingstream.providers import kind_of
 
 __all__ = ["load_plan", "load_provider_plans", "validate_input"]
+
+# What would make every run empty. All else that is wrong with a workflow is refused when it is saved; a row
+# from before goes on as it did.
+_FATAL = ("nothing-starts",)
 
 
 def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -> Plan:
@@ -55,7 +60,7 @@ def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -
         )
     if not bots:
         raise ConfigurationError(f"the workflow {slug!r} has no steps", code="no-steps")
-    triggers = tuple(_trigger(row) for row in workflow.triggers.select_related("source", "target"))
+    triggers = tuple(row.to_plan() for row in workflow.triggers.select_related("source", "target"))
     used = {bot.provider.name for bot in bots}
     plan = Plan(
         workflow=slug,
@@ -66,12 +71,8 @@ def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -
         on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]
         show_reasoning=workflow.show_reasoning,
     )
-    if not plan.entry_steps:
-        raise ConfigurationError(
-            f"in the workflow {slug!r} nothing starts: expected a step that no trigger starts, but each of "
-            f"{', '.join(bot.name for bot in bots)} waits for one",
-            code="nothing-starts",
-        )
+    for fault in faults(Graph.of(plan), codes=_FATAL):
+        raise ConfigurationError(f"in the workflow {slug!r} {fault.message}", code=fault.code)
     return plan
 
 
@@ -154,19 +155,6 @@ def _prompt(step: Step) -> tuple[str, dict[str, Any], str]:
         f"the step {step.name!r} wants the label {step.label!r} of the prompt {step.prompt.slug!r}, which "
         "has no such label",
         code="no-label",
-    )
-
-
-def _trigger(row: Trigger) -> TriggerPlan:
-    return TriggerPlan(
-        source=row.source.name,
-        target=row.target.name,
-        event=row.event,  # type: ignore[arg-type]  # the column's choices are the literal's
-        pattern=row.pattern,
-        condition=row.condition,
-        input=row.input,
-        root=row.root,
-        partial=row.partial,
     )
 
 

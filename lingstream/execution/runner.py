@@ -40,6 +40,7 @@ from .broker import notify, notify_from_thread
 from .heart import Beat, Heart
 from .journal import Checkpoints, DatabaseJournal, Writer
 from .lane import Lane
+from .observers import get_observers
 from .pool import ProviderPool
 from .retention import BATCH, prune
 from .start import Start, create_run, known_run, queue_run
@@ -317,6 +318,8 @@ class Runner:
                 history=history,
                 epoch=row.epoch,
                 end=end,
+                observers=get_observers(),
+                name=name,
             )
             if row.cancel_requested_at:
                 run.cancel()  # somebody asked while its last owner was dying
@@ -511,6 +514,8 @@ class Runner:
                         takeover=heart.steady,
                     )
                     for row in rows:
+                        told = str(row.pk), row.epoch
+                        get_observers().tell("claimed", *told)
                         self._launch(row)
             if len(rows) < most and not self._wanted.is_set():
                 return False

@@ -19,7 +19,7 @@ from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
 from lingstream.access.throttle import check_throttle, counted_for
 from lingstream.conf import app_settings
-from lingstream.core.engine.run import registered
+from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import LingError, NotFound, UsageError
 from lingstream.core.wire.json import dumps, loads
 from lingstream.models import Conversation, Run, Workflow

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from lingstream.core.engine.plan import EVENTS
-from lingstream.core.engine.run import registered
+from lingstream.core.engine.graph import Graph, Node, faults
+from lingstream.core.engine.plan import EVENTS, TriggerPlan
+from lingstream.core.engine.registry import registered
 
 from ..access.policy import default_access
 from ..core import templates
 from .fields import JSONTextField
-from .prompts import Prompt, Provider
+from .prompts import Prompt, PromptLabel, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
 
-__all__ = ["NOTHING_STARTS", "Step", "Trigger", "Workflow"]
-
-NOTHING_STARTS = _(
-    "Nothing starts: each step waits for a trigger. A step that no trigger starts begins with the run; "
-    "delete a trigger, or add such a step."
-)
+__all__ = ["Step", "Trigger", "Workflow"]
 
 
 class Workflow(models.Model):
@@ -266,6 +262,22 @@ class Step(models.Model):
             }
         )
 
+    def to_node(self) -> Node:
+        """Return what a graph has to know of the step; the prompt's text is that of its label."""
+        labels = self.prompt.labels.filter(name=self.label) if self.prompt else PromptLabel.objects.none()
+        return Node(
+            name=self.name,
+            kind=self.kind,
+            prompt=labels.values_list("version__text", flat=True).first() or "",
+            input=self.input,
+            root=self.root,
+            format=self.format,
+            schema=self.schema,
+            only=tuple(self.only),
+            exclude=tuple(self.exclude),
+            quiet=self.quiet,
+        )
+
     def names(self) -> set[str]:
         """Variables that this step's input may use beside the built-in names."""
         declared = self.prompt.variables if self.prompt else {}
@@ -354,8 +366,6 @@ class Trigger(models.Model):
         for field in ("source", "target"):
             if getattr(self, f"{field}_id") and getattr(self, field).workflow_id != self.workflow_id:
                 raise ValidationError({field: _("Expected a step of this workflow, got one of another.")})
-        if not self.is_looked_at_with_others and self.workflow_id and self._leaves_nothing_that_starts():
-            raise ValidationError(NOTHING_STARTS, code="nothing-starts")
         names = self.target.names() if self.target_id else None
         _raise_problems(
             {
@@ -364,13 +374,44 @@ class Trigger(models.Model):
                 "root": (templates.check, self.root or "", set()),
             }
         )
+        if not self.is_looked_at_with_others and self.workflow_id and self.source_id and self.target_id:
+            self._check_graph()
 
-    def _leaves_nothing_that_starts(self) -> bool:
+    def to_plan(self, source: str | None = None, target: str | None = None) -> TriggerPlan:
+        """Return the trigger as a plan has it.
+
+        :param source: the name of that step, where it is about to have another one; likewise ``target``.
+        """
+        return TriggerPlan(
+            source=self.source.name if source is None else source,
+            target=self.target.name if target is None else target,
+            event=self.event,  # type: ignore[arg-type]  # the column's choices are the literal's
+            pattern=self.pattern,
+            condition=self.condition,
+            input=self.input,
+            root=self.root,
+            partial=self.partial,
+        )
+
+    def _check_graph(self) -> None:
+        """Refuse what cannot work beside the other triggers, as they are stored.
+
+        A step that nothing leads to is none of it: the trigger that leads there may be the next one.
+        """
         if self.workflow.slug in registered():
-            return False  # a function decides what starts
-        others = Trigger.objects.filter(workflow=self.workflow_id).exclude(pk=self.pk)
-        targets = {self.target_id, *others.values_list("target_id", flat=True)}
-        return targets >= set(self.workflow.steps.values_list("pk", flat=True)) != set()
+            return  # a function decides what starts
+        others = self.workflow.triggers.exclude(pk=self.pk).select_related("source", "target")
+        triggers = (*(other.to_plan() for other in others), self.to_plan())
+        steps = self.workflow.steps.select_related("prompt")
+        found = faults(Graph(tuple(step.to_node() for step in steps), triggers))
+        errors = {
+            fault.field or NON_FIELD_ERRORS: fault.message
+            for fault in found
+            if fault.level == "error"
+            and (fault.trigger == len(triggers) - 1 or fault.code == "nothing-starts")
+        }
+        if errors:
+            raise ValidationError(errors)
 
 
 _Check = tuple[Callable[[str, set[str] | None], list[Any]], str, set[str] | None]

@@ -6,40 +6,38 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import UsageError
+from lingstream.core.wire.dialect import DialectKind, for_media_type, media_types, named
 from lingstream.core.wire.json import loads
-from lingstream.core.wire.ling import JSONL, SSE
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
 from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 
 from .accept import preferred
 from .addresses import run_url
-from .requests import answer_json, api, identity_of, name_run, stream, token_of
+from .requests import answer_json, api, identity_of, name_run, token_of
+from .response import stream
 from .viewer import at_end, beginning, started, stored_state
 
 __all__ = ["cancel", "events", "runs", "state"]
 
-_ENCODERS: dict[str, type[SSE | JSONL] | None] = {
-    "application/json": None,
-    "text/event-stream": SSE,
-    "application/jsonl": JSONL,
-}
+_NO_STREAM = "application/json"  # the answer 202
 
 
 @api("POST")
 async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Start a run of the workflow ``slug``.
 
-    Body: ``{"input", "key"?, "conversation"?}``. Answered as ``Accept`` asks: with the run's events as SSE or
-    JSON lines, or with 202 and where to find them. ``Location``, ``Ling-Run``, ``Ling-Token`` and
-    ``Ling-Share`` name the run in all three. Who accepts none of them is refused before anything is started.
+    Body: ``{"input", "key"?, "conversation"?}``. Answered as ``?dialect=`` or else ``Accept`` asks: with the
+    run's frames as SSE, JSON lines or what the site's apps have registered, or with 202 and where to find
+    them. ``Location``, ``Ling-Run``, ``Ling-Token`` and ``Ling-Share`` name the run in all of them. Who
+    accepts none is refused before anything is started.
     """
     identity = await identity_of(request, acts=True)
-    encoder = _encoder(request)
+    dialect = _asked_for(request) or _accepted(request)
     start = Start.from_json(loads(_body(request)), slug)
     run, new = await get_runner().start(start, identity)
-    if encoder:
-        response: HttpResponseBase = stream(request, run, encoder, beginning() if new else None)
+    if dialect:
+        response: HttpResponseBase = stream(request, run, dialect.factory, beginning() if new else None)
     else:
         told = {**started(run), "status": run.status, "events": run_url(request, "events", run)}
         response = answer_json(told, 202)
@@ -55,15 +53,16 @@ async def state(request: HttpRequest, run_id: str) -> HttpResponseBase:
 
 @api("GET")
 async def events(request: HttpRequest, run_id: str) -> HttpResponseBase:
-    """Stream the run's frames behind ``Last-Event-ID`` or ``?after=``, to its end.
+    """Stream the run's frames behind ``Last-Event-ID`` or ``?after=``, to its end: as SSE, or ``?dialect=``.
 
     Who has seen the end gets 204, or a browser's ``EventSource`` would come back for ever.
     """
+    dialect = _asked_for(request) or named("sse")
     run = await in_database(run_to_read, run_id, await identity_of(request), token_of(request))
-    after = request.headers.get("Last-Event-ID") or request.GET.get("after")
+    after = request.headers.get("Last-Event-ID") or request.GET.get("after") if dialect.resumes else None
     if await at_end(run, after):
         return HttpResponse(status=204)
-    return stream(request, run, SSE, after)
+    return stream(request, run, dialect.factory, after)
 
 
 @api("POST")
@@ -86,11 +85,18 @@ def _body(request: HttpRequest) -> bytes:
     return body
 
 
-def _encoder(request: HttpRequest) -> type[SSE | JSONL] | None:
-    """What writes the answer that the client wants most; ``None`` for 202."""
+def _asked_for(request: HttpRequest) -> DialectKind | None:
+    """The dialect that the client names, as several share a media type."""
+    name = request.GET.get("dialect")
+    return None if name is None else named(name)
+
+
+def _accepted(request: HttpRequest) -> DialectKind | None:
+    """The dialect that the client accepts most; ``None`` for 202."""
     accept = request.headers.get("Accept")
-    wanted = preferred(accept, list(_ENCODERS))
+    offers = [_NO_STREAM, *media_types()]
+    wanted = preferred(accept, offers)
     if wanted is None:
-        message = f"expected Accept to admit one of {', '.join(_ENCODERS)}, got {accept!r:.200}"
+        message = f"expected Accept to admit one of {', '.join(offers)}, got {accept!r:.200}"
         raise UsageError(message, code="not-acceptable")
-    return _ENCODERS[wanted]
+    return for_media_type(wanted)

@@ -1,9 +1,8 @@
-"""What the HTTP views share: who asks, CSRF, errors as JSON, and streams of frames."""
+"""What the HTTP views share: who asks, CSRF, and errors as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -16,7 +15,7 @@ from django.core.exceptions import (
 )
 from django.core.signals import got_request_exception
 from django.db import connections, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import UnreadablePostError
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
@@ -25,7 +24,6 @@ from lingstream.access import csrf
 from lingstream.access.faults import told
 from lingstream.access.identity import Identity, identify
 from lingstream.access.tokens import check_share, make_share, make_token
-from lingstream.conf import app_settings
 from lingstream.core.exceptions import (
     AccessError,
     InternalError,
@@ -35,16 +33,12 @@ from lingstream.core.exceptions import (
     UsageError,
 )
 from lingstream.core.wire.json import dumps
-from lingstream.core.wire.ling import JSONL, PROTOCOL, SSE
+from lingstream.core.wire.ling import PROTOCOL
 from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.storage import in_database
 from lingstream.models import Run
 
-from .flow import Budget, send_waits
-from .stream import streamed
-from .viewer import frames
-
-__all__ = ["answer_json", "api", "identity_of", "stream", "token_of"]
+__all__ = ["answer_json", "api", "identity_of", "name_run", "token_of"]
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
@@ -62,6 +56,7 @@ _STATUSES = {
     "conversation-busy": 409,
     "method": 405,
     "not-acceptable": 406,
+    "unknown-dialect": 406,
     "asgi-required": 501,
     "rate-limited": 429,
     "internal": 500,
@@ -143,21 +138,6 @@ def token_of(request: HttpRequest) -> str | None:
     return shown
 
 
-def stream(
-    request: HttpRequest, run: Run, encoder: type[SSE | JSONL], after: str | None = None
-) -> StreamingHttpResponse:
-    """Return the run's frames as a response that is written while they come.
-
-    :param encoder: the dialect.
-    :param after: id of the last frame that the viewer has.
-    """
-    response = streamed(request, _encoded(run, encoder, after), encoder.content_type)
-    response["Cache-Control"] = "no-cache"
-    response["Content-Encoding"] = "identity"  # GZipMiddleware would hold the stream back
-    response["X-Accel-Buffering"] = "no"
-    return response
-
-
 def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpResponseBase:
     """Add the headers that name a run to whoever started it."""
     response["Location"] = location
@@ -165,20 +145,6 @@ def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpRespons
     response["Ling-Token"] = make_token(run.pk)
     response["Ling-Share"] = make_share(run.pk)
     return response
-
-
-async def _encoded(run: Run, encoder: type[SSE | JSONL], after: str | None) -> AsyncGenerator[bytes, None]:
-    writer = encoder(str(run.pk), after or "0-0")
-    settings = app_settings()
-    budget = Budget(None if send_waits() else settings.viewer_budget)
-    batches = frames(run, after, settings.heartbeat)
-    del run
-    async with aclosing(batches):  # type: ignore[type-var]
-        async for batch in batches:
-            text = b"".join([writer.encode(frame) for frame in batch]) or writer.heartbeat
-            yield text
-            if not budget.spend(len(text)):
-                return  # it resumes behind the last id that it got
 
 
 def _identify(request: HttpRequest, acts: bool) -> Identity:

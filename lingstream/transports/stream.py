@@ -9,6 +9,7 @@ that it made, and then the stream.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,7 +18,11 @@ from typing import Any
 from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 
+from lingstream.core.wire.dialect import EndStream
+
 __all__ = ["Streams", "streamed"]
+
+logger = logging.getLogger("lingstream")
 
 _KEY = "lingstream.streams"  # in the ASGI scope of a request
 _PIECE = 65_536  # bytes that the server gets at once: its send waits before a piece, not within one
@@ -121,14 +126,32 @@ async def _stream(answer: _Answer, receive: Any, send: Any) -> None:
                     piece = part[start : start + _PIECE]
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+    except EndStream:
+        _break(send)
     except OSError:
         return  # the client is gone, and the server says so at a send
     except asyncio.CancelledError:
         if not gone.done() or sending.uncancel():
             raise
+    except Exception:
+        # Not the server's matter: daphne would answer with a head once more, fail at that, and look after no
+        # connection any more.
+        logger.exception("a stream broke off")
+        _break(send)
     finally:
         over = True
         gone.cancel()
+
+
+def _break(send: Any) -> None:
+    """Leave the body unfinished, so that the client's reading fails.
+
+    ASGI has no message for that. Servers close the connection of an application that returns too early;
+    daphne keeps it open for ever, and has to be asked: its ``send`` is bound to Twisted's request.
+    """
+    for bound in getattr(send, "args", ()):
+        if close := getattr(bound, "loseConnection", None):
+            close()
 
 
 async def _disconnected(receive: Any) -> None:

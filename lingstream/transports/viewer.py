@@ -6,8 +6,8 @@ All transports stand on this module: the socket, SSE and JSONL differ in how the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from math import ceil
 from typing import Any
 
@@ -19,6 +19,7 @@ from lingstream.core.log.frames import Frame, FrameId, parse_id
 from lingstream.core.log.memory import MemoryLog
 from lingstream.core.log.ports import LogReader, RunLog
 from lingstream.execution.disconnect import watching
+from lingstream.execution.observers import get_observers
 from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
 from lingstream.models import Run
@@ -50,12 +51,23 @@ async def frames(
     :param whole: errors with all that they say, for the site's staff; see :mod:`lingstream.access.faults`.
     :param turn: awaited before a batch is read: a viewer that may be sent nothing holds nothing.
     """
-    with watching(run):
+    with watching(run), _observed(str(run.pk)):
         batches = _Viewing(run, after, heartbeat, turn).batches(run)
         del run  # with its plan and its document it would weigh more than all else that a viewer holds
         async with aclosing(batches):
             async for batch in batches:
                 yield batch if whole else told_frames(batch)
+
+
+@contextmanager
+def _observed(run: str) -> Iterator[None]:
+    observers, begun = get_observers(), asyncio.get_running_loop().time()
+    observers.tell("viewer_opened", run)
+    try:
+        yield
+    finally:
+        seconds = asyncio.get_running_loop().time() - begun
+        observers.tell("viewer_closed", run, seconds)
 
 
 def beginning() -> str:

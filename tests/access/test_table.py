@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, Permission, User
 
 from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_share, make_token
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import registry
 from lingstream.models import Run, Workflow
 
 from .. import site as sites
@@ -164,12 +164,12 @@ async def test_a_share_that_opened_a_run_on_a_socket_does_not_cancel_it_there(si
 @pytest.fixture
 def functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workflows in Python of this test only."""
-    monkeypatch.setattr(engine, "_functions", dict(engine._functions))
-    monkeypatch.setattr(engine, "_declared", dict(engine._declared))
+    monkeypatch.setattr(registry, "_functions", dict(registry._functions))
+    monkeypatch.setattr(registry, "_declared", dict(registry._declared))
     for slug, access in (("anyone", "anyone"), ("permission", "permission"), ("nothing", "")):
 
-        @engine.workflow(f"python-{slug}", access=access)
-        async def nothing(run: engine.Run) -> None:
+        @registry.workflow(f"python-{slug}", access=access)
+        async def nothing(run: Any) -> None:
             run.set("", {})
 
         nothing.__qualname__ = slug  # or the next registration would be of the same function

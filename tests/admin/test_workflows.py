@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import registry
 from lingstream.execution.plans import load_plan
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 
@@ -75,7 +75,7 @@ def edges(workflow: Workflow) -> list[tuple[str, str, str]]:
 class TestNothingStarts:
     """A workflow in which each step waits for a trigger would never do anything."""
 
-    SAYS = "Nothing starts: each step waits for a trigger."
+    SAYS = "nothing starts: expected a step that no trigger starts, but each of"
 
     def test_a_circle_is_refused(self, admin_client: Client, page: str, workflow: Workflow) -> None:
         first, second = workflow.steps.order_by("position")
@@ -123,7 +123,7 @@ class TestNothingStarts:
     ) -> None:
         async def facts(run: Any) -> None: ...
 
-        monkeypatch.setattr(engine, "_functions", {"facts": facts})
+        monkeypatch.setattr(registry, "_functions", {"facts": facts})
         first, second = workflow.steps.order_by("position")
         forms = new_trigger(1, str(second.pk), str(first.pk))
         assert post_page(admin_client, page, forms).status_code == 302
@@ -173,7 +173,9 @@ class TestSteps:
             "history": "on",
             "schema": '{"type": "string"}',
         }
-        assert post_page(admin_client, page, new_step(2, "full", **columns)).status_code == 302
+        answer = str(workflow.steps.get(name="answer").pk)
+        changes = {**new_step(2, "full", **columns), **new_trigger(1, answer, "name:full", pattern="a/*")}
+        assert post_page(admin_client, page, changes).status_code == 302
         step = load_plan("facts").step("full")
         assert (step.prompt, step.prompt_version, step.variables) == (
             "Explain.",
@@ -294,6 +296,7 @@ class TestWorkflow:
             ("input_schema", '{"type": "strin"}', "at type"),
             ("limits", '{"bot": 1}', "Expected limits among"),
             ("limits", "{", "This is not JSON"),
+            ("limits", "[1]", "Expected a JSON object"),
         ],
     )
     def test_faults_are_shown_at_their_field(

@@ -23,7 +23,7 @@ LOAD = Load(runs=60, watch=20, bound=90.0)
 async def outcome(load: Load) -> Report:
     """What came of ``load``, if nothing came of it that may not."""
     report = await measure(load)
-    assert not [*aims(load, report, timed=False)], report
+    assert not [*aims(load, report, timed=False)], f"{report.notes}\n{report}"
     assert (report.finished, report.viewers) == (load.runs, load.watch)
     return report
 

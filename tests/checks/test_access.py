@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.checks import CheckMessage, run_checks
 
-from lingstream.core.engine.run import workflow
+from lingstream.core.engine.registry import workflow
 from lingstream.core.exceptions import UsageError
 from lingstream.models import Workflow
 

@@ -19,7 +19,8 @@ from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import Append, Op, Set, copy_json, fold
 from lingstream.core.engine.plan import Limits, Plan, ProviderPlan
-from lingstream.core.engine.run import Run, RunResult, workflow
+from lingstream.core.engine.registry import workflow
+from lingstream.core.engine.run import Run, RunResult
 from lingstream.core.log.frames import Frame
 from lingstream.core.log.memory import MemoryLog
 from lingstream.providers.scripted import ScriptedProvider

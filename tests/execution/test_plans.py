@@ -151,8 +151,9 @@ class TestLoadPlan:
         for edge in edges:
             source, target = (Step.objects.get(name=name) for name in edge.split("-"))
             Trigger.objects.create(workflow=facts, source=source, target=target)
-        with expect("nothing-starts"):
+        with expect("nothing-starts") as caught:
             load_plan("facts")
+        assert "in the workflow 'facts' nothing starts: expected a step" in caught.value.message
         assert load_plan("facts", python=True).python, "there a function decides what starts"
 
     def test_no_steps(self, db: None) -> None:

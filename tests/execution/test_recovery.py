@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_token
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import registry
 from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import Fenced
@@ -200,10 +200,10 @@ async def test_a_drain_whose_clean_up_fails_leaves_the_run_to_others(
     site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.LINGSTREAM = {**settings.LINGSTREAM, "DRAIN": 0}
-    monkeypatch.setattr(engine, "_functions", {})
+    monkeypatch.setattr(registry, "_functions", {})
     at_work = asyncio.Event()
 
-    @engine.workflow("clumsy", access="anyone")
+    @registry.workflow("clumsy", access="anyone")
     async def clumsy(run: Any) -> None:
         at_work.set()
         try:

@@ -15,6 +15,7 @@ from django.test import Client
 from lingsite import demo_data
 from lingsite.recorded import answers
 from lingstream.core import templates
+from lingstream.core.engine.graph import Graph, faults
 from lingstream.core.provider import ChatOptions, Message
 from lingstream.execution.plans import load_plan, validate_input
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
@@ -59,7 +60,9 @@ class TestCommand:
             for row in model.objects.all():  # type: ignore[attr-defined]
                 row.full_clean()
         for slug in ("cloud-facts", "outline"):
-            assert len(load_plan(slug).entry_steps) == 1
+            plan = load_plan(slug)
+            assert len(plan.entry_steps) == 1
+            assert faults(Graph.of(plan)) == []
 
     def test_twice_is_as_good_as_once(self) -> None:
         demo()

@@ -278,7 +278,7 @@ class TestWorkflows:
         forth = Trigger(workflow=workflow, source=first, target=second)
         forth.full_clean()
         forth.save()
-        with pytest.raises(ValidationError, match="Nothing starts"):
+        with pytest.raises(ValidationError, match="nothing starts"):
             Trigger(workflow=workflow, source=second, target=first).full_clean()
         forth.target = first
         forth.full_clean()

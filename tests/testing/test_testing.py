@@ -156,6 +156,6 @@ def test_it_runs_by_itself(tmp_path, stamp):
 def test_the_examples_of_the_docs_run():
     page = Path(__file__).parents[2] / "docs" / "providers.md"
     examples = page.read_text(encoding="utf-8").split("```python\n")[1:]
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         exec(compile(example.split("```")[0], str(page), "exec"), {"__name__": "example"})

@@ -11,7 +11,7 @@ import websockets
 
 from lingstream.core.log.frames import FrameId
 from lingstream.execution.runner import get_runner
-from lingstream.transports import flow, requests
+from lingstream.transports import flow
 from lingstream.transports.flow import Budget, Credits, Turn
 from lingstream.transports.socket import LingConsumer
 from tests import site as sites
@@ -109,7 +109,7 @@ async def test_who_does_not_acknowledge_is_not_sent_more_and_then_gets_it_merged
 async def test_where_send_does_not_wait_a_response_ends_and_resumes_by_id(
     site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "send_waits", lambda: False)
+    monkeypatch.setattr("lingstream.transports.response.send_waits", lambda: False)
     settings.LINGSTREAM = {**settings.LINGSTREAM, "VIEWER_BUDGET": 60_000}
     await site.workflow(answer="A")
     gates = [asyncio.Event() for _ in range(30)]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +27,7 @@ from lingstream.models import Run, Workflow
 from tests import site as sites
 from tests.site import Site, fold_sse, lines, read_sse
 
+ROOT = Path(__file__).parents[2]
 ACCEPTS = ["text/event-stream", "application/jsonl"]
 
 
@@ -171,3 +176,35 @@ async def test_a_stream_that_is_resumed_has_ended(site: Site) -> None:
     again = await site.http.get(f"/ling/runs/{run.pk}/events/", headers=headers)
     assert fold_sse([event async for event in read_sse(again)]) == fold_sse(events) == run.document
     assert json.loads(events[-1]["data"])["done"]["status"] == "finished"
+
+
+@pytest.fixture(params=["uvicorn", "daphne"])
+def unfinished(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A site of its own, as a process."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    target = "tests.outside.unfinished:application"
+    options = {"uvicorn": [target, "--port", str(port)], "daphne": ["-p", str(port), target]}
+    command = [sys.executable, "-m", request.param, *options[request.param]]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Uvicorn running" in line or "Listening on TCP" in line:
+                break
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def test_a_body_breaks_off_under_each_server(unfinished: str) -> None:
+    async with httpx.AsyncClient(base_url=unfinished, timeout=20) as http:
+        for path in ("abort", "fail", "abort"):
+            seen = b""
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                async with http.stream("GET", path) as response:
+                    async for part in response.aiter_bytes():
+                        seen += part
+            assert (response.status_code, seen) == (200, b"first")
+        assert (await http.get("whole")).text == "first"

@@ -26,8 +26,10 @@ __all__ = [
     "overlaps",
     "parent",
     "put",
+    "segments",
     "set",
     "split",
+    "stars",
     "unescape",
 ]
 
@@ -76,6 +78,23 @@ def split(uri: str) -> list[str]:
     if "" in segments:
         raise JsonUriError(f"expected segments joined by '/', got an empty one in {uri!r}", uri=uri)
     return [unescape(segment) for segment in segments]
+
+
+def segments(uri: str) -> list[str]:
+    r"""Return the segments of a uri or a pattern as they are written: ``*`` is a star, ``\*`` a key.
+
+    :raises JsonUriError: as :func:`split`.
+    """
+    split(uri)
+    return _split_escaped(uri) if uri else []
+
+
+def stars(pattern: str) -> int:
+    """Return how many stars a pattern has, which is how many keys and uris :func:`match` returns.
+
+    :raises JsonUriError: as :func:`split`.
+    """
+    return sum(segment in ("*", "**") for segment in segments(pattern))
 
 
 def normalize(uri: str) -> str:

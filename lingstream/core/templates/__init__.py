@@ -26,7 +26,7 @@ from jinja2.meta import find_undeclared_variables
 from lingstream.core.exceptions import TemplateError
 
 from .budget import Budget, TooLong
-from .sandbox import BUDGET, MAX_OUTPUT, TEXT, URI
+from .sandbox import BUDGET, MAX_OUTPUT, MAX_SOURCE, TEXT, URI
 
 __all__ = [
     "MAX_OUTPUT",
@@ -44,7 +44,6 @@ __all__ = [
 
 TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
 
-MAX_SOURCE = 200_000
 _CACHED = 256
 _QUICK = 2_000  # characters of a template that is compiled in a moment (2 ms)
 

@@ -27,9 +27,10 @@ from lingstream.core.exceptions import TemplateError
 
 from .budget import MAX_STEPS, Budget, sized
 
-__all__ = ["BUDGET", "MAX_OUTPUT", "TEXT", "URI"]
+__all__ = ["BUDGET", "MAX_OUTPUT", "MAX_SOURCE", "TEXT", "URI"]
 
 MAX_OUTPUT = 1_000_000
+MAX_SOURCE = 200_000
 MAX_BITS = 4_096  # of an integer
 
 BUDGET = " budget"  # the space makes it a name that no template can write

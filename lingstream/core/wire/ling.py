@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lingstream.core.log.frames import Frame, FrameId, Kind, parse_id
+from lingstream.core.log.frames import Frame, FrameId, Kind
 
+from .dialect import Dialect, dialect
 from .frames import frame_to_wire
 from .json import dumps
 
@@ -19,23 +20,22 @@ PROTOCOL = "1"
 _SSE_NAMES: dict[Kind, str] = {"event": "event", "snapshot": "snapshot", "error": "fault", "done": "done"}
 
 
-class SSE:
+@dialect("sse", media_type="text/event-stream", resumes=True)
+class SSE(Dialect):
     """Encodes one viewer's frames as server-sent events.
 
     Every event has an id, so that a browser can resume: the frame's on its last op, ``<previous>+<n>`` on
     those before it (a place that no frame ends at, hence answered with a snapshot).
 
     :param run: the run's id.
-    :param after: where the viewer resumes.
+    :param after: the frame behind which the viewer resumes.
     """
 
     content_type = "text/event-stream"
-    heartbeat = b": alive\n\n"
 
-    def __init__(self, run: str, after: str = "0-0") -> None:
+    def __init__(self, run: str, after: FrameId | None = None) -> None:
         self._run = run
-        # It comes from the viewer, and goes into lines of ours.
-        self._previous = parse_id(after) or FrameId(0, 0)
+        self._previous = after or FrameId(0, 0)
 
     def encode(self, frame: Frame) -> bytes:
         """Return the events of one frame."""
@@ -48,6 +48,10 @@ class SSE:
         self._previous = frame.id
         return text
 
+    def heartbeat(self) -> bytes:
+        """Return a comment."""
+        return b": alive\n\n"
+
     def _ops(self, name: str, ops: list[Any]) -> bytes:
         last = len(ops)
         events = []
@@ -58,16 +62,16 @@ class SSE:
         return b"".join(events)
 
 
-class JSONL:
+@dialect("jsonl", media_type="application/jsonl")
+class JSONL(Dialect):
     """Encodes one viewer's frames as JSON lines: ops in Ling's form, anything else as the frame.
 
     :param run: the run's id.
     """
 
     content_type = "application/jsonl"
-    heartbeat = b"\n"
 
-    def __init__(self, run: str, after: str = "") -> None:
+    def __init__(self, run: str, after: FrameId | None = None) -> None:
         self._run = run
 
     def encode(self, frame: Frame) -> bytes:
@@ -75,6 +79,10 @@ class JSONL:
         if frame.kind == "ops":
             return b"".join([_op(op) + b"\n" for op in frame.body])
         return dumps(frame_to_wire(self._run, frame)) + b"\n"
+
+    def heartbeat(self) -> bytes:
+        """Return an empty line."""
+        return b"\n"
 
 
 def _op(op: Any) -> bytes:

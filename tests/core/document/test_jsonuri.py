@@ -143,6 +143,7 @@ class TestMatch:
     )
     def test_cases(self, pattern: str, uri: str, found: tuple[str, ...] | None) -> None:
         assert jsonuri.match(pattern, uri) == found
+        assert found is None or len(found) == jsonuri.stars(pattern)
 
     @settings(deadline=None)
     @given(paths, st.data())
@@ -165,6 +166,18 @@ class TestMatch:
 
         pattern = "/".join([*literal(head), "**", *literal(tail)])
         assert jsonuri.match(pattern, jsonuri.join(*head, *middle, *tail)) is not None
+
+    @pytest.mark.parametrize(
+        ("pattern", "written"),
+        [("", []), ("a/*/**", ["a", "*", "**"]), (r"\*/a\/b", [r"\*", r"a\/b"]), (r"\0", [r"\0"])],
+    )
+    def test_segments_stay_as_they_are_written(self, pattern: str, written: list[str]) -> None:
+        assert jsonuri.segments(pattern) == written
+
+    @pytest.mark.parametrize("pattern", ["/", "a//b", "a/", "a\\"])
+    def test_what_is_no_pattern_has_none(self, pattern: str) -> None:
+        with pytest.raises(JsonUriError):
+            jsonuri.segments(pattern)
 
     def test_many_stars_take_no_exponential_time(self) -> None:
         pattern, uri = "/".join(["**", "a"] * 12 + ["b"]), "/".join(["a"] * 60)

@@ -11,7 +11,7 @@ import pytest
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import fold
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import registry
 from lingstream.core.engine.bot import Field
 from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan
 from lingstream.core.engine.run import Run
@@ -25,7 +25,7 @@ ARTICLE = '{"title": "Clouds", "tags": ["soft", "wet"], "body": {"text": "Water.
 
 @pytest.fixture(autouse=True)
 def _no_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_functions", {})
+    monkeypatch.setattr(registry, "_functions", {})
 
 
 def plan(**settings: Any) -> Plan:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Closed
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import registry
 from lingstream.core.engine.plan import TriggerPlan
 from lingstream.core.engine.run import Run
 from lingstream.core.log.frames import RunState
@@ -344,7 +344,7 @@ async def test_a_trigger_starts_at_a_cut_field_only_where_it_says_so(
 async def test_python_gets_cut_fields_only_where_it_asks_for_them(
     partial: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_functions", {})
+    monkeypatch.setattr(registry, "_functions", {})
     seen: list[Any] = []
     called: list[Any] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -12,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from lingstream.core.engine import run as engine
+from lingstream.core.engine import group, registry
 from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
-from lingstream.core.engine.run import Run, RunResult, workflow
+from lingstream.core.engine.registry import workflow
+from lingstream.core.engine.run import Run, RunResult
 from lingstream.core.exceptions import ConflictError, Fenced, LimitExceeded, ProviderError, UsageError
 from lingstream.core.log.frames import empty_snapshot
 from lingstream.core.log.memory import MemoryLog
@@ -26,7 +28,7 @@ from tests.core.support import Outcome, frames_of, make_run, outcome, seen
 
 @pytest.fixture(autouse=True)
 def _no_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_functions", {})
+    monkeypatch.setattr(registry, "_functions", {})
 
 
 def bot(name: str, **settings: Any) -> BotPlan:
@@ -127,7 +129,7 @@ class TestTriggers:
         )
         provider = ScriptedProvider({"I am first": '{"a": "x", "o": {"b": [1]}}', "": "{}"}, rate=None)
         await outcome(flow, provider)
-        written = value if isinstance(value, str) else engine.json.dumps(value)
+        written = value if isinstance(value, str) else json.dumps(value)
         assert asked(provider)[1:] == [f"{uri} {written}"]
 
     async def test_on_an_error(self) -> None:
@@ -564,7 +566,7 @@ class TestPython:
             workflow("slug")(other)
         with pytest.raises(UsageError, match="async function"):
             workflow("sync")(lambda run: None)  # type: ignore[arg-type,return-value]
-        assert engine.registered() == {"slug": one}
+        assert registry.registered() == {"slug": one}
 
 
 class TestCancel:
@@ -727,7 +729,7 @@ class TestCleanUp:
     async def test_that_never_ends_is_not_waited_for(
         self, stop: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(engine, "_CLEAN_UP", 0.05)
+        monkeypatch.setattr(group, "CLEAN_UP", 0.05)
         gate = asyncio.Event()
 
         async def stubborn(run: Run) -> None:
@@ -751,8 +753,9 @@ class TestCleanUp:
             assert [error["code"] for error in ended.errors] == (["limit"] if stop == "time" else [])
         assert "a clean-up took more than" in caplog.text
         gate.set()
-        assert run._worker
-        await asyncio.wait([run._worker])
+        worker = run._work._worker
+        assert worker
+        await asyncio.wait([worker])
 
     async def test_that_takes_its_time_is_waited_for(self) -> None:
         gate, cleaned = asyncio.Event(), asyncio.Event()
@@ -937,7 +940,7 @@ class TestPlan:
             triggers=(TriggerPlan("one", "two", root=""),),
             bots=3,
         )
-        stored = engine.json.loads(engine.json.dumps(flow.to_json()))
+        stored = json.loads(json.dumps(flow.to_json()))
         assert Plan.from_json(stored) == flow
 
     @pytest.mark.parametrize(
@@ -1028,3 +1031,64 @@ class TestTemplatesThatTakeLong:
         again = ScriptedProvider([], rate=None)
         ended = await outcome(flow, again, input=LARGE, journal=journal, epoch=2)
         assert (ended.status, ended.document, again.calls) == ("finished", "yes", [])
+
+    async def test_what_one_source_starts_keeps_its_order_and_its_numbers(self) -> None:
+        """The first item's input takes long, the second's is there at once: it had overtaken the first."""
+        slow = "{% if match[0] == '0' %}" + SLOW + "{% endif %}{{ value }}"
+        flow = plan(
+            bot("list", root="list"),
+            bot("item", format="text", input=slow, root="items/{{ match[0] }}"),
+            triggers=(TriggerPlan("list", "item", pattern="list/*"),),
+        )
+        provider = ScriptedProvider({"I am list": '["a", "b", "c"]', "": "yes"}, rate=None)
+        ended = await outcome(flow, provider, input=LARGE)
+        assert asked(provider)[1:] == ["1a", "b", "c"]
+        items = [each for each in ended.run.bots if each.plan.name == "item"]
+        assert [(each.id, each.root) for each in items] == [
+            ("item#1", "items/0"),
+            ("item#2", "items/1"),
+            ("item#3", "items/2"),
+        ]
+
+
+class Purse:
+    """A meter that a site could have: so many calls, and what they took."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.settled: list[tuple[str, int]] = []
+
+    def begin(self, plan: BotPlan, depth: int) -> None: ...
+
+    def charge(self, characters: int) -> None: ...
+
+    async def reserve(self, call: Call) -> None:
+        if not self.calls:
+            raise LimitExceeded("the budget is spent")
+        self.calls -= 1
+
+    def settle(self, call: Call, usage: Usage) -> None:
+        self.settled.append((call.instance, usage.completion_tokens))
+
+
+class TestMeter:
+    async def test_is_asked_before_a_model_and_told_what_it_took(self) -> None:
+        purse = Purse(2)
+        flow = plan(bot("one", format="text", root="a"), bot("two", format="text", root="b"))
+        said = {"one": ["yes", Chunk(usage=Usage(3, 4))], "two": ["no", Chunk(usage=Usage(5, 6))]}
+        ended = await outcome(flow, said, meter=purse)
+        assert ended.status == "finished"
+        assert sorted(purse.settled) == [("one#1", 4), ("two#1", 6)]
+
+    async def test_that_has_nothing_left_ends_the_run_before_the_model_is_asked(self) -> None:
+        purse, provider = Purse(0), ScriptedProvider("yes", rate=None)
+        ended = await outcome(plan(bot("one", format="text")), provider, meter=purse)
+        assert [error["code"] for error in ended.errors] == ["limit"]
+        assert (provider.calls, purse.settled) == ([], [])
+
+    async def test_is_not_asked_for_what_is_played_back(self) -> None:
+        flow, journal = plan(bot("one", format="text")), MemoryJournal()
+        await outcome(flow, "yes", journal=journal)
+        purse = Purse(0)
+        ended = await outcome(flow, [], journal=journal, epoch=2, meter=purse)
+        assert (ended.status, purse.settled) == ("finished", [])

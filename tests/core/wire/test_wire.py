@@ -107,7 +107,7 @@ class TestReading:
 
 class TestSSE:
     def test_every_op_is_an_event_and_the_last_has_the_frames_id(self) -> None:
-        text = SSE(RUN, after="1-3").encode(Frame(FrameId(1, 4), "ops", OPS)).decode()
+        text = SSE(RUN, after=FrameId(1, 3)).encode(Frame(FrameId(1, 4), "ops", OPS)).decode()
         assert text == (
             'id: 1-3+1\ndata: {"uri":"","value":{}}\n\n'
             'id: 1-3+2\ndata: {"uri":"answer","delta":"云"}\n\n'
@@ -128,7 +128,7 @@ class TestSSE:
 
     @pytest.mark.parametrize("after", ["", "garbage\ndata: {}", "1-2+1", "1-2\n"])
     def test_nothing_of_a_strange_place_gets_into_the_stream(self, after: str) -> None:
-        text = SSE(RUN, after).encode(Frame(FrameId(1, 4), "ops", OPS[:2])).decode()
+        text = SSE(RUN, parse_id(after)).encode(Frame(FrameId(1, 4), "ops", OPS[:2])).decode()
         assert text.startswith("id: 0-0+1\ndata: ")
 
     @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ elsewhere) allows everything; the validator judges at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from lingstream.core.document import jsonuri
 from lingstream.core.validation.applicators import resolve
 from lingstream.core.validation.patterns import matches_soon
 
@@ -99,6 +100,40 @@ class Shape:
         """Whether ``value`` is of a type, or one of the members, that may stand here."""
         return bool(alternatives.type_of(value) & self.free) or alternatives.holds(self.members, value)
 
+    @property
+    def identity(self) -> Hashable:
+        """Equal for two shapes of one schema that say the same, as those of a recursive one do."""
+        return tuple(tuple(map(id, parts)) for parts in self._alternatives)
+
+    @property
+    def weight(self) -> int:
+        """How many schemas say it, at least one: what it costs to look at."""
+        return sum(map(len, self._alternatives)) or 1
+
+    def below(self, key: str, *, told: bool = False) -> Iterator[Shape]:
+        """Yield what may stand at ``key`` of an object, and of an array if it is an index.
+
+        :param told: only where the schema tells of the key; one that tells of none tells of all.
+        """
+        if "object" in self.types and (not told or not self.names or self.tells_of(key)):
+            yield from filter(None, [self.property(key)])
+        if "array" in self.types and (place := jsonuri.index(key)) is not None:
+            yield self.item(place)
+
+    def inside(self, *, told: bool = False) -> Iterator[Shape]:
+        """Yield what may stand at any key, or at any place of an array.
+
+        :param told: as for :meth:`below`.
+        """
+        if "object" in self.types:
+            yield from filter(None, map(self.property, self.names))
+            if self._patterns:
+                yield self._schemas.any_of([[]])  # which keys they allow is not looked into
+            elif not (told and self.names):
+                yield from filter(None, [self.property(_unlike(self.names))])
+        if "array" in self.types:
+            yield from map(self.item, range(self._prefixes + 1))
+
     # -- arrays -----------------------------------------------------------------------------------
 
     def item(self, index: int) -> Shape:
@@ -127,16 +162,20 @@ class Shape:
 
     def property(self, key: str) -> Shape | None:
         """What may stand at ``key`` of an object; ``None`` if the key may not be there."""
-        known = key if key in self._names else None  # of all others the same is said, but for patterns
+        known = key if key in self.names else None  # of all others the same is said, but for patterns
         if known is None and self._patterns:
             return self._property(key)  # not kept: these keys are the model's
         if known not in self._properties:
             self._properties[known] = self._property(key)
         return self._properties[known]
 
+    def tells_of(self, key: str) -> bool:
+        """Whether the schema names ``key``, or one of its patterns fits it."""
+        return key in self.names or self._matches_pattern(key)
+
     def spelling(self, key: str) -> str:
         """The property that ``key`` means: itself, or the only one that it differs from in spelling."""
-        if not self._names or key in self._names or self._matches_pattern(key):
+        if not self.names or self.tells_of(key):
             return key
         found = self._spellings.get(plain_key(key), [])
         return found[0] if len(found) == 1 else key
@@ -149,13 +188,14 @@ class Shape:
         return self._schemas.any_of(groups or [[]])
 
     @cached_property
-    def _names(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
+        """The keys of an object that the schema tells of, whichever alternative it follows."""
         return frozenset(name for part in self._parts("object") for name in mapping(part, "properties"))
 
     @cached_property
     def _spellings(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for name in sorted(self._names):
+        for name in sorted(self.names):
             found.setdefault(plain_key(name), []).append(name)
         return found
 
@@ -182,6 +222,11 @@ def _product(found: Iterable[_Alternatives]) -> _Alternatives:
             return ANYTHING
         product = [before + more for before in product for more in each]
     return product
+
+
+def _unlike(names: Collection[str]) -> str:
+    """A key that is none of ``names``."""
+    return max(names, key=len, default="") + "-"
 
 
 #: Nothing may stand there.

@@ -1,0 +1,148 @@
+"""What others hear of a step run: the fields that settle, its events, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any, NamedTuple, Self
+
+from lingstream.core.document import jsonuri
+from lingstream.core.exceptions import LingError, UsageError
+
+from .lifecycle import StepStatus
+from .plan import EVENTS
+
+__all__ = ["Field", "Listener", "StepEvents"]
+
+
+class Field(NamedTuple):
+    """A value that has settled, or the end of a bot (then ``uri`` is its root and ``value`` all it wrote).
+
+    :param match: what the stars of the pattern stood for.
+    :param cut: the model's answer was cut off inside it.
+    """
+
+    uri: str
+    value: Any
+    match: tuple[str, ...] = ()
+    cut: bool = False
+
+
+Listener = Callable[[Any, str, Field], None]
+"""Called with the step run, the event's name and what settled."""
+
+
+class StepEvents:
+    """The part of a step run that others wait for.
+
+    :param instance: its name in the run, ``details#3``.
+    :param spawn: runs a coroutine in the run's task group.
+    """
+
+    def __init__(self, instance: str, spawn: Callable[[Awaitable[None]], None]) -> None:
+        self.id = instance
+        self.status: StepStatus = "waiting"
+        self.error: LingError | None = None
+        self.replaying = False
+        """Asked, and not yet at the point where it calls a model or has played back what it said before."""
+        self._spawn = spawn
+        self._settled: list[Field] = []
+        self._observers: list[Listener] = []
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    @property
+    def value(self) -> Any:
+        """What has been written so far."""
+        raise NotImplementedError
+
+    def on(self, event: str, callback: Callable[[Field], Any], *, partial: bool = False) -> Self:
+        """Call ``callback(field)`` at each ``event`` of this bot; return the bot.
+
+        A coroutine function runs beside the bot, in the run's task group. What a callback raises counts as
+        raised by the workflow: it does not fail the bot.
+
+        :param partial: call it, too, for a field that was cut off with the model's answer.
+        :raises UsageError: an event that bots do not have.
+        """
+        if event not in EVENTS:
+            raise UsageError(f"expected one of the events {', '.join(EVENTS)}, got {event!r}")
+
+        def observe(_: StepEvents, name: str, field: Field) -> None:
+            if name == event and (partial or not field.cut):
+                try:
+                    result = callback(field)
+                except Exception as error:
+                    result = _raise(error)
+                if inspect.isawaitable(result):
+                    self._spawn(result)
+
+        return self.observe(observe)
+
+    async def fields(self, pattern: str = "**", *, partial: bool = False) -> AsyncIterator[Field]:
+        """Yield each value that settles at a uri matching ``pattern``, from the bot's first one on.
+
+        :param pattern: glob of absolute uris (the bot's root included).
+        :param partial: yield, too, a field that was cut off with the model's answer.
+        :raises LingError: the bot failed.
+        :raises UsageError: the bot has not been started.
+        """
+        self._check_started()
+        position = 0
+        while True:
+            while position < len(self._settled):
+                field = self._settled[position]
+                position += 1
+                if field.cut and not partial:
+                    continue
+                if (found := jsonuri.match(pattern, field.uri)) is not None:
+                    yield field._replace(match=found)
+            if self._ended.is_set():
+                break
+            self._news.clear()
+            await self._news.wait()
+        if self.error:
+            raise self.error
+
+    async def result(self) -> Any:
+        """Wait for the end and return what the bot wrote; awaiting the bot itself does the same.
+
+        :raises LingError: the bot failed.
+        :raises UsageError: the bot has not been started.
+        """
+        self._check_started()
+        await self._ended.wait()
+        if self.error:
+            raise self.error
+        return self.value
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result().__await__()
+
+    def observe(self, observer: Listener) -> Self:
+        """Call ``observer(step_run, event, field)`` at every event; return the step run."""
+        self._observers.append(observer)
+        return self
+
+    def _settle(self, field: Field) -> None:
+        """A field has settled; who iterates hears of it."""
+        self._settled.append(field)
+        self._news.set()
+
+    def _emit(self, event: str, field: Field) -> None:
+        for observer in self._observers:
+            observer(self, event, field)
+
+    def _check_started(self) -> None:
+        if self.status == "waiting":
+            raise UsageError(f"expected a bot at work, but {self.id} was not started: call its chat() first")
+
+    def _end(self) -> None:
+        self.replaying = False
+        self._ended.set()
+        self._news.set()
+
+
+async def _raise(error: Exception) -> None:
+    raise error

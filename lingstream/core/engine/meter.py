@@ -1,0 +1,73 @@
+"""What a run may spend: asked before it is spent, and told what it was."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lingstream.core.exceptions import LimitExceeded
+from lingstream.core.provider import Usage
+
+from .journal import Call
+from .plan import BotPlan, Limits
+
+__all__ = ["LimitsMeter", "Meter"]
+
+
+class Meter(Protocol):
+    """The port. What it raises as :class:`LimitExceeded` ends the run; run limits are its default."""
+
+    def begin(self, plan: BotPlan, depth: int) -> None:
+        """A step is about to start.
+
+        :param depth: how many triggers led to it.
+        :raises LimitExceeded: the run may not start it.
+        """
+
+    def charge(self, characters: int) -> None:
+        """A model wrote so many characters; called for each chunk, so it must not wait.
+
+        :raises LimitExceeded: the run has had its share.
+        """
+
+    async def reserve(self, call: Call) -> None:
+        """A model is about to be asked; not for a call that is played back.
+
+        :raises LimitExceeded: it may not be.
+        """
+
+    def settle(self, call: Call, usage: Usage) -> None:
+        """The call has ended, however it did; ``usage`` may be estimated."""
+
+
+class LimitsMeter:
+    """The bounds of one run.
+
+    :param limits: of its workflow.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._steps = 0
+        self._characters = 0
+
+    def begin(self, plan: BotPlan, depth: int) -> None:
+        """See :meth:`Meter.begin`."""
+        if depth > self._limits.depth:
+            raise LimitExceeded(
+                f"more than {self._limits.depth} triggers followed from one another: {plan.name}"
+            )
+        if self._steps >= self._limits.bots:
+            raise LimitExceeded(f"the run started more than {self._limits.bots} bots")
+        self._steps += 1
+
+    def charge(self, characters: int) -> None:
+        """See :meth:`Meter.charge`."""
+        self._characters += characters
+        if self._characters > self._limits.characters:
+            raise LimitExceeded(f"the run's bots wrote more than {self._limits.characters} characters")
+
+    async def reserve(self, call: Call) -> None:
+        """See :meth:`Meter.reserve`: a run's own limits are asked when a step begins."""
+
+    def settle(self, call: Call, usage: Usage) -> None:
+        """See :meth:`Meter.settle`."""

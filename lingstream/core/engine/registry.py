@@ -1,0 +1,79 @@
+"""The workflows that are written in Python, by slug."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from lingstream.core.exceptions import UsageError
+
+__all__ = ["Declared", "WorkflowFunction", "declared", "function_of", "registered", "workflow"]
+
+# Of a Run, which is made below this module's room: naming it here would close a circle.
+WorkflowFunction = Callable[[Any], Awaitable[None]]
+
+_ACCESS = ("", "anyone", "authenticated", "permission")
+
+
+class Declared(NamedTuple):
+    """What a workflow in Python says of itself; a row with its slug decides in its place.
+
+    :param access: who may start it: ``anyone``, ``authenticated`` or ``permission``; ``""`` for the site's
+        ``DEFAULT_ACCESS``.
+    :param show_reasoning: its viewers get what the models think.
+    """
+
+    access: str = ""
+    show_reasoning: bool = False
+
+
+_functions: dict[str, WorkflowFunction] = {}
+_declared: dict[str, Declared] = {}
+
+
+def workflow(
+    slug: str, *, access: str = "", show_reasoning: bool = False
+) -> Callable[[WorkflowFunction], WorkflowFunction]:
+    """Register an async function of a :class:`~lingstream.Run` as the workflow ``slug``.
+
+    It is executed again after a crash, so apart from its bots it must be deterministic: the same input
+    starts the same bots in the same order.
+
+    :param access: as in :class:`Declared`.
+    :param show_reasoning: as in :class:`Declared`.
+    :raises UsageError: another function has that slug, the function is not async, or no such access.
+    """
+    if access not in _ACCESS:
+        raise UsageError(f"expected access among {', '.join(_ACCESS[1:])} for {slug!r}, got {access!r}")
+
+    def register(function: WorkflowFunction) -> WorkflowFunction:
+        if not asyncio.iscoroutinefunction(function):
+            raise UsageError(f"expected an async function for workflow {slug!r}, got {function!r}")
+        known = _functions.setdefault(slug, function)
+        if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
+            raise UsageError(f"workflow {slug!r} is {known.__module__}.{known.__qualname__} already")
+        _functions[slug], _declared[slug] = function, Declared(access, show_reasoning)
+        return function
+
+    return register
+
+
+def registered() -> Mapping[str, WorkflowFunction]:
+    """Return the workflows written in Python, by slug."""
+    return _functions
+
+
+def function_of(slug: str) -> WorkflowFunction:
+    """Return the function of a workflow.
+
+    :raises UsageError: there is none.
+    """
+    if slug not in _functions:
+        raise UsageError(f"expected a Python workflow called {slug!r}, found none")
+    return _functions[slug]
+
+
+def declared(slug: str) -> Declared:
+    """Return what the workflow in Python called ``slug`` says of itself; nothing, if there is none."""
+    return _declared.get(slug, Declared())
