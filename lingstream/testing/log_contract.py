@@ -19,8 +19,9 @@ from typing import Any
 
 from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.exceptions import Fenced, JsonUriError, UsageError
-from lingstream.core.log.frames import Frame, FrameId, Kind, RunState, empty_snapshot
+from lingstream.core.log.frames import Frame, FrameId, Kind
 from lingstream.core.log.ports import LogReader, RunLog
+from lingstream.core.log.state import RunState, empty_snapshot
 
 __all__ = ["PATIENCE", "RunLogContract", "Viewer"]
 

@@ -81,7 +81,8 @@ NAME_THE_MODELS = {
     "lingstream.transports.viewer",
 }
 WITHOUT_AWAIT = {
-    f"lingstream.core.{name}" for name in ("document", "log.frames", "parsing", "validation", "wire")
+    f"lingstream.core.{name}"
+    for name in ("document", "log.frames", "log.state", "parsing", "validation", "wire")
 }
 
 

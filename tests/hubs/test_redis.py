@@ -15,7 +15,8 @@ import redis.asyncio
 
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.exceptions import Fenced
-from lingstream.core.log.frames import Frame, FrameId, empty_snapshot
+from lingstream.core.log.frames import Frame, FrameId
+from lingstream.core.log.state import empty_snapshot
 from lingstream.execution import retention
 from lingstream.hubs.redis import RedisHub
 from lingstream.hubs.redis.hub import StreamsHub

@@ -8,7 +8,8 @@ from typing import Any
 from lingstream.core.document.ops import copy_json
 from lingstream.core.exceptions import Fenced, JsonUriError, UsageError
 
-from .frames import Frame, FrameId, Kind, RunState, merge, parse_id, weight
+from .frames import Frame, FrameId, Kind, merge, parse_id, weight
+from .state import RunState
 from .tape import Tape
 
 __all__ = ["MemoryLog", "MemoryReader"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .frames import Frame, FrameId, Kind, RunState
+from .frames import Frame, FrameId, Kind
+from .state import RunState
 
 __all__ = ["Hub", "LogReader", "RunLog"]
 

@@ -10,8 +10,9 @@ from typing import Protocol
 from weakref import WeakSet
 
 from lingstream.core.document.ops import copy_json
-from lingstream.core.log.frames import Frame, FrameId, RunState, merge, parse_id
+from lingstream.core.log.frames import Frame, FrameId, merge, parse_id
 from lingstream.core.log.memory import MemoryLog, MemoryReader
+from lingstream.core.log.state import RunState
 
 __all__ = ["Mirror", "MirrorHost", "MirrorReader"]
 

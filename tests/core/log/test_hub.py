@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from lingstream.core.log import hub as hub_module
-from lingstream.core.log.frames import empty_snapshot
 from lingstream.core.log.hub import MemoryHub
 from lingstream.core.log.memory import MemoryLog
+from lingstream.core.log.state import empty_snapshot
 
 
 async def settle() -> None:

@@ -10,8 +10,9 @@ pytest.register_assert_rewrite("lingstream.testing.log_contract")
 
 from lingstream.core.document.ops import Append, Set  # noqa: E402
 from lingstream.core.exceptions import UsageError  # noqa: E402
-from lingstream.core.log.frames import FrameId, empty_snapshot  # noqa: E402
+from lingstream.core.log.frames import FrameId  # noqa: E402
 from lingstream.core.log.memory import MemoryLog  # noqa: E402
+from lingstream.core.log.state import empty_snapshot  # noqa: E402
 from lingstream.testing.log_contract import DONE, RunLogContract, Viewer  # noqa: E402
 
 
