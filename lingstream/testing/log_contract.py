@@ -298,7 +298,7 @@ class RunLogContract:
             batch = await reader.read()
             assert reader.ready == (batch[-1].kind == "done")
 
-    async def test_a_wait_ends_when_the_reader_is_woken(self) -> None:
+    async def test_a_wait_ends_when_the_reader_is_interrupted(self) -> None:
         log = await self.make_log()
         await log.open(1, empty_snapshot())
         viewer = Viewer((await self.another(log)).reader())
@@ -307,7 +307,7 @@ class RunLogContract:
             task = asyncio.create_task(viewer.reader.wait())
             async for _ in steps():
                 assert not task.done()
-            viewer.reader.wake()
+            viewer.reader.interrupt()
             async with asyncio.timeout(PATIENCE):
                 await task
             assert not viewer.reader.ready

@@ -134,7 +134,7 @@ class MemoryLog:
 
     def _wake(self) -> None:
         for reader in self._waiting:
-            reader.wake()
+            reader.interrupt()
 
     def _position(self, place: FrameId | None) -> int:
         if place is None or place.seq > self._seq or place.epoch != (self._epoch or place.epoch):
@@ -170,8 +170,8 @@ class MemoryReader:
             self._news = asyncio.get_running_loop().create_future()
             await self._log.wait(self, self._news)
 
-    def wake(self) -> None:
-        """See :meth:`LogReader.wake`."""
+    def interrupt(self) -> None:
+        """See :meth:`LogReader.interrupt`."""
         if self._news and not self._news.done():
             self._news.set_result(None)
 

@@ -24,10 +24,10 @@ class LogReader(Protocol):
         ...
 
     async def wait(self) -> None:
-        """Return when it is ready, or woken. Cancelling the wait loses nothing."""
+        """Return when it is ready, or interrupted. Cancelling the wait loses nothing."""
         ...
 
-    def wake(self) -> None:
+    def interrupt(self) -> None:
         """Let :meth:`wait` return though nothing came."""
         ...
 
