@@ -20,11 +20,12 @@ class TestOneProcess(RunLogContract):
         self.new_hub = lambda **options: make_hub(shared_redis, **options)
 
     async def make_log(self, max_frames: int | None = None) -> RunLog:
-        return self.new_hub(**({"max_frames": max_frames} if max_frames else {})).create("run")
+        self.options = {"max_frames": max_frames} if max_frames else {}
+        return self.new_hub(**self.options).create("run")
 
 
 class TestTwoProcesses(TestOneProcess):
     async def another(self, log: RunLog) -> RunLog:
-        found = await self.new_hub(max_frames=log._max_frames).find("run", running=True)
+        found = await self.new_hub(**self.options).find("run", running=True)
         assert found is not None and found is not log
         return found

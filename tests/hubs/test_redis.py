@@ -221,7 +221,7 @@ async def test_who_joins_at_full_speed_gets_a_snapshot_that_redis_has(
         viewers = [Viewer(log.reader()) for _ in range(2)]
         for viewer in viewers:
             [frame] = (await viewer.read())[:1]
-            assert frame.kind == "snapshot" and frame.id.seq <= log._confirmed
+            assert frame.kind == "snapshot" and frame.id.seq <= log.outbox.confirmed
         assert viewers[0].document is not viewers[1].document
     running = False
     await task
@@ -580,7 +580,7 @@ async def test_a_run_begins_and_ends_without_redis(own_redis: RedisServer, make_
     hub.release("run")
     own_redis.start()
     other = make_hub(own_redis)
-    await until(lambda: log._confirmed == log.last_id.seq)
+    await until(lambda: log.outbox.confirmed == log.last_id.seq)
     late = Viewer((await find(other)).reader())
     await late.read_to_end()
     assert late.document == STORY_DOCUMENT
@@ -617,7 +617,7 @@ async def test_what_waits_for_redis_is_bounded(own_redis: RedisServer, make_hub:
     for token in TOKENS:
         say(log, token)
     await log.flush()
-    assert len(log._frames) <= 20
+    assert len(log.buffer) <= 20
     own_redis.start()
     await until(lambda: log.resumable)
     viewer = Viewer((await find(make_hub(own_redis))).reader())

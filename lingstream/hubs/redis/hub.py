@@ -15,7 +15,6 @@ from lingstream.core.exceptions import LingError
 
 from .follower import Follower
 from .log import RedisLog
-from .mirror import Mirror
 from .patience import Bound
 from .streams import JOIN, Keys, Link, decode
 from .watchers import Watchers
@@ -160,9 +159,9 @@ class StreamsHub:
         if not self._closed:
             self._logs[log.run] = log
 
-    def current(self, log: Mirror) -> Mirror:
-        """See :class:`MirrorHost`."""
-        if self._closed or log.abandoned or not isinstance(log, RedisLog):
+    def current(self, log: RedisLog) -> RedisLog:
+        """See :class:`LogHost`."""
+        if self._closed or log.abandoned:
             return log
         known = self._logs.setdefault(log.run, log)
         if not known.mine:
