@@ -198,7 +198,7 @@ class TestTheCore:
             SDKS | {"pytest"},
             "lingstream",
             "lingstream.providers.scripted",
-            "lingstream.testing.log_contract",
+            "lingstream.testing.hub_contract",
         )
 
     def test_nor_does_the_guard_of_addresses_which_providers_use(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing.log_contract")
+pytest.register_assert_rewrite("lingstream.testing.hub_contract", "lingstream.testing.log_contract")
 
 from lingstream.core.document.ops import Append, Set  # noqa: E402
 from lingstream.core.exceptions import UsageError  # noqa: E402
@@ -14,12 +14,13 @@ from lingstream.core.log import memory  # noqa: E402
 from lingstream.core.log.frames import FrameId  # noqa: E402
 from lingstream.core.log.memory import MemoryHub, MemoryLog  # noqa: E402
 from lingstream.core.log.state import empty_snapshot  # noqa: E402
-from lingstream.testing.log_contract import DONE, RunLogContract, Viewer  # noqa: E402
+from lingstream.testing.hub_contract import HubContract  # noqa: E402
+from lingstream.testing.log_contract import DONE, Viewer  # noqa: E402
 
 
-class TestMemoryLog(RunLogContract):
-    async def make_log(self, max_frames: int | None = None) -> MemoryLog:
-        return MemoryLog() if max_frames is None else MemoryLog(max_frames=max_frames)
+class TestMemoryHub(HubContract):
+    async def make_hub(self, max_frames: int | None = None) -> MemoryHub:
+        return MemoryHub() if max_frames is None else MemoryHub(max_frames=max_frames)
 
 
 def test_nothing_can_be_said_of_a_log_without_epoch() -> None:
