@@ -332,6 +332,15 @@ class RunLogContract:
             assert late.document == {"answer": "Clouds"}
         assert not elsewhere.ended
 
+    async def test_who_only_reads_has_nothing_to_flush(self) -> None:
+        log = await self.make_log()
+        await log.open(1, empty_snapshot())
+        elsewhere = await self.another(log)
+        await write(log, 1, STORY[:3])
+        await Viewer(elsewhere.reader()).read_to(log.last_id)
+        async with asyncio.timeout(PATIENCE):
+            await elsewhere.flush()
+
     # -- readers that are slow, or leave -----------------------------------------------------------
 
     async def test_who_is_behind_gets_merged_frames(self) -> None:
