@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.register_assert_rewrite("lingstream.testing.hub_contract", "lingstream.testing.log_contract")
 
+from lingstream.core.document.ops import Append, Set  # noqa: E402
+from lingstream.core.log.state import empty_snapshot  # noqa: E402
 from lingstream.execution.runner import get_runner  # noqa: E402
 from lingstream.hubs import get_hub  # noqa: E402
 from lingstream.testing import HubContract  # noqa: E402
@@ -60,3 +65,29 @@ async def test_a_site_runs_on_it(settings: Any, site: Site) -> None:
         pass
     assert log.state.document.value == document and "answer" in document
     await elsewhere.aclose()
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "hubs.md"
+
+
+async def test_the_page_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "myapp.hub", SimpleNamespace(MyHub=BoardHub))
+    page: dict[str, Any] = {"__name__": "page"}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(block, page)
+    assert set(page["LINGSTREAM"]) == {"HUB", "HUB_OPTIONS"}
+    assert issubclass(page["TestMyHubInTwoProcesses"], HubContract)
+    sent: list[Any] = []
+    log, other = page["MyLog"](sent.append), page["MyLog"](sent.append)
+    log.buffer.open(1, empty_snapshot())
+    for body in ([Set("", {})], [Append("answer", "Clouds")]):
+        place = log.write(1, "ops", body)
+    reader, elsewhere = log.reader("1-2"), other.reader()
+    assert sent == [log, log] and not reader.ready
+    log.stored(place)
+    assert [frame.id for frame in await reader.read()] == [place]
+    frames = log.buffer.frames()
+    assert not other.heard(frames[1]) and all(map(other.heard, frames))
+    assert (await elsewhere.read())[0].body["document"] == {"answer": "Clouds"}
+    log.refused()
+    assert (log.heard(frames[0]) and not reader.ready) or await reader.read() == frames[:1]
