@@ -181,20 +181,20 @@ class HubContract(RunLogContract):
 
     async def test_a_run_is_watched_as_long_as_some_process_says_so(self) -> None:
         hub, run = await self.make_hub(), new_run()
-        assert not await hub.watched(run)
-        hub.watch(run, True)
-        assert await hub.watched(run) and not await hub.watched(new_run())
+        assert not await hub.is_watched(run)
+        hub.set_watched(run, True)
+        assert await hub.is_watched(run) and not await hub.is_watched(new_run())
         other = await self.make_hub()
         if other.shared:
-            await until(lambda: other.watched(run))
-            other.watch(run, True)
-        hub.watch(run, False)
+            await until(lambda: other.is_watched(run))
+            other.set_watched(run, True)
+        hub.set_watched(run, False)
         if other.shared:
-            await until(lambda: hub.watched(run))
-            other.watch(run, False)
+            await until(lambda: hub.is_watched(run))
+            other.set_watched(run, False)
 
         async def unwatched() -> bool:
-            return not await hub.watched(run)
+            return not await hub.is_watched(run)
 
         await until(unwatched)
 

@@ -599,7 +599,7 @@ async def test_a_redis_that_hangs_holds_nobody_up(own_redis: RedisServer, make_h
         await log.flush()
         await viewer.read_to(place)
         assert await hub.find("other") is None
-        assert await hub.watched("run")
+        assert await hub.is_watched("run")
         assert time.monotonic() - begun < 1.0
     finally:
         own_redis.freeze(signal.SIGCONT)
@@ -809,19 +809,19 @@ async def test_a_run_is_watched_from_any_process_that_lives(
     shared_redis: RedisServer, client: Any, make_hub: MakeHub
 ) -> None:
     hub, other, third = (make_hub(shared_redis, check=0.1) for _ in range(3))
-    assert not await hub.watched("run")
-    other.watch("run", True)
-    third.watch("run", True)
-    await until(lambda: hub.watched("run"))
-    other.watch("run", False)
+    assert not await hub.is_watched("run")
+    other.set_watched("run", True)
+    third.set_watched("run", True)
+    await until(lambda: hub.is_watched("run"))
+    other.set_watched("run", False)
     await asyncio.sleep(0.5)
-    assert await hub.watched("run") and await other.watched("run")
+    assert await hub.is_watched("run") and await other.is_watched("run")
     third._timer.cancel()  # dies without a word
     await until(lambda: unwatched(hub))
 
 
 async def unwatched(hub: RedisHub) -> bool:
-    return not await hub.watched("run")
+    return not await hub.is_watched("run")
 
 
 async def test_what_is_no_frame_ends_the_mirror_and_not_the_process(

@@ -204,12 +204,12 @@ class BoardHub:
             log.abandon()
         self._board.tell(run)
 
-    def watch(self, run: str, present: bool) -> None:
+    def set_watched(self, run: str, watched: bool) -> None:
         watching = self._board.watching
-        (watching.add if present else watching.discard)((run, self))
+        (watching.add if watched else watching.discard)((run, self))
 
-    async def watched(self, run: str) -> bool:
-        return any(watched == run for watched, _ in self._board.watching)
+    async def is_watched(self, run: str) -> bool:
+        return any(known == run for known, _ in self._board.watching)
 
     async def aclose(self) -> None:
         self._closed = True

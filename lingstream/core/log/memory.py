@@ -125,12 +125,12 @@ class MemoryHub:
             if log := logs.pop(run, None):
                 log.abandon()
 
-    def watch(self, run: str, present: bool) -> None:
-        """See :meth:`Hub.watch`."""
-        (self._watched.add if present else self._watched.discard)(run)
+    def set_watched(self, run: str, watched: bool) -> None:
+        """See :meth:`Hub.set_watched`."""
+        (self._watched.add if watched else self._watched.discard)(run)
 
-    async def watched(self, run: str) -> bool:
-        """See :meth:`Hub.watched`."""
+    async def is_watched(self, run: str) -> bool:
+        """See :meth:`Hub.is_watched`."""
         return run in self._watched
 
     async def aclose(self) -> None:

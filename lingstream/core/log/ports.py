@@ -119,11 +119,11 @@ class Hub(Protocol):
         """Forget the log of ``run`` in this process at once; its readers ask the database."""
         ...
 
-    def watch(self, run: str, present: bool) -> None:
+    def set_watched(self, run: str, watched: bool) -> None:
         """Say whether this process has a viewer of ``run`` that its owner should know of."""
         ...
 
-    async def watched(self, run: str) -> bool:
+    async def is_watched(self, run: str) -> bool:
         """Whether any process has said so."""
         ...
 

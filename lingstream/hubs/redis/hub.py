@@ -101,15 +101,15 @@ class StreamsHub:
                 log.retire()
                 self._forget(log)
 
-    def watch(self, run: str, present: bool) -> None:
-        """See :meth:`Hub.watch`."""
+    def set_watched(self, run: str, watched: bool) -> None:
+        """See :meth:`Hub.set_watched`."""
         self._start()
-        self._watchers.watch(run, present)
+        self._watchers.set_watched(run, watched)
 
-    async def watched(self, run: str) -> bool:
-        """See :meth:`Hub.watched`."""
+    async def is_watched(self, run: str) -> bool:
+        """See :meth:`Hub.is_watched`."""
         self._start()
-        return await self._watchers.watched(run)
+        return await self._watchers.is_watched(run)
 
     async def aclose(self) -> None:
         """See :meth:`Hub.aclose`. What is written still reaches Redis, if Redis answers in time."""
