@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing.hub_contract", "lingstream.testing.log_contract")
-
-from lingstream.hubs.redis import RedisHub  # noqa: E402
-from lingstream.testing.hub_contract import HubContract  # noqa: E402
+from lingstream.hubs.redis import RedisHub
+from lingstream.testing.hub_contract import HubContract
 
 
 class TestOneProcess(HubContract):

@@ -12,18 +12,16 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing.hub_contract", "lingstream.testing.log_contract")
+from lingstream.core.document.ops import Append, Set
+from lingstream.core.log.state import empty_snapshot
+from lingstream.execution.runner import get_runner
+from lingstream.hubs import get_hub
+from lingstream.testing import HubContract
+from tests.core.test_imports import private_names
+from tests.site import Site, fold_sse, read_sse
 
-from lingstream.core.document.ops import Append, Set  # noqa: E402
-from lingstream.core.log.state import empty_snapshot  # noqa: E402
-from lingstream.execution.runner import get_runner  # noqa: E402
-from lingstream.hubs import get_hub  # noqa: E402
-from lingstream.testing import HubContract  # noqa: E402
-from tests.core.test_imports import private_names  # noqa: E402
-from tests.site import Site, fold_sse, read_sse  # noqa: E402
-
-from . import hub as module  # noqa: E402
-from .hub import Board, BoardHub  # noqa: E402
+from . import hub as module
+from .hub import Board, BoardHub
 
 
 class TestOneProcess(HubContract):

@@ -6,16 +6,14 @@ import asyncio
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing.hub_contract", "lingstream.testing.log_contract")
-
-from lingstream.core.document.ops import Append, Set  # noqa: E402
-from lingstream.core.exceptions import UsageError  # noqa: E402
-from lingstream.core.log import memory  # noqa: E402
-from lingstream.core.log.frames import FrameId  # noqa: E402
-from lingstream.core.log.memory import MemoryHub, MemoryLog  # noqa: E402
-from lingstream.core.log.state import empty_snapshot  # noqa: E402
-from lingstream.testing.hub_contract import HubContract  # noqa: E402
-from lingstream.testing.log_contract import DONE, Viewer  # noqa: E402
+from lingstream.core.document.ops import Append, Set
+from lingstream.core.exceptions import UsageError
+from lingstream.core.log import memory
+from lingstream.core.log.frames import FrameId
+from lingstream.core.log.memory import MemoryHub, MemoryLog
+from lingstream.core.log.state import empty_snapshot
+from lingstream.testing.hub_contract import HubContract
+from lingstream.testing.log_contract import DONE, Viewer
 
 
 class TestMemoryHub(HubContract):
