@@ -62,7 +62,7 @@ class LingstreamSettings:
     provider_kinds: Mapping[str, str] = field(default_factory=dict)
     scripts: Mapping[str, str] = field(default_factory=dict)
     default_provider: str = "default"
-    hub: str = "lingstream.core.log.hub.MemoryHub"
+    hub: str = "lingstream.core.log.memory.MemoryHub"
     hub_options: Mapping[str, Any] = field(default_factory=dict)
     frame_interval: float = 0.010
     heartbeat: float = 15.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("lingstream.testing.log_contract")
+pytest.register_assert_rewrite("lingstream.testing.hub_contract", "lingstream.testing.log_contract")
 
 from lingstream import hubs  # noqa: E402
 from lingstream.core.ending import bounded  # noqa: E402

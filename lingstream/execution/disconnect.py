@@ -38,14 +38,14 @@ def watching(run: Run) -> Iterator[None]:
     _viewers[name] += 1
     if timer := _timers.pop(name, None):
         timer.cancel()
-    get_hub().watch(name, True)
+    get_hub().set_watched(name, True)
     try:
         yield
     finally:
         _viewers[name] -= 1
         if not _viewers[name]:
             del _viewers[name]
-            get_hub().watch(name, False)
+            get_hub().set_watched(name, False)
             loop = asyncio.get_running_loop()
             # A context of its own, as for runs: the viewer's may be a request's.
             _timers[name] = loop.call_later(app_settings().disconnect_grace, _leave, name, context=Context())
@@ -59,5 +59,5 @@ def _leave(name: str) -> None:
 
 
 async def _cancel(name: str) -> None:
-    if not await get_hub().watched(name):
+    if not await get_hub().is_watched(name):
         await get_runner().cancel(await in_database(load_run, name))

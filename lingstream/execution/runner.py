@@ -26,8 +26,8 @@ from lingstream.conf import app_settings
 from lingstream.core.ending import bounded, end_tasks
 from lingstream.core.engine import run as engine
 from lingstream.core.exceptions import Fenced, InternalError, LingError
-from lingstream.core.log.frames import empty_snapshot
 from lingstream.core.log.ports import RunLog
+from lingstream.core.log.state import empty_snapshot
 from lingstream.core.provider import Usage
 from lingstream.hubs import get_hub
 from lingstream.models import Run

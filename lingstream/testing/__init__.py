@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, Iterator, Sequence
 from lingstream.core.provider import ChatOptions, Chunk, Message, Provider
 from lingstream.providers.scripted import Call, ScriptedProvider, text_of
 
+from .hub_contract import HubContract
 from .log_contract import RunLogContract, Viewer
 from .model_reply import STAMP, Reply, stamp_age, stamped
 from .model_server import OpenAIServer, Request
@@ -17,6 +18,7 @@ from .model_server import OpenAIServer, Request
 __all__ = [
     "STAMP",
     "Call",
+    "HubContract",
     "OpenAIServer",
     "Reply",
     "Request",

@@ -19,8 +19,9 @@ from typing import Any
 
 from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.exceptions import Fenced, JsonUriError, UsageError
-from lingstream.core.log.frames import Frame, FrameId, Kind, RunState, empty_snapshot
+from lingstream.core.log.frames import Frame, FrameId, Kind
 from lingstream.core.log.ports import LogReader, RunLog
+from lingstream.core.log.state import RunState, empty_snapshot
 
 __all__ = ["PATIENCE", "RunLogContract", "Viewer"]
 
@@ -297,7 +298,7 @@ class RunLogContract:
             batch = await reader.read()
             assert reader.ready == (batch[-1].kind == "done")
 
-    async def test_a_wait_ends_when_the_reader_is_woken(self) -> None:
+    async def test_a_wait_ends_when_the_reader_is_interrupted(self) -> None:
         log = await self.make_log()
         await log.open(1, empty_snapshot())
         viewer = Viewer((await self.another(log)).reader())
@@ -306,7 +307,7 @@ class RunLogContract:
             task = asyncio.create_task(viewer.reader.wait())
             async for _ in steps():
                 assert not task.done()
-            viewer.reader.wake()
+            viewer.reader.interrupt()
             async with asyncio.timeout(PATIENCE):
                 await task
             assert not viewer.reader.ready
@@ -330,6 +331,15 @@ class RunLogContract:
         while await late.read():
             assert late.document == {"answer": "Clouds"}
         assert not elsewhere.ended
+
+    async def test_who_only_reads_has_nothing_to_flush(self) -> None:
+        log = await self.make_log()
+        await log.open(1, empty_snapshot())
+        elsewhere = await self.another(log)
+        await write(log, 1, STORY[:3])
+        await Viewer(elsewhere.reader()).read_to(log.last_id)
+        async with asyncio.timeout(PATIENCE):
+            await elsewhere.flush()
 
     # -- readers that are slow, or leave -----------------------------------------------------------
 

@@ -276,7 +276,7 @@ class _Viewing:
             self._look.add_done_callback(lambda _: self._ring())
 
     def _ring(self) -> None:
-        self._reader.wake()
+        self._reader.interrupt()
 
     async def _take_turn(self) -> None:
         if self._turn:

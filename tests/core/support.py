@@ -212,7 +212,7 @@ def _text(dice: random.Random) -> str:
 
 def frames_of(log: MemoryLog) -> list[Frame]:
     """Return all that a log keeps, as it was written."""
-    return log._frames[:]
+    return log.buffer.frames()
 
 
 class Outcome:

@@ -17,8 +17,8 @@ from django.utils import timezone
 from lingstream.core.document.ops import Set
 from lingstream.core.engine.run import RunResult
 from lingstream.core.exceptions import Fenced
-from lingstream.core.log.frames import empty_snapshot
 from lingstream.core.log.memory import MemoryLog
+from lingstream.core.log.state import empty_snapshot
 from lingstream.core.provider import Usage
 from lingstream.execution.journal import Checkpoints, DatabaseJournal, Write, Writer, result_of, store
 from lingstream.models import BotRun, Conversation, Run

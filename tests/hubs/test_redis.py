@@ -15,7 +15,8 @@ import redis.asyncio
 
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.exceptions import Fenced
-from lingstream.core.log.frames import Frame, FrameId, empty_snapshot
+from lingstream.core.log.frames import Frame, FrameId
+from lingstream.core.log.state import empty_snapshot
 from lingstream.execution import retention
 from lingstream.hubs.redis import RedisHub
 from lingstream.hubs.redis.hub import StreamsHub
@@ -220,7 +221,7 @@ async def test_who_joins_at_full_speed_gets_a_snapshot_that_redis_has(
         viewers = [Viewer(log.reader()) for _ in range(2)]
         for viewer in viewers:
             [frame] = (await viewer.read())[:1]
-            assert frame.kind == "snapshot" and frame.id.seq <= log._confirmed
+            assert frame.kind == "snapshot" and frame.id.seq <= log.outbox.confirmed
         assert viewers[0].document is not viewers[1].document
     running = False
     await task
@@ -579,7 +580,7 @@ async def test_a_run_begins_and_ends_without_redis(own_redis: RedisServer, make_
     hub.release("run")
     own_redis.start()
     other = make_hub(own_redis)
-    await until(lambda: log._confirmed == log.last_id.seq)
+    await until(lambda: log.outbox.confirmed == log.last_id.seq)
     late = Viewer((await find(other)).reader())
     await late.read_to_end()
     assert late.document == STORY_DOCUMENT
@@ -598,7 +599,7 @@ async def test_a_redis_that_hangs_holds_nobody_up(own_redis: RedisServer, make_h
         await log.flush()
         await viewer.read_to(place)
         assert await hub.find("other") is None
-        assert await hub.watched("run")
+        assert await hub.is_watched("run")
         assert time.monotonic() - begun < 1.0
     finally:
         own_redis.freeze(signal.SIGCONT)
@@ -616,7 +617,7 @@ async def test_what_waits_for_redis_is_bounded(own_redis: RedisServer, make_hub:
     for token in TOKENS:
         say(log, token)
     await log.flush()
-    assert len(log._frames) <= 20
+    assert len(log.buffer) <= 20
     own_redis.start()
     await until(lambda: log.resumable)
     viewer = Viewer((await find(make_hub(own_redis))).reader())
@@ -808,19 +809,19 @@ async def test_a_run_is_watched_from_any_process_that_lives(
     shared_redis: RedisServer, client: Any, make_hub: MakeHub
 ) -> None:
     hub, other, third = (make_hub(shared_redis, check=0.1) for _ in range(3))
-    assert not await hub.watched("run")
-    other.watch("run", True)
-    third.watch("run", True)
-    await until(lambda: hub.watched("run"))
-    other.watch("run", False)
+    assert not await hub.is_watched("run")
+    other.set_watched("run", True)
+    third.set_watched("run", True)
+    await until(lambda: hub.is_watched("run"))
+    other.set_watched("run", False)
     await asyncio.sleep(0.5)
-    assert await hub.watched("run") and await other.watched("run")
+    assert await hub.is_watched("run") and await other.is_watched("run")
     third._timer.cancel()  # dies without a word
     await until(lambda: unwatched(hub))
 
 
 async def unwatched(hub: RedisHub) -> bool:
-    return not await hub.watched("run")
+    return not await hub.is_watched("run")
 
 
 async def test_what_is_no_frame_ends_the_mirror_and_not_the_process(

@@ -16,7 +16,8 @@ from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_token
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import Append, Set
-from lingstream.core.log.frames import FrameId, empty_snapshot
+from lingstream.core.log.frames import FrameId
+from lingstream.core.log.state import empty_snapshot
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
 from lingstream.hubs import get_hub

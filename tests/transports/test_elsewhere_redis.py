@@ -9,7 +9,7 @@ import pytest
 
 from lingstream.conf import app_settings
 from lingstream.core.document.ops import Append, Set
-from lingstream.core.log.frames import empty_snapshot
+from lingstream.core.log.state import empty_snapshot
 from lingstream.hubs.redis import RedisHub
 from lingstream.models import Run
 from lingstream.transports import viewer

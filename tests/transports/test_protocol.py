@@ -14,7 +14,7 @@ from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import fold, from_wire
 from lingstream.core.exceptions import JsonUriError
-from lingstream.core.log.frames import RunState, empty_snapshot
+from lingstream.core.log.state import RunState, empty_snapshot
 from lingstream.core.wire.frames import frame_from_wire, frame_to_wire
 from lingstream.core.wire.ling import JSONL, SSE
 from lingstream.core.wire.socket import SocketMessages

@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.test import AsyncClient
 
 from lingstream.access.tokens import make_token
+from lingstream.core.log.memory import MemoryLog
 from lingstream.execution import disconnect
 from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
@@ -147,7 +148,7 @@ async def test_who_goes_away_is_a_viewer_no_longer(site: Site, settings: Any, ac
     await get_runner().wait(run)
     log = await get_hub().find(run)
     gc.collect()
-    assert log is not None and not log._waiting  # type: ignore[attr-defined]
+    assert isinstance(log, MemoryLog) and not log.buffer.waiting
 
 
 async def test_without_the_wrapper_a_view_streams_by_itself(site: Site) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lingstream.core.document.ops import Document
-from lingstream.core.log.frames import Kind, RunState, empty_snapshot
+from lingstream.core.log.frames import Kind
 from lingstream.core.log.ports import RunLog
+from lingstream.core.log.state import RunState, empty_snapshot
 
 __all__ = ["EpochLog"]
 

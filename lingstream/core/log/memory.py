@@ -1,20 +1,21 @@
-"""A run log in the memory of one process."""
+"""Run logs in the memory of one process, and the hub that keeps them for a while."""
 
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Any
+from weakref import WeakValueDictionary
 
-from lingstream.core.document.ops import copy_json
-from lingstream.core.exceptions import Fenced, JsonUriError, UsageError
+from .buffer import FrameBuffer
+from .frames import FrameId, Kind
+from .reader import BufferReader
+from .state import RunState
 
-from .frames import Frame, FrameId, Kind, RunState, merge, parse_id, weight
-from .tape import Tape
+__all__ = ["MemoryHub", "MemoryLog"]
 
-__all__ = ["MemoryLog", "MemoryReader"]
-
-_MERGED = 1_000  # merged frames past which a reader gets a snapshot instead
-_SMALL = 16_384  # characters below which nobody asks whether a snapshot would be shorter
+_KEPT_LOGS = 1_000  # ended logs that a process keeps
+_KEPT_FRAMES = 100_000  # frames in them, all together
 
 
 class MemoryLog:
@@ -24,163 +25,122 @@ class MemoryLog:
     """
 
     def __init__(self, *, max_frames: int = 5_000) -> None:
-        self._frames = Tape()
-        self._trimmed = 0
-        self._max_frames = max_frames
-        self._epoch = 0
-        self._seq = 0
-        self._state: RunState | None = None
-        self._waiting: set[MemoryReader] = set()
-        self.ended = False
-        self.abandoned = False
+        self.buffer = FrameBuffer(max_frames=max_frames)
+        """All that it is made of."""
 
     @property
     def state(self) -> RunState:
-        """The fold of all frames.
-
-        :raises UsageError: no epoch is open yet.
-        """
-        if self._state is None:
-            raise UsageError("expected an open epoch, but nothing has been written to this log")
-        return self._state
+        """See :attr:`RunLog.state`."""
+        return self.buffer.state
 
     @property
     def last_id(self) -> FrameId:
-        """Place of the newest frame; ``0-0`` before the first."""
-        return FrameId(self._epoch, self._seq)
+        """See :attr:`RunLog.last_id`."""
+        return self.buffer.last_id
 
     @property
-    def kept(self) -> int:
-        """How many frames are kept."""
-        return len(self._frames)
+    def ended(self) -> bool:
+        """See :attr:`RunLog.ended`."""
+        return self.buffer.ended
 
     async def open(self, epoch: int, snapshot: dict[str, Any]) -> None:
         """See :meth:`RunLog.open`."""
-        if epoch <= self._epoch:
-            raise Fenced(f"expected an epoch past {self._epoch}, got {epoch}")
-        self._epoch, self._seq, self.ended = epoch, 0, False
-        self._state = RunState(copy_json(snapshot))  # the frame keeps the snapshot as it is now
-        # Readers of an older epoch must not go on from there: their next frame is this snapshot.
-        self._trimmed += len(self._frames)
-        self._frames.clear()
-        self._push("snapshot", snapshot)
+        self.buffer.open(epoch, snapshot)
+        self.buffer.publish()
 
     def write(self, epoch: int, kind: Kind, body: Any) -> FrameId:
         """See :meth:`RunLog.write`."""
-        if epoch != self._epoch:
-            raise Fenced(f"epoch {epoch} lost the log to epoch {self._epoch}")
-        if self.ended:
-            raise UsageError(f"expected nothing after done, got {kind}")
         try:
-            self.state.apply(kind, body)
-        except JsonUriError as error:
-            if fitting := body[: error.position]:
-                self._push(kind, fitting)
-            raise
-        self.ended = kind == "done"
-        return self._push(kind, body)
+            return self.buffer.append(epoch, kind, body)
+        finally:
+            self.buffer.publish()  # the ops before one that does not fit, too
 
     async def flush(self) -> None:
         """See :meth:`RunLog.flush`: in memory everything is there at once."""
 
-    def reader(self, after: str | None = None) -> MemoryReader:
+    def reader(self, after: str | None = None) -> BufferReader:
         """See :meth:`RunLog.reader`."""
-        place = parse_id(after) if after else None
-        return MemoryReader(self, self._position(place))
+        return BufferReader(self.buffer, after, owner=self)
 
     def abandon(self) -> None:
         """See :meth:`RunLog.abandon`."""
-        self.abandoned = True
-        self._wake()
-
-    def read_from(self, position: int) -> tuple[list[Frame], int]:
-        """Return the frames from ``position`` on, merged, and the position behind them.
-
-        :param position: number of frames ever written before the wanted one; negative asks for a snapshot.
-        """
-        end = self._trimmed + len(self._frames)
-        if position < self._trimmed:
-            return self._snapshot_frames(), end
-        if end - position == 1:
-            return [self._frames.last], end
-        frames = merge(self._frames[position - self._trimmed :])
-        if len(frames) > _MERGED or ((size := weight(frames)) > _SMALL and size > self.state.weight(size)):
-            return self._snapshot_frames(), end
-        return frames, end
-
-    def caught_up(self, position: int) -> bool:
-        """Whether nothing can be read from ``position`` yet."""
-        return not self._seq or position == self._trimmed + len(self._frames)
-
-    async def wait(self, reader: MemoryReader, news: asyncio.Future[None]) -> None:
-        """Wait for ``news``, of which ``reader`` is told when a frame has been written."""
-        self._waiting.add(reader)
-        try:
-            await news
-        finally:
-            self._waiting.discard(reader)
-
-    def _push(self, kind: Kind, body: Any) -> FrameId:
-        self._seq += 1
-        place = FrameId(self._epoch, self._seq)
-        self._frames.append(Frame(place, kind, body))
-        if len(self._frames) > 2 * self._max_frames:
-            surplus = len(self._frames) - self._max_frames
-            self._frames.cut(surplus)
-            self._trimmed += surplus
-        self._wake()
-        return place
-
-    def _wake(self) -> None:
-        for reader in self._waiting:
-            reader.wake()
-
-    def _position(self, place: FrameId | None) -> int:
-        if place is None or place.seq > self._seq or place.epoch != (self._epoch or place.epoch):
-            return -1
-        return self._trimmed + len(self._frames) - (self._seq - place.seq)
-
-    def _snapshot_frames(self) -> list[Frame]:
-        """A snapshot under the id of the last frame that it contains; ``done`` still follows by itself."""
-        if not self.ended:
-            return [Frame(self.last_id, "snapshot", self.state.snapshot())]
-        before = FrameId(self._epoch, self._seq - 1)
-        return [Frame(before, "snapshot", self.state.snapshot()), self._frames.last]
+        self.buffer.abandon()
 
 
-class MemoryReader:
-    """A cursor in a :class:`MemoryLog`."""
+class MemoryHub:
+    """Logs of the runs of this process.
 
-    def __init__(self, log: MemoryLog, position: int) -> None:
-        self._log = log
-        self._position = position
-        self._news: asyncio.Future[None] | None = None
-        self._ended = False
+    Memory: ended logs up to 1,000, or 100,000 frames; the oldest go first. A log that waits for its writer
+    lives as long as somebody reads it.
 
-    @property
-    def ready(self) -> bool:
-        """See :attr:`LogReader.ready`."""
-        log = self._log
-        return self._ended or log.ended or log.abandoned or not log.caught_up(self._position)
+    :param max_frames: frames that each log keeps.
+    :param ttl: seconds for which an ended run's log is kept.
+    """
 
-    async def wait(self) -> None:
-        """See :meth:`LogReader.wait`."""
-        if not self.ready:
-            self._news = asyncio.get_running_loop().create_future()
-            await self._log.wait(self, self._news)
+    shared = False
 
-    def wake(self) -> None:
-        """See :meth:`LogReader.wake`."""
-        if self._news and not self._news.done():
-            self._news.set_result(None)
+    def __init__(self, *, max_frames: int = 5_000, ttl: float = 300.0) -> None:
+        self._logs: dict[str, MemoryLog] = {}
+        self._awaited: WeakValueDictionary[str, MemoryLog] = WeakValueDictionary()
+        self._ended: dict[str, tuple[asyncio.TimerHandle, int]] = {}
+        self._ended_frames = 0
+        self._watched: set[str] = set()
+        self._max_frames = max_frames
+        self._ttl = ttl
 
-    async def read(self) -> list[Frame]:
-        """See :meth:`LogReader.read`."""
-        log = self._log
-        while not self.ready:
-            await self.wait()
-        if self._ended or log.caught_up(self._position):
-            return []  # read to the end, or resumed behind it
-        frames, self._position = log.read_from(self._position)
-        self._ended = frames[-1].kind == "done"
-        return frames
+    def create(self, run: str) -> MemoryLog:
+        """See :meth:`Hub.create`."""
+        self._take_back(run)
+        log = self._logs.get(run) or self._awaited.pop(run, None)
+        self._logs[run] = log = log or MemoryLog(max_frames=self._max_frames)
+        return log
+
+    async def find(self, run: str, *, running: bool = False) -> MemoryLog | None:
+        """See :meth:`Hub.find`."""
+        log = self._logs.get(run)
+        if log is None and running:
+            log = self._awaited.setdefault(run, MemoryLog(max_frames=self._max_frames))
+        return log
+
+    def release(self, run: str) -> None:
+        """See :meth:`Hub.release`."""
+        self._take_back(run)
+        log = self._logs.get(run)
+        if log is None:
+            return
+        if not log.ended:
+            self._awaited[run] = self._logs.pop(run)
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._ttl, self.drop, run, context=Context())
+        self._ended[run] = timer, len(log.buffer)
+        self._ended_frames += len(log.buffer)
+        while len(self._ended) > _KEPT_LOGS or self._ended_frames > _KEPT_FRAMES:
+            self.drop(next(iter(self._ended)))
+
+    def drop(self, run: str) -> None:
+        """See :meth:`Hub.drop`."""
+        self._take_back(run)
+        for logs in (self._logs, self._awaited):
+            if log := logs.pop(run, None):
+                log.abandon()
+
+    def set_watched(self, run: str, watched: bool) -> None:
+        """See :meth:`Hub.set_watched`."""
+        (self._watched.add if watched else self._watched.discard)(run)
+
+    async def is_watched(self, run: str) -> bool:
+        """See :meth:`Hub.is_watched`."""
+        return run in self._watched
+
+    async def aclose(self) -> None:
+        """See :meth:`Hub.aclose`."""
+        for run in [*self._logs, *self._awaited]:
+            self.drop(run)
+
+    def _take_back(self, run: str) -> None:
+        """It is no longer one of the logs that have ended."""
+        if ended := self._ended.pop(run, None):
+            timer, frames = ended
+            timer.cancel()
+            self._ended_frames -= frames

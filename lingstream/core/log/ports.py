@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .frames import Frame, FrameId, Kind, RunState
+from .frames import Frame, FrameId, Kind
+from .state import RunState
 
 __all__ = ["Hub", "LogReader", "RunLog"]
 
@@ -23,10 +24,10 @@ class LogReader(Protocol):
         ...
 
     async def wait(self) -> None:
-        """Return when it is ready, or woken. Cancelling the wait loses nothing."""
+        """Return when it is ready, or interrupted. Cancelling the wait loses nothing."""
         ...
 
-    def wake(self) -> None:
+    def interrupt(self) -> None:
         """Let :meth:`wait` return though nothing came."""
         ...
 
@@ -118,11 +119,11 @@ class Hub(Protocol):
         """Forget the log of ``run`` in this process at once; its readers ask the database."""
         ...
 
-    def watch(self, run: str, present: bool) -> None:
+    def set_watched(self, run: str, watched: bool) -> None:
         """Say whether this process has a viewer of ``run`` that its owner should know of."""
         ...
 
-    async def watched(self, run: str) -> bool:
+    async def is_watched(self, run: str) -> bool:
         """Whether any process has said so."""
         ...
 

@@ -15,7 +15,6 @@ from lingstream.core.exceptions import LingError
 
 from .follower import Follower
 from .log import RedisLog
-from .mirror import Mirror
 from .patience import Bound
 from .streams import JOIN, Keys, Link, decode
 from .watchers import Watchers
@@ -102,15 +101,15 @@ class StreamsHub:
                 log.retire()
                 self._forget(log)
 
-    def watch(self, run: str, present: bool) -> None:
-        """See :meth:`Hub.watch`."""
+    def set_watched(self, run: str, watched: bool) -> None:
+        """See :meth:`Hub.set_watched`."""
         self._start()
-        self._watchers.watch(run, present)
+        self._watchers.set_watched(run, watched)
 
-    async def watched(self, run: str) -> bool:
-        """See :meth:`Hub.watched`."""
+    async def is_watched(self, run: str) -> bool:
+        """See :meth:`Hub.is_watched`."""
         self._start()
-        return await self._watchers.watched(run)
+        return await self._watchers.is_watched(run)
 
     async def aclose(self) -> None:
         """See :meth:`Hub.aclose`. What is written still reaches Redis, if Redis answers in time."""
@@ -160,9 +159,9 @@ class StreamsHub:
         if not self._closed:
             self._logs[log.run] = log
 
-    def current(self, log: Mirror) -> Mirror:
-        """See :class:`MirrorHost`."""
-        if self._closed or log.abandoned or not isinstance(log, RedisLog):
+    def current(self, log: RedisLog) -> RedisLog:
+        """See :class:`LogHost`."""
+        if self._closed or log.abandoned:
             return log
         known = self._logs.setdefault(log.run, log)
         if not known.mine:

@@ -1,7 +1,7 @@
-"""The log of a run in Redis: what this process writes of it, and how it keeps Redis up to date.
+"""The log of a run as this process has it, so that a viewer costs Redis nothing.
 
-:class:`RedisLog` decides what has to be sent and what a reply means, without ``await``; the hub's one task
-sends. Every command says where the writer believes the stream ends, every reply says where it does end.
+What Redis does not have yet may be here already, but no reader gets it: what a viewer has seen, every process
+can go on from.
 """
 
 from __future__ import annotations
@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import Any, Protocol
-from uuid import uuid4
+from weakref import WeakSet
 
 from lingstream.core.exceptions import Fenced, LingError
+from lingstream.core.log.buffer import FrameBuffer
 from lingstream.core.log.frames import Frame, FrameId, Kind
-from lingstream.core.log.memory import MemoryLog
+from lingstream.core.log.state import RunState
 
-from .mirror import Mirror, MirrorHost
-from .streams import APPEND, Append, Keys, encode
+from .outbox import Outbox
+from .reader import RedisReader
+from .streams import Keys
 
 __all__ = ["LogHost", "RedisLog"]
 
-_BATCH = 500  # frames in one command
-_SNAPSHOT = 65_536  # bytes of entries after which a snapshot is stored beside them, at least
 
-
-class LogHost(MirrorHost, Protocol):
+class LogHost(Protocol):
     """What a log needs from its hub."""
 
     @property
@@ -48,58 +47,69 @@ class LogHost(MirrorHost, Protocol):
         """This process writes ``log`` from now on."""
         ...
 
+    def current(self, log: RedisLog) -> RedisLog:
+        """Return the log that this process keeps of the same run; it gets what is written elsewhere."""
+        ...
+
     async def catch_up(self, log: RedisLog) -> bool:
         """Fetch what Redis has; return whether there is anything."""
         ...
 
 
-class RedisLog(Mirror):
+class RedisLog:
     """See :class:`lingstream.core.log.ports.RunLog`.
 
-    Memory: up to ``2 * max_frames`` frames, which are also the buffer while Redis is away; where frames are
-    trimmed that Redis does not have yet, a snapshot takes their place there.
+    Memory: up to ``2 * max_frames`` frames, which are also the queue while Redis is away.
 
+    :param run: the run's id.
     :param ttl: seconds for which Redis keeps the run's keys without a sign of life.
     """
 
-    _host: LogHost
-
     def __init__(self, host: LogHost, run: str, keys: Keys, *, max_frames: int, ttl: float) -> None:
-        super().__init__(host, run, max_frames=max_frames)
+        self.run = run
         self.keys = keys
-        self._ttl = ttl
-        self._writer = uuid4().hex
-        self._writes = 0  # the epoch that this process may write, 0 for none
-        self._fenced = False
-        self._confirmed = 0  # seq up to which Redis has this epoch
-        self._opened = False  # whether Redis has the epoch's beginning
-        self._lost = False  # whether Redis has lost what was confirmed
-        self._trims = False  # whether Redis has less than the whole epoch
-        self._bare = False  # and not the snapshot that makes up for it
-        self._touch = False
-        self._renew_at = 0.0
-        self._tail = self._tail_frames = self._snapshot_size = 0
+        self.buffer = FrameBuffer(max_frames=max_frames)
+        self.outbox = Outbox(self.buffer, run, keys, ttl=ttl)
+        self.readers: WeakSet[RedisReader] = WeakSet()
+        self.resumable = True
+        """Whether a viewer that loses its connection can go on from its place, in any process."""
+        self.mine = False
+        """Whether this process writes it, or may be about to."""
+        self.released = False
+        """Whether this process has no use for it but to be read."""
+        self.missing = 0
+        """For how many checks its stream has not been there."""
+        self.unused_since = 0.0
+        """When it was last seen to have readers."""
+        self.drop_at: float | None = None
+        """When it is to be forgotten."""
+        self._host = host
         self._flushing: set[asyncio.Future[None]] = set()
 
-    @property
-    def writing(self) -> bool:
-        """Whether this process has, or will have, something to send."""
-        return bool(self._writes) and (self.unwritten or not self.ended)
+    # -- the port ----------------------------------------------------------------------------------
 
     @property
-    def unwritten(self) -> bool:
-        """Whether Redis lacks something of what this process has written."""
-        return bool(self._writes) and (self._lost or self._bare or self._confirmed < self._seq)
+    def state(self) -> RunState:
+        """See :attr:`RunLog.state`."""
+        return self.buffer.state
+
+    @property
+    def last_id(self) -> FrameId:
+        """See :attr:`RunLog.last_id`."""
+        return self.buffer.last_id
+
+    @property
+    def ended(self) -> bool:
+        """See :attr:`RunLog.ended`."""
+        return self.buffer.ended
 
     async def open(self, epoch: int, snapshot: dict[str, Any]) -> None:
         """See :meth:`RunLog.open`. Where Redis is sick, the epoch opens for this process's viewers only."""
-        if epoch <= self._epoch:
-            raise Fenced(f"expected an epoch past {self._epoch}, got {epoch}")
+        self.buffer.open(epoch, snapshot)
         self._host.opening(self)
-        self._writes, self._fenced, self.mine = epoch, False, True
-        self._confirmed, self._opened, self._lost = 0, False, False
-        self.resumable, self.abandoned = not self._host.sick, False
-        await super().open(epoch, snapshot)
+        self.outbox.begin(epoch)
+        self.mine, self.resumable = True, not self._host.sick
+        self._written()
         try:
             await self.flush()
         except Fenced:
@@ -109,14 +119,17 @@ class RedisLog(Mirror):
 
     def write(self, epoch: int, kind: Kind, body: Any) -> FrameId:
         """See :meth:`RunLog.write`."""
-        if epoch != self._writes:
+        if epoch != self.outbox.epoch:
             raise Fenced(f"epoch {epoch} is not, or no longer, this process's to write")
-        return super().write(epoch, kind, body)
+        try:
+            return self.buffer.append(epoch, kind, body)
+        finally:
+            self._written()  # the ops before one that does not fit, too
 
     async def flush(self) -> None:
         """See :meth:`RunLog.flush`. Where Redis is sick, it returns within the hub's time-out."""
-        epoch, seq = self._writes, self._seq
-        while self._writes == epoch and self.unwritten and self._confirmed < seq and self.resumable:
+        outbox, epoch, seq = self.outbox, self.outbox.epoch, self.last_id.seq
+        while outbox.epoch == epoch and outbox.unwritten and outbox.confirmed < seq and self.resumable:
             self._host.hurry()
             future = asyncio.get_running_loop().create_future()
             self._flushing.add(future)
@@ -124,139 +137,92 @@ class RedisLog(Mirror):
                 await future
             finally:
                 self._flushing.discard(future)
-        if self._fenced:
+        if outbox.fenced:
             raise Fenced("another writer has opened a later epoch")
 
+    def reader(self, after: str | None = None) -> RedisReader:
+        """See :meth:`RunLog.reader`."""
+        log = self._host.current(self)
+        if log is not self:
+            return log.reader(after)
+        reader = RedisReader(self, after)
+        self.readers.add(reader)
+        return reader
+
+    def abandon(self) -> None:
+        """See :meth:`RunLog.abandon`."""
+        self.buffer.abandon()
+
+    # -- what the hub tells ------------------------------------------------------------------------
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nothing more is heard of the run here."""
+        return self.buffer.abandoned
+
+    @property
+    def writing(self) -> bool:
+        """Whether this process has, or will have, something to send."""
+        return self.outbox.writing
+
+    def receive(self, frame: Frame) -> bool:
+        """Take the next frame of the stream; return whether it fits behind what is here.
+
+        :raises LingError: it is no frame of this run.
+        """
+        if self.outbox.epoch:
+            return True
+        fits = self.buffer.receive(frame)
+        self.buffer.publish()
+        return fits
+
+    def settle(self, at: FrameId, writer: str, stored: bool) -> None:
+        """Take the reply to :meth:`Outbox.command`; see :meth:`Outbox.settle`."""
+        outcome = self.outbox.settle(at, writer, stored)
+        if outcome == "confirmed":
+            self.resumable = True
+            self.buffer.publish(at)
+            self._flushed()
+        elif outcome == "fenced":
+            # What Redis has refused is forgotten; its readers go on with the other writer's snapshot.
+            self.mine = False
+            self.buffer.forget()
+            self._flushed()
+            self._host.follow(self)
+
     def touch(self) -> None:
-        """Let the next command check that Redis still has the log, and renew its time to live."""
-        self._touch = True
+        """Check that Redis still has the log, and renew its time to live."""
+        self.outbox.touch()
         self._host.pending(self)
 
     def retire(self) -> bool:
         """Write no more; return whether all that was written is in Redis (else ask again)."""
-        if not self.unwritten:
-            self._writes, self.mine = 0, False
-        return not self._writes
-
-    def receive(self, frame: Frame) -> bool:
-        """See :meth:`Mirror.receive`."""
-        return bool(self._writes) or super().receive(frame)
-
-    # -- what is sent, and what replies mean -------------------------------------------------------
-
-    def command(self) -> list[Any] | None:
-        """Return the command that brings Redis up to date, or ``None``; :meth:`settle` takes its reply."""
-        if not self.writing:
-            return None
-        first = len(self._frames) - (self._seq - self._confirmed)
-        if self._lost or not self._opened or first < 0:
-            return self._restate()
-        frames = self._frames[first : first + _BATCH]
-        if not frames and not self._touch and not self._bare:
-            return None
-        entries = self._entries(frames)
-        self._tail += sum(map(len, entries))
-        self._tail_frames += len(frames)
-        arguments = Append(f"{self._epoch}-{self._confirmed}", ttl=self._renewal())
-        if first + len(frames) == len(self._frames):
-            self._capture()
-            if self._snapshot_due():
-                arguments = self._with_snapshot(arguments)
-        return APPEND.call(self.keys, *arguments, *entries)
-
-    def settle(self, at: FrameId, writer: str, stored: bool) -> None:
-        """Take a reply.
-
-        :param at: where the stream ends.
-        :param writer: who opened an epoch with the entry there.
-        :param stored: whether there is a snapshot beside it.
-        """
-        self._touch = False
-        self._bare = self._trims and not stored
-        if not self._writes:
-            return
-        if at.epoch < self._writes or (
-            at.epoch == self._writes and self._opened and at.seq < self._confirmed
-        ):
-            self._lost = True
-        elif at.epoch == self._writes and at.seq <= self._seq and (self._opened or writer == self._writer):
-            self._confirm(at.seq)
-        else:
-            self._fence()
+        retired = self.outbox.retire()
+        self.mine = self.mine and not retired
+        return retired
 
     def degrade(self) -> None:
         """Redis is sick: go on for this process's viewers alone."""
-        if self._writes:
-            self._shown = self._end
+        if self.outbox.epoch:
+            self.buffer.publish()
         self.set_resumable(False)
         self._flushed()
 
-    def _confirm(self, seq: int) -> None:
-        self._confirmed, self._opened, self._lost = seq, True, False
-        self._shown = max(self._shown, self._end - (self._seq - seq))
-        self.resumable = True
-        MemoryLog._wake(self)
-        self._flushed()
+    def set_resumable(self, value: bool) -> None:
+        """Tell the readers whether Redis can be reached."""
+        if value != self.resumable:
+            self.resumable = value
+            self.buffer.notify()
 
-    def _fence(self) -> None:
-        """What Redis has refused is forgotten; its readers go on with the other writer's snapshot."""
-        self._writes, self._fenced, self.mine = 0, True, False
-        self._forget()
-        self._flushed()
-        self._host.follow(self)
+    # -- helpers -----------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
-        if self._writes:
-            self._host.pending(self)
-        if not (self._writes and self.resumable):
-            super()._wake()
+    def _written(self) -> None:
+        """Redis gets it first; where it is sick, the viewers of this process do."""
+        self._host.pending(self)
+        if not self.resumable:
+            self.buffer.publish()
 
     def _flushed(self) -> None:
         for future in self._flushing:
             if not future.done():
                 future.set_result(None)
-
-    def _entries(self, frames: list[Frame]) -> list[Any]:
-        return [item for frame in frames for item in (str(frame.id), encode(self.run, frame))]
-
-    def _restate(self) -> list[Any]:
-        """The command that puts a snapshot where Redis has nothing, or not enough to go on from.
-
-        It goes under the id of the last frame in it, as for a reader who is too far behind: so it takes no id
-        of its own, and none is missed.
-        """
-        self._capture()
-        self._trims = False
-        entries = self._entries(self._snapshot_frames())
-        self._tail, self._tail_frames, self._snapshot_size = 0, 0, len(entries[1])
-        self._renew_at = 0.0
-        below, writer = (self._epoch + 1, "") if self._opened else (self._epoch, self._writer)
-        return APPEND.call(self.keys, *Append("", below, writer, self._renewal(), entries[0], "-"), *entries)
-
-    def _snapshot_due(self) -> bool:
-        """Whether more followed the last snapshot than it weighs: so they cost no more than entries do."""
-        heavy = self._tail > max(_SNAPSHOT, self._snapshot_size) or self._tail_frames > self._max_frames
-        return (heavy or self._bare) and not self.ended
-
-    def _with_snapshot(self, arguments: Append) -> Append:
-        """Let the stored snapshot be renewed, and entries be trimmed that are in it."""
-        body = encode(self.run, Frame(self.last_id, "snapshot", self.state.snapshot()))
-        self._tail, self._tail_frames, self._snapshot_size = 0, 0, len(body)
-        self._renew_at = 0.0
-        oldest = FrameId(self._epoch, max(self._seq - self._max_frames, 1))
-        self._trims = oldest.seq > 1
-        return Append(
-            arguments.expected,
-            ttl=self._renewal(),
-            oldest=str(oldest),
-            snapshot_id=str(self.last_id),
-            snapshot=body,
-        )
-
-    def _renewal(self) -> int:
-        """The time to live for this command in ms, or 0 while the last renewal is good for long enough."""
-        now = asyncio.get_running_loop().time()
-        if now < self._renew_at and not self.ended:
-            return 0
-        self._renew_at = now + self._ttl / 3
-        return int(self._ttl * 1000)

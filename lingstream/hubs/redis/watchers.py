@@ -26,17 +26,17 @@ class Watchers:
         self._name = uuid4().hex
         self._runs: set[str] = set()
 
-    def watch(self, run: str, present: bool) -> None:
-        """See :meth:`Hub.watch`."""
-        if present:
+    def set_watched(self, run: str, watched: bool) -> None:
+        """See :meth:`Hub.set_watched`."""
+        if watched:
             self._runs.add(run)
             self._say([run])
         else:
             self._runs.discard(run)
             self._writer.post(["SREM", self._key(run), self._name])
 
-    async def watched(self, run: str) -> bool:
-        """See :meth:`Hub.watched`. Where Redis does not answer, somebody may be watching elsewhere."""
+    async def is_watched(self, run: str) -> bool:
+        """See :meth:`Hub.is_watched`. Where Redis does not answer, somebody may be watching elsewhere."""
         if run in self._runs:
             return True
         try:

@@ -156,7 +156,7 @@ class Writer:
 
     def _command(self, log: RedisLog) -> list[Any] | None:
         try:
-            return log.command()
+            return log.outbox.command()
         except Exception:
             logger.exception("run %s: its log cannot be encoded, it goes on for this process alone", log.run)
             log.degrade()
@@ -171,7 +171,7 @@ class Writer:
             return
         at, writer, stored = reply
         log.settle(place_of(at), writer.decode(), bool(stored))
-        if log.unwritten:
+        if log.outbox.unwritten:
             self.pending(log)
 
     def _failed(self, begun: float, error: Exception) -> float:

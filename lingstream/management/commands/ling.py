@@ -16,7 +16,8 @@ from django.core.management.base import BaseCommand, CommandError
 from lingstream.access.identity import Identity
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import LingError
-from lingstream.core.log.frames import Frame, RunState, empty_snapshot
+from lingstream.core.log.frames import Frame
+from lingstream.core.log.state import RunState, empty_snapshot
 from lingstream.core.wire.json import loads
 from lingstream.core.wire.ling import JSONL
 from lingstream.execution.runner import get_runner

@@ -16,7 +16,7 @@ from lingstream.core.document.ops import Closed
 from lingstream.core.engine import registry
 from lingstream.core.engine.plan import TriggerPlan
 from lingstream.core.engine.run import Run
-from lingstream.core.log.frames import RunState
+from lingstream.core.log.state import RunState
 from lingstream.core.parsing import StreamParser, TextParser
 from lingstream.core.parsing.html import HtmlParser
 from lingstream.core.parsing.schema import SchemaParser

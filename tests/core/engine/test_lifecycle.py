@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from lingstream.core.engine.lifecycle import RUN, STEP, RunStatus, StepStatus, advance, ended
-from lingstream.core.log.frames import RunState, empty_snapshot
+from lingstream.core.log.state import RunState, empty_snapshot
 from lingstream.models import BotRun, Run
 
 CLIENT = Path(__file__).parents[3] / "lingstream" / "static" / "lingstream" / "run.js"

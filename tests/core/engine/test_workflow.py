@@ -19,8 +19,8 @@ from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan, Tri
 from lingstream.core.engine.registry import workflow
 from lingstream.core.engine.run import Run, RunResult
 from lingstream.core.exceptions import ConflictError, Fenced, LimitExceeded, ProviderError, UsageError
-from lingstream.core.log.frames import empty_snapshot
 from lingstream.core.log.memory import MemoryLog
+from lingstream.core.log.state import empty_snapshot
 from lingstream.core.provider import Chunk, Usage
 from lingstream.providers.scripted import ScriptedProvider
 from tests.core.support import Outcome, frames_of, make_run, outcome, seen

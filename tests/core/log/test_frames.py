@@ -1,4 +1,4 @@
-"""Frames: merging never changes the fold, and a snapshot with the tail is the whole."""
+"""Frames: merging never changes the fold."""
 
 from __future__ import annotations
 
@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 
 from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.log import frames as module
-from lingstream.core.log.frames import (
-    Frame,
-    FrameId,
-    RunState,
-    empty_snapshot,
-    merge,
-    merge_ops,
-    parse_id,
-    weight,
-)
+from lingstream.core.log.frames import Frame, FrameId, merge, merge_ops, parse_id, weight
+from lingstream.core.log.state import RunState, empty_snapshot
 from tests.core.support import folded, op_sequences
 
 BOTS = ("answer#1", "details#2")
@@ -220,72 +212,6 @@ class TestMerge:
         assert merge_ops(ops) == merged
 
 
-class TestRunState:
-    @settings(deadline=None, max_examples=300)
-    @given(frame_sequences, st.data())
-    def test_a_snapshot_and_the_tail_are_the_whole(self, frames: list[Frame], data: st.DataObject) -> None:
-        cut = data.draw(st.integers(0, len(frames)))
-        assert state(frames[cut:], state(frames[:cut])) == state(frames)
-
-    @settings(deadline=None)
-    @given(frame_sequences, st.data())
-    def test_a_snapshot_does_not_grow_with_the_run(self, frames: list[Frame], data: st.DataObject) -> None:
-        cut = data.draw(st.integers(0, len(frames)))
-        run = RunState(empty_snapshot())
-        for frame in frames[:cut]:
-            run.apply(frame.kind, frame.body)
-        snapshot = run.snapshot()
-        before = repr(snapshot)
-        for frame in frames[cut:]:
-            run.apply(frame.kind, frame.body)
-        run.snapshot()
-        assert repr(snapshot) == before
-
-    def test_knows_what_became_of_each_bot(self) -> None:
-        frames = framed(
-            ("event", event("string-response", "a#1", uri="")),
-            ("event", event("reasoning", "b#1", data="x")),
-            ("event", event("inference-done", "b#1", uri="")),
-            ("event", event("response", "c#1", uri="")),
-            ("error", error("d#1")),
-            ("event", event("status", None, data=1)),
-            ("error", error()),
-        )
-        statuses = {name: bot["status"] for name, bot in state(frames)["bots"].items()}
-        assert statuses == {"a#1": "running", "b#1": "inferred", "c#1": "finished", "d#1": "failed"}
-
-    def test_keeps_the_texts_beside_the_document(self) -> None:
-        frames = framed(
-            ("event", event("reasoning", data="think ")),
-            ("event", event("preamble", data="Sure")),
-            ("event", event("reasoning", data="hard")),
-        )
-        snapshot = state(frames)
-        assert snapshot["reasoning"] == {"answer#1": "think hard"}
-        assert snapshot["preamble"] == {"answer#1": "Sure"}
-
-    def test_done_gives_the_status(self) -> None:
-        assert state(framed(("done", {"status": "canceled"})))["status"] == "canceled"
-
-    def test_a_late_viewer_learns_what_failed(self) -> None:
-        state = RunState(empty_snapshot())
-        state.apply("error", error("answer#1"))
-        state.apply("error", error())
-        joined = RunState(state.snapshot()).snapshot()
-        assert joined["bots"]["answer#1"] == {"status": "failed", "error": error()}
-        assert joined["error"] == error()
-
-    def test_the_end_settles_the_bots_that_were_cut_off(self) -> None:
-        state = RunState(empty_snapshot())
-        state.apply("event", event("reasoning", data="hm"))
-        state.apply("event", event("response", "details#2"))
-        state.apply("done", {"status": "canceled", "usage": {}, "crc32": 0})
-        assert {name: bot["status"] for name, bot in state.bots.items()} == {
-            "answer#1": "canceled",
-            "details#2": "finished",
-        }
-
-
 class TestWeight:
     def test_of_frames_grows_with_what_they_carry(self) -> None:
         small = weight(framed(("ops", [Append("a", "x")])))
@@ -293,8 +219,3 @@ class TestWeight:
         assert weight(framed(("ops", [Set("a", "x" * 1000)]))) >= 1000
         assert weight(framed(("ops", [Set("a", ["x" * 500, {"key": "x" * 500}])]))) >= 1000
         assert weight(framed(("event", event("reasoning", data="x" * 1000)))) >= 1000
-
-    def test_of_a_state_is_counted_no_further_than_asked(self) -> None:
-        run = RunState({**empty_snapshot(), "document": [["x"] * 10] * 1000, "reasoning": {"a#1": "y" * 100}})
-        assert run.weight(10**9) > 10_000 + 100
-        assert 500 < run.weight(500) < 10_000

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingstream.core.document.ops import Append, Set
-from lingstream.core.log.frames import Frame, FrameId, RunState, empty_snapshot
+from lingstream.core.log.frames import Frame, FrameId
+from lingstream.core.log.state import RunState, empty_snapshot
 from lingstream.core.wire.frames import frame_from_wire
 from lingstream.core.wire.socket import LONGEST, SocketMessages
 from tests.core.log.test_frames import frame_sequences

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 
 from lingstream.core.document.ops import Append, Op, Set
 from lingstream.core.exceptions import JsonUriError, UsageError
-from lingstream.core.log.frames import Frame, FrameId, empty_snapshot, parse_id
+from lingstream.core.log.frames import Frame, FrameId, parse_id
+from lingstream.core.log.state import empty_snapshot
 from lingstream.core.wire.frames import frame_from_wire, frame_to_wire
 from lingstream.core.wire.json import dumps, loads
 from lingstream.core.wire.ling import JSONL, SSE

@@ -1,4 +1,4 @@
-"""The hub in memory: finds, keeps for a while, forgets."""
+"""The log in memory and its hub: the contract, and what they promise beyond it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,60 @@ import asyncio
 
 import pytest
 
-from lingstream.core.log import hub as hub_module
-from lingstream.core.log.frames import empty_snapshot
-from lingstream.core.log.hub import MemoryHub
-from lingstream.core.log.memory import MemoryLog
+from lingstream.core.document.ops import Append, Set
+from lingstream.core.exceptions import UsageError
+from lingstream.core.log import memory
+from lingstream.core.log.frames import FrameId
+from lingstream.core.log.memory import MemoryHub, MemoryLog
+from lingstream.core.log.state import empty_snapshot
+from lingstream.testing.hub_contract import HubContract
+from lingstream.testing.log_contract import DONE, Viewer
+
+
+class TestMemoryHub(HubContract):
+    async def make_hub(self, max_frames: int | None = None) -> MemoryHub:
+        return MemoryHub() if max_frames is None else MemoryHub(max_frames=max_frames)
+
+
+def test_nothing_can_be_said_of_a_log_without_epoch() -> None:
+    with pytest.raises(UsageError, match="expected an open epoch"):
+        _ = MemoryLog().state
+
+
+async def test_memory_is_bounded_by_max_frames() -> None:
+    log = MemoryLog(max_frames=10)
+    await log.open(1, empty_snapshot())
+    log.write(1, "ops", [Set("", {})])
+    for _ in range(1_000):
+        log.write(1, "ops", [Append("a", "x")])
+        assert len(log.buffer) <= 20
+    assert log.last_id == FrameId(1, 1_002)
+
+
+async def test_a_trimmed_place_gets_one_snapshot_and_then_single_frames() -> None:
+    log = MemoryLog(max_frames=10)
+    await log.open(1, empty_snapshot())
+    viewer = Viewer(log.reader("1-1"), empty_snapshot())
+    log.write(1, "ops", [Set("", {})])
+    for _ in range(50):
+        log.write(1, "ops", [Append("a", "x")])
+    assert [frame.kind for frame in await viewer.read()] == ["snapshot"]
+    log.write(1, "ops", [Append("a", "y")])
+    assert [frame.body for frame in await viewer.read()] == [[Append("a", "y")]]
+
+
+async def test_a_trimmed_place_of_an_ended_log_gets_done_too() -> None:
+    log = MemoryLog(max_frames=2)
+    await log.open(1, empty_snapshot())
+    viewer = Viewer(log.reader("1-1"), empty_snapshot())
+    for number in range(20):
+        log.write(1, "ops", [Set("", number)])
+    log.write(1, *DONE)
+    await viewer.read_to_end()
+    assert [(frame.kind, frame.id.seq) for frame in viewer.frames] == [("snapshot", 21), ("done", 22)]
+
+
+# -- the hub -------------------------------------------------------------------------------------
 
 
 async def settle() -> None:
@@ -54,15 +104,15 @@ async def test_an_ended_run_is_forgotten_then() -> None:
 
 @pytest.mark.parametrize("events", [0, 1_000])
 async def test_ended_runs_do_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch, events: int) -> None:
-    monkeypatch.setattr(hub_module, "_KEPT_LOGS", 50)
-    monkeypatch.setattr(hub_module, "_KEPT_FRAMES", 20_000)
+    monkeypatch.setattr(memory, "_KEPT_LOGS", 50)
+    monkeypatch.setattr(memory, "_KEPT_FRAMES", 20_000)
     hub = MemoryHub(ttl=300)
     for number in range(200):
         await ended(hub, str(number), events)
     kept = list(hub._logs)
     assert kept == [str(number) for number in range(200 - len(kept), 200)], "the oldest go first"
     assert len(kept) == (19 if events else 50)
-    assert hub._ended_frames == sum(log.kept for log in hub._logs.values())
+    assert hub._ended_frames == sum(len(log.buffer) for log in hub._logs.values())
     await hub.aclose()
     assert (hub._logs, hub._ended, hub._ended_frames) == ({}, {}, 0)
 
@@ -143,4 +193,4 @@ async def test_logs_keep_as_many_frames_as_the_hub_says() -> None:
     await log.open(1, empty_snapshot())
     for _ in range(50):
         log.write(1, "event", {"event": "status"})
-    assert len(log._frames) <= 6
+    assert len(log.buffer) <= 6

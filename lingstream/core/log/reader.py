@@ -1,0 +1,55 @@
+"""The cursor of one viewer in the frames of a log."""
+
+from __future__ import annotations
+
+import asyncio
+
+from .buffer import FrameBuffer
+from .frames import Frame, parse_id
+
+__all__ = ["BufferReader"]
+
+
+class BufferReader:
+    """A cursor in a :class:`FrameBuffer`; see :class:`~lingstream.core.log.ports.LogReader`.
+
+    :param after: see :meth:`RunLog.reader`.
+    :param owner: kept alive by the cursor: a hub may forget a log that nobody reads.
+    """
+
+    def __init__(self, buffer: FrameBuffer, after: str | None = None, owner: object = None) -> None:
+        self.position = buffer.position(parse_id(after) if after else None)
+        """Where it reads on."""
+        self.ended = False
+        """Whether it has read ``done``."""
+        self._buffer = buffer
+        self._owner = owner
+        self._news: asyncio.Future[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """See :attr:`LogReader.ready`."""
+        buffer = self._buffer
+        return self.ended or not buffer.caught_up(self.position) or buffer.over
+
+    async def wait(self) -> None:
+        """See :meth:`LogReader.wait`."""
+        if not self.ready:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._buffer.wait(self._news)
+
+    def interrupt(self) -> None:
+        """See :meth:`LogReader.interrupt`."""
+        if self._news and not self._news.done():
+            self._news.set_result(None)
+
+    async def read(self) -> list[Frame]:
+        """See :meth:`LogReader.read`."""
+        buffer = self._buffer
+        while not self.ready:
+            await self.wait()
+        if self.ended or buffer.caught_up(self.position):
+            return []  # read to the end, or resumed behind it
+        frames, self.position = buffer.read_from(self.position)
+        self.ended = frames[-1].kind == "done"
+        return frames
