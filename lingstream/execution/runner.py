@@ -215,8 +215,9 @@ class Runner:
         _living = self
         known = self._registered
         failed = known is not None and known.done() and (known.cancelled() or known.exception())
-        if known is None or failed or known.get_loop() is not loop:
-            self._registered = known = loop.create_task(self._register(), context=Context())
+        moved = known is not None and known.get_loop() is not loop
+        if known is None or failed or moved:
+            self._registered = known = loop.create_task(self._register(moved=moved), context=Context())
         # One for all that start the first runs; a request that goes away ends its own wait only.
         await asyncio.shield(known)
 
@@ -384,9 +385,14 @@ class Runner:
 
     # -- being alive -------------------------------------------------------------------------------
 
-    async def _register(self) -> None:
-        """Store this process's row; from then on its heart beats, and it looks for runs."""
+    async def _register(self, *, moved: bool = False) -> None:
+        """Store this process's row; from then on its heart beats, and it looks for runs.
+
+        :param moved: it lived on another event loop before.
+        """
         settings = app_settings()
+        if moved:
+            await self._leave_loop()
         await self._lane.call(ownership.register, self.id, self.kind)
         if self.executes:
             with contextlib.suppress(LingError):
@@ -404,6 +410,17 @@ class Runner:
             loop.create_task(work, name=f"lingstream {name}", context=Context())
             for name, work in life.items()
         ]
+
+    async def _leave_loop(self) -> None:
+        """Give up what is bound to a loop that is over: each async test of a site has one of its own."""
+        self._life, self._settling = [], None
+        for known in (self._tasks, self._runs, self._epochs, self._told):
+            known.clear()  # they ended with it
+        await self._stop_life()  # the heart
+        await self._writer.aclose()
+        await self._lane.aclose()
+        self._claiming, self._wanted = asyncio.Lock(), asyncio.Event()
+        self._providers = ProviderPool()
 
     async def _stop_life(self) -> None:
         life, self._life = self._life, []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from asgiref.sync import sync_to_async
 from django.core.exceptions import (
     BadRequest,
     DisallowedHost,
@@ -172,8 +173,9 @@ async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
     elif fault.retryable:
         response["Retry-After"] = "1"
     if fault is not error and response.status_code >= 500:
-        # As Django's own handler does: whoever listens for the signal, and the log with its traceback.
-        await got_request_exception.asend(sender=None, request=request)
+        # As Django's own handler does: whoever listens for the signal, and the log with its traceback. By
+        # way of a thread, which sees the exception that is handled here; `asend` sends from a task, without.
+        await sync_to_async(got_request_exception.send)(sender=None, request=request)
         text = "%s: %s"
         log_response(text, fault.code, request.path, response=response, request=request, exception=error)
     return response
