@@ -25,7 +25,7 @@ __all__ = ["BotRunAdmin", "ConversationAdmin", "RunAdmin", "RunnerAdmin"]
 
 _BIG_RUN = ("plan", "input", "document", "errors")
 _USERNAME = get_user_model().USERNAME_FIELD
-_BIG_BOT = ("messages", "output", "reasoning", "params", "repairs")
+_BIG_BOT = ("messages", "output", "reasoning", "params", "repairs", "request", "result")
 
 
 class _Shown:
@@ -178,7 +178,7 @@ class BotRunAdmin(_Shown, ScopedAdmin):
     """One call of a model: what it was told, what it said, what had to be repaired."""
 
     list_display = ("instance", "shown_run", "shown_status", "provider", "model", "started_at", "shown_time")
-    list_filter = ("status", "step", "model", "provider", "started_at")
+    list_filter = ("status", "kind", "step", "model", "provider", "started_at")
     list_select_related = ("run",)
     search_fields = ("instance", "step", "model", "prompt_version", "run__id")
     more_filters = ("run",)
@@ -189,6 +189,9 @@ class BotRunAdmin(_Shown, ScopedAdmin):
         "instance",
         "shown_status",
         "shown_error",
+        "kind",
+        "shown_request",
+        "shown_result",
         "shown_messages",
         "shown_output",
         "shown_reasoning",
@@ -234,6 +237,14 @@ class BotRunAdmin(_Shown, ScopedAdmin):
             for message in row.messages
         ]
         return format_html("{}" * len(parts), *parts) if parts else SafeString("-")
+
+    @admin.display(description=_("request"))
+    def shown_request(self, row: BotRun) -> SafeString:
+        return pretty("" if row.request is None else row.request)
+
+    @admin.display(description=_("result"))
+    def shown_result(self, row: BotRun) -> SafeString:
+        return pretty("" if row.kind == "bot" else row.result)
 
     @admin.display(description=_("output"))
     def shown_output(self, row: BotRun) -> SafeString:

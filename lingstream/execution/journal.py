@@ -340,6 +340,7 @@ class DatabaseJournal:
         return BotRun(
             run_id=self._run.pk,
             replay_key=key,
+            kind=call.kind,
             step=call.plan.name,
             instance=call.instance,
             root=call.root,
@@ -352,6 +353,8 @@ class DatabaseJournal:
             model=call.options.model,
             params=dict(call.options.params),
             prompt_version=call.plan.prompt_version,
+            request=call.request,
+            result=result.result,
             output=result.output,
             reasoning=result.reasoning,
             repairs=list(result.repairs),
@@ -389,4 +392,5 @@ def _result_of(row: BotRun) -> CallResult:
             bool(usage.get("estimated", False)),
         ),
         finish=row.finish,
+        result=row.result,
     )

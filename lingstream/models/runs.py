@@ -206,7 +206,10 @@ class Run(Owned):
 
 
 class BotRun(models.Model):
-    """One execution of a bot. A finished one is replayed, not repeated, when its run is executed again.
+    """One call that a run made: of a model, or of a function that a workflow in Python wants done once.
+
+    A finished one is replayed, not repeated, when its run is executed again. ``request`` and ``result`` are
+    those of functions; what a bot was told and said has columns of its own.
 
     What a model can have written (``root``, ``output``, ``reasoning``, …) is JSON text, because PostgreSQL
     refuses NUL in text. ``replay_key`` stands for (step, root, digest, occurrence) in the unique constraint:
@@ -226,6 +229,13 @@ class BotRun(models.Model):
         related_name="bot_runs",
         verbose_name=_("run"),
     )
+    kind = models.CharField(
+        _("kind"),
+        max_length=50,
+        default="bot",
+        db_default="bot",
+        help_text=_("“bot” asked a model, “once” called a function of a workflow in Python."),
+    )
     step = models.CharField(_("step"), max_length=200)
     instance = models.CharField(_("instance"), max_length=220)
     root = JSONTextField(_("root"), default=str)
@@ -243,6 +253,8 @@ class BotRun(models.Model):
     prompt_version = models.CharField(_("prompt version"), max_length=250, blank=True)
     output = JSONTextField(_("output"), default=str)
     reasoning = JSONTextField(_("reasoning"), default=str)
+    request = JSONTextField(_("request"), null=True, default=None)
+    result = JSONTextField(_("result"), null=True, default=None)
     repairs = JSONTextField(_("repairs"), default=list)
     usage = JSONTextField(_("usage"), default=dict)
     error = JSONTextField(_("error"), null=True, default=None)

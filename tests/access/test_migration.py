@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from lingstream.models import Workflow
+from lingstream.execution.journal import DatabaseJournal
+from lingstream.models import BotRun, Run, Workflow
 
 
 def migrate(*targets: tuple[str, str]) -> MigrationExecutor:
@@ -34,3 +35,24 @@ def test_old_rows_stay_open_and_new_ones_are_not(first_version: MigrationExecuto
     assert kept == {"said-nothing": ("anyone", True), "said-permission": ("permission", True)}
     new = Workflow.objects.create(slug="new")
     assert (new.access, new.show_reasoning) == ("authenticated", False)
+
+
+def test_bot_runs_from_before_are_bots_and_the_version_before_can_still_store_its_own(
+    first_version: MigrationExecutor,
+) -> None:
+    target = [("lingstream", "0003_access")]
+    migrate(*target)
+    apps = MigrationExecutor(connection).loader.project_state(target).apps
+    run = apps.get_model("lingstream", "Run").objects.create(workflow="old")
+    old = apps.get_model("lingstream", "BotRun")
+    old.objects.create(run=run, step="a", instance="a#1", digest="d", replay_key="1", output="said")
+    migrate(*first_version.loader.graph.leaf_nodes("lingstream"))
+    old.objects.create(run=run, step="a", instance="a#2", digest="d", replay_key="2")
+    rows = BotRun.objects.order_by("instance")
+    assert [(row.kind, row.request, row.result, row.output) for row in rows] == [
+        ("bot", None, None, "said"),
+        ("bot", None, None, ""),
+    ]
+    assert DatabaseJournal.load(Run.objects.get()) == {}  # they are still at work
+    migrate(*target)
+    assert old.objects.count() == 2

@@ -20,6 +20,7 @@ from lingstream.core.exceptions import Fenced
 from lingstream.core.provider import ChatOptions
 from lingstream.execution import ownership
 from lingstream.execution.journal import DatabaseJournal, Writer
+from lingstream.execution.runner import Runner as Executor
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
 from lingstream.execution.storage import in_database
@@ -220,6 +221,44 @@ async def test_a_drain_whose_clean_up_fails_leaves_the_run_to_others(
     assert "clean-up failed" in caplog.text
     log = await get_hub().find(str(row.pk))
     assert log is None or not log.ended
+
+
+async def test_what_a_run_did_once_is_not_done_again_by_who_takes_it_over(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DRAIN": 0}
+    monkeypatch.setattr(registry, "_functions", {})
+    asked: list[str] = []
+    gate, at_work = asyncio.Event(), asyncio.Event()
+
+    async def rate(currency: str) -> dict[str, Any]:
+        asked.append(currency)
+        return {"of": f"{currency}\x00", "rate": 1.5}
+
+    @registry.workflow("priced", access="anyone")
+    async def priced(run: Any) -> None:
+        run.set("", await run.once("rate", rate, "EUR"))
+        at_work.set()
+        await gate.wait()
+
+    row, _ = await get_runner().start(Start("priced", sites.QUESTION), Identity.of(None, None))
+    await at_work.wait()
+    stored = await BotRun.objects.aget()
+    assert (stored.kind, stored.step, stored.status) == ("once", "rate", "finished")
+    assert (stored.request, stored.result) == ({"arguments": ["EUR"]}, {"of": "EUR\x00", "rate": 1.5})
+    await get_runner().drain()
+    gate.set()
+    heir = Executor()
+    await heir.ensure_registered()
+    await until(lambda: _has_ended(row))
+    await heir.aclose()
+    ended = await Run.objects.aget(pk=row.pk)
+    assert (ended.status, ended.epoch, ended.document) == ("finished", 2, {"of": "EUR\x00", "rate": 1.5})
+    assert asked == ["EUR"]
+
+
+async def _has_ended(run: Run) -> bool:
+    return (await Run.objects.aget(pk=run.pk)).ended
 
 
 async def test_a_process_that_executes_runs_deletes_those_that_were_kept_long_enough(site: Site) -> None:

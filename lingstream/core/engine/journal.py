@@ -1,8 +1,8 @@
-"""The journal of a run: which calls of models have finished, so that none is made twice.
+"""The journal of a run: which calls have finished, of models and of other code, so that none is made twice.
 
 A call is known by its *replay key*: the step, the root, a digest of what is asked, and how often the same
 was asked before. When a run is executed again after a crash, a call whose key has finished plays its stored
-output back instead of asking the model.
+output back instead of being made.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from typing import Any, Protocol
 
 from lingstream.core.provider import ChatOptions, Message, Usage
 
-from .plan import BotPlan
+from .plan import BotPlan, ProviderPlan
 
 __all__ = ["Call", "CallResult", "Journal", "NullJournal", "Occurrences"]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a model, with the key under which it is stored."""
+    """One call, with the key under which it is stored.
+
+    :param kind: ``bot`` for a model, ``once`` for a function of :meth:`Run.once`.
+    :param request: what a call of another kind than ``bot`` asks, JSON data.
+    """
 
     instance: str
     plan: BotPlan
@@ -32,6 +36,8 @@ class Call:
     options: ChatOptions
     digest: str
     occurrence: int
+    kind: str = "bot"
+    request: Any = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -48,6 +54,7 @@ class CallResult:
     :param repairs: what the parser mended, as ``{"kind", "uri", "offset"}``.
     :param error: the body of its error frame.
     :param finish: why the model stopped, in its provider's word (``stop``, ``length``), or ``""``.
+    :param result: what a call of another kind than ``bot`` gave, JSON data.
     """
 
     status: str
@@ -57,6 +64,7 @@ class CallResult:
     usage: Usage = field(default_factory=Usage)
     error: dict[str, Any] | None = None
     finish: str = ""
+    result: Any = None
 
 
 class Journal(Protocol):
@@ -98,7 +106,24 @@ class Occurrences:
             "params": dict(options.params),
             "response_format": options.response_format,
         }
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-        place = (plan.name, root, digest)
-        self._counts[place] += 1
-        return Call(instance, plan, root, messages, options, digest, self._counts[place])
+        digest = _digest(asked)
+        return Call(instance, plan, root, messages, options, digest, self._count(plan.name, root, digest))
+
+    def once(self, name: str, arguments: Sequence[Any]) -> Call:
+        """Return the next call of a function, with its key.
+
+        :param name: of the work.
+        """
+        request = {"arguments": list(arguments)}
+        digest = _digest({"once": name, **request})
+        number = self._count(name, "", digest)
+        plan = BotPlan(name, provider=ProviderPlan(name="", kind=""))
+        return Call(f"{name}#{number}", plan, "", (), ChatOptions(), digest, number, "once", request)
+
+    def _count(self, step: str, root: str, digest: str) -> int:
+        self._counts[step, root, digest] += 1
+        return self._counts[step, root, digest]
+
+
+def _digest(asked: Any) -> str:
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()

@@ -6,9 +6,10 @@ at once, and the group ends when nothing is left to do.
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from lingstream.core.validation import compile_schema
 
 from .bot import Bot, Deferred
 from .host import Host, RunResult
+from .journal import CallResult
 from .plan import NO_PROVIDER, BotPlan, ProviderPlan
 from .registry import function_of
 from .triggers import render_prompt
@@ -97,6 +99,30 @@ class Run(Host):
         :raises UsageError: ``value`` is no JSON data.
         """
         self.write("ops", self.shared.set(uri, _json(value)))
+
+    async def once(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """Return what ``await function(*arguments)`` gives, done once in the life of the run.
+
+        Executed again after a crash, the run gets the stored value: so a query, a request or the time of day
+        may decide what a workflow does. What raises is not stored, and is done again.
+
+        :param name: of the work, up to 200 characters; the same name with the same arguments is counted.
+        :param arguments: JSON data.
+        :returns: JSON data, a copy of what the function gave.
+        :raises UsageError: arguments or a result that are none, or a function that is not async.
+        """
+        if not 0 < len(name) <= 200:
+            raise UsageError(f"expected a name of 1 to 200 characters, got {name!r:.80}")
+        call = self.occurrences.once(name, _json(list(arguments)))
+        if recorded := self.journal.recorded(call):
+            return recorded.result
+        await self.ready()  # whoever has lost the run must not act in its name
+        work = function(*arguments)
+        if not inspect.isawaitable(work):
+            raise UsageError(f"expected an async function for {name!r}, got {function!r}")
+        value = _json(await work)
+        await self.journal.finish(call, CallResult("finished", result=value))
+        return value
 
     async def execute(self) -> RunResult:
         """Do the work from the opening snapshot to ``done``.

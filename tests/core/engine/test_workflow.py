@@ -1092,3 +1092,91 @@ class TestMeter:
         purse = Purse(0)
         ended = await outcome(flow, [], journal=journal, epoch=2, meter=purse)
         assert (ended.status, purse.settled) == ("finished", [])
+
+
+class TestOnce:
+    async def test_is_done_once_however_often_the_run_is_executed(self) -> None:
+        asked: list[str] = []
+
+        async def rate(currency: str) -> dict[str, Any]:
+            asked.append(currency)
+            return {"rate": len(asked)}
+
+        async def flow(run: Run) -> None:
+            first = await run.once("rate", rate, "EUR")
+            await run.bot(format="text", root="said").chat(f"{first['rate']}")
+            others = [await run.once("rate", rate, currency) for currency in ("USD", "EUR")]
+            run.set("rates", [first, *others])
+
+        journal = MemoryJournal()
+        before = await outcome(flow, "yes", journal=journal)
+        again = await outcome_again(flow, journal)
+        assert asked == ["EUR", "USD", "EUR"]
+        assert (
+            before.document
+            == again.document
+            == {
+                "said": "yes",
+                "rates": [{"rate": 1}, {"rate": 2}, {"rate": 3}],
+            }
+        )
+
+    async def test_that_fails_is_done_again(self) -> None:
+        tries: list[int] = []
+
+        async def shaky() -> str:
+            tries.append(len(tries))
+            if len(tries) == 1:
+                raise ConnectionError("away")
+            return "here"
+
+        async def flow(run: Run) -> None:
+            run.set("", await run.once("shaky", shaky))
+
+        journal = MemoryJournal()
+        ended = await outcome(flow, journal=journal)
+        assert (ended.status, [error["code"] for error in ended.errors]) == ("failed", ["internal"])
+        assert (await outcome_again(flow, journal)).document == "here"
+
+    async def test_gives_what_json_has_the_first_time_too(self) -> None:
+        async def pair() -> Any:
+            return {"pair": (1, 2)}
+
+        async def flow(run: Run) -> None:
+            run.set("", await run.once("pair", pair))
+
+        assert (await outcome(flow)).document == {"pair": [1, 2]}
+
+    async def test_leaves_the_work_of_a_lost_run_undone(self) -> None:
+        done: list[str] = []
+
+        async def act() -> None:
+            done.append("act")
+
+        async def flow(run: Run) -> None:
+            await run.once("act", act)
+
+        run, log = make_run(flow, epoch=2)
+        await log.open(3, empty_snapshot())
+        with pytest.raises(Fenced):
+            await run.execute()
+        assert done == []
+
+    @pytest.mark.parametrize(
+        ("name", "function", "arguments", "said"),
+        [
+            ("n", lambda: 1, (), "async function"),
+            ("n", asyncio.sleep, (0, object()), "JSON data"),
+            ("n", asyncio.sleep, ({1}, 0), "JSON data"),
+            ("", asyncio.sleep, (0,), "1 to 200 characters"),
+            ("n" * 201, asyncio.sleep, (0,), "1 to 200 characters"),
+        ],
+    )
+    async def test_refuses_what_it_cannot_keep(
+        self, name: str, function: Any, arguments: tuple[Any, ...], said: str
+    ) -> None:
+        async def flow(run: Run) -> None:
+            with pytest.raises(UsageError, match=said):
+                await run.once(name, function, *arguments)
+
+        assert (await outcome(flow)).status == "finished"
