@@ -422,7 +422,7 @@ class TestBots:
             bots.append(run.bot(schema={**obj(a=INT), "required": ["a", "b"]}).chat("go"))
 
         ended = await outcome(flow, '{"a": "1"}')
-        kinds = [(repair["kind"], repair["uri"]) for repair in bots[0]._output.repairs]
+        kinds = [(repair["kind"], repair["uri"]) for repair in bots[0]._writer.output.repairs]
         assert kinds == [("schema-number", "a"), ("schema-missing", "b")]
         assert '"b" is a required property' in ended.errors[0]["message"]
 
