@@ -190,9 +190,8 @@ def _report(load: Load, fleet: Fleet, observer: Observer, watchers: Sequence[Wat
     report.failed = load.runs - report.finished - report.lost - report.unfinished
     began = min(run["created_at"] for run in runs.values()).timestamp()
     report.seconds = (observer.ended or time.time()) - began
-    report.notes += [
-        f"{run['name']} failed: {run['errors']}" for run in runs.values() if run["status"] == "failed"
-    ]
+    others = [run for run in runs.values() if run["status"] in ("failed", "canceled")]
+    report.notes += [f"{run['name']} {run['status']}: {run['errors']}" for run in others]
     finished = [run for run in runs.values() if run["status"] == "finished"]
     report.wrong = sum(run["document"] != _expected(load, run["name"]) for run in finished)
     report.shares = sorted(Counter(run["runner_id"] for run in runs.values()).values(), reverse=True)
