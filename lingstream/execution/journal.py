@@ -107,6 +107,9 @@ def _store_bots(bots: list[BotRun]) -> None:
     rows = list({(bot.run_id, bot.replay_key): bot for bot in bots}.values())
     if not rows:
         return
+    for bot in rows:
+        # A try whose commit failed has left its key: a server that crashed gives that to another row.
+        bot.pk = None
     targets = connections[router.db_for_write(BotRun)].features.supports_update_conflicts_with_target
     BotRun.objects.bulk_create(
         rows,
@@ -320,8 +323,10 @@ class DatabaseJournal:
         write = Write(self._run, self._run.epoch, bot=self._row(key, call, result))
         try:
             await patiently(lambda: self._writer.write(write))
-        except AWAY:
-            logger.exception("the database did not come back: bot run %s is not stored", call.instance)
+        except Fenced:
+            raise
+        except Exception:
+            logger.exception("bot run %s of run %s is not stored", call.instance, self._run.pk)
 
     async def end(self, result: RunResult, log_id: str) -> None:
         """Store how the run ended.

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lingstream.core.document.ops import Set
+from lingstream.core.engine.journal import CallResult, Occurrences
 from lingstream.core.engine.run import RunResult
 from lingstream.core.exceptions import Fenced
 from lingstream.core.log.memory import MemoryLog
@@ -91,6 +92,19 @@ def test_the_same_call_twice_is_one_row_and_the_last_one_counts() -> None:
     assert BotRun.objects.get().output == "b"
     store([Write(run, 1, bot=bot(run, output="c"))])
     assert BotRun.objects.get().output == "c"
+
+
+def test_a_key_that_a_failed_try_was_given_may_be_anothers_by_now() -> None:
+    """A server that crashed at the commit had given a key, and gives it again to the next row."""
+    run = running()
+    mine, other = bot(run, "mine#1"), bot(run, "other#1")
+    with pytest.raises(OperationalError), transaction.atomic():
+        store([Write(run, 1, bot=mine)])
+        raise OperationalError("the server closed the connection at the commit")
+    store([Write(run, 1, bot=other)])
+    assert mine.pk == other.pk
+    assert store([Write(run, 1, bot=mine)]) == [True]
+    assert {row.instance for row in BotRun.objects.all()} == {"mine#1", "other#1"}
 
 
 def test_a_result_counts_over_a_checkpoint_of_the_same_batch_whatever_their_order() -> None:
@@ -194,3 +208,15 @@ async def test_checkpoints_store_what_has_grown_until_the_run_ends(writer: Write
     stored = await Run.objects.aget(pk=run.pk)
     assert (stored.log_id, stored.status) == (str(log.last_id), "running")
     assert stored.checkpoint_at
+
+
+async def test_what_cannot_be_stored_fails_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(writes: Sequence[Write]) -> list[bool]:
+        raise IntegrityError("the database has it otherwise")
+
+    run = await sync_to_async(running)()
+    writer = Writer(refuse)
+    call = Occurrences().once("rate", ["EUR"])
+    await DatabaseJournal(run, writer).finish(call, CallResult("finished", result=1))
+    await writer.aclose()
+    assert f"bot run rate#1 of run {run.pk} is not stored" in caplog.text
