@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 
 from ..conf import app_settings
 from ..core.exceptions import RateLimited
-from ..models import Run
+from ..models import OPEN, Run
 from .identity import Identity
 from .policy import Rate, parse_rate
 
@@ -129,7 +129,7 @@ def _hint(address: str) -> None:
 
 
 def _open_runs(who: str) -> int:
-    return Run.objects.filter(counted_for=who, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)).count()
+    return Run.objects.filter(counted_for=who, status__in=OPEN).count()
 
 
 def _increment(key: str, seconds: int) -> int:

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from lingstream.execution import ownership
 
-from ..models import BotRun, Conversation, Run, Runner
+from ..models import OPEN, BotRun, Conversation, Run, Runner
 from .display import duration, pretty, status_badge, tokens
 from .media import ReadOnlyAdmin, ScopedAdmin
 
@@ -140,7 +140,7 @@ class RunAdmin(_Shown, ScopedAdmin):
 
     @admin.action(description=_("Cancel selected runs"), permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
-        wanted = list(queryset.filter(status__in=ownership.OPEN, cancel_requested_at=None))
+        wanted = list(queryset.filter(status__in=OPEN, cancel_requested_at=None))
         for run in wanted:
             ownership.request_cancel(run)
         count = len(wanted)

@@ -19,7 +19,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from lingstream.core.exceptions import LingError
-from lingstream.models import Conversation, Run, Runner
+from lingstream.models import OPEN, Conversation, Run, Runner
 
 from .failures import report
 
@@ -46,7 +46,6 @@ __all__ = [
     "taken",
 ]
 
-OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 
 _ENDED = [status for status in Run.Status if status not in OPEN]
 _FORGOTTEN = timedelta(days=1)  # after which the row of a silent process is deleted, if no run names it

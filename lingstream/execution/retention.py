@@ -20,9 +20,9 @@ from django.db.models.functions import Now
 
 from lingstream.conf import app_settings
 from lingstream.hubs import get_hub
-from lingstream.models import Conversation, Run, Workflow
+from lingstream.models import OPEN, Conversation, Run, Workflow
 
-from .ownership import OPEN, request_cancel
+from .ownership import request_cancel
 from .storage import in_database
 
 __all__ = ["BATCH", "aerase", "delete_batch", "erase", "expired", "prune", "sweep"]

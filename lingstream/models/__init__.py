@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .fields import JSONTextField
 from .prompts import Prompt, PromptLabel, PromptVersion, Provider
-from .runs import BotRun, Conversation, Run, Runner, owner_key
+from .runs import OPEN, BotRun, Conversation, Run, Runner, owner_key
 from .workflows import Step, Trigger, Workflow
 
 __all__ = [
+    "OPEN",
     "BotRun",
     "Conversation",
     "JSONTextField",

@@ -13,9 +13,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from lingstream.core.engine.lifecycle import ended
+
 from .fields import JSONTextField
 
-__all__ = ["BotRun", "Conversation", "Run", "Runner", "owner_key"]
+__all__ = ["OPEN", "BotRun", "Conversation", "Run", "Runner", "owner_key"]
 
 
 def owner_key(owner_id: Any, session_key: str) -> str:
@@ -195,7 +197,7 @@ class Run(Owned):
     @property
     def ended(self) -> bool:
         """Whether nothing will be added to the run."""
-        return self.status not in (Run.Status.QUEUED, Run.Status.RUNNING)
+        return ended(self.status)
 
     @property
     def failure(self) -> dict[str, Any] | None:
@@ -203,6 +205,10 @@ class Run(Owned):
         if self.status not in (Run.Status.FAILED, Run.Status.LOST) or not self.errors:
             return None
         return {key: value for key, value in self.errors[0].items() if key != "bot"}
+
+
+#: The statuses after which something follows.
+OPEN = tuple(status for status in Run.Status if not ended(status))
 
 
 class BotRun(models.Model):

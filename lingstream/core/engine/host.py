@@ -18,7 +18,7 @@ from .group import Work
 from .journal import Journal, NullJournal, Occurrences
 from .meter import LimitsMeter, Meter
 from .observers import Observers, RunInfo
-from .plan import BotPlan, Limits, Plan, ProviderPlan
+from .plan import BotPlan, Plan, ProviderPlan
 from .triggers import Triggers
 
 __all__ = ["Host", "RunResult"]
@@ -93,11 +93,6 @@ class Host:
     def document(self) -> Any:
         """The document as it is now: to be read, not changed."""
         return self._log.document.value
-
-    @property
-    def limits(self) -> Limits:
-        """The run's bounds."""
-        return self.plan.limits
 
     @property
     def usage(self) -> Usage:
