@@ -19,13 +19,14 @@ async def run(row: Any, writer: Any, steps: int) -> int:
     from lingstream.core.engine.journal import CallResult, Occurrences
     from lingstream.core.engine.plan import BotPlan
     from lingstream.core.engine.run import RunResult
-    from lingstream.core.provider import ChatOptions, Usage
+    from lingstream.core.provider import Usage
     from lingstream.execution.journal import DatabaseJournal
 
     journal, known, plan = DatabaseJournal(row, writer), Occurrences(), BotPlan("ask")
     for number in range(steps):
         asked = [{"role": "user", "content": f"step {number}"}]
-        call = known.call(f"ask#{number}", plan, "", asked, ChatOptions("bench"))
+        options = {"model": "bench", "params": {}}
+        call = known.call(f"ask#{number}", plan, "", asked, options, {"messages": asked, **options})
         if journal.recorded(call) is None:
             await asyncio.sleep(WAIT)
             await journal.finish(call, CallResult("finished", ANSWER))

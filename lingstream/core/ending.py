@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -64,9 +64,16 @@ async def bounded(work: Coroutine[Any, Any, T], seconds: float, *, within: float
 
 
 async def consume(
-    stream: AsyncGenerator[T, None], take: Callable[[T], None], *, within: float = 1.0, tries: int = 3
+    stream: AsyncIterator[T],
+    take: Callable[[T], Awaitable[None] | None],
+    *,
+    within: float = 1.0,
+    tries: int = 3,
 ) -> None:
     """Call ``take`` with each item of ``stream``, and close it; raises what either of them raises.
+
+    :param stream: closed by its ``aclose``, where it has one.
+    :param take: may return something to wait for before the next item.
 
     Where ``take`` raises, or we are cancelled, a stream that does not close is left (see :func:`end_tasks`);
     ``take`` is not called any more. One task for the whole stream, because one for each item would cost more
@@ -78,12 +85,15 @@ async def consume(
 
     async def read() -> None:
         try:
-            async with aclosing(stream):
+            async with AsyncExitStack() as stack:
+                if close := getattr(stream, "aclose", None):
+                    stack.push_async_callback(close)
                 async for item in stream:
                     if over.done():  # nobody listens any more
                         return
                     try:
-                        take(item)
+                        if rest := take(item):
+                            await rest
                     except Exception as error:
                         over.set_result(error)
                         return

@@ -16,6 +16,7 @@ what was expected and what came, and ``retryable``: whether the same call may su
     ├── SchemaFailure     model output that is not what its schema wants
     ├── NoJson            model output without any JSON, where JSON was asked for
     ├── ProviderError     the model server failed, refused or went away
+    ├── StepTimeout       a step took longer than it may
     ├── ConflictError     a bot wrote where it may not
     ├── LimitExceeded     a run passed one of its limits
     ├── Fenced            another writer owns the log by now
@@ -42,6 +43,7 @@ __all__ = [
     "ProviderError",
     "RateLimited",
     "SchemaFailure",
+    "StepTimeout",
     "TemplateError",
     "UsageError",
 ]
@@ -157,6 +159,12 @@ class ProviderError(LingError):
     ) -> None:
         super().__init__(message, code=code, retryable=retryable)
         self.status = status
+
+
+class StepTimeout(LingError):
+    """A step took longer than its ``timeout``."""
+
+    code = "timeout"
 
 
 class ConflictError(LingError):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import Append, Op, Set, copy_json, fold
+from lingstream.core.engine.kinds import Services
 from lingstream.core.engine.plan import Limits, Plan, ProviderPlan
 from lingstream.core.engine.registry import workflow
 from lingstream.core.engine.run import Run, RunResult
@@ -250,7 +251,7 @@ class Outcome:
         return "".join(body["data"] for body in bodies if body["event"] == event and body["bot"] == bot)
 
     def status_of(self, bot: str) -> str:
-        return next(each.status for each in self.run.bots if each.id == bot)
+        return next(each.status for each in self.run.steps if each.id == bot)
 
 
 def make_run(
@@ -266,7 +267,7 @@ def make_run(
     if not hasattr(answers, "stream"):
         answers = ScriptedProvider(answers, rate=None)
     log = MemoryLog()
-    return Run(plan, input, log=log, providers=lambda _: answers, **more), log
+    return Run(plan, input, log=log, services=Services(lambda _: answers), **more), log
 
 
 async def outcome(

@@ -38,6 +38,7 @@ ARROWS = {
     "access.network": "core.exceptions",
     "access.policy": "conf core.exceptions access.network",
     "providers": "conf core access.network access.policy",
+    "steps": "core access.network access.policy providers",
     "hubs": "conf core",
     "testing": "core providers",
     "models": "conf core providers access.policy",
@@ -51,7 +52,7 @@ ARROWS = {
     "routing": "conf transports",
     "urls": "transports",
     "asgi": "conf core execution hubs transports",
-    "apps": "access checks",
+    "apps": "access checks conf steps",
 }
 
 # Who asks the database.

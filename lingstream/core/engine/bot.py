@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any, Protocol, Self
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Self
 
-from lingstream.core.exceptions import LingError, UsageError
-from lingstream.core.provider import ChatOptions, Chunk, Message, Provider, Usage
+from lingstream.core.exceptions import LingError
+from lingstream.core.provider import ChatOptions, Message, Usage
 
 from .events import Field
-from .journal import Call, Occurrences
+from .journal import Call
+from .kinds import Said, StepCall, StepKind, register_kind
 from .lifecycle import advance
-from .plan import BotPlan, ProviderPlan
+from .plan import BotPlan
 from .step import StepHost, StepRun
 
-__all__ = ["Bot", "BotHost", "Deferred", "Field"]
+__all__ = ["Bot", "BotKind", "Deferred", "Field"]
 
 _CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider does not report
 
@@ -23,15 +24,22 @@ _CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider d
 Deferred = Callable[[], str]
 
 
-class BotHost(StepHost, Protocol):
-    """What a bot needs beside what every step run does."""
+class BotKind(StepKind):
+    """Asks a model: its input are messages, its options those of the call."""
 
-    occurrences: Occurrences
-    history: Sequence[Message]
+    kind = "bot"
 
-    def provider(self, plan: ProviderPlan) -> Provider:
-        """Return the provider, with its key."""
-        ...
+    def run(self, call: StepCall) -> AsyncIterator[Said]:
+        """See :meth:`StepKind.run`: the model's own stream."""
+        assert isinstance(call.plan, BotPlan)  # noqa: S101  # what plans of this kind are
+        return call.services.provider(call.plan.provider).stream(call.input, ChatOptions(**call.options))
+
+    def asked(self, input: Any, options: Mapping[str, Any]) -> Any:
+        """See :meth:`StepKind.asked`."""
+        return {"messages": list(input), **options}
+
+
+_KIND = register_kind(BotKind())
 
 
 class Bot(StepRun):
@@ -42,9 +50,11 @@ class Bot(StepRun):
     The other arguments are those of :class:`StepRun`.
     """
 
+    plan: BotPlan
+
     def __init__(
         self,
-        host: BotHost,
+        host: StepHost,
         plan: BotPlan,
         instance: str,
         root: str = "",
@@ -67,8 +77,6 @@ class Bot(StepRun):
         :param message: the user message, text or OpenAI content parts; ``""`` sends none.
         :raises UsageError: the bot has been started before.
         """
-        if self.status != "waiting":
-            raise UsageError(f"expected a new bot, but {self.id} is {self.status}: each chat needs its own")
         self._begin()
         if isinstance(self._system, str):
             self._host.spawn(self._ask(self._system, message))
@@ -90,14 +98,15 @@ class Bot(StepRun):
         await self._ask(text, message)
 
     async def _ask(self, system: str, message: str | list[dict[str, Any]]) -> None:
-        messages = self._messages(system, message)
-        options = ChatOptions(self.plan.model, _response_format(self.plan), self.plan.params)
-        call = self._host.occurrences.call(self.id, self.plan, self.root, messages, options)
-
-        def source() -> AsyncGenerator[Chunk, None]:
-            return self._host.provider(self.plan.provider).stream(messages, options)
-
-        await self._perform(call, source)
+        plan, messages = self.plan, self._messages(system, message)
+        options = {
+            "model": plan.model,
+            "params": dict(plan.params),
+            "response_format": _response_format(plan),
+        }
+        asked = _KIND.asked(messages, options)
+        call = self._host.occurrences.call(self.id, plan, self.root, messages, options, asked)
+        await self._perform(call)
 
     def _messages(self, system: str, message: str | list[dict[str, Any]]) -> list[Message]:
         messages: list[Message] = []
@@ -111,7 +120,7 @@ class Bot(StepRun):
         return messages
 
     def _estimate(self, call: Call) -> Usage:
-        asked = sum(len(message["content"]) for message in call.messages)
+        asked = sum(len(message["content"]) for message in call.input)
         said = len(self.text) + len(self._writer.reasoning)
         return Usage(asked // _CHARACTERS_PER_TOKEN, -(-said // _CHARACTERS_PER_TOKEN), estimated=True)
 

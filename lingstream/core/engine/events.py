@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator
 from typing import Any, NamedTuple, Self
 
 from lingstream.core.document import jsonuri
@@ -13,11 +13,14 @@ from lingstream.core.exceptions import LingError, UsageError
 from .lifecycle import StepStatus
 from .plan import EVENTS
 
-__all__ = ["Field", "Listener", "StepEvents"]
+__all__ = ["ENDED", "Field", "Listener", "StepEvents"]
+
+#: What observers of a step run hear last; nothing else can wait for it.
+ENDED = "ended"
 
 
 class Field(NamedTuple):
-    """A value that has settled, or the end of a bot (then ``uri`` is its root and ``value`` all it wrote).
+    """A value that has settled, or the end of a step (then ``uri`` is its root and ``value`` all it wrote).
 
     :param match: what the stars of the pattern stood for.
     :param cut: the model's answer was cut off inside it.
@@ -37,16 +40,26 @@ class StepEvents:
     """The part of a step run that others wait for.
 
     :param instance: its name in the run, ``details#3``.
+    :param root: uri below which it writes.
     :param spawn: runs a coroutine in the run's task group.
+    :param events: that it may emit.
     """
 
-    def __init__(self, instance: str, spawn: Callable[[Awaitable[None]], None]) -> None:
+    def __init__(
+        self,
+        instance: str,
+        root: str,
+        spawn: Callable[[Awaitable[None]], None],
+        events: Collection[str] = EVENTS,
+    ) -> None:
         self.id = instance
+        self.root = root
         self.status: StepStatus = "waiting"
         self.error: LingError | None = None
         self.replaying = False
         """Asked, and not yet at the point where it calls a model or has played back what it said before."""
         self._spawn = spawn
+        self._events = events
         self._settled: list[Field] = []
         self._observers: list[Listener] = []
         self._news = asyncio.Event()
@@ -58,16 +71,16 @@ class StepEvents:
         raise NotImplementedError
 
     def on(self, event: str, callback: Callable[[Field], Any], *, partial: bool = False) -> Self:
-        """Call ``callback(field)`` at each ``event`` of this bot; return the bot.
+        """Call ``callback(field)`` at each ``event`` of this step run; return the step run.
 
-        A coroutine function runs beside the bot, in the run's task group. What a callback raises counts as
-        raised by the workflow: it does not fail the bot.
+        A coroutine function runs beside it, in the run's task group. What a callback raises counts as raised
+        by the workflow: it does not fail the step.
 
         :param partial: call it, too, for a field that was cut off with the model's answer.
-        :raises UsageError: an event that bots do not have.
+        :raises UsageError: an event that its kind does not have.
         """
-        if event not in EVENTS:
-            raise UsageError(f"expected one of the events {', '.join(EVENTS)}, got {event!r}")
+        if event not in self._events:
+            raise UsageError(f"expected one of the events {', '.join(self._events)}, got {event!r}")
 
         def observe(_: StepEvents, name: str, field: Field) -> None:
             if name == event and (partial or not field.cut):
@@ -81,12 +94,12 @@ class StepEvents:
         return self.observe(observe)
 
     async def fields(self, pattern: str = "**", *, partial: bool = False) -> AsyncIterator[Field]:
-        """Yield each value that settles at a uri matching ``pattern``, from the bot's first one on.
+        """Yield each value that settles at a uri matching ``pattern``, from the first one on.
 
-        :param pattern: glob of absolute uris (the bot's root included).
+        :param pattern: glob of absolute uris (the step's root included).
         :param partial: yield, too, a field that was cut off with the model's answer.
-        :raises LingError: the bot failed.
-        :raises UsageError: the bot has not been started.
+        :raises LingError: the step failed.
+        :raises UsageError: it has not been started.
         """
         self._check_started()
         position = 0
@@ -106,10 +119,10 @@ class StepEvents:
             raise self.error
 
     async def result(self) -> Any:
-        """Wait for the end and return what the bot wrote; awaiting the bot itself does the same.
+        """Wait for the end and return what the step wrote; awaiting the step run itself does the same.
 
-        :raises LingError: the bot failed.
-        :raises UsageError: the bot has not been started.
+        :raises LingError: the step failed.
+        :raises UsageError: it has not been started.
         """
         self._check_started()
         await self._ended.wait()
@@ -136,12 +149,13 @@ class StepEvents:
 
     def _check_started(self) -> None:
         if self.status == "waiting":
-            raise UsageError(f"expected a bot at work, but {self.id} was not started: call its chat() first")
+            raise UsageError(f"expected a step at work, but {self.id} was not started: call its chat() first")
 
     def _end(self) -> None:
         self.replaying = False
         self._ended.set()
         self._news.set()
+        self._emit(ENDED, Field(self.root, None))
 
 
 async def _raise(error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""What bots and triggers need of the run that they belong to."""
+"""What steps and triggers need of the run that they belong to."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from lingstream.core.document.shared import SharedDocument
 from lingstream.core.exceptions import LingError
 from lingstream.core.log.frames import Kind
 from lingstream.core.log.ports import RunLog
-from lingstream.core.provider import Message, Provider, Usage
+from lingstream.core.provider import Message, Usage
 
 from .bot import Bot, Deferred, Field
 from .epoch import EpochLog
 from .group import Work
 from .journal import Journal, NullJournal, Occurrences
+from .kinds import Identity, Services
 from .meter import LimitsMeter, Meter
 from .observers import Observers, RunInfo
-from .plan import BotPlan, Plan, ProviderPlan
+from .plan import BotPlan, Plan, StepPlan
+from .step import StepRun
 from .triggers import Triggers
 
 __all__ = ["Host", "RunResult"]
 
-_MOST_ERRORS = 100  # kept of one run; a run has as many bots as its limits allow
+_MOST_ERRORS = 100  # kept of one run; a run has as many steps as its limits allow
 
 
 class RunResult(NamedTuple):
     """How a run ended.
 
     :param status: ``finished``, ``failed`` or ``canceled``.
-    :param errors: the bodies of its error frames, at most 100; those of optional bots come last.
+    :param errors: the bodies of its error frames, at most 100; those of optional steps come last.
     """
 
     status: str
@@ -45,13 +47,14 @@ class Host:
     :param plan: what to do.
     :param input: the run's input, JSON data.
     :param log: where frames go.
-    :param providers: returns the provider for a plan's settings, with its key.
+    :param services: what step kinds may ask of the site, models among it.
     :param journal: keeps finished calls; the default forgets them.
     :param history: earlier messages of the conversation.
     :param epoch: which execution of the run this is, from 1.
     :param end: awaited with the result before ``done`` is written.
     :param observers: hear what it does.
     :param name: its id, for them.
+    :param identity: returns who has started it; nobody unless given.
     :param meter: what the run may spend; the plan's limits unless given.
     """
 
@@ -61,7 +64,7 @@ class Host:
         input: Any,
         *,
         log: RunLog,
-        providers: Callable[[ProviderPlan], Provider],
+        services: Services,
         journal: Journal | None = None,
         history: Sequence[Message] = (),
         epoch: int = 1,
@@ -69,6 +72,7 @@ class Host:
         meter: Meter | None = None,
         observers: Observers | None = None,
         name: str = "",
+        identity: Callable[[], Awaitable[Identity]] | None = None,
     ) -> None:
         self.plan = plan
         self.input = input
@@ -79,11 +83,12 @@ class Host:
         self.observers = observers or Observers()
         self.info = RunInfo(name, plan.workflow, epoch)
         self.occurrences = Occurrences()
-        self.bots: list[Bot] = []
+        self.steps: list[StepRun] = []
         self.error: LingError | None = None
         self.errors: list[dict[str, Any]] = []
-        self._providers = providers
+        self.services = services
         self._end = end
+        self._identity = identity
         self._log = EpochLog(log, epoch, self._opened)
         self.shared = SharedDocument(self._log.document)
         self._triggers = Triggers(plan, self)
@@ -96,8 +101,8 @@ class Host:
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all bots so far."""
-        return sum((bot.usage for bot in self.bots), Usage())
+        """Tokens of all steps so far."""
+        return sum((step.usage for step in self.steps), Usage())
 
     @property
     def ending(self) -> bool:
@@ -111,10 +116,10 @@ class Host:
         """
         self._work.cancel()
 
-    # -- for bots ----------------------------------------------------------------------------------
+    # -- for steps ---------------------------------------------------------------------------------
 
     def write(self, kind: Kind, body: Any) -> None:
-        """Append a frame to the log; see :class:`BotHost`."""
+        """Append a frame to the log; see :class:`StepHost`."""
         if kind == "error" and len(self.errors) < _MOST_ERRORS:
             self.errors.append(body)
         self._log.write(kind, body)
@@ -123,13 +128,13 @@ class Host:
         """Return when the log holds everything that was written."""
         await self._log.flush()
 
-    def provider(self, plan: ProviderPlan) -> Provider:
-        """Return the provider for these settings."""
-        return self._providers(plan)
+    async def identity(self) -> Identity:
+        """Return who has started the run."""
+        return await self._identity() if self._identity else Identity()
 
     async def ready(self) -> None:
-        """Return when the log is open for this epoch; bots call it before they call a model."""
-        await self._log.open(lambda: self._triggers.rendering or any(bot.replaying for bot in self.bots))
+        """Return when the log is open for this epoch; steps call it before they call anybody."""
+        await self._log.open(lambda: self._triggers.rendering or any(step.replaying for step in self.steps))
 
     def spawn(self, work: Awaitable[None]) -> None:
         """Run ``work`` in the run's task group."""
@@ -148,15 +153,20 @@ class Host:
             "history": list(self.history),
         }
 
-    def new_bot(self, plan: BotPlan, instance: str, root: str, system: str | Deferred, depth: int = 0) -> Bot:
+    def new_step(
+        self, plan: StepPlan, instance: str, root: str, depth: int = 0, system: str | Deferred = ""
+    ) -> StepRun:
         """See :class:`Starter`."""
         self.meter.begin(plan, depth)
-        bot = Bot(self, plan, instance, root, system, depth)
-        self.bots.append(bot)
-        return bot
+        if isinstance(plan, BotPlan):
+            step: StepRun = Bot(self, plan, instance, root, system, depth)
+        else:
+            step = StepRun(self, plan, instance, root, depth)
+        self.steps.append(step)
+        return step
 
     def _failures(self) -> list[LingError | None]:
-        return [bot.error for bot in self.bots]
+        return [step.error for step in self.steps]
 
     def _opened(self, document: Document) -> None:
         self.shared.document = document

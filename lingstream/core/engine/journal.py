@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lingstream.core.provider import ChatOptions, Message, Usage
+from lingstream.core.provider import Usage
 
-from .plan import BotPlan, ProviderPlan
+from .plan import StepPlan
 
 __all__ = ["Call", "CallResult", "Journal", "NullJournal", "Occurrences"]
 
@@ -25,19 +25,23 @@ __all__ = ["Call", "CallResult", "Journal", "NullJournal", "Occurrences"]
 class Call:
     """One call, with the key under which it is stored.
 
-    :param kind: ``bot`` for a model, ``once`` for a function of :meth:`Run.once`.
-    :param request: what a call of another kind than ``bot`` asks, JSON data.
+    :param input: what is asked: a bot's messages, JSON data of other kinds, and the arguments of a function
+        of :meth:`Run.once`, whose plan has the kind ``once``.
+    :param options: how, as rendered; a bot's are ``model``, ``params`` and ``response_format``.
     """
 
     instance: str
-    plan: BotPlan
+    plan: StepPlan
     root: str
-    messages: Sequence[Message]
-    options: ChatOptions
+    input: Any
+    options: Mapping[str, Any]
     digest: str
     occurrence: int
-    kind: str = "bot"
-    request: Any = None
+
+    @property
+    def kind(self) -> str:
+        """What makes it: a kind of steps, or ``once``."""
+        return self.plan.kind
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -50,11 +54,12 @@ class CallResult:
     """How a call ended.
 
     :param status: ``finished``, ``failed`` or ``canceled``.
-    :param output: the model's text as it came.
+    :param output: the text as it came.
     :param repairs: what the parser mended, as ``{"kind", "uri", "offset"}``.
     :param error: the body of its error frame.
-    :param finish: why the model stopped, in its provider's word (``stop``, ``length``), or ``""``.
-    :param result: what a call of another kind than ``bot`` gave, JSON data.
+    :param finish: why it ended, in a provider's word (``stop``, ``length``), or ``""``.
+    :param result: what a function gave, or of a step the values and events beside its text, in their order,
+        as ``["put", uri, value]`` and ``["note", event, data]``.
     """
 
     status: str
@@ -97,33 +102,27 @@ class Occurrences:
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
     def call(
-        self, instance: str, plan: BotPlan, root: str, messages: Sequence[Message], options: ChatOptions
+        self,
+        instance: str,
+        plan: StepPlan,
+        root: str,
+        input: Any,
+        options: Mapping[str, Any],
+        asked: Any,
     ) -> Call:
-        """Return the next call with its key."""
-        asked = {
-            "messages": list(messages),
-            "model": options.model,
-            "params": dict(options.params),
-            "response_format": options.response_format,
-        }
-        digest = _digest(asked)
-        return Call(instance, plan, root, messages, options, digest, self._count(plan.name, root, digest))
+        """Return the next call, with its key.
+
+        :param asked: what makes two calls of a step at a root the same, JSON data.
+        """
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+        self._counts[plan.name, root, digest] += 1
+        number = self._counts[plan.name, root, digest]
+        return Call(instance or f"{plan.name}#{number}", plan, root, input, options, digest, number)
 
     def once(self, name: str, arguments: Sequence[Any]) -> Call:
         """Return the next call of a function, with its key.
 
         :param name: of the work.
         """
-        request = {"arguments": list(arguments)}
-        digest = _digest({"once": name, **request})
-        number = self._count(name, "", digest)
-        plan = BotPlan(name, provider=ProviderPlan(name="", kind=""))
-        return Call(f"{name}#{number}", plan, "", (), ChatOptions(), digest, number, "once", request)
-
-    def _count(self, step: str, root: str, digest: str) -> int:
-        self._counts[step, root, digest] += 1
-        return self._counts[step, root, digest]
-
-
-def _digest(asked: Any) -> str:
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+        asked = {"once": name, "arguments": list(arguments)}
+        return self.call("", StepPlan(name, kind="once"), "", list(arguments), {}, asked)

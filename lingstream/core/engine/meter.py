@@ -8,7 +8,7 @@ from lingstream.core.exceptions import LimitExceeded
 from lingstream.core.provider import Usage
 
 from .journal import Call
-from .plan import BotPlan, Limits
+from .plan import Limits, StepPlan
 
 __all__ = ["LimitsMeter", "Meter"]
 
@@ -16,7 +16,7 @@ __all__ = ["LimitsMeter", "Meter"]
 class Meter(Protocol):
     """The port. What it raises as :class:`LimitExceeded` ends the run; run limits are its default."""
 
-    def begin(self, plan: BotPlan, depth: int) -> None:
+    def begin(self, plan: StepPlan, depth: int) -> None:
         """A step is about to start.
 
         :param depth: how many triggers led to it.
@@ -24,13 +24,13 @@ class Meter(Protocol):
         """
 
     def charge(self, characters: int) -> None:
-        """A model wrote so many characters; called for each chunk, so it must not wait.
+        """A step wrote so many characters; called for each piece, so it must not wait.
 
         :raises LimitExceeded: the run has had its share.
         """
 
     async def reserve(self, call: Call) -> None:
-        """A model is about to be asked; not for a call that is played back.
+        """A call is about to be made, of a model or of what another kind asks; not one that is played back.
 
         :raises LimitExceeded: it may not be.
         """
@@ -50,7 +50,7 @@ class LimitsMeter:
         self._steps = 0
         self._characters = 0
 
-    def begin(self, plan: BotPlan, depth: int) -> None:
+    def begin(self, plan: StepPlan, depth: int) -> None:
         """See :meth:`Meter.begin`."""
         if depth > self._limits.depth:
             raise LimitExceeded(

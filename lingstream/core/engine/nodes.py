@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import JsonUriError
 
-from .plan import EVENTS, BotPlan, Limits, Plan, TriggerPlan
+from .plan import EVENTS, BotPlan, Limits, Plan, StepPlan, TriggerPlan
 from .reach import Budget
 
 __all__ = ["FIELD_EVENTS", "Fault", "Graph", "Known", "Level", "Node", "Start", "stars_of"]
@@ -53,7 +53,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the graph has to know of a step; the fields are those of :class:`BotPlan`."""
+    """What the graph has to know of a step; the fields are those of :class:`StepPlan`, and a bot's prompt."""
 
     name: str
     kind: str = "bot"
@@ -67,11 +67,12 @@ class Node:
     quiet: bool = False
 
     @classmethod
-    def of(cls, step: BotPlan) -> Node:
+    def of(cls, step: StepPlan) -> Node:
         """Return the node of a step of a plan."""
         return cls(
             name=step.name,
-            prompt=step.prompt,
+            kind=step.kind,
+            prompt=step.prompt if isinstance(step, BotPlan) else "",
             input=step.input,
             root=step.root,
             format=step.format,

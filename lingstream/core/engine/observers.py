@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from lingstream.core.exceptions import LingError
 from lingstream.core.provider import Usage
 
-from .plan import BotPlan
+from .plan import StepPlan
 
 __all__ = ["Observer", "Observers", "RunInfo", "StepInfo"]
 
@@ -32,7 +32,7 @@ class StepInfo(Protocol):
     """What there is to see of a step run."""
 
     id: str
-    plan: BotPlan
+    plan: StepPlan
     error: LingError | None
 
     @property

@@ -7,11 +7,26 @@ prompt's text and version, every provider's settings (never a key), every trigge
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal
 
 from lingstream.core.exceptions import UsageError
 
-__all__ = ["EVENTS", "NO_PROVIDER", "BotPlan", "Event", "Limits", "Plan", "ProviderPlan", "TriggerPlan"]
+__all__ = [
+    "EVENTS",
+    "JOINED",
+    "NO_PROVIDER",
+    "VERSION",
+    "BotPlan",
+    "Limits",
+    "Plan",
+    "ProviderPlan",
+    "StepPlan",
+    "TriggerPlan",
+]
+
+#: Of plans as they are stored. A process takes no run whose plan has a later one: whoever made it knows more.
+#: Plans without a version are of the first; their steps have no kind, and all of them are bots.
+VERSION = 2
 
 #: What staff are told where nobody has set up a model yet.
 NO_PROVIDER = (
@@ -19,8 +34,10 @@ NO_PROVIDER = (
     "default model"
 )
 
-Event: TypeAlias = Literal["string-response", "object-response", "inference-done", "response", "error"]
-EVENTS: tuple[Event, ...] = get_args(Event)
+#: What every kind of step emits, by itself; a kind may have further ones.
+EVENTS = ("string-response", "object-response", "inference-done", "response", "error")
+#: A step run has ended, and so has all that it led to.
+JOINED = "joined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,64 +75,86 @@ class ProviderPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class BotPlan:
-    """One step of the kind *bot*.
+class StepPlan:
+    """One step of a workflow, of any kind.
 
-    :param name: the step's name, unique in the workflow; instances are called ``name#1``, ``name#2``, …
-    :param prompt: template of the system message; ``""`` sends none.
-    :param variables: values for the names that the prompt declares.
-    :param prompt_version: which version of which prompt the text is, for people (``"details v3"``).
-    :param input: template of the user message.
-    :param root: template of the uri below which the bot writes.
-    :param format: ``json`` parses the output, ``text`` appends it at the root, ``html`` makes a node tree.
+    :param name: unique in the workflow; instances are called ``name#1``, ``name#2``, …
+    :param kind: what it does, by the name under which :mod:`.kinds` knows it.
+    :param input: template of what it works on; one that is a single ``{{ expression }}`` gives the value
+        itself, and to a bot its text.
+    :param root: template of the uri below which the step writes.
     :param only: globs below the root; where given, nothing else is sent.
     :param exclude: globs below the root that are not sent (the setting is called ``except``).
     :param quiet: parsed and triggering, but nothing is sent.
     :param optional: its failure does not fail the run.
-    :param history: send the conversation's history before the input.
-    :param schema: JSON schema of the output, for repair and ``response_format``.
-    :param show_reasoning: viewers get what the model thinks; it is stored in any case.
+    :param options: the kind's own, as its schema has them; texts are templates unless that says otherwise.
+    :param timeout: seconds that one try may take; ``None`` for no bound but the run's.
+    :param retries: how often a try that failed before it said anything is made again, 0 to 5.
+    :param format: how text is read: ``json`` is parsed, ``text`` appended at the root, ``html`` makes a node
+        tree.
+    :param schema: JSON schema of the text, for repair and a model's ``response_format``.
+    :param show_reasoning: viewers get what a model thinks; it is stored in any case.
     """
 
     name: str
-    prompt: str = ""
-    variables: dict[str, Any] = field(default_factory=dict)
-    prompt_version: str = ""
+    kind: str
     input: str = "{{ value }}"
     root: str = ""
-    provider: ProviderPlan = field(default_factory=ProviderPlan)
-    model: str = ""
-    params: dict[str, Any] = field(default_factory=dict)
-    format: Literal["json", "text", "html"] = "json"
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     quiet: bool = False
     optional: bool = False
-    history: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+    retries: int = 0
+    format: Literal["json", "text", "html"] = "json"
     schema: dict[str, Any] | None = None
     show_reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BotPlan(StepPlan):
+    """A step that asks a model.
+
+    :param prompt: template of the system message; ``""`` sends none.
+    :param variables: values for the names that the prompt declares.
+    :param prompt_version: which version of which prompt the text is, for people (``"details v3"``).
+    :param history: send the conversation's history before the input.
+    """
+
+    kind: str = "bot"
+    prompt: str = ""
+    variables: dict[str, Any] = field(default_factory=dict)
+    prompt_version: str = ""
+    provider: ProviderPlan = field(default_factory=ProviderPlan)
+    model: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerPlan:
     """When ``source`` emits ``event`` at a uri that matches ``pattern``, start ``target``.
 
-    :param pattern: glob of absolute uris; empty matches all (``inference-done`` and ``response`` have the
-        bot's root as their uri).
+    :param event: one of :data:`EVENTS`, of the source's kind's own, or :data:`JOINED`.
+    :param pattern: glob of absolute uris; empty matches all (``inference-done``, ``response`` and ``joined``
+        have the source's root as their uri).
     :param condition: a template expression that must hold, or ``""``.
     :param input: overrides the target's input template unless empty.
     :param root: overrides the target's root template unless ``None``.
     :param partial: start at a field, too, that was cut off with the model's answer.
+    :param otherwise: only where no other trigger of the same event and uri starts anything.
     """
 
     source: str
     target: str
-    event: Event = "string-response"
+    event: str = "string-response"
     pattern: str = ""
     condition: str = ""
     input: str = ""
     root: str | None = None
     partial: bool = False
+    otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +165,21 @@ class Plan:
     is found by ``workflow``, and its steps, if it has any, are there for the function to take settings from.
 
     :param on_disconnect: what becomes of the run when its last viewer has left.
-    :param show_reasoning: as in :class:`BotPlan`, for the bots of a workflow in Python.
+    :param show_reasoning: as in :class:`StepPlan`, for the bots of a workflow in Python.
+    :param workflows: the plans of the workflows that its steps run, and of those that these run, by slug.
+    :param version: see :data:`VERSION`.
     """
 
     workflow: str
     python: bool = False
-    steps: tuple[BotPlan, ...] = ()
+    steps: tuple[StepPlan, ...] = ()
     triggers: tuple[TriggerPlan, ...] = ()
     providers: tuple[ProviderPlan, ...] = ()
     limits: Limits = field(default_factory=Limits)
     on_disconnect: Literal["continue", "cancel"] = "continue"
     show_reasoning: bool = False
+    workflows: dict[str, Plan] = field(default_factory=dict)
+    version: int = VERSION
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -146,9 +189,11 @@ class Plan:
     def from_json(cls, data: dict[str, Any]) -> Plan:
         """Return the plan that :meth:`to_json` wrote.
 
-        :raises UsageError: data of another shape.
+        :raises UsageError: data of another shape, or of a later version.
         """
         try:
+            if data.get("version", 1) > VERSION:
+                raise UsageError(f"expected a plan of version {VERSION} at most, got {data['version']!r:.20}")
             return cls(
                 workflow=data["workflow"],
                 python=data["python"],
@@ -158,11 +203,12 @@ class Plan:
                 limits=Limits(**data["limits"]),
                 on_disconnect=data.get("on_disconnect", "continue"),
                 show_reasoning=data.get("show_reasoning", False),
+                workflows={slug: cls.from_json(plan) for slug, plan in data.get("workflows", {}).items()},
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise UsageError(f"expected a stored plan, got something else: {error!r}") from error
 
-    def step(self, name: str) -> BotPlan:
+    def step(self, name: str) -> StepPlan:
         """Return the step called ``name``.
 
         :raises UsageError: there is none.
@@ -173,14 +219,22 @@ class Plan:
         raise UsageError(f"expected one of the steps {[s.name for s in self.steps]}, got {name!r}")
 
     @property
-    def entry_steps(self) -> tuple[BotPlan, ...]:
+    def kinds(self) -> frozenset[str]:
+        """The kinds of its steps and of those of the workflows that they run."""
+        own = frozenset(step.kind for step in self.steps)
+        return own.union(*(plan.kinds for plan in self.workflows.values()))
+
+    @property
+    def entry_steps(self) -> tuple[StepPlan, ...]:
         """The steps that start with the run: those that no trigger targets."""
         targets = {trigger.target for trigger in self.triggers}
         return tuple(step for step in self.steps if step.name not in targets)
 
 
-def _step(data: dict[str, Any]) -> BotPlan:
+def _step(data: dict[str, Any]) -> StepPlan:
     fields = dict(data)
-    fields["provider"] = ProviderPlan(**fields["provider"])
     fields["only"], fields["exclude"] = tuple(fields["only"]), tuple(fields["exclude"])
+    if fields.get("kind", "bot") != "bot":
+        return StepPlan(**fields)
+    fields["provider"] = ProviderPlan(**fields["provider"])
     return BotPlan(**fields)

@@ -1,29 +1,27 @@
 """A run: executes a plan, or a workflow written in Python, as one task group.
 
-There is no polling: bots call their observers as fields settle, a trigger that matches starts the next bot
+There is no polling: steps call their observers as fields settle, a trigger that matches starts the next step
 at once, and the group ends when nothing is left to do.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.exceptions import Fenced, LingError, UsageError
-from lingstream.core.validation import compile_schema
 
 from .bot import Bot, Deferred
 from .host import Host, RunResult
 from .journal import CallResult
-from .plan import NO_PROVIDER, BotPlan, ProviderPlan
+from .making import bot_plan, json_data, step_plan
 from .registry import function_of
-from .triggers import render_prompt
+from .rendering import render_prompt
+from .step import StepRun
 
 __all__ = ["Run", "RunResult", "done_body"]
 
@@ -61,36 +59,44 @@ class Run(Host):
             cannot be used.
         :raises LimitExceeded: the run has started all the bots that it may.
         """
+        plan = bot_plan(self.plan, step, name, provider, settings)
         template, names = prompt, variables
         if step:
-            base = self.plan.step(step)
-            template, names = base.prompt, {**base.variables, **(variables or {})}
-        else:
-            provider_plan = self._provider_plan("")
-            base = BotPlan(name or "bot", provider=provider_plan, show_reasoning=self.plan.show_reasoning)
-        if provider:
-            settings["provider"] = self._provider_plan(provider)
-        try:
-            plan = replace(base, name=name or base.name, **settings)
-        except TypeError as error:
-            raise UsageError(f"expected settings of a bot, got {sorted(settings)}: {error}") from error
-        plan = replace(
-            plan, only=tuple(plan.only), exclude=tuple(plan.exclude), model=plan.model or plan.provider.model
-        )
-        if plan.schema:
-            compile_schema(plan.schema)  # before the model is asked
+            template, names = plan.prompt, {**plan.variables, **(variables or {})}
         context = {"input": self.input, "document": self.document, "history": list(self.history)}
         system: str | Deferred = template
         if names is not None:
             system = render_prompt(template, {**context, **names})
-        return self.new_bot(plan, self._triggers.instance(plan.name), jsonuri.normalize(root or ""), system)
+        instance = self._triggers.instance(plan.name)
+        bot = self.new_step(plan, instance, jsonuri.normalize(root or ""), system=system)
+        assert isinstance(bot, Bot)  # noqa: S101  # what a plan of this class is executed by
+        return bot
+
+    def step(
+        self, kind: str, input: Any = None, /, *, name: str = "", root: str = "", **given: Any
+    ) -> StepRun:
+        """Start a step of another kind; ``await`` gives what it has written at its root.
+
+        :param kind: its name: ``http``, ``compute``, or that of a function with ``@step``.
+        :param input: JSON data.
+        :param name: its step name on the wire; the kind's unless given.
+        :param root: uri below which it writes; ``quiet=True`` writes nothing where viewers see it.
+        :param given: further fields of :class:`StepPlan` (``quiet``, ``optional``, ``timeout``, ``retries``,
+            ``format``, ``schema``, ``only``, ``exclude``), and the kind's own options; as they are, not as
+            templates.
+        :raises UsageError: an unknown kind, options that do not fit it, or data that are no JSON.
+        :raises LimitExceeded: the run has started all the steps that it may.
+        """
+        plan = step_plan(kind, name, given)
+        instance = self._triggers.instance(plan.name)
+        return self.new_step(plan, instance, jsonuri.normalize(root)).start(json_data(input), plan.options)
 
     def send_event(self, name: str, data: Any = None) -> None:
         """Push a status of your own to the viewers: an event frame with this name and JSON data.
 
         :raises UsageError: ``data`` is no JSON data.
         """
-        self.write("event", {"event": name, "data": _json(data)})
+        self.write("event", {"event": name, "data": json_data(data)})
 
     def set(self, uri: str, value: Any) -> None:
         """Set a value of the document; missing containers above it are created.
@@ -98,7 +104,7 @@ class Run(Host):
         :raises ConflictError: a bot is writing there, or the place cannot exist.
         :raises UsageError: ``value`` is no JSON data.
         """
-        self.write("ops", self.shared.set(uri, _json(value)))
+        self.write("ops", self.shared.set(uri, json_data(value)))
 
     async def once(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Return what ``await function(*arguments)`` gives, done once in the life of the run.
@@ -113,14 +119,14 @@ class Run(Host):
         """
         if not 0 < len(name) <= 200:
             raise UsageError(f"expected a name of 1 to 200 characters, got {name!r:.80}")
-        call = self.occurrences.once(name, _json(list(arguments)))
+        call = self.occurrences.once(name, json_data(list(arguments)))
         if recorded := self.journal.recorded(call):
             return recorded.result
         await self.ready()  # whoever has lost the run must not act in its name
         work = function(*arguments)
         if not inspect.isawaitable(work):
             raise UsageError(f"expected an async function for {name!r}, got {function!r}")
-        value = _json(await work)
+        value = json_data(await work)
         await self.journal.finish(call, CallResult("finished", result=value))
         return value
 
@@ -164,31 +170,13 @@ class Run(Host):
             self.write("error", LingError("the result could not be stored", code="not-stored").to_wire())
 
     def _result(self) -> RunResult:
-        failed = self.error or any(bot.error and not bot.plan.optional for bot in self.bots)
+        failed = self.error or any(step.error and not step.plan.optional for step in self.steps)
         status = "canceled" if self._work.canceled else "failed" if failed else "finished"
-        optional = {bot.id for bot in self.bots if bot.plan.optional}
+        optional = {step.id for step in self.steps if step.plan.optional}
         errors = sorted(self.errors, key=lambda error: error.get("bot") in optional)
         return RunResult(status, self.document, self.usage, tuple(errors))
-
-    def _provider_plan(self, name: str) -> ProviderPlan:
-        """The provider called ``name``, or the first one, which is the site's default."""
-        for plan in self.plan.providers:
-            if plan.name == name or not name:
-                return plan
-        if not self.plan.providers:
-            raise UsageError(NO_PROVIDER, code="no-provider")
-        known = ", ".join(plan.name for plan in self.plan.providers)
-        raise UsageError(f"expected one of the providers {known}, got {name!r}")
 
 
 def done_body(status: str, usage: dict[str, Any], document: Any) -> dict[str, Any]:
     """Return the body of the ``done`` frame; ``usage`` as :meth:`Usage.to_wire` writes it."""
     return {"status": status, "usage": usage, "crc32": crc32(document)}
-
-
-def _json(value: Any) -> Any:
-    """Return a copy of ``value`` as JSON has it, so that later changes by the caller do not reach the log."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"expected JSON data, got {type(value).__name__}: {error}") from error

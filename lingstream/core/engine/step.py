@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from typing import Any, Protocol, Self
 
-from lingstream.core.ending import consume
-from lingstream.core.exceptions import Fenced, InternalError, LimitExceeded, LingError, ProviderError
-from lingstream.core.provider import Chunk, Usage
+from lingstream.core.exceptions import (
+    Fenced,
+    InternalError,
+    LimitExceeded,
+    LingError,
+    ProviderError,
+    UsageError,
+)
+from lingstream.core.provider import Usage
 
+from .calls import Caller, make
 from .events import Field, StepEvents
-from .journal import Call, CallResult, Journal
+from .frames import StepFrames, WriterHost
+from .journal import Call, CallResult, Journal, Occurrences
+from .kinds import events_of, kind_of
 from .lifecycle import advance
-from .observers import Observers, RunInfo
-from .plan import BotPlan
-from .writer import StepWriter, WriterHost
+from .observers import Observers
+from .plan import StepPlan
+from .writer import StepWriter
 
 __all__ = ["StepHost", "StepRun"]
 
 logger = logging.getLogger("lingstream")
 
 
-class StepHost(WriterHost, Protocol):
+class StepHost(WriterHost, Caller, Protocol):
     """What a step run needs of the run that it belongs to."""
 
     journal: Journal
+    occurrences: Occurrences
     observers: Observers
-    info: RunInfo
 
     async def flush(self) -> None:
         """Return when the log holds everything that was written."""
@@ -50,15 +60,15 @@ class StepRun(StepEvents):
     :param depth: how many triggers led to it.
     """
 
-    def __init__(self, host: StepHost, plan: BotPlan, instance: str, root: str = "", depth: int = 0) -> None:
-        super().__init__(instance, host.spawn)
+    def __init__(self, host: StepHost, plan: StepPlan, instance: str, root: str = "", depth: int = 0) -> None:
+        super().__init__(instance, root, host.spawn, events_of(plan.kind))
         self.plan = plan
-        self.root = root
         self.depth = depth
-        self.text = ""
-        """The model's output as it came; complete once the step run has ended."""
+        self.text = ""  # as it came; complete once the step run has ended
         self._step_host = host
-        self._writer = StepWriter(host, plan, instance, root, self._settle, self._emit, self._began)
+        self._frames = StepFrames(host, plan, instance, root, self._settle, self._emit)
+        began = partial(self._tell, "first_chunk")
+        self._writer = StepWriter(host, plan, root, self._frames, self._emit, began)
         self._reserved = False
         self._estimated: Usage | None = None
 
@@ -72,20 +82,31 @@ class StepRun(StepEvents):
         """Tokens, as the provider reported them or as they are estimated at the end."""
         return self._estimated or self._writer.usage
 
+    def start(self, input: Any, options: Mapping[str, Any]) -> Self:
+        """Begin; returns at once, with the step at work.
+
+        :param input: rendered, JSON data.
+        :param options: likewise.
+        :raises UsageError: it has been started before, or its kind is not known here.
+        """
+        asked = kind_of(self.plan.kind).asked(input, options)
+        call = self._step_host.occurrences.call(self.id, self.plan, self.root, input, options, asked)
+        self._begin()
+        self._step_host.spawn(self._perform(call))
+        return self
+
     def fail(self, error: LingError) -> None:
         """End a step run that could not be started."""
         self.status, self.error = advance(self.status, "failed"), error
-        self._writer.error(error)
+        self._frames.error(error)
         self._emit("error", Field(self.root, error.message))
         self._end()
 
     def _begin(self) -> None:
+        if self.status != "waiting":
+            raise UsageError(f"expected a new step, but {self.id} is {self.status}: each call needs its own")
         self.status, self.replaying = advance(self.status, "running"), True
         self._tell("step_started")
-
-    def _began(self) -> None:
-        if self._reserved:  # else it is played back
-            self._tell("first_chunk")
 
     def _end(self) -> None:
         super()._end()
@@ -94,14 +115,11 @@ class StepRun(StepEvents):
     def _tell(self, event: str, *more: object) -> None:
         self._step_host.observers.tell(event, self._step_host.info, self, *more)
 
-    async def _perform(self, call: Call, source: Callable[[], AsyncGenerator[Chunk, None]]) -> None:
-        """Do the call, or play back what it said before a crash.
-
-        :param source: asks the model.
-        """
+    async def _perform(self, call: Call) -> None:
+        """Make the call, or play back what it said before a crash."""
         try:
-            self._writer.begin()
-            await self._pump(call, source)
+            self._frames.open(self.root)
+            await self._answer(call)
             await self._writer.close()
             self.status = advance(self.status, "finished")
         except asyncio.CancelledError:
@@ -110,29 +128,26 @@ class StepRun(StepEvents):
         except (LimitExceeded, Fenced) as error:
             self.status, self.error = advance(self.status, "failed"), error
             raise
-        except LingError as error:
-            self._failed(error)
-        except Exception:
-            logger.exception("bot %s failed", self.id)
-            self._failed(InternalError("the bot"))
+        except Exception as error:
+            self._failed(error if isinstance(error, LingError) else _unknown(error, self.id))
         finally:
             try:
                 await self._finish(call)
             finally:
                 self._end()
 
-    async def _pump(self, call: Call, source: Callable[[], AsyncGenerator[Chunk, None]]) -> None:
-        host = self._step_host
+    async def _answer(self, call: Call) -> None:
+        host, writer, kind = self._step_host, self._writer, kind_of(self.plan.kind)
         if recorded := host.journal.recorded(call):
-            self._writer.usage = recorded.usage
-            self._writer.take(Chunk(recorded.output, recorded.reasoning, finish=recorded.finish or None))
+            await writer.replay(recorded)
             return
-        stream = source()
-        self.replaying = False
-        await host.ready()
-        await host.meter.reserve(call)
-        self._reserved = True
-        await consume(stream, self._writer.take)
+        # What is pure is part of the replay, and no reason to open the log.
+        if not kind.is_pure(self.plan):
+            self.replaying = False
+            await host.ready()
+            await host.meter.reserve(call)
+            self._reserved = True
+        await make(host, kind, call, writer.take, lambda: writer.answered)
 
     def _failed(self, error: LingError) -> None:
         """What fails while the run is being stopped was cut off, whatever an SDK makes of that."""
@@ -164,26 +179,31 @@ class StepRun(StepEvents):
 
     async def _report(self, call: Call) -> None:
         """Say how it ended: in the log, in the journal and to who waits."""
-        host, writer = self._step_host, self._writer
+        host, writer, frames = self._step_host, self._writer, self._frames
         if self.status == "failed" and self.error and not isinstance(self.error, LimitExceeded):
-            writer.error(self.error)  # a limit is the run's, and written by it
+            frames.error(self.error)  # a limit is the run's, and written by it
         elif self.status == "finished":
-            more = {} if writer.finish in (None, "stop") else {"data": {"finish": writer.finish}}
-            writer.event("inference-done", self.root, **more)
+            frames.inferred(writer.finish)
             self._emit("inference-done", Field(self.root, self.value))
         # Side by side: a crash between the two costs nothing, as what the journal has is played back. The
         # journal at once and not in a task: what it has not got when a process dies is paid again.
         flushing = asyncio.create_task(host.flush()) if self.status == "finished" else None
         try:
-            await host.journal.finish(call, _result_of(self, writer))
+            if self._reserved or self.status != "finished":
+                await host.journal.finish(call, _result_of(self, writer))
         finally:
             if flushing:
                 await flushing
         if self.status == "finished":
-            writer.event("response", self.root)
+            frames.response()
             self._emit("response", Field(self.root, self.value))
         elif self.status == "failed" and self.error:
             self._emit("error", Field(self.root, self.error.message))
+
+
+def _unknown(error: Exception, name: str) -> InternalError:
+    logger.error("step %s failed", name, exc_info=error)
+    return InternalError("the step")
 
 
 def _result_of(step: StepRun, writer: StepWriter) -> CallResult:
@@ -196,4 +216,5 @@ def _result_of(step: StepRun, writer: StepWriter) -> CallResult:
         usage=step.usage,
         error=step.error.to_wire() if step.error else None,
         finish=writer.finish or "",
+        result=writer.said or None,
     )

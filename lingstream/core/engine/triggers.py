@@ -4,37 +4,43 @@
    those are rendered in a thread.
 2. What one source starts begins in the order in which it was started, however long templates take.
 3. An instance has its number before rendering leaves the loop, so that numbers do not depend on threads.
+4. Triggers with ``otherwise`` are decided on together with the others of the same event and uri.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lingstream.core import templates
 from lingstream.core.document import jsonuri
-from lingstream.core.document.ops import copy_json
-from lingstream.core.exceptions import UsageError
 
-from .bot import Bot, Deferred, Field
-from .plan import BotPlan, Plan, TriggerPlan
+from .bot import Bot, Deferred
+from .events import ENDED, Field
+from .joins import Joins
+from .plan import JOINED, Plan, StepPlan, TriggerPlan
+from .rendering import Candidate, Rendered, frozen, rendered
+from .step import StepRun
 
-__all__ = ["Starter", "Triggers", "render_prompt"]
+__all__ = ["Starter", "Triggers"]
 
 
 class Starter(Protocol):
-    """What makes the bots."""
+    """What makes the step runs."""
 
     def context(self, field: Field) -> dict[str, Any]:
         """The names that templates may use."""
         ...
 
-    def new_bot(self, plan: BotPlan, instance: str, root: str, system: str | Deferred, depth: int) -> Bot:
+    def new_step(
+        self, plan: StepPlan, instance: str, root: str, depth: int, system: str | Deferred = ""
+    ) -> StepRun:
         """Make one.
 
-        :raises LimitExceeded: too many bots, or too many triggers in a row.
+        :param system: a bot's system message.
+        :raises LimitExceeded: too many steps, or too many triggers in a row.
         """
         ...
 
@@ -43,12 +49,10 @@ class Starter(Protocol):
 
 
 class _Late(NamedTuple):
-    """A start that waits for its texts, or for those before it."""
+    """Starts that wait for their texts, or for those before them."""
 
-    step: BotPlan
-    instance: str
-    depth: int
-    texts: Callable[[], _Texts | None]
+    instances: Sequence[tuple[Candidate, str]]
+    texts: Callable[[], Sequence[Rendered | None]]
 
 
 class Triggers:
@@ -56,13 +60,19 @@ class Triggers:
 
     :param plan: with its triggers.
     :param starter: the run.
+    :param numbers: how many instances of each step there are in the whole run; of none unless given.
     """
 
-    def __init__(self, plan: Plan, starter: Starter) -> None:
+    def __init__(self, plan: Plan, starter: Starter, numbers: Counter[str] | None = None) -> None:
         self._plan = plan
         self._starter = starter
-        self._numbers: Counter[str] = Counter()
+        self._numbers = Counter[str]() if numbers is None else numbers
         self._late: dict[str, deque[_Late]] = {}  # by what started them
+        self._waiting: dict[tuple[str, str], list[TriggerPlan]] = {}
+        for trigger in plan.triggers:
+            self._waiting.setdefault((trigger.source, trigger.event), []).append(trigger)
+        joined = any(trigger.event == JOINED for trigger in plan.triggers)
+        self._joins = Joins(self.fire) if joined else None
 
     @property
     def rendering(self) -> bool:
@@ -72,113 +82,97 @@ class Triggers:
     def begin(self, input: Any) -> None:
         """Start what nothing waits for."""
         for step in self._plan.entry_steps:
-            self._start(step, None, Field("", input), 0, "")
+            self._start([Candidate(step)], Field("", input), None)
 
     def instance(self, step: str) -> str:
         """Return the name of the next instance of a step."""
         self._numbers[step] += 1
         return f"{step}#{self._numbers[step]}"
 
-    def fire(self, bot: Bot, event: str, field: Field) -> None:
-        """Start what waits for this event."""
-        for trigger in self._plan.triggers:
-            if trigger.source != bot.plan.name or trigger.event != event:
-                continue
+    def fire(self, run: StepRun, event: str, field: Field, more: Mapping[str, Any] | None = None) -> None:
+        """Start what waits for this event.
+
+        :param more: names that templates may use beside the usual ones.
+        """
+        if event == ENDED and self._joins:
+            self._joins.end(run)
+        matching = list[Candidate]()
+        for trigger in self._waiting.get((run.plan.name, event), ()):
             if field.cut and not trigger.partial:
                 continue
             found = jsonuri.match(trigger.pattern, field.uri) if trigger.pattern else ()
             if found is not None:
-                target = self._plan.step(trigger.target)
-                self._start(target, trigger, field._replace(match=found), bot.depth + 1, bot.id)
+                matching.append(Candidate(self._plan.step(trigger.target), trigger, found))
+        if any(each.otherwise for each in matching):
+            self._start(matching, field, run, more)
+        else:
+            for each in matching:
+                self._start([each], field, run, more)
 
     def _start(
-        self, step: BotPlan, trigger: TriggerPlan | None, field: Field, depth: int, source: str
+        self,
+        candidates: Sequence[Candidate],
+        field: Field,
+        source: StepRun | None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
-        """Start a bot if the trigger's condition holds; a template that fails is its failure."""
-        context = self._starter.context(field)
+        """Start the candidates whose conditions hold; a template that fails is its step's failure."""
+        context = {**self._starter.context(field), **(more or {})}
         try:
-            texts = _rendered(step, trigger, context, brief=True)
+            texts = rendered(candidates, context, brief=True)
         except templates.TooLong:
-            frozen = _frozen(context)
-            self._start_later(step, depth, source, lambda: _rendered(step, trigger, frozen, brief=False))
+            copy = frozen(context)
+            self._start_later(candidates, source, lambda: rendered(candidates, copy, brief=False))
             return
-        if texts is None:
+        if _name(source) in self._late:
+            self._start_later(candidates, source, lambda: texts)
             return
-        if source in self._late:
-            self._start_later(step, depth, source, lambda: texts)
-        else:
-            self._begin(step, self.instance(step.name), texts, depth)
+        for each, text in zip(candidates, texts, strict=True):
+            if text:
+                self._begin(each, self.instance(each.step.name), text, source)
 
     def _start_later(
-        self, step: BotPlan, depth: int, source: str, texts: Callable[[], _Texts | None]
+        self,
+        candidates: Sequence[Candidate],
+        source: StepRun | None,
+        texts: Callable[[], Sequence[Rendered | None]],
     ) -> None:
-        late = _Late(step, self.instance(step.name), depth, texts)
-        if source in self._late:
-            self._late[source].append(late)
+        late = _Late([(each, self.instance(each.step.name)) for each in candidates], texts)
+        if self._joins and source:
+            self._joins.expect(source, candidates)
+        if waiting := self._late.get(_name(source)):
+            waiting.append(late)
             return
-        self._late[source] = deque([late])
+        self._late[_name(source)] = deque([late])
         self._starter.spawn(self._begin_late(source))
 
-    async def _begin_late(self, source: str) -> None:
-        waiting = self._late[source]
+    async def _begin_late(self, source: StepRun | None) -> None:
+        waiting = self._late[_name(source)]
         try:
             while waiting:
-                step, instance, depth, texts = waiting[0]
-                self._begin(step, instance, await asyncio.to_thread(texts), depth)
+                instances, texts = waiting[0]
+                for (each, instance), text in zip(instances, await asyncio.to_thread(texts), strict=True):
+                    if text:
+                        self._begin(each, instance, text, source)
                 waiting.popleft()
+                if self._joins and source:
+                    self._joins.expect(source, [each for each, _ in instances], -1)
         finally:
-            del self._late[source]
+            del self._late[_name(source)]
 
-    def _begin(self, step: BotPlan, instance: str, texts: _Texts | None, depth: int) -> None:
-        """Start the bot; ``None``: the condition does not hold."""
-        if texts is None:
-            return
-        bot = self._starter.new_bot(step, instance, texts.root, texts.system, depth).observe(self.fire)
+    def _begin(self, start: Candidate, instance: str, texts: Rendered, source: StepRun | None) -> None:
+        depth = source.depth + 1 if source else 0
+        run = self._starter.new_step(start.step, instance, texts.root, depth, texts.system)
+        run.observe(self.fire)
+        if self._joins:
+            self._joins.begin(run, None if start.after_all else source)
         if texts.fault:
-            bot.fail(texts.fault)
+            run.fail(texts.fault)
+        elif isinstance(run, Bot):
+            run.chat(texts.input)
         else:
-            bot.chat(texts.message)
+            run.start(texts.input, texts.options)
 
 
-class _Texts(NamedTuple):
-    """What a step's templates came to, or the fault of one of them."""
-
-    root: str = ""
-    system: str = ""
-    message: str = ""
-    fault: UsageError | None = None
-
-
-def render_prompt(template: str, context: dict[str, Any]) -> str | Deferred:
-    """The text, or where that takes longer what makes it, in a thread, once the bot is asked."""
-    try:
-        return templates.render(template, context, brief=True)
-    except templates.TooLong:
-        frozen = _frozen(context)
-        return lambda: templates.render(template, frozen)
-
-
-def _frozen(context: dict[str, Any]) -> dict[str, Any]:
-    """A copy: a thread must not see the document grow."""
-    return {name: copy_json(value) for name, value in context.items()}
-
-
-def _rendered(
-    step: BotPlan, trigger: TriggerPlan | None, context: dict[str, Any], *, brief: bool
-) -> _Texts | None:
-    """Render the templates of a step; ``None`` where the trigger's condition does not hold.
-
-    :raises TooLong: they were to be brief.
-    """
-    root = system = ""
-    try:
-        if trigger and not templates.holds(trigger.condition, context, brief=brief):
-            return None
-        names = {**step.variables, **context}
-        root_template = step.root if trigger is None or trigger.root is None else trigger.root
-        root = jsonuri.normalize(templates.render_uri(root_template, names, brief=brief))
-        system = templates.render(step.prompt, names, brief=brief)
-        template = trigger.input if trigger and trigger.input else step.input
-        return _Texts(root, system, templates.render(template, names, brief=brief))
-    except UsageError as error:
-        return _Texts(root, system, fault=error)
+def _name(source: StepRun | None) -> str:
+    return source.id if source else ""

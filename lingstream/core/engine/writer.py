@@ -1,30 +1,25 @@
-"""What a step run says: text through a parser into the run's document, and events to viewers and who waits.
-
-The names and the order of the events are Ling's: ``string-response`` and ``object-response`` as values
-settle, ``inference-done`` when the model has stopped, ``response`` when everything is in the log.
-"""
+"""What a step run says: text through a parser, and whole values as if somebody had said them at once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import re
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from lingstream.core.document.filters import UriFilter
-from lingstream.core.document.ops import Closed, Op
-from lingstream.core.document.shared import SharedDocument
-from lingstream.core.exceptions import ConflictError, LingError, NoJson, SchemaFailure
-from lingstream.core.log.frames import Kind
-from lingstream.core.parsing.output import BotOutput, Output
+from lingstream.core.exceptions import LingError, NoJson, SchemaFailure, UsageError
+from lingstream.core.parsing.output import BotOutput
 from lingstream.core.provider import Chunk, Usage
 
 from .events import Field
-from .meter import Meter
-from .plan import BotPlan
+from .frames import StepFrames, WriterHost
+from .journal import CallResult
+from .kinds import Note, Put, Said, Spent, Text, check_event
+from .plan import BotPlan, StepPlan
+from .values import Values, own_json
 
-__all__ = ["StepWriter", "WriterHost"]
+__all__ = ["StepWriter"]
 
 logger = logging.getLogger("lingstream")
 
@@ -33,55 +28,44 @@ _FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
 _NOTHING = {"tool_calls": "only a tool call", "content_filter": "a refusal"}  # by finish reason
 
 
-class WriterHost(Protocol):
-    """Where it goes."""
-
-    shared: SharedDocument
-    meter: Meter
-
-    def write(self, kind: Kind, body: Any) -> None:
-        """Append a frame to the run's log."""
-
-
 class StepWriter:
-    """Writes for one step run.
+    """Takes what one step run says.
 
-    :param instance: of the step, ``details#3``.
     :param root: uri below which it writes.
-    :param settle: told of each value that settles, numbers and literals too.
-    :param emit: told of Ling's events.
-    :param began: called before the first chunk is taken.
+    :param frames: where it goes.
+    :param emit: told of events of the kind's own.
+    :param began: called before the first of it is taken.
     """
 
     def __init__(
         self,
         host: WriterHost,
-        plan: BotPlan,
-        instance: str,
+        plan: StepPlan,
         root: str,
-        settle: Callable[[Field], None],
+        frames: StepFrames,
         emit: Callable[[str, Field], None],
         began: Callable[[], None],
     ) -> None:
-        self._host = host
         self._plan = plan
-        self._names = {"bot": instance, "step": plan.name, "root": root}
-        self._settled = settle
+        self._root = root
+        self._frames = frames
         self._emit = emit
         self._began = began
         self._charge = host.meter.charge
         self.output = BotOutput(plan.format, plan.schema, root)
-        self._filter = UriFilter(root, plan.only, plan.exclude)
         self._parts: list[str] = []
         self._reasoning: list[str] = []
+        self._values = Values(frames, root, self._charge)
+        self.said: list[list[Any]] = []
+        """The values and events beside the text, in their order, as the journal keeps them."""
         self.usage = Usage()
         self.answered = False
         self.finish: str | None = None
-        """Why the model stopped, in its provider's word."""
+        """Why it ended, in a provider's word."""
 
     @property
     def text(self) -> str:
-        """The output as it came."""
+        """The text as it came."""
         return "".join(self._parts)
 
     @property
@@ -91,36 +75,52 @@ class StepWriter:
 
     @property
     def value(self) -> Any:
-        """What has been parsed so far."""
-        return self.output.parser.value
+        """What has been written so far."""
+        if not self._values:
+            return self.output.parser.value
+        return self._values.over(self.output.parser.value if self._parts else None)
 
     @property
     def is_cut(self) -> bool:
         """Whether the model stopped because its answer met a limit on its length."""
         return self.finish == _CUT
 
-    def begin(self) -> None:
-        """Claim the root for this step run."""
-        if not self._plan.quiet:
-            self._write_ops(self._host.shared.begin(self._names["bot"], self._names["root"]))
+    def take(self, said: Said) -> Awaitable[None] | None:
+        """Take what the step says; what is returned is still to be waited for.
 
-    def take(self, chunk: Chunk) -> None:
-        """Take what the model says."""
-        text, reasoning = chunk.text, chunk.reasoning
+        :raises UsageError: what no step may say.
+        """
         if not self.answered:
             self.answered = True
             self._began()
-        if chunk.usage:
-            self.usage = chunk.usage
-        if chunk.finish:
-            self.finish = chunk.finish if _FINISH.fullmatch(chunk.finish) else "other"
+        if isinstance(said, Put):
+            put, rest = self._values.put(said)
+            self.said.append(["put", *put])
+            return rest
+        if isinstance(said, Note):
+            self._notify(said)
+            return None
+        text, reasoning, usage, finish = said if type(said) is Chunk else _chunk_of(said)
+        if usage:
+            self.usage = usage
+        if finish:
+            self.finish = finish if _FINISH.fullmatch(finish) else "other"
         self._charge(len(text) + len(reasoning))
         if reasoning:
             self._reasoning.append(reasoning)
-            self._note("reasoning", reasoning)
+            self._frames.note("reasoning", reasoning)
         if text:
             self._parts.append(text)
-            self._settle(self.output.feed(text))
+            self._frames.settle(self.output.feed(text), self._root)
+        return None
+
+    async def replay(self, recorded: CallResult) -> None:
+        """Take what the step said before a crash; nobody is told that it begins."""
+        self.answered, self.usage = True, recorded.usage
+        self.take(Chunk(recorded.output, recorded.reasoning, finish=recorded.finish or None))
+        for what, name, value in recorded.result or ():
+            if rest := self.take(Put(name, value) if what == "put" else Note(name, value)):
+                await rest
 
     async def close(self) -> None:
         """All has been said: settle what is open, and judge it by the schema.
@@ -128,7 +128,9 @@ class StepWriter:
         :raises NoJson: JSON was wanted, and none came.
         :raises SchemaFailure: it does not fit.
         """
-        self._settle(self.output.close(cut=self.is_cut))
+        if not (self._parts or isinstance(self._plan, BotPlan)):
+            return  # only models have to write
+        self._frames.settle(self.output.close(cut=self.is_cut), self._root)
         if self.output.is_empty:
             raise NoJson(f"expected JSON, got {_instead(self)}", retryable=True)
         await _judge(self.output, len(self.text), cut=self.is_cut)
@@ -136,61 +138,26 @@ class StepWriter:
     def keep_rest(self) -> None:
         """Cut off, it keeps what the parser still withheld; nobody is told of half a field."""
         try:
-            self._write_ops(self.output.close(cut=True).ops, filtered=True)
+            if ops := self.output.close(cut=True).ops:
+                self._frames.write(ops, self._root)
         except LingError:
-            logger.debug("%s: the rest of a broken output is not shown", self._names["bot"])
+            logger.debug("%s: the rest of a broken output is not shown", self._plan.name)
 
-    def event(self, event: str, uri: str, **more: Any) -> None:
-        """Tell viewers."""
-        if not self._plan.quiet:
-            self._host.write("event", {"event": event, **self._names, "uri": uri, **more})
+    def _notify(self, note: Note) -> None:
+        check_event(note.event)
+        data, text = own_json(note.data)
+        self._charge(len(text))
+        self.said.append(["note", note.event, data])
+        self._frames.event(note.event, self._root, data=data)
+        self._emit(note.event, Field(self._root, data))
 
-    def error(self, error: LingError) -> None:
-        """Tell viewers that it failed."""
-        self._host.write("error", {**error.to_wire(), "bot": self._names["bot"]})
 
-    def _settle(self, output: Output) -> None:
-        """Write what came, then tell who waits for it."""
-        if output.ops:
-            self._write_ops(output.ops, filtered=True)
-        if output.preamble:
-            self._note("preamble", output.preamble)
-        if output.reasoning:
-            self._note("reasoning", output.reasoning)
-        for closed in output.closed:
-            self._close(closed)
-
-    def _close(self, closed: Closed) -> None:
-        uri, value, cut = closed
-        field = Field(uri, value, cut=cut)
-        self._settled(field)
-        container = isinstance(value, (dict, list))
-        if container or isinstance(value, str):
-            event = "object-response" if container else "string-response"
-            if not self._filter or self._filter.shows(uri, container):
-                self.event(event, uri, **({"cut": True} if cut else {}))
-            self._emit(event, field)
-
-    def _write_ops(self, ops: list[Op], *, filtered: bool = False) -> None:
-        """Write ops as far as they may go into the shared document."""
-        host = self._host
-        if self._plan.quiet:
-            return
-        if filtered:
-            if self._filter:
-                ops = self._filter(ops)
-            try:
-                ops = host.shared.admit(self._names["bot"], self._names["root"], ops)
-            except ConflictError as error:
-                if error.admitted:
-                    host.write("ops", error.admitted)
-                raise
-        if ops:
-            host.write("ops", ops)
-
-    def _note(self, event: str, text: str) -> None:
-        if not self._plan.quiet and (event != "reasoning" or self._plan.show_reasoning):
-            self._host.write("event", {"event": event, **self._names, "data": text})
+def _chunk_of(said: object) -> Chunk:
+    if isinstance(said, Text):
+        return Chunk(said.text, said.reasoning)
+    if isinstance(said, Spent):
+        return Chunk(usage=said.usage, finish=said.finish)
+    raise UsageError(f"expected a step to say Text, Put, Note or Spent, got {type(said).__name__}")
 
 
 def _instead(writer: StepWriter) -> str:

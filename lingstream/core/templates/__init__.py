@@ -14,11 +14,11 @@ would give another text when a run is executed again (``random``), are not there
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jinja2 import Template, TemplateSyntaxError, nodes
+from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.meta import find_undeclared_variables
@@ -26,20 +26,25 @@ from jinja2.meta import find_undeclared_variables
 from lingstream.core.exceptions import TemplateError
 
 from .budget import Budget, TooLong
-from .sandbox import BUDGET, MAX_OUTPUT, MAX_SOURCE, TEXT, URI
+from .sandbox import BUDGET, MAX_OUTPUT, MAX_SOURCE, TEXT, URI, URL, as_json
 
 __all__ = [
+    "CHECKED_AS",
     "MAX_OUTPUT",
     "MAX_SOURCE",
+    "READ_AS",
     "TEMPLATE_NAMES",
     "Problem",
     "TooLong",
     "check",
     "check_condition",
     "compile_condition",
+    "compute",
+    "evaluate",
     "holds",
     "render",
     "render_uri",
+    "render_url",
 ]
 
 TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
@@ -47,7 +52,7 @@ TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
 _CACHED = 256
 _QUICK = 2_000  # characters of a template that is compiled in a moment (2 ms)
 
-_compiled: set[tuple[str, bool]] = set()
+_compiled: set[tuple[str, Environment]] = set()
 
 
 class Problem(NamedTuple):
@@ -67,7 +72,7 @@ def render(source: str, context: Mapping[str, Any], *, brief: bool = False) -> s
     :raises TemplateError: it does not compile, uses a name that is not there, or passes a limit.
     :raises TooLong: it was to be brief and would take more than about 5 ms; call again, in a thread.
     """
-    return _render(_template_for(source, False, brief), context, brief)
+    return _render(_template_for(source, TEXT, brief), context, brief)
 
 
 def render_uri(source: str, context: Mapping[str, Any], *, brief: bool = False) -> str:
@@ -76,7 +81,57 @@ def render_uri(source: str, context: Mapping[str, Any], *, brief: bool = False) 
     :raises TemplateError: as for :func:`render`, and for an interpolation that is neither text nor integer.
     :raises TooLong: as for :func:`render`.
     """
-    return _render(_template_for(source, True, brief), context, brief)
+    return _render(_template_for(source, URI, brief), context, brief)
+
+
+def render_url(source: str, context: Mapping[str, Any], *, brief: bool = False) -> str:
+    """Return the address that ``source`` makes of ``context``; each interpolation is escaped for a URL.
+
+    So what comes from a model can be a word of a path or of a query, and never another host or path.
+
+    :raises TemplateError: as for :func:`render`, and for an interpolation that is no text, number or boolean.
+    :raises TooLong: as for :func:`render`.
+    """
+    return _render(_template_for(source, URL, brief), context, brief)
+
+
+def evaluate(source: str, context: Mapping[str, Any], *, brief: bool = False) -> Any:
+    """Return the value of a template that is a single ``{{ expression }}``, and the text of any other.
+
+    :returns: JSON data.
+    :raises TemplateError: as for :func:`render`.
+    :raises TooLong: as for :func:`render`.
+    """
+    expression = _only_expression(source)
+    if expression is None:
+        return render(source, context, brief=brief)
+    return compute(expression, context, brief=brief)
+
+
+def compute(source: str, context: Mapping[str, Any], *, brief: bool = False) -> Any:
+    """Return the value of an expression such as ``input.prices|sum``.
+
+    :returns: JSON data, a copy.
+    :raises TemplateError: as for :func:`render`, and for a value that is no JSON data.
+    :raises TooLong: as for :func:`render`.
+    """
+    expression = compile_condition(source)
+    budget = Budget(brief)
+    try:
+        return as_json(expression({**context, BUDGET: budget}), budget)
+    except TooLong:
+        raise
+    except Exception as error:
+        raise _failed(error, None) from error
+
+
+#: How a text in a step's options is read, by the name that an options schema has for it.
+READ_AS: Mapping[str, Callable[..., Any]] = {
+    "text": evaluate,
+    "url": render_url,
+    "expression": compute,
+    "none": lambda source, context, brief=False: source,
+}
 
 
 @lru_cache(maxsize=_CACHED)
@@ -149,6 +204,14 @@ def check_condition(source: str, names: Iterable[str] | None = ()) -> list[Probl
     return check("{{ (" + source + "\n) }}", names)
 
 
+#: What is wrong with a text that is read as :data:`READ_AS` says.
+CHECKED_AS: Mapping[str, Callable[[str], list[Problem]]] = {
+    "text": check,
+    "url": check,
+    "expression": check_condition,
+}
+
+
 # -- compiling and failing --------------------------------------------------------------------------------
 
 
@@ -158,26 +221,44 @@ def _bound_source(source: str) -> None:
 
 
 @lru_cache(maxsize=_CACHED)
-def _template(source: str, uri: bool) -> Template:
+def _template(source: str, sandbox: Environment) -> Template:
     _bound_source(source)
     try:
-        return (URI if uri else TEXT).from_string(source)
+        return sandbox.from_string(source)
     except TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno}: {error.message}", line=error.lineno) from error
     except (RecursionError, MemoryError) as error:
         raise TemplateError("expected a template that is less deeply nested") from error
 
 
-def _template_for(source: str, uri: bool, brief: bool) -> Template:
+def _template_for(source: str, sandbox: Environment, brief: bool) -> Template:
     """The compiled template; a long one that is compiled for the first time is nothing brief."""
-    if brief and len(source) > _QUICK and (source, uri) not in _compiled:
+    if brief and len(source) > _QUICK and (source, sandbox) not in _compiled:
         raise TooLong
-    template = _template(source, uri)
+    template = _template(source, sandbox)
     if len(source) > _QUICK:
         if len(_compiled) >= _CACHED:
             _compiled.clear()
-        _compiled.add((source, uri))
+        _compiled.add((source, sandbox))
     return template
+
+
+@lru_cache(maxsize=_CACHED)
+def _only_expression(source: str) -> str | None:
+    """What stands between the braces of a template that has one pair of them and nothing else."""
+    text = source.strip()
+    if not (text.startswith("{{") and text.endswith("}}")) or len(text) > _QUICK:
+        return None
+    try:
+        body = TEXT.parse(text).body
+    except TemplateSyntaxError:
+        return None  # rendering tells where
+    if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
+        return None
+    if isinstance(body[0].nodes[0], nodes.TemplateData):
+        return None
+    begin, end = (3 if text[2] in "-+" else 2), (-3 if text[-3] in "-+" else -2)
+    return text[begin:end].strip()
 
 
 def _render(template: Template, context: Mapping[str, Any], brief: bool) -> str:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, cast
+from urllib.parse import quote
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2 import filters as jinja_filters
@@ -27,7 +28,7 @@ from lingstream.core.exceptions import TemplateError
 
 from .budget import MAX_STEPS, Budget, sized
 
-__all__ = ["BUDGET", "MAX_OUTPUT", "MAX_SOURCE", "TEXT", "URI"]
+__all__ = ["BUDGET", "MAX_OUTPUT", "MAX_SOURCE", "TEXT", "URI", "URL", "as_json"]
 
 MAX_OUTPUT = 1_000_000
 MAX_SOURCE = 200_000
@@ -82,6 +83,26 @@ def _finalize_uri(context: Context, value: Any) -> str:
     segment = jsonuri.escape(str(value))
     _budget(context).spend(len(segment))
     return segment
+
+
+@pass_context
+def _finalize_url(context: Context, value: Any) -> str:
+    if not isinstance(value, (str, int, float, Undefined)):
+        raise TemplateError(
+            f"expected text or a number as a part of a URL, got {_text(value, _budget(context))[:100]}"
+        )
+    part = quote(_text(value, _budget(context)), safe="")
+    _budget(context).spend(len(part))
+    return part
+
+
+def as_json(value: Any, budget: Budget) -> Any:
+    """Return what an expression came to as JSON data of its own.
+
+    :raises TemplateError: it is none.
+    """
+    plain = value is None or isinstance(value, (str, int, float))
+    return value if plain else json.loads(_written(value, budget))
 
 
 # -- the sandbox ------------------------------------------------------------------------------------------
@@ -479,3 +500,4 @@ def _bounded_concat(parts: Iterable[str]) -> str:
 
 TEXT = _Sandbox(_finalize)
 URI = _Sandbox(_finalize_uri)
+URL = _Sandbox(_finalize_url)

@@ -13,6 +13,7 @@ from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import fold
 from lingstream.core.engine import registry
 from lingstream.core.engine.bot import Field
+from lingstream.core.engine.kinds import Services
 from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan
 from lingstream.core.engine.run import Run
 from lingstream.core.exceptions import ConflictError, LingError, ProviderError, UsageError
@@ -117,7 +118,7 @@ class TestWhatIsWritten:
         ended = await outcome(plan(quiet=True, root="x/y"), ARTICLE, input="go")
         assert ended.document is None
         assert ended.events("bot#1") == []
-        assert ended.run.bots[0].value["title"] == "Clouds"
+        assert ended.run.steps[0].value["title"] == "Clouds"
         assert ended.status == "finished"
 
     async def test_but_says_that_it_failed(self) -> None:
@@ -135,7 +136,7 @@ class TestWhatIsWritten:
             ("inference-done", "r"),
             ("response", "r"),
         ]
-        assert ended.run.bots[0].value["title"] == "Clouds"
+        assert ended.run.steps[0].value["title"] == "Clouds"
 
     async def test_all_but_some_fields(self) -> None:
         ended = await outcome(plan(exclude=("tags", "body/text")), ARTICLE, input="go")
@@ -151,7 +152,7 @@ class TestWhatIsWritten:
             run.bot(name="two", root="\\a").chat("2")
 
         ended = await outcome(both, ['{"x": 1}', '{"y": 2}'])
-        assert [bot.root for bot in ended.run.bots] == ["a", "a"]
+        assert [bot.root for bot in ended.run.steps] == ["a", "a"]
         assert ended.document == {"a": {"x": 1, "y": 2}}
 
     async def test_a_root_that_is_no_uri_is_refused(self) -> None:
@@ -267,7 +268,7 @@ class TestFailures:
             raise UsageError("no such key", code="key-missing")
 
         run, log = make_run(plan(), input="go")
-        run._providers = providers
+        run.services = Services(providers)
         (error,) = (await run.execute()).errors
         assert error == {"code": "key-missing", "message": "no such key", "retryable": False, "bot": "bot#1"}
         assert log.ended
@@ -530,7 +531,7 @@ class TestCancel:
         assert (result.status, result.document) == ("canceled", {"a": "half"})
         assert result.usage == Usage(2, 3, estimated=True)
         assert frames_of(log)[-1].body["status"] == "canceled"
-        assert run.bots[0].status == "canceled"
+        assert run.steps[0].status == "canceled"
 
     async def test_also_where_the_sdk_makes_an_error_of_it(self) -> None:
         run, log = make_run(plan(), Clumsy(), input="go")
@@ -538,7 +539,7 @@ class TestCancel:
         await seen(log, lambda document: document == {"a": "half"})
         run.cancel()
         assert (await task).status == "canceled"
-        assert run.bots[0].status == "canceled"
+        assert run.steps[0].status == "canceled"
         assert not [frame for frame in frames_of(log) if frame.kind == "error"]
 
     @pytest.mark.parametrize("cancels", [1, ALL])
@@ -553,7 +554,7 @@ class TestCancel:
             assert (await task).status == "canceled"
         deaf.released.set()
         await asyncio.sleep(0)
-        assert run.bots[0].value == {"a": "half"}
+        assert run.steps[0].value == {"a": "half"}
 
 
 async def test_what_the_parser_withheld_is_kept_when_a_bot_is_cut_off() -> None:

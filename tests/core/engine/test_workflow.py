@@ -84,8 +84,8 @@ class TestTriggers:
             ],
             "end": True,
         }
-        assert [each.root for each in run.bots] == ["", *(f"outline/{n}/details" for n in range(3))]
-        assert [each.id for each in run.bots] == ["outline#1", "details#1", "details#2", "details#3"]
+        assert [each.root for each in run.steps] == ["", *(f"outline/{n}/details" for n in range(3))]
+        assert [each.id for each in run.steps] == ["outline#1", "details#1", "details#2", "details#3"]
         assert asked(provider)[1:] == ["clouds: first", "clouds: second", "clouds: third"]
         assert ended.status == "finished"
 
@@ -144,7 +144,7 @@ class TestTriggers:
 
     async def test_numbers_trigger_nothing(self) -> None:
         flow = plan(bot("first"), bot("second"), triggers=(TriggerPlan("first", "second", pattern="*"),))
-        assert len((await outcome(flow, '{"n": 1, "t": true, "x": null}')).run.bots) == 1
+        assert len((await outcome(flow, '{"n": 1, "t": true, "x": null}')).run.steps) == 1
 
     async def test_an_empty_pattern_fits_everything(self) -> None:
         flow = plan(
@@ -153,7 +153,7 @@ class TestTriggers:
             triggers=(TriggerPlan("first", "second", "object-response"),),
         )
         ended = await outcome(flow, {"I am first": '{"a": {}, "b": [{}]}', "": "{}"})
-        assert len(ended.run.bots) == 1 + 4
+        assert len(ended.run.steps) == 1 + 4
 
     async def test_of_quiet_bots_and_hidden_fields_fire(self) -> None:
         for hiding in ({"quiet": True}, {"only": ("other",)}, {"exclude": ("secret",)}):
@@ -198,7 +198,7 @@ class TestTriggers:
         )
         provider = ScriptedProvider({"I am first": "{}", "": "{}"}, rate=None)
         ended = await outcome(flow, provider)
-        assert [each.root for each in ended.run.bots[1:]] == ["mine", "theirs", ""]
+        assert [each.root for each in ended.run.steps[1:]] == ["mine", "theirs", ""]
         assert asked(provider)[1:] == ["mine", "theirs", "theirs"]
 
 
@@ -216,7 +216,7 @@ class TestConditions:
         trigger = TriggerPlan("first", "second", pattern="*", condition=condition)
         flow = plan(bot("first", input="{{ input }}"), bot("second", root="s"), triggers=(trigger,))
         ended = await outcome(flow, {"I am first": '{"a": "text"}', "": "{}"}, input="q")
-        assert (len(ended.run.bots) == 2) is fires
+        assert (len(ended.run.steps) == 2) is fires
 
     async def test_that_fail_are_the_targets_failure(self) -> None:
         trigger = TriggerPlan("first", "second", pattern="*", condition="nobody.knows")
@@ -294,8 +294,8 @@ class TestLimits:
         names = ", ".join(f'"k{n}": "v"' for n in range(9))
         ended = await outcome(flow, {"I am first": "{" + names + "}", "": [asyncio.Event()]})
         self.check(ended, "more than 3 bots")
-        assert len(ended.run.bots) == 3
-        assert "canceled" in {each.status for each in ended.run.bots}
+        assert len(ended.run.steps) == 3
+        assert "canceled" in {each.status for each in ended.run.steps}
 
     async def test_depth(self) -> None:
         again = TriggerPlan("loop", "loop", "response")
@@ -303,7 +303,7 @@ class TestLimits:
         flow = plan(bot("first"), bot("loop", root="r", input="x"), triggers=(start, again), depth=4)
         ended = await outcome(flow, "{}")
         self.check(ended, "more than 4 triggers")
-        assert len(ended.run.bots) == 1 + 4
+        assert len(ended.run.steps) == 1 + 4
 
     async def test_depth_of_errors_that_answer_errors(self) -> None:
         again = TriggerPlan("loop", "loop", "error", condition="nobody.knows")
@@ -1022,7 +1022,7 @@ class TestTemplatesThatTakeLong:
         ended = await outcome(function if python else plan(bot("one", prompt=source)), "yes", input="x")
         assert ended.status == "failed"
         assert [error["code"] for error in ended.errors] == ["template"]
-        assert len(ended.run.bots) == 1
+        assert len(ended.run.steps) == 1
 
     async def test_are_replayed_before_the_epoch_opens(self) -> None:
         flow = plan(bot("one", format="text", input=SLOW))
@@ -1043,7 +1043,7 @@ class TestTemplatesThatTakeLong:
         provider = ScriptedProvider({"I am list": '["a", "b", "c"]', "": "yes"}, rate=None)
         ended = await outcome(flow, provider, input=LARGE)
         assert asked(provider)[1:] == ["1a", "b", "c"]
-        items = [each for each in ended.run.bots if each.plan.name == "item"]
+        items = [each for each in ended.run.steps if each.plan.name == "item"]
         assert [(each.id, each.root) for each in items] == [
             ("item#1", "items/0"),
             ("item#2", "items/1"),

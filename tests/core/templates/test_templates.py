@@ -253,7 +253,7 @@ def test_who_walks_pays(source: str) -> None:
 
 @pytest.mark.parametrize("source", WALKS)
 def test_what_is_to_be_brief_ends_before_anybody_waits(source: str) -> None:
-    templates._template(source, False)
+    templates._template(source, templates.TEXT)
     started = time.thread_time()
     with pytest.raises((templates.TooLong, TemplateError)):
         templates.render(source, LARGE, brief=True)

@@ -1,0 +1,105 @@
+"""One call of a step: its tries, each within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+from typing import Protocol
+
+from lingstream.core.ending import consume
+from lingstream.core.exceptions import Fenced, LimitExceeded, LingError, RateLimited, StepTimeout
+from lingstream.core.provider import Message
+
+from .journal import Call
+from .kinds import Identity, Said, Services, StepCall, StepKind
+from .observers import RunInfo
+
+__all__ = ["Caller", "make"]
+
+logger = logging.getLogger("lingstream")
+
+_PAUSE, _LONGEST = 0.5, 30.0  # seconds before the second try, doubled from one to the next, up to the longest
+
+
+class Caller(Protocol):
+    """What a call needs of the run that makes it."""
+
+    info: RunInfo
+    history: Sequence[Message]
+    services: Services
+
+    async def identity(self) -> Identity:
+        """Return who has started the run."""
+        ...
+
+
+async def make(
+    caller: Caller,
+    kind: StepKind,
+    call: Call,
+    take: Callable[[Said], Awaitable[None] | None],
+    answered: Callable[[], bool],
+) -> None:
+    """Make a call, and again as often as its step says; what it has begun to say is never said twice.
+
+    :param take: is given what the kind says.
+    :param answered: whether that has begun.
+    :raises StepTimeout: the last try took too long.
+    :raises LingError: it failed, as the kind says; so does whatever else the kind raises.
+    """
+    # A model is told what its prompt says, and not who asks: so bots cost no query.
+    identity = await caller.identity() if call.kind != "bot" else Identity()
+    key = hashlib.sha256(json.dumps([caller.info.id, *call.key]).encode()).hexdigest()
+    for attempt in count(1):
+        tried = StepCall(
+            input=call.input,
+            options=call.options,
+            plan=call.plan,
+            root=call.root,
+            identity=identity,
+            history=caller.history,
+            services=caller.services,
+            idempotency_key=key,
+            attempt=attempt,
+        )
+        try:
+            await _within(call.plan.timeout, call.instance, consume(kind.run(tried), take))
+            return
+        except Exception as error:
+            if answered() or attempt > call.plan.retries or not _may_pass(error):
+                raise
+            pause = _pause(attempt, error)
+            logger.warning(
+                "%s failed, try %d follows in %.1f s: %s", call.instance, attempt + 1, pause, error
+            )
+            await asyncio.sleep(pause)
+
+
+async def _within(seconds: float | None, instance: str, work: Awaitable[None]) -> None:
+    deadline = asyncio.timeout(seconds)
+    try:
+        async with deadline:
+            await work
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise  # the kind's own
+        raise StepTimeout(f"{instance} took more than {seconds:g} seconds", retryable=True) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may go better: of an error that says nothing of it, whoever set retries knows."""
+    if isinstance(error, (Fenced, LimitExceeded)):
+        return False
+    return error.retryable if isinstance(error, LingError) else True
+
+
+def _pause(attempt: int, error: Exception) -> float:
+    if isinstance(error, RateLimited):
+        return min(float(error.retry_after), _LONGEST)
+    longest = min(_PAUSE * 2.0 ** (attempt - 1), _LONGEST)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # a pace, not a secret

@@ -1,0 +1,274 @@
+"""What a step can do: the port of step kinds, what a kind says while it works, and the kinds by name."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from lingstream.core.document import jsonuri
+from lingstream.core.exceptions import UsageError
+from lingstream.core.provider import Chunk, Message, Provider, Usage
+from lingstream.core.validation import compile_schema
+
+from .plan import EVENTS, JOINED, ProviderPlan, StepPlan
+
+__all__ = [
+    "NOBODY",
+    "Identity",
+    "Note",
+    "Put",
+    "Said",
+    "Services",
+    "Spent",
+    "StepCall",
+    "StepKind",
+    "Text",
+    "check_event",
+    "check_options",
+    "events_of",
+    "kind_of",
+    "register_kind",
+    "step_kinds",
+]
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,49}")
+_EVENT = re.compile(r"[a-z][a-z0-9-]{0,49}")
+_OUR_EVENTS = frozenset((*EVENTS, JOINED, "reasoning", "preamble", "started", "done"))
+_OUR_OPTIONS = frozenset(each.name for each in fields(StepPlan))
+
+
+class Text(NamedTuple):
+    """Text as it comes; it goes through the step's format as a model's does."""
+
+    text: str
+    reasoning: str = ""
+
+
+class Put(NamedTuple):
+    """A value below the root of the step (``""`` is the root), which is complete."""
+
+    uri: str
+    value: Any
+
+
+class Note(NamedTuple):
+    """An event of the kind's own, with JSON data; triggers may wait for one that the kind declares."""
+
+    event: str
+    data: Any = None
+
+
+class Spent(NamedTuple):
+    """The accounts: tokens, and why the work is over (``length``: it was cut off)."""
+
+    usage: Usage | None = None
+    finish: str | None = None
+
+
+#: What a kind may say. A model's :class:`Chunk` is text and accounts in one, so that tokens need no hop more.
+Said: TypeAlias = Text | Put | Note | Spent | Chunk
+
+
+class Identity(NamedTuple):
+    """Who has started the run, as its row says; never by what the run was started with.
+
+    :param user: the primary key of the user, as text, or ``""``.
+    :param groups: the names of the groups that the user is in.
+    :param scope: the tenant.
+    :param visitor: the digest of a visitor's session, or ``""``.
+    """
+
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    scope: str = ""
+    visitor: str = ""
+
+
+NOBODY = Identity()
+
+
+class Services:
+    """What a kind may ask of the site; this one, of no site, knows models only.
+
+    :param providers: returns the provider with these settings, and with its key.
+    """
+
+    def __init__(self, providers: Callable[[ProviderPlan], Provider]) -> None:
+        self._providers = providers
+
+    def provider(self, plan: ProviderPlan) -> Provider:
+        """Return the provider with these settings, and with its key."""
+        return self._providers(plan)
+
+    def http(self) -> Any:
+        """Return an ``httpx2.AsyncClient`` that connects to where the site lets its rows connect.
+
+        It belongs to the process, and is not closed by who uses it.
+
+        :raises UsageError: there is no site.
+        """
+        raise UsageError("expected a site with guarded addresses, and there is none")
+
+    async def database(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Return what a function gives that blocks, and that may use the ORM; it has a thread for it.
+
+        A thread cannot be stopped: where nobody waits any more, its result is dropped, and it holds its place
+        until then.
+        """
+        return await asyncio.to_thread(function, *arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """One try of a step.
+
+    :param input: rendered; to a bot the messages, to other kinds JSON data.
+    :param options: the step's own, rendered.
+    :param root: the absolute uri below which it writes.
+    :param history: earlier messages of the conversation.
+    :param idempotency_key: the same for each try of this call, after a crash too; no other call has it.
+    :param attempt: from 1.
+    """
+
+    input: Any
+    options: Mapping[str, Any]
+    plan: StepPlan
+    root: str
+    identity: Identity
+    history: Sequence[Message]
+    services: Services
+    idempotency_key: str
+    attempt: int
+
+
+class StepKind(Protocol):
+    """The port: one stateless object for each kind, mostly of a subclass that overrides what it needs.
+
+    :cvar kind: its name, which rows and plans have.
+    :cvar title: for people; the name unless given.
+    :cvar options_schema: JSON schema of a step's options, of the type ``object``: the admin makes a form of
+        it. ``"x-template"`` in a property says how its texts are read: ``"text"`` (a template; a single
+        ``{{ expression }}`` gives the value itself), ``"url"`` (each interpolation is escaped),
+        ``"expression"`` (without braces) or ``"none"``.
+    :cvar version: of what it does; one more than before makes a run that goes on after a crash do it again.
+    :cvar events: the events of :class:`Note` that triggers may wait for.
+    :cvar pure: it gives the same for the same, at once: done again where a run is executed again.
+    :cvar record: it may stand in a pipeline of records.
+    :cvar effects: it acts on the world; not done in a trial run unless asked.
+    """
+
+    kind: str
+    title: str = ""
+    options_schema: Mapping[str, Any] = MappingProxyType({})
+    version: int = 1
+    events: Sequence[str] = ()
+    pure: bool = False
+    record: bool = False
+    effects: bool = False
+
+    def run(self, call: StepCall) -> AsyncIterator[Said]:
+        """Do the work; closing the iterator stops it.
+
+        :raises LingError: it failed; ``retryable`` says whether the same may succeed.
+        """
+        ...
+
+    def check(self, plan: StepPlan) -> None:
+        """Look at a step that is about to be saved, whose options fit the schema.
+
+        :raises UsageError: it makes no sense all the same.
+        """
+        return
+
+    def is_pure(self, plan: StepPlan) -> bool:
+        """Whether this step is: see ``pure``."""
+        return self.pure
+
+    def asked(self, input: Any, options: Mapping[str, Any]) -> Any:
+        """Return what makes two calls of this kind the same, JSON data."""
+        return {"kind": self.kind, "version": self.version, "options": dict(options), "input": input}
+
+
+_kinds: dict[str, StepKind] = {}
+
+
+def register_kind(kind: StepKind) -> StepKind:
+    """Make a kind known, under its name; return it.
+
+    :raises UsageError: its name, its options or its events are none, or are taken.
+    """
+    _check_kind(kind)
+    known = _kinds.setdefault(kind.kind, kind)
+    if _origin(known) != _origin(kind):
+        raise UsageError(f"the step kind {kind.kind!r} is {'.'.join(_origin(known))} already")
+    _kinds[kind.kind] = kind
+    return kind
+
+
+def step_kinds() -> Mapping[str, StepKind]:
+    """Return the kinds that this process knows, by name."""
+    return MappingProxyType(_kinds)
+
+
+def kind_of(name: str) -> StepKind:
+    """Return a kind.
+
+    :raises UsageError: ``unknown-kind``.
+    """
+    if name not in _kinds:
+        known = ", ".join(sorted(_kinds))
+        raise UsageError(f"expected a step kind among {known}, got {name!r:.80}", code="unknown-kind")
+    return _kinds[name]
+
+
+def check_options(plan: StepPlan) -> None:
+    """Check what a step says of its kind: that there is one, that its options fit, and that it makes sense.
+
+    :raises UsageError: ``unknown-kind``, ``option``, or the kind's own.
+    """
+    kind = kind_of(plan.kind)
+    if kind.options_schema:
+        failures = compile_schema(dict(kind.options_schema)).failures(plan.options)
+        if failures:
+            where, message = jsonuri.join(*failures[0].path), failures[0].message
+            raise UsageError(f"the option {where!r}: {message}" if where else message, code="option")
+    elif plan.options:
+        raise UsageError(f"expected no options of {plan.kind}, got {', '.join(plan.options)}", code="option")
+    kind.check(plan)
+
+
+def events_of(name: str) -> tuple[str, ...]:
+    """Return the events that steps of a kind emit; of one that is not known, what all emit."""
+    kind = _kinds.get(name)
+    return (*EVENTS, *(kind.events if kind else ()))
+
+
+def check_event(event: str) -> None:
+    """Check the name of a :class:`Note`.
+
+    :raises UsageError: it is no name, or one of ours.
+    """
+    if not isinstance(event, str) or not _EVENT.fullmatch(event) or event in _OUR_EVENTS:
+        raise UsageError(f"expected an event of its own like mail-sent, got {event!r:.80}")
+
+
+def _check_kind(kind: StepKind) -> None:
+    if not isinstance(kind.kind, str) or not _NAME.fullmatch(kind.kind):
+        raise UsageError(f"expected a name like send-mail for a step kind, got {kind.kind!r:.80}")
+    properties = kind.options_schema.get("properties", {})
+    if taken := sorted(_OUR_OPTIONS.intersection(properties)):
+        raise UsageError(f"expected options of {kind.kind!r} that no step has anyway, got {', '.join(taken)}")
+    for event in kind.events:
+        check_event(event)
+
+
+def _origin(kind: StepKind) -> tuple[str, str]:
+    """Where it is defined: a module that is imported twice registers its kinds twice."""
+    code = getattr(kind, "function", type(kind))
+    return code.__module__, code.__qualname__
