@@ -9,12 +9,16 @@ class LingstreamConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks, guard what is called, find each app's workflows, scripts and dialects."""
+        """Register checks and kinds, guard what is called, find each app's steps, workflows and so on."""
         from . import checks  # noqa: F401  (registers them)
         from .access.network import install
         from .access.policy import site_guard
+        from .conf import app_settings
+        from .steps import register_kinds
 
         install(site_guard)
+        register_kinds(app_settings().step_kinds)
+        autodiscover_modules("steps")  # before workflows, which may use them
         autodiscover_modules("workflows")
         autodiscover_modules("scripts")
         autodiscover_modules("dialects")

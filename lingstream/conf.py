@@ -51,6 +51,8 @@ class LingstreamSettings:
         443, and to which providers may connect all the same.
     :param observers: dotted paths of classes that hear what runs do, made once per process; see
         ``lingstream.core.engine.observers.Observer``.
+    :param step_kinds: dotted paths of step kinds, objects or classes, beside the built-in ones and those that
+        an app's ``steps.py`` registers; see ``lingstream.core.engine.kinds.StepKind``.
     :param checkpoint: seconds between two stored snapshots of a running document.
     :param viewer_budget: bytes after which a viewer is ended, to come back by id, where the server's ``send``
         does not wait and the viewer does not acknowledge.
@@ -87,6 +89,7 @@ class LingstreamSettings:
     trusted_proxies: int = 0
     allow_hosts: list[str] = field(default_factory=list)
     observers: list[str] = field(default_factory=list)
+    step_kinds: list[str] = field(default_factory=list)
     checkpoint: float = 5.0
     viewer_budget: int = 8_388_608
     disconnect_grace: float = 30.0

@@ -73,8 +73,9 @@ def check_paths(**kwargs: Any) -> list[CheckMessage]:
         paths |= {f"PROVIDER_KINDS[{kind!r}]": path for kind, path in given.provider_kinds.items()}
     if isinstance(given.scripts, Mapping):
         paths |= {f"SCRIPTS[{name!r}]": path for name, path in given.scripts.items()}
-    if isinstance(given.observers, (list, tuple)):
-        paths |= {f"OBSERVERS[{number}]": path for number, path in enumerate(given.observers)}
+    for name, listed in {"OBSERVERS": given.observers, "STEP_KINDS": given.step_kinds}.items():
+        if isinstance(listed, (list, tuple)):
+            paths |= {f"{name}[{number}]": path for number, path in enumerate(listed)}
     found: list[CheckMessage] = []
     for name, path in paths.items():
         if not path or not isinstance(path, str):

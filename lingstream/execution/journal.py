@@ -30,6 +30,7 @@ from django.utils import timezone
 
 from lingstream.core.document.ops import copy_json
 from lingstream.core.engine.journal import Call, CallResult
+from lingstream.core.engine.plan import BotPlan
 from lingstream.core.engine.run import RunResult
 from lingstream.core.exceptions import Fenced
 from lingstream.core.log.ports import RunLog
@@ -341,24 +342,19 @@ class DatabaseJournal:
             report(self._run, result.status, result.errors)
 
     def _row(self, key: str, call: Call, result: CallResult) -> BotRun:
-        now = timezone.now()
+        now, plan = timezone.now(), call.plan
         return BotRun(
             run_id=self._run.pk,
             replay_key=key,
             kind=call.kind,
-            step=call.plan.name,
+            step=plan.name,
             instance=call.instance,
             root=call.root,
             digest=call.digest,
             occurrence=call.occurrence,
             epoch=self._run.epoch,
             status=result.status,
-            messages=list(call.messages),
-            provider=call.plan.provider.name,
-            model=call.options.model,
-            params=dict(call.options.params),
-            prompt_version=call.plan.prompt_version,
-            request=call.request,
+            **(_asked_of_model(call, plan) if isinstance(plan, BotPlan) else {"request": _asked(call)}),
             result=result.result,
             output=result.output,
             reasoning=result.reasoning,
@@ -369,6 +365,22 @@ class DatabaseJournal:
             started_at=self._started.get(key, now),
             finished_at=now,
         )
+
+
+def _asked_of_model(call: Call, plan: BotPlan) -> dict[str, Any]:
+    return {
+        "messages": list(call.input),
+        "provider": plan.provider.name,
+        "model": call.options["model"],
+        "params": dict(call.options["params"]),
+        "prompt_version": plan.prompt_version,
+    }
+
+
+def _asked(call: Call) -> dict[str, Any]:
+    if call.kind == "once":
+        return {"arguments": call.input}
+    return {"input": call.input, "options": dict(call.options)}
 
 
 def result_of(result: RunResult, log_id: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from lingstream.core.exceptions import LingError
 from lingstream.models import OPEN, Conversation, Run, Runner
 
 from .failures import report
+from .needs import learn, met
 
 __all__ = [
     "adopt",
@@ -116,13 +117,14 @@ def sign_off(runner_id: UUID) -> None:
 def claimable(dead_after: float, *, attempts: int, takeover: bool = True) -> QuerySet[Run]:
     """Runs that wait for an owner, oldest first: queued, handed over, or of a silent runner.
 
-    A run of a conversation waits until the earlier ones of that conversation have ended.
+    What needs a kind of steps that this process does not know is left to others (:mod:`.needs`). A run of a
+    conversation waits until the earlier ones of that conversation have ended.
 
     :param dead_after: seconds without a heartbeat after which a runner is dead.
     :param attempts: executions that a run gets in all.
     :param takeover: whether to look for silent runners.
     """
-    waiting = _unowned(dead_after, takeover=takeover).filter(attempts__lt=attempts)
+    waiting = _unowned(dead_after, takeover=takeover).filter(met(), attempts__lt=attempts)
     return waiting.filter(~_earlier_open()).order_by("created_at")
 
 
@@ -135,13 +137,12 @@ def claim(
     decided by the condition of the UPDATE, so a database that drops the lock without a word changes nothing.
     """
     with atomically():
-        waiting = claimable(dead_after, attempts=attempts, takeover=takeover)
-        found = dict(locked(waiting, skip=True).values_list("pk", "epoch")[:most])
+        found = _waiting(dead_after, attempts, most, takeover=takeover)
         # The condition is asked once more, of the rows themselves and in a statement of its own: PostgreSQL
         # asks it again of a row that has changed meanwhile, but never looks up a subquery anew.
         changed = (
             _unowned(dead_after, takeover=takeover)
-            .filter(_at_epochs(found))
+            .filter(_at_epochs(found), met())
             .update(
                 status=Run.Status.RUNNING,
                 epoch=F("epoch") + 1,
@@ -280,6 +281,15 @@ def _unowned(dead_after: float, *, takeover: bool = True) -> QuerySet[Run]:
         stopped = Runner.objects.filter(pk=OuterRef("runner_id"), stopped_at__isnull=False)
         left = Q(running, Q(runner_id=None) | Exists(stopped))
     return Run.objects.filter(Q(status=Run.Status.QUEUED) | left)
+
+
+def _waiting(dead_after: float, attempts: int, most: int, *, takeover: bool) -> dict[UUID, int]:
+    """Lock what this process may take, and return it with its epochs."""
+    while True:
+        waiting = locked(claimable(dead_after, attempts=attempts, takeover=takeover), skip=True)
+        rows = list(waiting.values_list("pk", "epoch", "kinds")[:most])
+        if not learn({kinds for _, _, kinds in rows}):
+            return {pk: epoch for pk, epoch, *_ in rows}
 
 
 def _at_epochs(runs: Mapping[UUID, int], later: int = 0) -> Q:

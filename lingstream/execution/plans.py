@@ -14,7 +14,8 @@ from lingstream.conf import app_settings
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
 from lingstream.core.engine.graph import Graph, faults
-from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan
+from lingstream.core.engine.kinds import check_options
+from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, StepPlan
 from lingstream.core.engine.registry import declared
 from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.core.validation import SchemaFault, compile_schema
@@ -47,24 +48,24 @@ def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -
     if workflow is None:
         shown = declared(slug).show_reasoning
         return Plan(workflow=slug, python=True, providers=providers, limits=limits, show_reasoning=shown)
-    bots = tuple(_bot(step, providers) for step in _steps(workflow))
+    steps = tuple(_step(step, providers) for step in _steps(workflow))
     if python:
         return Plan(
             workflow=slug,
             python=True,
-            steps=bots,
+            steps=steps,
             providers=providers,
             limits=limits,
             on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]  # as for format
             show_reasoning=workflow.show_reasoning,
         )
-    if not bots:
+    if not steps:
         raise ConfigurationError(f"the workflow {slug!r} has no steps", code="no-steps")
     triggers = tuple(row.to_plan() for row in workflow.triggers.select_related("source", "target"))
-    used = {bot.provider.name for bot in bots}
+    used = {step.provider.name for step in steps if isinstance(step, BotPlan)}
     plan = Plan(
         workflow=slug,
-        steps=bots,
+        steps=steps,
         triggers=triggers,
         providers=tuple(plan for plan in providers if plan.name in used),
         limits=limits,
@@ -87,6 +88,19 @@ def load_provider_plans() -> tuple[ProviderPlan, ...]:
 def _steps(workflow: Workflow) -> Iterable[Step]:
     labels = Prefetch("prompt__labels", queryset=PromptLabel.objects.select_related("version"))
     return workflow.steps.select_related("prompt", "provider").prefetch_related(labels)
+
+
+def _step(step: Step, providers: Sequence[ProviderPlan]) -> StepPlan:
+    if step.kind == "bot":
+        return _bot(step, providers)
+    plan = step.to_plan()
+    try:
+        check_options(plan)
+    except UsageError as error:  # a row may be older than what knew its kind
+        raise ConfigurationError(f"the step {step.name!r}: {error.message}", code=error.code) from error
+    if step.schema:
+        _check_schema(step)
+    return plan
 
 
 def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
@@ -126,6 +140,8 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
         exclude=tuple(step.exclude),
         quiet=step.quiet,
         optional=step.optional,
+        timeout=step.timeout,
+        retries=step.retries,
         history=step.history,
         schema=step.schema,
         show_reasoning=step.workflow.show_reasoning,

@@ -25,6 +25,7 @@ from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
 from lingstream.core.ending import bounded, end_tasks
 from lingstream.core.engine import run as engine
+from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced, InternalError, LingError
 from lingstream.core.log.ports import RunLog
 from lingstream.core.log.state import empty_snapshot
@@ -314,7 +315,7 @@ class Runner:
                 plan_of(row),
                 row.input,
                 log=log,
-                providers=self._providers.get,
+                services=Services(self._providers.get),
                 journal=journal,
                 history=history,
                 epoch=row.epoch,

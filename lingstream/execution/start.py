@@ -24,6 +24,7 @@ from lingstream.core.exceptions import LingError, NotFound, UsageError
 from lingstream.core.wire.json import dumps, loads
 from lingstream.models import Conversation, Run, Workflow
 
+from .needs import needs_of
 from .ownership import anybody_executes, atomically, interrupt, is_busy
 from .plans import load_plan, validate_input
 from .storage import in_database
@@ -180,6 +181,8 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
                 key=start.key,
                 input=start.input,
                 plan=plan.to_json(),
+                plan_version=plan.version,
+                kinds=needs_of(plan),
                 conversation=conversation,
                 owner_id=identity.owner_id,
                 session_key=identity.session,

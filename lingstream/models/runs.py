@@ -149,6 +149,15 @@ class Run(Owned):
         _("language"), max_length=20, blank=True, help_text=_("Active where it was started.")
     )
     plan = JSONTextField(_("plan"), default=dict)
+    plan_version = models.PositiveSmallIntegerField(_("plan version"), default=1, db_default=1)
+    kinds = models.TextField(
+        _("needs"),
+        default="",
+        db_default="",
+        blank=True,
+        editable=False,
+        help_text=_("What a process must know to execute it, beside bots: kinds of steps, its function."),
+    )
     input = JSONTextField(_("input"), null=True, default=None)
     document = JSONTextField(_("document"), null=True, default=None)
     log_id = models.CharField(
@@ -240,7 +249,7 @@ class BotRun(models.Model):
         max_length=50,
         default="bot",
         db_default="bot",
-        help_text=_("“bot” asked a model, “once” called a function of a workflow in Python."),
+        help_text=_("A kind of steps (“bot” asked a model), or “once”: a function of a workflow in Python."),
     )
     step = models.CharField(_("step"), max_length=200)
     instance = models.CharField(_("instance"), max_length=220)

@@ -12,11 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.core.engine.graph import Graph, Node, faults
-from lingstream.core.engine.plan import EVENTS, TriggerPlan
+from lingstream.core.engine.kinds import check_options
+from lingstream.core.engine.plan import JOINED, StepPlan, TriggerPlan
 from lingstream.core.engine.registry import registered
+from lingstream.core.engine.rendering import text_problems
 
 from ..access.policy import default_access
 from ..core import templates
+from ..core.exceptions import UsageError
 from .fields import JSONTextField
 from .prompts import Prompt, PromptLabel, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
@@ -122,9 +125,6 @@ class Workflow(models.Model):
 class Step(models.Model):
     """A node of a workflow. Steps that no trigger targets start with the run."""
 
-    class Kind(models.TextChoices):
-        BOT = "bot", _("bot")
-
     class Format(models.TextChoices):
         JSON = "json", _("JSON, parsed while it streams")
         TEXT = "text", _("text, appended at the root")
@@ -139,7 +139,31 @@ class Step(models.Model):
         validators=[RegexValidator(r"\A[\w-]+\Z", _("Expected letters, digits, - and _."))],
         help_text=_("Triggers and events name the step by it; its bot runs are called name#1, name#2, …"),
     )
-    kind = models.CharField(_("kind"), max_length=50, choices=Kind.choices, default=Kind.BOT)
+    kind = models.CharField(
+        _("kind"), max_length=50, default="bot", help_text=_("What it does; a bot asks a model.")
+    )
+    options = JSONTextField(
+        _("options"),
+        default=dict,
+        db_default={},
+        blank=True,
+        validators=[validate_object],
+        help_text=_("Of the step's kind; a bot has none. Texts are templates."),
+    )
+    timeout = models.FloatField(
+        _("time-out"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.1), MaxValueValidator(86_400)],
+        help_text=_("Seconds that one try may take. Empty: as long as the run."),
+    )
+    retries = models.PositiveSmallIntegerField(
+        _("retries"),
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(5)],
+        help_text=_("How often a try that failed before it said anything is made again, 0 to 5."),
+    )
     prompt = models.ForeignKey(
         Prompt,
         on_delete=models.PROTECT,
@@ -261,6 +285,35 @@ class Step(models.Model):
                 "root": (templates.check, self.root, set()),
             }
         )
+        self._check_kind()
+
+    def to_plan(self) -> StepPlan:
+        """Return the step as a plan has it, if it is no bot: of a bot a plan has more than this row."""
+        return StepPlan(
+            name=self.name,
+            kind=self.kind,
+            input=self.input,
+            root=self.root,
+            only=tuple(self.only),
+            exclude=tuple(self.exclude),
+            quiet=self.quiet,
+            optional=self.optional,
+            options=self.options,
+            timeout=self.timeout,
+            retries=self.retries,
+            format=self.format,  # type: ignore[arg-type]  # the column's choices are the literal's
+            schema=self.schema,
+        )
+
+    def _check_kind(self) -> None:
+        plan = self.to_plan()
+        try:
+            check_options(plan)
+        except UsageError as error:
+            field = "kind" if error.code == "unknown-kind" else "options"
+            raise ValidationError({field: error.message}) from error
+        if problems := [f"{where}: {problem}" for where, problem in text_problems(plan)]:
+            raise ValidationError({"options": problems})
 
     def to_node(self) -> Node:
         """Return what a graph has to know of the step; the prompt's text is that of its label."""
@@ -308,9 +361,11 @@ class Trigger(models.Model):
     event = models.CharField(
         _("event"),
         max_length=50,
-        choices=[(name, name) for name in EVENTS],
         default="string-response",
-        help_text=_("string-response: a text field is complete; object-response: an object or list is."),
+        help_text=_(
+            "string-response: a text field is complete; object-response: an object or list is; joined: the "
+            "step has ended, and so has all that it led to."
+        ),
     )
     pattern = models.CharField(
         _("at"),
@@ -345,6 +400,12 @@ class Trigger(models.Model):
         default=False,
         help_text=_("Start also at a field inside which a limit on its length cut the model's answer off."),
     )
+    otherwise = models.BooleanField(
+        _("otherwise"),
+        default=False,
+        db_default=False,
+        help_text=_("Only where no other trigger of this step, event and field starts anything."),
+    )
     position = models.PositiveIntegerField(
         _("position"), default=0, help_text=_("Order on this page; equal ones stay as they were added.")
     )
@@ -367,11 +428,12 @@ class Trigger(models.Model):
             if getattr(self, f"{field}_id") and getattr(self, field).workflow_id != self.workflow_id:
                 raise ValidationError({field: _("Expected a step of this workflow, got one of another.")})
         names = self.target.names() if self.target_id else None
+        more = {"failed"} if self.event == JOINED else set()
         _raise_problems(
             {
-                "condition": (templates.check_condition, self.condition, set()),
-                "input": (templates.check, self.input, names),
-                "root": (templates.check, self.root or "", set()),
+                "condition": (templates.check_condition, self.condition, more),
+                "input": (templates.check, self.input, names and names | more),
+                "root": (templates.check, self.root or "", more),
             }
         )
         if not self.is_looked_at_with_others and self.workflow_id and self.source_id and self.target_id:
@@ -385,12 +447,13 @@ class Trigger(models.Model):
         return TriggerPlan(
             source=self.source.name if source is None else source,
             target=self.target.name if target is None else target,
-            event=self.event,  # type: ignore[arg-type]  # the column's choices are the literal's
+            event=self.event,
             pattern=self.pattern,
             condition=self.condition,
             input=self.input,
             root=self.root,
             partial=self.partial,
+            otherwise=self.otherwise,
         )
 
     def _check_graph(self) -> None:

@@ -17,7 +17,6 @@ from lingstream.core.engine import registry
 from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import Fenced
-from lingstream.core.provider import ChatOptions
 from lingstream.execution import ownership
 from lingstream.execution.journal import DatabaseJournal, Writer
 from lingstream.execution.runner import Runner as Executor
@@ -286,7 +285,13 @@ async def test_a_second_drain_waits_for_nothing(site: Site) -> None:
 def call_of(bot: BotRun) -> Call:
     """The call that a stored bot run was."""
     return Call(
-        bot.instance, BotPlan(bot.step), bot.root, [], ChatOptions(bot.model), bot.digest, bot.occurrence
+        bot.instance,
+        BotPlan(bot.step),
+        bot.root,
+        [],
+        {"model": bot.model, "params": {}},
+        bot.digest,
+        bot.occurrence,
     )
 
 

@@ -261,7 +261,7 @@ class TestWorkflows:
             ("pattern", "a//b", "Expected a uri pattern"),
             ("input", "{{ x }}", "unknown variable"),
             ("root", "{{ x }}", "unknown variable"),
-            ("event", "click", "not a valid choice"),
+            ("event", "click", "expected an event that answer emits"),
         ],
     )
     def test_a_trigger_is_checked(self, column: str, value: Any, message: str) -> None:
