@@ -315,6 +315,25 @@ class RunLogContract:
         await viewer.read_to_end()
         assert viewer.document == STORY_DOCUMENT
 
+    async def test_a_reader_is_for_one_task(self) -> None:
+        log = await self.make_log()
+        await log.open(1, empty_snapshot())
+        viewer = Viewer((await self.another(log)).reader())
+        await viewer.read_to(log.last_id)
+        for waits in (viewer.reader.wait, viewer.reader.read):
+            task = asyncio.create_task(waits())
+            async for _ in steps():
+                assert not task.done()
+            for call in (viewer.reader.wait, viewer.reader.read):
+                with raises(UsageError):
+                    async with asyncio.timeout(PATIENCE):
+                        await call()
+            task.cancel()
+            await asyncio.wait([task], timeout=PATIENCE)
+        await write(log, 1, STORY)
+        await viewer.read_to_end()
+        assert viewer.document == STORY_DOCUMENT
+
     async def test_a_log_that_is_given_up_ends_its_readers_without_done(self) -> None:
         log = await self.make_log()
         await log.open(1, empty_snapshot())

@@ -16,7 +16,10 @@ __all__ = ["Hub", "LogReader", "RunLog"]
 
 
 class LogReader(Protocol):
-    """A cursor in a log, for one task."""
+    """A cursor in a log, for one task.
+
+    :meth:`wait` and :meth:`read` raise UsageError where another task waits: it would miss what this one gets.
+    """
 
     @property
     def ready(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from lingstream.core.exceptions import UsageError
+
 from .buffer import FrameBuffer
 from .frames import Frame, parse_id
 
@@ -34,9 +36,13 @@ class BufferReader:
 
     async def wait(self) -> None:
         """See :meth:`LogReader.wait`."""
+        self._check_alone()
         if not self.ready:
             self._news = asyncio.get_running_loop().create_future()
-            await self._buffer.wait(self._news)
+            try:
+                await self._buffer.wait(self._news)
+            finally:
+                self._news = None
 
     def interrupt(self) -> None:
         """See :meth:`LogReader.interrupt`."""
@@ -45,6 +51,7 @@ class BufferReader:
 
     async def read(self) -> list[Frame]:
         """See :meth:`LogReader.read`."""
+        self._check_alone()
         buffer = self._buffer
         while not self.ready:
             await self.wait()
@@ -53,3 +60,8 @@ class BufferReader:
         frames, self.position = buffer.read_from(self.position)
         self.ended = frames[-1].kind == "done"
         return frames
+
+    def _check_alone(self) -> None:
+        """Two tasks would share the frames out between them, and an interrupt would reach one of them."""
+        if self._news:
+            raise UsageError("expected one task at a reader, but another one waits: each needs its own")
