@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
@@ -11,7 +12,7 @@ from lingstream.core.log.ports import Hub
 
 from ..conf import app_settings
 
-__all__ = ["get_hub"]
+__all__ = ["get_hub", "hub_options"]
 
 
 def get_hub() -> Hub:
@@ -19,11 +20,15 @@ def get_hub() -> Hub:
     return _made()
 
 
+def hub_options() -> dict[str, Any]:
+    """Return what the hub is made with: ``HUB_OPTIONS``, and the settings of all logs."""
+    settings = app_settings()
+    return {"ttl": settings.log_ttl, "max_frames": settings.log_frames, **settings.hub_options}
+
+
 @lru_cache(maxsize=1)
 def _made() -> Hub:
-    settings = app_settings()
-    options = {"ttl": settings.log_ttl, "max_frames": settings.log_frames, **settings.hub_options}
-    hub: Hub = import_string(settings.hub)(**options)
+    hub: Hub = import_string(app_settings().hub)(**hub_options())
     return hub
 
 

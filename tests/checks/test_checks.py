@@ -23,6 +23,7 @@ from lingstream.models import Provider, Runner
 from lingstream.transports.stream import Streams
 
 ROOT = Path(__file__).resolve().parents[2]
+REDIS = {"HUB": "lingstream.hubs.redis.RedisHub", "HUB_OPTIONS": {"url": "redis://localhost"}}
 
 
 def ids(**kwargs: Any) -> list[str]:
@@ -67,7 +68,7 @@ def test_the_demo_is_clean() -> None:
         ({"BROKER": "no.such.broker"}, ["lingstream.E002"]),
         ({"EXECUTION": "elsewhere"}, ["lingstream.E004"]),
         ({"EXECUTION": "worker"}, ["lingstream.E004"]),
-        ({"EXECUTION": "worker", "HUB": "lingstream.hubs.redis.RedisHub"}, []),
+        ({**REDIS, "EXECUTION": "worker"}, []),
         ({"SOCKET_PATH": "sockets/ai"}, []),
         ({"SOCKET_PATH": "/sockets/ai/"}, []),
         ({"SOCKET_PATH": ""}, ["lingstream.E005"]),
@@ -143,9 +144,6 @@ def test_a_runserver_by_wsgi(
     monkeypatch.setattr(sys, "argv", ["manage.py", command])
     monkeypatch.setattr(checks_site, "get_commands", lambda: {"runserver": server})
     assert ids() == expected
-
-
-REDIS = {"HUB": "lingstream.hubs.redis.RedisHub"}
 
 
 @pytest.mark.parametrize(

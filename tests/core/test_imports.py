@@ -45,7 +45,7 @@ ARROWS = {
     "access": "conf core models access.network access.policy",
     "execution": "conf core models access providers hubs",
     "transports": "conf core models access execution hubs",
-    "checks": "conf core models access execution providers transports asgi",
+    "checks": "conf core models access execution providers hubs transports asgi",
     "admin": "conf core models access execution providers",
     "management": "conf core models access execution hubs transports",
     "templatetags": "transports",
