@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from lingstream.execution import broker
-from tests.core.support import ALL, Deaf
+from lingstream.testing.log_contract import PATIENCE
+from tests.core.support import ALL, ROOT, Deaf
 
 REDIS = "lingstream.hubs.redis.RedisHub"
 
@@ -23,6 +30,23 @@ def test_what_a_worker_refuses(settings: Any, execution: str, concurrency: int, 
     settings.LINGSTREAM = {**settings.LINGSTREAM, "EXECUTION": execution, "HUB": REDIS}
     with pytest.raises(CommandError, match=expected):
         call_command("ling_worker", concurrency=concurrency, skip_checks=True)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_does_not_wait_for_the_drain(tmp_path: Path, second: signal.Signals) -> None:
+    command = [sys.executable, "-m", "tests.execution.endless", str(tmp_path / "worker.sqlite3")]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as worker:
+        end = threading.Timer(PATIENCE, worker.kill)
+        end.start()
+        try:
+            for said, then in (("it has begun", signal.SIGTERM), ("draining 1 runs", second)):
+                assert worker.stdout and any(said in line for line in worker.stdout), said
+                worker.send_signal(then)
+            assert worker.wait() == -second
+        finally:
+            end.cancel()
+            worker.kill()
 
 
 class Flaky:

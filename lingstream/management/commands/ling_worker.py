@@ -22,6 +22,7 @@ from lingstream.hubs import get_hub
 # Seconds after which a thread that wants the interpreter gets it: one that has the database's answer wants it
 # from the event loop's. With Python's 5 ms, a transaction under load takes half as long again.
 _SWITCH = 0.001
+_STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 class Command(BaseCommand):
@@ -63,18 +64,27 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _work(runner: Runner, command: Command) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP:
         loop.add_signal_handler(number, stop.set)
     await runner.ensure_registered()
     listener = asyncio.create_task(_listen(runner))
     command.stdout.write(f"worker {runner.id} takes up to {runner.room} runs")
     command.stdout.flush()
     await stop.wait()
-    command.stdout.write(f"draining {len(runner.running())} runs")
+    _die_at_the_next(loop)
+    command.stdout.write(f"draining {len(runner.running())} runs; a second signal does not wait for them")
+    command.stdout.flush()
     await end_tasks(listener)  # a broker's library may have lost the first cancel
     await runner.drain()
     await get_hub().aclose()
     await _leave(command)
+
+
+def _die_at_the_next(loop: asyncio.AbstractEventLoop) -> None:
+    """Leave further signals to the system: not to Python, whose KeyboardInterrupt would wait for the runs."""
+    for number in _STOP:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
 
 
 async def _leave(command: Command) -> None:
