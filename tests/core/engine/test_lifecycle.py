@@ -14,7 +14,8 @@ from lingstream.core.engine.lifecycle import RUN, STEP, RunStatus, StepStatus, a
 from lingstream.core.log.state import RunState, empty_snapshot
 from lingstream.models import BotRun, Run
 
-CLIENT = Path(__file__).parents[3] / "lingstream" / "static" / "lingstream" / "run.js"
+ROOT = Path(__file__).parents[3]
+CLIENT = ROOT / "lingstream" / "static" / "lingstream" / "run.js"
 
 
 @pytest.mark.parametrize(("table", "words"), [(RUN, RunStatus), (STEP, StepStatus)])
@@ -82,6 +83,17 @@ def test_frames_have_the_words_of_the_table_and_go_along_its_lines(end: str) -> 
         for now, to in pairwise(statuses):
             assert to in table[now], statuses  # type: ignore[index]
     assert all(ended(statuses[-1]) for statuses in seen.values())
+
+
+@pytest.mark.parametrize(("whose", "table"), [("run", RUN), ("bot run", STEP)])
+def test_the_page_on_the_wire_has_the_tables(whose: str, table: Mapping[Any, frozenset[Any]]) -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    rows = page.partition(f"| a {whose} that is | becomes |\n|---|---|\n")[2].partition("\n\n")[0]
+    told: dict[str, set[str]] = {}
+    for row in rows.splitlines():
+        now, to = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split("|"))
+        told |= {status: set(to) for status in now}
+    assert told == table
 
 
 def test_the_client_has_the_words_that_a_viewer_can_meet() -> None:
