@@ -16,11 +16,11 @@ from typing import Any
 
 from . import writes
 from .nodes import Fault, Graph, Known, Node
-from .plan import EVENTS, TriggerPlan
+from .plan import EVENTS, JOINED, TriggerPlan
 
 __all__ = ["CODES", "Fault", "Graph", "Node", "faults"]
 
-_SURE = ("inference-done", "response")  # come whenever a step has ended well
+_SURE = ("inference-done", "response", JOINED)  # come whenever a step has ended well
 
 
 def faults(
@@ -36,7 +36,7 @@ def faults(
     :param documents: by the name of a step the last document that it helped to write.
     :param codes: look for these only.
     """
-    known = Known({"bot": EVENTS} if events is None else events, documents or {})
+    known = Known({"bot": (*EVENTS, JOINED)} if events is None else events, documents or {})
     wanted = CODES if codes is None else codes
     return [fault for code in CODES if code in wanted for fault in _CHECKS[code](graph, known)]
 
@@ -70,7 +70,7 @@ def _cycle(graph: Graph, known: Known) -> Iterator[Fault]:
     free = {
         number: trigger
         for number, trigger in enumerate(graph.triggers)
-        if trigger.source in graph.reached and not trigger.condition.strip()
+        if trigger.source in graph.reached and not graph.depends(trigger)
     }
     sure = {n: each for n, each in free.items() if each.event in _SURE and each.pattern in ("", "**")}
     bound = f"the run fails when more than {graph.depth} triggers have followed from one another"

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import JsonUriError
 
-from .plan import EVENTS, BotPlan, Limits, Plan, StepPlan, TriggerPlan
+from .plan import EVENTS, JOINED, BotPlan, Limits, Plan, StepPlan, TriggerPlan
 from .reach import Budget
 
 __all__ = ["FIELD_EVENTS", "Fault", "Graph", "Known", "Level", "Node", "Start", "stars_of"]
@@ -45,7 +45,7 @@ class Known:
     :param documents: by the name of a step the last document that it helped to write.
     """
 
-    events: Mapping[str, Collection[str]] = field(default_factory=lambda: {"bot": EVENTS})
+    events: Mapping[str, Collection[str]] = field(default_factory=lambda: {"bot": (*EVENTS, JOINED)})
     documents: Mapping[str, Any] = field(default_factory=dict)
     states: Budget = field(default_factory=lambda: Budget(20_000))  # of schemas, for a whole workflow
     places: Budget = field(default_factory=lambda: Budget(100_000))  # of documents, likewise
@@ -69,14 +69,16 @@ class Node:
     @classmethod
     def of(cls, step: StepPlan) -> Node:
         """Return the node of a step of a plan."""
+        is_bot = isinstance(step, BotPlan)
         return cls(
             name=step.name,
             kind=step.kind,
             prompt=step.prompt if isinstance(step, BotPlan) else "",
             input=step.input,
             root=step.root,
-            format=step.format,
-            schema=step.schema,
+            # Other kinds may put what they like beside what they say as text.
+            format=step.format if is_bot else "json",
+            schema=step.schema if is_bot else None,
             only=step.only,
             exclude=step.exclude,
             quiet=step.quiet,
@@ -145,6 +147,16 @@ class Graph:
             elif is_open(trigger.pattern):
                 one_each.append(number)
         return self._follow(many, one_each)
+
+    def depends(self, trigger: TriggerPlan) -> bool:
+        """Whether a trigger that matches may start nothing all the same: a condition says so, or others do."""
+        return bool(trigger.condition.strip()) or (
+            trigger.otherwise
+            and any(
+                (each.source, each.event, each.otherwise) == (trigger.source, trigger.event, False)
+                for each in self.triggers
+            )
+        )
 
     def repeats(self, trigger: TriggerPlan) -> bool:
         """Whether a trigger may fire several times."""

@@ -140,8 +140,8 @@ class Triggers:
         late = _Late([(each, self.instance(each.step.name)) for each in candidates], texts)
         if self._joins and source:
             self._joins.expect(source, candidates)
-        if waiting := self._late.get(_name(source)):
-            waiting.append(late)
+        if _name(source) in self._late:
+            self._late[_name(source)].append(late)
             return
         self._late[_name(source)] = deque([late])
         self._starter.spawn(self._begin_late(source))

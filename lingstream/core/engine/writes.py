@@ -13,7 +13,7 @@ from lingstream.core.templates.reading import read, uri_segments
 
 from . import reach
 from .nodes import FIELD_EVENTS, Fault, Graph, Known, Level, Node, Start, stars_of
-from .plan import EVENTS, TriggerPlan
+from .plan import EVENTS, JOINED, TriggerPlan
 
 __all__ = ["match_beyond", "pattern", "root_without_match", "shared_root"]
 
@@ -72,8 +72,8 @@ def shared_root(graph: Graph, known: Known) -> Iterator[Fault]:
     fields = {node.name: _fields(node) for node in graph.nodes}
     for start in graph.starts:
         trigger = None if start.trigger is None else graph.triggers[start.trigger]
-        if start.node.quiet or (trigger and trigger.condition.strip()):
-            continue  # a condition may let one of them through at a time
+        if start.node.quiet or (trigger and graph.depends(trigger)):
+            continue  # one of them may be let through at a time
         moment = trigger and (trigger.source, trigger.event, trigger.pattern)
         writers = roots.setdefault((moment, _same_root(start.root)), _Writers())
         yield from writers.join(start, fields[start.node.name])
@@ -226,7 +226,7 @@ def _unmet(source: _Source, wanted: reach.Glob, types: Collection[str], known: K
 def _unmet_end(source: _Source, wanted: reach.Glob, event: str) -> str:
     """Why an event that comes at the root of a step cannot come there."""
     roots = {*source.roots, ()} if event == "error" else source.roots  # "" where none could be rendered
-    if event not in EVENTS or any(reach.meets_root(wanted, root) for root in roots):
+    if event not in (*EVENTS, JOINED) or any(reach.meets_root(wanted, root) for root in roots):
         return ""  # where events come that we do not know, we do not know either
     return f"never comes, as it comes at the root of the step, {_listed(roots)}"
 

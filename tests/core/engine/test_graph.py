@@ -113,6 +113,22 @@ CYCLE = {
     "an error that is answered by another try": Case(
         graph("in", "a", on("in", "a", "x"), on("a", "a", event="error")), ("cycle warning 1 condition",)
     ),
+    "what begins anew when all is over": Case(
+        graph("in", "a", on("in", "a", "x"), on("a", "a", event="joined")), ("cycle error 1 condition",)
+    ),
+    "otherwise, where something else may start": Case(
+        graph(
+            *("in", "a", "b", on("in", "a", "x")),
+            *(
+                on("a", "b", event="response", condition="value"),
+                on("a", "a", event="response", otherwise=True),
+            ),
+        )
+    ),
+    "otherwise, where nothing else does": Case(
+        graph("in", "a", on("in", "a", "x"), on("a", "a", event="response", otherwise=True)),
+        ("cycle error 1 condition",),
+    ),
     "each circle is told of once": Case(
         graph(
             *("in", "a", "b"),
@@ -286,13 +302,21 @@ SHARED_ROOT = {
             *(on("in", "a", "in/x", condition="value"), on("in", "b", "in/x", condition="not value")),
         )
     ),
+    "one, or otherwise the other": Case(
+        graph(
+            Node("in", root="in"),
+            TEXT_A,
+            TEXT_B,
+            *(on("in", "a", "in/x", condition="value"), on("in", "b", "in/x", otherwise=True)),
+        )
+    ),
 }
 UNKNOWN_EVENT = {
     "one that there is": Case(graph("a", "b", on("a", "b", "", "inference-done"))),
     "one that there is not": Case(
         graph("a", "b", on("a", "b", "", "finished")),
         ("unknown-event error 0 event",),
-        "a emits (string-response, object-response, inference-done, response, error), got finished",
+        "a emits (string-response, object-response, inference-done, response, error, joined), got finished",
     ),
     "of a kind that nobody told of": Case(graph(Node("a", kind="http"), "b", on("a", "b", "", "finished"))),
 }
