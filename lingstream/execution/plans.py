@@ -6,23 +6,23 @@ Everything here is synchronous ORM code; call it through :func:`.storage.in_data
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import Prefetch
 
 from lingstream.conf import app_settings
-from lingstream.core.document import jsonuri
-from lingstream.core.document.depth import check_depth
 from lingstream.core.engine.graph import Graph, faults
+from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import check_options
 from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, StepPlan
-from lingstream.core.engine.registry import declared
+from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.core.validation import SchemaFault, compile_schema
 from lingstream.models import PromptLabel, Provider, Step, Workflow
 from lingstream.providers import kind_of
 
-__all__ = ["load_plan", "load_provider_plans", "validate_input"]
+__all__ = ["load_inner_plan", "load_plan", "load_provider_plans"]
 
 # What would make every run empty. All else that is wrong with a workflow is refused when it is saved; a row
 # from before goes on as it did.
@@ -36,8 +36,47 @@ def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -
     :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
         from, and may switch it off.
     :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``nothing-starts``,
-        ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``.
+        ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``, ``unknown-kind``, ``option``,
+        ``workflow-cycle``.
     """
+    return _with_workflows(_plan(slug, row, python=python))
+
+
+def load_inner_plan(slug: str) -> Plan:
+    """Return the plan of a workflow that is executed inside another one; raises as :func:`load_plan`.
+
+    What bounds runs is not in force inside one, except for the schema of the input.
+    """
+    return _with_workflows(_inner(slug))
+
+
+def _with_workflows(plan: Plan) -> Plan:
+    """The plan together with those of the workflows that its steps execute, and of those that these execute.
+
+    :raises ConfigurationError: one executes itself, directly or through others.
+    """
+    found: dict[str, Plan] = {}
+    _collect(plan, found, (plan.workflow,))
+    return replace(plan, workflows=found)
+
+
+def _collect(plan: Plan, found: dict[str, Plan], path: tuple[str, ...]) -> None:
+    for slug in inner_workflows(plan.steps):
+        if slug in path:
+            ring = " → ".join([*path[path.index(slug) :], slug])
+            raise ConfigurationError(f"a workflow executes itself: {ring}", code="workflow-cycle")
+        if slug not in found:
+            found[slug] = _inner(slug)
+            _collect(found[slug], found, (*path, slug))
+
+
+def _inner(slug: str) -> Plan:
+    row = Workflow.objects.filter(slug=slug).first()
+    plan = _plan(slug, row, python=slug in registered())
+    return replace(plan, input_schema=row.input_schema if row else {})
+
+
+def _plan(slug: str, row: Workflow | None, *, python: bool) -> Plan:
     workflow = row or Workflow.objects.filter(slug=slug).first()
     if workflow is None and not python:
         raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
@@ -172,29 +211,3 @@ def _prompt(step: Step) -> tuple[str, dict[str, Any], str]:
         "has no such label",
         code="no-label",
     )
-
-
-def validate_input(schema: dict[str, Any], value: Any) -> None:
-    """Check what a run is started with against its workflow's schema; an empty one accepts any JSON.
-
-    :raises UsageError: ``invalid-input``, naming the place, what was expected and what came; ``too-deep``,
-        ``too-costly``; ``invalid-schema`` for a stored schema that cannot be used.
-    """
-    check_depth(value)
-    if not schema:
-        return
-    try:
-        failures = compile_schema(schema).failures(value)
-    except SchemaFault as fault:
-        raise UsageError(
-            f"the workflow's input schema cannot be used: at {fault.uri!r}: {fault.message}", code=fault.code
-        ) from fault
-    if failures:
-        where, message = jsonuri.join(*failures[0].path), failures[0].message
-        message = message if len(message) <= 300 else message[:300] + "…"
-        raise UsageError(
-            f"the input does not fit at {where!r}: {message}"
-            if where
-            else f"the input does not fit: {message}",
-            code="invalid-input",
-        )

@@ -19,6 +19,7 @@ from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
 from lingstream.access.throttle import check_throttle, counted_for
 from lingstream.conf import app_settings
+from lingstream.core.engine.inputs import check_input
 from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import LingError, NotFound, UsageError
 from lingstream.core.wire.json import dumps, loads
@@ -26,7 +27,7 @@ from lingstream.models import Conversation, Run, Workflow
 
 from .needs import needs_of
 from .ownership import anybody_executes, atomically, interrupt, is_busy
-from .plans import load_plan, validate_input
+from .plans import load_plan
 from .storage import in_database
 
 __all__ = ["Start", "astart", "create_run", "known_run", "queue_run", "start"]
@@ -169,7 +170,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
         return known, False
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
     plan = load_plan(start.workflow, row, python=start.workflow in registered())
-    validate_input(row.input_schema if row else {}, start.input)
+    check_input(row.input_schema if row else {}, start.input)
     try:
         with atomically():
             conversation = _conversation(start.conversation, identity)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.core.engine.graph import Graph, Node, faults
+from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import check_options
 from lingstream.core.engine.plan import JOINED, StepPlan, TriggerPlan
 from lingstream.core.engine.registry import registered
@@ -312,8 +313,34 @@ class Step(models.Model):
         except UsageError as error:
             field = "kind" if error.code == "unknown-kind" else "options"
             raise ValidationError({field: error.message}) from error
+        self._check_inner(plan)
         if problems := [f"{where}: {problem}" for where, problem in text_problems(plan)]:
             raise ValidationError({"options": problems})
+
+    def _check_inner(self, plan: StepPlan) -> None:
+        """Refuse a workflow inside that is none, or that leads back to this one."""
+        if not inner_workflows([plan]):
+            return
+        above: dict[str, str] = {}  # each by the one that executes it
+        pending = [(slug, self.workflow.slug) for slug in inner_workflows([plan])]
+        while pending:
+            slug, by = pending.pop()
+            if slug == self.workflow.slug:
+                ring = [slug]
+                while by != slug:
+                    ring.append(by)
+                    by = above[by]
+                text = " → ".join([slug, *reversed(ring)])
+                raise ValidationError({"options": _("Expected no circle, got %(ring)s.") % {"ring": text}})
+            if slug not in above:
+                above[slug] = by
+                steps = Step.objects.filter(workflow__slug=slug, kind=self.kind)
+                pending += [(each, slug) for each in inner_workflows(step.to_plan() for step in steps)]
+        for slug in inner_workflows([plan]):
+            if slug not in registered() and not Workflow.objects.filter(slug=slug).exists():
+                raise ValidationError(
+                    {"options": _("Expected the slug of a workflow, got “%(slug)s”.") % {"slug": slug}}
+                )
 
     def to_node(self) -> Node:
         """Return what a graph has to know of the step; the prompt's text is that of its label."""

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from lingstream.execution.journal import DatabaseJournal
-from lingstream.models import BotRun, Run, Workflow
+from lingstream.models import BotRun, Run, Step, Trigger, Workflow
 
 
 def migrate(*targets: tuple[str, str]) -> MigrationExecutor:
@@ -35,6 +35,32 @@ def test_old_rows_stay_open_and_new_ones_are_not(first_version: MigrationExecuto
     assert kept == {"said-nothing": ("anyone", True), "said-permission": ("permission", True)}
     new = Workflow.objects.create(slug="new")
     assert (new.access, new.show_reasoning) == ("authenticated", False)
+
+
+def test_steps_from_before_are_bots_and_the_version_before_can_still_store_its_own(
+    first_version: MigrationExecutor,
+) -> None:
+    target = [("lingstream", "0004_once")]
+    migrate(*target)
+    apps = MigrationExecutor(connection).loader.project_state(target).apps
+    old = {name: apps.get_model("lingstream", name) for name in ("Workflow", "Step", "Trigger", "Run")}
+
+    def store(slug: str) -> None:
+        workflow = old["Workflow"].objects.create(slug=slug)
+        step = old["Step"].objects.create(workflow=workflow, name="a")
+        old["Trigger"].objects.create(workflow=workflow, source=step, target=step)
+        old["Run"].objects.create(workflow=slug)
+
+    store("before")
+    migrate(*first_version.loader.graph.leaf_nodes("lingstream"))
+    store("after")
+    for step in Step.objects.all():
+        assert (step.kind, step.options, step.timeout, step.retries) == ("bot", {}, None, 0)
+    assert [trigger.otherwise for trigger in Trigger.objects.all()] == [False, False]
+    assert [(run.plan_version, run.kinds) for run in Run.objects.all()] == [(1, ""), (1, "")]
+    Step.objects.create(workflow=Workflow.objects.get(slug="after"), name="b", kind="compute")
+    migrate(*target)
+    assert old["Step"].objects.count() == 3
 
 
 def test_bot_runs_from_before_are_bots_and_the_version_before_can_still_store_its_own(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from threading import Barrier, Thread
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from lingstream.access.identity import Identity
+from lingstream.core.engine import kinds
 from lingstream.execution import ownership
 from lingstream.execution.start import Start, create_run
 from lingstream.models import Conversation, Run, Runner
@@ -249,3 +252,50 @@ def test_of_many_that_claim_at_once_each_run_goes_to_one() -> None:
     everything = [pk for pks in taken.values() for pk in pks]
     assert sorted(everything) == sorted(run.pk for run in runs)
     assert set(Run.objects.values_list("epoch", flat=True)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits"),
+    [
+        ({"kinds": ""}, False),
+        ({"kinds": "compute workflow"}, False),
+        ({"kinds": "compute later-kind"}, True),
+        ({"kinds": "@later-function"}, True),
+        ({"plan_version": 2}, False),
+        ({"plan_version": 3}, True),
+    ],
+)
+def test_what_needs_more_than_this_process_knows_is_left_to_others(fields: Any, waits: bool) -> None:
+    run = Run.objects.create(workflow="x", **fields)
+    after = [Run.objects.create(workflow="x") for _ in range(2)]
+    taken = claim(runner(), most=2)
+    assert [each.pk for each in taken] == ([row.pk for row in after] if waits else [run.pk, after[0].pk])
+    run.refresh_from_db()
+    assert run.status == ("queued" if waits else "running")
+
+
+def test_what_many_runs_need_and_nobody_knows_hides_none_that_can_be_executed() -> None:
+    for number in range(20):
+        Run.objects.create(workflow="x", kinds=f"later-{number}")
+    mine = Run.objects.create(workflow="x")
+    assert [run.pk for run in claim(runner(), most=3)] == [mine.pk]
+
+
+def test_what_nobody_could_for_an_hour_is_taken_to_say_so() -> None:
+    run = Run.objects.create(workflow="x", kinds="gone-kind", created_at=timezone.now() - timedelta(hours=2))
+    assert [taken.pk for taken in claim(runner())] == [run.pk]
+
+
+def test_a_kind_that_comes_later_is_known_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_kinds", dict(kinds.step_kinds()))
+    run = Run.objects.create(workflow="x", kinds="late")
+    assert claim(runner()) == []
+
+    class Late(kinds.StepKind):
+        kind = "late"
+
+        async def run(self, call: kinds.StepCall) -> AsyncIterator[kinds.Said]:
+            yield kinds.Put("", 1)
+
+    kinds.register_kind(Late())
+    assert [taken.pk for taken in claim(runner())] == [run.pk]

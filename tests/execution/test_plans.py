@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan, TriggerPlan
-from lingstream.core.exceptions import UsageError
-from lingstream.execution.plans import load_plan, load_provider_plans, validate_input
+from lingstream.core.engine.inputs import check_input
+from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan, StepPlan, TriggerPlan
+from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.execution.needs import needs_of
+from lingstream.execution.plans import load_inner_plan, load_plan, load_provider_plans
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 from lingstream.providers.policy import admits, check_provider, provider_key
 
@@ -175,6 +179,100 @@ class TestLoadPlan:
         assert plan.triggers == ()
 
 
+def inner(slug: str, to: str) -> Step:
+    """A workflow whose one step executes another one."""
+    row, _ = Workflow.objects.get_or_create(slug=slug)
+    return Step.objects.create(workflow=row, name="ask", kind="workflow", options={"workflow": to})
+
+
+class TestOtherKinds:
+    def test_have_their_options_and_no_provider(self, facts: Workflow) -> None:
+        Workflow.objects.create(slug="sum")
+        Step.objects.create(
+            workflow=Workflow.objects.get(slug="sum"),
+            name="add",
+            kind="compute",
+            options={"set": {"total": "1 + 1"}},
+            timeout=2.5,
+            retries=3,
+            only=["total"],
+        )
+        plan = load_plan("sum")
+        assert plan == Plan(
+            workflow="sum",
+            steps=(
+                StepPlan(
+                    "add",
+                    "compute",
+                    options={"set": {"total": "1 + 1"}},
+                    timeout=2.5,
+                    retries=3,
+                    only=("total",),
+                ),
+            ),
+        )
+        assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+        assert needs_of(plan) == "compute"
+
+    @pytest.mark.parametrize(
+        ("columns", "code"),
+        [({"kind": "gone"}, "unknown-kind"), ({"kind": "compute", "options": {"set": {}}}, "option")],
+    )
+    def test_a_row_that_does_not_fit_any_more(self, facts: Workflow, columns: Any, code: str) -> None:
+        Step.objects.filter(name="details").update(**columns)
+        with expect(code) as caught:
+            load_plan("facts")
+        assert isinstance(caught.value, ConfigurationError)
+        assert "the step 'details'" in caught.value.message
+
+    def test_a_workflow_inside_is_part_of_the_plan(self, facts: Workflow) -> None:
+        inner("outer", "middle")
+        inner("middle", "facts")
+        schema = {"type": "object"}
+        Workflow.objects.filter(slug="facts").update(input_schema=schema)
+        plan = load_plan("outer")
+        assert list(plan.workflows) == ["middle", "facts"]
+        assert plan.workflows["facts"] == replace(load_plan("facts"), input_schema=schema)
+        assert load_inner_plan("middle").workflows == {"facts": plan.workflows["facts"]}
+        assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+        assert needs_of(plan) == "workflow"
+
+    def test_one_inside_that_is_a_function_has_to_be_known(self, db: None) -> None:
+        inner("outer", "cloud-facts-python")
+        assert needs_of(load_plan("outer")) == "@cloud-facts-python workflow"
+
+    def test_a_circle(self, db: None) -> None:
+        inner("one", "two")
+        inner("two", "one")
+        with expect("workflow-cycle") as caught:
+            load_plan("one")
+        assert "one → two → one" in caught.value.message
+
+    def test_one_inside_that_is_switched_off(self, facts: Workflow) -> None:
+        inner("outer", "facts")
+        Workflow.objects.filter(slug="facts").update(enabled=False)
+        with expect("workflow-disabled"):
+            load_plan("outer")
+
+
+class TestStoredBefore:
+    def test_a_plan_without_kinds_reads_as_one_of_bots(self, facts: Workflow) -> None:
+        plan = load_plan("facts")
+        stored = json.loads(json.dumps(plan.to_json()))
+        for name in ("version", "workflows", "input_schema"):
+            del stored[name]
+        for step in stored["steps"]:
+            for name in ("kind", "options", "timeout", "retries"):
+                del step[name]
+        for trigger in stored["triggers"]:
+            del trigger["otherwise"]
+        assert Plan.from_json(stored) == plan
+
+    def test_one_of_a_later_version_is_not_guessed_at(self, facts: Workflow) -> None:
+        with pytest.raises(UsageError, match="expected a plan of version 2 at most, got 3"):
+            Plan.from_json({**load_plan("facts").to_json(), "version": 3})
+
+
 class TestValidateInput:
     SCHEMA = {
         "type": "object",
@@ -187,7 +285,7 @@ class TestValidateInput:
 
     @pytest.mark.parametrize("value", [{"question": "x"}, {"question": "x", "tags": ["a"], "more": 1}])
     def test_accepts_what_fits(self, value: Any) -> None:
-        validate_input(self.SCHEMA, value)
+        check_input(self.SCHEMA, value)
 
     @pytest.mark.parametrize(
         ("value", "message"),
@@ -202,17 +300,17 @@ class TestValidateInput:
     )
     def test_names_the_place_and_what_was_expected(self, value: Any, message: str) -> None:
         with expect("invalid-input") as caught:
-            validate_input(self.SCHEMA, value)
+            check_input(self.SCHEMA, value)
         assert message in caught.value.message
         assert len(caught.value.message) < 500
 
     def test_an_empty_schema_accepts_anything(self) -> None:
-        validate_input({}, [1, None])
+        check_input({}, [1, None])
 
     @pytest.mark.parametrize("schema", [{"$ref": "http://127.0.0.1:1/schema.json"}, {"pattern": "(?=a)"}])
     def test_a_stored_schema_that_cannot_be_used_is_told_and_nothing_is_fetched(self, schema: Any) -> None:
         with expect("invalid-schema") as caught:
-            validate_input(schema, {})
+            check_input(schema, {})
         assert "the workflow's input schema cannot be used: at" in caught.value.message
 
     @pytest.mark.parametrize("schema", [{}, {"type": "array"}])
@@ -221,7 +319,7 @@ class TestValidateInput:
         for _ in range(100_000):
             deep = [deep]
         with expect("too-deep"):
-            validate_input(schema, deep)
+            check_input(schema, deep)
 
 
 class TestKeys:

@@ -16,8 +16,9 @@ from lingsite import demo_data
 from lingsite.recorded import answers
 from lingstream.core import templates
 from lingstream.core.engine.graph import Graph, faults
+from lingstream.core.engine.inputs import check_input
 from lingstream.core.provider import ChatOptions, Message
-from lingstream.execution.plans import load_plan, validate_input
+from lingstream.execution.plans import load_plan
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 from lingstream.providers.policy import check_provider
 from tests.admin.forms import post_page
@@ -130,7 +131,7 @@ class TestCommand:
     )
     def test_input_needs_a_question(self, value: Any, fits: bool) -> None:
         try:
-            validate_input(demo_data.INPUT_SCHEMA, value)
+            check_input(demo_data.INPUT_SCHEMA, value)
         except ValueError:
             assert not fits
         else:

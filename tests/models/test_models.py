@@ -250,6 +250,46 @@ class TestWorkflows:
         setattr(step, column, value)
         assert message in faults(step)[column][0]
 
+    @pytest.mark.parametrize(
+        ("columns", "field", "message"),
+        [
+            ({"kind": "mystery"}, "kind", "expected a step kind among"),
+            ({"kind": "bot", "options": {"x": 1}}, "options", "expected no options of bot, got x"),
+            ({"kind": "compute"}, "options", '"set" is a required property'),
+            (
+                {"kind": "compute", "options": {"set": {"a": "1 +"}}},
+                "options",
+                "set/a: Line 1: expected an ex",
+            ),
+            ({"kind": "compute", "options": {"set": {"a": "valeu"}}}, "options", "did you mean “value”?"),
+            (
+                {"kind": "workflow", "options": {"workflow": "none"}},
+                "options",
+                "Expected the slug of a workflow",
+            ),
+            ({"kind": "workflow", "options": {"workflow": "w"}}, "options", "w → w"),
+            ({"kind": "workflow", "options": {"workflow": "back"}}, "options", "w → back → w"),
+            ({"retries": 6}, "retries", "less than or equal to 5"),
+            ({"timeout": 0}, "timeout", "greater than or equal to 0.1"),
+            ({"kind": "compute", "options": {"set": {"a": "value + 1"}}}, "", ""),
+            ({"kind": "workflow", "options": {"workflow": "cloud-facts-python"}}, "", ""),
+        ],
+    )
+    def test_a_step_of_another_kind_is_checked(self, columns: Any, field: str, message: str) -> None:
+        back = Workflow.objects.create(slug="back")
+        Step.objects.create(workflow=back, name="b", kind="workflow", options={"workflow": "w"})
+        found = faults(Step(workflow=Workflow.objects.create(slug="w"), name="s", **columns))
+        assert list(found) == ([field] if field else [])
+        assert message in "".join(found.get(field, [""]))
+
+    def test_a_joined_trigger_may_use_how_many_failed(self) -> None:
+        step = make_step()
+        other = Step.objects.create(workflow=step.workflow, name="other")
+        trigger = Trigger(workflow=step.workflow, source=step, target=other, condition="failed == 0")
+        assert "unknown variable" in faults(trigger)["condition"][0]
+        trigger.event = "joined"
+        assert faults(trigger) == {}
+
     def test_an_input_may_use_what_its_prompt_declares(self) -> None:
         prompt = make_prompt(variables={"tone": "friendly"})
         assert faults(make_step(prompt=prompt, input="{{ tone }}: {{ value }}")) == {}

@@ -105,7 +105,7 @@ class Bot(StepRun):
             "response_format": _response_format(plan),
         }
         asked = _KIND.asked(messages, options)
-        call = self._host.occurrences.call(self.id, plan, self.root, messages, options, asked)
+        call = self._host.place.call(self.id, plan, self.root, messages, options, asked)
         await self._perform(call)
 
     def _messages(self, system: str, message: str | list[dict[str, Any]]) -> list[Message]:

@@ -9,7 +9,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from lingstream.core.ending import consume
 from lingstream.core.exceptions import Fenced, LimitExceeded, LingError, RateLimited, StepTimeout
@@ -19,7 +19,9 @@ from .journal import Call
 from .kinds import Identity, Said, Services, StepCall, StepKind
 from .observers import RunInfo
 
-__all__ = ["Caller", "make"]
+__all__ = ["Caller", "make", "within"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("lingstream")
 
@@ -68,7 +70,7 @@ async def make(
             attempt=attempt,
         )
         try:
-            await _within(call.plan.timeout, call.instance, consume(kind.run(tried), take))
+            await within(call.plan.timeout, call.instance, consume(kind.run(tried), take))
             return
         except Exception as error:
             if answered() or attempt > call.plan.retries or not _may_pass(error):
@@ -80,11 +82,17 @@ async def make(
             await asyncio.sleep(pause)
 
 
-async def _within(seconds: float | None, instance: str, work: Awaitable[None]) -> None:
+async def within(seconds: float | None, instance: str, work: Awaitable[T]) -> T:
+    """Return what ``work`` gives.
+
+    :param seconds: that it may take; ``None`` for as long as it likes.
+    :param instance: of the step, for the error.
+    :raises StepTimeout: it took longer.
+    """
     deadline = asyncio.timeout(seconds)
     try:
         async with deadline:
-            await work
+            return await work
     except TimeoutError as error:
         if not deadline.expired():
             raise  # the kind's own

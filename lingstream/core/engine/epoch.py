@@ -9,14 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from lingstream.core.document.ops import Document
-from lingstream.core.log.frames import Kind
-from lingstream.core.log.ports import RunLog
+from lingstream.core.log.frames import FrameId, Kind
 from lingstream.core.log.state import RunState, empty_snapshot
 
-__all__ = ["EpochLog"]
+__all__ = ["EpochLog", "Frames"]
+
+
+class Frames(Protocol):
+    """What is needed of a run's log; see :class:`RunLog`."""
+
+    @property
+    def state(self) -> RunState:
+        """The fold of all frames."""
+        ...
+
+    async def open(self, epoch: int, snapshot: dict[str, Any]) -> None:
+        """Open ``epoch`` with its snapshot."""
+        ...
+
+    def write(self, epoch: int, kind: Kind, body: Any) -> FrameId:
+        """Append a frame."""
+        ...
+
+    async def flush(self) -> None:
+        """Return when everything written can be read."""
+        ...
 
 
 class EpochLog:
@@ -27,7 +47,7 @@ class EpochLog:
     :param opened: called when the log is open, with what it holds from then on.
     """
 
-    def __init__(self, log: RunLog, epoch: int, opened: Callable[[Document], None]) -> None:
+    def __init__(self, log: Frames, epoch: int, opened: Callable[[Document], None]) -> None:
         self._log = log
         self._epoch = epoch
         self._opened = opened

@@ -13,7 +13,10 @@ from lingstream.core.exceptions import LingError, UsageError
 from .lifecycle import StepStatus
 from .plan import EVENTS
 
-__all__ = ["ENDED", "Field", "Listener", "StepEvents"]
+__all__ = ["ENDED", "FIELD_EVENTS", "Field", "Listener", "StepEvents"]
+
+#: Events of a value that has settled; the uri of the others is the root of the step.
+FIELD_EVENTS = ("string-response", "object-response")
 
 #: What observers of a step run hear last; nothing else can wait for it.
 ENDED = "ended"
@@ -62,6 +65,7 @@ class StepEvents:
         self._events = events
         self._settled: list[Field] = []
         self._observers: list[Listener] = []
+        self._relay: Callable[[str, Field], None] | None = None
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -138,14 +142,22 @@ class StepEvents:
         self._observers.append(observer)
         return self
 
+    def relay(self, to: Callable[[str, Field], None]) -> None:
+        """Tell ``to`` of each value that settles, with the event ``""``, and of each event."""
+        self._relay = to
+
     def _settle(self, field: Field) -> None:
         """A field has settled; who iterates hears of it."""
         self._settled.append(field)
         self._news.set()
+        if self._relay:
+            self._relay("", field)
 
     def _emit(self, event: str, field: Field) -> None:
         for observer in self._observers:
             observer(self, event, field)
+        if self._relay:
+            self._relay(event, field)
 
     def _check_started(self) -> None:
         if self.status == "waiting":

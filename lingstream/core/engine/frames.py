@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from lingstream.core.document import jsonuri
 from lingstream.core.document.filters import UriFilter
 from lingstream.core.document.ops import Closed, Op
 from lingstream.core.document.shared import SharedDocument
@@ -16,7 +17,7 @@ from lingstream.core.exceptions import ConflictError, LingError
 from lingstream.core.log.frames import Kind
 from lingstream.core.parsing.output import Output
 
-from .events import Field
+from .events import FIELD_EVENTS, Field
 from .meter import Meter
 from .plan import StepPlan
 
@@ -109,6 +110,16 @@ class StepFrames:
     def response(self) -> None:
         """Tell viewers that all of it is in the log."""
         self.event("response", self._names["root"])
+
+    def forward(self, body: dict[str, Any]) -> None:
+        """Tell viewers of an event from inside this step, whose uris are relative to its root."""
+        if self._plan.quiet or body["event"] == "started":
+            return
+        at = self._names["root"]
+        body = {**body, **{key: jsonuri.concat(at, body[key]) for key in ("root", "uri") if key in body}}
+        is_field = body["event"] in FIELD_EVENTS and self._filter
+        if not is_field or self._filter.shows(body["uri"], body["event"] == "object-response"):
+            self._host.write("event", body)
 
     def note(self, event: str, text: str) -> None:
         """Tell viewers of text beside the document."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,17 +10,17 @@ from lingstream.core.document.ops import Document
 from lingstream.core.document.shared import SharedDocument
 from lingstream.core.exceptions import LingError
 from lingstream.core.log.frames import Kind
-from lingstream.core.log.ports import RunLog
 from lingstream.core.provider import Message, Usage
 
-from .bot import Bot, Deferred, Field
-from .epoch import EpochLog
+from .bot import Deferred, Field
+from .epoch import EpochLog, Frames
 from .group import Work
-from .journal import Journal, NullJournal, Occurrences
+from .journal import Journal, NullJournal
 from .kinds import Identity, Services
 from .meter import LimitsMeter, Meter
 from .observers import Observers, RunInfo
-from .plan import BotPlan, Plan, StepPlan
+from .place import Place
+from .plan import Plan, StepPlan
 from .step import StepRun
 from .triggers import Triggers
 
@@ -41,7 +42,7 @@ class RunResult(NamedTuple):
     errors: tuple[dict[str, Any], ...] = ()
 
 
-class Host:
+class Host(ABC):
     """The state of one execution of a run.
 
     :param plan: what to do.
@@ -55,6 +56,7 @@ class Host:
     :param observers: hear what it does.
     :param name: its id, for them.
     :param identity: returns who has started it; nobody unless given.
+    :param place: where in another run it is executed, if it is.
     :param meter: what the run may spend; the plan's limits unless given.
     """
 
@@ -63,7 +65,7 @@ class Host:
         plan: Plan,
         input: Any,
         *,
-        log: RunLog,
+        log: Frames,
         services: Services,
         journal: Journal | None = None,
         history: Sequence[Message] = (),
@@ -73,6 +75,7 @@ class Host:
         observers: Observers | None = None,
         name: str = "",
         identity: Callable[[], Awaitable[Identity]] | None = None,
+        place: Place | None = None,
     ) -> None:
         self.plan = plan
         self.input = input
@@ -82,7 +85,7 @@ class Host:
         self.meter: Meter = meter or LimitsMeter(plan.limits)
         self.observers = observers or Observers()
         self.info = RunInfo(name, plan.workflow, epoch)
-        self.occurrences = Occurrences()
+        self.place = place or Place()
         self.steps: list[StepRun] = []
         self.error: LingError | None = None
         self.errors: list[dict[str, Any]] = []
@@ -91,7 +94,7 @@ class Host:
         self._identity = identity
         self._log = EpochLog(log, epoch, self._opened)
         self.shared = SharedDocument(self._log.document)
-        self._triggers = Triggers(plan, self)
+        self._triggers = Triggers(plan, self, self.place)
         self._work = Work(plan.workflow, plan.limits.seconds, self._stop, self._failures)
 
     @property
@@ -108,6 +111,11 @@ class Host:
     def ending(self) -> bool:
         """Whether the work is over, however it went: what is left is to write the end."""
         return self._work.over
+
+    @property
+    def replaying(self) -> bool:
+        """Whether something still plays back what it said before a crash."""
+        return self._triggers.rendering or any(step.replaying for step in self.steps)
 
     def cancel(self) -> None:
         """Stop: providers' streams are closed, what arrived is kept, the run ends as ``canceled``.
@@ -134,7 +142,9 @@ class Host:
 
     async def ready(self) -> None:
         """Return when the log is open for this epoch; steps call it before they call anybody."""
-        await self._log.open(lambda: self._triggers.rendering or any(step.replaying for step in self.steps))
+        await self._log.open(lambda: self.replaying)
+        if self.place.ready:
+            await self.place.ready()
 
     def spawn(self, work: Awaitable[None]) -> None:
         """Run ``work`` in the run's task group."""
@@ -153,17 +163,11 @@ class Host:
             "history": list(self.history),
         }
 
+    @abstractmethod
     def new_step(
-        self, plan: StepPlan, instance: str, root: str, depth: int = 0, system: str | Deferred = ""
+        self, plan: StepPlan, instance: str, root: str, depth: int | None = None, system: str | Deferred = ""
     ) -> StepRun:
-        """See :class:`Starter`."""
-        self.meter.begin(plan, depth)
-        if isinstance(plan, BotPlan):
-            step: StepRun = Bot(self, plan, instance, root, system, depth)
-        else:
-            step = StepRun(self, plan, instance, root, depth)
-        self.steps.append(step)
-        return step
+        """See :class:`Starter`; ``None`` for the depth of the workflow itself."""
 
     def _failures(self) -> list[LingError | None]:
         return [step.error for step in self.steps]

@@ -43,10 +43,14 @@ class Joins:
     """The families of one run.
 
     :param fire: told of each step run that joins, with the names that templates may use then.
+    :param prefix: how many characters the names of steps have more than in their workflow.
     """
 
-    def __init__(self, fire: Callable[[StepRun, str, Field, Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self, fire: Callable[[StepRun, str, Field, Mapping[str, Any]], None], prefix: int = 0
+    ) -> None:
         self._fire = fire
+        self._prefix = prefix
         self._families: dict[str, _Family] = {}
 
     def begin(self, run: StepRun, cause: StepRun | None) -> None:
@@ -79,6 +83,9 @@ class Joins:
         if any(each.status == "canceled" for each in family.led_to):
             return  # the run is being stopped, and nothing starts any more
         family.joined = True
-        value = [{"step": each.plan.name, "root": each.root, "status": each.status} for each in family.led_to]
+        value = [
+            {"step": each.plan.name[self._prefix :], "root": each.root, "status": each.status}
+            for each in family.led_to
+        ]
         failed = sum(each.status == "failed" for each in family.led_to)
         self._fire(run, JOINED, Field(run.root, value), {"failed": failed})

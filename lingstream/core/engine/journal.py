@@ -119,10 +119,11 @@ class Occurrences:
         number = self._counts[plan.name, root, digest]
         return Call(instance or f"{plan.name}#{number}", plan, root, input, options, digest, number)
 
-    def once(self, name: str, arguments: Sequence[Any]) -> Call:
+    def once(self, name: str, arguments: Sequence[Any], root: str = "") -> Call:
         """Return the next call of a function, with its key.
 
         :param name: of the work.
+        :param root: of the workflow that calls it, in the whole run.
         """
         asked = {"once": name, "arguments": list(arguments)}
-        return self.call("", StepPlan(name, kind="once"), "", list(arguments), {}, asked)
+        return self.call("", StepPlan(name, kind="once"), root, list(arguments), {}, asked)

@@ -10,13 +10,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import JsonUriError
 
+from .events import FIELD_EVENTS
 from .plan import EVENTS, JOINED, BotPlan, Limits, Plan, StepPlan, TriggerPlan
 from .reach import Budget
 
-__all__ = ["FIELD_EVENTS", "Fault", "Graph", "Known", "Level", "Node", "Start", "stars_of"]
-
-#: Events of a value that closes; the uri of the others is the root of the step.
-FIELD_EVENTS = ("string-response", "object-response")
+__all__ = ["Fault", "Graph", "Known", "Level", "Node", "Start", "stars_of"]
 
 Level: TypeAlias = Literal["error", "warning"]
 
@@ -149,7 +147,7 @@ class Graph:
         return self._follow(many, one_each)
 
     def depends(self, trigger: TriggerPlan) -> bool:
-        """Whether a trigger that matches may start nothing all the same: a condition says so, or others do."""
+        """Whether a trigger that matches may start nothing all the same: as others do, or by a condition."""
         return bool(trigger.condition.strip()) or (
             trigger.otherwise
             and any(

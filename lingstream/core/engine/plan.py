@@ -166,6 +166,8 @@ class Plan:
 
     :param on_disconnect: what becomes of the run when its last viewer has left.
     :param show_reasoning: as in :class:`StepPlan`, for the bots of a workflow in Python.
+    :param input_schema: what its input must fit where another workflow executes it; runs are checked when
+        they are started.
     :param workflows: the plans of the workflows that its steps run, and of those that these run, by slug.
     :param version: see :data:`VERSION`.
     """
@@ -178,6 +180,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     on_disconnect: Literal["continue", "cancel"] = "continue"
     show_reasoning: bool = False
+    input_schema: dict[str, Any] = field(default_factory=dict)
     workflows: dict[str, Plan] = field(default_factory=dict)
     version: int = VERSION
 
@@ -203,6 +206,7 @@ class Plan:
                 limits=Limits(**data["limits"]),
                 on_disconnect=data.get("on_disconnect", "continue"),
                 show_reasoning=data.get("show_reasoning", False),
+                input_schema=data.get("input_schema", {}),
                 workflows={slug: cls.from_json(plan) for slug, plan in data.get("workflows", {}).items()},
             )
         except (AttributeError, KeyError, TypeError) as error:

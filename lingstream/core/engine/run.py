@@ -6,21 +6,20 @@ at once, and the group ends when nothing is left to do.
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
-from lingstream.core.exceptions import Fenced, LingError, UsageError
+from lingstream.core.exceptions import Fenced, LingError
 
+from .authoring import Authoring
 from .bot import Bot, Deferred
-from .host import Host, RunResult
-from .journal import CallResult
-from .making import bot_plan, json_data, step_plan
+from .epoch import Frames
+from .host import RunResult
+from .inline import InlineStep
+from .plan import BotPlan, Plan, StepPlan
 from .registry import function_of
-from .rendering import render_prompt
 from .step import StepRun
 
 __all__ = ["Run", "RunResult", "done_body"]
@@ -28,107 +27,11 @@ __all__ = ["Run", "RunResult", "done_body"]
 logger = logging.getLogger("lingstream")
 
 
-class Run(Host):
+class Run(Authoring):
     """One execution of a workflow: what a function gets, and what :meth:`execute` drives.
 
     Its arguments are those of :class:`Host`.
     """
-
-    def bot(
-        self,
-        prompt: str = "",
-        *,
-        step: str = "",
-        name: str = "",
-        root: str | None = None,
-        variables: Mapping[str, Any] | None = None,
-        provider: str = "",
-        **settings: Any,
-    ) -> Bot:
-        """Create a bot; ``chat()`` starts it.
-
-        :param prompt: the system message. It is taken as it is; with ``variables`` it is a Jinja2 template.
-        :param step: take prompt, model and settings from this step of the workflow's admin page instead.
-        :param name: its step name on the wire; instances are numbered (``details#2``).
-        :param root: uri below which it writes; build one from data with ``jsonuri.join``.
-        :param provider: name of a provider; the site's default one unless given.
-        :param settings: further fields of :class:`BotPlan` (``model``, ``params``,
-            ``format``, ``only``, ``exclude``, ``quiet``, ``optional``, ``history``, ``schema``,
-            ``show_reasoning``).
-        :raises UsageError: an unknown step, provider or setting, a root that is no uri, or a schema that
-            cannot be used.
-        :raises LimitExceeded: the run has started all the bots that it may.
-        """
-        plan = bot_plan(self.plan, step, name, provider, settings)
-        template, names = prompt, variables
-        if step:
-            template, names = plan.prompt, {**plan.variables, **(variables or {})}
-        context = {"input": self.input, "document": self.document, "history": list(self.history)}
-        system: str | Deferred = template
-        if names is not None:
-            system = render_prompt(template, {**context, **names})
-        instance = self._triggers.instance(plan.name)
-        bot = self.new_step(plan, instance, jsonuri.normalize(root or ""), system=system)
-        assert isinstance(bot, Bot)  # noqa: S101  # what a plan of this class is executed by
-        return bot
-
-    def step(
-        self, kind: str, input: Any = None, /, *, name: str = "", root: str = "", **given: Any
-    ) -> StepRun:
-        """Start a step of another kind; ``await`` gives what it has written at its root.
-
-        :param kind: its name: ``http``, ``compute``, or that of a function with ``@step``.
-        :param input: JSON data.
-        :param name: its step name on the wire; the kind's unless given.
-        :param root: uri below which it writes; ``quiet=True`` writes nothing where viewers see it.
-        :param given: further fields of :class:`StepPlan` (``quiet``, ``optional``, ``timeout``, ``retries``,
-            ``format``, ``schema``, ``only``, ``exclude``), and the kind's own options; as they are, not as
-            templates.
-        :raises UsageError: an unknown kind, options that do not fit it, or data that are no JSON.
-        :raises LimitExceeded: the run has started all the steps that it may.
-        """
-        plan = step_plan(kind, name, given)
-        instance = self._triggers.instance(plan.name)
-        return self.new_step(plan, instance, jsonuri.normalize(root)).start(json_data(input), plan.options)
-
-    def send_event(self, name: str, data: Any = None) -> None:
-        """Push a status of your own to the viewers: an event frame with this name and JSON data.
-
-        :raises UsageError: ``data`` is no JSON data.
-        """
-        self.write("event", {"event": name, "data": json_data(data)})
-
-    def set(self, uri: str, value: Any) -> None:
-        """Set a value of the document; missing containers above it are created.
-
-        :raises ConflictError: a bot is writing there, or the place cannot exist.
-        :raises UsageError: ``value`` is no JSON data.
-        """
-        self.write("ops", self.shared.set(uri, json_data(value)))
-
-    async def once(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        """Return what ``await function(*arguments)`` gives, done once in the life of the run.
-
-        Executed again after a crash, the run gets the stored value: so a query, a request or the time of day
-        may decide what a workflow does. What raises is not stored, and is done again.
-
-        :param name: of the work, up to 200 characters; the same name with the same arguments is counted.
-        :param arguments: JSON data.
-        :returns: JSON data, a copy of what the function gave.
-        :raises UsageError: arguments or a result that are none, or a function that is not async.
-        """
-        if not 0 < len(name) <= 200:
-            raise UsageError(f"expected a name of 1 to 200 characters, got {name!r:.80}")
-        call = self.occurrences.once(name, json_data(list(arguments)))
-        if recorded := self.journal.recorded(call):
-            return recorded.result
-        await self.ready()  # whoever has lost the run must not act in its name
-        work = function(*arguments)
-        if not inspect.isawaitable(work):
-            raise UsageError(f"expected an async function for {name!r}, got {function!r}")
-        value = json_data(await work)
-        await self.journal.finish(call, CallResult("finished", result=value))
-        return value
 
     async def execute(self) -> RunResult:
         """Do the work from the opening snapshot to ``done``.
@@ -148,6 +51,57 @@ class Run(Host):
         self.write("done", done_body(result.status, result.usage.to_wire(), result.document))
         await self.flush()
         return result
+
+    async def perform(self) -> str:
+        """Do the work and no more, as what is executed inside another run does; return the status."""
+        await self._log.open(lambda: False)
+        await self._work.run(self._begin)
+        return self._result().status
+
+    def new_step(
+        self,
+        plan: StepPlan,
+        instance: str,
+        root: str,
+        depth: int | None = None,
+        system: str | Deferred = "",
+    ) -> StepRun:
+        """See :meth:`Host.new_step`."""
+        plan, depth = self.place.plan(plan), self.place.depth if depth is None else depth
+        self.meter.begin(plan, depth)
+        if isinstance(plan, BotPlan):
+            step: StepRun = Bot(self, plan, instance, root, system, depth)
+        elif plan.kind == "workflow":
+            step = InlineStep(self, plan, instance, root, depth)
+        else:
+            step = StepRun(self, plan, instance, root, depth)
+        self.steps.append(step)
+        if self.place.hear:
+            step.relay(self.place.hear)
+        return step
+
+    async def workflow(self, slug: str) -> Plan:
+        """See :class:`InlineHost`; a plan that only a function names is stored when it is asked for."""
+        if slug in self.plan.workflows:
+            return self.plan.workflows[slug]
+        return Plan.from_json(await self.once(f"workflow {slug}", self.services.workflow, slug))
+
+    def inside(self, plan: Plan, input: Any, log: Frames, step: InlineStep) -> Run:
+        """See :class:`InlineHost`."""
+        inner = Run(
+            replace(plan, limits=self.plan.limits, workflows={**self.plan.workflows, **plan.workflows}),
+            input,
+            log=log,
+            services=self.services,
+            journal=self.journal,
+            history=self.history,
+            meter=self.meter,
+            observers=self.observers,
+            identity=self.identity,
+            place=self.place.inside(step.plan, step.root, step.depth + 1, self.ready, step.hear),
+        )
+        inner.info = self.info
+        return inner
 
     def _begin(self) -> None:
         if self.plan.python:

@@ -21,10 +21,11 @@ from lingstream.core.provider import Usage
 from .calls import Caller, make
 from .events import Field, StepEvents
 from .frames import StepFrames, WriterHost
-from .journal import Call, CallResult, Journal, Occurrences
+from .journal import Call, CallResult, Journal
 from .kinds import events_of, kind_of
 from .lifecycle import advance
 from .observers import Observers
+from .place import Place
 from .plan import StepPlan
 from .writer import StepWriter
 
@@ -37,7 +38,7 @@ class StepHost(WriterHost, Caller, Protocol):
     """What a step run needs of the run that it belongs to."""
 
     journal: Journal
-    occurrences: Occurrences
+    place: Place
     observers: Observers
 
     async def flush(self) -> None:
@@ -90,7 +91,7 @@ class StepRun(StepEvents):
         :raises UsageError: it has been started before, or its kind is not known here.
         """
         asked = kind_of(self.plan.kind).asked(input, options)
-        call = self._step_host.occurrences.call(self.id, self.plan, self.root, input, options, asked)
+        call = self._step_host.place.call(self.id, self.plan, self.root, input, options, asked)
         self._begin()
         self._step_host.spawn(self._perform(call))
         return self

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ from lingstream.core.document import jsonuri
 from .bot import Bot, Deferred
 from .events import ENDED, Field
 from .joins import Joins
+from .place import Place
 from .plan import JOINED, Plan, StepPlan, TriggerPlan
 from .rendering import Candidate, Rendered, frozen, rendered
 from .step import StepRun
@@ -60,19 +61,19 @@ class Triggers:
 
     :param plan: with its triggers.
     :param starter: the run.
-    :param numbers: how many instances of each step there are in the whole run; of none unless given.
+    :param place: where in the run they are.
     """
 
-    def __init__(self, plan: Plan, starter: Starter, numbers: Counter[str] | None = None) -> None:
+    def __init__(self, plan: Plan, starter: Starter, place: Place) -> None:
         self._plan = plan
         self._starter = starter
-        self._numbers = Counter[str]() if numbers is None else numbers
+        self._place = place
         self._late: dict[str, deque[_Late]] = {}  # by what started them
         self._waiting: dict[tuple[str, str], list[TriggerPlan]] = {}
         for trigger in plan.triggers:
-            self._waiting.setdefault((trigger.source, trigger.event), []).append(trigger)
+            self._waiting.setdefault((place.name(trigger.source), trigger.event), []).append(trigger)
         joined = any(trigger.event == JOINED for trigger in plan.triggers)
-        self._joins = Joins(self.fire) if joined else None
+        self._joins = Joins(self.fire, len(place.prefix)) if joined else None
 
     @property
     def rendering(self) -> bool:
@@ -83,11 +84,6 @@ class Triggers:
         """Start what nothing waits for."""
         for step in self._plan.entry_steps:
             self._start([Candidate(step)], Field("", input), None)
-
-    def instance(self, step: str) -> str:
-        """Return the name of the next instance of a step."""
-        self._numbers[step] += 1
-        return f"{step}#{self._numbers[step]}"
 
     def fire(self, run: StepRun, event: str, field: Field, more: Mapping[str, Any] | None = None) -> None:
         """Start what waits for this event.
@@ -129,7 +125,7 @@ class Triggers:
             return
         for each, text in zip(candidates, texts, strict=True):
             if text:
-                self._begin(each, self.instance(each.step.name), text, source)
+                self._begin(each, self._place.instance(each.step.name), text, source)
 
     def _start_later(
         self,
@@ -137,7 +133,7 @@ class Triggers:
         source: StepRun | None,
         texts: Callable[[], Sequence[Rendered | None]],
     ) -> None:
-        late = _Late([(each, self.instance(each.step.name)) for each in candidates], texts)
+        late = _Late([(each, self._place.instance(each.step.name)) for each in candidates], texts)
         if self._joins and source:
             self._joins.expect(source, candidates)
         if _name(source) in self._late:
@@ -161,7 +157,7 @@ class Triggers:
             del self._late[_name(source)]
 
     def _begin(self, start: Candidate, instance: str, texts: Rendered, source: StepRun | None) -> None:
-        depth = source.depth + 1 if source else 0
+        depth = source.depth + 1 if source else self._place.depth
         run = self._starter.new_step(start.step, instance, texts.root, depth, texts.system)
         run.observe(self.fire)
         if self._joins:

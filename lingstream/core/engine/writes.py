@@ -12,7 +12,8 @@ from lingstream.core.parsing.schema.shape import Schemas
 from lingstream.core.templates.reading import read, uri_segments
 
 from . import reach
-from .nodes import FIELD_EVENTS, Fault, Graph, Known, Level, Node, Start, stars_of
+from .events import FIELD_EVENTS
+from .nodes import Fault, Graph, Known, Level, Node, Start, stars_of
 from .plan import EVENTS, JOINED, TriggerPlan
 
 __all__ = ["match_beyond", "pattern", "root_without_match", "shared_root"]
