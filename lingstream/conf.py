@@ -21,6 +21,8 @@ class LingstreamSettings:
     :param scripts: name → dotted path of a callable for scripted providers, beside those in each app's
         ``scripts.py``.
     :param default_provider: name of the Provider row for steps and Python bots that name none.
+    :param choose_version: dotted path of a function ``(prompt, label, key)`` that says which version of a
+        prompt a run gets, see ``lingstream.execution.versions.ChooseVersion``; ``""``: the label does.
     :param hub: dotted path of the hub that holds run logs.
     :param hub_options: keyword arguments of the hub.
     :param frame_interval: seconds between two frames to one viewer.
@@ -64,6 +66,7 @@ class LingstreamSettings:
     provider_kinds: Mapping[str, str] = field(default_factory=dict)
     scripts: Mapping[str, str] = field(default_factory=dict)
     default_provider: str = "default"
+    choose_version: str = ""
     hub: str = "lingstream.core.log.memory.MemoryHub"
     hub_options: Mapping[str, Any] = field(default_factory=dict)
     frame_interval: float = 0.010

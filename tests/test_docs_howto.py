@@ -120,6 +120,11 @@ def test_the_site_does_what_the_page_says(project: Project) -> None:
     thoughts = [item["data"] for item in told["riddle"] if item.get("event") == "reasoning"]
     assert "".join(thoughts) == "A piano?"
     assert told["prefix kept"] == told["prefix taken off"] == 202
+    assert told["versions"] == ["haggle v1", "haggle v2", "haggle v1", "haggle v1"] * 2
+    assert told["outcome"] == [
+        {"prompt_version": "haggle v1", "runs": 6, "failed": 0},
+        {"prompt_version": "haggle v2", "runs": 2, "failed": 0},
+    ]
 
 
 # The page without a manifest would be refused; collectstatic has run.
@@ -145,12 +150,21 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
-from lingstream.models import Provider, Run
+import lingstream
+from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Run, Step, Workflow
+from shop.reports import outcome
 
 ANSWERS = {"Solve": "<think>A piano?</think>" + json.dumps({"answer": "A piano."})}
+ANSWERS["Haggle"] = "{}"
 Provider.objects.create(name="default", kind="scripted", options={"answers": ANSWERS, "rate": 0})
 ann = User.objects.create_user("ann")
 ann.user_permissions.add(Permission.objects.get(codename="start_workflow"))
+prompt = Prompt.objects.create(slug="haggle")
+for name in ("production", "candidate"):
+    version = PromptVersion.objects.create(prompt=prompt, text="Haggle, " + name)
+    PromptLabel.objects.create(prompt=prompt, name=name, version=version)
+haggle = Workflow.objects.create(slug="haggle")
+Step.objects.create(workflow=haggle, name="haggle", prompt=prompt, input="{{ input }}")
 browser = Client()
 browser.force_login(ann)
 cookie = "sessionid=" + browser.cookies["sessionid"].value + "; csrftoken=" + "c" * 32
@@ -182,6 +196,13 @@ async def socket(path, text):
     await call.disconnect()
     return answer
 
+async def ended(run):
+    async with asyncio.timeout(60):
+        while not run.finished_at:
+            await asyncio.sleep(0.02)
+            await run.arefresh_from_db()
+    return run
+
 def shown(user):
     request = RequestFactory().get("/")
     request.user = user
@@ -195,9 +216,13 @@ async def main():
     told["riddle"] = [json.loads(line) for line in lines.splitlines() if line]
     told["prefix kept"], _ = await post("riddle", "/app", **HEADERS)
     told["prefix taken off"], _ = await post("riddle", "", **HEADERS)
-    ended = await Run.objects.aget(pk=told["riddle"][-1]["run"])
-    ended.usage = {"total_tokens": 200_001}
-    await ended.asave(update_fields=["usage"])
+    people = [ann] + [await User.objects.acreate_user("user" + str(number)) for number in range(3)]
+    runs = [await ended(await lingstream.astart("haggle", "?", owner=user)) for user in people * 2]
+    told["versions"] = [run.plan["steps"][0]["prompt_version"] for run in runs]
+    told["outcome"] = await asyncio.to_thread(outcome, "haggle")
+    ended_run = await Run.objects.aget(pk=told["riddle"][-1]["run"])
+    ended_run.usage = {"total_tokens": 200_001}
+    await ended_run.asave(update_fields=["usage"])
     told["refused"] = await post("riddle", **HEADERS)
     told["stock"] = await socket("/ws/stock/", "pens")
     told["ling"] = json.loads(await socket("/app/ws/ling/", '{"type": "ping"}'))

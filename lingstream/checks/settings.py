@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 
+_PATHS = ("hub", "scope", "broker", "throttle", "choose_version")
+
+
 @register()
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Names and types of ``LINGSTREAM``."""
@@ -68,7 +71,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 def check_paths(**kwargs: Any) -> list[CheckMessage]:
     """Dotted paths: the hub, the broker, provider kinds, scripts, and functions of the site."""
     given = app_settings()
-    paths = {"HUB": given.hub, "SCOPE": given.scope, "BROKER": given.broker, "THROTTLE": given.throttle}
+    paths = {name.upper(): getattr(given, name) for name in _PATHS}
     if isinstance(given.provider_kinds, Mapping):
         paths |= {f"PROVIDER_KINDS[{kind!r}]": path for kind, path in given.provider_kinds.items()}
     if isinstance(given.scripts, Mapping):

@@ -22,6 +22,8 @@ from lingstream.core.validation import SchemaFault, compile_schema
 from lingstream.models import PromptLabel, Provider, Step, Workflow
 from lingstream.providers import kind_of
 
+from .versions import Versions
+
 __all__ = ["load_inner_plan", "load_plan", "load_provider_plans"]
 
 # What would make every run empty. All else that is wrong with a workflow is refused when it is saved; a row
@@ -29,54 +31,57 @@ __all__ = ["load_inner_plan", "load_plan", "load_provider_plans"]
 _FATAL = ("nothing-starts",)
 
 
-def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False) -> Plan:
+def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False, key: str = "") -> Plan:
     """Return the plan of a workflow as the database has it now.
 
     :param row: the workflow's, if it is known already.
     :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
         from, and may switch it off.
+    :param key: whose run it will be, for the choice of versions; see :class:`.versions.ChooseVersion`.
     :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``nothing-starts``,
         ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``, ``unknown-kind``, ``option``,
-        ``workflow-cycle``.
+        ``workflow-cycle``, ``configuration``.
     """
-    return _with_workflows(_plan(slug, row, python=python))
+    versions = Versions(key)
+    return _with_workflows(_plan(slug, row, versions, python=python), versions)
 
 
-def load_inner_plan(slug: str) -> Plan:
-    """Return the plan of a workflow that is executed inside another one; raises as :func:`load_plan`.
+def load_inner_plan(slug: str, *, key: str = "") -> Plan:
+    """Return the plan of a workflow that is executed inside another one; arguments as :func:`load_plan`.
 
     What bounds runs is not in force inside one, except for the schema of the input.
     """
-    return _with_workflows(_inner(slug))
+    versions = Versions(key)
+    return _with_workflows(_inner(slug, versions), versions)
 
 
-def _with_workflows(plan: Plan) -> Plan:
+def _with_workflows(plan: Plan, versions: Versions) -> Plan:
     """The plan together with those of the workflows that its steps execute, and of those that these execute.
 
     :raises ConfigurationError: one executes itself, directly or through others.
     """
     found: dict[str, Plan] = {}
-    _collect(plan, found, (plan.workflow,))
+    _collect(plan, versions, found, (plan.workflow,))
     return replace(plan, workflows=found)
 
 
-def _collect(plan: Plan, found: dict[str, Plan], path: tuple[str, ...]) -> None:
+def _collect(plan: Plan, versions: Versions, found: dict[str, Plan], path: tuple[str, ...]) -> None:
     for slug in inner_workflows(plan.steps):
         if slug in path:
             ring = " → ".join([*path[path.index(slug) :], slug])
             raise ConfigurationError(f"a workflow executes itself: {ring}", code="workflow-cycle")
         if slug not in found:
-            found[slug] = _inner(slug)
-            _collect(found[slug], found, (*path, slug))
+            found[slug] = _inner(slug, versions)
+            _collect(found[slug], versions, found, (*path, slug))
 
 
-def _inner(slug: str) -> Plan:
+def _inner(slug: str, versions: Versions) -> Plan:
     row = Workflow.objects.filter(slug=slug).first()
-    plan = _plan(slug, row, python=slug in registered())
+    plan = _plan(slug, row, versions, python=slug in registered())
     return replace(plan, input_schema=row.input_schema if row else {})
 
 
-def _plan(slug: str, row: Workflow | None, *, python: bool) -> Plan:
+def _plan(slug: str, row: Workflow | None, versions: Versions, *, python: bool) -> Plan:
     workflow = row or Workflow.objects.filter(slug=slug).first()
     if workflow is None and not python:
         raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
@@ -87,7 +92,7 @@ def _plan(slug: str, row: Workflow | None, *, python: bool) -> Plan:
     if workflow is None:
         shown = declared(slug).show_reasoning
         return Plan(workflow=slug, python=True, providers=providers, limits=limits, show_reasoning=shown)
-    steps = tuple(_step(step, providers) for step in _steps(workflow))
+    steps = tuple(_step(step, providers, versions) for step in _steps(workflow))
     if python:
         return Plan(
             workflow=slug,
@@ -129,9 +134,9 @@ def _steps(workflow: Workflow) -> Iterable[Step]:
     return workflow.steps.select_related("prompt", "provider").prefetch_related(labels)
 
 
-def _step(step: Step, providers: Sequence[ProviderPlan]) -> StepPlan:
+def _step(step: Step, providers: Sequence[ProviderPlan], versions: Versions) -> StepPlan:
     if step.kind == "bot":
-        return _bot(step, providers)
+        return _bot(step, providers, versions)
     plan = step.to_plan()
     try:
         check_options(plan)
@@ -142,7 +147,7 @@ def _step(step: Step, providers: Sequence[ProviderPlan]) -> StepPlan:
     return plan
 
 
-def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
+def _bot(step: Step, providers: Sequence[ProviderPlan], versions: Versions) -> BotPlan:
     name = step.provider.name if step.provider else app_settings().default_provider
     provider = next((plan for plan in providers if plan.name == name), None)
     if not providers:
@@ -161,7 +166,7 @@ def _bot(step: Step, providers: Sequence[ProviderPlan]) -> BotPlan:
             f"the step {step.name!r} names no model, and the provider {name!r} has no default model",
             code="no-model",
         )
-    text, variables, version = _prompt(step)
+    text, variables, version = _prompt(step, versions)
     if step.schema:
         _check_schema(step)
     return BotPlan(
@@ -198,16 +203,15 @@ def _check_schema(step: Step) -> None:
         ) from fault
 
 
-def _prompt(step: Step) -> tuple[str, dict[str, Any], str]:
+def _prompt(step: Step, versions: Versions) -> tuple[str, dict[str, Any], str]:
     if step.prompt is None:
         return "", dict(step.variables), ""
-    for label in step.prompt.labels.all():
-        if label.name == step.label:
-            version = label.version
-            name = f"{step.prompt.slug} v{version.number}"
-            return version.text, {**(step.prompt.variables or {}), **(step.variables or {})}, name
-    raise ConfigurationError(
-        f"the step {step.name!r} wants the label {step.label!r} of the prompt {step.prompt.slug!r}, which "
-        "has no such label",
-        code="no-label",
-    )
+    version = versions.of(step.prompt, step.label)
+    if version is None:
+        raise ConfigurationError(
+            f"the step {step.name!r} wants the label {step.label!r} of the prompt {step.prompt.slug!r}, "
+            "which has no such label",
+            code="no-label",
+        )
+    variables = {**(step.prompt.variables or {}), **(step.variables or {})}
+    return version.text, variables, f"{step.prompt.slug} v{version.number}"

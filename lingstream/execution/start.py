@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, router, transaction
 from django.db.models import Max, QuerySet
@@ -36,6 +36,7 @@ _PROCESSES = {
     "inline": "the site by ASGI, with lingstream.asgi.application",
     "worker": "manage.py ling_worker",
 }
+_NEW = "new"  # for a conversation that begins with the run
 _ANONYMOUS_KEY = 16  # characters of a key that is the only proof of who asks
 
 
@@ -169,15 +170,18 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     if known := known_run(start, identity):
         return known, False
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
-    plan = load_plan(start.workflow, row, python=start.workflow in registered())
+    run_id, talk_id = uuid4(), _conversation_id(start.conversation)
+    key = _version_key(identity, talk_id or run_id)
+    plan = load_plan(start.workflow, row, python=start.workflow in registered(), key=key)
     check_input(row.input_schema if row else {}, start.input)
     try:
         with atomically():
-            conversation = _conversation(start.conversation, identity)
+            conversation = _conversation(talk_id, identity, new=start.conversation == _NEW)
             if conversation:
                 more["created_at"] = _after_the_last(conversation)
                 _make_way(conversation, row.when_busy if row else Workflow.WhenBusy.ENQUEUE)
             run = Run.objects.create(
+                pk=run_id,
                 workflow=start.workflow,
                 key=start.key,
                 input=start.input,
@@ -235,8 +239,8 @@ def _whose(asked: Start, owner: Any, session: str | None, scope: str) -> Identit
     """Return as whom the site's own code starts a run."""
     if owner is not None and not (hasattr(owner, "is_authenticated") and (owner.is_anonymous or owner.pk)):
         raise UsageError(f"expected owner to be a stored user, got {owner!r:.80}")
-    if asked.conversation not in ("", "new"):
-        found = _find(Conversation.objects.select_related("owner"), asked.conversation)
+    if asked.conversation not in ("", _NEW):
+        found = _find(Conversation.objects.select_related("owner"), _uuid(asked.conversation))
         scope = scope or found.scope
         # Not for an anonymous user: then a visitor asks, who may have no more than the id.
         if owner is None and not session:
@@ -261,24 +265,44 @@ def _by_key(start: Start, identity: Identity) -> Run | None:
     return known
 
 
-def _conversation(name: str, identity: Identity) -> Conversation | None:
+def _conversation_id(name: str) -> UUID | None:
+    """Return the id of the conversation that a start names; a new one has it before it is stored."""
     if not name:
         return None
-    if name == "new":
+    return uuid4() if name == _NEW else _uuid(name)
+
+
+def _uuid(name: str) -> UUID:
+    try:
+        return UUID(name)
+    except ValueError:
+        raise NotFound(f"there is no conversation {name[:60]!r}") from None
+
+
+def _version_key(identity: Identity, otherwise: UUID) -> str:
+    """Return for whom versions of prompts are chosen, so that one person is told one thing."""
+    known = identity.owner_key
+    return known if known != "anyone" else str(otherwise)
+
+
+def _conversation(talk_id: UUID | None, identity: Identity, *, new: bool) -> Conversation | None:
+    if talk_id is None:
+        return None
+    if new:
         return Conversation.objects.create(
-            owner_id=identity.owner_id, session_key=identity.session, scope=identity.tenant
+            pk=talk_id, owner_id=identity.owner_id, session_key=identity.session, scope=identity.tenant
         )
     # Locked: of two that start at once, the second sees the first one's run.
-    conversation = _find(Conversation.objects.select_for_update(), name)
+    conversation = _find(Conversation.objects.select_for_update(), talk_id)
     check_conversation(conversation, identity)
     return conversation
 
 
-def _find(conversations: QuerySet[Conversation], name: str) -> Conversation:
+def _find(conversations: QuerySet[Conversation], talk_id: UUID) -> Conversation:
     try:
-        return conversations.get(pk=UUID(name))
-    except (Conversation.DoesNotExist, ValueError):
-        raise NotFound(f"there is no conversation {name[:60]!r}") from None
+        return conversations.get(pk=talk_id)
+    except Conversation.DoesNotExist:
+        raise NotFound(f"there is no conversation '{talk_id}'") from None
 
 
 def _after_the_last(conversation: Conversation) -> datetime:

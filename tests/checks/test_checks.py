@@ -66,6 +66,8 @@ def test_the_demo_is_clean() -> None:
         ({"HUB": "no.such.Hub"}, ["lingstream.E002"]),
         ({"PROVIDER_KINDS": {"own": "no.such.factory"}}, ["lingstream.E002"]),
         ({"BROKER": "no.such.broker"}, ["lingstream.E002"]),
+        ({"CHOOSE_VERSION": "no.such.function"}, ["lingstream.E002"]),
+        ({"CHOOSE_VERSION": "tests.execution.test_versions.half"}, []),
         ({"EXECUTION": "elsewhere"}, ["lingstream.E004"]),
         ({"EXECUTION": "worker"}, ["lingstream.E004"]),
         ({**REDIS, "EXECUTION": "worker"}, []),

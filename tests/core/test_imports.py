@@ -77,6 +77,7 @@ NAME_THE_MODELS = {
     "lingstream.execution.disconnect",
     "lingstream.execution.failures",
     "lingstream.execution.runner",
+    "lingstream.execution.versions",
     "lingstream.transports.addresses",
     "lingstream.transports.requests",
     "lingstream.transports.response",

@@ -1,0 +1,94 @@
+"""Which version of a prompt a run gets: the one that its step's label points at, or the site's own choice.
+
+Asked when a run's plan is stored, and never again: a run that is executed again reads its plan.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from django.utils.module_loading import import_string
+
+from lingstream.conf import app_settings
+from lingstream.core.exceptions import ConfigurationError
+from lingstream.models import Prompt, PromptVersion
+
+from .away import AWAY
+
+__all__ = ["ChooseVersion", "Versions"]
+
+logger = logging.getLogger("lingstream")
+
+
+class ChooseVersion(Protocol):
+    """The port: a function whose dotted path is ``LINGSTREAM["CHOOSE_VERSION"]``.
+
+    Called in a thread, before the run is stored; it may use the ORM.
+    """
+
+    def __call__(self, prompt: Prompt, label: str, key: str, /) -> PromptVersion | None:
+        """Return the version to take, or ``None`` for the one that the label points at.
+
+        :param label: what the step asks for; there need not be such a label.
+        :param key: whose run it is. All runs of one user or session have the same, else all of one
+            conversation, else it is the run's own.
+        """
+        ...
+
+
+class Versions:
+    """The versions that one plan takes: of a prompt and a label always the same, as each is asked for once.
+
+    :param key: as in :class:`ChooseVersion`.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._taken: dict[tuple[int, str], PromptVersion | None] = {}
+
+    def of(self, prompt: Prompt, label: str) -> PromptVersion | None:
+        """Return the version to take, or ``None`` where nobody chose one and there is no such label.
+
+        :param prompt: with its labels.
+        :raises ConfigurationError: the site's function failed, or what it returned is no version of
+            ``prompt``.
+        """
+        asked = prompt.pk, label
+        if asked not in self._taken:
+            self._taken[asked] = _chosen(prompt, label, self._key) or _labelled(prompt, label)
+        return self._taken[asked]
+
+
+def _chosen(prompt: Prompt, label: str, key: str) -> PromptVersion | None:
+    path = app_settings().choose_version
+    if not path:
+        return None
+    try:
+        choose: ChooseVersion = import_string(path)
+        found = choose(prompt, label, key)
+    except AWAY:
+        raise
+    except Exception as error:
+        logger.exception("the CHOOSE_VERSION function %s failed", path)
+        raise ConfigurationError(f"the CHOOSE_VERSION function {path} failed: {error!r:.200}") from error
+    if found is None or _is_of(prompt, found):
+        return found
+    raise ConfigurationError(
+        f"expected {path} to return None or a stored version of the prompt {prompt.slug!r}, got "
+        f"{_shown(found)}"
+    )
+
+
+def _is_of(prompt: Prompt, found: Any) -> bool:
+    return isinstance(found, PromptVersion) and found.pk is not None and found.prompt_id == prompt.pk
+
+
+def _shown(found: Any) -> str:
+    if not isinstance(found, PromptVersion):
+        return f"{found!r:.80}"
+    return f"v{found.number} of the prompt with the id {found.prompt_id}" if found.pk else "an unsaved one"
+
+
+def _labelled(prompt: Prompt, label: str) -> PromptVersion | None:
+    return next((each.version for each in prompt.labels.all() if each.name == label), None)
