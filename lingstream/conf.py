@@ -23,6 +23,8 @@ class LingstreamSettings:
     :param default_provider: name of the Provider row for steps and Python bots that name none.
     :param choose_version: dotted path of a function ``(prompt, label, key)`` that says which version of a
         prompt a run gets, see ``lingstream.execution.versions.ChooseVersion``; ``""``: the label does.
+    :param memory: dotted path of a class that says what a conversation's bots remember, see
+        ``lingstream.execution.memory.Memory``; ``""``: nothing.
     :param hub: dotted path of the hub that holds run logs.
     :param hub_options: keyword arguments of the hub.
     :param frame_interval: seconds between two frames to one viewer.
@@ -67,6 +69,7 @@ class LingstreamSettings:
     scripts: Mapping[str, str] = field(default_factory=dict)
     default_provider: str = "default"
     choose_version: str = ""
+    memory: str = "lingstream.execution.memory.RecentRuns"
     hub: str = "lingstream.core.log.memory.MemoryHub"
     hub_options: Mapping[str, Any] = field(default_factory=dict)
     frame_interval: float = 0.010

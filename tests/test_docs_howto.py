@@ -125,6 +125,9 @@ def test_the_site_does_what_the_page_says(project: Project) -> None:
         {"prompt_version": "haggle v1", "runs": 6, "failed": 0},
         {"prompt_version": "haggle v2", "runs": 2, "failed": 0},
     ]
+    since, *messages = told["remembered"]
+    assert re.fullmatch(r"A customer since \d{4}\.", since)
+    assert messages == [*(text for number in range(1, 6) for text in (f"q{number}", "Yes.")), "q6"]
 
 
 # The page without a manifest would be refused; collectstatic has run.
@@ -151,11 +154,11 @@ from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 import lingstream
-from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Run, Step, Workflow
+from lingstream.models import BotRun, Prompt, PromptLabel, PromptVersion, Provider, Run, Step, Workflow
 from shop.reports import outcome
 
 ANSWERS = {"Solve": "<think>A piano?</think>" + json.dumps({"answer": "A piano."})}
-ANSWERS["Haggle"] = "{}"
+ANSWERS |= {"Answer, as JSON": json.dumps({"answer": "Yes."}), "Haggle": "{}"}
 Provider.objects.create(name="default", kind="scripted", options={"answers": ANSWERS, "rate": 0})
 ann = User.objects.create_user("ann")
 ann.user_permissions.add(Permission.objects.get(codename="start_workflow"))
@@ -220,6 +223,13 @@ async def main():
     runs = [await ended(await lingstream.astart("haggle", "?", owner=user)) for user in people * 2]
     told["versions"] = [run.plan["steps"][0]["prompt_version"] for run in runs]
     told["outcome"] = await asyncio.to_thread(outcome, "haggle")
+    talk = "new"
+    for number in range(7):
+        question = {"question": "q" + str(number)}
+        run = await ended(await lingstream.astart("chat", question, owner=ann, conversation=talk))
+        talk = str(run.conversation_id)
+    bot = await BotRun.objects.aget(run=run)
+    told["remembered"] = [message["content"] for message in bot.messages[1:]]
     ended_run = await Run.objects.aget(pk=told["riddle"][-1]["run"])
     ended_run.usage = {"total_tokens": 200_001}
     await ended_run.asave(update_fields=["usage"])

@@ -21,6 +21,7 @@ from lingstream.access.throttle import Throttle
 from lingstream.conf import app_settings
 from lingstream.core.engine.observers import Observer
 from lingstream.core.log.ports import Hub
+from lingstream.execution.memory import Memory
 from lingstream.hubs import hub_options
 
 __all__ = ["check_ports"]
@@ -30,10 +31,11 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 @register()
 def check_ports(**kwargs: Any) -> list[CheckMessage]:
-    """The hub with its options, the throttle and the observers."""
+    """The hub with its options, the throttle, the memory and the observers."""
     given = app_settings()
     options = hub_options() if isinstance(given.hub_options, Mapping) else _NONE
     found = [*_faults("HUB", given.hub, Hub, options), *_faults("THROTTLE", given.throttle, Throttle)]
+    found += _faults("MEMORY", given.memory, Memory)
     if isinstance(given.observers, (list, tuple)):
         for number, path in enumerate(given.observers):
             found += _faults(f"OBSERVERS[{number}]", path, Observer)

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 
-_PATHS = ("hub", "scope", "broker", "throttle", "choose_version")
+_PATHS = ("hub", "scope", "broker", "throttle", "choose_version", "memory")
 
 
 @register()

@@ -26,10 +26,10 @@ from lingstream.conf import app_settings
 from lingstream.core.ending import bounded, end_tasks
 from lingstream.core.engine import run as engine
 from lingstream.core.engine.kinds import Services
-from lingstream.core.exceptions import Fenced, InternalError, LingError
+from lingstream.core.exceptions import ConfigurationError, Fenced, InternalError, LingError
 from lingstream.core.log.ports import RunLog
 from lingstream.core.log.state import empty_snapshot
-from lingstream.core.provider import Usage
+from lingstream.core.provider import Message, Usage
 from lingstream.hubs import get_hub
 from lingstream.models import Run
 from lingstream.providers import preload
@@ -41,11 +41,12 @@ from .broker import notify, notify_from_thread
 from .heart import Beat, Heart
 from .journal import Checkpoints, DatabaseJournal, Writer
 from .lane import Lane
+from .memory import history_of
 from .observers import get_observers
 from .pool import ProviderPool
 from .retention import BATCH, prune
 from .start import Start, create_run, known_run, queue_run
-from .storage import in_database, load_history, load_run, plan_of, provider_kinds_in_use
+from .storage import in_database, load_run, plan_of, provider_kinds_in_use
 
 __all__ = ["Runner", "get_runner", "living_runner", "tell"]
 
@@ -53,6 +54,7 @@ logger = logging.getLogger("lingstream")
 
 _BATCH = 8  # runs that are claimed at once
 _LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
+_RECALL = 120.0  # seconds that a memory may take; the database may be away for half of them
 _WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
 _PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
 _SIGN_OFF = 5.0  # seconds for the database to hear that the process goes away
@@ -304,7 +306,7 @@ class Runner:
             translation.activate(row.language)
         persist = self._lane.persist
         try:
-            history = await persist(load_history, row) if row.conversation_id else []
+            history = await self._recall(row) if row.conversation_id else []
             recorded = await persist(DatabaseJournal.load, row) if row.epoch > 1 else None
             journal = DatabaseJournal(row, self._writer, recorded)
 
@@ -332,22 +334,29 @@ class Runner:
         except AWAY:
             # It stays in the database as it is: a heart beat finds that nobody executes it.
             logger.exception("run %s: the database did not come back", name)
-        except Exception:
+        except Exception as error:
             task = asyncio.current_task()
             if task and task.cancelling():
                 logger.exception("run %s goes on elsewhere; it could not be stopped cleanly here", name)
             else:
                 logger.exception("run %s failed", name)
-                await self._fail(row, log)
+                await self._fail(row, log, error)
         finally:
             self._runs.pop(name, None)
             get_hub().release(name)
         if row.conversation_id:
             self.look()  # the next run of the conversation may have waited for this one
 
-    async def _fail(self, row: Run, log: RunLog) -> None:
+    async def _recall(self, row: Run) -> list[Message]:
+        """Return what the run's bots remember, in a bounded time: the run's own begins only afterwards."""
+        try:
+            return await bounded(self._lane.persist(history_of, row), _RECALL)
+        except TimeoutError as error:
+            raise ConfigurationError(f"expected LINGSTREAM['MEMORY'] to take up to {_RECALL:g} s") from error
+
+    async def _fail(self, row: Run, log: RunLog, why: Exception) -> None:
         """End a run that its own execution could not end: nobody may be left waiting for it."""
-        error = InternalError("the run")
+        error = why if isinstance(why, ConfigurationError) else InternalError("the run")
         try:
             if log.last_id.epoch < row.epoch:
                 await log.open(row.epoch, {**empty_snapshot(), "document": row.document})

@@ -6,10 +6,9 @@ checkpoint every few seconds, and when it ends (:mod:`.journal`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -19,12 +18,10 @@ from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_cancel, check_read
 from lingstream.core.engine.plan import Plan
 from lingstream.core.exceptions import NotFound
-from lingstream.core.provider import Message
 from lingstream.models import Provider, Run
 
 __all__ = [
     "in_database",
-    "load_history",
     "load_run",
     "plan_of",
     "provider_kinds_in_use",
@@ -34,8 +31,6 @@ __all__ = [
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_HISTORY = 20  # runs of a conversation that go into a prompt
 
 
 async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -78,20 +73,6 @@ def run_to_cancel(run_id: str | UUID, identity: Identity, token: str | None = No
     return run
 
 
-def load_history(run: Run) -> list[Message]:
-    """Return the earlier runs of the run's conversation as chat messages, oldest first."""
-    if run.conversation_id is None:
-        return []
-    earlier = Run.objects.filter(
-        conversation_id=run.conversation_id, created_at__lt=run.created_at, status=Run.Status.FINISHED
-    ).order_by("-created_at")[:_HISTORY]
-    messages: list[Message] = []
-    for row in reversed(earlier):
-        messages.append({"role": "user", "content": _as_text(row.input)})
-        messages.append({"role": "assistant", "content": _as_text(row.document)})
-    return messages
-
-
 def _with_connections(call: Callable[[], T]) -> T:
     _close_old_connections()
     try:
@@ -105,13 +86,6 @@ def _close_old_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-
-
-def _as_text(value: Any) -> str:
-    """What a person would have typed or read: the text itself where the value holds one string only."""
-    if isinstance(value, dict) and len(value) == 1:
-        (value,) = value.values()
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def plan_of(run: Run) -> Plan:

@@ -62,6 +62,7 @@ USE_THE_ORM = {
     "lingstream.admin",
     "lingstream.checks",
     "lingstream.execution.journal",
+    "lingstream.execution.memory",
     "lingstream.execution.ownership",
     "lingstream.execution.plans",
     "lingstream.execution.retention",
