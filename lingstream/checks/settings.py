@@ -33,6 +33,7 @@ from django.utils.module_loading import import_string
 
 from lingstream.conf import LingstreamSettings, app_settings
 from lingstream.core.exceptions import UsageError
+from lingstream.hubs import shared_by_class
 
 __all__ = [
     "check_addresses",
@@ -97,7 +98,7 @@ def check_execution(**kwargs: Any) -> list[CheckMessage]:
     if given.execution not in ("inline", "worker"):
         message = f"LINGSTREAM['EXECUTION']: expected 'inline' or 'worker', got {given.execution!r}."
         return [Error(message, id="lingstream.E004")]
-    if given.execution == "worker" and given.hub == LingstreamSettings().hub:
+    if given.execution == "worker" and shared_by_class() is False:
         message = (
             "LINGSTREAM['EXECUTION'] = 'worker' needs a hub that processes share, or nobody sees anything."
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from lingstream.conf import LingstreamSettings, app_settings
+from lingstream.conf import app_settings
+from lingstream.hubs import get_hub, shared_by_class
 
 from .ownership import living_web_processes
 from .storage import in_database
@@ -21,15 +22,17 @@ UNREACHED = (
 
 
 def memory_only() -> bool:
-    """Whether runs live in web processes and only their own process can follow them."""
-    settings = app_settings()
-    return settings.execution == "inline" and settings.hub == LingstreamSettings().hub
+    """Whether runs live in web processes and only their own process can follow them, as the hub's class says.
+
+    No hub is made, so the checks may ask.
+    """
+    return app_settings().execution == "inline" and shared_by_class() is False
 
 
 async def warn_of_others() -> None:
     """Log once that there are other processes, when the last of an earlier start can be living no more."""
     settings = app_settings()
-    if not memory_only():
+    if settings.execution != "inline" or get_hub().shared:
         return
     await asyncio.sleep(settings.dead_after + settings.heartbeat_every)
     if await in_database(living_web_processes, settings.dead_after) > 1:

@@ -18,12 +18,24 @@ from django.utils import timezone
 
 from lingstream import asgi
 from lingstream.checks import site as checks_site
+from lingstream.core.log.memory import MemoryHub
 from lingstream.execution.processes import UNREACHED, warn_of_others
 from lingstream.models import Provider, Runner
 from lingstream.transports.stream import Streams
 
 ROOT = Path(__file__).resolve().parents[2]
 REDIS = {"HUB": "lingstream.hubs.redis.RedisHub", "HUB_OPTIONS": {"url": "redis://localhost"}}
+OWN = {"HUB": "tests.checks.test_checks.OwnHub"}
+MADE = {"HUB": "tests.checks.test_checks.own_hub"}
+
+
+class OwnHub(MemoryHub):
+    """A hub of the site's, in memory as well."""
+
+
+def own_hub(**options: Any) -> OwnHub:
+    """Only what it returns says whether it is shared."""
+    return OwnHub(**options)
 
 
 def ids(**kwargs: Any) -> list[str]:
@@ -74,6 +86,10 @@ def test_the_demo_is_clean() -> None:
         ({"EXECUTION": "elsewhere"}, ["lingstream.E004"]),
         ({"EXECUTION": "worker"}, ["lingstream.E004"]),
         ({**REDIS, "EXECUTION": "worker"}, []),
+        ({**OWN, "EXECUTION": "worker"}, ["lingstream.E004"]),
+        ({**MADE, "EXECUTION": "worker"}, []),
+        ({"HUB": "no.such.Hub", "EXECUTION": "worker"}, ["lingstream.E002"]),
+        ({"HUB": 5, "EXECUTION": "worker"}, ["lingstream.E001"]),
         ({"SOCKET_PATH": "sockets/ai"}, []),
         ({"SOCKET_PATH": "/sockets/ai/"}, []),
         ({"SOCKET_PATH": ""}, ["lingstream.E005"]),
@@ -164,6 +180,8 @@ def test_a_runserver_by_wsgi(
         ({}, "GUNICORN_CMD_ARGS", "-w 1 --threads 4", []),
         ({}, "GUNICORN_CMD_ARGS", "-w", []),
         ({}, "GUNICORN_CMD_ARGS", "it's", []),
+        (OWN, "WEB_CONCURRENCY", "2", ["lingstream.W006"]),
+        (MADE, "WEB_CONCURRENCY", "2", []),
         (REDIS, "WEB_CONCURRENCY", "2", []),
         ({**REDIS, "EXECUTION": "worker"}, "WEB_CONCURRENCY", "2", []),
     ],
@@ -222,15 +240,24 @@ def test_no_worker_lives(settings: Any, kind: str, silent: float, expected: list
     assert ids() == []
 
 
-@pytest.mark.parametrize(("ages", "warned"), [((-60, -60), True), ((-60, 60), False)])
+@pytest.mark.parametrize(
+    ("given", "ages", "warned"),
+    [
+        ({}, (-60, -60), True),
+        ({}, (-60, 60), False),
+        (OWN, (-60, -60), True),
+        (MADE, (-60, -60), True),  # a process that serves has a hub to ask
+    ],
+)
 async def test_a_process_that_finds_others_says_so(
     transactional_db: None,
     settings: Any,
     caplog: pytest.LogCaptureFixture,
+    given: dict[str, Any],
     ages: tuple[int, ...],
     warned: bool,
 ) -> None:
-    settings.LINGSTREAM = {"DEAD_AFTER": 0.01, "HEARTBEAT_EVERY": 0.01}
+    settings.LINGSTREAM = {**given, "DEAD_AFTER": 0.01, "HEARTBEAT_EVERY": 0.01}
     for age in ages:
         heard = timezone.now() - timedelta(seconds=age)
         await Runner.objects.acreate(heartbeat_at=heard)
