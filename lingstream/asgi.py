@@ -12,7 +12,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from types import FrameType
 from typing import Any
@@ -171,11 +171,24 @@ async def _ensure_registered() -> None:
 
 
 async def _drain() -> None:
+    """Let running runs end, and close the hub: what fails of that is logged, and keeps nobody from ending."""
     from .execution.runner import get_runner
     from .hubs import get_hub
 
-    await get_runner().drain()
-    await get_hub().aclose()
+    try:
+        with _logged("the drain failed, and leaves its runs to other processes"):
+            await get_runner().drain()
+    finally:
+        with _logged("the hub could not be closed"):
+            await get_hub().aclose()
+
+
+@contextlib.contextmanager
+def _logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception(what)
 
 
 def _drain_at_sigterm() -> None:
@@ -211,6 +224,5 @@ class _Sigterm:
             self._draining = self._loop.create_task(self._drain_and_stop(number))
 
     async def _drain_and_stop(self, number: int) -> None:
-        with contextlib.suppress(Exception):
-            await _drain()
+        await _drain()
         self.previous(number, None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +23,8 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 
 from lingstream.asgi import application
+from lingstream.core.log.memory import MemoryHub
+from lingstream.execution.runner import Runner
 
 from .site import Site, serve
 from .test_wheel import readme_blocks
@@ -211,6 +215,69 @@ class TestLifespan:
         await call.send_input({"type": "lifespan.startup"})
         with pytest.raises(RuntimeError, match="no licence"):
             await call.wait()
+
+
+class Stubborn(MemoryHub):
+    """A hub that is closed with an error."""
+
+    closed = 0
+
+    async def aclose(self) -> None:
+        Stubborn.closed += 1
+        if Stubborn.closed == 1:
+            raise OSError("the hub is away")
+        await super().aclose()
+
+
+class TestADrainThatFails:
+    """It keeps neither the hub from being closed, nor the site and the server from their own end."""
+
+    @pytest.fixture(autouse=True)
+    def failing(
+        self, transactional_db: None, fresh_runner: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def drain(runner: Runner) -> None:
+            raise OSError("the database is away")
+
+        monkeypatch.setattr(Runner, "drain", drain)
+        monkeypatch.setattr(Stubborn, "closed", 0)
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "HUB": "tests.test_asgi.Stubborn"}
+
+    def assert_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert Stubborn.closed == 1
+        told = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+        assert told == ["the database is away", "the hub is away"]
+        assert "the drain failed" in caplog.text
+
+    async def test_a_sites_own_end_goes_on(self, caplog: pytest.LogCaptureFixture) -> None:
+        heard = []
+
+        async def site(scope: Any, receive: Any, send: Any) -> None:
+            for _ in range(2):
+                heard.append((await receive())["type"])
+                await send({"type": f"{heard[-1]}.complete"})
+
+        call = ApplicationCommunicator(application(site), {"type": "lifespan"})
+        for name in ("startup", "shutdown"):
+            await call.send_input({"type": f"lifespan.{name}"})
+            assert (await call.receive_output())["type"] == f"lifespan.{name}.complete"
+        await call.wait()
+        assert heard == ["lifespan.startup", "lifespan.shutdown"]
+        self.assert_told(caplog)
+
+    async def test_a_signal_reaches_the_server(self, caplog: pytest.LogCaptureFixture) -> None:
+        stopped = asyncio.Event()
+        before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        try:
+            call = ApplicationCommunicator(application(get_asgi_application()), {"type": "lifespan"})
+            await call.send_input({"type": "lifespan.startup"})
+            await call.receive_output()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(stopped.wait(), 30)
+            call.stop()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        self.assert_told(caplog)
 
 
 DJANGOS = """import os
