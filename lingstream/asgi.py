@@ -12,10 +12,13 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import Context
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .transports.asgi import ASGIApp, Receive, Scope, Send
 
 __all__ = ["application", "is_used"]
 
@@ -24,7 +27,7 @@ logger = logging.getLogger("lingstream")
 _NO = (ValueError, AssertionError, NotImplementedError)  # how applications say that they serve no such thing
 
 
-def application(site: Any) -> Any:
+def application(site: ASGIApp) -> ASGIApp:
     """Return ``site`` with our socket beside it, behind the origin check and Django's login.
 
     All else stays the site's: HTTP, its own sockets, its own lifespan, and whatever else it answers. The
@@ -57,7 +60,7 @@ class _Site:
     made = 0
     """How many there are in this process; the check ``lingstream.W014`` asks."""
 
-    def __init__(self, site: Any, socket: Any) -> None:
+    def __init__(self, site: ASGIApp, socket: ASGIApp) -> None:
         _Site.made += 1
         self._site = site
         self._socket = socket
@@ -69,7 +72,7 @@ class _Site:
         if self._alive is None or self._alive.get_loop() is not loop:
             self._alive = loop.create_task(_ensure_registered(), context=Context())
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.live()
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
@@ -82,7 +85,7 @@ class _Site:
         else:
             await self._other_socket(scope, receive, send)
 
-    async def _other_socket(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _other_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A socket of the site's own; where it has none, the path is refused without a traceback."""
         heard = _Heard(receive)
         try:
@@ -94,7 +97,7 @@ class _Site:
             await receive()
             await send({"type": "websocket.close"})  # the handshake is answered with 403
 
-    async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Drain before the server goes away, and before the site's own end (daphne asks neither).
 
         :raises Exception: the site's start or end failed.
@@ -124,12 +127,14 @@ class _Heard:
     :param before: what is awaited before a message of this type is passed on.
     """
 
-    def __init__(self, receive: Any, before: Any = None) -> None:
+    def __init__(
+        self, receive: Receive, before: Mapping[str, Callable[[], Awaitable[None]]] | None = None
+    ) -> None:
         self.asked = False
         self._receive = receive
         self._before = before or {}
 
-    async def __call__(self) -> Any:
+    async def __call__(self) -> dict[str, Any]:
         self.asked = True
         message = await self._receive()
         if act := self._before.get(message["type"]):
@@ -137,7 +142,7 @@ class _Heard:
         return message
 
 
-def _is_ours(scope: Any) -> bool:
+def _is_ours(scope: Scope) -> bool:
     """Whether the path is our socket's, below the prefix under which the site is served.
 
     Some servers have the prefix in the path, some do not.
@@ -150,7 +155,7 @@ def _is_ours(scope: Any) -> bool:
     return path == "/" + app_settings().socket_path.lstrip("/")
 
 
-async def _lifespan(receive: Any, send: Any) -> None:
+async def _lifespan(receive: Receive, send: Send) -> None:
     while (kind := (await receive())["type"]) != "lifespan.shutdown":
         await send({"type": f"{kind}.complete"})
     await send({"type": "lifespan.shutdown.complete"})

@@ -28,6 +28,7 @@ from lingstream.execution.start import Start
 from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 from lingstream.models import Run
 
+from .asgi import Send
 from .flow import Budget, Credits, Turn, send_waits
 from .viewer import beginning, frames, started
 
@@ -56,7 +57,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._budget = Budget(None if send_waits() else app_settings().viewer_budget)
         # Shown on this socket, the token and the share of each run; checked anew at each use.
         self._tokens: dict[tuple[str, bool], str] = {}
-        self._send_frame = self.scope.get(DIRECT_SEND, self.base_send)
+        self._send_frame: Send = self.scope.get(DIRECT_SEND, self.base_send)
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
 
     async def disconnect(self, code: int) -> None:

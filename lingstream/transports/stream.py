@@ -13,12 +13,13 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 
 from lingstream.core.wire.dialect import EndStream
+
+from .asgi import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Streams", "streamed"]
 
@@ -38,11 +39,11 @@ class Streams:
     made = 0
     """How many there are in this process; the check ``lingstream.W010`` asks."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         Streams.made += 1
         self._app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -50,7 +51,7 @@ class Streams:
         answer = _Answer(send)
         await self._app({**scope, _KEY: answer}, receive, answer.send)
         if answer.head is not None:
-            await _stream(answer, receive, send)
+            await _stream(answer.head, answer.parts, receive, send)
 
 
 def streamed(
@@ -81,18 +82,18 @@ class _Head(StreamingHttpResponse):
 class _Answer:
     """What Django says to one request; what a view has handed over is held back."""
 
-    def __init__(self, send: Any) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
         self._mark = ""
         self.parts: AsyncGenerator[bytes, None] = _nothing()
-        self.head: Any = None
+        self.head: Message | None = None
 
     def hand_over(self, parts: AsyncGenerator[bytes, None]) -> str:
         """Keep what is to be streamed; return what its response is known by: middleware may send another."""
         self.parts, self._mark = parts, secrets.token_hex(8)
         return self._mark
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: Message) -> None:
         """The ``send`` that Django gets."""
         if self.head is not None:
             return  # the empty body
@@ -106,7 +107,7 @@ class _Answer:
         await self._send(message)
 
 
-async def _stream(answer: _Answer, receive: Any, send: Any) -> None:
+async def _stream(head: Message, body: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
     """Send the head and the parts, until they end or the client is gone."""
     sending = asyncio.current_task()
     assert sending is not None  # noqa: S101
@@ -119,8 +120,8 @@ async def _stream(answer: _Answer, receive: Any, send: Any) -> None:
     gone = asyncio.create_task(_disconnected(receive))
     gone.add_done_callback(stop)
     try:
-        async with aclosing(answer.parts) as parts:
-            await send(answer.head)
+        async with aclosing(body) as parts:
+            await send(head)
             async for part in parts:
                 for start in range(0, len(part), _PIECE):
                     piece = part[start : start + _PIECE]
@@ -143,7 +144,7 @@ async def _stream(answer: _Answer, receive: Any, send: Any) -> None:
         gone.cancel()
 
 
-def _break(send: Any) -> None:
+def _break(send: Send) -> None:
     """Leave the body unfinished, so that the client's reading fails.
 
     ASGI has no message for that. Servers close the connection of an application that returns too early;
@@ -154,7 +155,7 @@ def _break(send: Any) -> None:
             close()
 
 
-async def _disconnected(receive: Any) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
