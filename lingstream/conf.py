@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 
-__all__ = ["LingstreamSettings", "app_settings"]
+__all__ = ["BOUNDS", "Bounds", "LingstreamSettings", "app_settings"]
+
+_DAY = 86_400
+
+
+class Bounds(NamedTuple):
+    """The least and the greatest value of a number; ``None``: none is too large."""
+
+    least: float
+    greatest: float | None = None
+
+    def admit(self, value: float) -> bool:
+        """Whether ``value`` lies between them; no NaN does."""
+        return value >= self.least and (self.greatest is None or value <= self.greatest)
+
+    def __str__(self) -> str:
+        if self.greatest is None:
+            return f"of at least {self.least:_}"
+        return f"from {self.least:_} to {self.greatest:_}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,30 @@ class LingstreamSettings:
     viewer_budget: int = 8_388_608
     disconnect_grace: float = 30.0
     drain: float = 10.0
+
+
+#: The bounds of each number among the settings. What a loop sleeps for is never 0: the loop would not rest.
+BOUNDS: Mapping[str, Bounds] = MappingProxyType(
+    {
+        "frame_interval": Bounds(0, 60),
+        "heartbeat": Bounds(0.01, _DAY),
+        "log_ttl": Bounds(1, 30 * _DAY),
+        "log_frames": Bounds(1, 1_000_000),
+        "max_body": Bounds(1),
+        "max_attempts": Bounds(1),
+        "dead_after": Bounds(0.01, _DAY),
+        "heartbeat_every": Bounds(0.01, _DAY),
+        "tick": Bounds(0.01, _DAY),
+        "max_runs": Bounds(1),
+        "token_max_age": Bounds(1),
+        "open_runs": Bounds(0),
+        "trusted_proxies": Bounds(0),
+        "checkpoint": Bounds(0.01, _DAY),
+        "viewer_budget": Bounds(1),
+        "disconnect_grace": Bounds(0, _DAY),
+        "drain": Bounds(0, _DAY),
+    }
+)
 
 
 def app_settings() -> LingstreamSettings:

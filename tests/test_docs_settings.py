@@ -1,4 +1,4 @@
-"""docs/settings.md has every setting that there is, with its type and its default, and no other."""
+"""docs/settings.md has every setting that there is, with its type, bounds and default, and no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 
-from lingstream.conf import LingstreamSettings
+from lingstream.conf import BOUNDS, LingstreamSettings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
 ROWS = [
@@ -30,10 +30,11 @@ def test_every_setting_is_told_once_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0].strip("`") for row in ROWS])
-def test_a_row_has_the_settings_type_and_default(row: list[str]) -> None:
+def test_a_row_has_the_settings_type_bounds_and_default(row: list[str]) -> None:
     name, type_, default, what, when = row
     item = KNOWN[name.strip("`")]
-    assert type_.strip("`") == str(item.type).replace("Mapping", "dict")
+    bounds = f" {BOUNDS[item.name]}" if item.name in BOUNDS else ""
+    assert type_ == f"`{item.type}`{bounds}".replace("Mapping", "dict")
     told = ast.literal_eval(default.strip("`"))
     assert (type(told), told) == (type(default_of(item)), default_of(item))
     assert what and when

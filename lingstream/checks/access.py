@@ -41,10 +41,6 @@ def check_access_settings(**kwargs: Any) -> list[CheckMessage]:
             parse_rate(getattr(given, name))
         except (ConfigurationError, TypeError) as error:
             found.append(_fault(name.upper(), str(error)))
-    for name in ("open_runs", "trusted_proxies"):
-        value = getattr(given, name)
-        if isinstance(value, int) and value < 0:
-            found.append(_fault(name.upper(), f"expected 0 or more, got {value}"))
     if isinstance(given.allow_hosts, Sequence):
         wrong = [entry for entry in given.allow_hosts if not _HOST.fullmatch(str(entry))]
         found += [_fault("ALLOW_HOSTS", f"expected host or host:port, got {entry!r}") for entry in wrong]

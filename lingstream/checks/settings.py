@@ -1,7 +1,7 @@
 """System checks: configuration faults are found at start, each with an id.
 
 ===================  =====================================================================
-``lingstream.E001``  ``LINGSTREAM`` has an unknown name, or a value of the wrong type
+``lingstream.E001``  ``LINGSTREAM`` has an unknown name, or a value of the wrong type or out of bounds
 ``lingstream.E002``  a dotted path in ``LINGSTREAM`` that cannot be imported
 ``lingstream.E003``  an address in ``LINGSTREAM["PROVIDER_KEYS"]`` that admits nothing
 ``lingstream.E004``  ``EXECUTION`` is none that there is, or ``worker`` with a hub that processes do not share
@@ -31,7 +31,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
-from lingstream.conf import LingstreamSettings, app_settings
+from lingstream.conf import BOUNDS, LingstreamSettings, app_settings
 from lingstream.core.exceptions import UsageError
 from lingstream.hubs import shared_by_class
 
@@ -50,7 +50,7 @@ _PATHS = ("hub", "scope", "broker", "throttle", "choose_version", "memory")
 
 @register()
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Names and types of ``LINGSTREAM``."""
+    """Names, types and bounds of ``LINGSTREAM``."""
     given = getattr(settings, "LINGSTREAM", {})
     if not isinstance(given, Mapping):
         return [Error(f"LINGSTREAM: expected a dict, got {type(given).__name__}.", id="lingstream.E001")]
@@ -64,6 +64,9 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         elif not _fits(value, known[name]):
             expected = getattr(known[name], "__name__", str(known[name]))
             message = f"LINGSTREAM[{name!r}]: expected {expected}, got {value!r}."
+            found.append(Error(message, id="lingstream.E001"))
+        elif (bounds := BOUNDS.get(name.lower())) and not bounds.admit(value):
+            message = f"LINGSTREAM[{name!r}]: expected {known[name].__name__} {bounds}, got {value!r}."
             found.append(Error(message, id="lingstream.E001"))
     return found
 

@@ -25,11 +25,9 @@ def found(name: str, **kwargs: Any) -> list[CheckMessage]:
         {"STARTS_PER_IDENTITY": "60/w"},
         {"STARTS_PER_ADDRESS": "0/m"},
         {"STARTS_PER_ADDRESS": "many"},
-        {"OPEN_RUNS": -1},
         {"ALLOW_HOSTS": ["http://localhost:11434"]},
         {"ALLOW_HOSTS": ["10.0.0.0/8"]},
         {"ALLOW_HOSTS": [""]},
-        {"TRUSTED_PROXIES": -1},
     ],
 )
 def test_settings_that_say_nothing(settings: Any, given: dict[str, Any]) -> None:

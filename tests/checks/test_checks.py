@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from lingstream import asgi
 from lingstream.checks import site as checks_site
+from lingstream.conf import BOUNDS, LingstreamSettings
 from lingstream.core.log.memory import MemoryHub
 from lingstream.execution.processes import UNREACHED, warn_of_others
 from lingstream.models import Provider, Runner
@@ -103,11 +105,45 @@ def test_the_demo_is_clean() -> None:
         ({"HEARTBEAT_EVERY": 6, "DEAD_AFTER": 18}, []),
         ({"DEAD_AFTER": "x"}, ["lingstream.E001"]),
         (["HUB"], ["lingstream.E001"]),
+        ({"LOG_FRAMES": -1}, ["lingstream.E001"]),
+        ({"LOG_FRAMES": 0}, ["lingstream.E001"]),
+        ({"LOG_FRAMES": 1}, []),
+        ({"LOG_FRAMES": 1_000_001}, ["lingstream.E001"]),
+        ({"OPEN_RUNS": -1}, ["lingstream.E001"]),
+        ({"OPEN_RUNS": 10**9}, []),
+        ({"TRUSTED_PROXIES": -1}, ["lingstream.E001"]),
+        ({"CHECKPOINT": 0}, ["lingstream.E001"]),
+        ({"DRAIN": 0}, []),
+        ({"DRAIN": float("nan")}, ["lingstream.E001"]),
+        ({"DISCONNECT_GRACE": float("inf")}, ["lingstream.E001"]),
     ],
 )
 def test_settings(settings: Any, given: Any, expected: list[str]) -> None:
     settings.LINGSTREAM = given
     assert ids() == expected
+
+
+def test_every_number_has_bounds_and_its_default_is_within() -> None:
+    numbers = {
+        item.name: item.default for item in fields(LingstreamSettings) if item.type in ("int", "float")
+    }
+    assert numbers.keys() == BOUNDS.keys()
+    assert [name for name, value in numbers.items() if not BOUNDS[name].admit(value)] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"LOG_FRAMES": 0}, "LINGSTREAM['LOG_FRAMES']: expected int from 1 to 1_000_000, got 0."),
+        ({"MAX_RUNS": 0}, "LINGSTREAM['MAX_RUNS']: expected int of at least 1, got 0."),
+        ({"TICK": -0.5}, "LINGSTREAM['TICK']: expected float from 0.01 to 86_400, got -0.5."),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_told_with_them(
+    settings: Any, given: dict[str, Any], expected: str
+) -> None:
+    settings.LINGSTREAM = given
+    assert [item.msg for item in run_checks() if item.id == "lingstream.E001"] == [expected]
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(settings: Any) -> None:

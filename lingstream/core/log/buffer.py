@@ -30,9 +30,12 @@ class FrameBuffer:
     Memory: up to ``2 * max_frames`` frames, then the older half is trimmed; its readers get a snapshot.
 
     :param max_frames: how many frames are kept at least.
+    :raises UsageError: fewer than one.
     """
 
     def __init__(self, *, max_frames: int = 5_000) -> None:
+        if max_frames < 1:
+            raise UsageError(f"expected a log that keeps at least 1 frame, got max_frames = {max_frames}")
         self.max_frames = max_frames
         self.last_id = FrameId(0, 0)
         """Place of the newest frame; ``0-0`` before the first."""

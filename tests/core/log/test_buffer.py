@@ -68,6 +68,19 @@ def test_older_frames_are_trimmed_and_places_stay() -> None:
     assert buffer.frames(6, 8) == FRAMES[6:8]
 
 
+def test_the_least_that_is_kept_is_the_newest_frame() -> None:
+    buffer = full(max_frames=1)
+    assert 1 <= len(buffer) <= 2
+    assert buffer.frames() == FRAMES[-len(buffer) :]
+    assert buffer.read_from(buffer.end - 1) == (FRAMES[-1:], buffer.end)
+
+
+@pytest.mark.parametrize("max_frames", [0, -1])
+def test_a_buffer_that_keeps_nothing_is_refused(max_frames: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 1 frame, got max_frames = {max_frames}"):
+        FrameBuffer(max_frames=max_frames)
+
+
 @pytest.mark.parametrize("position", range(1, 10))
 def test_places_and_positions_are_the_same_thing(position: int) -> None:
     buffer = full()
