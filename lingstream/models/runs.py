@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from lingstream.core.engine.lifecycle import ended
+from lingstream.core.lifecycle import ended
 
 from .fields import JSONTextField
 

@@ -86,11 +86,13 @@ describe("checksum", () => {
 });
 
 describe("the vectors, frame by frame", () => {
-    for (const { name, frames, document, status, crc32: expected, reasoning, cut = {} } of vectors.cases) {
+    for (const { name, frames, document, status, crc32: expected, reasoning, ...more } of vectors.cases) {
         test(name, async () => {
             const run = watch(frames);
             const ended = await run.finished;
-            assert.deepEqual(ended.cut, Object.values(cut).flat());
+            assert.deepEqual(ended.cut, Object.values(more.cut ?? {}).flat());
+            const statuses = Object.entries(ended.bots).map(([bot, { status }]) => [bot, status]);
+            assert.deepEqual(Object.fromEntries(statuses), more.bots ?? {});
             assert.deepEqual(ordinary(ended.document), ordinary(document));
             assert.equal(ended.status, status);
             assert.equal(checksum(ended.document), expected);
@@ -218,6 +220,16 @@ describe("what went wrong", () => {
         const run = watch([begin, { id: "1-2", error: fault("one") }, { id: "1-3", error: fault("two") }]);
         assert.equal(run.error.message, "two");
         assert.equal(watch([begin]).error, null);
+    });
+
+    test("a bot keeps the error that it failed with, and its name", () => {
+        const run = watch([begin, { id: "1-2", event: "reasoning", bot: "a#1", step: "a", root: "x", data: "" }]);
+        for (const [id, message] of [["1-3", "one"], ["1-4", "two"]]) {
+            run.receive({ id, error: fault(message, { bot: "a#1" }) });
+        }
+        assert.deepEqual(ordinary(run.bots), {
+            "a#1": { step: "a", root: "x", status: "failed", error: fault("one") },
+        });
     });
 
     test("a late viewer finds the error of the run, or of a bot, in its snapshot", () => {

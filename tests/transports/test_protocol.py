@@ -50,6 +50,7 @@ def test_state_of_the_log(case: Mapping[str, Any]) -> None:
     assert snapshot["document"] == case["document"]
     assert snapshot["status"] == case["status"]
     assert snapshot["reasoning"] == case.get("reasoning", {})
+    assert {name: bot["status"] for name, bot in snapshot["bots"].items()} == case.get("bots", {})
     assert {name: bot["cut"] for name, bot in snapshot["bots"].items() if "cut" in bot} == case.get("cut", {})
 
 

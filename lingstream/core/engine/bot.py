@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 from lingstream.core.exceptions import LingError
+from lingstream.core.lifecycle import advance
 from lingstream.core.provider import ChatOptions, Message, Usage
 
 from .events import Field
 from .journal import Call
 from .kinds import Said, StepCall, StepKind, register_kind
-from .lifecycle import advance
 from .plan import BotPlan
 from .step import StepHost, StepRun
 

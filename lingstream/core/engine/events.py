@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import LingError, UsageError
+from lingstream.core.lifecycle import StepStatus
 
-from .lifecycle import StepStatus
 from .plan import EVENTS
 
 __all__ = ["ENDED", "FIELD_EVENTS", "Field", "Listener", "StepEvents"]

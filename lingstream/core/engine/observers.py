@@ -37,7 +37,7 @@ class StepInfo(Protocol):
 
     @property
     def status(self) -> str:
-        """Where in its life it is; see :mod:`.lifecycle`."""
+        """Where in its life it is; see :mod:`lingstream.core.lifecycle`."""
         ...
 
     @property

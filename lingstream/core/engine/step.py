@@ -16,6 +16,7 @@ from lingstream.core.exceptions import (
     ProviderError,
     UsageError,
 )
+from lingstream.core.lifecycle import advance
 from lingstream.core.provider import Usage
 
 from .calls import Caller, make
@@ -23,7 +24,6 @@ from .events import Field, StepEvents
 from .frames import StepFrames, WriterHost
 from .journal import Call, CallResult, Journal
 from .kinds import events_of, kind_of
-from .lifecycle import advance
 from .observers import Observers
 from .place import Place
 from .plan import StepPlan

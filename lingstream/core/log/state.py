@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lingstream.core.document.ops import Document, copy_json
+from lingstream.core.lifecycle import follows
 
 from .frames import TEXT_EVENTS, Kind, value_weight
 
@@ -18,6 +19,9 @@ def empty_snapshot() -> dict[str, Any]:
 
 class RunState:
     """The fold of a run's frames: what a viewer needs to join late.
+
+    A bot's status goes along the lines of :mod:`lingstream.core.lifecycle`. What a frame says beyond them is
+    ignored: an older version, or a writer that nobody fenced off in time, must not make a log unreadable.
 
     :param snapshot: the body of the snapshot frame to start from.
     """
@@ -45,8 +49,7 @@ class RunState:
         elif kind == "done":
             self.status = body["status"]
             for bot in self.bots.values():
-                if bot["status"] not in ("finished", "failed"):
-                    bot["status"] = "canceled"
+                _advance(bot, "canceled")
 
     def snapshot(self) -> dict[str, Any]:
         """Return the body of a snapshot frame: a copy, as the log may grow before it is sent."""
@@ -73,20 +76,28 @@ class RunState:
         if event in TEXT_EVENTS:
             self._texts.setdefault((event, bot), []).append(body["data"])
         elif event == "inference-done":
-            known["status"] = "inferred"
+            _advance(known, "inferred")
             if isinstance(data := body.get("data"), dict) and "finish" in data:
                 known["finish"] = data["finish"]
         elif body.get("cut"):
             known["cut"] = [*known.get("cut", ()), body["uri"]]  # a snapshot may hold the list of before
         elif event == "response":
-            known["status"] = "finished"
+            _advance(known, "finished")
 
     def _apply_error(self, body: dict[str, Any]) -> None:
         error = {key: value for key, value in body.items() if key != "bot"}
         if bot := body.get("bot"):
-            self._bot(bot).update(status="failed", error=error)
+            if _advance(known := self._bot(bot), "failed"):
+                known["error"] = error
         else:
             self.error = error
 
     def _bot(self, name: str, **known: Any) -> dict[str, Any]:
         return self.bots.setdefault(name, {**known, "status": "running"})
+
+
+def _advance(bot: dict[str, Any], to: str) -> bool:
+    """Give ``bot`` the status ``to``, if that follows on the one it has."""
+    if allowed := follows(bot.get("status", ""), to):
+        bot["status"] = to
+    return allowed

@@ -8,6 +8,7 @@
 import { checksum } from "./checksum.js";
 import { fold, plain } from "./fold.js";
 import { JsonUriError, get } from "./jsonuri.js";
+import { follows } from "./lifecycle.js";
 
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
@@ -85,7 +86,7 @@ export class Run extends EventTarget {
         return this.#reasoning;
     }
 
-    /** @returns {Record<string, unknown>} the bots as of the last snapshot, and what was cut off since */
+    /** @returns {Record<string, unknown>} what became of each bot run, by its name */
     get bots() {
         return this.#bots;
     }
@@ -202,6 +203,7 @@ export class Run extends EventTarget {
         } else if (frame.event !== undefined) {
             this.#observe(frame);
         } else if (frame.error !== undefined) {
+            this.#fail(frame.error);
             this.report(frame.error);
         }
     }
@@ -210,18 +212,36 @@ export class Run extends EventTarget {
         if (frame.event === "reasoning" && typeof frame.data === "string") {
             this.#reasoning[frame.bot] = (this.#reasoning[frame.bot] ?? "") + frame.data;
         }
-        if (frame.event === "inference-done" && frame.data?.finish) this.#bot(frame.bot).finish = frame.data.finish;
+        if (typeof frame.bot === "string") this.#follow(frame);
         this.#fire("event", frame);
         if (frame.event === "string-response" || frame.event === "object-response") {
             const { uri, bot, step } = frame;
             const cut = frame.cut === true;
-            if (cut) this.#bot(bot).cut = [...(this.#bot(bot).cut ?? []), uri];
             this.#fire("closed", { uri, bot, step, cut, value: get(this.#document, uri) });
         }
     }
 
-    #bot(name) {
-        return (this.#bots[name] ??= Object.create(null));
+    /** What the server's own fold does: a bot that has ended stays as it is, whatever comes after. */
+    #follow({ event, bot: name, step, root, uri, cut, data }) {
+        const bot = this.#bot(name, { step, root });
+        if (event === "inference-done") {
+            advance(bot, "inferred");
+            if (data?.finish) bot.finish = data.finish;
+        } else if (cut === true) {
+            bot.cut = [...(bot.cut ?? []), uri];
+        } else if (event === "response") {
+            advance(bot, "finished");
+        }
+    }
+
+    #fail({ bot: name, ...error }) {
+        if (typeof name !== "string") return;
+        const bot = this.#bot(name);
+        if (advance(bot, "failed")) bot.error = plain(error);
+    }
+
+    #bot(name, known = {}) {
+        return (this.#bots[name] ??= plain({ ...known, status: "running" }));
     }
 
     #close({ status, usage, crc32 }) {
@@ -231,6 +251,7 @@ export class Run extends EventTarget {
             this.report({ code: "checksum", message, retryable: false });
         }
         this.#usage = usage ?? null;
+        for (const bot of Object.values(this.#bots)) advance(bot, "canceled");
         this.end(status, { usage: this.#usage });
         return false;
     }
@@ -262,6 +283,13 @@ export class Run extends EventTarget {
     #fire(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }
+}
+
+/** @returns {boolean} whether the bot could become that, and has */
+function advance(bot, to) {
+    if (!follows(bot.status, to)) return false;
+    bot.status = to;
+    return true;
 }
 
 /** `1-42` and, inside the next frame, `1-42+1`: epoch, number, op. */

@@ -71,6 +71,20 @@ def test_a_late_viewer_learns_what_failed() -> None:
     assert joined["error"] == error()
 
 
+def test_a_bot_keeps_the_error_that_it_failed_with() -> None:
+    state = RunState(empty_snapshot())
+    for message in ("one", "two"):
+        state.apply("error", {**error("answer#1"), "message": message})
+    assert state.bots["answer#1"] == {"status": "failed", "error": {**error(), "message": "one"}}
+
+
+def test_a_bot_without_a_status_is_left_as_it_is() -> None:
+    state = RunState({**empty_snapshot(), "bots": {"answer#1": {"step": "answer"}}})
+    state.apply("event", event("response"))
+    state.apply("done", {"status": "finished"})
+    assert state.bots == {"answer#1": {"step": "answer"}}
+
+
 def test_the_end_settles_the_bots_that_were_cut_off() -> None:
     state = RunState(empty_snapshot())
     state.apply("event", event("reasoning", data="hm"))

@@ -10,12 +10,12 @@ from typing import Any, get_args
 
 import pytest
 
-from lingstream.core.engine.lifecycle import RUN, STEP, RunStatus, StepStatus, advance, ended
+from lingstream.core.lifecycle import RUN, STEP, RunStatus, StepStatus, advance, ended, follows
 from lingstream.core.log.state import RunState, empty_snapshot
 from lingstream.models import BotRun, Run
 
-ROOT = Path(__file__).parents[3]
-CLIENT = ROOT / "lingstream" / "static" / "lingstream" / "run.js"
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "lingstream" / "static" / "lingstream"
 
 
 @pytest.mark.parametrize(("table", "words"), [(RUN, RunStatus), (STEP, StepStatus)])
@@ -40,6 +40,7 @@ def test_what_has_ended_stays_as_it_is_and_all_can_end(table: Mapping[Any, froze
 def test_a_step_goes_along_the_lines_only() -> None:
     for now, following in STEP.items():
         for to in STEP:
+            assert follows(now, to) == (to in following)
             if to in following:
                 assert advance(now, to) == to
             else:
@@ -48,6 +49,7 @@ def test_a_step_goes_along_the_lines_only() -> None:
 
 
 def test_an_unknown_word_is_no_status() -> None:
+    assert not follows("lost", "canceled")
     with pytest.raises(ValueError, match="expected one of"):
         ended("done")
 
@@ -97,7 +99,12 @@ def test_the_page_on_the_wire_has_the_tables(whose: str, table: Mapping[Any, fro
 
 
 def test_the_client_has_the_words_that_a_viewer_can_meet() -> None:
-    found = re.search(r"@typedef \{(.*?)\} Status", CLIENT.read_text())
+    found = re.search(r"@typedef \{(.*?)\} Status", (CLIENT / "run.js").read_text())
     assert found
     # It is connecting until its first frame: that is when it hears that a run is queued, or anything.
     assert set(re.findall(r'"(\w+)"', found[1])) == set(RUN) - {"queued"} | {"connecting"}
+
+
+def test_the_client_has_the_table_of_step_runs() -> None:
+    rows = re.findall(r"^    (\w+): \[(.*)\],$", (CLIENT / "lifecycle.js").read_text(), re.MULTILINE)
+    assert {now: set(re.findall(r'"(\w+)"', to)) for now, to in rows} == STEP
