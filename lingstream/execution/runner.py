@@ -324,6 +324,7 @@ class Runner:
                 end=end,
                 observers=get_observers(),
                 name=name,
+                began=row.created_at.isoformat(),
             )
             if row.cancel_requested_at:
                 run.cancel()  # somebody asked while its last owner was dying

@@ -255,7 +255,7 @@ class TestWorkflows:
         [
             ({"kind": "mystery"}, "kind", "expected a step kind among"),
             ({"kind": "bot", "options": {"x": 1}}, "options", "expected no options of bot, got x"),
-            ({"kind": "compute"}, "options", '"set" is a required property'),
+            ({"kind": "compute"}, "options", "expected the option 'set' or 'from'"),
             (
                 {"kind": "compute", "options": {"set": {"a": "1 +"}}},
                 "options",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from lingstream.core.document.ops import Document
@@ -21,6 +22,7 @@ from .meter import LimitsMeter, Meter
 from .observers import Observers, RunInfo
 from .place import Place
 from .plan import Plan, StepPlan
+from .rendering import Stamp
 from .step import StepRun
 from .triggers import Triggers
 
@@ -57,6 +59,7 @@ class Host(ABC):
     :param name: its id, for them.
     :param identity: returns who has started it; nobody unless given.
     :param place: where in another run it is executed, if it is.
+    :param began: when it was started, ISO 8601; now unless given.
     :param meter: what the run may spend; the plan's limits unless given.
     """
 
@@ -76,6 +79,7 @@ class Host(ABC):
         name: str = "",
         identity: Callable[[], Awaitable[Identity]] | None = None,
         place: Place | None = None,
+        began: str = "",
     ) -> None:
         self.plan = plan
         self.input = input
@@ -86,6 +90,8 @@ class Host(ABC):
         self.observers = observers or Observers()
         self.info = RunInfo(name, plan.workflow, epoch)
         self.place = place or Place()
+        where = f"{name}/{self.place.prefix}{self.place.root}"
+        self.stamp = Stamp(where, began or datetime.now(UTC).isoformat())
         self.steps: list[StepRun] = []
         self.error: LingError | None = None
         self.errors: list[dict[str, Any]] = []

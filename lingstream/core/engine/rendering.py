@@ -14,7 +14,7 @@ from .bot import Deferred
 from .kinds import kind_of
 from .plan import JOINED, BotPlan, StepPlan, TriggerPlan
 
-__all__ = ["Candidate", "Rendered", "frozen", "render_prompt", "rendered", "text_problems"]
+__all__ = ["Candidate", "Rendered", "Stamp", "frozen", "render_prompt", "rendered", "text_problems"]
 
 _MOST_LEVELS = 20  # of lists and objects in options
 
@@ -41,6 +41,17 @@ class Candidate(NamedTuple):
         return self.trigger is not None and self.trigger.event == JOINED
 
 
+class Stamp(NamedTuple):
+    """What expressions may use that is not data of the run, and the same whenever it is executed.
+
+    :param run: names the run, and the place in it.
+    :param now: when it was started, ISO 8601.
+    """
+
+    run: str = ""
+    now: str = ""
+
+
 class Rendered(NamedTuple):
     """What a step's templates came to, or the fault of one of them.
 
@@ -56,7 +67,7 @@ class Rendered(NamedTuple):
 
 
 def rendered(
-    candidates: Sequence[Candidate], context: Mapping[str, Any], *, brief: bool
+    candidates: Sequence[Candidate], context: Mapping[str, Any], stamp: Stamp, *, brief: bool
 ) -> list[Rendered | None]:
     """Return the texts of those candidates that start, and ``None`` for the others.
 
@@ -65,13 +76,13 @@ def rendered(
     :raises TooLong: they were to be brief.
     """
     found = [
-        None if each.otherwise else _rendered(each, {**context, "match": each.match}, brief=brief)
+        None if each.otherwise else _rendered(each, {**context, "match": each.match}, stamp, brief=brief)
         for each in candidates
     ]
     if any(found):
         return found
     return [
-        _rendered(each, {**context, "match": each.match}, brief=brief) if each.otherwise else None
+        _rendered(each, {**context, "match": each.match}, stamp, brief=brief) if each.otherwise else None
         for each in candidates
     ]
 
@@ -99,7 +110,7 @@ def text_problems(step: StepPlan) -> Iterator[tuple[str, templates.Problem]]:
                 yield where, problem
 
 
-def _rendered(start: Candidate, context: Mapping[str, Any], *, brief: bool) -> Rendered | None:
+def _rendered(start: Candidate, context: Mapping[str, Any], stamp: Stamp, *, brief: bool) -> Rendered | None:
     step, trigger = start.step, start.trigger
     root = system = ""
     try:
@@ -113,13 +124,15 @@ def _rendered(start: Candidate, context: Mapping[str, Any], *, brief: bool) -> R
             system = templates.render(step.prompt, names, brief=brief)
             return Rendered(root, templates.render(template, names, brief=brief), {}, system)
         input = templates.evaluate(template, names, brief=brief)
-        return Rendered(root, input, _options(step, names, brief=brief))
+        return Rendered(root, input, _options(step, names, stamp, brief=brief))
     except UsageError as error:
         return Rendered(root, system=system, fault=error)
 
 
-def _options(step: StepPlan, names: Mapping[str, Any], *, brief: bool) -> dict[str, Any]:
+def _options(step: StepPlan, names: Mapping[str, Any], stamp: Stamp, *, brief: bool) -> dict[str, Any]:
     schemas = _schemas(step)
+    seed = [f"{stamp.run}\n{step.name}\n{names['uri']}", 0]  # and how many names have been made of it
+    names = {**names, "now": stamp.now, templates.SEED: seed}
     return {
         name: _option(value, _how(schemas.get(name)), names, brief, _MOST_LEVELS)
         for name, value in step.options.items()

@@ -98,6 +98,8 @@ class Run(Authoring):
             meter=self.meter,
             observers=self.observers,
             identity=self.identity,
+            name=self.info.id,
+            began=self.stamp.now,
             place=self.place.inside(step.plan, step.root, step.depth + 1, self.ready, step.hear),
         )
         inner.info = self.info

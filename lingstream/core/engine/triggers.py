@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from lingstream.core import templates
@@ -22,7 +23,7 @@ from .events import ENDED, Field
 from .joins import Joins
 from .place import Place
 from .plan import JOINED, Plan, StepPlan, TriggerPlan
-from .rendering import Candidate, Rendered, frozen, rendered
+from .rendering import Candidate, Rendered, Stamp, frozen, rendered
 from .step import StepRun
 
 __all__ = ["Starter", "Triggers"]
@@ -30,6 +31,8 @@ __all__ = ["Starter", "Triggers"]
 
 class Starter(Protocol):
     """What makes the step runs."""
+
+    stamp: Stamp
 
     def context(self, field: Field) -> dict[str, Any]:
         """The names that templates may use."""
@@ -115,10 +118,10 @@ class Triggers:
         """Start the candidates whose conditions hold; a template that fails is its step's failure."""
         context = {**self._starter.context(field), **(more or {})}
         try:
-            texts = rendered(candidates, context, brief=True)
+            texts = rendered(candidates, context, self._starter.stamp, brief=True)
         except templates.TooLong:
-            copy = frozen(context)
-            self._start_later(candidates, source, lambda: rendered(candidates, copy, brief=False))
+            late = partial(rendered, candidates, frozen(context), self._starter.stamp, brief=False)
+            self._start_later(candidates, source, late)
             return
         if _name(source) in self._late:
             self._start_later(candidates, source, lambda: texts)

@@ -26,18 +26,21 @@ from jinja2.meta import find_undeclared_variables
 from lingstream.core.exceptions import TemplateError
 
 from .budget import Budget, TooLong
-from .sandbox import BUDGET, MAX_OUTPUT, MAX_SOURCE, TEXT, URI, URL, as_json
+from .computing import SEED
+from .sandbox import BUDGET, COMPUTE, MAX_OUTPUT, MAX_SOURCE, TEXT, URI, URL, as_json
 
 __all__ = [
     "CHECKED_AS",
     "MAX_OUTPUT",
     "MAX_SOURCE",
     "READ_AS",
+    "SEED",
     "TEMPLATE_NAMES",
     "Problem",
     "TooLong",
     "check",
     "check_condition",
+    "check_expression",
     "compile_condition",
     "compute",
     "evaluate",
@@ -109,13 +112,13 @@ def evaluate(source: str, context: Mapping[str, Any], *, brief: bool = False) ->
 
 
 def compute(source: str, context: Mapping[str, Any], *, brief: bool = False) -> Any:
-    """Return the value of an expression such as ``input.prices|sum``.
+    """Return the value of an expression such as ``input.prices|sum``; :mod:`.computing` says what it may use.
 
     :returns: JSON data, a copy.
     :raises TemplateError: as for :func:`render`, and for a value that is no JSON data.
     :raises TooLong: as for :func:`render`.
     """
-    expression = compile_condition(source)
+    expression = compile_condition(source, COMPUTE)
     budget = Budget(brief)
     try:
         return as_json(expression({**context, BUDGET: budget}), budget)
@@ -135,14 +138,14 @@ READ_AS: Mapping[str, Callable[..., Any]] = {
 
 
 @lru_cache(maxsize=_CACHED)
-def compile_condition(source: str) -> TemplateExpression:
+def compile_condition(source: str, sandbox: Environment = TEXT) -> TemplateExpression:
     """Compile an expression such as ``value|length > 20``.
 
     :raises TemplateError: it does not compile.
     """
     _bound_source(source)
     try:
-        expression = TEXT.compile_expression(source, undefined_to_none=False)
+        expression = sandbox.compile_expression(source, undefined_to_none=False)
     except TemplateSyntaxError as error:
         raise TemplateError(f"expected an expression: {error.message}", line=error.lineno) from error
     except (RecursionError, MemoryError) as error:
@@ -168,16 +171,16 @@ def holds(source: str, context: Mapping[str, Any], *, brief: bool = False) -> bo
         raise _failed(error, None) from error
 
 
-def check(source: str, names: Iterable[str] | None = ()) -> list[Problem]:
+def check(source: str, names: Iterable[str] | None = (), sandbox: Environment = TEXT) -> list[Problem]:
     """Return what is wrong with ``source``: its syntax, or variables that nobody provides.
 
     :param names: variables that exist beside :data:`TEMPLATE_NAMES`; ``None`` where they are not known yet.
     """
     try:
         _bound_source(source)
-        tree = TEXT.parse(source)
-        missing = find_undeclared_variables(tree)
-        TEXT.from_string(source)
+        tree = sandbox.parse(source)
+        missing = find_undeclared_variables(tree).difference(sandbox.globals)
+        sandbox.from_string(source)
     except TemplateSyntaxError as error:
         return [Problem(error.lineno, error.message or "syntax error")]
     except TemplateError as error:
@@ -196,20 +199,29 @@ def check(source: str, names: Iterable[str] | None = ()) -> list[Problem]:
 
 def check_condition(source: str, names: Iterable[str] | None = ()) -> list[Problem]:
     """Return what is wrong with a condition, as :func:`check` does for a template."""
-    try:
-        compile_condition(source)
-    except TemplateError as error:
-        return [Problem(error.line or 1, error.message)]
-    # As a template the expression tells its variables; the newline keeps a comment from eating the end.
-    return check("{{ (" + source + "\n) }}", names)
+    return _check_expression(source, names, TEXT)
+
+
+def check_expression(source: str) -> list[Problem]:
+    """Return what is wrong with an expression that is computed."""
+    return _check_expression(source, ("now",), COMPUTE)
 
 
 #: What is wrong with a text that is read as :data:`READ_AS` says.
 CHECKED_AS: Mapping[str, Callable[[str], list[Problem]]] = {
     "text": check,
     "url": check,
-    "expression": check_condition,
+    "expression": check_expression,
 }
+
+
+def _check_expression(source: str, names: Iterable[str] | None, sandbox: Environment) -> list[Problem]:
+    try:
+        compile_condition(source, sandbox)
+    except TemplateError as error:
+        return [Problem(error.line or 1, error.message)]
+    # As a template the expression tells its variables; the newline keeps a comment from eating the end.
+    return check("{{ (" + source + "\n) }}", names, sandbox)
 
 
 # -- compiling and failing --------------------------------------------------------------------------------

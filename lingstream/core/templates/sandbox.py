@@ -26,9 +26,10 @@ from jinja2.visitor import NodeTransformer
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import TemplateError
 
+from . import computing
 from .budget import MAX_STEPS, Budget, sized
 
-__all__ = ["BUDGET", "MAX_OUTPUT", "MAX_SOURCE", "TEXT", "URI", "URL", "as_json"]
+__all__ = ["BUDGET", "COMPUTE", "MAX_OUTPUT", "MAX_SOURCE", "TEXT", "URI", "URL", "as_json"]
 
 MAX_OUTPUT = 1_000_000
 MAX_SOURCE = 200_000
@@ -501,3 +502,6 @@ def _bounded_concat(parts: Iterable[str]) -> str:
 TEXT = _Sandbox(_finalize)
 URI = _Sandbox(_finalize_uri)
 URL = _Sandbox(_finalize_url)
+COMPUTE = _Sandbox(_finalize)
+COMPUTE.filters |= {name: _paid(function, _glance) for name, function in computing.FILTERS.items()}
+COMPUTE.globals["uuid4"] = computing.new_id
