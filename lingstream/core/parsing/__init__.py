@@ -24,9 +24,9 @@ from lingstream.core.exceptions import LingError, UsageError
 from .emitter import Emitter, Limits, Repair
 from .fastpath import read_json
 from .repair import Repairer
+from .repair.beginning import Beginning
 from .repair.escapes import Unescape
 from .repair.lookahead import Lookahead
-from .repair.start import Start
 from .tokenizer import EndOfText, Lines, Reading, Source
 
 __all__ = ["BaseParser", "Repair", "StreamParser", "TextParser"]
@@ -43,7 +43,7 @@ class BaseParser:
 
     feed: _Feed
 
-    def __init__(self, emitter: Emitter, source: Source, start: Start) -> None:
+    def __init__(self, emitter: Emitter, source: Source, start: Beginning) -> None:
         self._emitter = emitter
         self._start = start
         start.on_escaped = self._unescape
@@ -147,7 +147,7 @@ class StreamParser(BaseParser):
         emitter = Emitter(root, limits, strict=not repair)
         source = Source(emitter)
         self._repairer = Repairer(emitter, source)
-        super().__init__(emitter, source, self._repairer.prologue)
+        super().__init__(emitter, source, self._repairer.beginning)
 
     def _read(self, source: Source) -> Reading[None]:
         return read_json(self._emitter, source, self._repairer)
@@ -164,7 +164,7 @@ class TextParser(BaseParser):
     def __init__(self, root: str = "", *, max_chars: int = 16_777_216) -> None:
         emitter = Emitter(root, Limits(0, max_chars, 0, 0), strict=False)
         source = Source(emitter)
-        super().__init__(emitter, source, Start(emitter, source, Lookahead(emitter, source)))
+        super().__init__(emitter, source, Beginning(emitter, source, Lookahead(emitter, source)))
 
     def _read(self, source: Source) -> Reading[None]:
         emitter = self._emitter

@@ -20,7 +20,7 @@ from lingstream.core.parsing.tokenizer import (
     unescape,
 )
 
-from .ends import Ends, Verdict
+from .delimiters import Delimiters, Verdict
 
 __all__ = ["ScalarRepair", "classify"]
 
@@ -53,7 +53,7 @@ _CALL = re.compile(r"(?:new\s+)?[A-Za-z_$][\w$.]*\Z")
 class ScalarRepair:
     """Reads one unquoted value at a time; the position is at its first character."""
 
-    def __init__(self, emitter: Emitter, source: Source, ahead: Ends) -> None:
+    def __init__(self, emitter: Emitter, source: Source, ahead: Delimiters) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead

@@ -12,7 +12,7 @@ import re
 from lingstream.core.parsing.emitter import Emitter
 from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes
 
-from .ends import Ends, Verdict
+from .delimiters import Delimiters, Verdict
 from .escapes import EscapeRepair
 
 __all__ = ["StringRepair"]
@@ -31,7 +31,7 @@ _BRACKETS = {"}": "{", "]": "[", ")": "("}
 class StringRepair:
     """Reads one string value at a time; the position is at its opening quote."""
 
-    def __init__(self, emitter: Emitter, source: Source, ahead: Ends) -> None:
+    def __init__(self, emitter: Emitter, source: Source, ahead: Delimiters) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead

@@ -9,7 +9,7 @@ from lingstream.core.parsing.tokenizer import CLOSERS, COLONS, COMMAS, QUOTES, R
 from .brackets import leave_open
 from .lookahead import Lookahead
 
-__all__ = ["Ends", "Verdict"]
+__all__ = ["Delimiters", "Verdict"]
 
 _LONGEST_RUN = 6
 
@@ -23,7 +23,7 @@ class Verdict(enum.Enum):
     KEY = "the end of a key: the array before it was never closed"
 
 
-class Ends(Lookahead):
+class Delimiters(Lookahead):
     """Decides what the quotes and commas inside a value are."""
 
     def verdict(self, at: int, quote: str, *, inside: bool, unclosed: str = "") -> Reading[Verdict]:

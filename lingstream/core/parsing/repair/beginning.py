@@ -17,7 +17,7 @@ from .lookahead import Lookahead
 from .opening import Opening
 from .scalars import classify
 
-__all__ = ["Start"]
+__all__ = ["Beginning"]
 
 _PROSE = re.compile(r"[^{\[(<`\n\"'“‘＂\ud800-\udfff]+")
 _REASONING = re.compile(r"[^<\ud800-\udfff]+")
@@ -27,7 +27,7 @@ _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
 
 
-class Start:
+class Beginning:
     """Finds the first character of the document."""
 
     def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:

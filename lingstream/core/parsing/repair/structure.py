@@ -1,0 +1,344 @@
+"""The repairing parser: complete, character by character, written to be followed and not to be fast.
+
+:class:`Repairer` reads one token per :meth:`~Repairer.step`, in whatever state the document is. ``fastpath``
+reads valid JSON on its own and has a step taken where it meets something else; with the text at its end,
+steps are taken until all is used up. What to do with a fault is decided in here and in the modules it uses:
+``repair_start`` and ``repair_opening`` (where the document begins), ``repair_keys``, ``repair_strings``,
+``repair_scalars``, ``repair_brackets``, and ``repair_lookahead`` and ``repair_ends`` (what follows decides
+what came before).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from lingstream.core.parsing.emitter import Emitter
+from lingstream.core.parsing.tokenizer import (
+    CLOSERS,
+    COLONS,
+    COMMAS,
+    QUOTES,
+    SPACE,
+    Reading,
+    Source,
+    join_surrogates,
+)
+
+from .beginning import Beginning
+from .brackets import Next, levels_closed
+from .delimiters import Delimiters
+from .keys import KeyRepair
+from .scalars import ScalarRepair
+from .strings import StringRepair
+
+__all__ = ["Repairer", "State"]
+
+
+class State(enum.IntEnum):
+    """What the document wants next."""
+
+    FIRST = 0  # just inside a container: a key or item, or the end
+    NEXT = 1  # behind a comma: a key or item
+    COLON = 2
+    VALUE = 3  # behind a colon
+    COMMA = 4  # behind a value: a comma or the end
+    END = 5  # behind the document
+
+
+class Repairer:
+    """The state of one document, and the steps that take it further."""
+
+    def __init__(self, emitter: Emitter, source: Source) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.state = State.FIRST
+        self.ahead = Delimiters(emitter, source)
+        self.strings = StringRepair(emitter, source, self.ahead)
+        self.keys = KeyRepair(emitter, source, self.ahead)
+        self.scalars = ScalarRepair(emitter, source, self.ahead)
+        self.beginning = Beginning(emitter, source, self.ahead)
+        self.root_open = False  # the root's end was read, but observers were not told yet
+        self.root_cut = False  # the text was cut off before the root's end
+        self.finished = False
+
+    def start(self) -> Reading[None]:
+        """Read up to the first bracket of the document, or all of a document that is a scalar."""
+        opened = yield from self.beginning.run()
+        if opened == "scalar":
+            yield from self._lone_scalar()
+        elif opened == "{":
+            self._open({}, "}")
+        elif opened == "[":
+            self._open([], "]")
+        elif opened:
+            self._note("bracket", "'['", opened)
+            self._open([], ")")
+        else:
+            if self.emitter.strict:
+                self._note("cut", "a JSON value", "")
+            self.state = State.END
+            self.finished = True
+
+    def step(self) -> Reading[None]:
+        """Read one token, of valid JSON or not, and go to the next state."""
+        if self.state is State.END:
+            yield from self._after_end()
+            return
+        if self.emitter.is_open:
+            yield from self.strings.resume()
+            self._string_ended()
+            return
+        yield from self._space()
+        char = yield from self.source.peek()
+        if not char:
+            self._finish(cut=self.emitter.cut)
+        elif self.state is State.COLON:
+            yield from self._colon(char)
+        elif self.state is State.COMMA:
+            yield from self._comma(char)
+        elif self.state is not State.VALUE and isinstance(self.emitter.container, dict):
+            yield from self._key(char)
+        else:
+            yield from self._value(char)
+
+    # -- between the values ---------------------------------------------------------
+
+    def _space(self) -> Reading[None]:
+        """Use up white space and comments."""
+        source = self.source
+        while char := (yield from source.peek()):
+            if char in SPACE:
+                if char not in " \t\n\r":
+                    self._note("white-space", "white space of JSON", char)
+                source.pos += 1
+                continue
+            end = (yield from self.ahead.comment(0)) if char in "/#" else 0
+            if not end:
+                return
+            self._note("comment", "no comment", char)
+            source.pos += end
+
+    def _comma(self, char: str) -> Reading[None]:
+        if char in COMMAS:
+            if char != ",":
+                self._note("comma", "','", char)
+            self.source.pos += 1
+            self.state = State.NEXT
+        elif char in CLOSERS:
+            yield from self._close(char)
+        elif (yield from self._skipped(char)):
+            return
+        elif char in QUOTES or char in "{[(-+$" or char.isalnum():
+            self._note("comma", f"',' or {self.emitter.closer!r}", char)
+            self.state = State.NEXT
+        else:
+            self._junk(char, f"',' or {self.emitter.closer!r}")
+
+    def _colon(self, char: str) -> Reading[None]:
+        if char in COLONS:
+            if char != ":":
+                self._note("colon", "':'", char)
+            self.source.pos += 1
+            while not self.emitter.strict and (more := (yield from self.source.peek())) and more in ":=>":
+                self._note("colon", "':'", more)
+                self.source.pos += 1
+        else:
+            self._note("colon", "':'", char)
+        self.state = State.VALUE
+
+    def _skipped(self, char: str) -> Reading[bool]:
+        """Use up what may stand anywhere between tokens: ellipses, the end of a fence, escaped text."""
+        end = yield from self.ahead.ellipsis(0)
+        if end:
+            self._note("ellipsis", "a value", "...")
+            self.source.pos += end
+            return True
+        if char == "`" and (yield from self.source.starts("```")):
+            self._finish()
+            return True
+        if char == "\\" or char == "&":
+            return (yield from self.beginning.escaped_document(char))
+        return False
+
+    def _junk(self, char: str, expected: str) -> None:
+        self._note("junk", expected, char)
+        self.source.pos += 1
+
+    # -- keys and values --------------------------------------------------------------
+
+    def _key(self, char: str) -> Reading[None]:
+        if char in CLOSERS:
+            if self.state is State.NEXT:
+                self._note("comma", "a key", char)
+            yield from self._close(char)
+        elif char in COMMAS:
+            self._junk_comma(char)
+        elif char in "{[(":
+            self._bracket_for_key(char)
+        elif (yield from self._skipped(char)):
+            return
+        elif (yield from self.ahead.string_prefix(0)):
+            self._junk(char, "a key")
+        elif char in QUOTES:
+            key = yield from self.keys.quoted()
+            self._have_key(key)
+        else:
+            key = yield from self.keys.bare()
+            self._have_key(key)
+
+    def _have_key(self, key: str | None) -> None:
+        if key is None:
+            return
+        limits = self.emitter.limits
+        if len(key) > limits.key:
+            raise self.emitter.limit("characters in a key", limits.key, self.emitter.uri, self.source.offset)
+        self.emitter.key, _ = join_surrogates(key)
+        self.state = State.COLON
+
+    def _bracket_for_key(self, char: str) -> None:
+        """A bracket where a key belongs: the next item of the array around this object, or too many."""
+        self._note("bracket", "a key", char)
+        stack = self.emitter.stack
+        if stack and isinstance(stack[-1][0], list) and self.state is State.NEXT:
+            self.emitter.close_container()
+        else:
+            self.source.pos += 1
+
+    def _junk_comma(self, char: str) -> None:
+        self._note("comma", "a value", char)
+        self.source.pos += 1
+        self.state = State.NEXT
+
+    def _value(self, char: str) -> Reading[None]:
+        if (yield from self.ahead.string_prefix(0)):
+            self._junk(char, "a value")
+        elif char in QUOTES and not (char == "`" and (yield from self.source.starts("```"))):
+            yield from self.strings.value()
+            self._string_ended()
+        elif char == "{":
+            self._open({}, "}")
+        elif char == "[":
+            self._open([], "]")
+        elif char == "(":
+            self._note("bracket", "'['", char)
+            self._open([], ")")
+        elif char in CLOSERS or char in COMMAS:
+            yield from self._no_value(char)
+        elif (yield from self._skipped(char)):
+            return
+        elif char in ":=":
+            self._junk(char, "a value")
+        elif (yield from self.scalars.value()):
+            self.state = State.COMMA
+
+    def _no_value(self, char: str) -> Reading[None]:
+        if self.state is State.VALUE:
+            self._note("value", "a value", char)
+            self.emitter.scalar(None)
+            self.state = State.COMMA
+        elif char in COMMAS:
+            self._junk_comma(char)
+        else:
+            if self.state is State.NEXT:
+                self._note("comma", "a value", char)
+            yield from self._close(char)
+
+    def _string_ended(self) -> None:
+        self.state = State.COMMA
+        if self.strings.found_key is not None:
+            self.emitter.close_container()
+            self._have_key(self.strings.found_key)
+
+    # -- brackets ---------------------------------------------------------------------
+
+    def _open(self, value: dict[str, Any] | list[Any], closer: str) -> None:
+        self.emitter.open_container(self.emitter.child(), value, closer, self.source.offset)
+        self.source.pos += 1
+        self.state = State.FIRST
+
+    def _close(self, char: str) -> Reading[None]:
+        """A closing bracket: of this container, of the wrong kind, of one further out, or too many."""
+        emitter = self.emitter
+        if char == emitter.closer:
+            self.source.pos += 1
+            self._closed()
+            return
+        if char == ")" and self.ahead.calls:
+            self.ahead.calls -= 1
+            self.source.pos += 1
+            return
+        self._note("bracket", repr(emitter.closer), char)
+        run, following = yield from self.ahead.closing_run()
+        self.source.pos += 1
+        for _ in range(levels_closed(emitter.levels, run, following)):
+            self._closed()
+
+    def _closed(self) -> None:
+        """One container ends. Of a root object nobody is told before it is clear that no key follows."""
+        emitter = self.emitter
+        is_root = len(emitter.stack) == 1
+        self.state = State.END if is_root else State.COMMA
+        if is_root and emitter.closer == "}" and not emitter.strict:
+            self.root_open = True
+        else:
+            emitter.close_container()
+
+    # -- the end ----------------------------------------------------------------------
+
+    def _after_end(self) -> Reading[None]:
+        """Behind the document: a key goes on with a root that was closed too early, all else is dropped."""
+        source = self.source
+        while (char := (yield from source.peek())) and char in SPACE:
+            source.pos += 1
+        if self.root_open and (yield from self._root_goes_on()):
+            self._note("bracket", "the end of the text", "}")
+            self.root_open = False
+            self.state = State.COMMA
+            return
+        self._tell_root()
+        if not char:
+            self.finished = True
+            return
+        if char == "`" and (yield from source.starts("```")):
+            source.pos += 3
+            return
+        self.emitter.note("trailing", "the end of the text", char, source.offset, self.emitter.root)
+        while (yield from source.peek()):
+            source.pos = len(source.text)
+
+    def _root_goes_on(self) -> Reading[bool]:
+        """Whether a comma and a key follow, perhaps behind more brackets."""
+        return (yield from self.ahead.closing_run(bare=False))[1] is Next.KEY
+
+    def _tell_root(self) -> None:
+        if self.root_open:
+            self.root_open = False
+            self.emitter.close_container(cut=self.root_cut)
+
+    def _finish(self, *, cut: bool = False) -> None:
+        """The text ended inside the document: close what is open."""
+        if self.state is State.VALUE:
+            self._note("cut", "a value", "")
+            if not cut:
+                self.emitter.scalar(None)
+        if not self.beginning.braceless or len(self.emitter.stack) > 1:
+            self._note("cut", repr(self.emitter.closer), "")
+        while len(self.emitter.stack) > 1:
+            self.emitter.close_container(cut=cut)
+        self.root_open, self.root_cut = True, cut
+        self.state = State.END
+
+    def _lone_scalar(self) -> Reading[None]:
+        """The whole text was one string, number or literal."""
+        char = yield from self.source.peek()
+        if char == '"':
+            yield from self.strings.value()
+        else:
+            yield from self.scalars.value()
+        self.state = State.END
+
+    def _note(self, kind: str, expected: str, got: str) -> None:
+        no_key_yet = self.state in (State.FIRST, State.NEXT) and isinstance(self.emitter.container, dict)
+        uri = self.emitter.uri if no_key_yet or self.state is State.COMMA else None
+        self.emitter.note(kind, expected, got, self.source.offset, uri)
