@@ -23,10 +23,9 @@ from lingstream.core.exceptions import LingError, UsageError
 
 from .emitter import Emitter, Limits, Repair
 from .fastpath import read_json
+from .preamble import Preamble
 from .repair import Repairer
-from .repair.beginning import Beginning
 from .repair.escapes import Unescape
-from .repair.lookahead import Lookahead
 from .tokenizer import EndOfText, Lines, Reading, Source
 
 __all__ = ["BaseParser", "Repair", "StreamParser", "TextParser"]
@@ -43,11 +42,11 @@ class BaseParser:
 
     feed: _Feed
 
-    def __init__(self, emitter: Emitter, source: Source, start: Beginning) -> None:
+    def __init__(self, emitter: Emitter, source: Source, preamble: Preamble) -> None:
         self._emitter = emitter
-        self._start = start
-        start.on_escaped = self._unescape
+        self._preamble = preamble
         emitter.on_error = self._end
+        self._escaped: Unescape | None = None  # what undoes the escapes of the whole document
         self._ended = False
         self._reading = self._read(source)
         next(self._reading)
@@ -64,8 +63,7 @@ class BaseParser:
         if self._ended:
             return []
         self._emitter.cut = cut
-        unescape = self._start.unescape
-        ops = self._reading.send(unescape.close()) if unescape else []
+        ops = self._reading.send(self._escaped.close()) if self._escaped else []
         try:
             self._reading.throw(EndOfText())
         except StopIteration:
@@ -84,11 +82,11 @@ class BaseParser:
 
     def take_preamble(self) -> str:
         """Return the prose before the document that came since the last call."""
-        return _drain(self._start.preamble)
+        return _drain(self._preamble.prose)
 
     def take_reasoning(self) -> str:
         """Return the text inside ``<think>…</think>`` that came since the last call."""
-        return _drain(self._start.reasoning)
+        return _drain(self._preamble.reasoning)
 
     def _read(self, source: Source) -> Reading[None]:
         raise NotImplementedError
@@ -113,6 +111,7 @@ class BaseParser:
         self.feed = feed
 
     def _unescape(self, unescape: Unescape) -> None:
+        self._escaped = unescape
         self.feed = lambda text: self._reading.send(unescape.feed(text))
 
 
@@ -146,8 +145,9 @@ class StreamParser(BaseParser):
         limits = Limits(max_depth, max_chars, min(max_key, 65_536), min(max_number, 4_300))
         emitter = Emitter(root, limits, strict=not repair)
         source = Source(emitter)
-        self._repairer = Repairer(emitter, source)
-        super().__init__(emitter, source, self._repairer.beginning)
+        preamble = Preamble(emitter, source)
+        self._repairer = Repairer(emitter, source, preamble, self._unescape)
+        super().__init__(emitter, source, preamble)
 
     def _read(self, source: Source) -> Reading[None]:
         return read_json(self._emitter, source, self._repairer)
@@ -164,11 +164,11 @@ class TextParser(BaseParser):
     def __init__(self, root: str = "", *, max_chars: int = 16_777_216) -> None:
         emitter = Emitter(root, Limits(0, max_chars, 0, 0), strict=False)
         source = Source(emitter)
-        super().__init__(emitter, source, Beginning(emitter, source, Lookahead(emitter, source)))
+        super().__init__(emitter, source, Preamble(emitter, source))
 
     def _read(self, source: Source) -> Reading[None]:
         emitter = self._emitter
-        yield from self._start.leading_reasoning()
+        yield from self._preamble.leading_reasoning()
         emitter.begin_string(emitter.child())
         while (yield from source.peek()):
             emitter.append(source.text[source.pos :])

@@ -6,8 +6,7 @@ See ``docs/html.md``.
 from __future__ import annotations
 
 from lingstream.core.parsing import BaseParser
-from lingstream.core.parsing.repair.beginning import Beginning
-from lingstream.core.parsing.repair.lookahead import Lookahead
+from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import SPACE, Reading, Source
 
 from .reader import Reader
@@ -43,13 +42,13 @@ class HtmlParser(BaseParser):
         self._max_tag = max_tag
         source = Source(self._tree)
         self._tree.offset = lambda: source.offset
-        super().__init__(self._tree, source, Beginning(self._tree, source, Lookahead(self._tree, source)))
+        super().__init__(self._tree, source, Preamble(self._tree, source))
 
     def _read(self, source: Source) -> Reading[None]:
-        reader = Reader(source, self._tree, self._start.preamble, self._max_tag)
+        reader = Reader(source, self._tree, self._preamble.prose, self._max_tag)
         while (char := (yield from source.peek())) and char in SPACE:
             source.pos += 1
-        yield from self._start.leading_reasoning()
+        yield from self._preamble.leading_reasoning()
         yield from reader.begin()
         yield from reader.document()
         self._tree.finish()

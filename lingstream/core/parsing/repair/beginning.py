@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from lingstream.core.parsing.emitter import Emitter
+from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import QUOTES, SPACE, Reading, Source
 
 from .escapes import Unescape, UnescapeHtml
@@ -20,9 +21,6 @@ from .scalars import classify
 __all__ = ["Beginning"]
 
 _PROSE = re.compile(r"[^{\[(<`\n\"'“‘＂\ud800-\udfff]+")
-_REASONING = re.compile(r"[^<\ud800-\udfff]+")
-_THINK = re.compile(r"<(think|thinking|thought|reasoning|reflection)>", re.IGNORECASE)
-_TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<reflection>")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
 
@@ -30,32 +28,38 @@ _LONGEST_KEY = 100
 class Beginning:
     """Finds the first character of the document."""
 
-    def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
+    def __init__(
+        self,
+        emitter: Emitter,
+        source: Source,
+        ahead: Lookahead,
+        preamble: Preamble,
+        on_escaped: Callable[[Unescape], None],
+    ) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead
+        self.preamble = preamble
+        self.on_escaped = on_escaped
         self.opening = Opening(emitter, source, ahead)
-        self.preamble: list[str] = []
-        self.reasoning: list[str] = []
         self.braceless = False
         self.unescape: Unescape | None = None
-        self.on_escaped: Callable[[Unescape], None] = lambda unescape: None
         self._line_start = True
 
     def run(self) -> Reading[str]:
         """Return ``{``, ``[`` or ``(`` with the position at it, ``scalar`` with the position at its start,
         or ``""`` if the text holds no document."""
         source = self.source
-        yield from self._space()
+        yield from self.preamble.space()
         if (yield from self._lone_scalar()):
             return "scalar"
         while char := (yield from source.peek()):
-            if char == "<" and ((yield from self._think()) or (yield from self._stray_end())):
-                yield from self._space()
+            if char == "<" and (yield from self._reasoning()):
+                yield from self.preamble.space()
                 if not self.opening.prose and (yield from self._lone_scalar()):
                     return "scalar"
             elif char == "`" and (yield from self._fence()):
-                yield from self._space()
+                yield from self.preamble.space()
                 self.opening.begin()
                 if (yield from self._lone_scalar()):
                     return "scalar"
@@ -76,33 +80,14 @@ class Beginning:
         if end:
             self.emitter.note("comment", "a JSON value", char, self.source.offset)
             self.source.pos += end
-            yield from self._space()
+            yield from self.preamble.space()
         return end > 0
-
-    def leading_reasoning(self) -> Reading[None]:
-        """Use up ``<think>…</think>`` at the start of a plain text, and the white space behind it."""
-        source, at = self.source, 0
-        while (char := (yield from source.peek(at))) and char in SPACE and at < _LONGEST_KEY:
-            at += 1
-        space = source.part(0, at)
-        source.pos += at
-        if char == "<" and (yield from self._think()):
-            yield from self._space()
-        else:
-            source.rewind(space)  # not by counting: what was used up may have been forgotten meanwhile
-
-    def _space(self) -> Reading[None]:
-        source = self.source
-        while (char := (yield from source.peek())) and char in SPACE:
-            if char not in " \t\n\r":
-                self.emitter.note("white-space", "white space of JSON", char, source.offset)
-            source.pos += 1
 
     def _pass(self, char: str) -> Reading[None]:
         """Hand a run of prose to the preamble."""
         self.emitter.note("prose", "a JSON value", char, self.source.offset)
         text = yield from self.source.take(_PROSE, char)
-        self.preamble.append(text)
+        self.preamble.prose.append(text)
         if text.strip(SPACE):
             self.opening.prose = True
         self.opening.word_before = text[-1:].isalnum()
@@ -144,7 +129,7 @@ class Beginning:
         if isinstance(value, str) or not word or (kind == "cut" and word.isalpha() and len(word) < 3):
             return False
         source.pos += len(word)
-        yield from self._space()
+        yield from self.preamble.space()
         alone = not (yield from source.peek()) or (yield from source.starts("```"))
         source.rewind(word if alone else word + " ")
         return alone
@@ -170,56 +155,17 @@ class Beginning:
         source.rewind("".join(held))
         return alone
 
-    # -- reasoning and fences ---------------------------------------------------------------
+    # -- tags and fences --------------------------------------------------------------------
 
-    def _think(self) -> Reading[bool]:
-        source = self.source
-        if self.emitter.strict:
+    def _reasoning(self) -> Reading[bool]:
+        """Use up reasoning. What follows its end is no prose, even where no tag began it."""
+        if (yield from self.preamble.think()):
+            return True
+        if not (yield from self.preamble.stray_end()):
             return False
-        word = ""
-        while any(tag.startswith(word.lower()) for tag in _TAGS):
-            char = yield from source.peek(len(word))
-            if not char or _THINK.fullmatch(word):
-                break
-            word += char
-        match = _THINK.match(word)
-        if not match:
-            return False
-        self.emitter.note("reasoning", "a JSON value", match[0], source.offset)
-        source.pos += len(match[0])
-        yield from self._reasoning(f"</{match[1].lower()}>")
+        self.opening.begin()
+        self._line_start = True
         return True
-
-    def _stray_end(self) -> Reading[bool]:
-        """``</think>`` alone: some servers keep the tag before the reasoning. What follows is no prose."""
-        if self.emitter.strict:
-            return False
-        for tag in _TAGS:
-            if (yield from self.source.starts(f"</{tag[1:]}")):
-                self.emitter.note("reasoning", "a JSON value", tag, self.source.offset)
-                self.source.pos += len(tag) + 1
-                self.opening.begin()
-                self._line_start = True
-                return True
-        return False
-
-    def _reasoning(self, closing: str) -> Reading[None]:
-        source = self.source
-        while char := (yield from source.peek()):
-            if char != "<":
-                self.reasoning.append((yield from source.take(_REASONING, char)))
-                continue
-            tag = ""
-            while closing.startswith(tag.lower()) and len(tag) < len(closing):
-                char = yield from source.peek(len(tag))
-                if not char:
-                    break
-                tag += char
-            if tag.lower() == closing:
-                source.pos += len(tag)
-                return
-            self.reasoning.append("<")
-            source.pos += 1
 
     def _fence(self) -> Reading[bool]:
         """Skip the opening line of a fence."""

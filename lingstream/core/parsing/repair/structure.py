@@ -11,9 +11,11 @@ what came before).
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Any
 
 from lingstream.core.parsing.emitter import Emitter
+from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import (
     CLOSERS,
     COLONS,
@@ -28,6 +30,7 @@ from lingstream.core.parsing.tokenizer import (
 from .beginning import Beginning
 from .brackets import Next, levels_closed
 from .delimiters import Delimiters
+from .escapes import Unescape
 from .keys import KeyRepair
 from .scalars import ScalarRepair
 from .strings import StringRepair
@@ -47,9 +50,14 @@ class State(enum.IntEnum):
 
 
 class Repairer:
-    """The state of one document, and the steps that take it further."""
+    """The state of one document, and the steps that take it further.
 
-    def __init__(self, emitter: Emitter, source: Source) -> None:
+    :param on_escaped: told of what undoes the escapes, if the document turns out to be escaped as a whole.
+    """
+
+    def __init__(
+        self, emitter: Emitter, source: Source, preamble: Preamble, on_escaped: Callable[[Unescape], None]
+    ) -> None:
         self.emitter = emitter
         self.source = source
         self.state = State.FIRST
@@ -57,7 +65,7 @@ class Repairer:
         self.strings = StringRepair(emitter, source, self.ahead)
         self.keys = KeyRepair(emitter, source, self.ahead)
         self.scalars = ScalarRepair(emitter, source, self.ahead)
-        self.beginning = Beginning(emitter, source, self.ahead)
+        self.beginning = Beginning(emitter, source, self.ahead, preamble, on_escaped)
         self.root_open = False  # the root's end was read, but observers were not told yet
         self.root_cut = False  # the text was cut off before the root's end
         self.finished = False
