@@ -25,8 +25,7 @@ from .emitter import Emitter, Limits, Repair
 from .fastpath import read_json
 from .preamble import Preamble
 from .repair import Repairer
-from .repair.escapes import Unescape
-from .tokenizer import EndOfText, Lines, Reading, Source
+from .tokenizer import EndOfText, Lines, Reading, Source, Unescape
 
 __all__ = ["BaseParser", "Repair", "StreamParser", "TextParser"]
 

@@ -1,7 +1,7 @@
 """What the parser has built: the value, the ops that tell of it, and the list of repairs.
 
-One :class:`Emitter` is shared by the fast path in ``parser.py`` and by the repair rooms. It knows nothing
-about text; it is told "a container opens", "this string grows", "this value is settled".
+One :class:`Emitter` is shared by ``fastpath`` and by the modules of ``repair``. It knows nothing about text;
+it is told "a container opens", "this string grows", "this value is settled".
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ class Emitter:
         if "/" in key or "\\" in key or key[:1] in ".@[":
             return self.prefix + jsonuri.escape(key)
         return self.prefix + key
+
+    @property
+    def parent(self) -> Any:
+        """The container around the innermost one, ``None`` around the document."""
+        return self.stack[-1][0] if self.stack else None
 
     @property
     def levels(self) -> str:

@@ -1,10 +1,11 @@
 """The letters of JSON: character classes, escapes, numbers, and the text that has not been used up.
 
-Nothing here knows where in a document it is; :mod:`` and :mod:`.repair` do.
+Nothing here knows where in a document it is; :mod:`.fastpath` and :mod:`.repair` do.
 """
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections import deque
@@ -27,6 +28,8 @@ __all__ = [
     "Lines",
     "Reading",
     "Source",
+    "Unescape",
+    "UnescapeHtml",
     "closing_quotes",
     "decode",
     "join_surrogates",
@@ -182,6 +185,43 @@ class Lines:
     def at(self, offset: int) -> int:
         """The line of a character, from 1."""
         return self._line + "".join(self._chunks).count("\n", 0, offset - self._start)
+
+
+class Unescape:
+    r"""Undoes one level of JSON escapes, chunk by chunk."""
+
+    _CERTAIN = re.compile(r"(?:[^\\]+|\\(?:u[0-9a-fA-F]{4}|u(?![0-9a-fA-F]{0,3}\Z)|[^u]))*")
+    _TOKEN = re.compile(r"\\(?:u[0-9a-fA-F]{4}|[^u])", re.DOTALL)
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Return what of the text is certain by now."""
+        text = self._held + text
+        certain = self._CERTAIN.match(text)
+        end = certain.end() if certain else 0
+        self._held = text[end:]
+        return self._TOKEN.sub(lambda match: decode(match[0])[0], text[:end])
+
+    def close(self) -> str:
+        """Return the rest."""
+        held, self._held = self._held, ""
+        return held
+
+
+class UnescapeHtml(Unescape):
+    """Undoes HTML's character references, chunk by chunk."""
+
+    _HALF = re.compile(r"&#?\w{0,9}\Z")
+
+    def feed(self, text: str) -> str:
+        """Return what of the text is certain by now."""
+        text = self._held + text
+        half = self._HALF.search(text, max(0, len(text) - 12))
+        end = half.start() if half else len(text)
+        self._held = text[end:]
+        return html.unescape(text[:end])
 
 
 def closing_quotes(quote: str) -> str:

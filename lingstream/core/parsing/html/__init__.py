@@ -19,7 +19,7 @@ class HtmlParser(BaseParser):
     """Turns HTML that comes in pieces into ops.
 
     ``closed`` tells of every element when it ends and of every text when something else begins. The result
-    does not depend on how the markup was cut, and only what ``_html_policy`` lists gets into it.
+    does not depend on how the markup was cut, and only what ``policy`` lists gets into it.
 
     :param root: uri of the tree; the uris of all ops start with it.
     :param max_depth: elements inside each other. Past this and the following bounds

@@ -1,7 +1,9 @@
 """Where the document begins, and what happens to the text before it.
 
-Prose is *preamble*, ``<think>…</think>`` is *reasoning*, the marks of a Markdown fence are neither. A
-document that was escaped as a whole (``{\\"a\\": 1}`` or ``{&quot;a&quot;: 1}``) is unescaped on its way in.
+Prose goes to the *preamble*, ``<think>…</think>`` to the *reasoning*; the marks of a Markdown fence are in
+neither. The first token that can begin a document does: a bracket that is none of the prose, a quoted key at
+the start of a line, or a scalar that is the whole text. A document that was escaped as a whole
+(``{\\"a\\": 1}`` or ``{&quot;a&quot;: 1}``) is unescaped on its way in.
 """
 
 from __future__ import annotations
@@ -11,11 +13,9 @@ from collections.abc import Callable
 
 from lingstream.core.parsing.emitter import Emitter
 from lingstream.core.parsing.preamble import Preamble
-from lingstream.core.parsing.tokenizer import QUOTES, SPACE, Reading, Source
+from lingstream.core.parsing.tokenizer import COLONS, QUOTES, SPACE, Reading, Source, Unescape, UnescapeHtml
 
-from .escapes import Unescape, UnescapeHtml
 from .lookahead import Lookahead
-from .opening import Opening
 from .scalars import classify
 
 __all__ = ["Beginning"]
@@ -187,7 +187,7 @@ class Beginning:
 
     def escaped_document(self, char: str) -> Reading[bool]:
         """If the text from here on is escaped as a whole, have all that comes unescaped."""
-        kind = "" if self.unescape else (yield from self.opening.escape_kind(0))
+        kind = "" if self.unescape else (yield from self.ahead.escape_kind(0))
         if not kind:
             return False
         source = self.source
@@ -199,3 +199,115 @@ class Beginning:
         if source.done:
             source.text += self.unescape.close()
         return True
+
+
+class Opening:
+    """Decides whether a bracket begins the document, or stands in prose: by what is before and behind it."""
+
+    def __init__(self, emitter: Emitter, source: Source, ahead: Lookahead) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.ahead = ahead
+        self.empty = ""  # the first [] or {} that was taken for prose
+        self.begin()
+
+    def begin(self) -> None:
+        """The document may begin from here on: a fence has opened."""
+        self.prose = False  # whether there was prose before it
+        self.word_before = False  # whether a letter is right before it: x["k"]
+
+    def opens(self, char: str) -> Reading[bool]:
+        """Whether the bracket ``char`` at the position begins the document."""
+        if self.emitter.strict:
+            return char != "("
+        if char == "{":
+            return (yield from self._object(1))
+        if char == "[":
+            return not self.word_before and (yield from self._array(1))
+        return not self.prose and (yield from self._tuple())
+
+    def _object(self, at: int) -> Reading[bool]:
+        at = yield from self.ahead.skip(at)
+        char = yield from self.source.peek(at)
+        if not char or char in QUOTES or char == ",":
+            return True
+        if char == "\\" or char == "&":
+            return bool((yield from self.ahead.escape_kind(at)))
+        if char == "}":
+            return (yield from self._stands_alone(at + 1, "{}"))
+        if char == "{":
+            return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(QUOTES)
+        end = yield from self.ahead.ellipsis(at)
+        if end > at:
+            end = yield from self.ahead.skip(end)
+            char = yield from self.source.peek(end)
+            return char == "," or (char == "}" and (yield from self._stands_alone(end + 1)))
+        start = at
+        while (char := (yield from self.source.peek(at))) and char not in "{}[]\n,:：=":
+            if char in QUOTES or at - start > _LONGEST_KEY:
+                break
+            at += 1
+        if not char:
+            return not self.prose
+        if char in QUOTES and at > start:
+            if (yield from self.ahead.string_prefix(start)):
+                return True
+            if not self.prose and self.source.part(at - 1, at) in tuple(SPACE):
+                return True
+            return (yield from self.source.peek((yield from self.ahead.skip(at + 1)))) in tuple(COLONS)
+        return at > start and char in COLONS
+
+    def _array(self, at: int) -> Reading[bool]:
+        at = yield from self.ahead.skip(at)
+        char = yield from self.source.peek(at)
+        while char == "[":
+            at = yield from self.ahead.skip(at + 1)
+            char = yield from self.source.peek(at)
+        if not char or char in QUOTES:
+            return True
+        if char == "{":
+            return (yield from self._object(at + 1))
+        if char == "\\" or char == "&":
+            return bool((yield from self.ahead.escape_kind(at)))
+        if char == "]":
+            return (yield from self._stands_alone(at + 1, "[]"))
+        if char == "(" or char in ",.…":
+            return not self.prose
+        return (yield from self._bare_items(at))
+
+    def _bare_items(self, at: int) -> Reading[bool]:
+        """``[1, 2]`` is a document, ``[1]`` in prose a footnote, ``[as requested, …]`` prose."""
+        start = at
+        while (char := (yield from self.source.peek(at))) and char not in ",]\n[{\"';" and at - start < 100:
+            at += 1
+        scalar = not isinstance(classify(self.source.part(start, at).strip(SPACE))[0], str)
+        if char != "]":
+            return scalar or not self.prose
+        after = yield from self.source.peek((yield from self.ahead.skip(at + 1)))
+        is_tag = not scalar and bool(after) and after in "{["  # [INFO] {…}
+        return not is_tag and (yield from self._stands_alone(at + 1))
+
+    def _tuple(self) -> Reading[bool]:
+        at = yield from self.ahead.skip(1)
+        char = yield from self.source.peek(at)
+        if char and char in QUOTES:
+            at = yield from self.ahead.behind(at)
+        else:
+            while (char := (yield from self.source.peek(at))) and char in "-+.0123456789eE" and at < 64:
+                at += 1
+        return (yield from self.source.peek(at)) == ","
+
+    def _stands_alone(self, at: int, empty: str = "") -> Reading[bool]:
+        """Whether nothing but the end of the text or of a fence follows; mostly true where no prose is.
+
+        :param empty: the document that it is, if no other one comes.
+        """
+        self.empty = self.empty or empty
+        at = yield from self.ahead.skip(at)
+        char = yield from self.source.peek(at)
+        if self.prose:
+            while char and char in ");":  # a call around the document
+                at = yield from self.ahead.skip(at + 1)
+                char = yield from self.source.peek(at)
+            return not char or (yield from self.source.starts("```", at))
+        return not char or char in "`,;){[}]"

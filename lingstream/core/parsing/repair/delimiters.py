@@ -1,17 +1,33 @@
-"""Where does a string end? What follows a quote, and what the string holds already, decides."""
+"""Which quotes, commas and closing brackets are delimiters, and which are characters of a value.
+
+**Where a string ends.** A quote ends a string if what follows could not follow inside a text: the end of
+the container, or a comma and then the next key with its colon (in an array: the next item). Any other quote
+is a character of the string.
+
+**What a bracket closes.** A bracket that does not fit is read with the run of brackets that it begins, in the
+way that takes the fewest faults. Open containers are a string of what closes them, the innermost first
+(:attr:`Emitter.levels`).
+"""
 
 from __future__ import annotations
 
 import enum
+from functools import cache
 
 from lingstream.core.parsing.tokenizer import CLOSERS, COLONS, COMMAS, QUOTES, Reading, closing_quotes
 
-from .brackets import leave_open
 from .lookahead import Lookahead
 
-__all__ = ["Delimiters", "Verdict"]
+__all__ = ["OPENERS", "Delimiters", "Next", "Verdict", "leave_open", "levels_closed"]
 
-_LONGEST_RUN = 6
+OPENERS = {"{": "}", "[": "]", "(": ")"}
+_LONGEST_RUN = 6  # of quotes
+_MOST_BRACKETS = 16  # that are looked at
+_WRONG_KIND = 1.0
+_SUPERFLUOUS = 1.0
+_MISSING = 1.0
+_REOPENED_ROOT = 1.0
+_UNFIT = 3.0
 
 
 class Verdict(enum.Enum):
@@ -23,8 +39,19 @@ class Verdict(enum.Enum):
     KEY = "the end of a key: the array before it was never closed"
 
 
+class Next(enum.Enum):
+    """What follows a run of closing brackets."""
+
+    END = "the end of the text"
+    KEY = "a comma and a key"
+    ITEM = "a comma and what is no key"
+    OTHER = "anything else"
+
+
 class Delimiters(Lookahead):
-    """Decides what the quotes and commas inside a value are."""
+    """Decides what a quote, a comma or a closing bracket is, by what follows it."""
+
+    # -- quotes -------------------------------------------------------------------
 
     def verdict(self, at: int, quote: str, *, inside: bool, unclosed: str = "") -> Reading[Verdict]:
         """Decide what the quote before ``at`` is.
@@ -60,10 +87,149 @@ class Delimiters(Lookahead):
             )
             return Verdict.END if found else Verdict.INNER
         if char in ":：":
-            return Verdict.KEY if self._array_in_object() else Verdict.INNER if inside else Verdict.END
+            if isinstance(self.emitter.parent, dict):
+                return Verdict.KEY
+            return Verdict.INNER if inside else Verdict.END
         if gap < at and not inside and (yield from self.value_starts(at)):
             return Verdict.END
         return Verdict.INNER
+
+    def _quote_run(self, at: int, quote: str, *, inside: bool) -> Reading[Verdict]:
+        """One closing quote was followed at once by another one at ``at``."""
+        after = at
+        closers = closing_quotes(quote)
+        while (char := (yield from self.source.peek(after))) and char in closers:
+            after += 1
+            if after - at > _LONGEST_RUN:
+                return Verdict.INNER
+        rest = yield from self.verdict(after, quote, inside=False)
+        if rest is Verdict.END:
+            return Verdict.INNER if inside else Verdict.END
+        if inside:
+            return Verdict.INNER
+        if isinstance(self.emitter.container, dict):
+            found = yield from self.key_follows(at, inside=False, comma=False)
+            return Verdict.END if found else Verdict.INNER
+        return Verdict.END if (yield from self.item_follows(at)) else Verdict.INNER
+
+    def lost_quote_before(self, at: int, between: str) -> Reading[bool]:
+        """Whether the quote at ``at`` opens the next key or item, so that the string lacked its own.
+
+        :param between: brackets, a comma and white space: what is between the two.
+        """
+        levels = leave_open(self.emitter.levels, between)
+        if levels[:1] != "}":
+            is_listed = bool(levels) and not set("，;") & set(between)
+            return is_listed and (yield from self.item_follows(at))
+        end = yield from self.behind(at)
+        char = yield from self.source.peek(end)
+        if not char or char not in ":：" or (yield from self.source.peek(at + 1)) in ("", " "):
+            return False
+        after = yield from self.skip(end + 1)
+        if not (yield from self.source.peek(after)) or (yield from self.value_starts(after)):
+            return True
+        return (yield from self._bare_value_follows(after))
+
+    def opening_quotes(self, quote: str) -> Reading[tuple[int, int]]:
+        """How many more quotes open a string where a second one stands, and how many will close it.
+
+        Tells an empty string, doubled or tripled quotes and an inner quote right at the start apart.
+        """
+        closers = tuple(closing_quotes(quote))
+        if (yield from self.source.peek(1)) in closers:
+            is_empty = (yield from self.verdict(2, quote, inside=False)) is Verdict.END
+            return (0, 1) if is_empty else (2, 3)
+        if (yield from self.verdict(1, quote, inside=False)) is not Verdict.INNER:
+            return 0, 1
+        end = 1
+        while (char := (yield from self.source.peek(end))) and char not in closers:
+            end += 2 if char == "\\" else 1
+        if not char:
+            return 0, 1
+        is_double = (yield from self.source.peek(end + 1)) in closers
+        if is_double and (yield from self.verdict(end + 2, quote, inside=False)) is Verdict.END:
+            return 1, 2
+        return int((yield from self._one_too_many(end + 1, quote))), 1
+
+    def _one_too_many(self, end: int, quote: str) -> Reading[bool]:
+        """Whether the string ends at ``end``, so that only its opening quote is there twice."""
+        if not isinstance(self.emitter.container, list):
+            return (yield from self.verdict(end, quote, inside=True)) is Verdict.END
+        at = yield from self.skip(end)
+        char = yield from self.source.peek(at)
+        if char != ",":
+            return char == "]"
+        at = yield from self.skip(at + 1)
+        if (yield from self.source.peek(at)) == quote:
+            return (yield from self.item_follows(at))
+        return (yield from self.value_starts(at))
+
+    def another_opens(self, quote: str) -> Reading[bool]:
+        """Whether the quote at the position opens something, and does not double the last one."""
+        after, closers = 1, closing_quotes(quote)
+        while (char := (yield from self.source.peek(after))) and char in closers:
+            after += 1
+        return (yield from self.verdict(after, quote, inside=False)) is not Verdict.END
+
+    # -- commas -------------------------------------------------------------------
+
+    def after_comma(self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False) -> Reading[bool]:
+        """Whether the comma at ``at`` separates values, and is no character of a text.
+
+        :param bare: the value before it has no quotes, so the one after it may have none either.
+        """
+        while True:
+            at = yield from self.skip(at)
+            char = yield from self.source.peek(at)
+            if char and char in COMMAS:
+                at += 1
+            elif char in ".…" and char:
+                end = yield from self.ellipsis(at)
+                if end == at:
+                    break
+                at = end
+            else:
+                break
+        if not char:
+            return True
+        if char in CLOSERS:
+            if bare:
+                return self.closes(char)
+            return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
+        if isinstance(self.emitter.container, dict):
+            return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
+        return not inside
+
+    # -- closing brackets ---------------------------------------------------------
+
+    def levels_closed_here(self) -> Reading[int]:
+        """How many containers the bracket at the position ends, which is not the innermost one's own."""
+        run, following = yield from self._closing_run()
+        return levels_closed(self.emitter.levels, run, following)
+
+    def root_goes_on(self) -> Reading[bool]:
+        """Whether a comma and a key follow, perhaps behind more brackets."""
+        return (yield from self._closing_run(bare=False))[1] is Next.KEY
+
+    def _closing_run(self, *, bare: bool = True) -> Reading[tuple[str, Next]]:
+        """Return the run of closing brackets at the position (there may be none) and what follows it.
+
+        :param bare: a key without quotes is one, too.
+        """
+        run, _, at = yield from self.closers(0, _MOST_BRACKETS)
+        char = yield from self.source.peek(at)
+        if not char or (yield from self.source.starts("```", at)):
+            return run, Next.END
+        comma = char in COMMAS
+        if comma:
+            at = yield from self.skip(at + 1)
+            char = yield from self.source.peek(at)
+        elif char not in QUOTES:
+            return run, Next.OTHER
+        if (char and char in "{[") or not (bare or char in QUOTES):
+            return run, Next.ITEM
+        found = yield from self.key_follows(at, inside=False, comma=comma)
+        return run, Next.KEY if found else Next.ITEM
 
     def _bracket_ends(self, at: int, *, inside: bool, unclosed: str) -> Reading[bool]:
         """Whether the closing bracket at ``at`` is none of the string's own.
@@ -98,24 +264,6 @@ class Delimiters(Lookahead):
             return (yield from self._quoted_key_follows(at, inside=inside, comma=True))
         return (yield from self._bare_key_follows(at, comma=True, bare=False))
 
-    def _quote_run(self, at: int, quote: str, *, inside: bool) -> Reading[Verdict]:
-        """One closing quote was followed at once by another one at ``at``."""
-        after = at
-        closers = closing_quotes(quote)
-        while (char := (yield from self.source.peek(after))) and char in closers:
-            after += 1
-            if after - at > _LONGEST_RUN:
-                return Verdict.INNER
-        rest = yield from self.verdict(after, quote, inside=False)
-        if rest is Verdict.END:
-            return Verdict.INNER if inside else Verdict.END
-        if inside:
-            return Verdict.INNER
-        if isinstance(self.emitter.container, dict):
-            found = yield from self.key_follows(at, inside=False, comma=False)
-            return Verdict.END if found else Verdict.INNER
-        return Verdict.END if (yield from self.item_follows(at)) else Verdict.INNER
-
     def _next_object_opens(self, at: int) -> Reading[bool]:
         """Whether the brace at ``at`` begins an item of an array, though the comma before it lacks."""
         if "]" not in self.emitter.levels[:2]:
@@ -126,59 +274,49 @@ class Delimiters(Lookahead):
         at = yield from self.behind(at)
         return (yield from self.source.peek(at)) in tuple(COLONS)
 
-    def after_comma(self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False) -> Reading[bool]:
-        """Whether the comma at ``at`` separates values, and is no character of a text.
 
-        :param bare: the value before it has no quotes, so the one after it may have none either.
-        """
-        while True:
-            at = yield from self.skip(at)
-            char = yield from self.source.peek(at)
-            if char and char in COMMAS:
-                at += 1
-            elif char in ".…" and char:
-                end = yield from self.ellipsis(at)
-                if end == at:
-                    break
-                at = end
-            else:
-                break
-        if not char:
-            return True
-        if char in CLOSERS:
-            if bare:
-                return self.closes(char)
-            return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
-        if isinstance(self.emitter.container, dict):
-            return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
-        return not inside
+def leave_open(levels: str, text: str) -> str:
+    """Return what the brackets in ``text`` leave open of ``levels``."""
+    for char in text:
+        closed = levels.find(char) + 1  # 0 if it closes nothing
+        levels = OPENERS.get(char, "") + levels[closed:]
+    return levels
 
-    def item_follows(self, at: int) -> Reading[bool]:
-        """Whether a whole quoted item stands at ``at``."""
-        at = yield from self.behind(at)
-        char = yield from self.source.peek(at)
-        if not char or char == "]":
-            return True
-        return char == "," and (yield from self.value_starts((yield from self.skip(at + 1))))
 
-    def lost_quote_before(self, at: int, between: str) -> Reading[bool]:
-        """Whether the quote at ``at`` opens the next key or item, so that the string lacked its own.
+def levels_closed(levels: str, run: str, following: Next) -> int:
+    """Return how many levels the first bracket of ``run`` closes, where it is not the innermost one's.
 
-        :param between: brackets, a comma and white space: what is between the two.
-        """
-        levels = leave_open(self.emitter.levels, between)
-        if levels[:1] != "}":
-            is_listed = bool(levels) and not set("，;") & set(between)
-            return is_listed and (yield from self.item_follows(at))
-        end = yield from self.behind(at)
-        char = yield from self.source.peek(end)
-        if not char or char not in ":：" or (yield from self.source.peek(at + 1)) in ("", " "):
-            return False
-        after = yield from self.skip(end + 1)
-        if not (yield from self.source.peek(after)) or (yield from self.value_starts(after)):
-            return True
-        return (yield from self._bare_value_follows(after))
+    Of all ways to read the run, the one with the fewest faults: brackets that are missing, too many or of the
+    wrong kind, and a following key or item that does not fit into what is left open.
 
-    def _array_in_object(self) -> bool:
-        stack = self.emitter.stack
-        return bool(stack) and isinstance(stack[-1][0], dict)
+    :param run: closing brackets, with nothing but white space between them.
+    """
+
+    @cache
+    def cost(at: int, depth: int) -> float:
+        if at == len(run):
+            return _misfit(levels[depth:], following)
+        return min(price for price, _ in ways(at, depth))
+
+    def ways(at: int, depth: int) -> list[tuple[float, int]]:
+        """The price of each way to read ``run[at:]``, and how many levels its first bracket closes then."""
+        missing = levels.find(run[at], depth) - depth
+        found = (
+            [(_MISSING * missing + cost(at + 1, depth + missing + 1), missing + 1)] if missing >= 0 else []
+        )
+        if missing and depth < len(levels):
+            found.append((_WRONG_KIND + cost(at + 1, depth + 1), 1))
+        found.append((_SUPERFLUOUS + cost(at + 1, depth), 0))
+        return found
+
+    return min(ways(0, 0), key=lambda way: way[0])[1]
+
+
+def _misfit(levels: str, following: Next) -> float:
+    if following is Next.END:
+        return _MISSING * len(levels) / 2
+    if not levels:
+        return _REOPENED_ROOT if following is Next.KEY else 0 if following is Next.OTHER else _UNFIT
+    if following is Next.OTHER:
+        return _UNFIT
+    return 0 if (levels[0] == "}") == (following is Next.KEY) else _UNFIT

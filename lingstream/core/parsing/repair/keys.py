@@ -1,11 +1,24 @@
-"""Keys, quoted and bare. A key is withheld until its colon, so here a fault costs nothing that was shown."""
+"""Keys, quoted and bare: their quotes, their escapes, and what lacks a colon.
+
+A key is withheld until its colon, so a fault costs nothing that was shown.
+"""
 
 from __future__ import annotations
 
 import re
 
+from lingstream.core.exceptions import ParseLimitError
 from lingstream.core.parsing.emitter import Emitter
-from lingstream.core.parsing.tokenizer import COLONS, QUOTES, SPACE, Reading, Source, closing_quotes, unescape
+from lingstream.core.parsing.tokenizer import (
+    COLONS,
+    QUOTES,
+    SPACE,
+    Reading,
+    Source,
+    closing_quotes,
+    join_surrogates,
+    unescape,
+)
 
 from .lookahead import Lookahead
 
@@ -24,10 +37,21 @@ class KeyRepair:
         self.source = source
         self.ahead = ahead
 
-    def quoted(self) -> Reading[str | None]:
-        """Read a quoted key; ``None`` if the text ends inside it."""
+    def key(self, char: str) -> Reading[str | None]:
+        """Read the key that begins with ``char``; ``None`` if the text ends inside it, or if it is none."""
+        return self._quoted(char) if char in QUOTES else self._bare()
+
+    def checked(self, key: str) -> str:
+        """Return a key as it is written into the document.
+
+        :raises ParseLimitError: if it is too long.
+        """
+        if len(key) > self.emitter.limits.key:
+            raise self._too_long()
+        return join_surrogates(key)[0]
+
+    def _quoted(self, quote: str) -> Reading[str | None]:
         source = self.source
-        quote = yield from source.peek()
         if quote != '"':
             self._note("quotes", "a double quote", quote)
         closers = closing_quotes(quote)
@@ -54,8 +78,8 @@ class KeyRepair:
         source.pos += at + 1
         return key
 
-    def bare(self) -> Reading[str | None]:
-        """Read a key that has no quotes, or one only; ``None`` if it has no colon either."""
+    def _bare(self) -> Reading[str | None]:
+        """Read a key that has no quotes, or one only."""
         source = self.source
         at = 0
         while (char := (yield from source.peek(at))) and char not in ":：=,{}[]\n":
@@ -65,8 +89,7 @@ class KeyRepair:
                 break
             at += 1
             if at > self.emitter.limits.key:
-                limits = self.emitter.limits
-                raise self.emitter.limit("characters in a key", limits.key, self.emitter.uri, source.offset)
+                raise self._too_long()
         text = source.part(0, at).strip(SPACE)
         if char and char in QUOTES and source.part(at - 1, at) not in tuple(SPACE):
             self._note("quotes", "an opening quote", text)
@@ -96,9 +119,7 @@ class KeyRepair:
         while (char := (yield from self.source.peek(at))) and char not in closers:
             at += 2 if char == "\\" else 1
             if at - start > self.emitter.limits.key:
-                raise self.emitter.limit(
-                    "characters in a key", self.emitter.limits.key, self.emitter.uri, self.source.offset
-                )
+                raise self._too_long()
         return at if char else -1
 
     def _key_start(self, quote: str, closers: str) -> Reading[int]:
@@ -137,6 +158,10 @@ class KeyRepair:
         self._note("cut", "a closing quote", "")
         source.pos = len(source.text)
         return None
+
+    def _too_long(self) -> ParseLimitError:
+        emitter = self.emitter
+        return emitter.limit("characters in a key", emitter.limits.key, emitter.uri, self.source.offset)
 
     def _note(self, kind: str, expected: str, got: str) -> None:
         self.emitter.note(kind, expected, got, self.source.offset, self.emitter.uri)

@@ -1,4 +1,4 @@
-"""What follows? The questions that decide a doubt, asked of text that has not been used up.
+"""What follows: a comment, a key, an item, a value? Questions that decide a doubt, and use no text up.
 
 Every answer depends on the text alone and never on how it was cut into chunks: where more characters are
 needed, the coroutine waits for them. Positions count from the source's current one.
@@ -6,6 +6,7 @@ needed, the coroutine waits for them. Positions count from the source's current 
 
 from __future__ import annotations
 
+import html
 import re
 
 from lingstream.core.parsing.emitter import Emitter
@@ -21,8 +22,6 @@ from lingstream.core.parsing.tokenizer import (
     closing_quotes,
 )
 
-from .brackets import LONGEST_RUN, Next
-
 __all__ = ["Lookahead"]
 
 _WORD = re.compile(r"[\w$.@/-]")
@@ -34,6 +33,8 @@ _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and
 _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
+_LONGEST_ENTITY = 8
+_ESCAPED = (*QUOTES, "\u00a0", "{", "[")  # what a document that was escaped as HTML can begin with
 
 
 class Lookahead:
@@ -81,7 +82,7 @@ class Lookahead:
                 return self.source.left
         return found + (2 if closing == "*/" else 0)
 
-    # -- brackets and ellipses ---------------------------------------------------
+    # -- brackets, ellipses and escapes ---------------------------------------------------
 
     def closers(self, at: int, most: int = LOOKAHEAD) -> Reading[tuple[str, int, int]]:
         """Return the run of closing brackets at ``at``, where it ends, and what follows it begins."""
@@ -97,26 +98,6 @@ class Lookahead:
         """Return the position of what follows the quoted text at ``at``."""
         return (yield from self.skip((yield from self.quoted(at))))
 
-    def closing_run(self, *, bare: bool = True) -> Reading[tuple[str, Next]]:
-        """Return the run of closing brackets at the position (there may be none) and what follows it.
-
-        :param bare: a key without quotes is one, too.
-        """
-        run, _, at = yield from self.closers(0, LONGEST_RUN)
-        char = yield from self.source.peek(at)
-        if not char or (yield from self.source.starts("```", at)):
-            return run, Next.END
-        comma = char in COMMAS
-        if comma:
-            at = yield from self.skip(at + 1)
-            char = yield from self.source.peek(at)
-        elif char not in QUOTES:
-            return run, Next.OTHER
-        if (char and char in "{[") or not (bare or char in QUOTES):
-            return run, Next.ITEM
-        found = yield from self.key_follows(at, inside=False, comma=comma)
-        return run, Next.KEY if found else Next.ITEM
-
     def ellipsis(self, at: int) -> Reading[int]:
         """Return the position after an ellipsis at ``at``, or ``at`` if there is none."""
         if (yield from self.source.starts("…", at)):
@@ -126,6 +107,17 @@ class Lookahead:
             end += 1
         return end if end - at > 2 or not char else at
 
+    def escape_kind(self, at: int) -> Reading[str]:
+        """Return ``\\`` or ``&`` if an escape of what JSON is made of stands at ``at``."""
+        char = yield from self.source.peek(at)
+        if char == "\\":
+            return char if (yield from self.source.peek(at + 1)) in ('"', "n", "t", "r", "'") else ""
+        name = ""
+        while char and char != ";" and len(name) < _LONGEST_ENTITY:
+            name += char
+            char = yield from self.source.peek(at + len(name))
+        return "&" if html.unescape(name + char) in _ESCAPED else ""
+
     # -- keys and values ----------------------------------------------------------
 
     def key_follows(self, at: int, *, inside: bool, comma: bool, bare: bool = False) -> Reading[bool]:
@@ -134,7 +126,7 @@ class Lookahead:
         if char and char in QUOTES:
             return (yield from self._quoted_key_follows(at, inside=inside, comma=comma))
         if char and char in "{[":
-            return comma and bool(self.emitter.stack[-1:]) and isinstance(self.emitter.stack[-1][0], list)
+            return comma and isinstance(self.emitter.parent, list)
         return not inside and (yield from self._bare_key_follows(at, comma=comma, bare=bare))
 
     def _quoted_key_follows(self, at: int, *, inside: bool, comma: bool) -> Reading[bool]:
@@ -151,7 +143,8 @@ class Lookahead:
             return True  # a key without a value
         if _KEY_LOST_QUOTE.fullmatch(self.source.part(at + 1, end - 1)):
             return True
-        return (yield from self.value_starts(after)) and (gap_or_bracket(after - end, char))
+        stands_apart = after > end or char in "{["  # a value without a colon before it must, at least
+        return (yield from self.value_starts(after)) and stands_apart
 
     def _half_key_follows(self, at: int, *, comma: bool) -> Reading[bool]:
         """Whether the quote at ``at``, behind which the text ends, could open a key."""
@@ -223,6 +216,14 @@ class Lookahead:
             word += char
         return word.lower() in _LITERALS
 
+    def item_follows(self, at: int) -> Reading[bool]:
+        """Whether a whole quoted item stands at ``at``."""
+        at = yield from self.behind(at)
+        char = yield from self.source.peek(at)
+        if not char or char == "]":
+            return True
+        return char == "," and (yield from self.value_starts((yield from self.skip(at + 1))))
+
     def closes(self, char: str) -> bool:
         """Whether the bracket ``char`` could close a container that is open."""
         return (char == ")" and self.calls > 0) or char in self.emitter.levels
@@ -240,8 +241,3 @@ class Lookahead:
         if (yield from self.source.peek(at)) not in ("'", "’") or not self.source.part(at - 1, at).isalnum():
             return False
         return (yield from self.source.peek(at + 1)).isalnum()
-
-
-def gap_or_bracket(gap: int, char: str) -> bool:
-    """A value without a colon before it must at least stand apart from the key."""
-    return gap > 0 or char in "{["

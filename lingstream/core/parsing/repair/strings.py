@@ -1,19 +1,17 @@
-"""Strings whose quotes, escapes or ends are not what JSON says.
+"""Values in quotes: quotes that JSON does not know, doubled, inner and lost ones, and escapes.
 
-**Where a string ends.** A quote ends a string if what follows could not follow inside a text: the end of
-the container, or a comma and then the next key with its colon (in an array: the next item). Any other quote
-is a character of the string. What stands between the quote and the proof is withheld meanwhile.
+What a quote is, :mod:`.delimiters` says. What stands between it and the proof is withheld meanwhile.
 """
 
 from __future__ import annotations
 
 import re
+from string import hexdigits
 
 from lingstream.core.parsing.emitter import Emitter
-from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes
+from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes, decode
 
 from .delimiters import Delimiters, Verdict
-from .escapes import EscapeRepair
 
 __all__ = ["StringRepair"]
 
@@ -25,6 +23,7 @@ _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
 _OPENS = re.compile(
     r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af-])\Z"
 )  # scripts without spaces
+_WINDOWS = re.compile(r"[A-Za-z]:\Z")
 _BRACKETS = {"}": "{", "]": "[", ")": "("}
 
 
@@ -37,8 +36,6 @@ class StringRepair:
         self.ahead = ahead
         self.escapes = EscapeRepair(emitter, source)
 
-    # -- values -----------------------------------------------------------------
-
     def value(self) -> Reading[None]:
         """Read a whole string value, from its opening quote."""
         source, emitter = self.source, self.emitter
@@ -49,14 +46,14 @@ class StringRepair:
         source.pos += 1
         self._start(quote)
         yield from self._opening()
-        yield from self.rest()
+        yield from self._rest()
 
     def resume(self) -> Reading[None]:
         """Go on with a plain string that the fast path has begun, from any position inside it."""
         self._start('"')
         if not self.emitter.parts:
             yield from self._opening()
-        yield from self.rest()
+        yield from self._rest()
 
     def _start(self, quote: str) -> None:
         self.quote = quote
@@ -69,46 +66,15 @@ class StringRepair:
         self._counted = 0  # how many of its parts that is about
 
     def _opening(self) -> Reading[None]:
-        """Tell an empty string, doubled quotes and an inner quote right at the start apart."""
-        source = self.source
-        if self.emitter.strict or (yield from source.peek()) not in tuple(self.closers):
+        """Use up the quotes that open the string beside the first one."""
+        if self.emitter.strict or (yield from self.source.peek()) not in tuple(self.closers):
             return
-        if (yield from source.peek(1)) in tuple(self.closers):
-            if (yield from self.ahead.verdict(2, self.quote, inside=False)) is Verdict.END:
-                return
-            self._note("quotes", "one quote", self.quote * 3)
-            self.width = 3
-            source.pos += 2
-            return
-        if (yield from self.ahead.verdict(1, self.quote, inside=False)) is not Verdict.INNER:
-            return
-        end = 1
-        while (char := (yield from source.peek(end))) and char not in self.closers:
-            end += 2 if char == "\\" else 1
-        if (yield from source.peek(end + 1)) in tuple(self.closers) and (
-            yield from self.ahead.verdict(end + 2, self.quote, inside=False)
-        ) is Verdict.END:
-            self._note("quotes", "one quote", self.quote * 2)
-            self.width = 2
-            source.pos += 1
-        elif (yield from source.peek(end)) and (yield from self._one_too_many(end + 1)):
-            self._note("quotes", "one quote", self.quote * 2)
-            source.pos += 1
+        more, self.width = yield from self.ahead.opening_quotes(self.quote)
+        if more:
+            self._note("quotes", "one quote", self.quote * (1 + more))
+            self.source.pos += more
 
-    def _one_too_many(self, end: int) -> Reading[bool]:
-        """Whether the string ends at ``end``, so that only its opening quote is there twice."""
-        if not isinstance(self.emitter.container, list):
-            return (yield from self.ahead.verdict(end, self.quote, inside=True)) is Verdict.END
-        at = yield from self.ahead.skip(end)
-        char = yield from self.source.peek(at)
-        if char != ",":
-            return char == "]"
-        at = yield from self.ahead.skip(at + 1)
-        if (yield from self.source.peek(at)) == self.quote:
-            return (yield from self.ahead.item_follows(at))
-        return (yield from self.ahead.value_starts(at))
-
-    def rest(self) -> Reading[None]:
+    def _rest(self) -> Reading[None]:
         """Read up to the end of the open string and settle it."""
         source, emitter = self.source, self.emitter
         while emitter.is_open:
@@ -151,18 +117,11 @@ class StringRepair:
         else:
             source.pos += 1
             while not emitter.strict and (more := (yield from source.peek())) and more in self.closers:
-                if (yield from self._next_string()):
+                if (yield from self.ahead.another_opens(self.quote)):
                     break
                 self._note("quotes", "one quote", more)
                 source.pos += 1
             emitter.settle()
-
-    def _next_string(self) -> Reading[bool]:
-        """Whether the quote at the position opens something instead of doubling the last one."""
-        after = 1
-        while (char := (yield from self.source.peek(after))) and char in self.closers:
-            after += 1
-        return (yield from self.ahead.verdict(after, self.quote, inside=False)) is not Verdict.END
 
     def _wide_quote(self, char: str) -> Reading[None]:
         """A quote inside a string with doubled or tripled quotes."""
@@ -198,10 +157,8 @@ class StringRepair:
             tail = _TAIL.search(text)
             if tail is None or not (yield from self.ahead.lost_quote_before(0, tail[0])):
                 return False
-        whole = "".join(self.emitter.parts)
-        kept = whole[: len(whole) - len(tail[0])]
         self._note("quotes", "a closing quote", '"')
-        self.emitter.correct(kept)
+        self.emitter.correct("".join(self.emitter.parts)[: -len(tail[0])])
         self.emitter.settle()
         self.source.rewind(tail[0])
         return True
@@ -229,8 +186,7 @@ class StringRepair:
         self._note("cut", "a closing quote", "")
         tail = None if self.emitter.cut else _CUT_TAIL.search(self._tail())
         if tail and not self.inner:
-            whole = "".join(self.emitter.parts)
-            self.emitter.correct(whole[: len(whole) - len(tail[0])])
+            self.emitter.correct("".join(self.emitter.parts)[: -len(tail[0])])
         self.emitter.settle(cut=self.emitter.cut)
 
     def _unclosed(self) -> str:
@@ -251,6 +207,100 @@ class StringRepair:
             if length > _TAIL_LENGTH:
                 break
         return "".join(reversed(text))[-_TAIL_LENGTH:]
+
+    def _note(self, kind: str, expected: str, got: str) -> None:
+        self.emitter.note(kind, expected, got, self.source.offset)
+
+
+class EscapeRepair:
+    """Reads one escape of the open string at a time; the position is at its backslash."""
+
+    def __init__(self, emitter: Emitter, source: Source) -> None:
+        self.emitter = emitter
+        self.source = source
+        self.begin()
+
+    def begin(self) -> None:
+        """A string begins."""
+        self.raw = False  # a Windows path: backslashes are characters
+
+    def escape(self) -> Reading[None]:
+        """Read one escape, and append what it stands for."""
+        source, emitter = self.source, self.emitter
+        kind = yield from source.peek(1)
+        if not kind:
+            self._note("cut", "an escape", "")
+            source.pos += 1
+            return
+        if (self.raw and kind not in ("\\", '"')) or "\ud800" <= kind <= "\udfff":
+            emitter.append("\\")
+            source.pos += 1
+            return
+        length = {"u": 6, "x": 4}.get(kind, 2)
+        escape = "\\" + kind
+        while len(escape) < length and (char := (yield from source.peek(len(escape)))) and char in hexdigits:
+            escape += char
+        if len(escape) < length:
+            yield from self._bad_escape(escape)
+            return
+        text, repair = decode(escape)
+        if "\ud800" <= text <= "\udfff":
+            yield from self.surrogate(text, 6)
+            return
+        if repair:
+            self._bad(escape)
+        if text:
+            emitter.append(text)
+        source.pos += length
+
+    def _bad_escape(self, escape: str) -> Reading[None]:
+        """``\\u`` or ``\\x`` without its digits: kept as it stands, or dropped where the text was cut."""
+        after = yield from self.source.peek(len(escape))
+        if not after:
+            self._note("cut", "an escape", "")
+        else:
+            self._bad(escape)
+            self.emitter.append(escape)
+        self.source.pos += len(escape)
+
+    def _bad(self, escape: str) -> None:
+        self._note("escape", "an escape of JSON", escape)
+        if _WINDOWS.search("".join(self.emitter.parts[-3:])[-4:]):
+            self.raw = True
+
+    def surrogate(self, half: str, length: int) -> Reading[None]:
+        """Join a surrogate with its other half, escaped or not; alone it becomes U+FFFD."""
+        source = self.source
+        low, low_length = "", 0
+        if half < "\udc00":
+            low = yield from source.peek(length)
+            low_length = 1
+            if low == "\\":
+                low, low_length = yield from self._low_escape(length)
+        if "\udc00" <= low <= "\udfff":
+            pair = (half + low).encode("utf-16", "surrogatepass").decode("utf-16")
+            self.emitter.append(pair)
+            source.pos += length + low_length
+            return
+        if half < "\udc00" and not low:
+            self._note("cut", "the other half of a surrogate pair", "")
+            source.pos = len(source.text)
+            return
+        self._note("surrogate", "a surrogate pair", half)
+        self.emitter.append("\ufffd")
+        source.pos += length
+
+    def _low_escape(self, at: int) -> Reading[tuple[str, int]]:
+        """Return the character of a ``\\uXXXX`` at ``at`` and its length; ``""`` if the text was cut."""
+        escape = ""
+        while len(escape) < 6:
+            char = yield from self.source.peek(at + len(escape))
+            if not char:
+                return "", 0
+            escape += char
+            if escape[:2] != "\\u"[: len(escape)] or (len(escape) > 2 and char not in hexdigits):
+                return "\\", 0
+        return chr(int(escape[2:], 16)), 6
 
     def _note(self, kind: str, expected: str, got: str) -> None:
         self.emitter.note(kind, expected, got, self.source.offset)

@@ -1,11 +1,7 @@
-"""The repairing parser: complete, character by character, written to be followed and not to be fast.
+"""Between keys and values: commas, colons, comments, brackets, and the end of the document.
 
-:class:`Repairer` reads one token per :meth:`~Repairer.step`, in whatever state the document is. ``fastpath``
-reads valid JSON on its own and has a step taken where it meets something else; with the text at its end,
-steps are taken until all is used up. What to do with a fault is decided in here and in the modules it uses:
-``repair_start`` and ``repair_opening`` (where the document begins), ``repair_keys``, ``repair_strings``,
-``repair_scalars``, ``repair_brackets``, and ``repair_lookahead`` and ``repair_ends`` (what follows decides
-what came before).
+:class:`Repairer` knows what the document wants next. It reads the structural characters (brackets, commas and
+colons) itself, and has ``beginning``, ``keys``, ``strings`` and ``scalars`` read the rest.
 """
 
 from __future__ import annotations
@@ -24,13 +20,11 @@ from lingstream.core.parsing.tokenizer import (
     SPACE,
     Reading,
     Source,
-    join_surrogates,
+    Unescape,
 )
 
 from .beginning import Beginning
-from .brackets import Next, levels_closed
-from .delimiters import Delimiters
-from .escapes import Unescape
+from .delimiters import OPENERS, Delimiters
 from .keys import KeyRepair
 from .scalars import ScalarRepair
 from .strings import StringRepair
@@ -75,13 +69,8 @@ class Repairer:
         opened = yield from self.beginning.run()
         if opened == "scalar":
             yield from self._lone_scalar()
-        elif opened == "{":
-            self._open({}, "}")
-        elif opened == "[":
-            self._open([], "]")
         elif opened:
-            self._note("bracket", "'['", opened)
-            self._open([], ")")
+            self._open(opened)
         else:
             if self.emitter.strict:
                 self._note("cut", "a JSON value", "")
@@ -188,27 +177,18 @@ class Repairer:
             return
         elif (yield from self.ahead.string_prefix(0)):
             self._junk(char, "a key")
-        elif char in QUOTES:
-            key = yield from self.keys.quoted()
-            self._have_key(key)
         else:
-            key = yield from self.keys.bare()
-            self._have_key(key)
+            self._have_key((yield from self.keys.key(char)))
 
     def _have_key(self, key: str | None) -> None:
-        if key is None:
-            return
-        limits = self.emitter.limits
-        if len(key) > limits.key:
-            raise self.emitter.limit("characters in a key", limits.key, self.emitter.uri, self.source.offset)
-        self.emitter.key, _ = join_surrogates(key)
-        self.state = State.COLON
+        if key is not None:
+            self.emitter.key = self.keys.checked(key)
+            self.state = State.COLON
 
     def _bracket_for_key(self, char: str) -> None:
         """A bracket where a key belongs: the next item of the array around this object, or too many."""
         self._note("bracket", "a key", char)
-        stack = self.emitter.stack
-        if stack and isinstance(stack[-1][0], list) and self.state is State.NEXT:
+        if isinstance(self.emitter.parent, list) and self.state is State.NEXT:
             self.emitter.close_container()
         else:
             self.source.pos += 1
@@ -224,13 +204,8 @@ class Repairer:
         elif char in QUOTES and not (char == "`" and (yield from self.source.starts("```"))):
             yield from self.strings.value()
             self._string_ended()
-        elif char == "{":
-            self._open({}, "}")
-        elif char == "[":
-            self._open([], "]")
-        elif char == "(":
-            self._note("bracket", "'['", char)
-            self._open([], ")")
+        elif char in OPENERS:
+            self._open(char)
         elif char in CLOSERS or char in COMMAS:
             yield from self._no_value(char)
         elif (yield from self._skipped(char)):
@@ -260,8 +235,12 @@ class Repairer:
 
     # -- brackets ---------------------------------------------------------------------
 
-    def _open(self, value: dict[str, Any] | list[Any], closer: str) -> None:
-        self.emitter.open_container(self.emitter.child(), value, closer, self.source.offset)
+    def _open(self, char: str) -> None:
+        """An opening bracket; a tuple is an array."""
+        if char == "(":
+            self._note("bracket", "'['", char)
+        value: dict[str, Any] | list[Any] = {} if char == "{" else []
+        self.emitter.open_container(self.emitter.child(), value, OPENERS[char], self.source.offset)
         self.source.pos += 1
         self.state = State.FIRST
 
@@ -277,9 +256,9 @@ class Repairer:
             self.source.pos += 1
             return
         self._note("bracket", repr(emitter.closer), char)
-        run, following = yield from self.ahead.closing_run()
+        levels = yield from self.ahead.levels_closed_here()
         self.source.pos += 1
-        for _ in range(levels_closed(emitter.levels, run, following)):
+        for _ in range(levels):
             self._closed()
 
     def _closed(self) -> None:
@@ -299,7 +278,7 @@ class Repairer:
         source = self.source
         while (char := (yield from source.peek())) and char in SPACE:
             source.pos += 1
-        if self.root_open and (yield from self._root_goes_on()):
+        if self.root_open and (yield from self.ahead.root_goes_on()):
             self._note("bracket", "the end of the text", "}")
             self.root_open = False
             self.state = State.COMMA
@@ -314,10 +293,6 @@ class Repairer:
         self.emitter.note("trailing", "the end of the text", char, source.offset, self.emitter.root)
         while (yield from source.peek()):
             source.pos = len(source.text)
-
-    def _root_goes_on(self) -> Reading[bool]:
-        """Whether a comma and a key follow, perhaps behind more brackets."""
-        return (yield from self.ahead.closing_run(bare=False))[1] is Next.KEY
 
     def _tell_root(self) -> None:
         if self.root_open:
