@@ -10,7 +10,7 @@ from lingstream.core.document.ops import Append, Closed, Set
 from lingstream.core.exceptions import ParseError
 from lingstream.core.parsing import StreamParser
 
-from .support import every_cut, parse, repair_cases
+from ..support import every_cut, parse, repair_cases
 
 GIVEN = repair_cases()
 MORE = repair_cases("repair_more")

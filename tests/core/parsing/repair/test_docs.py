@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .support import every_cut, parse
+from ..support import every_cut, parse
 
-PAGE = (Path(__file__).parents[3] / "docs" / "repair.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "repair.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ROWS = re.findall(r"^\| `([\w-]+)` \| (`+) ?(.+?) ?\2(.*?) \| `(.+)` \|$", PAGE, re.MULTILINE)
 
