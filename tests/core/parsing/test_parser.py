@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lingstream.core.document.ops import Append, Closed, Set
-from lingstream.core.exceptions import UsageError
+from lingstream.core.exceptions import ParseError, UsageError
 from lingstream.core.parsing import StreamParser, TextParser
 
 from .support import chunk_streams, parse
@@ -144,23 +144,6 @@ def test_text_after_close_is_refused() -> None:
         parser.feed("{}")
 
 
-def test_no_document() -> None:
-    parsed = parse(["Sorry, I cannot {do} that."])
-    assert parsed.value == "None"
-    assert parsed.preamble == "Sorry, I cannot {do} that."
-    assert parsed.ops == []
-
-
-def test_preamble_and_reasoning_are_drained_piece_by_piece() -> None:
-    parser = StreamParser()
-    parser.feed("<think>let me")
-    assert parser.take_reasoning() == "let me"
-    parser.feed(" see</think>Sure: ")
-    assert (parser.take_reasoning(), parser.take_preamble()) == (" see", "Sure: ")
-    parser.feed('{"a": 1}')
-    assert (parser.take_reasoning(), parser.take_preamble()) == ("", "")
-
-
 def test_text_parser_appends_everything_at_the_root() -> None:
     parser = TextParser(root="answer")
     assert parser.feed("Hello ") == [Append("answer", "Hello ")]
@@ -177,17 +160,9 @@ def test_text_parser_without_text() -> None:
     assert parser.close() == [Set("answer", ""), Closed("answer", "")]
 
 
-def test_text_parser_keeps_what_only_begins_like_reasoning() -> None:
-    for pieces in (["\n<", "p>x"], [" ", "\n", "<", "t", "p>x"], ["\n<p>x"]):
-        parser = TextParser()
-        for piece in pieces:
-            parser.feed(piece)
-        parser.close()
-        assert parser.value == "".join(pieces)
-
-
-def test_text_parser_keeps_reasoning_apart() -> None:
-    parser = TextParser()
-    ops = [op for char in "<think>hm</think>\nyes <b>" for op in parser.feed(char)]
-    assert "".join(op.delta for op in ops if isinstance(op, Append)) == "yes <b>"
-    assert parser.take_reasoning() == "hm"
+def test_an_error_is_raised_again() -> None:
+    parser = StreamParser(repair=False)
+    for _ in range(2):
+        with pytest.raises(ParseError):
+            parser.feed("[1,,]")
+    assert parser.close() == []

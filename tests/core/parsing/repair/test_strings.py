@@ -1,0 +1,22 @@
+"""Values in quotes: what is withheld, and what is taken back."""
+
+from __future__ import annotations
+
+from lingstream.core.document.ops import Append, Set
+from lingstream.core.parsing import StreamParser
+
+from ..support import parse
+
+
+def test_text_under_doubt_is_withheld_then_appended() -> None:
+    parser = StreamParser()
+    assert parser.feed('{"a": "the "x"')[-1] == Append("a", 'the "x')
+    assert parser.feed(', "y') == []
+    assert parser.feed('"') == []
+    assert parser.feed(" it") == [Append("a", '", "y" it')]
+
+
+def test_a_lost_closing_quote_is_corrected_with_a_fix() -> None:
+    parsed = parse(['{"a": "hello, "b": 1}'])
+    assert Set("a", "hello", True) in parsed.ops
+    assert [uri for uri, _ in parsed.closed] == ["a", "b", ""]

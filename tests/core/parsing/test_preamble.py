@@ -1,0 +1,53 @@
+"""Prose and reasoning before the document."""
+
+from __future__ import annotations
+
+import pytest
+
+from lingstream.core.document.ops import Append
+from lingstream.core.parsing import StreamParser, TextParser
+
+from .support import every_cut, parse
+
+
+def test_preamble_and_reasoning_are_drained_piece_by_piece() -> None:
+    parser = StreamParser()
+    parser.feed("<think>let me")
+    assert parser.take_reasoning() == "let me"
+    parser.feed(" see</think>Sure: ")
+    assert (parser.take_reasoning(), parser.take_preamble()) == (" see", "Sure: ")
+    parser.feed('{"a": 1}')
+    assert (parser.take_reasoning(), parser.take_preamble()) == ("", "")
+
+
+def test_text_parser_keeps_what_only_begins_like_reasoning() -> None:
+    for pieces in (["\n<", "p>x"], [" ", "\n", "<", "t", "p>x"], ["\n<p>x"]):
+        parser = TextParser()
+        for piece in pieces:
+            parser.feed(piece)
+        parser.close()
+        assert parser.value == "".join(pieces)
+
+
+def test_text_parser_keeps_reasoning_apart() -> None:
+    parser = TextParser()
+    ops = [op for char in "<think>hm</think>\nyes <b>" for op in parser.feed(char)]
+    assert "".join(op.delta for op in ops if isinstance(op, Append)) == "yes <b>"
+    assert parser.take_reasoning() == "hm"
+
+
+@pytest.mark.parametrize(
+    ("text", "preamble", "reasoning"),
+    [
+        ('<think>a < b</think>{"a": 1}', "", "a < b"),
+        ('<Thinking>a</think>b</THINKING>{"a": 1}', "", "a</think>b"),
+        ('Hm. <thought>a</thought> So: {"a": 1}', "Hm. So: ", "a"),
+        ('one [1]\n</think>\n{"a": 1}', "one [1]\n", ""),
+        ('<thin {"a": 1}', "<thin ", ""),
+        ('<reasoning>{"a": 1}', "", '{"a": 1}'),
+    ],
+)
+def test_reasoning_is_kept_apart_wherever_it_is_cut(text: str, preamble: str, reasoning: str) -> None:
+    for pieces in every_cut(text):
+        parsed = parse(pieces)
+        assert (parsed.preamble, parsed.reasoning) == (preamble, reasoning)
