@@ -1,7 +1,8 @@
 """The incremental parser: what a model writes goes in, piece by piece, and ops come out.
 
 Three layers: ``fastpath`` reads valid JSON, ``repair`` reads everything else, and both tell ``emitter`` what
-they found. This module is the outside. What holds of every text, cut in every way (each is a property test):
+they found; ``preamble`` takes the text before a document. This module is the outside. What holds of every
+text, cut in every way (each is a property test):
 
 1. Folding all ops gives what ``json.loads`` gives, for valid JSON; an overflow to infinity becomes null and a
    lone surrogate U+FFFD, both listed as repairs. After each chunk the fold is the partial view.

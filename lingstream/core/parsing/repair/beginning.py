@@ -46,7 +46,7 @@ class Beginning:
         self.unescape: Unescape | None = None
         self._line_start = True
 
-    def run(self) -> Reading[str]:
+    def find(self) -> Reading[str]:
         """Return ``{``, ``[`` or ``(`` with the position at it, ``scalar`` with the position at its start,
         or ``""`` if the text holds no document."""
         source = self.source

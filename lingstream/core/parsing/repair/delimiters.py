@@ -18,11 +18,12 @@ from lingstream.core.parsing.tokenizer import CLOSERS, COLONS, COMMAS, QUOTES, R
 
 from .lookahead import Lookahead
 
-__all__ = ["OPENERS", "Delimiters", "Next", "Verdict", "leave_open", "levels_closed"]
+__all__ = ["OPENERS", "Delimiters", "Next", "Verdict", "fewest_faults", "leave_open"]
 
 OPENERS = {"{": "}", "[": "]", "(": ")"}
 _LONGEST_RUN = 6  # of quotes
-_MOST_BRACKETS = 16  # that are looked at
+_MOST_BRACKETS = 16  # of a run that are looked at
+# What a fault in a run of brackets counts.
 _WRONG_KIND = 1.0
 _SUPERFLUOUS = 1.0
 _MISSING = 1.0
@@ -202,10 +203,10 @@ class Delimiters(Lookahead):
 
     # -- closing brackets ---------------------------------------------------------
 
-    def levels_closed_here(self) -> Reading[int]:
-        """How many containers the bracket at the position ends, which is not the innermost one's own."""
+    def levels_closed(self) -> Reading[int]:
+        """How many levels the bracket at the position closes, where it is not the innermost one's own."""
         run, following = yield from self._closing_run()
-        return levels_closed(self.emitter.levels, run, following)
+        return fewest_faults(self.emitter.levels, run, following)
 
     def root_goes_on(self) -> Reading[bool]:
         """Whether a comma and a key follow, perhaps behind more brackets."""
@@ -283,11 +284,11 @@ def leave_open(levels: str, text: str) -> str:
     return levels
 
 
-def levels_closed(levels: str, run: str, following: Next) -> int:
-    """Return how many levels the first bracket of ``run`` closes, where it is not the innermost one's.
+def fewest_faults(levels: str, run: str, following: Next) -> int:
+    """Return how many levels the first bracket of ``run`` closes, in the reading with the fewest faults.
 
-    Of all ways to read the run, the one with the fewest faults: brackets that are missing, too many or of the
-    wrong kind, and a following key or item that does not fit into what is left open.
+    Faults are brackets that are missing, too many or of the wrong kind, and a following key or item that does
+    not fit into what is left open.
 
     :param run: closing brackets, with nothing but white space between them.
     """

@@ -16,13 +16,14 @@ from .delimiters import Delimiters, Verdict
 __all__ = ["StringRepair"]
 
 _PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
+# What stands between the place of a lost closing quote and the next quote, or a bare key and then a quote.
 _TAIL = re.compile(r"(?:\s*[\]}])*\s*[,\n，;]\s*[\[{]?\s*\Z")
-_BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")  # what lies between it and the next one in that case
+_BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")
 _TAIL_LENGTH = 200
+# Brackets on lines of their own, where the text ends inside a string.
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
-_OPENS = re.compile(
-    r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af-])\Z"
-)  # scripts without spaces
+# What an opening quote stands behind; any character of a script without spaces.
+_OPENS = re.compile(r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af-])\Z")
 _WINDOWS = re.compile(r"[A-Za-z]:\Z")
 _BRACKETS = {"}": "{", "]": "[", ")": "("}
 

@@ -66,7 +66,7 @@ class Repairer:
 
     def start(self) -> Reading[None]:
         """Read up to the first bracket of the document, or all of a document that is a scalar."""
-        opened = yield from self.beginning.run()
+        opened = yield from self.beginning.find()
         if opened == "scalar":
             yield from self._lone_scalar()
         elif opened:
@@ -256,7 +256,7 @@ class Repairer:
             self.source.pos += 1
             return
         self._note("bracket", repr(emitter.closer), char)
-        levels = yield from self.ahead.levels_closed_here()
+        levels = yield from self.ahead.levels_closed()
         self.source.pos += 1
         for _ in range(levels):
             self._closed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lingstream.core.parsing.repair.delimiters import Next, leave_open, levels_closed
+from lingstream.core.parsing.repair.delimiters import Next, fewest_faults, leave_open
 
 from ..support import parse
 
@@ -38,7 +38,7 @@ def test_what_brackets_leave_open(levels: str, text: str, left: str) -> None:
     ],
 )
 def test_the_reading_with_the_fewest_faults(levels: str, run: str, following: Next, closed: int) -> None:
-    assert levels_closed(levels, run, following) == closed
+    assert fewest_faults(levels, run, following) == closed
 
 
 @pytest.mark.parametrize(
