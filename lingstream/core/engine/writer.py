@@ -93,14 +93,17 @@ class StepWriter:
         if not self.answered:
             self.answered = True
             self._began()
-        if isinstance(said, Put):
+        if type(said) is Chunk:  # first, because most of what is said is
+            text, reasoning, usage, finish = said
+        elif isinstance(said, Put):
             put, rest = self._values.put(said)
             self.said.append(["put", *put])
             return rest
-        if isinstance(said, Note):
+        elif isinstance(said, Note):
             self._notify(said)
             return None
-        text, reasoning, usage, finish = said if type(said) is Chunk else _chunk_of(said)
+        else:
+            text, reasoning, usage, finish = _chunk_of(said)
         if usage:
             self.usage = usage
         if finish:
