@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from load import cpu_seconds
-from processes import end, free_port, listens
+from processes import end, listens
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from tests.chaos.patience import scaled  # noqa: E402
 from tests.chaos.services import Postgres  # noqa: E402
 from tests.hubs.conftest import RedisServer  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 __all__ = ["Fleet", "Member"]
 

@@ -1,4 +1,4 @@
-"""The servers of a measurement: a port for each, to wait until it listens, and its end."""
+"""The servers of a measurement: to wait until one listens, and its end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import socket
 import subprocess
 import time
 
-__all__ = ["end", "free_port", "listens"]
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+__all__ = ["end", "listens"]
 
 
 def listens(port: int, server: subprocess.Popen, patience: float = 30.0) -> bool:

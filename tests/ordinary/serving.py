@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.services import Postgres, free_port
+from tests.chaos.services import Postgres
+from tests.ports import free_port
 
 __all__ = ["SERVERS", "prepared", "served"]
 
