@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
+import psycopg
 from fleet import Fleet, Member
-from observer import rows
+from observer import connect, rows
 
 __all__ = ["Harm", "Load", "hurt"]
 
@@ -22,8 +24,9 @@ class Load:
     :param bound: seconds in which all runs should have ended, on a machine of its own.
     :param dead_after: the setting, as ``heartbeat_every`` is.
     :param burn: processes beside that want a CPU each.
-    :param kill: ``one`` is killed, or ``each`` in turn, replaced by a new one.
-    :param freeze: seconds for which a worker is stopped.
+    :param kill: ``one`` that holds runs is killed, or ``each`` in turn, replaced by a new one.
+    :param freeze: seconds for which a worker that holds runs is stopped, and longer if they are to move and
+        have not moved by then.
     :param rolling: all workers are told to end in turn, each replaced by a new one.
     :param database_stop: seconds for which there is no database.
     :param clock: seconds by which the first worker's clock is ahead, and the second's behind.
@@ -76,16 +79,19 @@ async def hurt(load: Load, fleet: Fleet, harm: Harm) -> None:
         await asyncio.sleep(0.3)
     harm.at = time.time()
     harm.everybody = load.rolling
-    if load.kill:
-        for member in fleet.workers[: 1 if load.kill == "one" else load.workers]:
+    if load.kill == "one":
+        await asyncio.to_thread(_kill, fleet, await asyncio.to_thread(_caught, fleet), harm)
+    if load.kill == "each":
+        for member in fleet.workers[: load.workers]:
             await asyncio.to_thread(_kill, fleet, member, harm)
-            if load.kill == "each":
-                await asyncio.to_thread(fleet.work, 1, load.concurrency)
+            await asyncio.to_thread(fleet.work, 1, load.concurrency)
     if load.freeze:
-        victim = next(member for member in fleet.workers if member.lives)
-        victim.freeze()
+        victim = await asyncio.to_thread(_caught, fleet)
         await asyncio.to_thread(_note, fleet, victim, harm)
         await asyncio.sleep(load.freeze)
+        # How soon others take its runs is up to how steady they are themselves; whoever waits bounds this.
+        while load.freeze >= load.dead_after and await asyncio.to_thread(_holds, fleet, victim):
+            await asyncio.sleep(0.3)
         victim.thaw()
     if load.database_stop or load.database_restart:
         await asyncio.to_thread(fleet.postgres.stop)
@@ -99,6 +105,37 @@ async def hurt(load: Load, fleet: Fleet, harm: Harm) -> None:
             if wrong := await asyncio.to_thread(member.terminate):
                 harm.stuck.append(wrong)
             await asyncio.to_thread(fleet.work, 1, load.concurrency)
+
+
+def _caught(fleet: Fleet) -> Member:
+    """Stop the worker that holds the most runs, while it holds some; return it.
+
+    :raises RuntimeError: nobody holds any.
+    """
+    with connect(fleet) as connection:
+        while held := {member: _held(connection, member) for member in fleet.workers if member.lives}:
+            member = max(held, key=held.__getitem__)
+            if not held[member]:
+                break
+            member.freeze()
+            if _held(connection, member):
+                return member
+            member.thaw()  # its runs had ended before it stopped
+    raise RuntimeError("expected a worker that holds runs when the faults strike, none does")
+
+
+def _holds(fleet: Fleet, member: Member) -> int:
+    with connect(fleet) as connection:
+        return _held(connection, member)
+
+
+def _held(connection: psycopg.Connection[dict[str, Any]], member: Member) -> int:
+    """How many runs a worker executes, if one asks the database."""
+    sql = """
+        SELECT count(*) AS count FROM lingstream_run run JOIN lingstream_runner runner
+        ON runner.id = run.runner_id WHERE run.status = 'running' AND runner.pid = %s
+    """
+    return int(connection.execute(sql, [member.pid]).fetchall()[0]["count"])
 
 
 def _kill(fleet: Fleet, member: Member, harm: Harm) -> None:

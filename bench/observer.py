@@ -16,7 +16,7 @@ import psycopg
 from fleet import Fleet
 from psycopg.rows import dict_row
 
-__all__ = ["Observer", "Spent", "spent"]
+__all__ = ["Observer", "Spent", "connect", "rows", "spent"]
 
 EVERY = 0.2  # seconds between two looks
 OPEN = ("queued", "running")
@@ -82,10 +82,11 @@ class Observer(threading.Thread):
                     self.silence,
                     min(row["age"], now - max(self._outage, member.since)) if member.lives else 0,
                 )
-        for row in connection.execute("SELECT id::text, epoch FROM lingstream_run WHERE epoch > 1"):
-            self.moves.setdefault((row["id"], row["epoch"]), time.time())
         sql = "SELECT status, count(*) AS count FROM lingstream_run GROUP BY status"
         self.counts = Counter({row["status"]: row["count"] for row in connection.execute(sql)})
+        # After that: of runs that have ended we know then how often they had moved.
+        for row in connection.execute("SELECT id::text, epoch FROM lingstream_run WHERE epoch > 1"):
+            self.moves.setdefault((row["id"], row["epoch"]), time.time())
         if not self.open and self.ended is None:
             self.ended = time.time()
         for member in self._fleet.members:
