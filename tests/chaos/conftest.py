@@ -1,4 +1,4 @@
-"""Services of the chaos suite: started once for all, empty for each test."""
+"""Services of the chaos suite: one for all tests, and for each as it was for the first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.ports import free_port  # noqa: E402
 
 from .harness import ROOT, Cluster  # noqa: E402
 from .patience import scaled  # noqa: E402
-from .services import Postgres, Sqlite  # noqa: E402
+from .services import Postgres, Sqlite, shared  # noqa: E402
 
 sys.path.append(str(ROOT / "bench"))  # what test_load.py measures with
 
@@ -42,24 +42,31 @@ def model_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(model_port: int) -> Iterator[Postgres]:
-    server = Postgres()
-    try:
-        server.start()
-        _prepare(server, model_port)
-        yield server
-    finally:
+def postgres_servers() -> Iterator[list[Postgres]]:
+    """The server that tests share, once the first of them has set it up."""
+    servers: list[Postgres] = []
+    yield servers
+    for server in servers:
         server.close()
 
 
+@pytest.fixture
+def postgres_server(postgres_servers: list[Postgres], model_port: int) -> Postgres:
+    return shared(postgres_servers, lambda server: _prepare(server, model_port))
+
+
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The server that tests share, started by the first of them."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    shared_redis.renew()
+    return shared_redis
 
 
 @pytest.fixture
@@ -67,9 +74,6 @@ async def cluster(
     postgres_server: Postgres, redis_server: RedisServer, model_port: int
 ) -> AsyncIterator[MakeCluster]:
     """Makes the cluster of a test: Redis, PostgreSQL, and processes that the test starts."""
-    postgres_server.clear()
-    with redis.Redis.from_url(redis_server.url, protocol=2) as client:
-        client.flushall()
     async with AsyncExitStack() as stack:
 
         async def make(execution: str = "worker", *, database: Any = None, **settings: Any) -> Cluster:

@@ -7,8 +7,9 @@ import shlex
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from subprocess import CalledProcessError, TimeoutExpired
 from typing import Any
 
 import psycopg
@@ -19,8 +20,12 @@ from tests.ports import free_port
 
 from .patience import scaled
 
-__all__ = ["Postgres", "Sqlite"]
+__all__ = ["Postgres", "Sqlite", "shared"]
 
+SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 TABLES = ("lingstream_botrun", "lingstream_run", "lingstream_conversation", "lingstream_runner")
 
 
@@ -37,7 +42,6 @@ class Postgres:
         self._data.mkdir()
         self.port = free_port()
         self._server = PostgresServer(self._data, cleanup_mode=None)
-        self._server.ensure_pgdata_inited()
         self.database = {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": "postgres",
@@ -47,6 +51,8 @@ class Postgres:
         }
 
     def start(self) -> None:
+        if not (self._data / "PG_VERSION").exists():
+            self._server.ensure_pgdata_inited()
         options = f'-h 127.0.0.1 -p {self.port} -k ""'
         for name, value in self._settings.items():
             options += f" -c {name}={shlex.quote(str(value))}"
@@ -82,6 +88,16 @@ class Postgres:
         """Forget all runs."""
         self.rows(f"TRUNCATE {', '.join(TABLES)}")
 
+    def renew(self) -> None:
+        """Be as for the first test, whatever the last one left: no server, sessions, runs."""
+        try:
+            self.rows(SESSIONS)
+        except psycopg.OperationalError:
+            with contextlib.suppress(CalledProcessError, TimeoutExpired):
+                self.stop()
+            self.start()
+        self.clear()
+
     def _control(self, *arguments: str) -> None:
         pgexec(
             "pg_ctl",
@@ -90,6 +106,24 @@ class Postgres:
             user=self._server.system_user,
             timeout=scaled(30),
         )
+
+
+def shared(servers: list[Postgres], prepare: Callable[[Postgres], None]) -> Postgres:
+    """Return the one server in ``servers``, renewed; make it first if there is none.
+
+    A set-up that fails leaves nothing, and the next one tries again: pytest would remember the failure of a
+    fixture that many tests share, and fail them all.
+    """
+    if not servers:
+        with contextlib.ExitStack() as stack:
+            server = Postgres()
+            stack.callback(server.close)
+            server.start()
+            prepare(server)
+            servers.append(server)
+            stack.pop_all()
+    servers[0].renew()
+    return servers[0]
 
 
 class Sqlite:

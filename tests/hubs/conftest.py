@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -67,10 +68,19 @@ class RedisServer:
             for path in self._folder.glob("appendonly*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def freeze(self, signal: int) -> None:
+    def renew(self) -> None:
+        """Be as for the first test, whatever the last one left: no server, a frozen one, data."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+        self.freeze(signal.SIGCONT)
+        self.wait()
+        with redis.Redis.from_url(self.url, protocol=2) as client:
+            client.flushall()
+
+    def freeze(self, number: int) -> None:
         """Send it SIGSTOP or SIGCONT."""
         assert self._process
-        self._process.send_signal(signal)
+        self._process.send_signal(number)
 
 
 def _serve(folder: Path) -> Iterator[RedisServer]:
