@@ -34,13 +34,13 @@ async def test_runs_stay_where_they_are_however_busy_the_machine_is() -> None:
 
 async def test_of_a_worker_that_is_killed_only_its_runs_go_on_elsewhere_and_once() -> None:
     report = await outcome(replace(LOAD, kill="one", dead_after=scaled(5.0), heartbeat_every=1.0))
-    assert report.moved
+    assert report.moved, report
 
 
 async def test_a_worker_that_was_frozen_finds_its_runs_elsewhere_and_leaves_them_there() -> None:
     patience = scaled(5.0)
     report = await outcome(replace(LOAD, freeze=patience, dead_after=patience, heartbeat_every=1.0))
-    assert report.moved
+    assert report.moved, report
 
 
 async def test_all_runs_and_viewers_get_over_restarts_of_postgresql_and_redis() -> None:
