@@ -14,6 +14,7 @@ from .hub_contract import HubContract
 from .log_contract import RunLogContract, Viewer
 from .model_reply import STAMP, Reply, stamp_age, stamped
 from .model_server import OpenAIServer, Request
+from .step_contract import StepContract
 
 __all__ = [
     "STAMP",
@@ -24,6 +25,7 @@ __all__ = [
     "Request",
     "RunLogContract",
     "ScriptedProvider",
+    "StepContract",
     "Viewer",
     "collect",
     "collect_chunks",

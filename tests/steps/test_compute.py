@@ -11,6 +11,8 @@ from lingstream.core.engine.kinds import check_options
 from lingstream.core.engine.plan import BotPlan, Plan, StepPlan, TriggerPlan
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.steps import register_kinds
+from lingstream.steps.compute import Compute
+from lingstream.testing import StepContract
 from tests.core.engine.test_workflow import LARGE, SLOW, MemoryJournal
 from tests.core.support import outcome
 
@@ -123,3 +125,10 @@ def test_options_are_checked(options: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_options(StepPlan("sum", "compute", options=options))
     assert message in caught.value.message
+
+
+class TestContract(StepContract):
+    kind = Compute()
+    input = {"a": 1}
+    options = {"from": "input", "set": {"b": "input.a + 1"}}
+    document = {"a": 1, "b": 2}
