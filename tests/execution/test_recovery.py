@@ -45,8 +45,12 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.02)
 
 
-async def abandoned(**fields: Any) -> Run:
-    """Store a run of the cloud facts whose process is dead."""
+async def abandoned(*, logged: bool = False, **fields: Any) -> Run:
+    """Store a run of the cloud facts whose process is dead.
+
+    :param logged: with a log that has not ended, which a shared hub would still hold. It is there before the
+        row says that the run has ended: a runner that finds such a row without a log has nothing to write.
+    """
     runner = get_runner()
     row, _ = await runner.start(Start("cloud-facts", sites.QUESTION), Identity.of_site())
     await runner.wait(str(row.pk))
@@ -56,6 +60,9 @@ async def abandoned(**fields: Any) -> Run:
         while runner._writer.oldest:  # a last checkpoint, which the row below would take
             await asyncio.sleep(0.01)
     get_hub().drop(str(row.pk))  # before anybody looks for whom it belongs to
+    if logged:
+        log = get_hub().create(str(row.pk))
+        await log.open(1, {"document": {}, "reasoning": {}, "status": "running", "bots": {}})
     await Run.objects.filter(pk=row.pk).aupdate(**values)
     return await Run.objects.aget(pk=row.pk)
 
@@ -137,9 +144,8 @@ async def test_the_journal_of_a_run_is_its_owners(site: Site) -> None:
 
 async def test_viewers_hear_the_end_of_a_run_whose_process_died_after_storing_it(site: Site) -> None:
     await site.cloud_facts()
-    run = await abandoned(status="finished", document=CLOUD, finished_at=timezone.now(), log_id="1-9")
-    log = get_hub().create(str(run.pk))  # what a shared hub would still hold
-    await log.open(1, {"document": {}, "reasoning": {}, "status": "running", "bots": {}})
+    ended = {"status": "finished", "document": CLOUD, "finished_at": timezone.now(), "log_id": "1-9"}
+    run = await abandoned(logged=True, **ended)
     async with site.socket() as socket:
         viewer = asyncio.create_task(follow(socket, run))
         await get_runner().ensure_registered()
@@ -152,9 +158,8 @@ async def test_they_hear_why_it_failed(site: Site) -> None:
     await site.cloud_facts()
     error = {"code": "no-json", "message": "expected JSON", "retryable": True}
     told = {**error, "message": "the model gave no answer that could be read"}  # a visitor
-    run = await abandoned(status="failed", errors=[{**error, "bot": "a#1"}], finished_at=timezone.now())
-    log = get_hub().create(str(run.pk))  # what a shared hub would still hold
-    await log.open(1, {"document": {}, "reasoning": {}, "status": "running", "bots": {}})
+    failed = [{**error, "bot": "a#1"}]
+    run = await abandoned(logged=True, status="failed", errors=failed, finished_at=timezone.now())
     async with site.socket() as socket:
         viewer = asyncio.create_task(follow(socket, run))
         await get_runner().ensure_registered()

@@ -6,7 +6,6 @@ import logging
 import shutil
 import ssl
 import subprocess
-import time
 
 import pytest
 
@@ -201,7 +200,6 @@ async def test_closing_the_stream_hangs_up_on_the_model(how):
     async with talking([["a", never, "b"]]) as (provider, server):
         stream = provider.stream(ASK, ChatOptions())
         assert (await anext(stream)).text == "a"
-        began = time.monotonic()
         if how == "cancel":
             task = asyncio.ensure_future(anext(stream))
             await asyncio.sleep(0)
@@ -214,7 +212,6 @@ async def test_closing_the_stream_hangs_up_on_the_model(how):
             del stream
         await asyncio.wait_for(server.requests[0].ended.wait(), 5)
         assert server.requests[0].closed_early
-        assert time.monotonic() - began < 1
 
 
 async def test_cancelling_hangs_up_before_the_first_byte_too():

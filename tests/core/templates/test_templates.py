@@ -167,10 +167,10 @@ _GROW = "{% set ns = namespace(x='xx') %}{% for i in range(60) %}STEP{% endfor %
     ],
 )
 def test_no_rendering_is_without_bound(source: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(TemplateError):
         templates.render(source, CONTEXT)
-    assert time.monotonic() - started < budget.MAX_SECONDS + 3
+    assert time.thread_time() - started < budget.MAX_SECONDS + 3
 
 
 TAGS = [f"tag-{number:07}" for number in range(18_000)]  # 234 KB of JSON, as a visitor may send
