@@ -9,12 +9,12 @@ import subprocess
 
 import pytest
 
+from lingstream.access.client import http_client, ssl_context
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.provider import ChatOptions, Chunk, Usage
 from lingstream.providers import build_provider, preload
 from lingstream.providers.openai import provider as module
-from lingstream.providers.openai.http import http_client, ssl_context
 from lingstream.testing import OpenAIServer, Reply, collect, collect_chunks
 
 KEY = "sk-proj-Zq81mVtX0pLw7RkE3nYb"

@@ -14,6 +14,7 @@ from typing import Any, cast
 import httpx2
 import openai
 
+from lingstream.access.client import http_client
 from lingstream.access.network import AddressRefused
 from lingstream.core.ending import end_tasks
 from lingstream.core.engine.plan import ProviderPlan
@@ -23,7 +24,6 @@ from lingstream.providers.options import OPENAI_URL, OWN_HEADERS
 
 from .completions import CompletionDecoder
 from .failures import from_status, scrub
-from .http import http_client
 
 __all__ = ["DEFAULT_API_VERSION", "OpenAIProvider", "build"]
 

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import httpcore2
 
-from lingstream.access.network import guard
+from .network import guard
 
 __all__ = ["AsyncioBackend"]
 

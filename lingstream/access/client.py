@@ -1,17 +1,18 @@
-"""The HTTP client that the SDK is given: room for hundreds of streams, and cheap reads."""
+"""HTTP clients that connect to where the guard lets them: room for hundreds of streams, and cheap reads."""
 
 from __future__ import annotations
 
 import ssl
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.request import getproxies
 
 import httpcore2
 import httpx2
 
-from .network import AsyncioBackend
+from .connect import AsyncioBackend
 
-__all__ = ["http_client", "ssl_context"]
+__all__ = ["http_client", "shared_client", "ssl_context"]
 
 KEEPALIVE_SECONDS = 60.0
 MOST_IDLE = 100
@@ -22,11 +23,7 @@ def http_client(connections: int) -> httpx2.AsyncClient:
 
     A redirect would take messages where no editor and no setting has sent them.
     """
-    limits = httpx2.Limits(
-        max_connections=connections,
-        max_keepalive_connections=min(connections, MOST_IDLE),
-        keepalive_expiry=KEEPALIVE_SECONDS,
-    )
+    limits = _limits(connections)
     transport = _transport(limits)
     if not {"http", "https", "all"} & set(getproxies()):
         return httpx2.AsyncClient(transport=transport)
@@ -35,6 +32,25 @@ def http_client(connections: int) -> httpx2.AsyncClient:
     client = httpx2.AsyncClient(verify=ssl_context(), limits=limits)
     client._transport = transport
     return client
+
+
+def shared_client(connections: int) -> httpx2.AsyncClient:
+    """Return a client for requests of many runs to anywhere; it follows no redirects by itself.
+
+    It keeps no cookies, which would be one visitor's in the request of the next. It goes through no proxy: that
+    would connect to where the guard does not let us.
+    """
+    nobodys = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    transport = _transport(_limits(connections))
+    return httpx2.AsyncClient(transport=transport, cookies=nobodys, trust_env=False)
+
+
+def _limits(connections: int) -> httpx2.Limits:
+    return httpx2.Limits(
+        max_connections=connections,
+        max_keepalive_connections=min(connections, MOST_IDLE),
+        keepalive_expiry=KEEPALIVE_SECONDS,
+    )
 
 
 def _transport(limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport:
