@@ -58,6 +58,8 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         "provider-unavailable": "the model cannot be reached at the moment",
         "provider-disconnected": "the connection to the model was lost in mid-answer",
         "provider-bad-response": "the model's answer could not be read",
+        "http": "a service that was asked for this did not answer as it should",
+        "timeout": "this part of the run took longer than it may",
         "parse": "the model's answer could not be read",
         "parse-limit": "the model's answer is larger than it may be",
         "schema": "the model's answer does not have the form that was asked for",

@@ -16,6 +16,7 @@ what was expected and what came, and ``retryable``: whether the same call may su
     ├── SchemaFailure     model output that is not what its schema wants
     ├── NoJson            model output without any JSON, where JSON was asked for
     ├── ProviderError     the model server failed, refused or went away
+    ├── RequestFailure    a server that a step made a request to failed, refused or went away
     ├── StepTimeout       a step took longer than it may
     ├── ConflictError     a bot wrote where it may not
     ├── LimitExceeded     a run passed one of its limits
@@ -42,6 +43,7 @@ __all__ = [
     "ParseLimitError",
     "ProviderError",
     "RateLimited",
+    "RequestFailure",
     "SchemaFailure",
     "StepTimeout",
     "TemplateError",
@@ -159,6 +161,28 @@ class ProviderError(LingError):
     ) -> None:
         super().__init__(message, code=code, retryable=retryable)
         self.status = status
+
+
+class RequestFailure(LingError):
+    """A server that a step made a request to failed, refused or went away.
+
+    :param status: its HTTP status, if there was one.
+    :param retry_after: seconds after which it wants to be asked again, if it said so.
+    """
+
+    code = "http"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, retryable=retryable)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class StepTimeout(LingError):

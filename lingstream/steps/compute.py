@@ -28,6 +28,7 @@ class Compute(StepKind):
 
     kind = "compute"
     pure = True
+    asks_who = False
     options_schema: Mapping[str, Any] = {
         "type": "object",
         "additionalProperties": False,

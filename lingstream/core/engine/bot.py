@@ -28,6 +28,7 @@ class BotKind(StepKind):
     """Asks a model: its input are messages, its options those of the call."""
 
     kind = "bot"
+    asks_who = False  # a model is told what its prompt says
 
     def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`: the model's own stream."""

@@ -12,11 +12,18 @@ from itertools import count
 from typing import Protocol, TypeVar
 
 from lingstream.core.ending import consume
-from lingstream.core.exceptions import Fenced, LimitExceeded, LingError, RateLimited, StepTimeout
+from lingstream.core.exceptions import (
+    Fenced,
+    LimitExceeded,
+    LingError,
+    RateLimited,
+    RequestFailure,
+    StepTimeout,
+)
 from lingstream.core.provider import Message
 
 from .journal import Call
-from .kinds import Identity, Said, Services, StepCall, StepKind
+from .kinds import NOBODY, Identity, Said, Services, StepCall, StepKind
 from .observers import RunInfo
 
 __all__ = ["Caller", "make", "within"]
@@ -54,8 +61,7 @@ async def make(
     :raises StepTimeout: the last try took too long.
     :raises LingError: it failed, as the kind says; so does whatever else the kind raises.
     """
-    # A model is told what its prompt says, and not who asks: so bots cost no query.
-    identity = await caller.identity() if call.kind != "bot" else Identity()
+    identity = await caller.identity() if kind.asks_who else NOBODY
     key = hashlib.sha256(json.dumps([caller.info.id, *call.key]).encode()).hexdigest()
     for attempt in count(1):
         tried = StepCall(
@@ -107,7 +113,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _pause(attempt: int, error: Exception) -> float:
-    if isinstance(error, RateLimited):
+    if isinstance(error, (RateLimited, RequestFailure)) and error.retry_after is not None:
         return min(float(error.retry_after), _LONGEST)
     longest = min(_PAUSE * 2.0 ** (attempt - 1), _LONGEST)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  # a pace, not a secret

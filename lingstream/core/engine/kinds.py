@@ -168,6 +168,7 @@ class StepKind(Protocol):
     :cvar pure: it gives the same for the same, at once: done again where a run is executed again.
     :cvar record: it may stand in a pipeline of records.
     :cvar effects: it acts on the world; not done in a trial run unless asked.
+    :cvar asks_who: it wants to know who has started the run, which may cost a query.
     """
 
     kind: str
@@ -178,6 +179,7 @@ class StepKind(Protocol):
     pure: bool = False
     record: bool = False
     effects: bool = False
+    asks_who: bool = True
 
     def run(self, call: StepCall) -> AsyncIterator[Said]:
         """Do the work; closing the iterator stops it.
@@ -196,6 +198,10 @@ class StepKind(Protocol):
     def is_pure(self, plan: StepPlan) -> bool:
         """Whether this step is: see ``pure``."""
         return self.pure
+
+    def has_effects(self, plan: StepPlan) -> bool:
+        """Whether this step has: see ``effects``."""
+        return self.effects
 
     def asked(self, input: Any, options: Mapping[str, Any]) -> Any:
         """Return what makes two calls of this kind the same, JSON data."""
