@@ -37,8 +37,8 @@ def http_client(connections: int) -> httpx2.AsyncClient:
 def shared_client(connections: int) -> httpx2.AsyncClient:
     """Return a client for requests of many runs to anywhere; it follows no redirects by itself.
 
-    It keeps no cookies, which would be one visitor's in the request of the next. It goes through no proxy: that
-    would connect to where the guard does not let us.
+    It keeps no cookies, which would be one visitor's in the request of the next. It goes through no proxy:
+    that would connect to where the guard does not let us.
     """
     nobodys = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     transport = _transport(_limits(connections))

@@ -22,7 +22,7 @@ from django.db import connections
 from lingstream.conf import LingstreamSettings
 
 from . import ownership
-from .lane import DatabaseThread, keep_connections
+from .lane import DatabaseThread, end_threads, keep_connections
 
 __all__ = ["Beat", "Heart"]
 
@@ -90,7 +90,7 @@ class Heart:
     async def aclose(self) -> None:
         """Stop beating."""
         self._over.set()
-        await self._thread.ended()
+        await end_threads(self._thread)
 
     @property
     def _gap(self) -> float:

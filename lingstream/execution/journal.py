@@ -39,7 +39,7 @@ from lingstream.models import BotRun, Conversation, Run
 
 from .away import AWAY
 from .failures import report
-from .lane import Ages, DatabaseThread, keep_connections, patiently
+from .lane import Ages, DatabaseThread, end_threads, keep_connections, patiently
 from .ownership import atomically, locked
 
 __all__ = ["Checkpoints", "DatabaseJournal", "Write", "Writer", "result_of", "store"]
@@ -170,7 +170,7 @@ class Writer:
         if thread := self._thread:
             self._thread = None
             self._queue.put(None)
-            await thread.ended()
+            await end_threads(thread)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         over = False

@@ -15,24 +15,26 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from django.db import connections
 
 from .away import AWAY
 
-__all__ = ["Ages", "DatabaseThread", "Lane", "keep_connections", "patiently"]
+__all__ = ["Ages", "DatabaseThread", "Lane", "end_threads", "keep_connections", "patiently"]
 
 logger = logging.getLogger("lingstream")
 P = ParamSpec("P")
 T = TypeVar("T")
+_Jobs: TypeAlias = "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]"
 
 _PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds between tries while the database is away; the last one repeats
 _PATIENCE = 60.0  # seconds for which it may be away: longer than a restart or a fail-over takes
 _QUIET = 5.0  # seconds between two warnings that it is away
-_ENDING = 5.0  # seconds that a thread may take to end its last job
+_ENDING = 5.0  # seconds that threads may take to end their last jobs
 
 _said_at = float("-inf")
 
@@ -102,11 +104,19 @@ class DatabaseThread(threading.Thread):
         finally:
             connections.close_all()
 
-    async def ended(self) -> None:
-        """Wait for the end, within bounds."""
-        await asyncio.to_thread(self.join, _ENDING)
-        if self.is_alive():
-            logger.warning("the thread %s hangs in the database and is left alone", self.name)
+
+async def end_threads(*threads: threading.Thread) -> None:
+    """Wait for the end of ``threads``, within one bound for all of them."""
+    await asyncio.to_thread(_join, threads)
+    for thread in threads:
+        if thread.is_alive():
+            logger.warning("the thread %s hangs and is left alone", thread.name)
+
+
+def _join(threads: Iterable[threading.Thread]) -> None:
+    last = time.monotonic() + _ENDING
+    for thread in threads:
+        thread.join(max(0.0, last - time.monotonic()))
 
 
 class Ages:
@@ -133,24 +143,27 @@ class Ages:
 
 
 class Lane:
-    """A few threads that call functions which use the ORM.
+    """A few threads that call functions which use the ORM; each begins when there is work for it.
 
     :param threads: how many; two, but one on SQLite, where writers wait for each other anyhow.
+    :param tidy: called in the thread after each call.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, *, tidy: Callable[[], None] = keep_connections) -> None:
         self._size = threads
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._tidy = tidy
+        self._jobs: _Jobs = queue.SimpleQueue()
         self._threads: list[DatabaseThread] = []
+        self._open: set[Future[Any]] = set()  # asked for, and not done, whether or not somebody waits
         self._ages = Ages()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the function returns; a call that is cancelled before it began is not made."""
-        if not self._threads:
-            count = self._size or (1 if connections["default"].vendor == "sqlite" else 2)
-            self._threads = [DatabaseThread(f"lingstream lane {n}", self._work) for n in range(count)]
         context = contextvars.copy_context()
         future: Future[T] = Future()
+        self._open.add(future)
+        future.add_done_callback(self._open.discard)
+        self._grow()
         self._jobs.put((future, lambda: context.run(function, *args, **kwargs)))
         mark = self._ages.begin()
         try:
@@ -170,13 +183,20 @@ class Lane:
     async def aclose(self) -> None:
         """End the threads and their connections; a later call begins anew."""
         threads, self._threads = self._threads, []
+        # Of its own for those who come after: a thread that hangs would leave them its signal to end.
+        jobs, self._jobs = self._jobs, queue.SimpleQueue()
         for _ in threads:
-            self._jobs.put(None)
-        for thread in threads:
-            await thread.ended()
+            jobs.put(None)
+        await end_threads(*threads)
 
-    def _work(self) -> None:
-        while job := self._jobs.get():
+    def _grow(self) -> None:
+        count = self._size or (1 if connections["default"].vendor == "sqlite" else 2)
+        if len(self._threads) < min(count, len(self._open)):
+            name = f"lingstream lane {len(self._threads)}"
+            self._threads.append(DatabaseThread(name, partial(self._work, self._jobs)))
+
+    def _work(self, jobs: _Jobs) -> None:
+        while job := jobs.get():
             future, call = job
             if not future.set_running_or_notify_cancel():
                 continue
@@ -185,5 +205,11 @@ class Lane:
             except BaseException as error:
                 future.set_exception(error)
             finally:
-                keep_connections()
+                self._clear_up()
                 del job, future, call  # or what was returned would live until the next job
+
+    def _clear_up(self) -> None:
+        try:
+            self._tidy()
+        except Exception:  # the thread has more to do, and its place is not given to another
+            logger.exception("a thread's connections could not be looked after")

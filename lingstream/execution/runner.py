@@ -25,7 +25,6 @@ from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
 from lingstream.core.ending import bounded, end_tasks
 from lingstream.core.engine import run as engine
-from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import ConfigurationError, Fenced, InternalError, LingError
 from lingstream.core.log.ports import RunLog
 from lingstream.core.log.state import empty_snapshot
@@ -43,10 +42,10 @@ from .journal import Checkpoints, DatabaseJournal, Writer
 from .lane import Lane
 from .memory import history_of
 from .observers import get_observers
-from .pool import ProviderPool
 from .retention import BATCH, prune
+from .services import SiteServices, Who
 from .start import Start, create_run, known_run, queue_run
-from .storage import in_database, load_run, plan_of, provider_kinds_in_use
+from .storage import in_database, load_identity, load_run, plan_of, provider_kinds_in_use
 
 __all__ = ["Runner", "get_runner", "living_runner", "tell"]
 
@@ -109,7 +108,7 @@ class Runner:
         self._claiming = asyncio.Lock()
         self._unknown: set[tuple[str, int]] = set()
         self._settling: asyncio.Task[None] | None = None
-        self._providers = ProviderPool()
+        self._services = SiteServices()
         self._lane = Lane()
         self._writer = Writer()
         self._checkpoints = Checkpoints(self._writer, app_settings().checkpoint)
@@ -317,7 +316,7 @@ class Runner:
                 plan_of(row),
                 row.input,
                 log=log,
-                services=Services(self._providers.get),
+                services=self._services,
                 journal=journal,
                 history=history,
                 epoch=row.epoch,
@@ -325,6 +324,7 @@ class Runner:
                 observers=get_observers(),
                 name=name,
                 began=row.created_at.isoformat(),
+                identity=Who(lambda: persist(load_identity, row)),
             )
             if row.cancel_requested_at:
                 run.cancel()  # somebody asked while its last owner was dying
@@ -430,8 +430,9 @@ class Runner:
         await self._stop_life()  # the heart
         await self._writer.aclose()
         await self._lane.aclose()
+        await self._services.end_threads()
         self._claiming, self._wanted = asyncio.Lock(), asyncio.Event()
-        self._providers = ProviderPool()
+        self._services = SiteServices()
 
     async def _stop_life(self) -> None:
         life, self._life = self._life, []
@@ -454,7 +455,7 @@ class Runner:
             with contextlib.suppress(Exception):
                 await bounded(self._lane.call(ownership.sign_off, self.id), _SIGN_OFF)
         await self._lane.aclose()
-        await self._providers.aclose()
+        await self._services.aclose()
         await close_broker()
 
     async def _pulse(self, heart: Heart, pause: float) -> None:

@@ -1,0 +1,97 @@
+"""What step kinds may ask of the process that executes them: models, requests, and threads that may block."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import connections
+
+from lingstream.core.ending import bounded
+from lingstream.core.engine.kinds import Identity, Services
+
+from .lane import Lane
+from .pool import ProviderPool
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient
+
+__all__ = ["SiteServices", "Who"]
+
+logger = logging.getLogger("lingstream")
+
+T = TypeVar("T")
+
+_THREADS = 16  # functions of steps that block at the same time; more wait for their turn
+_CONNECTIONS = 1000  # requests of steps at the same time, as for one provider
+_CLOSING = 2.0  # seconds for the connections of requests to close
+
+
+class SiteServices(Services):
+    """The services of one runner, on one event loop; see :class:`Services`."""
+
+    def __init__(self) -> None:
+        self._models = ProviderPool()
+        super().__init__(self._models.get)
+        self._threads = Lane(_THREADS, tidy=leave_no_transaction)
+        self._client: AsyncClient | None = None
+
+    def http(self) -> AsyncClient:
+        """See :meth:`Services.http`."""
+        if self._client is None:
+            from lingstream.access.client import shared_client  # with the certificates it takes 0.3 s
+
+            self._client = shared_client(_CONNECTIONS)
+        return self._client
+
+    async def database(self, function: Callable[..., T], *arguments: Any) -> T:
+        """See :meth:`Services.database`; a call that is cancelled before it began is not made."""
+        return await self._threads.call(function, *arguments)
+
+    async def end_threads(self) -> None:
+        """End the threads, as far as they let themselves be ended; all that is left, where the loop is over."""
+        await self._threads.aclose()
+
+    async def aclose(self) -> None:
+        """Close all of it."""
+        await self.end_threads()
+        await self._models.aclose()
+        client, self._client = self._client, None
+        if client:
+            with contextlib.suppress(TimeoutError):
+                await bounded(client.aclose(), _CLOSING)
+
+
+def leave_no_transaction() -> None:
+    """Close this thread's connections as Django does after a request, and what a function left open, too.
+
+    The threads are many and mostly idle: a connection stays open for ``CONN_MAX_AGE``, as it does for a view.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block:
+            logger.error("a step left a transaction of %r open: it is rolled back", connection.alias)
+            connection.close()
+            del connections[connection.alias]  # a wrapper that was closed inside a transaction stays in it
+        else:
+            connection.close_if_unusable_or_obsolete()
+
+
+class Who:
+    """Who has started a run: looked up once, when a step first asks.
+
+    :param load: looks it up.
+    """
+
+    def __init__(self, load: Callable[[], Awaitable[Identity]]) -> None:
+        self._load = load
+        self._asking = asyncio.Lock()
+        self._known: Identity | None = None
+
+    async def __call__(self) -> Identity:
+        async with self._asking:
+            if self._known is None:
+                self._known = await self._load()
+        return self._known
