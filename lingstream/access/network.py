@@ -11,14 +11,15 @@ installed when the app is ready.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..core.exceptions import ConfigurationError
 
-__all__ = ["AddressRefused", "Guard", "guard", "install", "is_public", "target"]
+__all__ = ["AddressRefused", "Guard", "climbs", "guard", "install", "is_public", "target"]
 
 PORTS = frozenset((80, 443))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -63,6 +64,12 @@ def target(url: str) -> tuple[str, int] | None:
     except (ValueError, KeyError):
         return None
     return (parts.hostname, port) if parts.hostname else None
+
+
+def climbs(path: str) -> bool:
+    """Whether a server that decodes the path of an address, once or twice, may find ``..`` in it."""
+    segments = re.split(r"[/\\]", unquote(unquote(path)))
+    return any(segment.partition(";")[0] in (".", "..") for segment in segments)
 
 
 class Guard:

@@ -52,7 +52,7 @@ class SiteServices(Services):
         return await self._threads.call(function, *arguments)
 
     async def end_threads(self) -> None:
-        """End the threads, as far as they let themselves be ended; all that is left, where the loop is over."""
+        """End the threads, as far as they can be ended: all there is to do where the loop is over."""
         await self._threads.aclose()
 
     async def aclose(self) -> None:

@@ -12,17 +12,35 @@ from lingstream.core.exceptions import UsageError
 
 from .scripts import script_names
 
-__all__ = ["OPENAI", "OPENAI_URL", "OWN_HEADERS", "check_openai", "check_scripted", "scripted"]
+__all__ = [
+    "CLIENT_HEADERS",
+    "HEADER_NAMES",
+    "OPENAI",
+    "OPENAI_URL",
+    "OWN_HEADERS",
+    "check_openai",
+    "check_scripted",
+    "scripted",
+]
 
 OPENAI_URL = "https://api.openai.com/v1"
 
-#: Headers that authenticate, or that the HTTP client writes itself.
-OWN_HEADERS = frozenset(
+#: Headers that the HTTP client writes itself.
+CLIENT_HEADERS = frozenset(
     {
-        *("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie", "host", "content-length"),
-        *("content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"),
+        *("host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te"),
+        *("trailer", "expect"),
     }
 )
+#: These, and those that authenticate.
+OWN_HEADERS = CLIENT_HEADERS | {"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"}
+
+#: JSON schema of the names of headers that a row may have.
+HEADER_NAMES: dict[str, Any] = {
+    "maxLength": 100,
+    "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+    "not": {"pattern": f"^(?i:{'|'.join(sorted(OWN_HEADERS))})$"},
+}
 
 _WORD = {"type": "string", "maxLength": 200, "pattern": r"^[!-~]*$"}  # it goes into a header
 
@@ -42,11 +60,7 @@ OPENAI: dict[str, Any] = {
         "headers": {
             "type": "object",
             "maxProperties": 50,
-            "propertyNames": {
-                "maxLength": 100,
-                "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
-                "not": {"pattern": f"^(?i:{'|'.join(sorted(OWN_HEADERS))})$"},
-            },
+            "propertyNames": HEADER_NAMES,
             "additionalProperties": {"type": "string", "maxLength": 2000, "pattern": r"^[\t -~]*$"},
         },
         "params": {"type": "object", "propertyNames": {"not": {"enum": ["messages", "model", "stream"]}}},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from lingstream.access.network import AddressRefused, Guard, target
+from lingstream.access.network import AddressRefused, Guard, climbs, target
 from lingstream.access.policy import site_guard
 from lingstream.conf import app_settings
 from lingstream.core.engine.plan import ProviderPlan
@@ -15,7 +15,15 @@ from lingstream.core.exceptions import ConfigurationError, UsageError
 from .kinds import ProviderKind, kind_of
 from .scripts import add_scripts
 
-__all__ = ["admits", "check_provider", "look_up_provider", "provider_key"]
+__all__ = [
+    "admits",
+    "carries",
+    "check_key",
+    "check_provider",
+    "look_up_provider",
+    "provider_key",
+    "request_key",
+]
 
 # Options that would send a key elsewhere, or be one.
 _FORBIDDEN_OPTIONS = frozenset(
@@ -45,13 +53,45 @@ def provider_key(plan: ProviderPlan) -> str:
     check_provider(plan)
     if not (plan.key_name and _kind(plan).remote):
         return ""
-    key = os.environ.get(plan.key_name, "")
-    if not key:
-        raise ConfigurationError(
-            f"the provider {plan.name!r} needs the environment variable {plan.key_name}, which is not set",
-            code="key-missing",
+    return _key(plan.key_name, f"the provider {plan.name!r}")
+
+
+def request_key(name: str, url: str) -> str:
+    """Return the key called ``name`` for a request of a step to ``url``.
+
+    :raises UsageError: ``key-not-listed``, or ``base-url``: it may not be sent there; ``key-missing``.
+    """
+    allowed = check_key(name)
+    if not carries(name, url):
+        raise UsageError(
+            f"a step would send {name} to {urlsplit(url).hostname}, to an address to which "
+            "LINGSTREAM['PROVIDER_KEYS'] does not allow it: " + (", ".join(allowed) or "none"),
+            code="base-url",
         )
-    return key
+    return _key(name, "a step")
+
+
+def carries(name: str, url: str) -> bool:
+    """Whether a request to ``url``, which may have a query and escapes, may carry the key called ``name``."""
+    whole = head = url.partition("#")[0].partition("?")[0]
+    if "%" in head:  # a prefix has no escapes: it ends before the first of them
+        head = head.partition("%")[0].rpartition("/")[0]
+    admitted = any(admits(prefix, head) for prefix in app_settings().provider_keys.get(name, ()))
+    return admitted and not climbs(urlsplit(whole).path)
+
+
+def check_key(name: str) -> Sequence[str]:
+    """Return the addresses to which the key called ``name`` may be sent.
+
+    :raises UsageError: ``key-not-listed``.
+    """
+    allowed = app_settings().provider_keys.get(name)
+    if allowed is None:
+        raise UsageError(
+            f"a step names the key {name!r}, which LINGSTREAM['PROVIDER_KEYS'] does not list",
+            code="key-not-listed",
+        )
+    return allowed
 
 
 def check_provider(plan: ProviderPlan) -> None:
@@ -97,6 +137,15 @@ def look_up_provider(plan: ProviderPlan) -> None:
     """
     if _kind(plan).remote:
         _check_address(plan, plan.base_url, Guard.look_up)
+
+
+def _key(name: str, whose: str) -> str:
+    key = os.environ.get(name, "")
+    if not key:
+        raise ConfigurationError(
+            f"{whose} needs the environment variable {name}, which is not set", code="key-missing"
+        )
+    return key
 
 
 def _check_address(

@@ -14,7 +14,7 @@ from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.execution.needs import needs_of
 from lingstream.execution.plans import load_inner_plan, load_plan, load_provider_plans
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
-from lingstream.providers.policy import admits, check_provider, provider_key
+from lingstream.providers.policy import admits, carries, check_provider, provider_key
 
 
 @pytest.fixture
@@ -369,6 +369,31 @@ class TestKeys:
     )
     def test_a_prefix_admits_nothing_that_looks_like_it(self, prefix: str, url: str) -> None:
         assert not admits(prefix, url)
+
+    @pytest.mark.parametrize(
+        ("url", "may"),
+        [
+            ("https://api.x.com/v1", True),
+            ("https://api.x.com/v1/?q=https://evil.com/@#x", True),
+            ("https://api.x.com/v1/group%2Fproject/a%20b", True),
+            ("https://api.x.com/v1/a..b", True),
+            ("https://api.x.com/v2?/v1", False),
+            ("https://api.x.com/v%31/x", False),
+            ("https://api.x.com%2Fv1/x", False),
+            ("https://api.x.com/v1/%2e%2e/admin", False),
+            ("https://api.x.com/v1/x%2F..%2F../admin", False),
+            ("https://api.x.com/v1/x%252F..%252Fadmin", False),
+            ("https://api.x.com/v1/..;x/admin", False),
+            ("https://api.x.com/v1/..%5Cadmin", False),
+            ("https://evil.com/?https://api.x.com/v1", False),
+        ],
+    )
+    def test_a_request_carries_one_below_a_prefix_whatever_its_query_and_escapes(
+        self, settings: Any, url: str, may: bool
+    ) -> None:
+        settings.LINGSTREAM = {"PROVIDER_KEYS": {"KEY": ["https://api.x.com/v1"]}}
+        assert carries("KEY", url) is may
+        assert not carries("OTHER", url)
 
     @pytest.fixture
     def site(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,8 @@ def _finalize_url(context: Context, value: Any) -> str:
             f"expected text or a number as a part of a URL, got {_text(value, _budget(context))[:100]}"
         )
     part = quote(_text(value, _budget(context)), safe="")
+    if part in (".", ".."):
+        part = part.replace(".", "%2E")  # or it would be an instruction to the path, and no word of it
     _budget(context).spend(len(part))
     return part
 

@@ -78,6 +78,52 @@ def test_a_uri_takes_text_and_integers_only(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("plain", "plain"),
+        ("a/b?c=d&e#f", "a%2Fb%3Fc%3Dd%26e%23f"),
+        ("https://evil.com@x\\", "https%3A%2F%2Fevil.com%40x%5C"),
+        ("云 é", "%E4%BA%91%20%C3%A9"),
+        ("a\r\nb", "a%0D%0Ab"),
+        (".", "%2E"),
+        ("..", "%2E%2E"),
+        ("...", "..."),
+        ("v1.2", "v1.2"),
+        (5, "5"),
+        (2.5, "2.5"),
+        (True, "true"),
+    ],
+)
+def test_each_interpolation_of_a_url_is_one_word(value: Any, part: str) -> None:
+    source = "https://example.com/{{ value }}/x?q={{ value }}"
+    assert templates.render_url(source, {"value": value}) == f"https://example.com/{part}/x?q={part}"
+
+
+@pytest.mark.parametrize("value", [None, ["a"], {"a": 1}])
+def test_a_url_takes_text_and_numbers_only(value: Any) -> None:
+    with pytest.raises(TemplateError, match="expected text or a number as a part of a URL"):
+        templates.render_url("https://example.com/{{ value }}", {"value": value})
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("{{ input }}", {"a": [1, None]}),
+        (" {{- input.a -}} ", [1, None]),
+        ("{{ input.a[0] + 1 }}", 2),
+        ("{{ input }}!", '{"a": [1, null]}!'),
+        ("{{ input.a[0] }}{{ input.a[0] }}", "11"),
+        ("plain", "plain"),
+        ("", ""),
+        ("{% if input %}yes{% endif %}", "yes"),
+        ("{{ '{{ x }}' }}", "{{ x }}"),
+    ],
+)
+def test_a_single_expression_gives_its_value_and_all_else_text(source: str, value: Any) -> None:
+    assert templates.evaluate(source, {"input": {"a": [1, None]}}) == value
+
+
+@pytest.mark.parametrize(
     ("source", "line", "message"),
     [
         ("a\n{{ nope }}", 2, "'nope' is undefined"),
