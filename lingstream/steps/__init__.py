@@ -15,12 +15,13 @@ from lingstream.core.exceptions import UsageError
 from lingstream.providers.dotted import import_dotted
 
 from .compute import Compute
+from .http import Http
 
 __all__ = ["BUILT_IN", "register_kinds"]
 
 logger = logging.getLogger("lingstream")
 
-BUILT_IN = (Compute(),)
+BUILT_IN = (Compute(), Http())
 
 
 def register_kinds(paths: Iterable[str] = ()) -> None:

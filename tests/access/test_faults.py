@@ -29,6 +29,9 @@ STATES = [
     ("provider-address", "internal"),
     ("provider-auth", "provider-auth"),
     ("provider-timeout", "provider-timeout"),
+    ("http", "http"),
+    ("address", "internal"),
+    ("timeout", "timeout"),
     ("limit", "limit"),
     ("a-code-of-tomorrow", "a-code-of-tomorrow"),
 ]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.document.ops import Append, Op, Set, copy_json, fold
+from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.kinds import Services
 from lingstream.core.engine.plan import Limits, Plan, ProviderPlan
 from lingstream.core.engine.registry import workflow
@@ -260,6 +261,7 @@ def make_run(
     """Return a run of a plan, or of a workflow function, whose models play ``answers``, and its log.
 
     :param answers: for a :class:`ScriptedProvider` without pauses, or a provider, or a dict of them by name.
+    :param more: arguments of :class:`Run`, and ``limits`` of a function's.
     """
     if not isinstance(plan, Plan):
         workflow("test")(plan)
@@ -267,7 +269,8 @@ def make_run(
     if not hasattr(answers, "stream"):
         answers = ScriptedProvider(answers, rate=None)
     log = MemoryLog()
-    return Run(plan, input, log=log, services=Services(lambda _: answers), **more), log
+    more.setdefault("services", Services(lambda _: answers))
+    return Run(plan, input, log=log, **more), log
 
 
 async def outcome(
@@ -278,6 +281,20 @@ async def outcome(
     async with asyncio.timeout(PATIENCE):
         result = await run.execute()
     return Outcome(run, log, result)
+
+
+class MemoryJournal:
+    """Keeps finished calls, as the database does."""
+
+    def __init__(self) -> None:
+        self.results: dict[tuple[str, str, str, int], CallResult] = {}
+
+    def recorded(self, call: Call) -> CallResult | None:
+        result = self.results.get(call.key)
+        return result if result and result.status == "finished" else None
+
+    async def finish(self, call: Call, result: CallResult) -> None:
+        self.results[call.key] = result
 
 
 async def seen(log: MemoryLog, found: Callable[[Any], bool]) -> None:

@@ -23,7 +23,7 @@ from lingstream.core.log.memory import MemoryLog
 from lingstream.core.log.state import empty_snapshot
 from lingstream.core.provider import Chunk, Usage
 from lingstream.providers.scripted import ScriptedProvider
-from tests.core.support import Outcome, frames_of, make_run, outcome, seen
+from tests.core.support import MemoryJournal, Outcome, frames_of, make_run, outcome, seen
 
 
 @pytest.fixture(autouse=True)
@@ -827,20 +827,6 @@ class TestEnd:
         assert log.state.document.value is None
         assert provider.calls[0].ended.is_set()
         assert ends == []
-
-
-class MemoryJournal:
-    """Keeps finished calls, as the database does."""
-
-    def __init__(self) -> None:
-        self.results: dict[tuple[str, str, str, int], CallResult] = {}
-
-    def recorded(self, call: Call) -> CallResult | None:
-        result = self.results.get(call.key)
-        return result if result and result.status == "finished" else None
-
-    async def finish(self, call: Call, result: CallResult) -> None:
-        self.results[call.key] = result
 
 
 class TestReplay:
