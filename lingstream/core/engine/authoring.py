@@ -75,9 +75,9 @@ class Authoring(Host):
         :raises UsageError: an unknown kind, options that do not fit it, or data that are no JSON.
         :raises LimitExceeded: the run has started all the steps that it may.
         """
-        plan = step_plan(kind, name, given)
+        plan, data, place = step_plan(kind, name, given), json_data(input), jsonuri.normalize(root)
         instance = self.place.instance(plan.name)
-        return self.new_step(plan, instance, jsonuri.normalize(root)).start(json_data(input), plan.options)
+        return self.new_step(plan, instance, place).start(data, plan.options)
 
     def send_event(self, name: str, data: Any = None) -> None:
         """Push a status of your own to the viewers: an event frame with this name and JSON data.
