@@ -11,8 +11,11 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 
+from lingstream import step
+from lingstream.core.engine import kinds
 from lingstream.execution.runner import get_runner
 from lingstream.models import Run, Runner
+from lingstream.testing import OpenAIServer
 
 from .. import site as sites
 from ..conftest import _forget
@@ -36,12 +39,12 @@ def workflow(settings: Any, transactional_db: None) -> Iterator[None]:
     _forget()
 
 
-def ask() -> dict[str, Any]:
+def ask(slug: str = "test") -> dict[str, Any]:
     """What an async test does, from the making of its loop to the end of that."""
 
     async def test() -> dict[str, Any]:
         client = AsyncClient()
-        url = "/ling/workflows/test/runs/"
+        url = f"/ling/workflows/{slug}/runs/"
         started = (await client.post(url, BODY, content_type="application/json")).json()
         await get_runner().wait(started["run"])
         headers = {"Authorization": f"Ling {started['token']}"}
@@ -57,6 +60,23 @@ def test_goes_on_in_the_next_one(workflow: None) -> None:
         assert (found["status"], found["document"]) == ("finished", {"answer": "yes"})
     assert Run.objects.filter(status="finished").count() == 3
     assert Runner.objects.count() == 1
+
+
+def test_makes_requests_and_has_threads_in_each(
+    workflow: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "_kinds", dict(kinds._kinds))
+    step("count")(lambda input: Run.objects.count())
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "ALLOW_HOSTS": ["127.0.0.1"]}
+    with OpenAIServer("yes") as server:
+        options = {"url": f"{server.base_url}/chat/completions", "method": "POST", "body": {}}
+        http = {"kind": "http", "root": "http", "options": options}
+        sites.store_workflow("steps", {"http": http, "count": {"kind": "count", "root": "count"}})
+        for number in range(1, 4):
+            found = ask("steps")
+            assert (found["status"], found["document"]["count"]) == ("finished", number)
+            assert found["document"]["http"]["choices"][0]["message"]["content"] == "yes"
+        assert (len(server.requests), server.connections) == (3, 3)
 
 
 def test_of_a_fault_the_test_client_raises_the_fault(workflow: None, monkeypatch: pytest.MonkeyPatch) -> None:
