@@ -19,12 +19,12 @@ from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, Prov
 from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.core.validation import SchemaFault, compile_schema
-from lingstream.models import PromptLabel, Provider, Step, Workflow
+from lingstream.models import PromptLabel, Provider, Run, Step, Workflow
 from lingstream.providers import kind_of
 
-from .versions import Versions
+from .versions import Versions, version_key
 
-__all__ = ["load_inner_plan", "load_plan", "load_provider_plans"]
+__all__ = ["inner_plan_of", "load_inner_plan", "load_plan", "load_provider_plans"]
 
 # What would make every run empty. All else that is wrong with a workflow is refused when it is saved; a row
 # from before goes on as it did.
@@ -53,6 +53,15 @@ def load_inner_plan(slug: str, *, key: str = "") -> Plan:
     """
     versions = Versions(key)
     return _with_workflows(_inner(slug, versions), versions)
+
+
+def inner_plan_of(run: Run, slug: str) -> dict[str, Any]:
+    """Return the plan of a workflow that a function executes inside ``run``, as JSON data.
+
+    :raises UsageError: as :func:`load_plan`.
+    """
+    key = version_key(run.owner_key, run.conversation_id or run.pk)
+    return load_inner_plan(slug, key=key).to_json()
 
 
 def _with_workflows(plan: Plan, versions: Versions) -> Plan:

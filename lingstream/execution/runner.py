@@ -42,8 +42,9 @@ from .journal import Checkpoints, DatabaseJournal, Writer
 from .lane import Lane
 from .memory import history_of
 from .observers import get_observers
+from .plans import inner_plan_of
 from .retention import BATCH, prune
-from .services import SiteServices, Who
+from .services import RunServices, SiteServices, Who
 from .start import Start, create_run, known_run, queue_run
 from .storage import in_database, load_identity, load_run, plan_of, provider_kinds_in_use
 
@@ -316,7 +317,7 @@ class Runner:
                 plan_of(row),
                 row.input,
                 log=log,
-                services=self._services,
+                services=RunServices(self._services, lambda slug: persist(inner_plan_of, row, slug)),
                 journal=journal,
                 history=history,
                 epoch=row.epoch,

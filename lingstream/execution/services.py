@@ -19,7 +19,7 @@ from .pool import ProviderPool
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
 
-__all__ = ["SiteServices", "Who"]
+__all__ = ["RunServices", "SiteServices", "Who"]
 
 logger = logging.getLogger("lingstream")
 
@@ -63,6 +63,31 @@ class SiteServices(Services):
         if client:
             with contextlib.suppress(TimeoutError):
                 await bounded(client.aclose(), _CLOSING)
+
+
+class RunServices(Services):
+    """The services of one run.
+
+    :param site: those of the process.
+    :param plans: returns the plan of a workflow, as JSON data.
+    """
+
+    def __init__(self, site: SiteServices, plans: Callable[[str], Awaitable[dict[str, Any]]]) -> None:
+        super().__init__(site.provider)
+        self._site = site
+        self._plans = plans
+
+    def http(self) -> AsyncClient:
+        """See :meth:`Services.http`."""
+        return self._site.http()
+
+    async def workflow(self, slug: str) -> dict[str, Any]:
+        """See :meth:`Services.workflow`."""
+        return await self._plans(slug)
+
+    async def database(self, function: Callable[..., T], *arguments: Any) -> T:
+        """See :meth:`Services.database`."""
+        return await self._site.database(function, *arguments)
 
 
 def leave_no_transaction() -> None:

@@ -29,6 +29,7 @@ from .needs import needs_of
 from .ownership import anybody_executes, atomically, interrupt, is_busy
 from .plans import load_plan
 from .storage import in_database
+from .versions import version_key
 
 __all__ = ["Start", "astart", "create_run", "known_run", "queue_run", "start"]
 
@@ -171,7 +172,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
         return known, False
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
     run_id, talk_id = uuid4(), _conversation_id(start.conversation)
-    key = _version_key(identity, talk_id or run_id)
+    key = version_key(identity.owner_key, talk_id or run_id)
     plan = load_plan(start.workflow, row, python=start.workflow in registered(), key=key)
     check_input(row.input_schema if row else {}, start.input)
     try:
@@ -277,12 +278,6 @@ def _uuid(name: str) -> UUID:
         return UUID(name)
     except ValueError:
         raise NotFound(f"there is no conversation {name[:60]!r}") from None
-
-
-def _version_key(identity: Identity, otherwise: UUID) -> str:
-    """Return for whom versions of prompts are chosen, so that one person is told one thing."""
-    known = identity.owner_key
-    return known if known != "anyone" else str(otherwise)
 
 
 def _conversation(talk_id: UUID | None, identity: Identity, *, new: bool) -> Conversation | None:

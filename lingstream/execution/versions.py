@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any, Protocol
+from uuid import UUID
 
 from django.utils.module_loading import import_string
 
@@ -16,7 +17,7 @@ from lingstream.models import Prompt, PromptVersion
 
 from .away import AWAY
 
-__all__ = ["ChooseVersion", "Versions"]
+__all__ = ["ChooseVersion", "Versions", "version_key"]
 
 logger = logging.getLogger("lingstream")
 
@@ -35,6 +36,15 @@ class ChooseVersion(Protocol):
             conversation, else it is the run's own.
         """
         ...
+
+
+def version_key(owner_key: str, otherwise: UUID) -> str:
+    """Return for whom versions of prompts are chosen, so that one person is told one thing.
+
+    :param owner_key: of the run.
+    :param otherwise: of a run of nobody's the conversation, or else the run itself.
+    """
+    return owner_key if owner_key != "anyone" else str(otherwise)
 
 
 class Versions:

@@ -10,9 +10,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
 
-from lingstream import step
+from lingstream import step, workflow
 from lingstream.access.identity import Identity
-from lingstream.core.engine import kinds
+from lingstream.core.engine import kinds, registry
 from lingstream.core.engine.kinds import Note, Put, StepCall, Text
 from lingstream.execution.runner import Runner as Executor
 from lingstream.execution.runner import get_runner
@@ -143,3 +143,32 @@ async def test_requests_and_threads_end_with_the_runner(site: Site) -> None:
         await get_runner().aclose()
     assert client.is_closed
     assert not any(thread.is_alive() for thread in threads)
+
+
+keys: list[str] = []
+
+
+def choose(prompt: Any, label: str, key: str) -> None:
+    """The site's choice of versions: none, but it hears for whom it is asked."""
+    keys.append(key)
+
+
+@pytest.mark.parametrize("owned", [True, False])
+async def test_a_function_executes_another_workflow_for_the_same_person(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch, owned: bool
+) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "CHOOSE_VERSION": "tests.execution.test_steps.choose"}
+    monkeypatch.setattr(registry, "_functions", dict(registry._functions))
+
+    @workflow("outer")
+    async def outer(run: Any) -> None:
+        await run.step("workflow", {"question": "hi"}, workflow="inner", root="inner")
+
+    await site.workflow("inner", answer="ANSWER")
+    sites.answers = '{"answer": "yes"}'
+    user = await User.objects.acreate(username="ann") if owned else None
+    keys.clear()
+    row, _ = await get_runner().start(Start("outer", None), Identity.of_site(user))
+    run = await ended(row)
+    assert (run.status, run.document) == ("finished", {"inner": {"answer": "yes"}})
+    assert keys == [f"user:{user.pk}" if user else str(run.pk)]
