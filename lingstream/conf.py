@@ -71,7 +71,7 @@ class LingstreamSettings:
     :param open_runs: runs of one identity that have not ended.
     :param trusted_proxies: proxies in front of the site that append to ``X-Forwarded-For``.
     :param allow_hosts: hosts (``host`` or ``host:port``) that are not public, or have other ports than 80 and
-        443, and to which providers may connect all the same.
+        443, and to which providers and steps may connect all the same.
     :param observers: dotted paths of classes that hear what runs do, made once per process; see
         ``lingstream.core.engine.observers.Observer``.
     :param step_kinds: dotted paths of step kinds, objects or classes, beside the built-in ones and those that
