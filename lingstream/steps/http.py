@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from importlib import import_module
 from typing import Any
 
 from lingstream.access.network import guard, target
@@ -146,7 +145,7 @@ class Http(StepKind):
     async def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`."""
         if "lingstream.steps.exchange" not in sys.modules:
-            await asyncio.to_thread(import_module, "lingstream.steps.exchange")  # httpx, 0.2 s
+            await asyncio.to_thread(_load)
         from .answers import READERS
         from .exchange import answer
 
@@ -154,6 +153,15 @@ class Http(StepKind):
         async with answer(call) as response, aclosing(read(response)) as said:
             async for each in said:
                 yield each
+
+
+def _load() -> None:
+    """Import httpx and read the certificates beside the event loop, as both take 0.2 s."""
+    from lingstream.access.client import ssl_context
+
+    from . import answers  # noqa: F401
+
+    ssl_context()
 
 
 def _check_address(url: str) -> None:
