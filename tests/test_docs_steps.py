@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -19,6 +20,7 @@ from lingstream.core.engine import kinds, registry
 from lingstream.core.engine.kinds import Identity as Who
 from lingstream.core.engine.kinds import StepCall, check_options, kind_of
 from lingstream.core.engine.plan import Plan, StepPlan
+from lingstream.core.templates import computing
 from lingstream.execution import services
 from lingstream.execution.runner import get_runner
 from lingstream.execution.services import SiteServices
@@ -61,7 +63,14 @@ def test_the_table_has_every_kind() -> None:
     assert named | shops | {"bot"} == set(kinds.step_kinds())
 
 
-def test_the_table_of_options_has_each_with_its_default() -> None:
+def test_the_table_of_compute_has_every_option() -> None:
+    table = SECTION[SECTION.index("| option | |\n") :].partition("\n\n")[0]
+    names = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)))
+    assert names == list(kind_of("compute").options_schema["properties"])
+    assert set(computing.FILTERS) < set(re.findall(r"`(\w+)`", SECTION))
+
+
+def test_the_table_of_http_has_every_option_with_its_default() -> None:
     table = SECTION[SECTION.index("| option | default | |") :].partition("\n\n")[0]
     rows = re.findall(r"^\| (`[^|]*) \| ([^|]*)\|", table, re.MULTILINE)
     names = [name for row, _ in rows for name in re.findall(r"`(\w+)`", row)]
@@ -107,8 +116,18 @@ async def test_the_chain() -> None:
 async def test_the_values() -> None:
     plan = StepPlan("sum", "compute", root="r", options=COMPUTE)
     check_options(plan)
-    ended = await outcome(Plan("test", steps=(plan,)), input={"prices": [40, 70], "names": ["ann"]})
-    assert ended.document == {"r": {"total": 110, "cheap": False, "names": {"first": "ANN"}}}
+    order = {"number": "A7", "customer": {"name": "Ann"}, "prices": [40, 70], "notes": []}
+    began = "2031-05-20T12:00:00+00:00"
+    ended = await outcome(Plan("test", steps=(plan,)), input={"order": order}, began=began)
+    found = ended.document["r"]
+    assert UUID(found.pop("marks")[0]).version == 4
+    assert found == {
+        "order": "A7",
+        "customer_name": "Ann",
+        "total": 110,
+        "cheap": False,
+        "due": "2031-06-03T12:00:00+00:00",
+    }
 
 
 @pytest.mark.django_db(transaction=True)

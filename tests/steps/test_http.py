@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from lingstream.access.faults import told_error
-from lingstream.core.engine.kinds import check_options, kind_of
+from lingstream.core.engine.kinds import Services, check_options, kind_of
 from lingstream.core.engine.plan import Plan, StepPlan, TriggerPlan
 from lingstream.core.exceptions import UsageError
 from lingstream.execution.services import SiteServices
 from lingstream.steps import answers
+from lingstream.testing import StepContract
 from tests.chaos.patience import within
 from tests.core.support import MemoryJournal, Outcome, make_run, outcome, seen
 from tests.web import Answer, WebServer, web
@@ -639,6 +640,25 @@ class TestAfterACrash:
         again = await outcome(plan, services=services, journal=journal, epoch=2)
         assert again.document == before.document == {"a": 1}
         assert len(server.requests) == 1
+
+
+class TestContract(StepContract):
+    kind = kind_of("http")
+    input = {"city": "a b"}
+    document = {"sky": "grey"}
+
+    @pytest.fixture(autouse=True)
+    async def _serve(self, services: SiteServices, server: WebServer) -> None:
+        server.answers["/weather/a%20b"] = b'{"sky": "grey"}'
+        self.options = {
+            "url": server.url + "/weather/{{ input.city }}",
+            "method": "POST",
+            "body": ["{{ input }}"],
+        }
+        self.shared = services
+
+    def services(self) -> Services:
+        return self.shared
 
 
 async def test_without_a_site_there_is_no_client() -> None:

@@ -22,6 +22,8 @@ from lingstream.core.provider import Usage
 from lingstream.execution.lane import Lane
 from lingstream.execution.services import SiteServices, leave_no_transaction
 from lingstream.models import Conversation
+from lingstream.steps.python import FunctionKind
+from lingstream.testing import StepContract
 from tests.chaos.patience import within
 from tests.core.support import MemoryJournal, Outcome, make_run, outcome
 
@@ -395,6 +397,31 @@ class TestOnASite:
             run.cancel()
             assert (await running).status == "canceled"
         gate.set()
+
+
+def _changes(input: Any, call: StepCall, times: int = 1) -> Any:
+    input.append(call.attempt)
+    return input * times
+
+
+async def _streams(input: Any, **options: Any) -> AsyncIterator[Any]:
+    yield '{"n": '
+    yield Put("beside", options)
+    yield f"{input}}}"
+
+
+class TestContractOfAPlainFunction(StepContract):
+    kind = FunctionKind("changes", _changes, None)
+    input = [0]
+    options = {"times": "{{ 1 + 1 }}"}
+    document = [0, 1, 0, 1]
+
+
+class TestContractOfAGenerator(StepContract):
+    kind = FunctionKind("streams", _streams, None)
+    input = 5
+    options = {"any": ["{{ input }}"]}
+    document = {"n": 5, "beside": {"any": [5]}}
 
 
 class TestAfterACrash:
