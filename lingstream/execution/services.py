@@ -49,7 +49,7 @@ class SiteServices(Services):
 
     async def database(self, function: Callable[..., T], *arguments: Any) -> T:
         """See :meth:`Services.database`; a call that is cancelled before it began is not made."""
-        return await self._threads.call(function, *arguments)
+        return await self._threads.call(_in_shape, function, arguments)
 
     async def end_threads(self) -> None:
         """End the threads, as far as they can be ended: all there is to do where the loop is over."""
@@ -63,6 +63,12 @@ class SiteServices(Services):
         if client:
             with contextlib.suppress(TimeoutError):
                 await bounded(client.aclose(), _CLOSING)
+
+
+def _in_shape(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    """Call a function of a thread that may have been idle for longer than a connection lasts."""
+    leave_no_transaction()
+    return function(*arguments)
 
 
 class RunServices(Services):

@@ -102,7 +102,8 @@ async def _texts(response: httpx2.Response) -> AsyncGenerator[str, None]:
 async def _pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     """Yield the body as it comes, decompressed.
 
-    A few kilobytes of gzip may be gigabytes: so it is decompressed here, and only as far as there is room.
+    What comes and what it unpacks to are bounded both: a few kilobytes of gzip may be gigabytes, and what
+    follows its end is never seen.
     """
     unpack = _unpacker(response)
     came = left = MOST_BYTES

@@ -482,6 +482,16 @@ class TestBounds:
         assert error["message"] == f"127.0.0.1 answered with more than {4 * 1024 * 1024} bytes"
         assert most < 20_000_000
 
+    async def test_what_follows_the_end_of_a_gzip_counts(
+        self, asked: Any, server: WebServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(answers, "MOST_BYTES", 100_000)
+        pieces = [gzip.compress(b"{}"), b"x" * 100_000, asyncio.Event()]
+        server.answers["/"] = Answer(pieces, headers={"Content-Encoding": "gzip"})
+        async with within(10):
+            (error,) = (await asked("/")).errors
+        assert error["message"] == "127.0.0.1 answered with more than 100000 bytes"
+
     @pytest.mark.parametrize(
         ("encoding", "body", "message"),
         [
