@@ -17,7 +17,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from lingstream.core.document.ops import copy_json
 from lingstream.core.engine.journal import Call, CallResult, Journal
@@ -52,6 +52,8 @@ class StepContract:
     """JSON data that the kind works on."""
     options: Mapping[str, Any] = MappingProxyType({})
     """Options that fit, as a step's row has them."""
+    format: Literal["json", "text", "html"] = "json"
+    """How what it says as text is read."""
     document: Any = None
     """What a step at the root ``said`` writes there."""
 
@@ -119,7 +121,14 @@ class StepContract:
     # -- how --------------------------------------------------------------------------------------
 
     def _plan(self) -> Plan:
-        step = StepPlan("step", self.kind.kind, "{{ input }}", root="said", options=dict(self.options))
+        step = StepPlan(
+            "step",
+            self.kind.kind,
+            "{{ input }}",
+            root="said",
+            options=dict(self.options),
+            format=self.format,
+        )
         return Plan("contract", steps=(step,))
 
     def _call(self) -> StepCall:
