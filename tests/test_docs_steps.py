@@ -36,7 +36,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "workflows.md").read_text(encoding=
 SECTION = PAGE[PAGE.index("## Steps of other kinds") : PAGE.index("## What a bot writes")]
 BLOCKS = dict(re.findall(r"```python\n# ([\w./]+)\n(.*?)```", SECTION, re.DOTALL))
 OPTIONS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", SECTION, re.DOTALL)]
-HTTP, LANGSERVE, COMPUTE = OPTIONS
+HTTP, LANGSERVE, COMPUTE, INNER = OPTIONS
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,8 @@ def test_the_table_has_every_kind() -> None:
     table = SECTION[SECTION.index("| kind | does |") :].partition("\n\n")[0]
     named = set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE))
     shops = {"customer", "send-mail", "count-down"}
-    assert named | shops | {"bot"} == set(kinds.step_kinds())
+    others = {kind for kind in kinds.step_kinds() if kind.startswith("outside-")} | {"letter"}
+    assert named | shops | {"bot"} == set(kinds.step_kinds()) - others
 
 
 def test_the_table_of_compute_has_every_option() -> None:
@@ -98,6 +99,39 @@ async def test_the_request(site: Site, settings: Any, monkeypatch: pytest.Monkey
     assert json.loads(request.body) == {"note": "Danke", "tags": ["a", 1]}
     assert request.headers["authorization"] == "Bearer sk-shop"
     assert (request.headers["x-source"], len(request.headers["idempotency-key"])) == ("our shop", 64)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_workflow_inside_and_triggers_that_depend_on_others(site: Site) -> None:
+    def store() -> None:
+        sites.store_workflow("summary", {"answer": {"format": "text", "input": "{{ input.text }}"}})
+        steps = {
+            "sort": "ANSWER",
+            "order": {"format": "text", "root": "order"},
+            "talk": {"format": "text", "root": "talk"},
+            "ask": {
+                "kind": "workflow",
+                "options": INNER,
+                "root": "summary",
+                "input": "{{ {'text': value} }}",
+            },
+        }
+        flow = sites.store_workflow("flow", steps)
+        sites.store_trigger(flow, "sort", "order", "answer", condition="value == 'order'")
+        sites.store_trigger(flow, "sort", "talk", "answer", otherwise=True)
+        condition = "failed == 0 and value[0].step == 'talk'"
+        sites.store_trigger(flow, "sort", "ask", "", event="joined", condition=condition)
+
+    sites.answers = {"ANSWER": '{"answer": "Rain?"}', "": "fine"}
+    await sync_to_async(store)()
+    row, _ = await get_runner().start(Start("flow", {"question": "?"}), Identity.of_site())
+    await get_runner().wait(str(row.pk))
+    run = await Run.objects.aget(pk=row.pk)
+    assert run.status == "finished"
+    assert sorted(run.document) == ["answer", "summary", "talk"]
+    instances = {bot.instance async for bot in run.bot_runs.all()}
+    assert instances == {"sort#1", "talk#1", "ask.answer#1"}
+    assert "`ask.answer#1`" in SECTION
 
 
 async def test_the_chain() -> None:
