@@ -9,13 +9,14 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from lingstream.core.engine.graph import Fault, Graph, faults
+from lingstream.core.engine.graph import Fault, Graph
 from lingstream.core.engine.plan import Limits, TriggerPlan
 from lingstream.core.engine.registry import registered
 
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
 from ..models import BotRun, Run, Step, Trigger
+from ..models.graphs import graph_faults
 
 __all__ = ["PENDING", "GraphFormSet"]
 
@@ -58,7 +59,7 @@ class GraphFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     def _judge(self) -> None:
         graph = self._graph()
         documents = last_documents(self.request, self.instance.slug) if self.request else {}
-        found = faults(graph, documents=documents)
+        found = graph_faults(graph, documents)
         self.warnings = [fault.message for fault in found if fault.level == "warning"]
         errors = [fault for fault in found if fault.level == "error"]
         if loose := [fault.message for fault in errors if not self._show(fault, graph)]:

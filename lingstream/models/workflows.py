@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from lingstream.core.engine.graph import Graph, Node, faults
+from lingstream.core.engine.graph import Graph, Node
 from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import check_options
 from lingstream.core.engine.plan import JOINED, StepPlan, TriggerPlan
@@ -22,6 +22,7 @@ from ..access.policy import default_access
 from ..core import templates
 from ..core.exceptions import UsageError
 from .fields import JSONTextField
+from .graphs import graph_faults
 from .prompts import Prompt, PromptLabel, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
 
@@ -493,7 +494,7 @@ class Trigger(models.Model):
         others = self.workflow.triggers.exclude(pk=self.pk).select_related("source", "target")
         triggers = (*(other.to_plan() for other in others), self.to_plan())
         steps = self.workflow.steps.select_related("prompt")
-        found = faults(Graph(tuple(step.to_node() for step in steps), triggers))
+        found = graph_faults(Graph(tuple(step.to_node() for step in steps), triggers))
         errors = {
             fault.field or NON_FIELD_ERRORS: fault.message
             for fault in found

@@ -266,6 +266,29 @@ class TestOneTriggerAlone:
             self.trigger(workflow, *ends, **columns).full_clean()
         assert message in caught.value.message_dict[field][0]
 
+    @pytest.mark.parametrize(
+        ("kind", "event", "message"),
+        [
+            ("bot", "joined", ""),
+            ("letter", "letter-sent", ""),
+            ("letter", "response", ""),
+            ("bot", "letter-sent", "expected an event that answer emits"),
+            ("letter", "mail-sent", "expected an event that answer emits"),
+            ("gone", "mail-sent", ""),
+        ],
+    )
+    def test_waits_for_what_the_kind_of_its_source_emits(
+        self, workflow: Workflow, kind: str, event: str, message: str
+    ) -> None:
+        workflow.steps.filter(name="answer").update(kind=kind)
+        trigger = self.trigger(workflow, "answer", "details", event=event)
+        try:
+            trigger.full_clean()
+            found = ""
+        except ValidationError as error:
+            (found,) = error.message_dict["event"]
+        assert found.startswith(message) and bool(found) is bool(message)
+
     def test_is_not_blamed_for_others(self, workflow: Workflow) -> None:
         Trigger.objects.update(root="{{ match[0] }}")
         self.trigger(workflow, "answer", "details", pattern="more/*").full_clean()

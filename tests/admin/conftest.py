@@ -1,0 +1,14 @@
+"""What all tests of the admin share: a kind of steps with options of every type."""
+
+from __future__ import annotations
+
+import pytest
+
+from lingstream.core.engine import kinds
+from tests.outside.letter import Letter
+
+
+@pytest.fixture(autouse=True)
+def _letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_kinds", dict(kinds._kinds))
+    kinds.register_kind(Letter())
