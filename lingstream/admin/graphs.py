@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
@@ -18,7 +19,7 @@ from ..core.exceptions import LingError
 from ..models import BotRun, Run, Step, Trigger
 from ..models.graphs import graph_faults
 
-__all__ = ["PENDING", "GraphFormSet"]
+__all__ = ["PENDING", "GraphFormSet", "GraphInline"]
 
 PENDING = "name:"  # a choice that names a step which this very save creates
 
@@ -98,6 +99,19 @@ class GraphFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
     def _of(self, model: type[Any]) -> GraphFormSet | None:
         return next((formset for formset in self._page if formset.model is model), None)
+
+
+class GraphInline(admin.StackedInline):  # type: ignore[type-arg]
+    """Steps, or triggers, which are judged together."""
+
+    formset = GraphFormSet
+    extra = 0
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        formset.request = request  # type: ignore[attr-defined]  # ours has it, and the next
+        formset.may_change = self.has_change_permission(request, obj)  # type: ignore[attr-defined]
+        return formset
 
 
 def _edge(form: Any, names: Mapping[str, str]) -> TriggerPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -12,7 +13,10 @@ from django.http import HttpRequest
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
 
-__all__ = ["LingAdmin", "ReadOnlyAdmin", "ScopedAdmin"]
+__all__ = ["TEMPLATE", "LingAdmin", "ReadOnlyAdmin", "ScopedAdmin"]
+
+#: The widget of a template that is one line.
+TEMPLATE = forms.TextInput(attrs={"class": "vTextField ling-template", "spellcheck": "false"})
 
 
 class LingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

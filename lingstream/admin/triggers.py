@@ -1,0 +1,141 @@
+"""Triggers on a workflow's page, read like sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from ..models import Step, Trigger
+from .graphs import PENDING, GraphFormSet, GraphInline
+from .media import TEMPLATE
+
+__all__ = ["TriggerInline"]
+
+
+class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A trigger whose ends are chosen among this workflow's steps, those that this save adds included.
+
+    The choices are primary keys of stored steps, so that a step may be renamed in the same save, and
+    ``name:<name>`` of new ones, which are resolved when the steps have been saved.
+    """
+
+    when_step = forms.ChoiceField(label=_("When step"))
+    start_step = forms.ChoiceField(label=_("Start step"))
+
+    class Meta:
+        model = Trigger
+        fields = ("event", "pattern", "condition", "input", "root", "partial", "position")
+        widgets = {
+            "pattern": TEMPLATE,
+            "condition": TEMPLATE,
+            "root": TEMPLATE,
+            "input": forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        }
+
+    ENDS = {"when_step": "source", "start_step": "target"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.deleted: set[str] = set()
+        self.instance.is_looked_at_with_others = True  # by the formset, as they will be
+        for field, end in self.ENDS.items():
+            pk = getattr(self.instance, f"{end}_id")
+            if pk is not None:
+                self.initial[field] = str(pk)
+
+    def offer(self, choices: list[tuple[str, str]], deleted: set[str]) -> None:
+        """Set the steps to choose from, and those that this save deletes."""
+        self.deleted = deleted
+        for name in self.ENDS:
+            field = self.fields.get(name)
+            if isinstance(field, forms.ChoiceField):
+                field.choices = [("", "---------"), *choices]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        for field, end in self.ENDS.items():
+            value = cleaned.get(field)
+            if not value:
+                continue
+            if value in self.deleted:
+                self.add_error(
+                    field, _("This step is being deleted: choose another, or delete the trigger too.")
+                )
+            elif value.startswith(PENDING):
+                setattr(self.instance, f"{end}_id", None)
+            else:
+                setattr(self.instance, end, Step.objects.get(pk=value))
+        return cleaned
+
+    def save(self, commit: bool = True) -> Trigger:
+        for field, end in self.ENDS.items():
+            value = self.cleaned_data[field]
+            if value.startswith(PENDING):
+                name = value.removeprefix(PENDING)
+                setattr(self.instance, end, Step.objects.get(workflow=self.instance.workflow, name=name))
+        trigger: Trigger = super().save(commit)
+        return trigger
+
+
+class TriggerFormSet(GraphFormSet):
+    """Knows the steps of the page: the stored ones and the ones that were typed."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        form.offer(self._choices, self._deleted)
+
+    @property
+    def _choices(self) -> list[tuple[str, str]]:
+        if not hasattr(self, "_cached"):
+            stored = self.instance.steps.values_list("pk", "name") if self.instance.pk else ()
+            self._cached = [(str(pk), name) for pk, name in stored]
+            known = {name for _pk, name in self._cached}
+            self._cached += [(PENDING + name, name) for name in self._typed() if name not in known]
+        return self._cached
+
+    @property
+    def _deleted(self) -> set[str]:
+        return {row["id"] for row in self._rows() if row["id"] and row["DELETE"]}
+
+    def _typed(self) -> list[str]:
+        return [
+            row["name"].strip() for row in self._rows() if row["name"] and not (row["id"] or row["DELETE"])
+        ]
+
+    def _rows(self) -> list[dict[str, str]]:
+        """The step forms of the same request, of which this formset only needs three fields."""
+        total = self.data.get("steps-TOTAL_FORMS", "") if self.is_bound else ""
+        count = min(int(total), 1000) if total.isdecimal() else 0
+        names = ("id", "name", "DELETE")
+        return [
+            {name: self.data.get(f"steps-{index}-{name}", "") for name in names} for index in range(count)
+        ]
+
+
+class TriggerInline(GraphInline):
+    """Edges of the workflow, read like a sentence."""
+
+    model = Trigger
+    form = TriggerForm
+    formset = TriggerFormSet
+    fk_name = "workflow"
+    fieldsets = (
+        (None, {"fields": (("when_step", "event"), "pattern", "start_step")}),
+        (
+            _("Condition, and input or root other than the step's own"),
+            {"fields": ("condition", "input", "root", ("partial", "position")), "classes": ("collapse",)},
+        ),
+    )
+
+    @admin.display(description=_("when step"))
+    def when_step(self, trigger: Trigger) -> str:
+        """For those who may only look."""
+        return str(trigger.source)
+
+    @admin.display(description=_("start step"))
+    def start_step(self, trigger: Trigger) -> str:
+        """For those who may only look."""
+        return str(trigger.target)
