@@ -313,9 +313,9 @@ class Step(models.Model):
             check_options(plan)
         except UsageError as error:
             field = "kind" if error.code == "unknown-kind" else "options"
-            raise ValidationError({field: error.message}) from error
+            raise ValidationError({field: ValidationError(error.message, code=error.code)}) from error
         self._check_inner(plan)
-        if problems := [f"{where}: {problem}" for where, problem in text_problems(plan)]:
+        if problems := [_option_error(where, problem) for where, problem in text_problems(plan)]:
             raise ValidationError({"options": problems})
 
     def _check_inner(self, plan: StepPlan) -> None:
@@ -506,6 +506,11 @@ class Trigger(models.Model):
 
 
 _Check = tuple[Callable[[str, set[str] | None], list[Any]], str, set[str] | None]
+
+
+def _option_error(uri: str, problem: Any) -> ValidationError:
+    """What is wrong with a template in the options; whoever shows it elsewhere needs the place apart."""
+    return ValidationError("%(uri)s: %(problem)s", params={"uri": uri, "problem": problem})
 
 
 def _raise_problems(checks: dict[str, _Check]) -> None:

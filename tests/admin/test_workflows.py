@@ -47,6 +47,7 @@ def new_step(index: int, name: str, **columns: Any) -> dict[str, Any]:
         "kind": "bot",
         "label": "production",
         "format": "json",
+        "retries": 0,
         "position": index,
         **columns,
     }

@@ -1,8 +1,50 @@
-/* On a workflow's page: keep the step choices of triggers in step with the step names being typed above.
-   Without this script the choices are those of the last save. */
+/* On a workflow's page: show of each step what its kind has, and keep the step choices of triggers in step with
+   the step names being typed above. Without this script all kinds are there, folded away, and the choices are
+   those of the last save. */
 
+const KIND = /^steps-(\d+|__prefix__)-kind$/;
 const NAME = /^steps-(\d+)-name$/;
 const PENDING = "name:";
+
+function kindSelect(row) {
+  return [...row.querySelectorAll("select")].find((select) => KIND.test(select.name));
+}
+
+/* Who may only look has no choice, and sees the kind as text. */
+function shownText(row) {
+  return row.querySelector(".field-kind .readonly")?.textContent.trim();
+}
+
+function isBlank(control) {
+  return control.type === "checkbox" ? control.checked === control.defaultChecked : control.value === "";
+}
+
+/* What is hidden is sent all the same, as it may be shown again; but not what is blank, as Django takes no
+   more than 1,000 fields. */
+function showFieldset(fieldset, shown) {
+  fieldset.hidden = !shown;
+  if (!fieldset.classList.contains("ling-options")) return;
+  for (const control of fieldset.querySelectorAll("input, select, textarea")) {
+    control.disabled = !shown && isBlank(control);
+  }
+  const details = fieldset.querySelector("details");
+  if (details) details.open = shown;
+}
+
+function showKind(row) {
+  const select = kindSelect(row);
+  const kind = select?.value ?? shownText(row);
+  const asStored = select ? kind === select.dataset.lingUnknown : kind !== "bot";
+  for (const fieldset of row.querySelectorAll(".ling-kind")) {
+    const { classList } = fieldset;
+    if (classList.contains("ling-stored-options")) showFieldset(fieldset, asStored);
+    else showFieldset(fieldset, !asStored && classList.contains(`ling-kind-${kind}`));
+  }
+}
+
+function showKinds() {
+  for (const row of document.querySelectorAll("#steps-group .inline-related")) showKind(row);
+}
 
 function typedSteps() {
   const steps = [];
@@ -44,6 +86,7 @@ function update() {
 }
 
 document.addEventListener("change", (event) => {
+  if (KIND.test(event.target.name ?? "")) showKind(event.target.closest(".inline-related"));
   if (event.target.matches?.('select[name^="triggers-"][name$="_step"]')) {
     event.target.dataset.lingIndex = event.target.selectedOptions[0]?.dataset.lingIndex ?? "";
   }
@@ -52,5 +95,11 @@ document.addEventListener("change", (event) => {
 document.addEventListener("input", (event) => {
   if (NAME.test(event.target.name ?? "")) update();
 });
-document.addEventListener("formset:added", update);
+document.addEventListener("formset:added", (event) => {
+  if (event.detail?.formsetName === "steps") showKind(event.target);
+  update();
+});
 document.addEventListener("formset:removed", update);
+// Browsers fill a page again to which one goes back, after scripts have run.
+addEventListener("pageshow", showKinds);
+showKinds();
