@@ -8,11 +8,24 @@ from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from lingstream.core.engine.kinds import step_kinds
+from lingstream.core.engine.plan import EVENTS, JOINED
+
 from ..models import Step, Trigger
 from .graphs import PENDING, GraphFormSet, GraphInline
 from .media import TEMPLATE
 
 __all__ = ["TriggerInline"]
+
+_EVENT = Trigger._meta.get_field("event")
+_WORDS = {
+    "string-response": _("a text field is complete"),
+    "object-response": _("an object or a list is complete"),
+    "inference-done": _("its model has stopped, or its work is done"),
+    "response": _("it has ended, and all that it wrote is there"),
+    "error": _("it has failed"),
+    JOINED: _("it has ended, and so has all that it led to"),
+}
 
 
 class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -23,11 +36,19 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
     """
 
     when_step = forms.ChoiceField(label=_("When step"))
+    event = forms.ChoiceField(label=_("Emits"), initial=_EVENT.default)
     start_step = forms.ChoiceField(label=_("Start step"))
 
     class Meta:
         model = Trigger
-        fields = ("event", "pattern", "condition", "input", "root", "partial", "position")
+        fields = ("event", "pattern", "condition", "otherwise", "input", "root", "partial", "position")
+        labels = {"otherwise": _("Otherwise: only where none of the others starts anything")}
+        help_texts = {
+            "otherwise": _(
+                "The others are those that wait for the same event of the same step. At a field where the "
+                "pattern and the condition of one of them hold, this trigger starts nothing."
+            ),
+        }
         widgets = {
             "pattern": TEMPLATE,
             "condition": TEMPLATE,
@@ -41,6 +62,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self.deleted: set[str] = set()
         self.instance.is_looked_at_with_others = True  # by the formset, as they will be
+        self._set_choices("event", _events(self.instance.event))
         for field, end in self.ENDS.items():
             pk = getattr(self.instance, f"{end}_id")
             if pk is not None:
@@ -50,9 +72,7 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
         """Set the steps to choose from, and those that this save deletes."""
         self.deleted = deleted
         for name in self.ENDS:
-            field = self.fields.get(name)
-            if isinstance(field, forms.ChoiceField):
-                field.choices = [("", "---------"), *choices]
+            self._set_choices(name, [("", "---------"), *choices])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -78,6 +98,11 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
                 setattr(self.instance, end, Step.objects.get(workflow=self.instance.workflow, name=name))
         trigger: Trigger = super().save(commit)
         return trigger
+
+    def _set_choices(self, name: str, choices: list[Any]) -> None:
+        field = self.fields.get(name)
+        if isinstance(field, forms.ChoiceField):
+            field.choices = choices
 
 
 class TriggerFormSet(GraphFormSet):
@@ -125,8 +150,11 @@ class TriggerInline(GraphInline):
     fieldsets = (
         (None, {"fields": (("when_step", "event"), "pattern", "start_step")}),
         (
-            _("Condition, and input or root other than the step's own"),
-            {"fields": ("condition", "input", "root", ("partial", "position")), "classes": ("collapse",)},
+            _("Condition, otherwise, and input or root other than the step's own"),
+            {
+                "fields": ("condition", "otherwise", "input", "root", ("partial", "position")),
+                "classes": ("collapse",),
+            },
         ),
     )
 
@@ -139,3 +167,18 @@ class TriggerInline(GraphInline):
     def start_step(self, trigger: Trigger) -> str:
         """For those who may only look."""
         return str(trigger.target)
+
+
+def _events(stored: str) -> list[Any]:
+    """Return the choices of events: what each step emits, what those of some kinds do, and a stored other."""
+    own: dict[str, list[str]] = {}
+    for name, kind in step_kinds().items():
+        for event in kind.events:
+            own.setdefault(event, []).append(str(kind.title or name))
+    choices: list[Any] = [(event, f"{event}: {_WORDS[event]}") for event in (*EVENTS, JOINED)]
+    if own:
+        group = [(event, f"{event} ({', '.join(kinds)})") for event, kinds in sorted(own.items())]
+        choices.append((_("of some kinds of steps only"), group))
+    if stored not in (*EVENTS, JOINED, *own):
+        choices.append((stored, _("%(name)s (not known here)") % {"name": stored}))
+    return choices

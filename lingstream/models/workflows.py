@@ -446,7 +446,8 @@ class Trigger(models.Model):
     def __str__(self) -> str:
         if not (self.source_id and self.target_id):
             return "?"
-        return " ".join(filter(None, [str(self.source), self.event, self.pattern, "→", str(self.target)]))
+        words = (self.source, self.event, self.pattern, "otherwise" * self.otherwise, "→", self.target)
+        return " ".join(str(word) for word in words if word)
 
     #: Set by who sees all triggers of the workflow at once and looks at the whole of them.
     is_looked_at_with_others = False
