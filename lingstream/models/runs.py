@@ -254,9 +254,7 @@ class BotRun(models.Model):
     step = models.CharField(_("step"), max_length=200)
     instance = models.CharField(_("instance"), max_length=220)
     root = JSONTextField(_("root"), default=str)
-    digest = models.CharField(
-        _("digest"), max_length=64, help_text=_("SHA-256 of messages, model and options.")
-    )
+    digest = models.CharField(_("digest"), max_length=64, help_text=_("SHA-256 of what was asked."))
     occurrence = models.PositiveIntegerField(_("occurrence"), default=0)
     replay_key = models.CharField(_("replay key"), max_length=64, editable=False)
     epoch = models.PositiveIntegerField(_("epoch"), default=0)
@@ -283,8 +281,8 @@ class BotRun(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 
     class Meta:
-        verbose_name = _("bot run")
-        verbose_name_plural = _("bot runs")
+        verbose_name = _("step run")
+        verbose_name_plural = _("step runs")
         ordering = ["run", "id"]
         constraints = [models.UniqueConstraint(fields=["run", "replay_key"], name="lingstream_bot_replay")]
 

@@ -109,7 +109,7 @@ class Workflow(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(36_500)],
-        help_text=_("Days after their end; then they are deleted with their bot runs. Empty: for ever."),
+        help_text=_("Days after their end; then they are deleted with their step runs. Empty: for ever."),
     )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
@@ -139,7 +139,7 @@ class Step(models.Model):
         _("name"),
         max_length=100,
         validators=[RegexValidator(r"\A[\w-]+\Z", _("Expected letters, digits, - and _."))],
-        help_text=_("Triggers and events name the step by it; its bot runs are called name#1, name#2, …"),
+        help_text=_("Triggers and events name the step by it; its runs are called name#1, name#2, …"),
     )
     kind = models.CharField(
         _("kind"), max_length=50, default="bot", help_text=_("What it does; a bot asks a model.")
@@ -212,8 +212,8 @@ class Step(models.Model):
         default="{{ value }}",
         blank=True,
         help_text=_(
-            "Template of the user message. {{ value }} is what the trigger saw; a step that starts with the "
-            "run rather wants {{ input.question }}."
+            "Template of what it works on, of a bot the user message. {{ value }} is what the trigger saw; "
+            "a step that starts with the run rather wants {{ input.question }}."
         ),
     )
     root = models.CharField(
@@ -411,7 +411,7 @@ class Trigger(models.Model):
         help_text=_("Expression that must hold, for example value|length > 20. Empty: always."),
     )
     input = models.TextField(
-        _("input"), blank=True, help_text=_("Template of the user message. Empty for the started step's own.")
+        _("input"), blank=True, help_text=_("Template of what it works on. Empty for the started step's own.")
     )
     root = models.CharField(  # noqa: DJ001  # "" is a root of its own: the top of the document
         _("root"),
