@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .prompts import PromptAdmin, PromptVersionAdmin
 from .providers import ProviderAdmin
-from .runs import BotRunAdmin, ConversationAdmin, RunAdmin, RunnerAdmin
+from .runs import ConversationAdmin, RunAdmin, RunnerAdmin
+from .step_runs import BotRunAdmin
 from .workflows import WorkflowAdmin
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-__all__ = ["MAX_SHOWN", "duration", "pretty", "printable", "status_badge", "tokens"]
+__all__ = ["MAX_SHOWN", "duration", "named", "pretty", "printable", "status_badge", "tokens"]
 
 MAX_SHOWN = 200_000
 
@@ -26,6 +27,23 @@ def pretty(value: Any) -> SafeString:
     if len(text) > MAX_SHOWN:
         text = text[:MAX_SHOWN] + _("\n… and %(more)d more characters.") % {"more": len(text) - MAX_SHOWN}
     return format_html('<pre class="ling-pre">{}</pre>', printable(text)) if text else SafeString("-")
+
+
+def named(values: Iterable[tuple[Any, Any]]) -> SafeString:
+    """Show values below their names, as :func:`pretty` does each, up to ``MAX_SHOWN`` characters of HTML."""
+    parts, length, more = list[SafeString](), 0, 0
+    for name, value in values:
+        if length < MAX_SHOWN:
+            part = format_html('<p class="ling-name">{}</p>{}', printable(str(name)), pretty(value))
+            parts.append(part)
+            length += len(part)
+        else:
+            more += 1
+    if more:
+        parts.append(format_html("<p>{}</p>", _("… and %(more)d more.") % {"more": more}))
+    if not parts:
+        return SafeString("-")
+    return format_html('<div class="ling-named">{}</div>', format_html("{}" * len(parts), *parts))
 
 
 def status_badge(status: str, label: Any) -> SafeString:

@@ -17,60 +17,18 @@ from django.utils.translation import ngettext
 
 from lingstream.execution import ownership
 
-from ..models import OPEN, BotRun, Conversation, Run, Runner
-from .display import duration, pretty, status_badge, tokens
+from ..models import OPEN, Conversation, Run, Runner
+from .display import pretty
 from .media import ReadOnlyAdmin, ScopedAdmin
+from .step_runs import BIG_RUN, BotRunInline, Shown
 
-__all__ = ["BotRunAdmin", "ConversationAdmin", "RunAdmin", "RunnerAdmin"]
+__all__ = ["ConversationAdmin", "RunAdmin", "RunnerAdmin"]
 
-_BIG_RUN = ("plan", "input", "document", "errors")
 _USERNAME = get_user_model().USERNAME_FIELD
-_BIG_BOT = ("messages", "output", "reasoning", "params", "repairs", "request", "result")
-
-
-class _Shown:
-    """Columns that runs and bot runs show alike."""
-
-    @admin.display(description=_("status"), ordering="status")
-    def shown_status(self, row: Any) -> SafeString:
-        return status_badge(row.status, row.get_status_display())
-
-    @admin.display(description=_("time"))
-    def shown_time(self, row: Any) -> str:
-        return duration(row.started_at, row.finished_at)
-
-    @admin.display(description=_("tokens"))
-    def shown_usage(self, row: Any) -> str:
-        return tokens(row.usage)
-
-
-class BotRunInline(_Shown, admin.TabularInline):  # type: ignore[type-arg]
-    """The bots of a run; each links to its own page."""
-
-    model = BotRun
-    extra = 0
-    can_delete = False
-    fields = ("link", "shown_status", "model", "prompt_version", "shown_time", "shown_usage")
-    readonly_fields = fields
-    verbose_name_plural = _("bot runs")
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[BotRun]:
-        return super().get_queryset(request).defer(*_BIG_BOT)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    @admin.display(description=_("bot"))
-    def link(self, row: BotRun) -> SafeString:
-        url = reverse("admin:lingstream_botrun_change", args=[row.pk])
-        return format_html('<a href="{}">{}</a>', url, row.instance)
 
 
 @admin.register(Run)
-class RunAdmin(_Shown, ScopedAdmin):
+class RunAdmin(Shown, ScopedAdmin):
     """What was asked, what came of it, what it cost."""
 
     list_display = (
@@ -123,7 +81,7 @@ class RunAdmin(_Shown, ScopedAdmin):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Run]:
         rows = super().get_queryset(request)
         match = request.resolver_match
-        return rows.defer(*_BIG_RUN) if match and match.url_name == "lingstream_run_changelist" else rows
+        return rows.defer(*BIG_RUN) if match and match.url_name == "lingstream_run_changelist" else rows
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if request.user.has_perm("lingstream.view_provider"):
@@ -171,100 +129,6 @@ class RunAdmin(_Shown, ScopedAdmin):
     @admin.display(description=_("plan"))
     def shown_plan(self, run: Run) -> SafeString:
         return pretty(run.plan)
-
-
-@admin.register(BotRun)
-class BotRunAdmin(_Shown, ScopedAdmin):
-    """One call of a model: what it was told, what it said, what had to be repaired."""
-
-    list_display = ("instance", "shown_run", "shown_status", "provider", "model", "started_at", "shown_time")
-    list_filter = ("status", "kind", "step", "model", "provider", "started_at")
-    list_select_related = ("run",)
-    search_fields = ("instance", "step", "model", "prompt_version", "run__id")
-    more_filters = ("run",)
-    scope_field = "run__scope"
-    show_full_result_count = False
-    fields = (
-        "shown_run",
-        "instance",
-        "shown_status",
-        "shown_error",
-        "kind",
-        "shown_request",
-        "shown_result",
-        "shown_messages",
-        "shown_output",
-        "shown_reasoning",
-        "shown_repairs",
-        "prompt_version",
-        "provider",
-        "model",
-        "shown_params",
-        "shown_root",
-        "finish",
-        "shown_usage",
-        "started_at",
-        "finished_at",
-        "shown_time",
-        "epoch",
-        "occurrence",
-        "digest",
-    )
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[BotRun]:
-        rows = super().get_queryset(request)
-        match = request.resolver_match
-        changelist = match and match.url_name == "lingstream_botrun_changelist"
-        return rows.defer(*_BIG_BOT, *(f"run__{name}" for name in _BIG_RUN)) if changelist else rows
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Who may delete a run may delete what belongs to it; otherwise no account with runs could be deleted.
-        return request.user.has_perm("lingstream.delete_run")
-
-    @admin.display(description=_("run"))
-    def shown_run(self, row: BotRun) -> SafeString:
-        url = reverse("admin:lingstream_run_change", args=[row.run_id])
-        return format_html('<a href="{}">{} {}</a>', url, row.run.workflow, str(row.run_id)[:8])
-
-    @admin.display(description=_("error"))
-    def shown_error(self, row: BotRun) -> SafeString:
-        return pretty(row.error or "")
-
-    @admin.display(description=_("messages"))
-    def shown_messages(self, row: BotRun) -> SafeString:
-        parts = [
-            format_html("<strong>{}</strong>{}", message.get("role", ""), pretty(message.get("content", "")))
-            for message in row.messages
-        ]
-        return format_html("{}" * len(parts), *parts) if parts else SafeString("-")
-
-    @admin.display(description=_("request"))
-    def shown_request(self, row: BotRun) -> SafeString:
-        return pretty("" if row.request is None else row.request)
-
-    @admin.display(description=_("result"))
-    def shown_result(self, row: BotRun) -> SafeString:
-        return pretty("" if row.kind == "bot" else row.result)
-
-    @admin.display(description=_("output"))
-    def shown_output(self, row: BotRun) -> SafeString:
-        return pretty(row.output)
-
-    @admin.display(description=_("reasoning"))
-    def shown_reasoning(self, row: BotRun) -> SafeString:
-        return pretty(row.reasoning)
-
-    @admin.display(description=_("repairs"))
-    def shown_repairs(self, row: BotRun) -> SafeString:
-        return pretty(row.repairs or "")
-
-    @admin.display(description=_("parameters"))
-    def shown_params(self, row: BotRun) -> SafeString:
-        return pretty(row.params or "")
-
-    @admin.display(description=_("root"))
-    def shown_root(self, row: BotRun) -> SafeString:
-        return pretty(row.root)
 
 
 @admin.register(Conversation)

@@ -175,3 +175,77 @@ def test_the_row_of_a_process_is_not_deleted_by_hand(admin_client: Client, run: 
     """Each run that it ever executed would be changed."""
     assert admin_client.post(f"/admin/lingstream/runner/{run.runner_id}/delete/").status_code == 403
     assert Runner.objects.filter(pk=run.runner_id).exists()
+
+
+class TestStepsOfOtherKinds:
+    """What a step was to do, and what came of it, readably."""
+
+    @pytest.fixture
+    def page(self, run: Run) -> str:
+        row = BotRun.objects.create(
+            run=run,
+            kind="letter",
+            step="send",
+            instance="send#1",
+            digest="e",
+            request={"input": {"name": EVIL}, "options": {"to": "Ada", "pages": [1, 2], "x": EVIL}},
+            result=[["put", "text", EVIL], ["put", "", 1], ["note", "letter-sent", {"copies": 1}]],
+        )
+        return f"{URL}botrun/{row.pk}/change/"
+
+    def test_are_named_with_their_kind_on_the_runs_page(
+        self, admin_client: Client, run: Run, page: str
+    ) -> None:
+        html = admin_client.get(f"{URL}run/{run.pk}/change/").content.decode()
+        assert '<td class="field-kind">' in html and "<p>letter</p>" in html and "<p>bot</p>" in html
+        assert f'<a href="{page}">send#1</a>' in html
+
+    def test_show_request_and_result(self, admin_client: Client, page: str) -> None:
+        html = admin_client.get(page).content.decode()
+        for name, value in [
+            ("to", "Ada"),
+            ("pages", "[\n  1,\n  2\n]"),
+            ("value at the root", "1"),
+            ("event letter-sent", "{\n  &quot;copies&quot;: 1\n}"),
+        ]:
+            assert f'<p class="ling-name">{name}</p><pre class="ling-pre">{value}</pre>' in html
+        assert '<p class="ling-name">value at text</p><pre class="ling-pre">&lt;script&gt;' in html
+        assert '<p class="ling-name">input</p>' in html
+        assert "<script>alert" not in html
+
+    def test_have_nothing_of_a_model(self, admin_client: Client, run: Run, page: str) -> None:
+        of_models = ["shown_messages", "prompt_version", "provider", "shown_params"]
+        html = admin_client.get(page).content.decode()
+        assert [name for name in of_models if f"field-{name}" in html] == []
+        bot = admin_client.get(f"{URL}botrun/{run.bot_runs.get(kind='bot').pk}/change/").content.decode()
+        assert [name for name in of_models if f"field-{name}" in bot] == of_models
+        assert "field-shown_request" not in bot
+
+    def test_show_functions_with_their_arguments(self, admin_client: Client, run: Run) -> None:
+        row = BotRun.objects.create(
+            run=run,
+            kind="once",
+            step="rate",
+            instance="rate#1",
+            digest="f",
+            request={"arguments": ["a", 1]},
+            result={"stars": 5},
+        )
+        html = admin_client.get(f"{URL}botrun/{row.pk}/change/").content.decode()
+        assert (
+            '<p class="ling-name">arguments</p><pre class="ling-pre">[\n  &quot;a&quot;,\n  1\n]</pre>'
+            in html
+        )
+        assert "&quot;stars&quot;: 5" in html
+
+    def test_that_say_much_are_cut(self, admin_client: Client, page: str) -> None:
+        said = [["put", str(number), "x" * 1000] for number in range(300)]
+        BotRun.objects.filter(kind="letter").update(result=said)
+        html = admin_client.get(page).content.decode()
+        assert len(html) < MAX_SHOWN + 100_000
+        assert "more.</p>" in html
+
+    @pytest.mark.parametrize("columns", [{"request": None, "result": None}, {"request": {}, "result": []}])
+    def test_may_have_said_nothing(self, admin_client: Client, page: str, columns: dict[str, Any]) -> None:
+        BotRun.objects.filter(kind="letter").update(**columns)
+        assert admin_client.get(page).status_code == 200
