@@ -57,8 +57,9 @@ def duration(start: datetime | None, end: datetime | None) -> str:
 
 
 def tokens(usage: Any) -> str:
-    """Return ``prompt + completion`` tokens, with ``~`` where they are estimated."""
-    if not isinstance(usage, dict) or not usage:
+    """Return ``prompt + completion`` tokens, with ``~`` where they are estimated; ``-`` of no model."""
+    found = usage if isinstance(usage, dict) else {}
+    asked, said = found.get("prompt_tokens", 0), found.get("completion_tokens", 0)
+    if not (asked or said):
         return "-"
-    mark = "~" if usage.get("estimated") else ""
-    return f"{mark}{usage.get('prompt_tokens', 0)} + {usage.get('completion_tokens', 0)}"
+    return f"{'~' if found.get('estimated') else ''}{asked} + {said}"

@@ -40,7 +40,7 @@ class OptionField(forms.Field):
     def offer(self, default: Any) -> None:
         """Show what holds where nothing is typed; where something must be, it is typed already."""
         if self.required:
-            self.initial = self.show(default)
+            self._preset(self.show(default))
         else:
             self.widget.attrs["placeholder"] = self.show(default)
 
@@ -70,6 +70,11 @@ class OptionField(forms.Field):
         :raises ValidationError: it is none.
         """
         raise NotImplementedError
+
+    def _preset(self, shown: Any) -> None:
+        """Have it in the field; the page's script takes a field with it for one that nobody has touched."""
+        self.initial = shown
+        self.widget.attrs["data-ling-preset"] = shown
 
 
 class TextField(OptionField):
@@ -105,7 +110,7 @@ class ChoiceField(OptionField):
 
     def offer(self, default: Any) -> None:
         if self.required:
-            self.initial = self.show(default)  # or the empty choice says it
+            self._preset(self.show(default))  # or the empty choice says it
 
     def show_stored(self, value: Any) -> None:
         if self._key(value) is None:
@@ -149,7 +154,7 @@ class FlagField(OptionField):
     widget = forms.CheckboxInput
 
     def offer(self, default: Any) -> None:
-        self.initial = self.show(default)
+        self._preset(self.show(default))
 
     def show(self, value: Any) -> bool:
         return value is True
@@ -204,12 +209,11 @@ class JSONField(OptionField):
         return printable(_dumps(value, indent=2))
 
     def read(self, typed: Any) -> Any:
-        text = typed.strip() if isinstance(typed, str) else ""
-        if not text:
+        if not isinstance(typed, str) or not typed.strip():
             return ABSENT
-        if self._may_be_text and _is_template(text):
-            return _lines(text)
-        found = _JSON.clean(text)
+        if self._may_be_text and _is_template(typed):
+            return _lines(typed.strip())
+        found = _JSON.clean(typed)
         return _finite(str(found) if isinstance(found, str) else found)  # Django's own kind of text
 
 

@@ -70,16 +70,7 @@ class BotRunInline(Shown, admin.TabularInline):  # type: ignore[type-arg]
 class BotRunAdmin(Shown, ScopedAdmin):
     """One execution of a step: what it was to do, what came of it; of a bot also what had to be repaired."""
 
-    list_display = (
-        "instance",
-        "kind",
-        "shown_run",
-        "shown_status",
-        "provider",
-        "model",
-        "started_at",
-        "shown_time",
-    )
+    list_display = ("instance", "kind", "shown_run", "shown_status", "model", "started_at", "shown_time")
     list_filter = ("status", "kind", "step", "model", "provider", "started_at")
     list_select_related = ("run",)
     search_fields = ("instance", "step", "model", "prompt_version", "run__id")

@@ -123,9 +123,10 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
         names = [option_name(form.kind.kind, option) for option in form.fields] if form else []
         if any(name in self.errors for name in names):
             return
-        params = error.params or {}
-        option, rest = form.place(params["uri"]) if form and "uri" in params else ("", "")
-        messages = [str(params["problem"]) if option and not rest else each for each in error.messages]
+        params, option, messages = error.params or {}, "", error.messages
+        if form and "uri" in params:
+            option, rest = form.place(params["uri"])
+            messages = [f"{rest}: {params['problem']}" if rest else str(params["problem"])]
         for message in messages:
             self.add_error(option_name(form.kind.kind, option) if form and option else None, message)
 
@@ -155,7 +156,10 @@ class StepInline(GraphInline):
         ),
         (
             _("Options as they are stored"),
-            {"fields": ("shown_options",), "classes": ("collapse", "ling-kind", "ling-stored-options")},
+            {
+                "fields": ("shown_options",),
+                "classes": ("collapse", "ling-kind", "ling-options", "ling-stored-options"),
+            },
         ),
         (
             _("Output, and what viewers get of it"),

@@ -190,6 +190,7 @@ class TestStepsOfOtherKinds:
             digest="e",
             request={"input": {"name": EVIL}, "options": {"to": "Ada", "pages": [1, 2], "x": EVIL}},
             result=[["put", "text", EVIL], ["put", "", 1], ["note", "letter-sent", {"copies": 1}]],
+            usage={"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
         )
         return f"{URL}botrun/{row.pk}/change/"
 
@@ -217,6 +218,7 @@ class TestStepsOfOtherKinds:
         of_models = ["shown_messages", "prompt_version", "provider", "shown_params"]
         html = admin_client.get(page).content.decode()
         assert [name for name in of_models if f"field-{name}" in html] == []
+        assert "0 + 0" not in html
         bot = admin_client.get(f"{URL}botrun/{run.bot_runs.get(kind='bot').pk}/change/").content.decode()
         assert [name for name in of_models if f"field-{name}" in bot] == of_models
         assert "field-shown_request" not in bot

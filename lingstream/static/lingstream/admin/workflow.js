@@ -16,7 +16,9 @@ function shownText(row) {
 }
 
 function isBlank(control) {
-  return control.type === "checkbox" ? control.checked === control.defaultChecked : control.value === "";
+  const { lingPreset } = control.dataset;
+  if (control.type === "checkbox") return control.checked === (lingPreset !== undefined);
+  return control.value === "" || control.value === lingPreset;
 }
 
 /* What is hidden is sent all the same, as it may be shown again; but not what is blank, as Django takes no
@@ -91,6 +93,14 @@ document.addEventListener("change", (event) => {
     event.target.dataset.lingIndex = event.target.selectedOptions[0]?.dataset.lingIndex ?? "";
   }
   if (event.target.matches?.('[name^="steps-"][name$="-DELETE"]')) update();
+});
+// Half a number is sent as none, which would remove the option: Django's forms ask browsers not to mind.
+document.addEventListener("submit", (event) => {
+  const numbers = event.target.querySelectorAll(".ling-options:not([hidden]) input[type=number]");
+  const half = [...numbers].find((input) => input.validity.badInput);
+  if (!half) return;
+  event.preventDefault();
+  half.reportValidity();
 });
 document.addEventListener("input", (event) => {
   if (NAME.test(event.target.name ?? "")) update();

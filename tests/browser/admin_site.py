@@ -1,0 +1,28 @@
+"""The demo's settings for the admin: one more kind of steps, and a policy that allows nothing inline.
+
+Django's own pages need forms that may be sent, and images in their style sheets.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponseBase
+from django.middleware.common import MiddlewareMixin
+
+from lingsite.settings import *  # noqa: F403
+from lingsite.settings import LINGSTREAM as DEMO
+from lingsite.settings import MIDDLEWARE as DEMO_MIDDLEWARE
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'"
+)
+MIDDLEWARE = [f"{__name__}.Policy", *DEMO_MIDDLEWARE]
+LINGSTREAM = {**DEMO, "STEP_KINDS": ["tests.outside.letter.Letter"]}
+
+
+class Policy(MiddlewareMixin):
+    """Puts the policy on every response."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response["Content-Security-Policy"] = POLICY
+        return response
