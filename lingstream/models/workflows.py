@@ -332,16 +332,16 @@ class Step(models.Model):
                     ring.append(by)
                     by = above[by]
                 text = " → ".join([slug, *reversed(ring)])
-                raise ValidationError({"options": _("Expected no circle, got %(ring)s.") % {"ring": text}})
+                problem = _("Expected no circle, got %(ring)s.") % {"ring": text}
+                raise ValidationError({"options": _option_error("workflow", problem)})
             if slug not in above:
                 above[slug] = by
                 steps = Step.objects.filter(workflow__slug=slug, kind=self.kind)
                 pending += [(each, slug) for each in inner_workflows(step.to_plan() for step in steps)]
         for slug in inner_workflows([plan]):
             if slug not in registered() and not Workflow.objects.filter(slug=slug).exists():
-                raise ValidationError(
-                    {"options": _("Expected the slug of a workflow, got “%(slug)s”.") % {"slug": slug}}
-                )
+                problem = _("Expected the slug of a workflow, got “%(slug)s”.") % {"slug": slug}
+                raise ValidationError({"options": _option_error("workflow", problem)})
 
     def to_node(self) -> Node:
         """Return what a graph has to know of the step; the prompt's text is that of its label."""
@@ -510,7 +510,7 @@ _Check = tuple[Callable[[str, set[str] | None], list[Any]], str, set[str] | None
 
 
 def _option_error(uri: str, problem: Any) -> ValidationError:
-    """What is wrong with a template in the options; whoever shows it elsewhere needs the place apart."""
+    """What is wrong at a place in the options, which who has a field for each needs apart."""
     return ValidationError("%(uri)s: %(problem)s", params={"uri": uri, "problem": problem})
 
 

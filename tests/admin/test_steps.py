@@ -175,6 +175,18 @@ class TestOptions:
             "steps-0-__all__": ["expected one copy of a registered letter"]
         }
 
+    @pytest.mark.parametrize(
+        ("slug", "message"),
+        [("none", "Expected the slug of a workflow"), ("post", "Expected no circle, got post → post.")],
+    )
+    def test_that_name_a_workflow_are_looked_at(
+        self, admin_client: Client, page: str, slug: str, message: str
+    ) -> None:
+        field = "steps-0-options-workflow-workflow"
+        found = errors_of(post_page(admin_client, page, {"steps-0-kind": "workflow", field: slug}))
+        assert list(found) == [field]
+        assert found[field][0].startswith(message)
+
     def test_of_kinds_that_are_not_chosen_are_not_looked_at(
         self, admin_client: Client, page: str, workflow: Workflow
     ) -> None:
