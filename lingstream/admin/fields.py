@@ -23,6 +23,7 @@ _LONG = 200  # characters from which on a text gets a box of several lines
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _MOST_DIGITS = 100
 _JSON = JSONFormField(required=False)
+_EXAMPLES = {"object": '{"name": "value"}', "array": '["value", "value"]'}
 
 
 class OptionField(forms.Field):
@@ -81,8 +82,8 @@ class TextField(OptionField):
     """A text, mostly a template."""
 
     def __init__(self, schema: Mapping[str, Any], *, required: bool) -> None:
-        long = schema.get("format") == "textarea" or schema.get("maxLength", 0) > _LONG
-        self.widget = _box() if long else _line(schema)
+        long = schema.get("maxLength", 0) > _LONG and schema.get("x-template") != "url"
+        self.widget = _box() if long or schema.get("format") == "textarea" else _line(schema)
         super().__init__(schema, required=required)
 
     def show_stored(self, value: Any) -> None:
@@ -197,11 +198,13 @@ class JSONField(OptionField):
 
     @property
     def hint(self) -> str:
-        if self.schema.get("type") == "object":
-            return _('JSON: {"name": "value"}')
-        if self.schema.get("type") == "array":
-            return _('JSON: ["value", "value"]')
-        return _("JSON, or a template: {{ value }}") if self._may_be_text else _("JSON")
+        if self._may_be_text:
+            return _("JSON, or a template: {{ value }}")
+        example = {"object": '{"name": "value"}', "array": '["value", "value"]'}.get(
+            str(self.schema.get("type"))
+        )
+        has_one = any(mark in self.schema.get("description", "") for mark in "{[")
+        return _("JSON: %(example)s") % {"example": example} if example and not has_one else _("JSON.")
 
     def show(self, value: Any) -> str:
         if self._may_be_text and isinstance(value, str) and _is_template(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import unescape
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ class TestFields:
             ({"type": "string"}, forms.TextInput),
             ({"type": "string", "maxLength": 80}, forms.TextInput),
             ({"type": "string", "maxLength": 1000}, forms.Textarea),
+            ({"type": "string", "maxLength": 1000, "x-template": "url"}, forms.TextInput),
             ({"type": "string", "format": "textarea"}, forms.Textarea),
             ({"type": "string", "enum": ["a"]}, forms.Select),
             ({"enum": [1, "1", None]}, forms.Select),
@@ -65,10 +67,19 @@ class TestFields:
         assert (field.widget.attrs["placeholder"], field.initial) == ("mine", "")
         assert form_of({}).fields["x"].label == "X"
 
-    def test_say_how_json_is_typed(self) -> None:
-        assert "JSON" in str(form_of({"type": "object", "description": "Of HTTP."}).fields["x"].help_text)
-        assert "template" in str(form_of({}).fields["x"].help_text)
-        assert "template" not in str(form_of({"type": ["object", "array"]}).fields["x"].help_text)
+    @pytest.mark.parametrize(
+        ("schema", "help"),
+        [
+            ({"type": "object"}, 'JSON: {"name": "value"}'),
+            ({"type": "array", "description": "Of numbers."}, 'Of numbers. JSON: ["value", "value"]'),
+            ({"type": "array", "description": "Like [1, 2]."}, "Like [1, 2]. JSON."),
+            ({}, "JSON, or a template: {{ value }}"),
+            ({"type": ["object", "array"]}, "JSON."),
+            ({"type": "integer"}, ""),
+        ],
+    )
+    def test_say_how_json_is_typed(self, schema: Any, help: str) -> None:
+        assert unescape(str(form_of(schema).fields["x"].help_text)) == help
 
     def test_of_what_is_needed_have_the_default_typed_already(self) -> None:
         assert form_of({"type": "string", "default": "a"}, required=["x"]).fields["x"].initial == "a"
