@@ -7,6 +7,7 @@ what was expected and what came, and ``retryable``: whether the same call may su
     ├── UsageError        the caller's mistake: a bad argument, an unknown name
     │   ├── JsonUriError  a uri that cannot be parsed, or does not fit the document
     │   ├── TemplateError a prompt, uri or condition template that does not compile or render
+    │   ├── OptionError   an option that a step cannot have
     │   ├── ConfigurationError  the site's mistake: for its staff, not for who asks
     │   └── NotFound      no workflow, run or conversation of that name
     ├── AccessError       who asks may not do that
@@ -39,6 +40,7 @@ __all__ = [
     "LingError",
     "NoJson",
     "NotFound",
+    "OptionError",
     "ParseError",
     "ParseLimitError",
     "ProviderError",
@@ -98,6 +100,19 @@ class TemplateError(UsageError):
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line
+
+
+class OptionError(UsageError):
+    """An option that a step cannot have.
+
+    :param uri: its place among the options, where a form shows the message.
+    """
+
+    code = "option"
+
+    def __init__(self, message: str, *, uri: str) -> None:
+        super().__init__(message)
+        self.uri = uri
 
 
 class ConfigurationError(UsageError):

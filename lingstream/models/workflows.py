@@ -20,7 +20,7 @@ from lingstream.core.engine.rendering import text_problems
 
 from ..access.policy import default_access
 from ..core import templates
-from ..core.exceptions import UsageError
+from ..core.exceptions import OptionError, UsageError
 from .fields import JSONTextField
 from .graphs import graph_faults
 from .prompts import Prompt, PromptLabel, Provider
@@ -311,9 +311,12 @@ class Step(models.Model):
         plan = self.to_plan()
         try:
             check_options(plan)
+        except OptionError as error:
+            problem = _option_error(error.uri, error.message, "%(problem)s")
+            raise ValidationError({"options": problem}) from error
         except UsageError as error:
             field = "kind" if error.code == "unknown-kind" else "options"
-            raise ValidationError({field: ValidationError(error.message, code=error.code)}) from error
+            raise ValidationError({field: error.message}) from error
         self._check_inner(plan)
         if problems := [_option_error(where, problem) for where, problem in text_problems(plan)]:
             raise ValidationError({"options": problems})
@@ -509,9 +512,9 @@ class Trigger(models.Model):
 _Check = tuple[Callable[[str, set[str] | None], list[Any]], str, set[str] | None]
 
 
-def _option_error(uri: str, problem: Any) -> ValidationError:
+def _option_error(uri: str, problem: Any, message: str = "%(uri)s: %(problem)s") -> ValidationError:
     """What is wrong at a place in the options, which who has a field for each needs apart."""
-    return ValidationError("%(uri)s: %(problem)s", params={"uri": uri, "problem": problem})
+    return ValidationError(message, params={"uri": uri, "problem": problem})
 
 
 def _raise_problems(checks: dict[str, _Check]) -> None:

@@ -169,11 +169,26 @@ class TestOptions:
         assert step(workflow).options["to"] == "Ada"
         assert form_data(response).get(f"steps-0-options-letter-{option}", "") == value
 
-    def test_that_make_no_sense_together_are_told_at_the_step(self, admin_client: Client, page: str) -> None:
-        changes = letter(0, registered="on", copies="2")
-        assert errors_of(post_page(admin_client, page, changes)) == {
-            "steps-0-__all__": ["expected one copy of a registered letter"]
-        }
+    @pytest.mark.parametrize(
+        ("options", "place", "message"),
+        [
+            (
+                {"registered": "on", "copies": "2"},
+                "options-letter-copies",
+                "expected one copy of a registered letter, not 100 %",
+            ),
+            (
+                {"sealed": "", "enclosed": "1"},
+                "__all__",
+                "expected a seal where something is enclosed",
+            ),
+        ],
+    )
+    def test_that_make_no_sense_together_are_told_where_the_kind_says(
+        self, admin_client: Client, page: str, options: dict[str, str], place: str, message: str
+    ) -> None:
+        found = errors_of(post_page(admin_client, page, letter(0, **options)))
+        assert found == {f"steps-0-{place}": [message]}
 
     @pytest.mark.parametrize(
         ("slug", "message"),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from lingstream.core.engine.kinds import Note, Put, Said, StepCall, StepKind
 from lingstream.core.engine.plan import StepPlan
-from lingstream.core.exceptions import UsageError
+from lingstream.core.exceptions import OptionError, UsageError
 
 __all__ = ["Letter"]
 
@@ -42,7 +42,9 @@ class Letter(StepKind):
     def check(self, plan: StepPlan) -> None:
         """See :meth:`StepKind.check`."""
         if plan.options.get("registered") and plan.options.get("copies", 1) > 1:
-            raise UsageError("expected one copy of a registered letter")
+            raise OptionError("expected one copy of a registered letter, not 100 %", uri="copies")
+        if plan.options.get("enclosed") and not plan.options.get("sealed", True):
+            raise UsageError("expected a seal where something is enclosed")
 
     async def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from lingstream.core.document import jsonuri
-from lingstream.core.exceptions import UsageError
+from lingstream.core.exceptions import OptionError, UsageError
 from lingstream.core.provider import Chunk, Message, Provider, Usage
 from lingstream.core.validation import compile_schema
 
@@ -191,7 +191,7 @@ class StepKind(Protocol):
     def check(self, plan: StepPlan) -> None:
         """Look at a step that is about to be saved, whose options fit the schema.
 
-        :raises UsageError: it makes no sense all the same.
+        :raises UsageError: it makes no sense all the same; :class:`OptionError` says where.
         """
         return
 
@@ -250,7 +250,7 @@ def check_options(plan: StepPlan) -> None:
         failures = compile_schema(dict(kind.options_schema)).failures(plan.options)
         if failures:
             where, message = jsonuri.join(*failures[0].path), failures[0].message
-            raise UsageError(f"the option {where!r}: {message}" if where else message, code="option")
+            raise OptionError(f"the option {where!r}: {message}" if where else message, uri=where)
     elif plan.options:
         raise UsageError(f"expected no options of {plan.kind}, got {', '.join(plan.options)}", code="option")
     kind.check(plan)
