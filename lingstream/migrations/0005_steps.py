@@ -12,6 +12,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='botrun',
+            options={'ordering': ['run', 'id'], 'verbose_name': 'step run', 'verbose_name_plural': 'step runs'},
+        ),
         migrations.AddField(
             model_name='run',
             name='kinds',
@@ -44,8 +48,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='botrun',
+            name='digest',
+            field=models.CharField(help_text='SHA-256 of what was asked.', max_length=64, verbose_name='digest'),
+        ),
+        migrations.AlterField(
+            model_name='botrun',
             name='kind',
             field=models.CharField(db_default='bot', default='bot', help_text='A kind of steps (“bot” asked a model), or “once”: a function of a workflow in Python.', max_length=50, verbose_name='kind'),
+        ),
+        migrations.AlterField(
+            model_name='step',
+            name='input',
+            field=models.TextField(blank=True, default='{{ value }}', help_text='Template of what it works on, of a bot the user message. {{ value }} is what the trigger saw; a step that starts with the run rather wants {{ input.question }}.', verbose_name='input'),
         ),
         migrations.AlterField(
             model_name='step',
@@ -53,8 +67,23 @@ class Migration(migrations.Migration):
             field=models.CharField(default='bot', help_text='What it does; a bot asks a model.', max_length=50, verbose_name='kind'),
         ),
         migrations.AlterField(
+            model_name='step',
+            name='name',
+            field=models.CharField(help_text='Triggers and events name the step by it; its runs are called name#1, name#2, …', max_length=100, validators=[django.core.validators.RegexValidator('\\A[\\w-]+\\Z', 'Expected letters, digits, - and _.')], verbose_name='name'),
+        ),
+        migrations.AlterField(
             model_name='trigger',
             name='event',
             field=models.CharField(default='string-response', help_text='string-response: a text field is complete; object-response: an object or list is; joined: the step has ended, and so has all that it led to.', max_length=50, verbose_name='event'),
+        ),
+        migrations.AlterField(
+            model_name='trigger',
+            name='input',
+            field=models.TextField(blank=True, help_text="Template of what it works on. Empty for the started step's own.", verbose_name='input'),
+        ),
+        migrations.AlterField(
+            model_name='workflow',
+            name='retention_days',
+            field=models.PositiveIntegerField(blank=True, help_text='Days after their end; then they are deleted with their step runs. Empty: for ever.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='keep runs for'),
         ),
     ]
