@@ -27,6 +27,7 @@ class Compute(StepKind):
     """
 
     kind = "compute"
+    title = "Compute values"
     pure = True
     asks_who = False
     options_schema: Mapping[str, Any] = {

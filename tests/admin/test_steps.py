@@ -49,8 +49,8 @@ def letter(index: int, **options: Any) -> dict[str, Any]:
 class TestKind:
     def test_is_chosen_among_those_that_there_are(self, admin_client: Client, page: str) -> None:
         choices = form_of(admin_client.get(page)).fields["kind"].choices
-        assert choices[0] == ("bot", "bot")
-        assert ("compute", "compute") in choices and ("letter", "Write a letter") in choices
+        assert choices[0] == ("bot", "Bot: ask a model")
+        assert ("compute", "Compute values") in choices and ("letter", "Write a letter") in choices
 
     def test_that_there_is_not_cannot_be_chosen(self, admin_client: Client, page: str) -> None:
         found = errors_of(post_page(admin_client, page, {"steps-0-kind": "gone"}))

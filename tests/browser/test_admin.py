@@ -158,7 +158,7 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
     expect(field(stored, "Addressee")).to_have_value("{{ input.question }}")
 
     choose(stored, "compute")
-    assert shown(stored)[0] == "Options: compute"
+    assert shown(stored)[0] == "Options: Compute values"
     field(stored, "Set").fill('{"a": "1 + 1"}')
     choose(stored, "Write a letter")
     expect(field(stored, "Addressee")).to_have_value("{{ input.question }}")
@@ -171,7 +171,7 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
     field(row(page, "post"), "Set").fill('{"a": "1 + 1"}')
     save(page)
     assert site.options("post") == ("compute", {"set": {"a": "1 + 1"}})
-    assert shown(row(page, "post"))[0] == "Options: compute"
+    assert shown(row(page, "post"))[0] == "Options: Compute values"
 
 
 def test_what_is_hidden_is_not_sent_while_it_is_blank(admin: Page) -> None:
@@ -232,7 +232,7 @@ def test_without_scripts_every_kind_is_there_folded_away(
     sign_in(page, site)
     go(page, "text=outline")
     step = page.locator("#steps-0")
-    assert {"Model", "Options: compute", "Options: Write a letter"} <= set(shown(step))
+    assert {"Model", "Options: Compute values", "Options: Write a letter"} <= set(shown(step))
     expect(field(step, "Addressee")).to_be_hidden()
     step.locator(".ling-kind-letter summary").click()
     expect(field(step, "Addressee")).to_be_visible()

@@ -28,6 +28,7 @@ class BotKind(StepKind):
     """Asks a model: its input are messages, its options those of the call."""
 
     kind = "bot"
+    title = "Bot: ask a model"
     asks_who = False  # a model is told what its prompt says
 
     def run(self, call: StepCall) -> AsyncIterator[Said]:

@@ -33,6 +33,7 @@ class WorkflowKind(StepKind):
     """Executes another workflow; the engine does it (:class:`InlineStep`): no other kind has steps inside."""
 
     kind = "workflow"
+    title = "Another workflow, inside"
     pure = True
     options_schema = {
         "type": "object",
