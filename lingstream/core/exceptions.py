@@ -110,8 +110,8 @@ class OptionError(UsageError):
 
     code = "option"
 
-    def __init__(self, message: str, *, uri: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, uri: str, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.uri = uri
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from lingstream.access.network import guard, target
 from lingstream.core.engine.kinds import Said, StepCall, StepKind
 from lingstream.core.engine.plan import StepPlan
-from lingstream.core.exceptions import UsageError
+from lingstream.core.exceptions import OptionError, UsageError
 from lingstream.providers.options import CLIENT_HEADERS, HEADER_NAMES
 
 __all__ = ["Http"]
@@ -134,13 +134,15 @@ class Http(StepKind):
     def check(self, plan: StepPlan) -> None:
         """See :meth:`StepKind.check`: where the address is known already, and the name of the key.
 
-        :raises UsageError: ``option``, ``address`` or ``key-not-listed``.
+        :raises OptionError: ``option``, ``address`` or ``key-not-listed``.
         """
-        _check_address(plan.options["url"])
+        with _about("url"):
+            _check_address(plan.options["url"])
         if name := plan.options.get("key"):
             from lingstream.providers.policy import check_key  # it needs a site
 
-            check_key(name)
+            with _about("key"):
+                check_key(name)
 
     async def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`."""
@@ -162,6 +164,15 @@ def _load() -> None:
     from . import answers  # noqa: F401
 
     ssl_context()
+
+
+@contextmanager
+def _about(option: str) -> Iterator[None]:
+    """Say of an error which option it is about."""
+    try:
+        yield
+    except UsageError as error:
+        raise OptionError(error.message, uri=option, code=error.code) from error
 
 
 def _check_address(url: str) -> None:

@@ -202,6 +202,23 @@ class TestOptions:
         assert list(found) == [field]
         assert found[field][0].startswith(message)
 
+    @pytest.mark.parametrize(
+        ("option", "value", "message"),
+        [
+            ("url", "ftp://example.com", "expected an address that begins with"),
+            ("url", "http://10.0.0.1/", "10.0.0.1"),
+            ("key", "SECRET_KEY", "a step names the key 'SECRET_KEY'"),
+        ],
+    )
+    def test_of_requests_are_looked_at(
+        self, admin_client: Client, page: str, option: str, value: str, message: str
+    ) -> None:
+        options = {"url": "https://api.example.com/", "idempotency_key": "on", option: value}
+        request = {f"steps-0-options-http-{name}": each for name, each in options.items()}
+        found = errors_of(post_page(admin_client, page, {"steps-0-kind": "http", **request}))
+        assert list(found) == [f"steps-0-options-http-{option}"]
+        assert message in found[f"steps-0-options-http-{option}"][0]
+
     def test_of_kinds_that_are_not_chosen_are_not_looked_at(
         self, admin_client: Client, page: str, workflow: Workflow
     ) -> None:
