@@ -157,7 +157,7 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
     assert shown(stored)[0] == "Options: Write a letter"
     expect(field(stored, "Addressee")).to_have_value("{{ input.question }}")
 
-    choose(stored, "compute")
+    choose(stored, "Compute values")
     assert shown(stored)[0] == "Options: Compute values"
     field(stored, "Set").fill('{"a": "1 + 1"}')
     choose(stored, "Write a letter")
@@ -165,9 +165,9 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
     save(page)
     assert site.options("post") == ("letter", expected)
 
-    choose(row(page, "post"), "bot")
+    choose(row(page, "post"), "Bot: ask a model")
     assert shown(row(page, "post"))[0] == "Model"
-    choose(row(page, "post"), "compute")
+    choose(row(page, "post"), "Compute values")
     field(row(page, "post"), "Set").fill('{"a": "1 + 1"}')
     save(page)
     assert site.options("post") == ("compute", {"set": {"a": "1 + 1"}})
@@ -187,7 +187,7 @@ def test_what_is_hidden_is_not_sent_while_it_is_blank(admin: Page) -> None:
     choose(step, "Write a letter")
     assert f"steps-{number}-options-letter-to" in page.evaluate(sent)
     field(step, "Addressee").fill("Ada")
-    choose(step, "bot")
+    choose(step, "Bot: ask a model")
     assert page.evaluate(sent) == [f"steps-{number}-options-letter-to"]
 
 
@@ -201,7 +201,7 @@ def test_half_a_number_is_not_taken_for_none(admin: Page) -> None:
     field(step, "Weight").press_sequentially("5e")
     page.click("[name=_continue] >> nth=0")
     expect(field(step, "Weight")).to_be_focused()
-    choose(step, "bot")
+    choose(step, "Bot: ask a model")
     save(page)
     assert "was changed successfully" in message(page)
 
