@@ -56,6 +56,9 @@ _BATCH = 8  # runs that are claimed at once
 _LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
 _RECALL = 120.0  # seconds that a memory may take; the database may be away for half of them
 _WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
+_ALL_THE_SAME = (
+    3.0  # seconds after which it takes one more even so: on a machine that is too slow nobody else may
+)
 _PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
 _SIGN_OFF = 5.0  # seconds for the database to hear that the process goes away
 _PAUSE, _PAUSES = 0.02, 30  # seconds of a pause between two claims, and how many there are at most
@@ -119,6 +122,7 @@ class Runner:
         self._wanted = asyncio.Event()  # somebody says that runs wait
         self._told: set[asyncio.Task[None]] = set()
         self._lag = 0.0
+        self._all_the_same = 0.0  # when it takes a run although it is behind
         self._prune_at = 0.0
         self._draining = False
 
@@ -183,7 +187,7 @@ class Runner:
 
     @property
     def behind(self) -> bool:
-        """Whether this process cannot keep up with what it has, and takes no more that others may take."""
+        """Whether this process cannot keep up with what it has, and leaves what comes to others, if it can."""
         return self._lag > _LAG or self._lane.oldest > _WAIT or self._writer.oldest > _WAIT
 
     @property
@@ -528,10 +532,14 @@ class Runner:
         that look at the same moment.
         """
         settings = app_settings()
+        now = asyncio.get_running_loop().time
         while not self._draining:
             most = min(_BATCH, self.room)
-            if most <= 0 or self.behind:
+            if most > 0 and self.behind:
+                most = 1 if now() >= self._all_the_same else 0
+            if most <= 0:
                 return True
+            self._all_the_same = now() + _ALL_THE_SAME
             self._wanted.clear()
             async with self._claiming:
                 with self._reserve(most):

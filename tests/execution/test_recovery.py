@@ -18,6 +18,7 @@ from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import Fenced
 from lingstream.execution import ownership
+from lingstream.execution import runner as runner_module
 from lingstream.execution.journal import DatabaseJournal, Writer
 from lingstream.execution.runner import Runner as Executor
 from lingstream.execution.runner import get_runner
@@ -111,6 +112,22 @@ async def test_a_run_that_the_database_says_runs_here_and_does_not_is_taken_up_a
     run = await abandoned(runner_id=get_runner().id)
     await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
     assert (await Run.objects.aget(pk=run.pk)).epoch == 2
+
+
+async def test_a_process_that_is_late_all_the_time_takes_what_nobody_else_does(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or on a machine that is too slow the runs of a process that died would wait for ever."""
+    monkeypatch.setattr(runner_module, "_LAG", -1.0)
+    monkeypatch.setattr(runner_module, "_ALL_THE_SAME", 0.2)
+    await site.cloud_facts()
+    await get_runner().ensure_registered()
+    runs = [await abandoned() for _ in range(3)]
+    assert get_runner().behind
+    ids = [run.pk for run in runs]
+    async with within(10):
+        while await Run.objects.filter(pk__in=ids, status="finished").acount() < len(ids):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_run_that_another_process_has_taken_is_given_up(site: Site) -> None:
