@@ -187,7 +187,7 @@ class Runner:
 
     @property
     def behind(self) -> bool:
-        """Whether this process cannot keep up with what it has, and leaves what comes to others, if it can."""
+        """Whether this process cannot keep up with what it has, and leaves what comes to others."""
         return self._lag > _LAG or self._lane.oldest > _WAIT or self._writer.oldest > _WAIT
 
     @property
