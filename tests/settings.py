@@ -13,6 +13,7 @@ DATABASES["default"]["TEST"] = {"NAME": str(_FILE)}  # noqa: F405
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.outside"]  # noqa: F405
 DEBUG = False
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # asked for from 6.1 on
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Tests start more runs than visitors do, and their model servers are on this machine.
 OPEN = {"THROTTLE": "", "ALLOW_HOSTS": ["127.0.0.1"]}

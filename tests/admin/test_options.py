@@ -153,7 +153,7 @@ class TestRead:
             ({"type": "object"}, "[]", ""),
             ({"type": "object"}, "{{ value }}", "This is not JSON"),
             ({"type": "object", "additionalProperties": {"type": "string"}}, '{"a": {"b": 1}}', "a: "),
-            ({"type": "array"}, "[" * 2000, "levels of nesting"),
+            ({"type": "array"}, "[" * 2000 + "]" * 2000, "levels of nesting"),
         ],
     )
     def test_is_refused_at_its_option(self, schema: Any, text: str, message: str) -> None:
