@@ -16,5 +16,6 @@ goes on after a crash). ``graph`` with ``nodes``, ``writes`` and ``reach`` judge
 6. What one source starts begins in the order in which it was started, with numbers that do not depend on
    threads (:mod:`.triggers`).
 7. Executed again, a run makes the same calls in the same order as far as models gave the same: what a step is
-   asked depends on the plan, the input and what was said, never on the clock or on chance.
+   asked depends on the plan, the input and what was said, never on the clock or on chance. The exception is
+   what a template takes from ``document``: that is as far as it has come at that moment.
 """

@@ -18,6 +18,9 @@ from lingstream.core.log.state import RunState, empty_snapshot
 __all__ = ["EpochLog", "Frames"]
 
 
+_TURNS, _PAUSE = 100, 0.005  # after so many turns, seconds between two looks
+
+
 class Frames(Protocol):
     """What is needed of a run's log; see :class:`RunLog`."""
 
@@ -90,8 +93,10 @@ class EpochLog:
         async with self._opening:
             if self._is_open:
                 return
-            while replaying():  # noqa: ASYNC110  # a replay needs no more than turns of the loop
-                await asyncio.sleep(0)
+            turns = 0
+            while replaying():  # mostly a replay needs no more than some turns of the loop
+                await asyncio.sleep(0 if turns < _TURNS else _PAUSE)
+                turns += 1
             snapshot = self._state.snapshot()
             self._snapshot_taken = True
             await self._log.open(self._epoch, snapshot)

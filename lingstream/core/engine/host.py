@@ -121,7 +121,9 @@ class Host(ABC):
     @property
     def replaying(self) -> bool:
         """Whether something still plays back what it said before a crash."""
-        return self._triggers.rendering or any(step.replaying for step in self.steps)
+        # What was started when the work was stopped may never have begun: nobody may wait for that.
+        waiting = self._triggers.rendering or any(step.replaying for step in self.steps)
+        return waiting and not self._work.over
 
     def cancel(self) -> None:
         """Stop: providers' streams are closed, what arrived is kept, the run ends as ``canceled``.

@@ -199,6 +199,8 @@ class InlineStep(StepRun):
             raise inner.error  # it is a limit of the whole run
         if status == "failed":
             raise _error_of(inner)
+        if status == "canceled":  # by its own function
+            raise LingError(f"the workflow {slug!r} stopped itself", code="canceled")
 
 
 def _error_of(inner: Inner) -> LingError:

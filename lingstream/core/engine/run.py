@@ -88,8 +88,16 @@ class Run(Authoring):
 
     def inside(self, plan: Plan, input: Any, log: Frames, step: InlineStep) -> Run:
         """See :class:`InlineHost`."""
+        shown = self.plan.show_reasoning  # as the workflow says that was started
+        steps = (replace(step, show_reasoning=shown and step.show_reasoning) for step in plan.steps)
         inner = Run(
-            replace(plan, limits=self.plan.limits, workflows={**self.plan.workflows, **plan.workflows}),
+            replace(
+                plan,
+                steps=tuple(steps),
+                show_reasoning=shown and plan.show_reasoning,
+                limits=self.plan.limits,
+                workflows={**self.plan.workflows, **plan.workflows},
+            ),
             input,
             log=log,
             services=self.services,

@@ -185,7 +185,8 @@ class StepRun(StepEvents):
             frames.error(self.error)  # a limit is the run's, and written by it
         elif self.status == "finished":
             frames.inferred(writer.finish)
-            self._emit("inference-done", Field(self.root, self.value))
+            whole = Field(self.root, self.value)  # once: it may be a copy of megabytes
+            self._emit("inference-done", whole)
         # Side by side: a crash between the two costs nothing, as what the journal has is played back. The
         # journal at once and not in a task: what it has not got when a process dies is paid again.
         flushing = asyncio.create_task(host.flush()) if self.status == "finished" else None
@@ -197,7 +198,7 @@ class StepRun(StepEvents):
                 await flushing
         if self.status == "finished":
             frames.response()
-            self._emit("response", Field(self.root, self.value))
+            self._emit("response", whole)
         elif self.status == "failed" and self.error:
             self._emit("error", Field(self.root, self.error.message))
 

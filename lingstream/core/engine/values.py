@@ -43,8 +43,7 @@ class Values:
         :returns: a copy of what is put, and what is still to be waited for where it is long.
         :raises UsageError: it is no JSON data.
         """
-        value, text = own_json(put.value)
-        self._charge(len(text))
+        value, text = own_json(put.value, self._charge)
         kept = Put(jsonuri.normalize(put.uri), value)
         self._puts.append(kept)
         place = jsonuri.concat(self._root, kept.uri)
@@ -58,6 +57,8 @@ class Values:
 
     def over(self, value: Any) -> Any:
         """Return ``value`` with all that was put into it."""
+        if value is None and len(self._puts) == 1 and not self._puts[0][0]:
+            return copy_json(self._puts[0][1])
         document = Document(copy_json(value))
         shared = SharedDocument(document)
         for uri, put in self._puts:
@@ -72,13 +73,15 @@ class Values:
         self._frames.settle(output.close(), place)
 
 
-def own_json(value: Any) -> tuple[Any, str]:
+def own_json(value: Any, charge: Callable[[int], None]) -> tuple[Any, str]:
     """Return a copy of ``value`` and its JSON text.
 
+    :param charge: told of the characters that it has.
     :raises UsageError: it is no JSON data.
     """
     try:
         text = json.dumps(value, allow_nan=False)
-        return json.loads(text), text
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"expected JSON data from a step, got {type(value).__name__}: {error}") from error
+    charge(len(text))
+    return json.loads(text), text

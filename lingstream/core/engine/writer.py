@@ -148,8 +148,7 @@ class StepWriter:
 
     def _notify(self, note: Note) -> None:
         check_event(note.event)
-        data, text = own_json(note.data)
-        self._charge(len(text))
+        data, _ = own_json(note.data, self._charge)
         self.said.append(["note", note.event, data])
         self._frames.event(note.event, self._root, data=data)
         self._emit(note.event, Field(self._root, data))

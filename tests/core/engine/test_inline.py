@@ -289,3 +289,28 @@ class TestAgain:
         assert again.document == {"ask": DOCUMENT}
         assert again.frames[0].body["document"] == {"ask": {"text": "No.", "n": 1}}
         assert len(provider.calls) == 1
+
+
+class TestWhatViewersSee:
+    @pytest.mark.parametrize("shown", [False, True])
+    async def test_thoughts_inside_are_shown_as_the_workflow_says_that_was_started(self, shown: bool) -> None:
+        inner = replace(INNER, steps=(bot("answer", show_reasoning=True),), triggers=())
+        flow = replace(plan(step(), inner=inner), show_reasoning=shown)
+        ended = await outcome(flow, {"I am answer": '<think>secret</think>{"text": "No."}'})
+        assert ("reasoning" in [name for name, _ in ended.events("ask.answer#1")]) is shown
+
+    async def test_one_that_stops_itself_has_not_finished(self) -> None:
+        async def inner(run: Run) -> None:
+            run.cancel()
+            await asyncio.sleep(0)
+
+        workflow("inner")(inner)
+        ended = await outcome(plan(step(), inner=Plan("inner", python=True)))
+        assert (ended.status, [error["code"] for error in ended.errors]) == ("failed", ["canceled"])
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+async def test_what_was_started_when_a_limit_ended_the_run_is_not_waited_for(epoch: int) -> None:
+    inner = replace(INNER, steps=(bot("answer"), bot("note", root="note", format="text")), triggers=())
+    ended = await outcome(plan(step(), bots=2, inner=inner), ANSWERS, epoch=epoch)
+    assert (ended.status, ended.errors[-1]["code"]) == ("failed", "limit")
