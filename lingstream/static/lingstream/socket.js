@@ -44,12 +44,12 @@ export class SocketTransport {
         this.#open = open;
     }
 
-    /** See client.js. */
+    /** See session.js. */
     start({ workflow, input, key, conversation, ack }, sink) {
         return this.#begin({ type: "start", workflow, input, key, conversation, ack: ack || undefined }, sink);
     }
 
-    /** See client.js. */
+    /** See session.js. */
     subscribe({ run, token, after, ack }, sink) {
         const message = { type: "subscribe", run, token: token ?? undefined, after: after ?? undefined };
         return this.#begin({ ...message, ack: ack || undefined }, sink);

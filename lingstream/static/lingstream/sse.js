@@ -21,7 +21,7 @@ export class SseTransport {
         this.#fetch = fetch;
     }
 
-    /** See client.js. */
+    /** See session.js. */
     start({ workflow, input, key, conversation }, sink) {
         const url = `${this.#base}workflows/${encodeURIComponent(workflow)}/runs/`;
         const body = JSON.stringify({ input, key, conversation });
@@ -34,7 +34,7 @@ export class SseTransport {
         });
     }
 
-    /** See client.js. */
+    /** See session.js. */
     subscribe({ run, token, after }, sink) {
         const query = after ? `?after=${encodeURIComponent(after)}` : "";
         const url = `${this.#base}runs/${encodeURIComponent(run)}/events/${query}`;

@@ -1,0 +1,161 @@
+/**
+ * session: one run over as many connections as it takes. Comes back after a lost connection with back-off and
+ * goes on behind the last frame seen.
+ *
+ * A transport has `start(request, sink)` and `subscribe(request, sink)`, which return a channel with
+ * `cancel(run, token)` and `close()`; it calls `sink.started(info)`, `sink.frame(frame)`,
+ * `sink.refused(fault)` (the server said no) and `sink.lost({opened})` (no connection, or no longer).
+ */
+
+const FIRST_DELAY = 500;
+const LONGEST_DELAY = 15_000;
+const STABLE_AFTER = 20_000;
+
+/** One run's tie to the server, over as many connections as it takes. */
+export class Session {
+    #run;
+    #request;
+    #client;
+    #channel = null;
+    #sink = null;
+    #holders = 1;
+    #failures = 0;
+    #openedAt = 0;
+    #canceling = false;
+    #closing = false;
+    #wake = null;
+
+    constructor(run, request, client) {
+        this.#run = run;
+        this.#request = request;
+        this.#client = client;
+    }
+
+    hold() {
+        this.#holders += 1;
+        return this.#run;
+    }
+
+    open() {
+        const sink = (this.#sink = this.#newSink());
+        this.#openedAt = Date.now();
+        const transport = this.#client.pick();
+        const { id: run, token, share, last: after } = this.#run;
+        const request = run ? { run, token: token ?? share, after } : this.#request;
+        const method = run ? "subscribe" : "start";
+        const channel = transport[method]({ ...request, ack: this.#client.ack }, sink);
+        if (this.#sink !== sink) channel.close();
+        else this.#channel = channel;
+        if (run && this.#canceling) channel.cancel(run, token);
+    }
+
+    cancel() {
+        this.#canceling = true;
+        const { id, token } = this.#run;
+        if (!id) return; // sent as soon as the start is answered
+        if (this.#channel) this.#channel.cancel(id, token);
+        else this.#client.cancel(id, token);
+    }
+
+    close() {
+        if (this.#run.ended || --this.#holders > 0) return;
+        this.#closing = true;
+        if (!this.#canceling || this.#run.id) this.#stop();
+    }
+
+    /** A sink that has been replaced is deaf: late messages of a dropped connection change nothing. */
+    #newSink() {
+        const whenCurrent = (handle) => (argument) => {
+            if (this.#sink === sink) handle.call(this, argument);
+        };
+        const sink = {
+            started: whenCurrent(this.#started),
+            frame: whenCurrent(this.#frame),
+            refused: whenCurrent(this.#refused),
+            lost: whenCurrent(this.#lost),
+        };
+        return sink;
+    }
+
+    #started(info) {
+        this.#run.begin(info);
+        this.#client.register();
+        // A transport may answer before it has returned the channel.
+        if (this.#canceling) queueMicrotask(() => this.cancel());
+        if (this.#closing) queueMicrotask(() => this.#stop());
+    }
+
+    #frame(frame) {
+        if (frame.ops || frame.event) this.#failures = 0; // a snapshot alone is no progress
+        if (this.#run.receive(frame)) {
+            this.#drop();
+            this.open();
+        }
+        if (this.#run.ended) this.#stop();
+    }
+
+    #refused(fault) {
+        if (fault.retryable && this.#run.id) {
+            this.#lost({ opened: true });
+            return;
+        }
+        this.#run.report(fault);
+        this.#run.end("failed");
+        this.#stop();
+    }
+
+    #lost({ opened }) {
+        this.#drop();
+        if (this.#closing) {
+            this.#stop();
+            return;
+        }
+        this.#run.interrupt();
+        if (Date.now() - this.#openedAt > STABLE_AFTER) this.#failures = 0;
+        const changed = !opened && this.#client.fallback();
+        this.#failures += 1;
+        if (this.#failures > this.#client.retries) {
+            const message = `no connection after ${this.#client.retries} attempts`;
+            this.#run.report({ code: "connection", message, retryable: true });
+            this.#run.end("lost");
+            this.#stop();
+            return;
+        }
+        this.#wait(changed && this.#failures === 1 ? 0 : delay(this.#failures));
+    }
+
+    /** Wait, or until the browser says that it is online again. */
+    #wait(milliseconds) {
+        const proceed = () => {
+            clearTimeout(timer);
+            globalThis.removeEventListener?.("online", proceed);
+            this.#wake = null;
+            this.open();
+        };
+        const timer = setTimeout(proceed, milliseconds);
+        globalThis.addEventListener?.("online", proceed);
+        this.#wake = () => {
+            clearTimeout(timer);
+            globalThis.removeEventListener?.("online", proceed);
+        };
+    }
+
+    #drop() {
+        this.#sink = null;
+        this.#channel?.close();
+        this.#channel = null;
+    }
+
+    #stop() {
+        this.#wake?.();
+        this.#wake = null;
+        this.#drop();
+        this.#client.forget();
+    }
+}
+
+/** Exponential, with jitter: a server that comes back is not met by all viewers in the same instant. */
+function delay(failures) {
+    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1));
+    return longest * (0.5 + Math.random() / 2);
+}
