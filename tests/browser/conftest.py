@@ -102,7 +102,7 @@ def until(page: Page, condition: str) -> None:
 
 
 @contextmanager
-def serve(directory: Path, environment: dict[str, str]) -> Iterator[str]:
+def serve(directory: Path, environment: dict[str, str], server: str = "daphne") -> Iterator[str]:
     """Run the demo project on a free port with a database of its own."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LINGSTREAM_")},
@@ -117,7 +117,11 @@ def serve(directory: Path, environment: dict[str, str]) -> Iterator[str]:
         )
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    arguments = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    options = {
+        "daphne": ["manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+        "uvicorn": ["-m", "uvicorn", "lingsite.asgi:application", "--port", str(port)],
+    }
+    arguments = [sys.executable, *options[server]]
     with (directory / "server.log").open("w") as log:
         process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:

@@ -1,10 +1,13 @@
-"""The demo's settings, with the strictest Content-Security-Policy that the client must live with."""
+"""The demo's settings, with the strictest Content-Security-Policy that the client must live with.
+
+``/there/?body=…`` is a page with that markup and our script.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from lingsite.settings import *  # noqa: F403
 from lingsite.settings import MIDDLEWARE as DEMO_MIDDLEWARE
@@ -13,11 +16,15 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+PAGE = (
+    '<!DOCTYPE html><html><head><link rel="icon" href="/static/demo/icon.svg">'
+    '<script type="module" src="/static/lingstream/index.js" data-lingstream></script></head><body>%s</body></html>'
+)
 MIDDLEWARE = [f"{__name__}.Policy", *DEMO_MIDDLEWARE]
 
 
 class Policy:
-    """Puts the policy on every response."""
+    """Puts the policy on every response, of the page of tests too."""
 
     async_capable = True
     sync_capable = False
@@ -29,6 +36,9 @@ class Policy:
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = await self._get_response(request)
+        if request.path == "/there/":
+            response: HttpResponseBase = HttpResponse(PAGE % request.GET["body"])
+        else:
+            response = await self._get_response(request)
         response["Content-Security-Policy"] = POLICY
         return response

@@ -37,10 +37,13 @@ class Peer:
 
     def _accept(self, socket: WebSocketRoute) -> None:
         self.sockets.append(socket)
-        socket.on_message(self._receive)
+        socket.on_message(lambda text: self._receive(socket, json.loads(text)))
 
-    def _receive(self, text: str | bytes) -> None:
-        self.messages.append(json.loads(text))
+    def _receive(self, socket: WebSocketRoute, message: dict[str, Any]) -> None:
+        if message["type"] == "ping":
+            socket.send('{"type": "pong"}')
+        else:
+            self.messages.append(message)
 
     def wait(self, kind: str, count: int = 1) -> dict[str, Any]:
         """The last of `count` messages of a kind, once they have come."""

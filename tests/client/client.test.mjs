@@ -109,6 +109,22 @@ describe("coming back", () => {
         assert.match(calls[1].request.key, /^[0-9a-f]{32}$/);
     });
 
+    for (const count of [1, 2, 3, 4]) {
+        test(`one decision for ${count} runs that one dead connection carried`, () => {
+            mock.timers.enable({ apis: ["setTimeout", "Date"] });
+            const { client, calls } = fake();
+            const names = () => calls.splice(0).map(({ name, sink }) => (sink.lost({ opened: false }), name));
+            for (let run = 0; run < count; run += 1) client.start("w", run);
+            assert.deepEqual(names(), Array(count).fill("websocket"));
+            mock.timers.tick(0);
+            assert.deepEqual(names(), Array(count).fill("sse"));
+            mock.timers.tick(1_000);
+            assert.deepEqual(names(), Array(count).fill("websocket"));
+            mock.timers.tick(2_000);
+            assert.deepEqual(names(), Array(count).fill("sse"));
+        });
+    }
+
     test("waits longer each time, then the run is lost", async () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });
         const { client, calls } = fake({ transport: "sse", retries: 3 });
@@ -309,6 +325,19 @@ describe("the socket", () => {
         assert.ok(sockets[0].closed);
     });
 
+    test("that brings nothing counts as none", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket({ transport: "websocket", deaf: true });
+        client.subscribe("A").close();
+        client.subscribe(RUN);
+        sockets[0].accept();
+        assert.ok(sockets[0].greeted);
+        mock.timers.tick(5_000);
+        assert.ok(sockets[0].closed);
+        mock.timers.tick(500);
+        assert.equal(sockets.length, 2);
+    });
+
     test("that does not open in time counts as none", () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });
         const { client, sockets } = overSocket({ transport: "websocket" });
@@ -443,15 +472,24 @@ function fake(options = {}) {
     return { client: new Client({ ...options, transports }), calls, posted };
 }
 
-function overSocket(options = {}) {
+function overSocket({ deaf = false, ...options } = {}) {
     const sockets = [];
     const open = () => {
         const socket = {
             sent: [],
             closed: false,
-            send: (text) => socket.sent.push(JSON.parse(text)),
+            send: (text) => {
+                const message = JSON.parse(text);
+                if (message.type === "ping" && !socket.greeted) socket.greet();
+                else socket.sent.push(message);
+            },
             close: () => (socket.closed = true),
             accept: () => socket.onopen({}),
+            greeted: false,
+            greet: () => {
+                socket.greeted = true;
+                if (!deaf) socket.say({ type: "pong" });
+            },
             say: (message) => socket.onmessage({ data: JSON.stringify(message) }),
         };
         sockets.push(socket);

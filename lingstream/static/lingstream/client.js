@@ -74,7 +74,7 @@ export class Client {
             ack: this.#ack,
             retries: this.#retries,
             pick: () => this.#transports[this.#current],
-            fallback: () => this.#fallback(),
+            failed: (transport) => this.#failed(transport),
             cancel: (id, token) => this.#transports.sse.cancel(id, token),
             register: () => this.#sessions.set(run.id, session),
             forget: () => {
@@ -86,10 +86,17 @@ export class Client {
         session.open();
     }
 
-    /** @returns {boolean} whether there is another transport to try at once */
-    #fallback() {
+    /**
+     * Of the runs that one dead connection carried, the first to say so decides for all.
+     *
+     * @param {object} transport could not connect
+     * @returns {boolean} whether there is another one to try at once
+     */
+    #failed(transport) {
         if (!this.#auto) return false;
-        this.#current = this.#current === "websocket" ? "sse" : "websocket";
+        if (this.#transports[this.#current] === transport) {
+            this.#current = this.#current === "websocket" ? "sse" : "websocket";
+        }
         return true;
     }
 }

@@ -16,6 +16,7 @@ export class Session {
     #run;
     #request;
     #client;
+    #transport = null;
     #channel = null;
     #sink = null;
     #holders = 1;
@@ -39,7 +40,7 @@ export class Session {
     open() {
         const sink = (this.#sink = this.#newSink());
         this.#openedAt = Date.now();
-        const transport = this.#client.pick();
+        const transport = (this.#transport = this.#client.pick());
         const { id: run, token, share, last: after } = this.#run;
         const request = run ? { run, token: token ?? share, after } : this.#request;
         const method = run ? "subscribe" : "start";
@@ -112,7 +113,7 @@ export class Session {
         }
         this.#run.interrupt();
         if (Date.now() - this.#openedAt > STABLE_AFTER) this.#failures = 0;
-        const changed = !opened && this.#client.fallback();
+        const changed = !opened && this.#client.failed(this.#transport);
         this.#failures += 1;
         if (this.#failures > this.#client.retries) {
             const message = `no connection after ${this.#client.retries} attempts`;

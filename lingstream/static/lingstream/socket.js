@@ -7,13 +7,19 @@ const ANSWER_WITHIN = 10_000;
 const LINGER = 5_000;
 const ACK_EVERY = 32_768;
 
-/** Opens when there is something to say, closes some seconds after the last run. */
+/**
+ * Opens when there is something to say, closes some seconds after the last run.
+ *
+ * It counts as open once it has brought something: there are proxies that let the handshake through and nothing
+ * else. So the first thing it says is a ping.
+ */
 export class SocketTransport {
     static #shared = new Map();
 
     #url;
     #open;
     #socket = null;
+    #ready = false;
     #opened = false;
     #queue = [];
     #channels = new Map();
@@ -68,7 +74,10 @@ export class SocketTransport {
 
     #end(channel) {
         if (this.#forget(channel) && channel.run) this.#send({ type: "unsubscribe", run: channel.run });
-        if (this.#socket === null || this.#channels.size > 0) return;
+        if (this.#opened && this.#channels.size === 0) this.#linger();
+    }
+
+    #linger() {
         this.#schedule(LINGER, () => (this.#channels.size > 0 ? this.#listen() : this.#close()));
     }
 
@@ -79,7 +88,7 @@ export class SocketTransport {
 
     #send(message) {
         if (this.#socket === null) this.#connect();
-        if (this.#opened) this.#socket.send(JSON.stringify(message));
+        if (this.#ready) this.#socket.send(JSON.stringify(message));
         else this.#queue.push(message);
     }
 
@@ -88,26 +97,31 @@ export class SocketTransport {
         const whenCurrent = (handle) => (event) => {
             if (this.#socket === socket) handle(event);
         };
-        socket.onopen = whenCurrent(() => this.#ready());
+        socket.onopen = whenCurrent(() => this.#greet());
         socket.onmessage = whenCurrent((event) => this.#receive(event.data));
         socket.onclose = whenCurrent(() => this.#lost());
         this.#schedule(OPEN_WITHIN, () => this.#lost());
     }
 
-    #ready() {
-        this.#opened = true;
-        this.#heard = Date.now();
-        for (const message of this.#queue.splice(0)) this.#socket.send(JSON.stringify(message));
-        this.#schedule(PING_AFTER, () => this.#listen());
+    #greet() {
+        this.#ready = true;
+        for (const message of [{ type: "ping" }, ...this.#queue.splice(0)]) this.#send(message);
     }
 
     #receive(text) {
         this.#heard = Date.now();
         this.#pinged = false;
+        if (!this.#opened) this.#settle();
         const message = JSON.parse(text);
         if (message.started) this.#begun(message);
         else if (message.id) this.#deliver(message, text.length);
         else if (message.error) this.#refuse(message);
+    }
+
+    #settle() {
+        this.#opened = true;
+        if (this.#channels.size > 0) this.#schedule(PING_AFTER, () => this.#listen());
+        else this.#linger();
     }
 
     #begun({ started, ref }) {
@@ -172,7 +186,7 @@ export class SocketTransport {
         clearTimeout(this.#timer);
         const socket = this.#socket;
         this.#socket = null;
-        this.#opened = this.#pinged = false;
+        this.#ready = this.#opened = this.#pinged = false;
         this.#queue = [];
         this.#unread = 0;
         this.#channels.clear();
