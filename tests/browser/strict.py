@@ -18,7 +18,8 @@ POLICY = (
 )
 PAGE = (
     '<!DOCTYPE html><html><head><link rel="icon" href="/static/demo/icon.svg">'
-    '<script type="module" src="/static/lingstream/index.js" data-lingstream></script></head><body>%s</body></html>'
+    '<script type="module" src="/static/lingstream/index.js" data-lingstream></script></head>'
+    "<body>%s</body></html>"
 )
 MIDDLEWARE = [f"{__name__}.Policy", *DEMO_MIDDLEWARE]
 

@@ -1,4 +1,4 @@
-"""The client between real servers and pages that are not ours: which connection, whose run, what comes back."""
+"""The client between real servers and other people's pages: which connection, whose run, what comes back."""
 
 from __future__ import annotations
 
@@ -62,3 +62,59 @@ def test_a_page_whose_sockets_do_not_come_through(server: str, visit: Visit, fat
         assert page.evaluate("performance.now()") < scaled(5_500)
         assert proxy.sockets == 1, "one decision for all"
         page.close()
+
+
+TRANSPORTS = ["websocket", "sse"]
+WAITS = """<ling-stream workflow="cloud-facts" transport="%s"><p data-ling="answer"></p></ling-stream>"""
+ONE_KEY = {
+    "twice on one element": "return [first.start(input, { key }), first.start(input, { key })];",
+    "on two elements": "return [first.start(input, { key }), second.start(input, { key })];",
+    "by two clients": "return [one.start(workflow, input, { key }), other.start(workflow, input, { key })];",
+    "twice, the first one leaves": """
+        const runs = [one.start(workflow, input, { key }), other.start(workflow, input, { key })];
+        await has(runs[0], "started");
+        runs[0].close();
+        return [runs[1]];""",
+    "once it runs, and the first one leaves": """
+        const early = one.start(workflow, input, { key });
+        await has(early, "ops");
+        const late = other.start(workflow, input, { key });
+        early.close();
+        return [late];""",
+    "once it runs, on one element": """
+        const early = first.start(input, { key });
+        await has(early, "ops");
+        return [early, first.start(input, { key })];""",
+    "after the end": """
+        const early = first.start(input, { key });
+        await early.finished;
+        return [early, first.start(input, { key })];""",
+    "by an element that goes on to another run": """
+        const shared = [first.start(input, { key }), second.start(input, { key })];
+        await has(shared[0], "ops");
+        first.start(input).addEventListener("ops", ({ target }) => target.cancel(), { once: true });
+        return shared;""",
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("code", ONE_KEY.values(), ids=ONE_KEY)
+def test_one_key_is_one_run(site: str, visit: Visit, transport: str, code: str) -> None:
+    page = visit(site, WAITS % transport * 2)
+    page.evaluate(
+        """([transport, input]) => void (async () => {
+            const { Client } = await import("/static/lingstream/index.js");
+            const [first, second] = document.querySelectorAll("ling-stream");
+            const [one, other] = [new Client({ transport }), new Client({ transport })];
+            const [workflow, key] = ["cloud-facts", crypto.randomUUID()];
+            const has = (run, type) => new Promise((go) => run.addEventListener(type, go, { once: true }));
+            const runs = await (async () => { CODE })();
+            await Promise.all(runs.map((run) => run.finished));
+            window.results = runs.map(({ id, status, document }) => [id, status, document.details_cn !== ""]);
+        })()""".replace("CODE", code),
+        [transport, {"question": "Can I lie on a cloud?"}],
+    )
+    until(page, "window.results !== undefined")
+    results = page.evaluate("results")
+    assert len({run for run, *_ in results}) == 1
+    assert [result[1:] for result in results] == [["finished", True]] * len(results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute
 
 from lingstream.core.document.canonical import crc32
+from tests.chaos.patience import scaled
 
-from .conftest import until
+from .conftest import TIMEOUT, until
 
 ORIGIN = "http://lingstream.test"
 STATIC = Path(__file__).resolve().parent.parent.parent / "lingstream" / "static"
@@ -47,13 +49,15 @@ class Peer:
 
     def wait(self, kind: str, count: int = 1) -> dict[str, Any]:
         """The last of `count` messages of a kind, once they have come."""
+        end = time.monotonic() + scaled(TIMEOUT / 1000)
         while len(found := [message for message in self.messages if message["type"] == kind]) < count:
+            assert time.monotonic() < end, f"expected {count} of {kind}, got {self.messages}"
             self.page.wait_for_timeout(5)  # lets playwright dispatch what has come in
         return found[-1]
 
-    def start(self, count: int = 1) -> None:
+    def start(self, count: int = 1, run: str = RUN) -> None:
         ref = self.wait("start", count)["ref"]
-        self.send({"started": {"run": RUN, "token": "T", "share": "S", "workflow": "w"}, "ref": ref})
+        self.send({"started": {"run": run, "token": "T", "share": "S", "workflow": "w"}, "ref": ref})
 
     def send(self, *messages: dict[str, Any]) -> None:
         for message in messages:
@@ -308,7 +312,8 @@ def test_a_new_start_cancels_the_run_before(show: Callable[[str], Peer], page: P
     page.wait_for_selector("p:text('first')")
     page.evaluate("document.querySelector('ling-stream').start({q: 2})")
     assert peer.wait("start", 2)["input"] == {"q": 2}
-    peer.wait("unsubscribe")
+    peer.start(2, "another")  # it could be that run: so long as nobody knows, none is left
+    assert peer.wait("unsubscribe")["run"] == RUN
     assert [message["type"] for message in peer.messages] == ["start", "cancel", "start", "unsubscribe"]
     page.wait_for_selector("p:text('?')")
 

@@ -24,7 +24,7 @@ export class Client {
     #auto;
     #ack;
     #retries;
-    #sessions = new Map();
+    #sessions = new Map(); // by the run's id, and by what was asked under a key
 
     /** @param {ClientOptions} options */
     constructor(options = {}) {
@@ -48,12 +48,13 @@ export class Client {
      * @param {string} workflow slug
      * @param {unknown} input
      * @param {{key?: string, conversation?: string}} [options] the same key never starts a second run
-     * @returns {Run}
+     * @returns {Run} a new one, or the one that this client has under that key
      */
     start(workflow, input, { key = randomKey(), conversation } = {}) {
-        const run = new Run({ workflow });
-        this.#watch(run, { workflow, input, key, conversation });
-        return run;
+        const name = JSON.stringify([workflow, input, key]);
+        const known = this.#sessions.get(name);
+        if (known) return known.hold();
+        return this.#watch(new Run({ workflow, key }), { workflow, input, key, conversation }, name);
     }
 
     /**
@@ -64,12 +65,10 @@ export class Client {
     subscribe(id, { token, share, workflow } = {}) {
         const known = this.#sessions.get(id);
         if (known) return known.hold();
-        const run = new Run({ id, token, share, workflow });
-        this.#watch(run, null);
-        return run;
+        return this.#watch(new Run({ id, token, share, workflow }), null, id);
     }
 
-    #watch(run, request) {
+    #watch(run, request, name) {
         const session = new Session(run, request, {
             ack: this.#ack,
             retries: this.#retries,
@@ -78,12 +77,15 @@ export class Client {
             cancel: (id, token) => this.#transports.sse.cancel(id, token),
             register: () => this.#sessions.set(run.id, session),
             forget: () => {
-                if (this.#sessions.get(run.id) === session) this.#sessions.delete(run.id);
+                for (const known of [name, run.id]) {
+                    if (this.#sessions.get(known) === session) this.#sessions.delete(known);
+                }
             },
         });
         run.attach(session);
-        if (run.id) this.#sessions.set(run.id, session);
+        this.#sessions.set(name, session);
         session.open();
+        return run;
     }
 
     /**

@@ -65,7 +65,8 @@ export class LingStreamElement extends HTMLElement {
     }
 
     /**
-     * Start a run and show it. The run that this element started before is canceled.
+     * Start a run and show it. The run that this element started before is canceled, unless it is the same one,
+     * by its key, or shown elsewhere on the page too.
      *
      * @param {unknown} [input] in place of `data-input`
      * @param {{key?: string, conversation?: string}} [options]
@@ -74,7 +75,8 @@ export class LingStreamElement extends HTMLElement {
     start(input = this.#input(), options = {}) {
         const workflow = this.getAttribute("workflow");
         if (!workflow) throw new Error("<ling-stream> needs a workflow attribute to start");
-        if (this.#ownsRun) this.#run.cancel();
+        const isSame = options.key !== undefined && options.key === this.#run?.key;
+        if (this.#ownsRun && !isSame && !this.#run.isShared) this.#run.cancel();
         const conversation = this.getAttribute("conversation") ?? undefined;
         const run = this.client.start(workflow, input, { conversation, ...options });
         this.#ownsRun = true;

@@ -28,6 +28,7 @@ export class Run extends EventTarget {
     #token = null;
     #share = null;
     #workflow = null;
+    #key = null;
     #status = "connecting";
     #document = null;
     #reasoning = Object.create(null);
@@ -42,13 +43,14 @@ export class Run extends EventTarget {
     #finished;
     #finish;
 
-    /** @param {{id?: string, token?: string, share?: string, workflow?: string}} known */
-    constructor({ id = null, token = null, share = null, workflow = null } = {}) {
+    /** @param {{id?: string, token?: string, share?: string, workflow?: string, key?: string}} known */
+    constructor({ id = null, token = null, share = null, workflow = null, key = null } = {}) {
         super();
         this.#id = id;
         this.#token = token;
         this.#share = share;
         this.#workflow = workflow;
+        this.#key = key;
         this.#finished = new Promise((resolve) => (this.#finish = resolve));
     }
 
@@ -69,6 +71,16 @@ export class Run extends EventTarget {
 
     get workflow() {
         return this.#workflow;
+    }
+
+    /** @returns {string | null} what it was started with, if this page did: the same key is the same run */
+    get key() {
+        return this.#key;
+    }
+
+    /** @returns {boolean} whether several places of this page watch it */
+    get isShared() {
+        return this.#link?.isShared ?? false;
     }
 
     /** @returns {Status} */
@@ -129,7 +141,7 @@ export class Run extends EventTarget {
         this.#link?.close();
     }
 
-    /** @param {{cancel: () => void, close: () => void}} link what connects this run to its server */
+    /** @param {{isShared: boolean, cancel: () => void, close: () => void}} link what connects this run to its server */
     attach(link) {
         this.#link = link;
     }

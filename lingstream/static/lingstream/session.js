@@ -32,6 +32,11 @@ export class Session {
         this.#client = client;
     }
 
+    /** @returns {boolean} whether more than one place of the page watches the run */
+    get isShared() {
+        return this.#holders > 1;
+    }
+
     hold() {
         this.#holders += 1;
         return this.#run;

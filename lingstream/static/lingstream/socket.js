@@ -23,7 +23,8 @@ export class SocketTransport {
     #opened = false;
     #queue = [];
     #channels = new Map();
-    #runs = new Map();
+    #runs = new Map(); // to the channels that read them
+    #leaving = new Set();
     #refs = 0;
     #unread = 0;
     #timer = null;
@@ -57,14 +58,16 @@ export class SocketTransport {
 
     /** See session.js. */
     subscribe({ run, token, after, ack }, sink) {
-        const message = { type: "subscribe", run, token: token ?? undefined, after: after ?? undefined };
+        // The server reads a run once for each socket, from where the last one asks: others want it from there too.
+        const place = this.#runs.has(run) ? undefined : (after ?? undefined);
+        const message = { type: "subscribe", run, token: token ?? undefined, after: place };
         return this.#begin({ ...message, ack: ack || undefined }, sink);
     }
 
     #begin(message, sink) {
         const channel = { ref: String(++this.#refs), run: message.run ?? null, sink, ack: message.ack };
         this.#channels.set(channel.ref, channel);
-        if (channel.run) this.#runs.set(channel.run, channel);
+        if (channel.run) this.#join(channel);
         this.#send({ ...message, ref: channel.ref });
         return {
             cancel: (run, token) => this.#send({ type: "cancel", run, token: token ?? undefined }),
@@ -73,7 +76,8 @@ export class SocketTransport {
     }
 
     #end(channel) {
-        if (this.#forget(channel) && channel.run) this.#send({ type: "unsubscribe", run: channel.run });
+        if (this.#forget(channel) && channel.run) this.#leaving.add(channel.run);
+        this.#leave();
         if (this.#opened && this.#channels.size === 0) this.#linger();
     }
 
@@ -81,9 +85,24 @@ export class SocketTransport {
         this.#schedule(LINGER, () => (this.#channels.size > 0 ? this.#listen() : this.#close()));
     }
 
+    #join(channel) {
+        const readers = this.#runs.get(channel.run) ?? new Set();
+        this.#runs.set(channel.run, readers.add(channel));
+    }
+
     #forget(channel) {
-        if (this.#runs.get(channel.run) === channel) this.#runs.delete(channel.run);
+        const readers = this.#runs.get(channel.run);
+        if (readers?.delete(channel) && readers.size === 0) this.#runs.delete(channel.run);
         return this.#channels.delete(channel.ref);
+    }
+
+    /** A start that is not answered yet may be answered with a run that there is: until then none is left. */
+    #leave() {
+        if ([...this.#channels.values()].some(({ run }) => run === null)) return;
+        for (const run of this.#leaving) {
+            if (!this.#runs.has(run)) this.#send({ type: "unsubscribe", run });
+        }
+        this.#leaving.clear();
     }
 
     #send(message) {
@@ -127,20 +146,22 @@ export class SocketTransport {
     #begun({ started, ref }) {
         const channel = this.#channels.get(ref);
         if (channel === undefined) {
-            this.#send({ type: "unsubscribe", run: started.run }); // closed before it was answered
-            return;
+            this.#leaving.add(started.run); // closed before it was answered
+        } else {
+            channel.run = started.run;
+            this.#join(channel);
+            channel.sink.started(started);
         }
-        channel.run = started.run;
-        this.#runs.set(started.run, channel);
-        channel.sink.started(started);
+        this.#leave();
     }
 
     #deliver(frame, size) {
-        const channel = this.#runs.get(frame.run);
-        if (channel === undefined) return;
-        if (frame.done) this.#forget(channel); // the server has forgotten it too
-        channel.sink.frame(frame);
-        if (channel.ack) this.#acknowledge(frame, size);
+        const readers = [...(this.#runs.get(frame.run) ?? [])];
+        for (const channel of readers) {
+            if (frame.done) this.#forget(channel); // the server has forgotten it too
+            channel.sink.frame(frame);
+        }
+        if (readers.some(({ ack }) => ack)) this.#acknowledge(frame, size);
     }
 
     /** One frame acknowledges all that came before it, of every run; a place inside a frame acknowledges nothing. */
@@ -152,13 +173,14 @@ export class SocketTransport {
     }
 
     #refuse({ error, ref, run }) {
-        const channel = this.#channels.get(ref) ?? this.#runs.get(run);
-        if (channel === undefined) {
-            console.warn("lingstream:", error.code, error.message);
-            return;
+        const asked = this.#channels.get(ref);
+        const refused = asked ? [asked] : [...(this.#runs.get(run) ?? [])];
+        if (refused.length === 0) console.warn("lingstream:", error.code, error.message);
+        for (const channel of refused) {
+            this.#forget(channel);
+            channel.sink.refused(error);
         }
-        this.#forget(channel);
-        channel.sink.refused(error);
+        this.#leave();
     }
 
     /** Silence after a ping means a dead peer; silence alone may be a timer that a hidden tab runs late. */
@@ -191,6 +213,7 @@ export class SocketTransport {
         this.#unread = 0;
         this.#channels.clear();
         this.#runs.clear();
+        this.#leaving.clear();
         socket?.close();
     }
 
