@@ -21,7 +21,7 @@ from lingstream.access.tokens import is_share
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import InternalError, LingError, UsageError
 from lingstream.core.wire.json import dumps, loads
-from lingstream.core.wire.socket import SocketMessages
+from lingstream.core.wire.socket import SocketMessages, ref_of
 from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
@@ -42,11 +42,16 @@ SUBPROTOCOL = "lingstream.v1"
 DIRECT_SEND = "lingstream.send"
 _MAX_FOLLOWED = 100  # runs that one socket may follow at the same time
 _TRY_AGAIN = 1013  # the close code "try again later"
+_TOO_BIG = 1009  # the close code "message too big"
 _MAX_TOKENS = 1_000  # runs that one socket is remembered to have opened
 
 
 class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
-    """One socket. A message it cannot read is answered with an error; the socket stays open."""
+    """One socket. A message it cannot read is answered with an error, and the socket stays open.
+
+    It is closed only over a message that is too long to be read and does not begin with its ``ref``: nobody
+    would know then what the answer is about.
+    """
 
     async def connect(self) -> None:
         """Accept; who may do what is asked message by message."""
@@ -69,9 +74,14 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Answer one message."""
         if self._ended:
             return
-        ref: Any = None
+        content = (text_data if text_data is not None else bytes_data) or ""
+        ref = ref_of(content)
         try:
-            message = self._read(text_data, bytes_data)
+            if len(content) > (limit := app_settings().max_body):
+                fault = UsageError(f"expected a message of up to {limit} bytes", code="too-large")
+                await self._refuse_long(fault, ref)
+                return
+            message = self._read(content)
             ref = message.get("ref")
             kind = message.get("type")
             handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
@@ -86,8 +96,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._answer({"error": told_away(error).to_wire()}, ref)
         except Exception:
             logger.exception("a socket message failed")
-            fault = InternalError("this message")
-            await self._answer({"error": fault.to_wire()}, ref)
+            await self._answer({"error": InternalError("this message").to_wire()}, ref)
 
     # -- messages ----------------------------------------------------------------------------------
 
@@ -122,11 +131,13 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     # -- helpers -----------------------------------------------------------------------------------
 
-    def _read(self, text: str | None, data: bytes | None) -> dict[str, Any]:
-        limit = app_settings().max_body
-        content = text if text is not None else data
-        if content is None or len(content) > limit:
-            raise UsageError(f"expected a message of up to {limit} bytes", code="too-large")
+    async def _refuse_long(self, fault: UsageError, ref: Any) -> None:
+        if ref is None:
+            await self._end(_TOO_BIG, fault.message)
+        else:
+            await self._answer({"error": told_of(fault)}, ref)
+
+    def _read(self, content: str | bytes) -> dict[str, Any]:
         message = loads(content)
         if not isinstance(message, dict):
             raise UsageError(
@@ -204,12 +215,14 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not self._budget.spend(len(text)):
             await self._end()
 
-    async def _end(self) -> None:
+    async def _end(
+        self, code: int = _TRY_AGAIN, why: str = "the byte budget is spent; resume by id, or ask for ack"
+    ) -> None:
         if self._ended:
             return
         self._ended = True
-        await self.close(_TRY_AGAIN, "the byte budget is spent; resume by id, or ask for ack")
-        await self.disconnect(_TRY_AGAIN)
+        await self.close(code, why)
+        await self.disconnect(code)
 
 
 def _text(message: dict[str, Any], name: str) -> str | None:

@@ -118,3 +118,34 @@ def test_one_key_is_one_run(site: str, visit: Visit, transport: str, code: str) 
     results = page.evaluate("results")
     assert len({run for run, *_ in results}) == 1
     assert [result[1:] for result in results] == [["finished", True]] * len(results)
+
+
+REFUSED = {
+    "over MAX_BODY": ("'x'.repeat(300_000)", "too-large"),
+    "over what a server takes": ("'x'.repeat(20_000_000)", "too-large"),
+    "half a surrogate pair": ("'\\ud800'", "bad-json"),
+    "too deep": ("JSON.parse('['.repeat(200) + ']'.repeat(200))", "too-deep"),
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_an_input_that_is_refused_is_told_and_leaves_the_others_alone(
+    site: str, visit: Visit, transport: str, case: tuple[str, str]
+) -> None:
+    source, code = case
+    page = visit(site, WAITS % transport * 3)
+    page.evaluate(
+        """([question]) => {
+            const [first, bad, last] = document.querySelectorAll("ling-stream");
+            first.start({ question });
+            bad.addEventListener("ling:error", ({ detail }) => (window.told = detail.code));
+            bad.start({ question: SOURCE });
+            last.start({ question });
+        }""".replace("SOURCE", source),
+        ["Can I lie on a cloud?"],
+    )
+    page.wait_for_selector("ling-stream >> nth=1 >> css=[role=alert]")
+    assert page.evaluate("told") == code
+    statuses = "[...document.querySelectorAll('ling-stream')].map((stream) => stream.state)"
+    until(page, f"({statuses}).join() === 'finished,failed,finished'")

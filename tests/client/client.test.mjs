@@ -155,6 +155,35 @@ describe("coming back", () => {
         assert.equal(faults[0].message, "no such workflow");
     });
 
+    for (const transport of ["websocket", "sse"]) {
+        test(`a start over ${transport} that is not answered in 10 s fails`, async () => {
+            mock.timers.enable({ apis: ["setTimeout", "Date"] });
+            const { client, calls } = fake({ transport });
+            const [run, other] = [client.start("w", {}), client.start("w", {})];
+            const faults = listen(run, "error");
+            calls[1].sink.started({ run: RUN });
+            mock.timers.tick(9_999);
+            assert.equal(run.status, "connecting");
+            mock.timers.tick(1);
+            assert.deepEqual([run.status, other.status], ["failed", "connecting"]);
+            assert.deepEqual([faults[0].code, faults[0].retryable], ["unanswered", true]);
+            assert.ok(calls[0].closed);
+            other.close();
+        });
+    }
+
+    test("a start of a page that slept is asked for again", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, calls } = fake();
+        const run = client.start("w", {});
+        mock.timers.setTime(3_600_000);
+        mock.timers.tick(1);
+        assert.equal(run.status, "connecting");
+        mock.timers.tick(500);
+        assert.deepEqual([calls.length, calls[1].request.key], [2, calls[0].request.key]);
+        run.close();
+    });
+
     test("a checksum that differs subscribes anew without a cursor", async () => {
         const { client, calls } = fake();
         const run = client.subscribe(RUN);
@@ -255,6 +284,20 @@ describe("the socket", () => {
         assert.equal((await first.finished).status, "failed");
         assert.equal(second.status, "connecting");
         close(second, sockets[0]);
+    });
+
+    test("that closes over a message too big for it ends the run with the longest", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket();
+        const [short, long] = [client.start("a", "x"), client.start("b", "x".repeat(100))];
+        const faults = listen(long, "error");
+        sockets[0].accept();
+        sockets[0].onclose({ code: 1009 });
+        assert.deepEqual([long.status, faults[0].code, short.status], ["failed", "too-large", "connecting"]);
+        mock.timers.tick(500);
+        sockets[1].accept();
+        assert.deepEqual(sockets[1].sent.map(({ workflow }) => workflow), ["a"]);
+        short.close();
     });
 
     test("an error frame of the log does not end the run", () => {

@@ -143,7 +143,6 @@ BAD_MESSAGES: list[tuple[Any, str]] = [
     ({"type": "subscribe", "run": "00000000-0000-4000-8000-000000000000", "after": 7}, "not-found"),
     ({"type": "cancel", "run": "00000000-0000-4000-8000-000000000000"}, "not-found"),
     ({"type": "cancel", "run": {}}, "bad-message"),
-    ("x" * 300_000, "too-large"),
     ("[" * 1000 + "]" * 1000, "too-deep"),
     ('{"type": "start", "workflow": "cloud-facts", "input": ' + "[" * 101 + "]" * 101 + "}", "too-deep"),
 ]
@@ -160,6 +159,38 @@ async def test_a_bad_message_is_answered_and_the_socket_stays_open(site: Site) -
             assert "id" not in answer
         await socket.start("cloud-facts", {"question": "still alive"})
         assert (await socket.until("done"))["done"]["status"] == "finished"
+
+
+LONG = "x" * 300_000
+UNREADABLE: list[tuple[str | bytes, Any, str]] = [
+    ('{"ref": 7, "type": "start", "input": "' + LONG + '"}', 7, "too-large"),
+    ('{"ref":"a\\"b","type":"' + LONG + '"}', 'a"b', "too-large"),
+    (b' {"ref": "bytes", "type": "' + LONG.encode() + b'"}', "bytes", "too-large"),
+    ('{"ref": "7", "type": "start", "input": ' + "[" * 101 + "]" * 101 + "}", "7", "too-deep"),
+    ('{"ref": "7", "type": "start", "input": "\\ud800"}', "7", "bad-json"),
+    ('{"ref": "7", "type": ', "7", "bad-json"),
+]
+
+
+async def test_what_cannot_be_read_is_answered_with_the_ref_that_it_begins_with(site: Site) -> None:
+    async with site.socket() as socket:
+        for message, ref, code in UNREADABLE:
+            await socket.connection.send(message)
+            answer = await socket.receive()
+            assert (answer["error"]["code"], answer["ref"]) == (code, ref), message[:60]
+
+
+@pytest.mark.parametrize(
+    "head", ["", '{"type": "start", "ref": 7, "input": "', '{"ref": {"a": 1}, "input": "']
+)
+async def test_a_message_too_long_to_be_read_without_its_ref_ends_the_socket(site: Site, head: str) -> None:
+    async with site.socket() as socket:
+        await socket.connection.send(head + LONG)
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.receive()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    assert "262144 bytes" in closed.value.rcvd.reason
 
 
 async def test_another_origin_is_refused(site: Site) -> None:

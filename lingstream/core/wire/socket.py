@@ -6,17 +6,19 @@ document may be longer. ``docs/protocol.md``, "Long messages", is the rule's hom
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Op, Set
+from lingstream.core.exceptions import UsageError
 from lingstream.core.log.frames import TEXT_EVENTS, Frame, FrameId, parse_id, value_weight
 
 from .frames import frame_to_wire
-from .json import dumps
+from .json import dumps, loads
 
-__all__ = ["LONGEST", "SocketMessages"]
+__all__ = ["LONGEST", "SocketMessages", "ref_of"]
 
 LONGEST = 524_288
 """Bytes of the longest message."""
@@ -24,6 +26,21 @@ LONGEST = 524_288
 _ENVELOPE = 150  # bytes around the ops of a message, at most: the run, an id
 _PIECE = 16  # a piece of text has LONGEST / 16 characters: JSON writes twelve bytes for one at worst
 _WHOLE = 32  # a value below LONGEST / 32 characters is not taken apart
+_HEAD = 300  # characters of a message in which its ref is looked for
+_REF = re.compile(r'\s*\{\s*"ref"\s*:\s*("(?:[^"\\]|\\.){0,200}"|[0-9]{1,15})\s*[,}]')
+
+
+def ref_of(content: str | bytes) -> Any:
+    """Return the ``ref`` of a message that need not be readable, if the message begins with it.
+
+    For messages that are not parsed, or cannot be: what answers them has to say what it answers.
+    """
+    head = content[:_HEAD]
+    found = _REF.match(head.decode(errors="replace") if isinstance(head, bytes) else head)
+    try:
+        return loads(found[1]) if found else None
+    except UsageError:
+        return None
 
 
 class SocketMessages:

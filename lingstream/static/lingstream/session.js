@@ -10,6 +10,7 @@
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 15_000;
 const STABLE_AFTER = 20_000;
+const ANSWER_WITHIN = 10_000;
 
 /** One run's tie to the server, over as many connections as it takes. */
 export class Session {
@@ -25,6 +26,7 @@ export class Session {
     #canceling = false;
     #closing = false;
     #wake = null;
+    #timer = null;
 
     constructor(run, request, client) {
         this.#run = run;
@@ -49,6 +51,7 @@ export class Session {
         const { id: run, token, share, last: after } = this.#run;
         const request = run ? { run, token: token ?? share, after } : this.#request;
         const method = run ? "subscribe" : "start";
+        if (!run) this.#timer = setTimeout(() => this.#unanswered(), ANSWER_WITHIN);
         const channel = transport[method]({ ...request, ack: this.#client.ack }, sink);
         if (this.#sink !== sink) channel.close();
         else this.#channel = channel;
@@ -83,7 +86,18 @@ export class Session {
         return sink;
     }
 
+    /** A page that slept so long did not listen either: it asks again. */
+    #unanswered() {
+        if (Date.now() - this.#openedAt > 2 * ANSWER_WITHIN) {
+            this.#lost({ opened: true });
+            return;
+        }
+        const message = `the server has not answered the start within ${ANSWER_WITHIN / 1000} s`;
+        this.#refused({ code: "unanswered", message, retryable: true });
+    }
+
     #started(info) {
+        clearTimeout(this.#timer);
         this.#run.begin(info);
         this.#client.register();
         // A transport may answer before it has returned the channel.
@@ -147,6 +161,7 @@ export class Session {
     }
 
     #drop() {
+        clearTimeout(this.#timer);
         this.#sink = null;
         this.#channel?.close();
         this.#channel = null;

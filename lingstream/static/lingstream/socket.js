@@ -6,6 +6,8 @@ const PING_AFTER = 15_000;
 const ANSWER_WITHIN = 10_000;
 const LINGER = 5_000;
 const ACK_EVERY = 32_768;
+const TOO_BIG = 1009;
+const MOST = 1_048_576; // a longer message makes some servers, daphne among them, drop the connection without a code
 
 /**
  * Opens when there is something to say, closes some seconds after the last run.
@@ -68,7 +70,8 @@ export class SocketTransport {
         const channel = { ref: String(++this.#refs), run: message.run ?? null, sink, ack: message.ack };
         this.#channels.set(channel.ref, channel);
         if (channel.run) this.#join(channel);
-        this.#send({ ...message, ref: channel.ref });
+        // The ref comes first: so the server finds it in what it cannot read, too.
+        channel.size = this.#send({ ref: channel.ref, ...message });
         return {
             cancel: (run, token) => this.#send({ type: "cancel", run, token: token ?? undefined }),
             close: () => this.#end(channel),
@@ -107,8 +110,10 @@ export class SocketTransport {
 
     #send(message) {
         if (this.#socket === null) this.#connect();
-        if (this.#ready) this.#socket.send(JSON.stringify(message));
-        else this.#queue.push(message);
+        const text = JSON.stringify(message);
+        if (this.#ready) this.#socket.send(text);
+        else this.#queue.push(text);
+        return text.length;
     }
 
     #connect() {
@@ -118,13 +123,14 @@ export class SocketTransport {
         };
         socket.onopen = whenCurrent(() => this.#greet());
         socket.onmessage = whenCurrent((event) => this.#receive(event.data));
-        socket.onclose = whenCurrent(() => this.#lost());
+        socket.onclose = whenCurrent(({ code }) => this.#lost(code));
         this.#schedule(OPEN_WITHIN, () => this.#lost());
     }
 
     #greet() {
         this.#ready = true;
-        for (const message of [{ type: "ping" }, ...this.#queue.splice(0)]) this.#send(message);
+        this.#send({ type: "ping" });
+        for (const text of this.#queue.splice(0)) this.#socket.send(text);
     }
 
     #receive(text) {
@@ -197,11 +203,21 @@ export class SocketTransport {
         }
     }
 
-    #lost() {
+    #lost(code) {
+        if (code !== undefined) this.#refuseLongest(code);
         const opened = this.#opened;
         const channels = [...this.#channels.values()];
         this.#close();
         for (const channel of channels) channel.sink.lost({ opened });
+    }
+
+    /** The server does not say which message was too big for it; if one was, the longest was. */
+    #refuseLongest(code) {
+        const unanswered = [...this.#channels.values()].filter(({ run }) => run === null);
+        const longest = unanswered.sort((one, other) => other.size - one.size)[0];
+        if (!longest || (code !== TOO_BIG && longest.size <= MOST)) return;
+        const message = `the connection ended over an input of ${longest.size} characters: the server takes fewer`;
+        this.#refuse({ error: { code: "too-large", message, retryable: false }, ref: longest.ref });
     }
 
     #close() {
