@@ -149,3 +149,58 @@ def test_an_input_that_is_refused_is_told_and_leaves_the_others_alone(
     assert page.evaluate("told") == code
     statuses = "[...document.querySelectorAll('ling-stream')].map((stream) => stream.state)"
     until(page, f"({statuses}).join() === 'finished,failed,finished'")
+
+
+MOVES = {
+    "before the answer, for a moment": "moved.remove(); await pause(); document.body.append(moved);",
+    "before the answer, until others have ended": """
+        moved.remove();
+        await others.finished;
+        document.body.append(moved);""",
+    "before the answer, twice": """
+        for (const _ of "12") {
+            moved.remove();
+            await pause();
+            document.body.append(moved);
+        }""",
+    "in mid-answer": """
+        await has(moved.run, "ops");
+        moved.remove();
+        await pause();
+        document.body.append(moved);""",
+    "after the end": """
+        await moved.run.finished;
+        moved.remove();
+        await pause();
+        document.body.append(moved);""",
+    "while another element shows it to its end": """
+        const shared = document.querySelector("#second").start(input, { key: moved.run.key });
+        moved.remove();
+        await shared.finished;
+        document.body.append(moved);""",
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("code", MOVES.values(), ids=MOVES)
+def test_an_element_is_removed_and_put_back(site: str, visit: Visit, transport: str, code: str) -> None:
+    one = WAITS % transport
+    page = visit(
+        site, f'<div id="moved">{one}</div>' + one + one.replace("<ling-stream", '<ling-stream id="second"')
+    )
+    page.evaluate(
+        """([input]) => void (async () => {
+            const [moved, other] = document.querySelectorAll("ling-stream");
+            const pause = () => new Promise((go) => setTimeout(go));
+            const has = (run, type) => new Promise((go) => run.addEventListener(type, go, { once: true }));
+            const others = other.start(input);
+            moved.start(input, { key: crypto.randomUUID() });
+            CODE
+            await Promise.all([others.finished, moved.run.finished]);
+            moved.id = "back";
+        })()""".replace("CODE", code),
+        [{"question": "Can I lie on a cloud?"}],
+    )
+    page.wait_for_selector("#back[status=finished] p:not(:empty)")
+    back = "document.querySelector('#back')"
+    until(page, f"{back}.querySelector('p').textContent === {back}.document.answer")

@@ -75,7 +75,7 @@ export class Client {
             pick: () => this.#transports[this.#current],
             failed: (transport) => this.#failed(transport),
             cancel: (id, token) => this.#transports.sse.cancel(id, token),
-            register: () => this.#sessions.set(run.id, session),
+            register: () => [name, run.id].forEach((known) => known && this.#sessions.set(known, session)),
             forget: () => {
                 for (const known of [name, run.id]) {
                     if (this.#sessions.get(known) === session) this.#sessions.delete(known);

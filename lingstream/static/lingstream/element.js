@@ -122,10 +122,10 @@ export class LingStreamElement extends HTMLElement {
     #comeBack() {
         if (!this.#isAway) return;
         this.#isAway = false;
-        const { ended, id, token, share } = this.#run;
-        if (ended || !id) return;
+        const run = this.#run;
         this.#run = null; // closed when we left
-        this.#subscribe(id, token, share);
+        run.open();
+        this.#follow(run);
     }
 
     #leave() {

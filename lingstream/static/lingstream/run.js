@@ -141,7 +141,12 @@ export class Run extends EventTarget {
         this.#link?.close();
     }
 
-    /** @param {{isShared: boolean, cancel: () => void, close: () => void}} link what connects this run to its server */
+    /** Watch again after `close`. */
+    open() {
+        this.#link?.reopen();
+    }
+
+    /** @param {{isShared: boolean, reopen: () => void, cancel: () => void, close: () => void}} link what connects this run to its server */
     attach(link) {
         this.#link = link;
     }

@@ -44,6 +44,14 @@ export class Session {
         return this.#run;
     }
 
+    /** Watch again what was closed: a run goes on where it was, a start that was not answered is asked for again. */
+    reopen() {
+        if (this.#run.ended || ++this.#holders > 1) return;
+        this.#closing = false;
+        this.#client.register();
+        if (this.#sink === null) this.open();
+    }
+
     open() {
         const sink = (this.#sink = this.#newSink());
         this.#openedAt = Date.now();
