@@ -533,3 +533,23 @@ def test_a_run_that_fails_after_some_of_its_answer_shows_that(
     page.wait_for_selector("ling-stream[status=failed]")
     assert page.text_content("p") == "half"
     assert page.locator("[data-ling-error]").count() == 0
+
+
+def test_events_leave_a_shadow_root(show: Callable[[str], Peer], page: Page) -> None:
+    page.add_init_script(
+        """window.heard = [];
+        addEventListener("ling:status", ({ detail, target }) => heard.push([target.id, detail.status]));"""
+    )
+    peer = show('<div id="host"></div>')
+    page.evaluate(
+        """() => {
+            const stream = document.createElement("ling-stream");
+            stream.setAttribute("workflow", "w");
+            document.querySelector("#host").attachShadow({ mode: "open" }).append(stream);
+            customElements.whenDefined("ling-stream").then(() => stream.start({}));
+        }"""
+    )
+    peer.start()
+    peer.send(snapshot(), done(2))
+    until(page, "heard.length === 3")
+    assert page.evaluate("heard") == [["host", "connecting"], ["host", "running"], ["host", "finished"]]

@@ -151,7 +151,7 @@ export class LingStreamElement extends HTMLElement {
     }
 
     #observe(type, detail, run) {
-        if (type === "error" && this.#isResuming && run.last === null && !detail.retryable) {
+        if (type === "error" && this.#isResuming && run.status === "connecting" && run.last === null && !detail.retryable) {
             this.#startOver();
             return;
         }
@@ -230,7 +230,7 @@ export class LingStreamElement extends HTMLElement {
     }
 
     #emit(type, detail) {
-        this.dispatchEvent(new CustomEvent(`ling:${type}`, { detail, bubbles: true }));
+        this.dispatchEvent(new CustomEvent(`ling:${type}`, { detail, bubbles: true, composed: true }));
     }
 
     #input() {
