@@ -553,3 +553,23 @@ def test_events_leave_a_shadow_root(show: Callable[[str], Peer], page: Page) -> 
     peer.send(snapshot(), done(2))
     until(page, "heard.length === 3")
     assert page.evaluate("heard") == [["host", "connecting"], ["host", "running"], ["host", "finished"]]
+
+
+def test_who_comes_late_to_a_failed_run_is_told(show: Callable[[str], Peer], page: Page) -> None:
+    page.add_init_script(
+        'window.told = []; addEventListener("ling:error", (event) => told.push(event.detail))'
+    )
+    peer = show(STREAM.replace("data-", "resume data-") % "")
+    peer.start()
+    peer.send(snapshot())
+    page.wait_for_selector("ling-stream[status=running]", state="attached")
+    page.reload()
+    peer.wait("subscribe")
+    error = {"code": "no-provider", "message": "there is no provider", "retryable": False}
+    early = {"document": None, "status": "failed", "bots": {}, "error": error}
+    peer.send({"run": RUN, "id": "1-7", "snapshot": early}, done(8, "failed"))
+    page.wait_for_selector("[role=alert]:text-is('there is no provider')")
+    assert page.evaluate("told") == [error]
+    assert [message["type"] for message in peer.messages] == ["start", "subscribe"], (
+        "it is shown, not repeated"
+    )

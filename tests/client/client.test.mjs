@@ -28,6 +28,41 @@ describe("a run", () => {
     });
 });
 
+describe("who comes late", () => {
+    const gone = { code: "provider", message: "gone", retryable: true };
+    const over = { code: "limit", message: "too long", retryable: false };
+    const snapshot = (more) => ({ run: RUN, id: "1-7", snapshot: { document: null, status: "running", ...more } });
+    const bots = { "a#1": { status: "failed", error: gone }, "b#1": { status: "running" } };
+
+    for (const [name, frame, expected] of [
+        ["to a run that failed", snapshot({ error: over }), [over]],
+        ["to a bot that failed", snapshot({ bots }), [{ ...gone, bot: "a#1" }]],
+        ["to both", snapshot({ bots, error: over }), [{ ...gone, bot: "a#1" }, over]],
+        ["to a run that goes well", snapshot({}), []],
+    ]) {
+        test(`${name} is told what went wrong, once`, () => {
+            const { client, calls } = fake();
+            const run = client.subscribe(RUN);
+            const told = listen(run, "error");
+            calls[0].sink.frame(frame);
+            calls[0].sink.frame({ ...frame, id: "1-9" });
+            assert.deepEqual(ordinary(told), expected);
+            assert.deepEqual(ordinary(run.error), expected.at(-1) ?? null);
+            run.close();
+        });
+    }
+
+    test("is not told again what it has been told", () => {
+        const { client, calls } = fake();
+        const run = client.subscribe(RUN);
+        const told = listen(run, "error");
+        calls[0].sink.frame({ run: RUN, id: "1-2", error: { ...gone, bot: "a#1" } });
+        calls[0].sink.frame(snapshot({ bots }));
+        assert.equal(told.length, 1);
+        run.close();
+    });
+});
+
 describe("a run elsewhere", () => {
     test("is told of once, goes on by its stored states and ends", async () => {
         const { client, calls } = fake();

@@ -35,6 +35,7 @@ export class Run extends EventTarget {
     #bots = Object.create(null);
     #usage = null;
     #error = null;
+    #told = new Set();
     #last = null;
     #ended = false;
     #repaired = false;
@@ -215,14 +216,26 @@ export class Run extends EventTarget {
             this.#document = plain(document);
             this.#reasoning = plain(reasoning ?? {});
             this.#bots = plain(bots ?? {});
-            this.#error = error ?? Object.values(this.#bots).reverse().find((bot) => bot.error)?.error ?? null;
+            const failed = Object.entries(this.#bots).filter(([, bot]) => bot.error);
+            const faults = failed.map(([name, bot]) => ({ ...bot.error, bot: name }));
+            if (error) faults.push(error);
+            this.#error = faults.at(-1) ?? null;
             this.#fire("snapshot", { document: this.#document, id: frame.id });
+            for (const fault of faults) this.#tell(fault);
         } else if (frame.event !== undefined) {
             this.#observe(frame);
         } else if (frame.error !== undefined) {
             this.#fail(frame.error);
+            this.#told.add(nameOf(frame.error));
             this.report(frame.error);
         }
+    }
+
+    /** What a snapshot says went wrong is news for who comes late. */
+    #tell(fault) {
+        if (this.#told.has(nameOf(fault))) return;
+        this.#told.add(nameOf(fault));
+        this.report(fault);
     }
 
     #observe(frame) {
@@ -300,6 +313,10 @@ export class Run extends EventTarget {
     #fire(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }
+}
+
+function nameOf({ bot, code, message }) {
+    return JSON.stringify([bot, code, message]);
 }
 
 /** @returns {boolean} whether the bot could become that, and has */
