@@ -181,6 +181,55 @@ describe("coming back", () => {
         );
     });
 
+    describe("in a browser", () => {
+        const page = new EventTarget();
+        const known = ["navigator", "addEventListener", "removeEventListener"];
+        const real = Object.fromEntries(known.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
+        const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true });
+        beforeEach(() => {
+            mock.timers.enable({ apis: ["setTimeout", "Date"] });
+            set("navigator", { onLine: true });
+            for (const name of known.slice(1)) set(name, page[name].bind(page));
+        });
+        afterEach(() => {
+            for (const name of known) {
+                if (real[name]) Object.defineProperty(globalThis, name, real[name]);
+                else delete globalThis[name];
+            }
+        });
+
+        for (const transport of ["websocket", "sse"]) {
+            test(`being offline is no attempt, over ${transport}, and online tries at once`, () => {
+                const { client, calls } = fake({ transport, retries: 2 });
+                const run = client.subscribe(RUN);
+                navigator.onLine = false;
+                for (let minute = 0; minute < 60; minute += 1) {
+                    calls.at(-1).sink.lost({ opened: false });
+                    mock.timers.tick(60_000);
+                }
+                calls.at(-1).sink.lost({ opened: false });
+                assert.equal(run.status, "connecting");
+                const before = calls.length;
+                navigator.onLine = true;
+                page.dispatchEvent(new Event("online"));
+                assert.equal(calls.length, before + 1);
+                run.close();
+            });
+        }
+
+        test("a page that is shown again tries at once, and only once", () => {
+            const { client, calls } = fake({ transport: "sse" });
+            const run = client.subscribe(RUN);
+            calls[0].sink.lost({ opened: true });
+            page.dispatchEvent(new Event("pageshow"));
+            page.dispatchEvent(new Event("pageshow"));
+            page.dispatchEvent(new Event("online"));
+            mock.timers.tick(60_000);
+            assert.equal(calls.length, 2);
+            run.close();
+        });
+    });
+
     test("a refusal ends it, with the server's words", async () => {
         const { client, calls } = fake();
         const run = client.start("nothing-like-it", {});

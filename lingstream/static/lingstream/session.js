@@ -11,6 +11,7 @@ const FIRST_DELAY = 500;
 const LONGEST_DELAY = 15_000;
 const STABLE_AFTER = 20_000;
 const ANSWER_WITHIN = 10_000;
+const AT_ONCE = ["online", "pageshow"];
 
 /** One run's tie to the server, over as many connections as it takes. */
 export class Session {
@@ -141,7 +142,8 @@ export class Session {
         this.#run.interrupt();
         if (Date.now() - this.#openedAt > STABLE_AFTER) this.#failures = 0;
         const changed = !opened && this.#client.failed(this.#transport);
-        this.#failures += 1;
+        const isOffline = globalThis.navigator?.onLine === false;
+        if (!isOffline) this.#failures += 1;
         if (this.#failures > this.#client.retries) {
             const message = `no connection after ${this.#client.retries} attempts`;
             this.#run.report({ code: "connection", message, retryable: true });
@@ -149,22 +151,22 @@ export class Session {
             this.#stop();
             return;
         }
-        this.#wait(changed && this.#failures === 1 ? 0 : delay(this.#failures));
+        if (isOffline) this.#wait(LONGEST_DELAY);
+        else this.#wait(changed && this.#failures === 1 ? 0 : delay(this.#failures));
     }
 
-    /** Wait, or until the browser says that it is online again. */
+    /** Wait, or until the browser is online again, or shows the page again that it kept. */
     #wait(milliseconds) {
         const proceed = () => {
-            clearTimeout(timer);
-            globalThis.removeEventListener?.("online", proceed);
+            this.#wake();
             this.#wake = null;
             this.open();
         };
         const timer = setTimeout(proceed, milliseconds);
-        globalThis.addEventListener?.("online", proceed);
+        for (const type of AT_ONCE) globalThis.addEventListener?.(type, proceed);
         this.#wake = () => {
             clearTimeout(timer);
-            globalThis.removeEventListener?.("online", proceed);
+            for (const type of AT_ONCE) globalThis.removeEventListener?.(type, proceed);
         };
     }
 
