@@ -204,3 +204,36 @@ def test_an_element_is_removed_and_put_back(site: str, visit: Visit, transport: 
     page.wait_for_selector("#back[status=finished] p:not(:empty)")
     back = "document.querySelector('#back')"
     until(page, f"{back}.querySelector('p').textContent === {back}.document.answer")
+
+
+MISTAKES = {
+    "broken data-input": ("""workflow="cloud-facts" data-input="{" """, "", "data-input"),
+    "no workflow": ("data-input='{}'", "", "workflow"),
+    "no workflow, by hand": ("", "stream.start({});", "workflow"),
+    "a circle": ("""workflow="w" """, "const a = {}; a.a = a; stream.start(a);", "circular"),
+    "no JSON": ("""workflow="w" """, "stream.start({ number: 1n });", "BigInt"),
+    "an unknown transport": ("""workflow="w" transport="pigeon" """, "stream.start({});", "pigeon"),
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("case", MISTAKES.values(), ids=MISTAKES)
+def test_what_cannot_be_asked_fails_without_a_throw(
+    server: str, visit: Visit, transport: str, case: tuple[str, str, str]
+) -> None:
+    attributes, code, word = case
+    said: list[str] = []
+    page = visit(server, f'<ling-stream {attributes} manual transport="{transport}"></ling-stream>')
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.evaluate(
+        """() => {
+            window.told = [];
+            addEventListener("ling:error", ({ detail }) => told.push(detail.message));
+            const stream = document.querySelector("ling-stream");
+            CODE
+        }""".replace("CODE", code or "document.querySelector('ling-stream').start();")
+    )
+    page.wait_for_selector("ling-stream[status=failed] [role=alert]")
+    assert len(page.evaluate("told")) == len(said) == 1
+    assert word in said[0]
+    assert word in page.inner_text("[role=alert]")

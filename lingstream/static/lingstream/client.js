@@ -51,10 +51,17 @@ export class Client {
      * @returns {Run} a new one, or the one that this client has under that key
      */
     start(workflow, input, { key = randomKey(), conversation } = {}) {
-        const name = JSON.stringify([workflow, input, key]);
+        const run = new Run({ workflow, key });
+        let name;
+        try {
+            if (!workflow) throw new TypeError("expected the slug of a workflow to start");
+            name = JSON.stringify([workflow, input, key]);
+        } catch (error) {
+            return refuse(run, error);
+        }
         const known = this.#sessions.get(name);
         if (known) return known.hold();
-        return this.#watch(new Run({ workflow, key }), { workflow, input, key, conversation }, name);
+        return this.#watch(run, { workflow, input, key, conversation }, name);
     }
 
     /**
@@ -101,6 +108,22 @@ export class Client {
         }
         return true;
     }
+}
+
+/**
+ * What cannot even be asked fails as what the server refuses, so that one listener hears of both.
+ *
+ * @param {Run} run
+ * @param {Error} error
+ * @returns {Run}
+ */
+export function refuse(run, error) {
+    console.error("lingstream:", error.message);
+    queueMicrotask(() => {
+        run.report({ code: "usage", message: error.message, retryable: false });
+        run.end("failed");
+    });
+    return run;
 }
 
 /** `crypto.randomUUID` exists in secure contexts only; a demo on a phone in the house is none. */

@@ -5,7 +5,8 @@
  */
 
 import { Bindings } from "./bindings.js";
-import { Client } from "./client.js";
+import { Client, refuse } from "./client.js";
+import { Run } from "./run.js";
 
 const clients = new Map();
 const FORWARDED = ["started", "ops", "event", "closed", "snapshot", "error", "status", "done"];
@@ -72,13 +73,10 @@ export class LingStreamElement extends HTMLElement {
      * @param {{key?: string, conversation?: string}} [options]
      * @returns {import("./run.js").Run}
      */
-    start(input = this.#input(), options = {}) {
-        const workflow = this.getAttribute("workflow");
-        if (!workflow) throw new Error("<ling-stream> needs a workflow attribute to start");
+    start(input, options = {}) {
         const isSame = options.key !== undefined && options.key === this.#run?.key;
         if (this.#ownsRun && !isSame && !this.#run.isShared) this.#run.cancel();
-        const conversation = this.getAttribute("conversation") ?? undefined;
-        const run = this.client.start(workflow, input, { conversation, ...options });
+        const run = this.#start(input, options);
         this.#ownsRun = true;
         this.#follow(run);
         return run;
@@ -233,8 +231,22 @@ export class LingStreamElement extends HTMLElement {
         this.dispatchEvent(new CustomEvent(`ling:${type}`, { detail, bubbles: true, composed: true }));
     }
 
+    #start(input, options) {
+        const workflow = this.getAttribute("workflow");
+        const conversation = this.getAttribute("conversation") ?? undefined;
+        try {
+            return this.client.start(workflow, input === undefined ? this.#input() : input, { conversation, ...options });
+        } catch (error) {
+            return refuse(new Run({ workflow }), error);
+        }
+    }
+
     #input() {
-        return JSON.parse(this.dataset.input ?? "null");
+        try {
+            return JSON.parse(this.dataset.input ?? "null");
+        } catch (error) {
+            throw new TypeError(`expected JSON in data-input: ${error.message}`, { cause: error });
+        }
     }
 
     get #storageKey() {
