@@ -200,9 +200,7 @@ class JSONField(OptionField):
     def hint(self) -> str:
         if self._may_be_text:
             return _("JSON, or a template: {{ value }}")
-        example = {"object": '{"name": "value"}', "array": '["value", "value"]'}.get(
-            str(self.schema.get("type"))
-        )
+        example = _EXAMPLES.get(str(self.schema.get("type")))
         has_one = any(mark in self.schema.get("description", "") for mark in "{[")
         return _("JSON: %(example)s") % {"example": example} if example and not has_one else _("JSON.")
 

@@ -103,7 +103,7 @@ class TemplateError(UsageError):
 
 
 class OptionError(UsageError):
-    """An option that a step cannot have.
+    """An option that a step, or a provider, cannot have.
 
     :param uri: its place among the options, where a form shows the message.
     """

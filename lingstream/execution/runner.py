@@ -56,9 +56,7 @@ _BATCH = 8  # runs that are claimed at once
 _LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
 _RECALL = 120.0  # seconds that a memory may take; the database may be away for half of them
 _WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
-_ALL_THE_SAME = (
-    3.0  # seconds after which it takes one more even so: on a machine that is too slow nobody else may
-)
+_ALL_THE_SAME = 3.0  # seconds after which it takes one more even so: if all are late, nobody else may
 _PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
 _SIGN_OFF = 5.0  # seconds for the database to hear that the process goes away
 _PAUSE, _PAUSES = 0.02, 30  # seconds of a pause between two claims, and how many there are at most

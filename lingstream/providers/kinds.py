@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
-from lingstream.core.document import jsonuri
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import UsageError
 from lingstream.core.provider import Provider
-from lingstream.core.validation import compile_schema
+from lingstream.core.validation import check_options
 
 from . import options
 from .dotted import import_dotted
@@ -57,10 +56,8 @@ class ProviderKind:
         :raises UsageError: ``option`` or ``base-url``, with what was expected and what came.
         """
         schema = self.options_schema() if callable(self.options_schema) else self.options_schema
-        failures = compile_schema(dict(schema)).failures(plan.options) if schema else []
-        if failures:
-            where, message = jsonuri.join(*failures[0].path), failures[0].message
-            raise UsageError(f"the option {where!r}: {message}" if where else message, code="option")
+        if schema:
+            check_options(schema, plan.options)
         if self.check:
             self.check(plan)
 

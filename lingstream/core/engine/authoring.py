@@ -10,9 +10,10 @@ from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import UsageError
 
 from .bot import Bot, Deferred
+from .data import json_data
 from .host import Host
 from .journal import CallResult
-from .making import bot_plan, json_data, step_plan
+from .making import bot_plan, step_plan
 from .rendering import render_prompt
 from .step import StepRun
 

@@ -17,7 +17,7 @@ from .bot import Deferred, Field
 from .epoch import EpochLog, Frames
 from .group import Work
 from .journal import Journal, NullJournal
-from .kinds import Identity, Services
+from .kinds import NOBODY, Identity, Services
 from .meter import LimitsMeter, Meter
 from .observers import Observers, RunInfo
 from .place import Place
@@ -146,7 +146,7 @@ class Host(ABC):
 
     async def identity(self) -> Identity:
         """Return who has started the run."""
-        return await self._identity() if self._identity else Identity()
+        return await self._identity() if self._identity else NOBODY
 
     async def ready(self) -> None:
         """Return when the log is open for this epoch; steps call it before they call anybody."""

@@ -9,10 +9,9 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from lingstream.core.document import jsonuri
-from lingstream.core.exceptions import OptionError, UsageError
+from lingstream.core import validation
+from lingstream.core.exceptions import UsageError
 from lingstream.core.provider import Chunk, Message, Provider, Usage
-from lingstream.core.validation import compile_schema
 
 from .plan import EVENTS, JOINED, ProviderPlan, StepPlan
 
@@ -37,8 +36,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,49}")
-_EVENT = re.compile(r"[a-z][a-z0-9-]{0,49}")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,49}")  # of a kind, and of an event
 _OUR_EVENTS = frozenset((*EVENTS, JOINED, "reasoning", "preamble", "started", "done"))
 _OUR_OPTIONS = frozenset(each.name for each in fields(StepPlan))
 
@@ -247,10 +245,7 @@ def check_options(plan: StepPlan) -> None:
     """
     kind = kind_of(plan.kind)
     if kind.options_schema:
-        failures = compile_schema(dict(kind.options_schema)).failures(plan.options)
-        if failures:
-            where, message = jsonuri.join(*failures[0].path), failures[0].message
-            raise OptionError(f"the option {where!r}: {message}" if where else message, uri=where)
+        validation.check_options(kind.options_schema, plan.options)
     elif plan.options:
         raise UsageError(f"expected no options of {plan.kind}, got {', '.join(plan.options)}", code="option")
     kind.check(plan)
@@ -267,7 +262,7 @@ def check_event(event: str) -> None:
 
     :raises UsageError: it is no name, or one of ours.
     """
-    if not isinstance(event, str) or not _EVENT.fullmatch(event) or event in _OUR_EVENTS:
+    if not isinstance(event, str) or not _NAME.fullmatch(event) or event in _OUR_EVENTS:
         raise UsageError(f"expected an event of its own like mail-sent, got {event!r:.80}")
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.validation import compile_schema
 
+from .data import json_data
 from .kinds import check_options
 from .plan import NO_PROVIDER, BotPlan, Plan, ProviderPlan, StepPlan
 
-__all__ = ["bot_plan", "json_data", "step_plan"]
+__all__ = ["bot_plan", "step_plan"]
 
 #: What may be said of a step beside its kind's options.
 _SETTINGS = ("quiet", "optional", "timeout", "retries", "format", "schema", "only", "exclude")
@@ -54,17 +54,6 @@ def step_plan(kind: str, name: str, given: dict[str, Any]) -> StepPlan:
     plan = StepPlan(name or kind, kind, options=json_data(given), **settings)
     check_options(plan)
     return replace(plan, only=tuple(plan.only), exclude=tuple(plan.exclude))
-
-
-def json_data(value: Any) -> Any:
-    """Return a copy of ``value`` as JSON has it, so that later changes by the caller do not reach the log.
-
-    :raises UsageError: it is no JSON data.
-    """
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"expected JSON data, got {type(value).__name__}: {error}") from error
 
 
 def _new_bot(workflow: Plan) -> BotPlan:

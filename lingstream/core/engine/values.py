@@ -10,13 +10,13 @@ from typing import Any
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Document, copy_json
 from lingstream.core.document.shared import SharedDocument
-from lingstream.core.exceptions import UsageError
 from lingstream.core.parsing.output import BotOutput
 
+from .data import json_text
 from .frames import StepFrames
 from .kinds import Put
 
-__all__ = ["Values", "own_json"]
+__all__ = ["Values"]
 
 _PIECE = 16_384  # characters of a value that are written in one turn of the loop
 
@@ -43,8 +43,9 @@ class Values:
         :returns: a copy of what is put, and what is still to be waited for where it is long.
         :raises UsageError: it is no JSON data.
         """
-        value, text = own_json(put.value, self._charge)
-        kept = Put(jsonuri.normalize(put.uri), value)
+        text = json_text(put.value, "a step")
+        self._charge(len(text))
+        kept = Put(jsonuri.normalize(put.uri), json.loads(text))
         self._puts.append(kept)
         place = jsonuri.concat(self._root, kept.uri)
         self._frames.open(place)
@@ -71,17 +72,3 @@ class Values:
             self._frames.settle(output.feed(text[start : start + _PIECE]), place)
             await asyncio.sleep(0)
         self._frames.settle(output.close(), place)
-
-
-def own_json(value: Any, charge: Callable[[int], None]) -> tuple[Any, str]:
-    """Return a copy of ``value`` and its JSON text.
-
-    :param charge: told of the characters that it has.
-    :raises UsageError: it is no JSON data.
-    """
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"expected JSON data from a step, got {type(value).__name__}: {error}") from error
-    charge(len(text))
-    return json.loads(text), text

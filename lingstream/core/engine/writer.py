@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -12,12 +13,13 @@ from lingstream.core.exceptions import LingError, NoJson, SchemaFailure, UsageEr
 from lingstream.core.parsing.output import BotOutput
 from lingstream.core.provider import Chunk, Usage
 
+from .data import json_text
 from .events import Field
 from .frames import StepFrames, WriterHost
 from .journal import CallResult
 from .kinds import Note, Put, Said, Spent, Text, check_event
 from .plan import BotPlan, StepPlan
-from .values import Values, own_json
+from .values import Values
 
 __all__ = ["StepWriter"]
 
@@ -148,7 +150,9 @@ class StepWriter:
 
     def _notify(self, note: Note) -> None:
         check_event(note.event)
-        data, _ = own_json(note.data, self._charge)
+        text = json_text(note.data, "a step")
+        self._charge(len(text))
+        data = json.loads(text)
         self.said.append(["note", note.event, data])
         self._frames.event(note.event, self._root, data=data)
         self._emit(note.event, Field(self._root, data))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from jinja2 import Environment, Template, TemplateSyntaxError, nodes
 from jinja2.environment import TemplateExpression
@@ -49,6 +49,8 @@ __all__ = [
     "render_uri",
     "render_url",
 ]
+
+T = TypeVar("T")
 
 TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
 
@@ -118,14 +120,7 @@ def compute(source: str, context: Mapping[str, Any], *, brief: bool = False) -> 
     :raises TemplateError: as for :func:`render`, and for a value that is no JSON data.
     :raises TooLong: as for :func:`render`.
     """
-    expression = compile_condition(source, COMPUTE)
-    budget = Budget(brief)
-    try:
-        return as_json(expression({**context, BUDGET: budget}), budget)
-    except TooLong:
-        raise
-    except Exception as error:
-        raise _failed(error, None) from error
+    return _called(compile_condition(source, COMPUTE), context, brief, as_json)
 
 
 #: How a text in a step's options is read, by the name that an options schema has for it.
@@ -162,13 +157,7 @@ def holds(source: str, context: Mapping[str, Any], *, brief: bool = False) -> bo
     """
     if not source.strip():
         return True
-    expression = compile_condition(source)
-    try:
-        return bool(expression({**context, BUDGET: Budget(brief)}))
-    except TooLong:
-        raise
-    except Exception as error:
-        raise _failed(error, None) from error
+    return _called(compile_condition(source), context, brief, lambda value, _: bool(value))
 
 
 def check(source: str, names: Iterable[str] | None = (), sandbox: Environment = TEXT) -> list[Problem]:
@@ -271,6 +260,22 @@ def _only_expression(source: str) -> str | None:
         return None
     begin, end = (3 if text[2] in "-+" else 2), (-3 if text[-3] in "-+" else -2)
     return text[begin:end].strip()
+
+
+def _called(
+    expression: TemplateExpression,
+    context: Mapping[str, Any],
+    brief: bool,
+    read: Callable[[Any, Budget], T],
+) -> T:
+    """Return what ``read`` makes of the value of an expression, whose budget it may spend the rest of."""
+    budget = Budget(brief)
+    try:
+        return read(expression({**context, BUDGET: budget}), budget)
+    except TooLong:
+        raise
+    except Exception as error:
+        raise _failed(error, None) from error
 
 
 def _render(template: Template, context: Mapping[str, Any], brief: bool) -> str:

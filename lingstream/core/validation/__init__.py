@@ -18,7 +18,7 @@ import orjson
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
-from lingstream.core.exceptions import UsageError
+from lingstream.core.exceptions import OptionError, UsageError
 
 from .applicators import Place, keyed, schemas
 from .cost import MAX_NANOSECONDS, is_affordable, weigh
@@ -26,7 +26,7 @@ from .engine import MASK, compiled
 from .failures import Failure, search, shown
 from .patterns import size
 
-__all__ = ["MAX_SCHEMA", "Failure", "Schema", "SchemaFault", "compile_schema"]
+__all__ = ["MAX_SCHEMA", "Failure", "Schema", "SchemaFault", "check_options", "compile_schema"]
 
 MAX_SCHEMA = 200_000  # characters
 _MAX_PER_BYTE = MAX_NANOSECONDS / 200  # what costs more could not even judge a value of 200 bytes
@@ -122,6 +122,17 @@ def compile_schema(schema: Any) -> Schema:
         if len(_compiled) > _KEPT:
             _compiled.popitem(last=False)
     return made
+
+
+def check_options(schema: Mapping[str, Any], options: Any) -> None:
+    """Check the options of a step or of a provider by the schema of its kind.
+
+    :raises OptionError: one does not fit: that nearest to the top.
+    :raises UsageError: the schema cannot be used, or judging them takes too long.
+    """
+    if failures := compile_schema(dict(schema)).failures(options):
+        where, message = jsonuri.join(*failures[0].path), failures[0].message
+        raise OptionError(f"the option {where!r}: {message}" if where else message, uri=where)
 
 
 # -- schemas ----------------------------------------------------------------------------------------------
