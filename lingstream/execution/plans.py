@@ -6,7 +6,7 @@ Everything here is synchronous ORM code; call it through :func:`.storage.in_data
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from django.db.models import Prefetch
@@ -43,6 +43,7 @@ def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False, k
         ``workflow-cycle``, ``configuration``.
     """
     versions = Versions(key)
+    row = row or Workflow.objects.filter(slug=slug).first()
     return _with_workflows(_plan(slug, row, versions, python=python), versions)
 
 
@@ -90,8 +91,7 @@ def _inner(slug: str, versions: Versions) -> Plan:
     return replace(plan, input_schema=row.input_schema if row else {})
 
 
-def _plan(slug: str, row: Workflow | None, versions: Versions, *, python: bool) -> Plan:
-    workflow = row or Workflow.objects.filter(slug=slug).first()
+def _plan(slug: str, workflow: Workflow | None, versions: Versions, *, python: bool) -> Plan:
     if workflow is None and not python:
         raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
     if workflow is not None and not workflow.enabled:
@@ -144,21 +144,23 @@ def _steps(workflow: Workflow) -> Iterable[Step]:
 
 
 def _step(step: Step, providers: Sequence[ProviderPlan], versions: Versions) -> StepPlan:
-    if step.kind == "bot":
-        return _bot(step, providers, versions)
-    plan = step.to_plan()
-    try:
-        check_options(plan)
-    except UsageError as error:  # a row may be older than what knew its kind
-        raise ConfigurationError(f"the step {step.name!r}: {error.message}", code=error.code) from error
+    plan = replace(step.to_plan(), show_reasoning=step.workflow.show_reasoning)
+    if plan.kind == "bot":
+        plan = _bot(step, plan, providers, versions)
+    else:
+        try:
+            check_options(plan)
+        except UsageError as error:  # a row may be older than what knew its kind
+            raise ConfigurationError(f"the step {step.name!r}: {error.message}", code=error.code) from error
     if step.schema:
         _check_schema(step)
     return plan
 
 
-def _bot(step: Step, providers: Sequence[ProviderPlan], versions: Versions) -> BotPlan:
+def _bot(step: Step, plan: StepPlan, providers: Sequence[ProviderPlan], versions: Versions) -> BotPlan:
+    """Return what a bot has beside what every step has, which is in ``plan``."""
     name = step.provider.name if step.provider else app_settings().default_provider
-    provider = next((plan for plan in providers if plan.name == name), None)
+    provider = next((each for each in providers if each.name == name), None)
     if not providers:
         raise ConfigurationError(
             f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider"
@@ -176,28 +178,15 @@ def _bot(step: Step, providers: Sequence[ProviderPlan], versions: Versions) -> B
             code="no-model",
         )
     text, variables, version = _prompt(step, versions)
-    if step.schema:
-        _check_schema(step)
     return BotPlan(
-        name=step.name,
+        **{each.name: getattr(plan, each.name) for each in fields(plan)},
         prompt=text,
         variables=variables,
         prompt_version=version,
-        input=step.input,
-        root=step.root,
         provider=provider,
         model=model,
         params=dict(step.params),
-        format=step.format,  # type: ignore[arg-type]  # the column's choices are the literal's
-        only=tuple(step.only),
-        exclude=tuple(step.exclude),
-        quiet=step.quiet,
-        optional=step.optional,
-        timeout=step.timeout,
-        retries=step.retries,
         history=step.history,
-        schema=step.schema,
-        show_reasoning=step.workflow.show_reasoning,
     )
 
 

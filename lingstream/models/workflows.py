@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -290,7 +291,7 @@ class Step(models.Model):
         self._check_kind()
 
     def to_plan(self) -> StepPlan:
-        """Return the step as a plan has it, if it is no bot: of a bot a plan has more than this row."""
+        """Return what a plan has of every step; of a bot it has more than this row."""
         return StepPlan(
             name=self.name,
             kind=self.kind,
@@ -349,18 +350,8 @@ class Step(models.Model):
     def to_node(self) -> Node:
         """Return what a graph has to know of the step; the prompt's text is that of its label."""
         labels = self.prompt.labels.filter(name=self.label) if self.prompt else PromptLabel.objects.none()
-        return Node(
-            name=self.name,
-            kind=self.kind,
-            prompt=labels.values_list("version__text", flat=True).first() or "",
-            input=self.input,
-            root=self.root,
-            format=self.format if self.kind == "bot" else "json",
-            schema=self.schema if self.kind == "bot" else None,
-            only=tuple(self.only),
-            exclude=tuple(self.exclude),
-            quiet=self.quiet,
-        )
+        text = labels.values_list("version__text", flat=True).first() or ""
+        return replace(Node.of(self.to_plan()), prompt=text)
 
     def names(self) -> set[str]:
         """Variables that this step's input may use beside the built-in names."""

@@ -103,6 +103,12 @@ class TestLoadPlan:
         plan = load_plan("facts")
         assert Plan.from_json(plan.to_json()) == plan
 
+    def test_thoughts_are_shown_as_the_workflow_says_for_steps_of_each_kind(self, facts: Workflow) -> None:
+        Step.objects.create(workflow=facts, name="sum", kind="compute", options={"set": {"a": "1"}})
+        for shown in (False, True):
+            Workflow.objects.update(show_reasoning=shown)
+            assert {step.show_reasoning for step in load_plan("facts").steps} == {shown}
+
     def test_moving_a_label_changes_the_next_plan(self, facts: Workflow) -> None:
         label = PromptLabel.objects.get()
         label.version = PromptVersion.objects.get(number=3)

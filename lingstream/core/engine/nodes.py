@@ -67,7 +67,7 @@ class Node:
     @classmethod
     def of(cls, step: StepPlan) -> Node:
         """Return the node of a step of a plan."""
-        is_bot = isinstance(step, BotPlan)
+        is_bot = step.kind == "bot"
         return cls(
             name=step.name,
             kind=step.kind,
