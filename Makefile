@@ -10,7 +10,7 @@ TESTS := $(VENV)/.installed-tests
 BENCH := $(VENV)/.installed-bench
 INSTALL := $(BIN)/python -m pip install --quiet
 
-.PHONY: run test soak check bench format clean
+.PHONY: run test soak check bench format client clean
 
 $(DEMO): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,11 @@ bench: $(BENCH)
 format: $(TESTS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The one minified file and the types, which are committed, from the client's modules.
+client: $(TESTS)
+	$(BIN)/python -c "from tests.node import peers; peers()"
+	$(BIN)/node tests/peers/build_client.mjs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

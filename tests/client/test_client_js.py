@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 from csp.middleware import CheckableLazyObject
 from django.contrib.staticfiles import finders
-from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, staticfiles_storage
 from django.core.files.storage import FileSystemStorage
 from django.http import HttpRequest
 from django.template import Context, Engine, RequestContext
 from django.urls import NoReverseMatch, clear_script_prefix, set_script_prefix
 
+from lingstream.templatetags._modules import module_urls
 from tests.chaos.patience import scaled
 from tests.node import node, peers
 
 HERE = Path(__file__).parents[1]
 VECTORS: dict[str, Any] = json.loads((HERE / "cases" / "protocol.json").read_text())
-MODULES = sorted(path.name for path in (HERE.parent / "lingstream/static/lingstream").glob("*.js"))
+CLIENT = HERE.parent / "lingstream/static/lingstream"
+FILES = sorted(path.name for path in CLIENT.glob("*.js"))
 
 IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTILINE)
 
@@ -59,10 +61,29 @@ class TestScriptTag:
 
     def test_is_a_module_without_inline_code(self) -> None:
         tag = self.render("{% lingstream_script %}", Context())
-        assert tag == (
+        assert tag.endswith(
             '<script type="module" src="/static/lingstream/index.js" data-lingstream '
             'data-base="/ling/" data-socket="/ws/ling/"></script>'
         )
+        assert tag.count("<script") == 1
+
+    def test_names_the_modules_before_one_asks_for_the_next(self) -> None:
+        tag = self.render('{% lingstream_script nonce="n0" %}', Context())
+        named = re.findall(r'<link rel="modulepreload" href="/static/lingstream/([\w.]+)" nonce="n0">', tag)
+        reached = closure(CLIENT / "index.js")
+        assert sorted(["index.js", *named]) == sorted(path.name for path in reached)
+
+    def test_is_one_file_if_the_site_says_so(self, settings: Any) -> None:
+        settings.LINGSTREAM = {"BUNDLE": True}
+        tag = self.render("{% lingstream_importmap %}{% lingstream_script %}", Context())
+        assert "modulepreload" not in tag
+        assert 'src="/static/lingstream/lingstream.min.js"' in tag
+        assert '{"lingstream": "/static/lingstream/lingstream.min.js"' in tag
+
+    def test_an_import_map_cannot_end_its_script(self, settings: Any) -> None:
+        settings.STATIC_URL = "/</script>/"
+        tag = self.render('{% lingstream_importmap nonce="n0" %}', Context())
+        assert re.fullmatch(r'<script type="importmap" nonce="n0">[^<]*</script>', tag)
 
     @pytest.mark.urls("tests.included")
     def test_says_where_the_site_serves_runs(self, settings: Any) -> None:
@@ -108,19 +129,28 @@ class TestHashedStatics:
     """The modules import each other relatively; hashed storage must leave that intact."""
 
     @pytest.mark.parametrize("aggregation", [False, True])
-    def test_imports_resolve(self, tmp_path: Path, aggregation: bool) -> None:
+    def test_imports_resolve(
+        self, tmp_path: Path, aggregation: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         storage = collect(tmp_path, aggregation=aggregation)
         entry = storage.stored_name("lingstream/index.js")
-        assert entry != "lingstream/index.js"
-        reached, pending = set(), {tmp_path / entry}
-        while pending:
-            module = pending.pop()
-            reached.add(module)
-            names = IMPORTED.findall(module.read_text())
-            pending |= {(module.parent / name).resolve() for name in names} - reached
-        assert len(reached) == len(MODULES)
-        hashed = [module for module in reached if module.name not in MODULES]
-        assert len(hashed) == (len(MODULES) if aggregation else 1)
+        reached = closure(tmp_path / entry)
+        hashed = [module for module in reached if module.name not in FILES]
+        assert len(hashed) == (len(reached) if aggregation else 1)
+        monkeypatch.setattr(staticfiles_storage, "_wrapped", storage)
+        preloaded = {tmp_path / url.removeprefix("/static/") for url in module_urls()}
+        assert preloaded == reached - {tmp_path / entry}
+
+
+def closure(entry: Path) -> set[Path]:
+    """The module and all that it imports, directly or through others."""
+    reached, pending = set(), {entry}
+    while pending:
+        module = pending.pop()
+        reached.add(module)
+        names = IMPORTED.findall(module.read_text())
+        pending |= {(module.parent / name).resolve() for name in names} - reached
+    return reached
 
 
 def collect(target: Path, *, aggregation: bool) -> ManifestStaticFilesStorage:
@@ -131,7 +161,7 @@ def collect(target: Path, *, aggregation: bool) -> ManifestStaticFilesStorage:
     source = finders.find("lingstream/index.js")
     assert isinstance(source, str)
     origin = FileSystemStorage(Path(source).parent.parent)
-    paths = {f"lingstream/{name}": (origin, f"lingstream/{name}") for name in MODULES}
+    paths = {f"lingstream/{name}": (origin, f"lingstream/{name}") for name in FILES}
     for name, (files, path) in paths.items():
         with files.open(path) as file:
             storage.save(name, file)

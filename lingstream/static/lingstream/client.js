@@ -1,6 +1,6 @@
 /** client: starts and watches the runs of one site, over whatever connection there is. */
 
-import { written } from "./page.js";
+import { absolute, written } from "./page.js";
 import { Run } from "./run.js";
 import { Session } from "./session.js";
 import { SocketTransport } from "./socket.js";
@@ -8,8 +8,8 @@ import { SseTransport } from "./sse.js";
 
 /**
  * @typedef {object} ClientOptions
- * @property {string} [base] where `lingstream.urls` is included; else what the script tag says
- * @property {string} [socket] path of the WebSocket; else what the script tag says
+ * @property {string} [base] where `lingstream.urls` is included; else what the script tag says; outside of a page absolute
+ * @property {string} [socket] path of the WebSocket, or its address; else what the script tag says
  * @property {"auto" | "websocket" | "sse"} [transport] auto is WebSocket first, SSE where it does not open
  * @property {boolean} [ack] let the server count what we have read (flow control; WebSocket only; true unless told otherwise)
  * @property {string} [csrf] CSRF token; else the script tag's or the cookie's
@@ -28,16 +28,11 @@ export class Client {
 
     /** @param {ClientOptions} options */
     constructor(options = {}) {
-        const { transport = "auto", csrf } = options;
-        const base = options.base ?? written("base") ?? "/ling/";
-        const socket = options.socket ?? written("socket") ?? "/ws/ling/";
+        const { transport = "auto" } = options;
         if (!["auto", "websocket", "sse"].includes(transport)) {
             throw new TypeError(`expected transport "auto", "websocket" or "sse", got "${transport}"`);
         }
-        this.#transports = options.transports ?? {
-            websocket: SocketTransport.shared(socket),
-            sse: new SseTransport(base, { csrf }),
-        };
+        this.#transports = options.transports ?? transportsOf(options);
         this.#auto = transport === "auto";
         this.#current = this.#auto ? "websocket" : transport;
         this.#ack = options.ack ?? true;
@@ -108,6 +103,14 @@ export class Client {
         }
         return true;
     }
+}
+
+/** @param {ClientOptions} options */
+function transportsOf({ base = written("base") ?? "/ling/", socket = written("socket") ?? "/ws/ling/", csrf }) {
+    return {
+        websocket: SocketTransport.shared(absolute(socket, absolute(base))),
+        sse: new SseTransport(base, { csrf }),
+    };
 }
 
 /**

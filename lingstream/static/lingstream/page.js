@@ -7,3 +7,17 @@
 export function written(name) {
     return globalThis.document?.querySelector("script[data-lingstream]")?.dataset[name];
 }
+
+/**
+ * @param {string} address
+ * @param {string} [base] what it is relative to; else the page
+ * @returns {string} the whole of it
+ * @throws {TypeError} there is no page, and the address is none by itself
+ */
+export function absolute(address, base = globalThis.document?.baseURI) {
+    try {
+        return new URL(address, base).href;
+    } catch (error) {
+        throw new TypeError(`expected a whole address outside of a page, got "${address}"`, { cause: error });
+    }
+}

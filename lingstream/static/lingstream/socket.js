@@ -34,11 +34,11 @@ export class SocketTransport {
     #pinged = false;
 
     /**
-     * @param {string} path
-     * @returns {SocketTransport} the page's one for this path
+     * @param {string} address
+     * @returns {SocketTransport} the page's one for this address
      */
-    static shared(path) {
-        const url = new URL(path, globalThis.document?.baseURI);
+    static shared(address) {
+        const url = new URL(address);
         url.protocol = url.protocol.replace("http", "ws");
         if (!this.#shared.has(url.href)) this.#shared.set(url.href, new SocketTransport(url.href));
         return this.#shared.get(url.href);

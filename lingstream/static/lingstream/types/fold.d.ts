@@ -1,0 +1,29 @@
+/** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.document.ops.fold`. */
+export type Op = {
+    uri: string;
+    delta: string;
+} | {
+    uri: string;
+    value: unknown;
+    fix?: true;
+};
+/**
+ * @typedef {{uri: string, delta: string} | {uri: string, value: unknown, fix?: true}} Op
+ * An append of `delta` to the string at `uri`, or a set of `value`.
+ */
+/**
+ * Apply one op to `document`.
+ *
+ * `+=` on a long string is cheap here: engines keep it as a rope until somebody reads it.
+ *
+ * @param {unknown} document changed in place
+ * @param {Op} op
+ * @returns {unknown} the root
+ * @throws {JsonUriError} a missing parent, an array index past the end, an append to what is no string
+ */
+export declare function fold(document: unknown, op: Op): unknown;
+/**
+ * @param {unknown} value parsed JSON
+ * @returns {unknown} a copy whose objects have no prototype, so that `__proto__` is a key like any other
+ */
+export declare function plain(value: unknown): unknown;

@@ -1,0 +1,13 @@
+/** page: what `{% lingstream_script %}` wrote into the page, so that no address is known to the modules. */
+/**
+ * @param {"base" | "socket" | "csrf"} name
+ * @returns {string | undefined} undefined where the modules came without the tag
+ */
+export declare function written(name: "base" | "socket" | "csrf"): string | undefined;
+/**
+ * @param {string} address
+ * @param {string} [base] what it is relative to; else the page
+ * @returns {string} the whole of it
+ * @throws {TypeError} there is no page, and the address is none by itself
+ */
+export declare function absolute(address: string, base?: string): string;

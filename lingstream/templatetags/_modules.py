@@ -1,0 +1,64 @@
+"""Where the client's modules are served, so that a page can name them before one asks for the next."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin
+
+from django.contrib.staticfiles.storage import HashedFilesMixin, staticfiles_storage
+from django.templatetags.static import static
+
+from lingstream.conf import app_settings
+
+__all__ = ["ENTRY", "MODULES", "client_url", "markdown_url", "module_urls"]
+
+ENTRY = "lingstream/index.js"
+BUNDLE = "lingstream/lingstream.min.js"
+
+#: What ``index.js`` imports, directly or through others.
+MODULES = (
+    "attributes.js",
+    "bindings.js",
+    "checksum.js",
+    "client.js",
+    "core.js",
+    "element.js",
+    "fold.js",
+    "jsonuri.js",
+    "lifecycle.js",
+    "nodes.js",
+    "page.js",
+    "run.js",
+    "session.js",
+    "socket.js",
+    "sse.js",
+)
+
+
+def client_url() -> str:
+    """Return where the page's one script is: ``index.js``, or one file by the setting ``BUNDLE``."""
+    return static(BUNDLE if app_settings().bundle else ENTRY)
+
+
+def markdown_url() -> str:
+    """Return where the Markdown renderer is, which pages without Markdown do not load."""
+    return static("lingstream/markdown.js")
+
+
+def module_urls() -> list[str]:
+    """Return where a browser will ask for :data:`MODULES`; nothing where the client is one file.
+
+    A storage that hashes names without rewriting the imports between modules serves the entry under a hashed
+    name and the others under their plain ones: to name those hashed would load each of them twice.
+    """
+    if app_settings().bundle:
+        return []
+    if _imports_are_plain():
+        return [urljoin(static(ENTRY), name) for name in MODULES]
+    return [static(f"lingstream/{name}") for name in MODULES]
+
+
+def _imports_are_plain() -> bool:
+    # Asked by what it can do: isinstance() of the lazy storage asks the class of the storage inside.
+    return isinstance(staticfiles_storage, HashedFilesMixin) and not getattr(
+        staticfiles_storage, "support_js_module_import_aggregation", False
+    )

@@ -1,0 +1,112 @@
+"""The client as a package of npm, and what is made of its modules."""
+
+from __future__ import annotations
+
+import filecmp
+import gzip
+import json
+import re
+import subprocess
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.patience import scaled
+from tests.node import node, peers
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT = ROOT / "lingstream" / "static" / "lingstream"
+KILOBYTE = 1024
+
+
+def call(*command: str, folder: Path = CLIENT) -> str:
+    """What a program of npm says; it runs with the tests' own Node."""
+    environment = {"PATH": f"{Path(node()).parent}:/usr/bin:/bin", "HOME": str(folder)}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=scaled(120),
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tool(name: str) -> str:
+    return str(peers() / "node_modules" / ".bin" / name)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What npm would publish."""
+    folder = tmp_path_factory.mktemp("packed")
+    npm = Path(node()).with_name("npm")
+    answer = call(str(npm), "pack", "--json", "--pack-destination", str(folder), str(CLIENT), folder=folder)
+    return folder / str(json.loads(answer)[0]["filename"])
+
+
+@pytest.fixture(scope="module")
+def installed(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has the package among its modules."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "package.json").write_text('{"type": "module"}')
+    with tarfile.open(packed) as archive:
+        archive.extractall(project / "unpacked", filter="data")
+    (project / "node_modules").mkdir()
+    (project / "unpacked" / "package").rename(project / "node_modules" / "lingstream")
+    return project
+
+
+def test_its_version_and_licence_are_the_wheels() -> None:
+    package = json.loads((CLIENT / "package.json").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (package["version"], package["license"]) == (project["version"], project["license"])
+    assert filecmp.cmp(CLIENT / "LICENSE", ROOT / "LICENSE", shallow=False)
+
+
+def test_what_is_made_of_the_modules_is_up_to_date(tmp_path: Path) -> None:
+    call(node(), str(peers() / "build_client.mjs"), str(tmp_path))
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    types = [path.relative_to(CLIENT) for path in (CLIENT / "types").rglob("*") if path.is_file()]
+    assert made == sorted([*types, Path("lingstream.min.js")])
+    differing = filecmp.cmpfiles(tmp_path, CLIENT, [str(path) for path in made], shallow=False)[1:]
+    assert differing == ([], []), "run `make client`"
+
+
+def test_publint_has_no_complaint(packed: Path) -> None:
+    assert "All good!" in call(tool("publint"), "--strict", str(packed))
+
+
+def test_types_and_modules_are_found_by_every_resolver_of_modules(packed: Path) -> None:
+    call(tool("attw"), str(packed), "--profile", "esm-only", "--no-emoji", "--format", "ascii")
+
+
+def test_it_has_each_file_that_it_names_and_no_admin(installed: Path) -> None:
+    folder = installed / "node_modules" / "lingstream"
+    package = json.loads((folder / "package.json").read_text())
+    named = re.findall(r'"(\./[^"*]+)"', json.dumps([package["exports"], package["sideEffects"]]))
+    assert [name for name in named if "." in name[2:] and not (folder / name).is_file()] == []
+    assert not (folder / "admin").exists()
+    assert (folder / "LICENSE").is_file()
+
+
+def test_node_imports_it_without_a_page(installed: Path) -> None:
+    script = """
+        import { Client, Run, fold } from "lingstream";
+        new Client({ base: "https://example.com/ling/" });
+        console.log(typeof Run, JSON.stringify(fold(null, { uri: "", value: [1] })));
+    """
+    assert call(node(), "--input-type=module", "--eval", script, folder=installed) == "function [1]\n"
+
+
+@pytest.mark.parametrize(("entry", "most"), [("core.js", 8), ("index.js", 16)])
+def test_it_is_small(entry: str, most: float, tmp_path: Path) -> None:
+    made = tmp_path / entry
+    bundle = ["--bundle", "--minify", "--format=esm", "--external:./markdown.js", f"--outfile={made}"]
+    call(tool("esbuild"), str(CLIENT / entry), *bundle, "--log-level=warning")
+    assert len(gzip.compress(made.read_bytes(), 9)) <= most * KILOBYTE

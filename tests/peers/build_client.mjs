@@ -1,0 +1,32 @@
+// Makes what of the client is made: the one minified file, and the types. `node build_client.mjs [FOLDER]`
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const CLIENT = join(HERE, "../../lingstream/static/lingstream");
+const ENTRIES = ["index.js", "core.js"];
+const target = process.argv[2] ?? CLIENT;
+const { version } = JSON.parse(readFileSync(join(CLIENT, "package.json")));
+
+await build({
+    entryPoints: [join(CLIENT, "index.js")],
+    outfile: join(target, "lingstream.min.js"),
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    external: ["./markdown.js"],
+    banner: { js: `/*! lingstream ${version} | Apache-2.0 */` },
+    logLevel: "warning",
+});
+
+const options = ["--allowJs", "--declaration", "--emitDeclarationOnly", "--module", "nodenext", "--target", "es2022"];
+const entries = ENTRIES.map((name) => join(CLIENT, name));
+execFileSync(join(HERE, "node_modules/.bin/tsc"), [...options, "--outDir", join(target, "types"), ...entries], {
+    stdio: "inherit",
+});
