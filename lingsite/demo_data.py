@@ -69,6 +69,29 @@ Tone: {{ tone }}
 Reply with plain text: no heading, no list, no JSON.
 """,
     },
+    "field-guide": {
+        "name": "Field guide: clouds",
+        "variables": {},
+        "text": """You name clouds for people who look up.
+Name four to six clouds that answer the question, from the lowest to the highest. For each say how likely it
+is to bring rain, from 0 to 5, and by which sign one knows it, in at most ten words.
+
+Reply with JSON in this form and nothing else:
+{"clouds": [{"id": "nimbostratus", "name": "Nimbostratus", "rain": 5, "sign": "…"}]}
+""",
+    },
+    "field-guide-text": {
+        "name": "Field guide: text",
+        "variables": {"tone": "friendly"},
+        "text": """You write short field guides.
+Answer the question for somebody who stands outside and looks up, with the clouds that are named. Write
+Markdown: a heading, a short paragraph, a list or a table, and one sentence to remember in bold.
+
+Tone: {{ tone }}
+
+Reply with Markdown and nothing else.
+""",
+    },
 }
 
 _ASKED = "Question: {{ input.question }}\nShort answer: {{ value }}"
@@ -107,6 +130,30 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 "event": "string-response",
                 "pattern": "outline/*/topic",
             },
+        ],
+    },
+    "field-guide": {
+        "name": "Field guide",
+        "description": "A list of clouds; when it is complete it is sorted, and a bot writes Markdown.",
+        "steps": [
+            {"name": "clouds", "prompt": "field-guide", "input": "{{ input.question }}"},
+            {
+                "name": "order",
+                "kind": "compute",
+                "options": {"set": {"clouds": "document.clouds|sort(attribute='rain', reverse=true)"}},
+            },
+            {
+                "name": "guide",
+                "prompt": "field-guide-text",
+                "input": "Question: {{ input.question }}\n"
+                "Clouds: {{ document.clouds|map(attribute='name')|join(', ') }}",
+                "root": "guide",
+                "format": "text",
+            },
+        ],
+        "triggers": [
+            {"source": "clouds", "target": "order", "event": "response"},
+            {"source": "clouds", "target": "guide", "event": "response"},
         ],
     },
 }

@@ -19,7 +19,7 @@ from lingstream.providers.scripted import text_of
 
 __all__ = ["answers"]
 
-_FIELDS = ("outline", "answer", "details", "related_question", "details_cn")
+_FIELDS = ("outline", "clouds", "answer", "details", "related_question", "details_cn")
 
 
 def answers(messages: Sequence[Message], options: ChatOptions) -> str:
@@ -28,6 +28,8 @@ def answers(messages: Sequence[Message], options: ChatOptions) -> str:
     asked = next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")
     question = _line("Question", asked) or asked.strip()
     wanted = [name for name in _FIELDS if f'"{name}"' in system]
+    if not wanted and "Markdown" in system:
+        return _voiced(str(_guide(question)["guide"]), system)
     if not wanted:
         return _voiced(_topic_text(question, _line("Topic", asked)), system)
     return json.dumps({name: _field(name, question, system) for name in wanted}, ensure_ascii=False, indent=2)
@@ -36,6 +38,8 @@ def answers(messages: Sequence[Message], options: ChatOptions) -> str:
 def _field(name: str, question: str, system: str) -> Any:
     if name == "outline":
         return [{"topic": entry["topic"]} for entry in _outline(question)]
+    if name == "clouds":
+        return _guide(question)["clouds"]
     value = _fact(question)[name]
     if name == "related_question":
         return value
@@ -57,6 +61,10 @@ def _fact(question: str) -> dict[str, Any]:
 def _outline(question: str) -> list[dict[str, str]]:
     found = _find(question, "outlines")
     return found["topics"] if found else [_filled(entry, question) for entry in _recorded()["any_outline"]]
+
+
+def _guide(question: str) -> dict[str, Any]:
+    return _find(question, "guides") or _filled(_recorded()["any_guide"], question)
 
 
 def _filled(entry: dict[str, Any], question: str) -> dict[str, Any]:

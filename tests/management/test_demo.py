@@ -60,7 +60,7 @@ class TestCommand:
         for model in (Provider, Prompt, PromptLabel, Workflow, Step, Trigger):
             for row in model.objects.all():  # type: ignore[attr-defined]
                 row.full_clean()
-        for slug in ("cloud-facts", "outline"):
+        for slug in demo_data.WORKFLOWS:
             plan = load_plan(slug)
             assert len(plan.entry_steps) == 1
             assert faults(Graph.of(plan)) == []

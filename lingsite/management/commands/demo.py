@@ -73,7 +73,7 @@ class Command(BaseCommand):
             return
         rows = {}
         for step in steps:
-            values = {**step, "prompt": prompts[step["prompt"]]}
+            values = {**step, "prompt": prompts[step["prompt"]]} if "prompt" in step else step
             rows[step["name"]] = Step.objects.create(workflow=workflow, **values)
         for trigger in triggers:
             ends = {"source": rows[trigger["source"]], "target": rows[trigger["target"]]}

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lingsite import demo_data
 from lingstream.core.engine import writes
 from lingstream.core.engine.graph import CODES, Fault, Graph, Node, faults
 from lingstream.core.engine.nodes import Known
@@ -506,15 +505,7 @@ class TestTheLastDocument:
 
 
 class TestWhatIsSound:
-    """What the demo and the tests of the engine do on purpose."""
-
-    @pytest.mark.parametrize("slug", demo_data.WORKFLOWS)
-    def test_the_demo(self, slug: str) -> None:
-        flow = demo_data.WORKFLOWS[slug]
-        steps = [
-            Node(**{**step, "prompt": demo_data.PROMPTS[step["prompt"]]["text"]}) for step in flow["steps"]
-        ]
-        assert faults(Graph(tuple(steps), tuple(TriggerPlan(**each) for each in flow["triggers"]))) == []
+    """What the tests of the engine do on purpose."""
 
     def test_a_list_that_grows(self) -> None:
         assert faults(Graph.of(flows.OUTLINE)) == []
