@@ -34,7 +34,7 @@ run: $(DEMO)
 
 test: $(TESTS)
 	PYTHON=$(BIN)/python sh tests/install_tools.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.all
 
 soak: $(TESTS)
 	PYTHON=$(BIN)/python sh tests/install_tools.sh
