@@ -60,7 +60,8 @@ class LingstreamSettings:
         the stored state of runs whose viewers hear nothing.
     :param max_runs: runs that one process executes at the same time; more are refused as ``busy``.
     :param socket_path: path of the WebSocket, below the prefix under which the site is served.
-    :param bundle: serve the browser's client as one minified file, not as its modules.
+    :param bundle: serve the browser's client as one minified file, not as its modules; ``None``: where
+        ``DEBUG`` is off, as Django's admin serves its scripts.
     :param scope: dotted path of a function ``(request) -> str | None`` that names the tenant; the request has
         ``user``, ``host``, ``path`` and ``headers``, on the socket too (docs/access.md).
     :param default_access: who may start a workflow that does not say so itself: ``anyone``,
@@ -105,7 +106,7 @@ class LingstreamSettings:
     tick: float = 0.5
     max_runs: int = 500
     socket_path: str = "ws/ling/"
-    bundle: bool = False
+    bundle: bool | None = None
     scope: str = ""
     default_access: str = "authenticated"
     token_max_age: int = 86_400

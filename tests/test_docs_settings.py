@@ -34,7 +34,7 @@ def test_a_row_has_the_settings_type_bounds_and_default(row: list[str]) -> None:
     name, type_, default, what, when = row
     item = KNOWN[name.strip("`")]
     bounds = f" {BOUNDS[item.name]}" if item.name in BOUNDS else ""
-    assert type_ == f"`{item.type}`{bounds}".replace("Mapping", "dict")
+    assert type_.replace("\\|", "|") == f"`{item.type}`{bounds}".replace("Mapping", "dict")
     told = ast.literal_eval(default.strip("`"))
     assert (type(told), told) == (type(default_of(item)), default_of(item))
     assert what and when

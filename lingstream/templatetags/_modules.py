@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin
 
+from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin, staticfiles_storage
 from django.templatetags.static import static
 
@@ -35,8 +36,8 @@ MODULES = (
 
 
 def client_url() -> str:
-    """Return where the page's one script is: ``index.js``, or one file by the setting ``BUNDLE``."""
-    return static(BUNDLE if app_settings().bundle else ENTRY)
+    """Return where the page's one script is: ``index.js``, or one file that has all of it."""
+    return static(BUNDLE if _is_bundle() else ENTRY)
 
 
 def markdown_url() -> str:
@@ -50,11 +51,16 @@ def module_urls() -> list[str]:
     A storage that hashes names without rewriting the imports between modules serves the entry under a hashed
     name and the others under their plain ones: to name those hashed would load each of them twice.
     """
-    if app_settings().bundle:
+    if _is_bundle():
         return []
     if _imports_are_plain():
         return [urljoin(static(ENTRY), name) for name in MODULES]
     return [static(f"lingstream/{name}") for name in MODULES]
+
+
+def _is_bundle() -> bool:
+    chosen = app_settings().bundle
+    return not settings.DEBUG if chosen is None else chosen
 
 
 def _imports_are_plain() -> bool:

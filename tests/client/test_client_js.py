@@ -59,7 +59,8 @@ class TestScriptTag:
         engine = Engine(libraries={"lingstream": "lingstream.templatetags.lingstream"})
         return engine.from_string("{% load lingstream %}" + source).render(context)
 
-    def test_is_a_module_without_inline_code(self) -> None:
+    def test_is_a_module_without_inline_code(self, settings: Any) -> None:
+        settings.LINGSTREAM = {"BUNDLE": False}
         tag = self.render("{% lingstream_script %}", Context())
         assert tag.endswith(
             '<script type="module" src="/static/lingstream/index.js" data-lingstream '
@@ -67,14 +68,20 @@ class TestScriptTag:
         )
         assert tag.count("<script") == 1
 
-    def test_names_the_modules_before_one_asks_for_the_next(self) -> None:
+    def test_names_the_modules_before_one_asks_for_the_next(self, settings: Any) -> None:
+        settings.DEBUG = True
         tag = self.render('{% lingstream_script nonce="n0" %}', Context())
         named = re.findall(r'<link rel="modulepreload" href="/static/lingstream/([\w.]+)" nonce="n0">', tag)
         reached = closure(CLIENT / "index.js")
         assert sorted(["index.js", *named]) == sorted(path.name for path in reached)
 
-    def test_is_one_file_if_the_site_says_so(self, settings: Any) -> None:
-        settings.LINGSTREAM = {"BUNDLE": True}
+    @pytest.mark.parametrize(
+        ("debug", "given"), [(False, {}), (False, {"BUNDLE": None}), (True, {"BUNDLE": True})]
+    )
+    def test_is_one_file_where_debug_is_off_or_the_site_says_so(
+        self, debug: bool, given: Any, settings: Any
+    ) -> None:
+        settings.DEBUG, settings.LINGSTREAM = debug, given
         tag = self.render("{% lingstream_importmap %}{% lingstream_script %}", Context())
         assert "modulepreload" not in tag
         assert 'src="/static/lingstream/lingstream.min.js"' in tag
@@ -130,8 +137,9 @@ class TestHashedStatics:
 
     @pytest.mark.parametrize("aggregation", [False, True])
     def test_imports_resolve(
-        self, tmp_path: Path, aggregation: bool, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, aggregation: bool, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        settings.LINGSTREAM = {"BUNDLE": False}
         storage = collect(tmp_path, aggregation=aggregation)
         entry = storage.stored_name("lingstream/index.js")
         reached = closure(tmp_path / entry)
