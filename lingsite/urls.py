@@ -1,9 +1,10 @@
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import TemplateView
+
+from .views import Demo
 
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="demo/index.html"), name="demo"),
+    path("", Demo.as_view(), name="demo"),
     path("admin/", admin.site.urls),
     path("ling/", include("lingstream.urls")),
 ]

@@ -6,7 +6,7 @@ const LINE_LENGTH = 240;
 const SHORTEST_AXIS = 3_000;
 const COLORS = 6;
 
-/** What came over the wire for the `<ling-stream>` inside `section`. */
+/** What came over the wire for one `<ling-stream>`. */
 export class Wire {
     #log;
     #lanes;
@@ -18,11 +18,12 @@ export class Wire {
     #ops = 0;
     #frame = null;
 
-    /** @param {Element} section holds the stream, a log, lanes and figures */
+    /** @param {Element} section a stream that holds a log, lanes and figures */
     constructor(section) {
         this.#log = section.querySelector("[data-log]");
         this.#lanes = section.querySelector("[data-lanes]");
         this.#figures = section.querySelector("[data-figures]");
+        section.addEventListener("ling:started", () => this.#clear());
         section.addEventListener("ling:ops", ({ detail }) => detail.ops.forEach((op) => this.#op(op)));
         section.addEventListener("ling:event", ({ detail }) => this.#note("event", withoutRun(detail)));
         section.addEventListener("ling:snapshot", ({ detail }) => this.#note("snapshot", detail));
@@ -33,7 +34,7 @@ export class Wire {
     }
 
     /** Forget the run before. */
-    clear() {
+    #clear() {
         this.#log.replaceChildren();
         this.#lanes.replaceChildren();
         this.#figures.textContent = "";
