@@ -9,10 +9,12 @@ import { Client, refuse } from "./client.js";
 import { Run } from "./run.js";
 
 const clients = new Map();
+const BUDGET = 8; // milliseconds of a frame that drawing may take
 const FORWARDED = ["started", "ops", "event", "closed", "snapshot", "error", "status", "done"];
 
 /** `<ling-stream workflow="…" data-input='{…}'>`; leaving the page stops the watching, not the run. */
 export class LingStreamElement extends HTMLElement {
+    static observedAttributes = ["aria-busy", "status"];
     #run = null;
     #ownsRun = false;
     #isResuming = false;
@@ -20,6 +22,8 @@ export class LingStreamElement extends HTMLElement {
     #listeners = null;
     #bindings = null;
     #frame = null;
+    /** The `done` that is told when all of it is on the page. */
+    #done = null;
 
     connectedCallback() {
         if (document.readyState === "loading") {
@@ -89,7 +93,7 @@ export class LingStreamElement extends HTMLElement {
 
     /** Read the bindings again, after markup inside the element was changed. */
     refresh() {
-        this.#bindings = null;
+        this.#bindings?.refresh();
         this.#schedule();
     }
 
@@ -142,6 +146,7 @@ export class LingStreamElement extends HTMLElement {
             const handle = (event) => this.#observe(type, event.detail, run);
             run.addEventListener(type, handle, { signal: this.#listeners.signal });
         }
+        this.#tellDone();
         this.#bindings?.reset();
         this.#reflect();
         this.#schedule();
@@ -162,14 +167,28 @@ export class LingStreamElement extends HTMLElement {
         if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
         if (type === "snapshot") this.#bindings?.reset(run.cut);
         if (type === "status") this.#reflect();
+        this.#touch(type);
+        if (type === "done") this.#done = detail;
+        else this.#emit(type, detail);
         if (run.ended) this.#finish();
         else this.#schedule();
-        this.#emit(type, detail);
     }
 
     #finish() {
         this.#bindings?.settle("");
         this.#render();
+    }
+
+    /** What `@…` reads may have changed. */
+    #touch(type) {
+        const names = { status: ["status", "busy"], error: ["error"], event: ["reasoning"], done: ["usage"] };
+        for (const name of names[type] ?? []) this.#bindings?.touch(name);
+    }
+
+    get #about() {
+        const busy = ["connecting", "running"].includes(this.state);
+        const { error = null, usage = null } = this.#run ?? {};
+        return { status: this.state, busy, error, usage, reasoning: this.reasoning };
     }
 
     /** What was to be resumed is not there any more. */
@@ -183,9 +202,17 @@ export class LingStreamElement extends HTMLElement {
     }
 
     #reflect() {
-        if (this.#run === null) this.removeAttribute("status");
-        else this.setAttribute("status", this.#run.status);
-        this.setAttribute("aria-busy", String(["connecting", "running"].includes(this.state)));
+        const status = this.#run?.status ?? null;
+        const busy = String(this.#about.busy);
+        if (status === null) this.removeAttribute("status");
+        else if (this.getAttribute("status") !== status) this.setAttribute("status", status);
+        if (this.getAttribute("aria-busy") !== busy) this.setAttribute("aria-busy", busy);
+    }
+
+    /** Somebody else has written there, such as a morph with the server's markup. */
+    attributeChangedCallback(name, _, value) {
+        const ours = name === "status" ? (this.#run?.status ?? null) : String(this.#about.busy);
+        if (this.#bindings !== null && value !== ours) this.#schedule();
     }
 
     /** At most one write per frame, however many ops came. */
@@ -196,13 +223,33 @@ export class LingStreamElement extends HTMLElement {
     #render() {
         cancelAnimationFrame(this.#frame);
         this.#frame = null;
+        this.#reflect();
+        const detail = { document: this.document, draw: () => this.#draw() };
+        if (this.#emit("draw", detail, { cancelable: true })) this.#draw(performance.now() + BUDGET);
+        else this.#tellDone();
+    }
+
+    /** Write what has changed; what takes longer than until the deadline follows in the next frame. */
+    #draw(deadline = Infinity) {
         if (this.#bindings === null) {
-            this.#bindings = new Bindings(this);
+            this.#bindings = new Bindings(this, { about: () => this.#about });
             this.#bindings.reset(this.#run?.cut);
         }
-        this.#bindings.render(this.document);
+        // A hidden page has no frames, and nobody who waits for one.
+        const isWhole = this.#bindings.render(this.document, document.hidden ? Infinity : deadline);
         this.#showError();
+        if (!isWhole) {
+            this.#schedule();
+            return;
+        }
         this.#emit("render", { document: this.document });
+        this.#tellDone();
+    }
+
+    #tellDone() {
+        const done = this.#done;
+        this.#done = null;
+        if (done !== null) this.#emit("done", done);
     }
 
     /**
@@ -227,8 +274,8 @@ export class LingStreamElement extends HTMLElement {
         }
     }
 
-    #emit(type, detail) {
-        this.dispatchEvent(new CustomEvent(`ling:${type}`, { detail, bubbles: true, composed: true }));
+    #emit(type, detail, more = {}) {
+        return this.dispatchEvent(new CustomEvent(`ling:${type}`, { detail, bubbles: true, composed: true, ...more }));
     }
 
     #start(input, options) {
