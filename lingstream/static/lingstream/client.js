@@ -47,11 +47,12 @@ export class Client {
     /**
      * @param {string} workflow slug
      * @param {unknown} input
-     * @param {{key?: string, conversation?: string}} [options] the same key never starts a second run
+     * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options] the same key never starts a second
+     *   run; aborting the signal cancels it
      * @returns {Run} a new one, or the one that this client has under that key
      */
-    start(workflow, input, { key = randomKey(), conversation } = {}) {
-        const run = new Run({ workflow, key });
+    start(workflow, input, { key = randomKey(), conversation, signal } = {}) {
+        const run = new Run({ workflow, key, input }).cancelBy(signal);
         let name;
         try {
             if (!workflow) throw new TypeError("expected the slug of a workflow to start");
@@ -60,7 +61,11 @@ export class Client {
             return refuse(run, error);
         }
         const known = this.#sessions.get(name);
-        if (known) return known.hold();
+        if (known) return known.hold().cancelBy(signal);
+        if (signal?.aborted) {
+            queueMicrotask(() => run.end("canceled"));
+            return run;
+        }
         return this.#watch(run, { workflow, input, key, conversation }, name);
     }
 

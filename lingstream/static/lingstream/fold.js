@@ -1,6 +1,6 @@
 /** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.document.ops.fold`. */
 
-import { JsonUriError, child, put, split } from "./jsonuri.js";
+import { JsonUriError, child, get, put, split } from "./jsonuri.js";
 
 /**
  * @typedef {{uri: string, delta: string} | {uri: string, value: unknown, fix?: true}} Op
@@ -41,6 +41,33 @@ export function fold(document, op) {
     if (key === undefined) return before + delta;
     put(container, key, before + delta, uri);
     return document;
+}
+
+/**
+ * The same into a picture of the document: containers that are not ours yet are copied, so that whoever holds the
+ * picture before sees no change.
+ *
+ * @param {unknown} picture
+ * @param {Op} op that was folded into `document`
+ * @param {unknown} document
+ * @param {Set<object>} ours containers of this picture only
+ * @returns {unknown} the picture's root
+ */
+export function redraw(picture, { uri, delta, value }, document, ours) {
+    const own = (container) => {
+        if (ours.has(container)) return container;
+        const copy = Array.isArray(container) ? [...container] : Object.assign(Object.create(null), container);
+        ours.add(copy);
+        return copy;
+    };
+    const now = delta === undefined ? plain(value) : get(document, uri); // so long texts are there once
+    const keys = split(uri);
+    const last = keys.pop();
+    if (last === undefined) return now;
+    const root = own(picture);
+    const parent = keys.reduce((place, key) => (place[key] = own(child(place, key))), root);
+    put(parent, last, now, uri);
+    return root;
 }
 
 /**
