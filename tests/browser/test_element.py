@@ -319,7 +319,7 @@ def test_a_new_start_cancels_the_run_before(show: Callable[[str], Peer], page: P
 
 
 def test_resume_survives_a_reload(show: Callable[[str], Peer], page: Page) -> None:
-    peer = show("""<ling-stream workflow="w" data-input="{}" resume><p data-ling="a"></p></ling-stream>""")
+    peer = show("""<ling-stream workflow="w" data-input="{}"><p data-ling="a"></p></ling-stream>""")
     peer.start()
     peer.send(snapshot({"a": "x"}))
     page.wait_for_selector("p:text('x')")
@@ -331,7 +331,7 @@ def test_resume_survives_a_reload(show: Callable[[str], Peer], page: Page) -> No
 
 
 def test_the_page_gets_the_share_and_never_the_token(show: Callable[[str], Peer], page: Page) -> None:
-    peer = show("""<ling-stream workflow="w" data-input="{}" resume></ling-stream>""")
+    peer = show("""<ling-stream workflow="w" data-input="{}"></ling-stream>""")
     peer.start()
     peer.send(snapshot())
     page.wait_for_selector("ling-stream[status=running][share=S]", state="attached")
@@ -355,7 +355,7 @@ def test_a_share_in_the_page_watches_the_run(show: Callable[[str], Peer], page: 
 
 
 def test_a_resume_that_is_refused_starts_anew(show: Callable[[str], Peer], page: Page) -> None:
-    peer = show("""<ling-stream workflow="w" data-input="{}" resume></ling-stream>""")
+    peer = show("""<ling-stream workflow="w" data-input="{}"></ling-stream>""")
     peer.start()
     peer.send(snapshot())
     page.wait_for_selector("ling-stream[status=running]", state="attached")
@@ -559,7 +559,7 @@ def test_who_comes_late_to_a_failed_run_is_told(show: Callable[[str], Peer], pag
     page.add_init_script(
         'window.told = []; addEventListener("ling:error", (event) => told.push(event.detail))'
     )
-    peer = show(STREAM.replace("data-", "resume data-") % "")
+    peer = show(STREAM % "")
     peer.start()
     peer.send(snapshot())
     page.wait_for_selector("ling-stream[status=running]", state="attached")

@@ -71,13 +71,21 @@ export class Client {
 
     /**
      * @param {string} id of a run
-     * @param {{token?: string, share?: string, workflow?: string}} [options] a share reads, a token cancels too
+     * @param {{token?: string, share?: string, workflow?: string, input?: unknown, frames?: object[]}} [known] a share
+     *   reads, a token cancels too; the frames that the page has brought with it
      * @returns {Run} the one that this page has already, or a new one
      */
-    subscribe(id, { token, share, workflow } = {}) {
-        const known = this.#sessions.get(id);
-        if (known) return known.hold();
-        return this.#watch(new Run({ id, token, share, workflow }), null, id);
+    subscribe(id, { frames = [], ...known } = {}) {
+        const session = this.#sessions.get(id);
+        if (session) return session.hold();
+        const run = new Run({ ...known, id });
+        const begin = () => frames.forEach((frame) => run.receive(frame));
+        if (frames.at(-1)?.done) {
+            queueMicrotask(begin); // there is nothing to connect for, and who asks may listen first
+            return run;
+        }
+        begin();
+        return this.#watch(run, null, id);
     }
 
     #watch(run, request, name) {

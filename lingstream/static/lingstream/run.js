@@ -153,6 +153,12 @@ export class Run extends EventTarget {
         return this.#error;
     }
 
+    /** @returns {Fault | null} why it failed or was lost */
+    get failure() {
+        if (this.#status !== "failed" && this.#status !== "lost") return null;
+        return this.#error ?? { code: this.#status, message: `the run is ${this.#status}`, retryable: false };
+    }
+
     get usage() {
         return this.#usage;
     }
@@ -309,8 +315,7 @@ export class Run extends EventTarget {
     #finish(status, { usage }) {
         this.#become(status);
         this.#fire("done", { usage, status, document: this.#document });
-        const fault = this.#error ?? { code: status, message: `the run is ${status}`, retryable: false };
-        if (status === "failed" || status === "lost") this.#settle.reject(new RunError(fault, this));
+        if (this.failure) this.#settle.reject(new RunError(this.failure, this));
         else this.#settle.resolve(this);
     }
 
