@@ -1,4 +1,4 @@
-"""Whose run an element shows: after a reload, in copies of the page, as a property, and once more after a failure."""
+"""Whose run an element shows: after a reload, in copies of the page, as a property, after a failure."""
 
 from __future__ import annotations
 

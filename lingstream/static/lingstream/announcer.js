@@ -60,7 +60,7 @@ export class Announcer {
     /**
      * What was seen to grow has ended; who comes after the end has missed nothing.
      *
-     * @param {import("./run.js").Status} status
+     * @param {string} status
      */
     ended(status) {
         if (!this.#isLive) return;
@@ -75,7 +75,8 @@ export class Announcer {
 
     #say(word) {
         if (this.#mode === "off") return;
-        this.#waiting.push(this.#element.getAttribute(`data-ling-${word}`) ?? written(word) ?? WORDS[word]);
+        const own = this.#element.getAttribute(`data-ling-${word}`);
+        this.#waiting.push(own ?? written(word) ?? WORDS[word]);
         this.#schedule();
     }
 
@@ -96,8 +97,10 @@ export class Announcer {
         for (const [place, said] of this.#writing) {
             const text = place.textContent.slice(said, said + MOST);
             const isWhole = !this.#isLive || !place.hasAttribute("data-ling-writing");
-            const length = isWhole && text.length < MOST ? text.length : wholeSentences(text, place.closest("[lang]")?.lang);
-            if (text.slice(0, length).trim()) this.#waiting.push(text.slice(0, length).trim());
+            const isRest = isWhole && text.length < MOST;
+            const length = isRest ? text.length : wholeSentences(text, place.closest("[lang]")?.lang);
+            const sentences = text.slice(0, length).trim();
+            if (sentences) this.#waiting.push(sentences);
             if (isWhole && length === text.length) this.#writing.delete(place);
             else this.#writing.set(place, said + length);
         }

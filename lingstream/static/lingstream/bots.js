@@ -1,7 +1,13 @@
 /** bots: what became of each bot run, by frames and as the server's own fold does it. */
 
-import { plain } from "./fold.js";
 import { follows } from "./lifecycle.js";
+import { plain } from "./plain.js";
+
+/**
+ * @typedef {{
+ *   code: string, message: string, retryable: boolean, bot?: string, retry_after?: number, uri?: string
+ * }} Fault
+ */
 
 /** A bot that has ended stays as it is, whatever comes after. */
 export class Bots {
@@ -18,7 +24,7 @@ export class Bots {
         this.all = plain(bots);
     }
 
-    /** @returns {import("./run.js").Fault[]} what they failed with */
+    /** @returns {Fault[]} what they failed with */
     get faults() {
         const failed = Object.entries(this.all).filter(([, bot]) => bot.error);
         return failed.map(([name, bot]) => ({ ...bot.error, bot: name }));
@@ -38,7 +44,7 @@ export class Bots {
         }
     }
 
-    /** @param {import("./run.js").Fault} fault */
+    /** @param {Fault} fault */
     fail({ bot: name, ...error }) {
         if (typeof name !== "string") return;
         const bot = this.#bot(name);

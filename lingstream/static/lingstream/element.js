@@ -6,6 +6,7 @@
 
 import { Client, refuse } from "./client.js";
 import { inputOf, relayCommand, showFault } from "./forms.js";
+import { block } from "./page.js";
 import { RunRecord, ownerOf } from "./record.js";
 import { Run } from "./run.js";
 import { View, tell } from "./view.js";
@@ -193,7 +194,7 @@ export class LingStreamElement extends HTMLElement {
 
     #subscribe(run, known) {
         const workflow = this.getAttribute("workflow");
-        this.#follow(this.client.subscribe(run, { ...known, workflow, frames: framesOf(run) }));
+        this.#follow(this.client.subscribe(run, { ...known, workflow, frames: block(run) }));
     }
 
     /** Show a run that others hold, too. */
@@ -288,7 +289,8 @@ export class LingStreamElement extends HTMLElement {
         const workflow = this.getAttribute("workflow");
         const conversation = this.getAttribute("conversation") ?? undefined;
         try {
-            return this.client.start(workflow, input === undefined ? this.#input() : input, { conversation, ...options });
+            const asked = input === undefined ? this.#input() : input;
+            return this.client.start(workflow, asked, { conversation, ...options });
         } catch (error) {
             return refuse(new Run({ workflow }), error);
         }
@@ -339,10 +341,4 @@ export class LingStreamElement extends HTMLElement {
         if (!this.#ownsRun || key === null || this.hasAttribute("restart")) return;
         this.#kept.write({ run, token, share, input, key, written: this.#written });
     }
-}
-
-/** What `{% lingstream_document %}` wrote into the page. */
-function framesOf(run) {
-    const block = document.getElementById(`lingstream-${run}`);
-    return block ? JSON.parse(block.textContent) : undefined;
 }

@@ -1,6 +1,7 @@
 /** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.document.ops.fold`. */
 
 import { JsonUriError, child, get, put, split } from "./jsonuri.js";
+import { plain } from "./plain.js";
 
 /**
  * @typedef {{uri: string, delta: string} | {uri: string, value: unknown, fix?: true}} Op
@@ -68,18 +69,6 @@ export function redraw(picture, { uri, delta, value }, document, ours) {
     const parent = keys.reduce((place, key) => (place[key] = own(child(place, key))), root);
     put(parent, last, now, uri);
     return root;
-}
-
-/**
- * @param {unknown} value parsed JSON
- * @returns {unknown} a copy whose objects have no prototype, so that `__proto__` is a key like any other
- */
-export function plain(value) {
-    if (Array.isArray(value)) return value.map(plain);
-    if (value === null || typeof value !== "object") return value;
-    const copy = Object.create(null);
-    for (const key of Object.keys(value)) copy[key] = plain(value[key]);
-    return copy;
 }
 
 /** A field that is null is no string; one that is not there begins as "". */

@@ -1,6 +1,7 @@
 /** forms: `<form data-ling-start>` as the input of a run, typed by the workflow's schema or else by its controls. */
 
 import { child, put, split } from "./jsonuri.js";
+import { block } from "./page.js";
 
 const NOT_SENT = "csrfmiddlewaretoken";
 const NUMBERS = ["number", "range"];
@@ -14,7 +15,7 @@ const NUMBERS = ["number", "range"];
  */
 export function inputOf(form, submitter, workflow) {
     const data = new FormData(form, submitter);
-    const schema = schemaOf(workflow);
+    const schema = block(`schema-${workflow}`);
     const input = Object.create(null);
     // Boxes that are not ticked are missing from the data, where they mean false.
     const boxes = [...form.elements].filter((control) => control.matches("[type=checkbox][name]:not(:disabled)"));
@@ -40,13 +41,6 @@ export function showFault(form, { uri, message }) {
     control.reportValidity();
 }
 
-/** What `{% lingstream_schema %}` wrote into the page. */
-function schemaOf(workflow) {
-    const blocks = [...document.querySelectorAll("script[data-ling-schema]")];
-    const block = blocks.find(({ dataset }) => dataset.lingSchema === workflow);
-    return block && JSON.parse(block.textContent);
-}
-
 function valueOf(form, name, entries, schema) {
     if (entries.some((entry) => entry.name)) throw new TypeError(`expected text in the field "${name}", got a file`);
     const controls = [...form.elements].filter((control) => control.name === name);
@@ -54,8 +48,8 @@ function valueOf(form, name, entries, schema) {
     const fallback = has(...NUMBERS) ? "number" : "string";
     const texts = entries.filter((entry) => typeof entry === "string");
     const type = typeOf(schema);
-    const isList = type === "array" || has("select-multiple") || texts.length > 1 || (has("checkbox") && controls.length > 1);
-    if (isList) return texts.map((text) => typed(text, schema?.items, fallback)).filter((item) => item !== undefined);
+    const isSeveral = has("select-multiple") || texts.length > 1 || (has("checkbox") && controls.length > 1);
+    if (isSeveral || type === "array") return texts.map((text) => typed(text, schema?.items, fallback)).filter((item) => item !== undefined);
     if (has("checkbox") && (type ?? "boolean") === "boolean") return texts.length > 0;
     return texts.length > 0 ? typed(texts[0], schema, fallback) : undefined;
 }

@@ -1,12 +1,18 @@
 /** iteration: a run, or one of its fields, read with `for await` at the reader's pace. */
 
-import { plain } from "./fold.js";
-import { get } from "./jsonuri.js";
-import { Merge } from "./merge.js";
+import { get, split } from "./jsonuri.js";
+import { plain } from "./plain.js";
 
 /**
- * @param {import("./run.js").Run} run
- * @returns {AsyncIterableIterator<import("./fold.js").Op>} what there is, then what comes, merged by uri while nobody
+ * @typedef {{uri: string, delta?: string, value?: unknown}} Change the text that came at `uri`, or what is there now
+ * @typedef {EventTarget & {
+ *   document: unknown, isBusy: boolean, finished: Promise<unknown>, hasClosed: (uri: string) => boolean
+ * }} Readable a run
+ */
+
+/**
+ * @param {Readable} run
+ * @returns {AsyncIterableIterator<Change>} what there is, then what comes, merged by uri while nobody
  *   reads; ends with the run, throws where that failed
  */
 export function changes(run) {
@@ -18,7 +24,7 @@ export function changes(run) {
 }
 
 /**
- * @param {import("./run.js").Run} run
+ * @param {Readable} run
  * @param {string} uri of a string
  * @returns {AsyncIterableIterator<string>} its text in pieces, to the field's end; a text that was replaced by another
  *   one begins again
@@ -47,7 +53,7 @@ export function pieces(run, uri) {
 }
 
 /**
- * @param {import("./run.js").Run} run
+ * @param {Readable} run
  * @returns {ReadableStream<Uint8Array>} its ops as JSON lines
  */
 export function lines(run) {
@@ -62,7 +68,42 @@ export function lines(run) {
     });
 }
 
-/** An iterator over what `take` gives, again after each event; no generator, whose `return` waits for what is awaited. */
+/** The ops since the last `take`, one per uri: who reads slowly holds the document's size, not the stream's. */
+class Merge {
+    #root = {};
+
+    /** @param {Change} op that was folded */
+    add({ uri, delta, value }) {
+        let place = this.#root;
+        for (const key of split(uri)) {
+            place.below ??= new Map();
+            if (!place.below.has(key)) place.below.set(key, {});
+            place = place.below.get(key);
+        }
+        if (delta === undefined) {
+            place.op = { uri, value };
+            place.below = undefined; // what was there is no more
+        } else {
+            const op = (place.op ??= { uri, delta: "" });
+            const name = op.delta === undefined ? "value" : "delta";
+            op[name] = (op[name] ?? "") + delta;
+        }
+    }
+
+    /** @returns {Change[]} them, containers before what is in them */
+    take() {
+        const [ops, places] = [[], [this.#root]];
+        this.#root = {};
+        while (places.length > 0) {
+            const { op, below } = places.pop();
+            if (op) ops.push(op);
+            if (below) for (const place of [...below.values()].reverse()) places.push(place);
+        }
+        return ops;
+    }
+}
+
+/** An iterator over what `take` gives after each event; no generator, whose `return` would wait for what it awaits. */
 function pull(run, handlers, take, isOver = () => false) {
     const listening = new AbortController();
     const { signal } = listening;

@@ -1,4 +1,4 @@
-/** record: what an element keeps of its run in sessionStorage, so that a reload shows that run and pays for no other. */
+/** record: what an element keeps of its run in sessionStorage: a reload shows that run and pays for no other. */
 
 const holders = new Map(); // names to who has them on this page
 

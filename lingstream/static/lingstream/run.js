@@ -7,13 +7,14 @@
 
 import { Bots } from "./bots.js";
 import { checkInSlices } from "./checksum.js";
-import { fold, plain, redraw } from "./fold.js";
+import { fold, redraw } from "./fold.js";
 import { changes, lines, pieces } from "./iteration.js";
 import { JsonUriError, ancestors, get } from "./jsonuri.js";
+import { plain } from "./plain.js";
 
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
- * @typedef {{code: string, message: string, retryable: boolean, bot?: string}} Fault
+ * @typedef {import("./bots.js").Fault} Fault
  */
 
 /** Why a run failed or was lost, as `finished` rejects with it. */
@@ -173,8 +174,8 @@ export class Run extends EventTarget {
     }
 
     /**
-     * @returns {Promise<Run>} settles when the run has ended or was given up: it rejects with a RunError where it failed
-     *   or was lost; one that was canceled has what was asked for
+     * @returns {Promise<Run>} settles when the run has ended or was given up: it rejects with a RunError where it
+     *   failed or was lost; one that was canceled has what was asked for
      */
     get finished() {
         return this.#finished;
@@ -190,7 +191,7 @@ export class Run extends EventTarget {
         return this.#picture;
     }
 
-    /** @returns {AsyncIterableIterator<import("./fold.js").Op>} see iteration.js */
+    /** @returns {AsyncIterableIterator<import("./iteration.js").Change>} see iteration.js */
     [Symbol.asyncIterator]() {
         return changes(this);
     }

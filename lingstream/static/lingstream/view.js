@@ -48,7 +48,7 @@ export class View {
         this.#announcer.started();
     }
 
-    /** @param {() => void} then called when the page shows all of the run: at once if that takes no longer than a frame */
+    /** @param {() => void} then called when the page shows all of the run: at once, if a frame is enough for it */
     finish(then) {
         this.#bindings?.settle("");
         this.#whenWritten = () => {
