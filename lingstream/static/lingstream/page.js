@@ -7,3 +7,12 @@
 export function written(name) {
     return globalThis.document?.querySelector("script[data-lingstream]")?.dataset[name];
 }
+
+/**
+ * @param {string} name
+ * @returns {any} the data that a template tag wrote into the page under that name, if it did
+ */
+export function block(name) {
+    const found = globalThis.document?.getElementById(`lingstream-${name}`);
+    return found ? JSON.parse(found.textContent) : undefined;
+}
