@@ -35,6 +35,7 @@ __all__ = [
     "ConflictError",
     "Fenced",
     "InternalError",
+    "InvalidInput",
     "JsonUriError",
     "LimitExceeded",
     "LingError",
@@ -78,6 +79,22 @@ class UsageError(LingError, ValueError):
     """The caller's mistake: a bad argument, an unknown name, input that does not fit."""
 
     code = "usage"
+
+
+class InvalidInput(UsageError):
+    """An input that does not fit its schema.
+
+    :param uri: where in the input; pages show the error at the field with this name.
+    """
+
+    code = "invalid-input"
+
+    def __init__(self, message: str, *, uri: str) -> None:
+        super().__init__(message)
+        self.uri = uri
+
+    def to_wire(self) -> dict[str, Any]:
+        return {**super().to_wire(), "uri": self.uri}
 
 
 class JsonUriError(UsageError):

@@ -1,18 +1,34 @@
-"""``{% load lingstream %}{% lingstream_script %}``: the client in one script tag that a strict CSP allows."""
+"""``{% load lingstream %}``: the client in one script tag that a strict CSP allows, and what pages bring."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django import template
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, gettext_noop
 
+from lingstream.core.document import jsonuri
+from lingstream.core.document.canonical import canonical_json
+from lingstream.models import Run, Workflow
 from lingstream.transports.addresses import http_base, socket_url
+from lingstream.transports.viewer import stored_frames
 
 from ._modules import client_url, markdown_url, module_urls
 
 register = template.Library()
+
+_RUN = "lingstream_run"  # in a template's context
+
+#: What screen readers are told, as ``announcer.js`` says it where no translation is written into the page.
+WORDS = {
+    "started": gettext_noop("The answer is being written."),
+    "finished": gettext_noop("The answer is complete."),
+    "failed": gettext_noop("There is no answer: something went wrong."),
+    "canceled": gettext_noop("The answer was stopped."),
+}
 
 
 @register.simple_tag(takes_context=True)
@@ -30,6 +46,7 @@ def lingstream_script(context: template.Context, *, csrf: bool = True, nonce: ob
     token = str(context.get("csrf_token") or "") if csrf else ""
     if token and token != "NOTPROVIDED":  # noqa: S105  (what Django writes without a request)
         attributes.append(("data-csrf", token))
+    attributes += [(f"data-{name}", gettext(word)) for name, word in WORDS.items() if gettext(word) != word]
     preloads = format_html_join(
         "", '<link rel="modulepreload" href="{}"{}>', ((url, _written(allowed)) for url in module_urls())
     )
@@ -58,6 +75,41 @@ def lingstream_importmap(*, nonce: object = "") -> SafeString:
     )
 
 
+@register.simple_tag(takes_context=True)
+def lingstream_document(context: template.Context, run: Run) -> SafeString:
+    """Return what is stored of ``run`` as a block of JSON, which ``<ling-stream run="…">`` begins with.
+
+    So the page shows it at once, and the client asks for what comes behind it only. Nobody's right to read
+    the run is checked: that is the view's business, which has the row in hand.
+    """
+    context[_RUN] = run
+    return json_script(stored_frames(run), f"lingstream-{run.pk}")
+
+
+@register.simple_tag(takes_context=True)
+def ling(context: template.Context, uri: str, run: Run | None = None) -> str:
+    """Return the text of the field at ``uri``, as ``data-ling`` would show it; the template escapes it.
+
+    :param run: without one, that of the ``lingstream_document`` before it.
+    :raises TemplateSyntaxError: there is neither.
+    """
+    shown = run or context.get(_RUN)
+    if shown is None:
+        raise template.TemplateSyntaxError("ling needs a run, or {% lingstream_document run %} before it")
+    return _text(jsonuri.get(shown.document, uri))
+
+
+@register.simple_tag
+def lingstream_schema(workflow: Workflow | str) -> SafeString:
+    """Return a workflow's input schema as a block of JSON, by which forms know the types of their fields.
+
+    :param workflow: the row, or its slug, which costs a query: asynchronous views give the row.
+    """
+    row = workflow if isinstance(workflow, Workflow) else Workflow.objects.filter(slug=workflow).first()
+    slug = row.slug if row else workflow
+    return json_script(row.input_schema if row else {}, f"lingstream-schema-{slug}")
+
+
 def _nonce(given: object) -> list[tuple[str, str]]:
     # What django-csp and Django itself make is false until it is written.
     return [("nonce", text)] if (text := str(given)) else []
@@ -65,3 +117,11 @@ def _nonce(given: object) -> list[tuple[str, str]]:
 
 def _written(attributes: list[tuple[str, str]]) -> SafeString:
     return format_html_join("", ' {}="{}"', attributes)
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return canonical_json(value)

@@ -26,7 +26,7 @@ from lingstream.models import Run
 
 from .looks import look
 
-__all__ = ["at_end", "beginning", "frames", "started", "stored_state"]
+__all__ = ["at_end", "beginning", "frames", "started", "stored_frames", "stored_state"]
 
 Turn = Callable[[], Awaitable[None]]
 
@@ -112,6 +112,20 @@ async def stored_state(run: Run) -> dict[str, Any]:
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
     }
+
+
+def stored_frames(run: Run) -> list[dict[str, Any]]:
+    """Return what the row has of a run, as its viewers get it: for pages that are rendered here.
+
+    It reads the row's columns and nothing else, so a view may do it without a database, and in any thread.
+    """
+    place = parse_id(run.log_id)
+    if run.ended:
+        done = Frame(place or FrameId(run.epoch, 1), "done", {"status": run.status, "usage": run.usage})
+        stored = [Frame(done.id._replace(seq=max(done.id.seq - 1, 0)), "snapshot", _stored_body(run)), done]
+    else:
+        stored = [Frame(place, "snapshot", _stored_body(run))] if place else []
+    return [{"id": str(frame.id), frame.kind: frame.body} for frame in told_frames(stored)]
 
 
 def _conversation_of(run: Run) -> str | None:

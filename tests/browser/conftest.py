@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from ..chaos.patience import scaled
 from ..ports import free_port
+from .played import TIMEOUT, Peer, playing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARGUMENTS = [
@@ -26,8 +27,6 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-TIMEOUT = 30_000  # milliseconds of an idle machine
-
 NewPage = Callable[..., Page]
 
 
@@ -78,6 +77,13 @@ def new_page(context: BrowserContext) -> Iterator[NewPage]:
 @pytest.fixture
 def page(new_page: NewPage) -> Page:
     return new_page()
+
+
+@pytest.fixture
+def show(page: Page) -> Iterator[Callable[[str], Peer]]:
+    """Open a page with some markup in it, and a server that the test plays."""
+    with playing(page) as open_page:
+        yield open_page
 
 
 @pytest.fixture(scope="package")

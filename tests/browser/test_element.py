@@ -4,118 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, WebSocketRoute
+from playwright.sync_api import Page
 
 from lingstream.core.document.canonical import crc32
-from tests.chaos.patience import scaled
 
-from .conftest import TIMEOUT, until
-
-ORIGIN = "http://lingstream.test"
-STATIC = Path(__file__).resolve().parent.parent.parent / "lingstream" / "static"
-VECTORS = json.loads((Path(__file__).parent.parent / "cases" / "protocol.json").read_text())
-RUN = VECTORS["cases"][0]["frames"][0]["run"]
-STRICT = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-}
-
-
-class Peer:
-    """The server's end of the page's sockets."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.sockets: list[WebSocketRoute] = []
-        self.messages: list[dict[str, Any]] = []
-        page.route_web_socket(f"{ORIGIN.replace('http', 'ws')}/ws/ling/", self._accept)
-
-    def _accept(self, socket: WebSocketRoute) -> None:
-        self.sockets.append(socket)
-        socket.on_message(lambda text: self._receive(socket, json.loads(text)))
-
-    def _receive(self, socket: WebSocketRoute, message: dict[str, Any]) -> None:
-        if message["type"] == "ping":
-            socket.send('{"type": "pong"}')
-        else:
-            self.messages.append(message)
-
-    def wait(self, kind: str, count: int = 1) -> dict[str, Any]:
-        """The last of `count` messages of a kind, once they have come."""
-        end = time.monotonic() + scaled(TIMEOUT / 1000)
-        while len(found := [message for message in self.messages if message["type"] == kind]) < count:
-            assert time.monotonic() < end, f"expected {count} of {kind}, got {self.messages}"
-            self.page.wait_for_timeout(5)  # lets playwright dispatch what has come in
-        return found[-1]
-
-    def start(self, count: int = 1, run: str = RUN) -> None:
-        ref = self.wait("start", count)["ref"]
-        self.send({"started": {"run": run, "token": "T", "share": "S", "workflow": "w"}, "ref": ref})
-
-    def send(self, *messages: dict[str, Any]) -> None:
-        for message in messages:
-            self.sockets[-1].send(json.dumps(message))
-
-    def ops(self, number: int, *ops: dict[str, Any]) -> None:
-        self.send({"run": RUN, "id": f"1-{number}", "ops": list(ops)})
-
-
-@pytest.fixture
-def show(page: Page) -> Iterator[Callable[[str], Peer]]:
-    """Open a page with some markup in it."""
-    body = ""
-
-    def answer(route: Route) -> None:
-        path = urlsplit(route.request.url).path
-        if path.startswith("/static/"):
-            source = (STATIC / path.removeprefix("/static/")).read_text()
-            route.fulfill(body=source, content_type="text/javascript")
-        elif path == "/":
-            route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=STRICT)
-        else:
-            route.fulfill(body="", content_type="image/svg+xml")  # the icon that a browser asks for
-
-    def open_page(markup: str) -> Peer:
-        nonlocal body
-        script = '<script type="module" src="/static/lingstream/index.js" data-lingstream></script>'
-        body = f"<!DOCTYPE html><html><head>{script}</head><body>{markup}</body></html>"
-        page.route(f"{ORIGIN}/**", answer)
-        peer = Peer(page)
-        page.goto(ORIGIN)
-        return peer
-
-    yield open_page
-    page.unroute_all(behavior="wait")
-
-
-def set_(uri: str, value: Any, **more: Any) -> dict[str, Any]:
-    return {"uri": uri, "value": value, **more}
-
-
-def append(uri: str, delta: str) -> dict[str, Any]:
-    return {"uri": uri, "delta": delta}
-
-
-def snapshot(document: Any = None, number: int = 1) -> dict[str, Any]:
-    return {
-        "run": RUN,
-        "id": f"1-{number}",
-        "snapshot": {"document": document, "status": "running", "bots": {}},
-    }
-
-
-def done(number: int, status: str = "finished", crc32: int | None = None) -> dict[str, Any]:
-    return {"run": RUN, "id": f"1-{number}", "done": {"status": status, "usage": None, "crc32": crc32}}
-
-
-STREAM = """<ling-stream workflow="w" data-input='{"q": 1}'>%s</ling-stream>"""
+from .conftest import until
+from .played import RUN, STREAM, VECTORS, Peer, append, done, set_, snapshot
 
 
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
@@ -218,13 +117,13 @@ def test_model_text_stays_text(show: Callable[[str], Peer], page: Page) -> None:
 def test_a_long_text_is_appended_not_written_again(show: Callable[[str], Peer], page: Page) -> None:
     peer = show(STREAM % '<p data-ling="t"></p>')
     peer.start()
-    peer.send(snapshot({"t": "x" * 50_000}))
-    until(page, "document.querySelector('p').textContent.length === 50000")
+    peer.send(snapshot({"t": "x" * 65_536}))
+    until(page, "document.querySelector('p').textContent.length === 65536")
     first = page.evaluate_handle("document.querySelector('p').firstChild")
     for number in range(2, 12):
         peer.ops(number, append("t", "y" * 1_000))
-        until(page, f"document.querySelector('p').textContent.length === {50_000 + (number - 1) * 1_000}")
-    assert first.evaluate("node => node === document.querySelector('p').firstChild && node.length === 50000")
+        until(page, f"document.querySelector('p').textContent.length === {65_536 + (number - 1) * 1_000}")
+    assert first.evaluate("node => node === document.querySelector('p').firstChild && node.length === 65536")
     peer.ops(12, set_("t", "z", fix=True), append("t", "y" * 59_999))
     until(page, "document.querySelector('p').textContent.startsWith('zy')")
     assert page.evaluate("document.querySelector('p').textContent.length") == 60_000
@@ -319,7 +218,7 @@ def test_a_new_start_cancels_the_run_before(show: Callable[[str], Peer], page: P
 
 
 def test_resume_survives_a_reload(show: Callable[[str], Peer], page: Page) -> None:
-    peer = show("""<ling-stream workflow="w" data-input="{}" resume><p data-ling="a"></p></ling-stream>""")
+    peer = show("""<ling-stream workflow="w" data-input="{}"><p data-ling="a"></p></ling-stream>""")
     peer.start()
     peer.send(snapshot({"a": "x"}))
     page.wait_for_selector("p:text('x')")
@@ -331,7 +230,7 @@ def test_resume_survives_a_reload(show: Callable[[str], Peer], page: Page) -> No
 
 
 def test_the_page_gets_the_share_and_never_the_token(show: Callable[[str], Peer], page: Page) -> None:
-    peer = show("""<ling-stream workflow="w" data-input="{}" resume></ling-stream>""")
+    peer = show("""<ling-stream workflow="w" data-input="{}"></ling-stream>""")
     peer.start()
     peer.send(snapshot())
     page.wait_for_selector("ling-stream[status=running][share=S]", state="attached")
@@ -355,7 +254,7 @@ def test_a_share_in_the_page_watches_the_run(show: Callable[[str], Peer], page: 
 
 
 def test_a_resume_that_is_refused_starts_anew(show: Callable[[str], Peer], page: Page) -> None:
-    peer = show("""<ling-stream workflow="w" data-input="{}" resume></ling-stream>""")
+    peer = show("""<ling-stream workflow="w" data-input="{}"></ling-stream>""")
     peer.start()
     peer.send(snapshot())
     page.wait_for_selector("ling-stream[status=running]", state="attached")
@@ -559,7 +458,7 @@ def test_who_comes_late_to_a_failed_run_is_told(show: Callable[[str], Peer], pag
     page.add_init_script(
         'window.told = []; addEventListener("ling:error", (event) => told.push(event.detail))'
     )
-    peer = show(STREAM.replace("data-", "resume data-") % "")
+    peer = show(STREAM % "")
     peer.start()
     peer.send(snapshot())
     page.wait_for_selector("ling-stream[status=running]", state="attached")

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { Client } from "../../lingstream/static/lingstream/client.js";
 import { SocketTransport } from "../../lingstream/static/lingstream/socket.js";
 import { SseTransport } from "../../lingstream/static/lingstream/sse.js";
-import { ordinary, settled, vectors } from "./vectors.mjs";
+import { fake, listen, ordinary, settled, vectors } from "./vectors.mjs";
 
 const { run: RUN } = vectors.cases[0].frames[0];
 const { frames, document } = vectors.cases[1];
@@ -174,7 +174,8 @@ describe("coming back", () => {
             assert.equal(calls.length, before + 1);
         }
         calls.at(-1).sink.lost({ opened: false });
-        assert.equal((await run.finished).status, "lost");
+        await assert.rejects(run.finished, { code: "connection", retryable: true });
+        assert.equal(run.status, "lost");
         assert.deepEqual(
             faults.map(({ code }) => code),
             ["connection"],
@@ -235,7 +236,8 @@ describe("coming back", () => {
         const run = client.start("nothing-like-it", {});
         const faults = listen(run, "error");
         calls[0].sink.refused({ code: "not-found", message: "no such workflow", retryable: false });
-        assert.equal((await run.finished).status, "failed");
+        await assert.rejects(run.finished, { name: "RunError", code: "not-found", message: "no such workflow", run });
+        assert.equal(run.status, "failed");
         assert.equal(faults[0].message, "no such workflow");
     });
 
@@ -365,7 +367,7 @@ describe("the socket", () => {
         const [first, second] = [client.start("a", 1), client.start("b", 2)];
         sockets[0].accept();
         sockets[0].say({ error: { code: "input", message: "no", retryable: false }, ref: sockets[0].sent[0].ref });
-        assert.equal((await first.finished).status, "failed");
+        await assert.rejects(first.finished, { code: "input" });
         assert.equal(second.status, "connecting");
         close(second, sockets[0]);
     });
@@ -557,7 +559,7 @@ describe("server-sent events", () => {
             );
             const run = client.subscribe(RUN);
             const faults = listen(run, "error");
-            assert.equal((await run.finished).status, "failed");
+            await assert.rejects(run.finished, { code });
             assert.equal(faults[0].code, code);
         });
     }
@@ -583,21 +585,6 @@ describe("server-sent events", () => {
         run.close();
     });
 });
-
-/** A client over transports that record what they are asked. */
-function fake(options = {}) {
-    const [calls, posted] = [[], []];
-    const transport = (name) => {
-        const open = (request, sink) => {
-            const call = { name, request, sink, canceled: [], closed: false };
-            calls.push(call);
-            return { cancel: (...known) => call.canceled.push(known), close: () => (call.closed = true) };
-        };
-        return { start: open, subscribe: open, cancel: (...known) => posted.push(known) };
-    };
-    const transports = { websocket: transport("websocket"), sse: transport("sse") };
-    return { client: new Client({ ...options, transports }), calls, posted };
-}
 
 function overSocket({ deaf = false, ...options } = {}) {
     const sockets = [];
@@ -644,12 +631,6 @@ function stream(texts, headers = {}, { open = false } = {}) {
         },
     });
     return new Response(body, { status: 200, headers });
-}
-
-function listen(target, type) {
-    const details = [];
-    target.addEventListener(type, ({ detail }) => details.push(detail));
-    return details;
 }
 
 /** Leave no timer behind, or the process would wait for it. */

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 
+import { Client } from "../../lingstream/static/lingstream/client.js";
+
 const path = new URL("../cases/protocol.json", import.meta.url);
 
 /** The vectors that the Python tests fold too. */
@@ -13,4 +15,31 @@ export function ordinary(value) {
 /** Ids of the frames of `count` seconds, for tests that wait for nothing. */
 export function settled() {
     return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The run, when it has ended in whatever way. */
+export async function over(run) {
+    return run.finished.catch((error) => error.run);
+}
+
+/** A client over transports that record what they are asked. */
+export function fake(options = {}) {
+    const [calls, posted] = [[], []];
+    const transport = (name) => {
+        const open = (request, sink) => {
+            const call = { name, request, sink, canceled: [], closed: false };
+            calls.push(call);
+            return { cancel: (...known) => call.canceled.push(known), close: () => (call.closed = true) };
+        };
+        return { start: open, subscribe: open, cancel: (...known) => posted.push(known) };
+    };
+    const transports = { websocket: transport("websocket"), sse: transport("sse") };
+    return { client: new Client({ ...options, transports }), calls, posted };
+}
+
+/** The details of the events of a type that come from now on. */
+export function listen(target, type) {
+    const details = [];
+    target.addEventListener(type, ({ detail }) => details.push(detail));
+    return details;
 }

@@ -310,6 +310,15 @@ class TestValidateInput:
         assert message in caught.value.message
         assert len(caught.value.message) < 500
 
+    @pytest.mark.parametrize(
+        ("value", "uri"),
+        [({}, ""), ({"question": ""}, "question"), ({"question": "x", "tags": ["b"]}, "tags/0")],
+    )
+    def test_tells_pages_at_which_field(self, value: Any, uri: str) -> None:
+        with expect("invalid-input") as caught:
+            check_input(self.SCHEMA, value)
+        assert caught.value.to_wire()["uri"] == uri
+
     def test_an_empty_schema_accepts_anything(self) -> None:
         check_input({}, [1, None])
 

@@ -42,11 +42,12 @@ export class Client {
     /**
      * @param {string} workflow slug
      * @param {unknown} input
-     * @param {{key?: string, conversation?: string}} [options] the same key never starts a second run
+     * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options] the same key never starts a second
+     *   run; aborting the signal cancels it
      * @returns {Run} a new one, or the one that this client has under that key
      */
-    start(workflow, input, { key = randomKey(), conversation } = {}) {
-        const run = new Run({ workflow, key });
+    start(workflow, input, { key = randomKey(), conversation, signal } = {}) {
+        const run = new Run({ workflow, key, input }).cancelBy(signal);
         let name;
         try {
             if (!workflow) throw new TypeError("expected the slug of a workflow to start");
@@ -55,19 +56,31 @@ export class Client {
             return refuse(run, error);
         }
         const known = this.#sessions.get(name);
-        if (known) return known.hold();
+        if (known) return known.hold().cancelBy(signal);
+        if (signal?.aborted) {
+            queueMicrotask(() => run.end("canceled"));
+            return run;
+        }
         return this.#watch(run, { workflow, input, key, conversation }, name);
     }
 
     /**
      * @param {string} id of a run
-     * @param {{token?: string, share?: string, workflow?: string}} [options] a share reads, a token cancels too
+     * @param {{token?: string, share?: string, workflow?: string, input?: unknown, frames?: object[]}} [known] a share
+     *   reads, a token cancels too; the frames that the page has brought with it
      * @returns {Run} the one that this page has already, or a new one
      */
-    subscribe(id, { token, share, workflow } = {}) {
-        const known = this.#sessions.get(id);
-        if (known) return known.hold();
-        return this.#watch(new Run({ id, token, share, workflow }), null, id);
+    subscribe(id, { frames = [], ...known } = {}) {
+        const session = this.#sessions.get(id);
+        if (session) return session.hold();
+        const run = new Run({ ...known, id });
+        const begin = () => frames.forEach((frame) => run.receive(frame));
+        if (frames.at(-1)?.done) {
+            queueMicrotask(begin); // there is nothing to connect for, and who asks may listen first
+            return run;
+        }
+        begin();
+        return this.#watch(run, null, id);
     }
 
     #watch(run, request, name) {

@@ -1,25 +1,45 @@
 /**
- * element: `<ling-stream>` starts or watches a run and keeps the bindings inside it up to date.
+ * element: `<ling-stream>` starts or watches a run, goes on with it after a reload, and takes forms and commands.
  *
  * Attributes and events are described in docs/client.md.
  */
 
-import { Bindings } from "./bindings.js";
 import { Client, refuse } from "./client.js";
+import { inputOf, relayCommand, showFault } from "./forms.js";
+import { block } from "./page.js";
+import { RunRecord, ownerOf } from "./record.js";
 import { Run } from "./run.js";
+import { View, tell } from "./view.js";
 
 const clients = new Map();
 const FORWARDED = ["started", "ops", "event", "closed", "snapshot", "error", "status", "done"];
+const STARTS = "form[data-ling-start]";
 
 /** `<ling-stream workflow="…" data-input='{…}'>`; leaving the page stops the watching, not the run. */
 export class LingStreamElement extends HTMLElement {
+    static observedAttributes = ["run", "share", "status", "aria-busy"];
+
+    static {
+        const isNative = "commandForElement" in HTMLButtonElement.prototype;
+        if (!isNative) document.addEventListener("click", (event) => relayCommand(event, LingStreamElement));
+    }
+
     #run = null;
     #ownsRun = false;
     #isResuming = false;
+    #isReady = false;
     #isAway = false;
     #listeners = null;
-    #bindings = null;
-    #frame = null;
+    #record = null;
+    #form = null;
+    #view = new View(this);
+    #late = [];
+
+    constructor() {
+        super();
+        this.addEventListener("submit", (event) => this.#submit(event));
+        this.addEventListener("command", ({ command }) => this.#obey(command));
+    }
 
     connectedCallback() {
         if (document.readyState === "loading") {
@@ -36,9 +56,25 @@ export class LingStreamElement extends HTMLElement {
         });
     }
 
-    /** @returns {import("./run.js").Run | null} the run that is shown */
+    /** What we wrote and somebody took away is written again; another run is shown. */
+    attributeChangedCallback(name, _, value) {
+        if (!this.#isReady || value === this.#attributes[name]) return;
+        queueMicrotask(() => {
+            const run = this.getAttribute("run"); // its share may have been set behind it
+            if (name === "run" && run !== null && run !== this.#run?.id) this.#watch(run);
+            else this.#reflect();
+        });
+    }
+
+    /** @returns {Run | null} the run that is shown */
     get run() {
         return this.#run;
+    }
+
+    /** @param {Run | string | null} run to be shown; its id will do */
+    set run(run) {
+        if (typeof run === "string") this.setAttribute("run", run);
+        else if (run !== this.#run && (run || this.#run)) this.#show(run ?? null);
     }
 
     /** @returns {"idle" | import("./run.js").Status} */
@@ -70,15 +106,19 @@ export class LingStreamElement extends HTMLElement {
      * by its key, or shown elsewhere on the page too.
      *
      * @param {unknown} [input] in place of `data-input`
-     * @param {{key?: string, conversation?: string}} [options]
-     * @returns {import("./run.js").Run}
+     * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options]
+     * @returns {Run}
      */
     start(input, options = {}) {
         const isSame = options.key !== undefined && options.key === this.#run?.key;
         if (this.#ownsRun && !isSame && !this.#run.isShared) this.#run.cancel();
         const run = this.#start(input, options);
+        this.#isResuming = false;
         this.#ownsRun = true;
+        this.#form = null;
         this.#follow(run);
+        this.#remember();
+        this.#view.started();
         return run;
     }
 
@@ -87,34 +127,82 @@ export class LingStreamElement extends HTMLElement {
         this.#run?.cancel();
     }
 
+    /**
+     * Go on where the connection or the start has failed, or else ask the same in a new run.
+     *
+     * @returns {Run}
+     */
+    retry() {
+        const run = this.#run;
+        return run?.isBusy || run?.retry() ? run : this.start(run?.input);
+    }
+
     /** Read the bindings again, after markup inside the element was changed. */
     refresh() {
-        this.#bindings = null;
-        this.#schedule();
+        this.#view.refresh();
     }
 
     #begin() {
         if (!this.isConnected) return;
-        if (this.#run !== null) {
-            this.#comeBack();
-            return;
-        }
-        const run = this.getAttribute("run");
-        const stored = run ? null : this.#recall();
-        if (run) {
-            this.#subscribe(run, this.getAttribute("token"), this.getAttribute("share"));
-        } else if (stored !== null) {
-            this.#isResuming = this.#ownsRun = true;
-            this.#subscribe(stored.run, stored.token, stored.share);
-            this.#showShare();
-        } else if (this.dataset.input !== undefined && !this.hasAttribute("manual")) {
-            this.start();
-        }
+        if (Object.hasOwn(this, "run")) this.#upgrade();
+        this.#isReady = true;
+        if (this.#run === null) this.#open();
+        else this.#comeBack();
+        this.#reflect();
+        this.#view.schedule();
     }
 
-    #subscribe(run, token, share) {
-        const workflow = this.getAttribute("workflow") ?? undefined;
-        this.#follow(this.client.subscribe(run, { token: token ?? undefined, share: share ?? undefined, workflow }));
+    /** A property that was set before the element was defined hides ours. */
+    #upgrade() {
+        const { run } = this;
+        delete this.run;
+        this.run = run;
+    }
+
+    /** The run that the page names, or of before the reload unless the page asks something else now, or a new one. */
+    #open() {
+        const isFresh = this.hasAttribute("restart");
+        const run = isFresh ? null : this.getAttribute("run");
+        const kept = isFresh ? null : this.#kept.read();
+        const isOurs = kept !== null && (run === null || run === kept.run);
+        if (isOurs && kept.written === this.#written) this.#resume(kept);
+        else if (run && !(isOurs && this.#startsItself)) this.#watch(run);
+        else if (this.#startsItself) this.start();
+    }
+
+    get #startsItself() {
+        return this.dataset.input !== undefined && !this.hasAttribute("manual");
+    }
+
+    get #written() {
+        return this.dataset.input ?? null;
+    }
+
+    #resume({ run, token, share, input, key }) {
+        if (run === null) {
+            this.start(input, { key }); // the page left before the answer: the same key pays for no second run
+            return;
+        }
+        this.#isResuming = this.#ownsRun = true;
+        this.#subscribe(run, { token, share, input, key });
+    }
+
+    #watch(run) {
+        this.#isResuming = this.#ownsRun = false;
+        this.#subscribe(run, { token: this.getAttribute("token"), share: this.getAttribute("share") });
+    }
+
+    #subscribe(run, known) {
+        const workflow = this.getAttribute("workflow");
+        this.#follow(this.client.subscribe(run, { ...known, workflow, frames: block(run) }));
+    }
+
+    /** Show a run that others hold, too. */
+    #show(run) {
+        run?.open();
+        this.#isResuming = this.#ownsRun = false;
+        this.#follow(run);
+        if (!this.isConnected) this.#leave();
     }
 
     #comeBack() {
@@ -138,104 +226,71 @@ export class LingStreamElement extends HTMLElement {
         this.#run?.close();
         this.#listeners = new AbortController();
         this.#run = run;
-        for (const type of FORWARDED) {
+        this.#late = [];
+        for (const type of run ? FORWARDED : []) {
             const handle = (event) => this.#observe(type, event.detail, run);
             run.addEventListener(type, handle, { signal: this.#listeners.signal });
         }
-        this.#bindings?.reset();
+        this.#view.show(run);
         this.#reflect();
-        this.#schedule();
-        if (run.status !== previous) this.#emit("status", { status: run.status, previous });
+        if (this.state !== previous) tell(this, "status", { status: this.state, previous });
     }
 
     #observe(type, detail, run) {
-        if (type === "error" && this.#isResuming && run.status === "connecting" && run.last === null && !detail.retryable) {
-            this.#startOver();
-            return;
+        if (type === "error") {
+            const isNew = run.status === "connecting" && run.last === null && !detail.retryable;
+            if (isNew && this.#isResuming) return this.#startOver();
+            if (this.#form && detail.uri) showFault(this.#form, detail);
         }
-        if (type === "started") {
-            this.#remember();
-            this.#showShare();
+        if (type === "started") this.#remember();
+        this.#view.note(type, detail);
+        if (run.isBusy) {
+            this.#reflect();
+            tell(this, type, detail);
+        } else {
+            this.#late.push([type, detail]);
+            if (type === "done") this.#view.finish(() => this.#finish());
         }
-        if (type === "ops") this.#bindings?.note(detail.ops);
-        if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
-        if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
-        if (type === "snapshot") this.#bindings?.reset(run.cut);
-        if (type === "status") this.#reflect();
-        if (run.ended) this.#finish();
-        else this.#schedule();
-        this.#emit(type, detail);
     }
 
+    /** The page shows all of it: now it may be said. */
     #finish() {
-        this.#bindings?.settle("");
-        this.#render();
+        const late = this.#late;
+        this.#late = [];
+        if (this.#run.id === null && this.#run.error?.code !== "unanswered") this.#kept.remove();
+        this.#reflect();
+        for (const [type, detail] of late) tell(this, type, detail);
     }
 
     /** What was to be resumed is not there any more. */
     #startOver() {
-        this.#forget();
-        this.#listeners.abort();
-        this.#run = null;
+        this.#kept.remove();
         this.#isResuming = this.#ownsRun = false;
-        this.#reflect();
-        this.#begin();
+        this.#follow(null);
+        if (this.#startsItself) this.start();
+    }
+
+    /** What the element says of itself: the share, which only reads, and never the token. */
+    get #attributes() {
+        const { id = null, share = null, status = null, isBusy } = this.#run ?? {};
+        return { run: id, share, status, "aria-busy": this.#run && String(isBusy) };
     }
 
     #reflect() {
-        if (this.#run === null) this.removeAttribute("status");
-        else this.setAttribute("status", this.#run.status);
-        this.setAttribute("aria-busy", String(["connecting", "running"].includes(this.state)));
-    }
-
-    /** At most one write per frame, however many ops came. */
-    #schedule() {
-        this.#frame ??= requestAnimationFrame(() => this.#render());
-    }
-
-    #render() {
-        cancelAnimationFrame(this.#frame);
-        this.#frame = null;
-        if (this.#bindings === null) {
-            this.#bindings = new Bindings(this);
-            this.#bindings.reset(this.#run?.cut);
+        if (this.#late.length > 0) return; // the end is still being written
+        for (const [name, value] of Object.entries(this.#attributes)) {
+            if (this.getAttribute(name) === value) continue;
+            if (value === null) this.removeAttribute(name);
+            else this.setAttribute(name, value);
         }
-        this.#bindings.render(this.document);
-        this.#showError();
-        this.#emit("render", { document: this.document });
-    }
-
-    /**
-     * Say why there is no answer, in the elements with `data-ling-error`; a page that has none and got nothing to
-     * show gets one, so that it is not white without a word.
-     */
-    #showError() {
-        const error = ["failed", "lost"].includes(this.state) ? this.#run.error : null;
-        const inside = [...this.querySelectorAll("[data-ling-error]")];
-        const places = inside.filter((place) => place.closest("ling-stream") === this);
-        if (error !== null && places.length === 0 && isEmpty(this.document)) {
-            const place = this.ownerDocument.createElement("p");
-            place.setAttribute("role", "alert");
-            place.setAttribute("data-ling-error", "");
-            this.append(place);
-            places.push(place);
-        }
-        for (const place of places) {
-            const text = error?.message ?? "";
-            if (place.textContent !== text) place.textContent = text;
-            if (place.hidden !== (text === "")) place.hidden = text === "";
-        }
-    }
-
-    #emit(type, detail) {
-        this.dispatchEvent(new CustomEvent(`ling:${type}`, { detail, bubbles: true, composed: true }));
     }
 
     #start(input, options) {
         const workflow = this.getAttribute("workflow");
         const conversation = this.getAttribute("conversation") ?? undefined;
         try {
-            return this.client.start(workflow, input === undefined ? this.#input() : input, { conversation, ...options });
+            const asked = input === undefined ? this.#input() : input;
+            return this.client.start(workflow, asked, { conversation, ...options });
         } catch (error) {
             return refuse(new Run({ workflow }), error);
         }
@@ -243,53 +298,47 @@ export class LingStreamElement extends HTMLElement {
 
     #input() {
         try {
-            return JSON.parse(this.dataset.input ?? "null");
+            return JSON.parse(this.#written);
         } catch (error) {
             throw new TypeError(`expected JSON in data-input: ${error.message}`, { cause: error });
         }
     }
 
-    get #storageKey() {
-        const name = this.getAttribute("resume") || this.id || this.getAttribute("workflow");
-        return `lingstream ${location.pathname} ${name}`;
+    #submit(event) {
+        const form = event.target;
+        if (event.defaultPrevented || !form.matches(STARTS) || form.closest(this.localName) !== this) return;
+        event.preventDefault();
+        try {
+            this.#ask(inputOf(form, event.submitter, this.getAttribute("workflow")));
+            this.#form = form;
+        } catch (error) {
+            this.#follow(refuse(new Run(), error));
+        }
     }
 
-    /** The page gets what only reads: whoever copies it, or a script that looks at it, cannot stop the run. */
-    #showShare() {
-        const { share } = this.#run;
-        if (share) this.setAttribute("share", share);
-        else this.removeAttribute("share");
+    /** Who asks the same again while it is being answered has pressed a key twice. */
+    #ask(input) {
+        const isAsked = this.#run?.isBusy && JSON.stringify(this.#run.input) === JSON.stringify(input);
+        if (!isAsked) this.start(input);
+    }
+
+    #obey(command) {
+        if (command === "--stop") this.stop();
+        if (command === "--retry") this.retry();
+        if (command !== "--start") return;
+        const form = [...this.querySelectorAll(STARTS)].find((inside) => inside.closest(this.localName) === this);
+        if (form) form.requestSubmit();
+        else if (!this.#run?.isBusy) this.start();
+    }
+
+    get #kept() {
+        if (this.#record?.owner !== ownerOf(this)) this.#record = new RunRecord(this);
+        return this.#record;
     }
 
     #remember() {
-        if (!this.hasAttribute("resume")) return;
-        const { id: run, token, share } = this.#run;
-        const input = this.dataset.input ?? null;
-        const known = JSON.stringify({ run, token, share, input });
-        withStorage((storage) => storage.setItem(this.#storageKey, known));
-    }
-
-    /** The run of before the reload, unless the page asks something else now. */
-    #recall() {
-        if (!this.hasAttribute("resume")) return null;
-        const stored = withStorage((storage) => JSON.parse(storage.getItem(this.#storageKey)));
-        return stored?.input === (this.dataset.input ?? null) ? stored : null;
-    }
-
-    #forget() {
-        withStorage((storage) => storage.removeItem(this.#storageKey));
-    }
-}
-
-function isEmpty(value) {
-    return value === null || (typeof value === "object" && Object.keys(value).length === 0);
-}
-
-/** Storage may be forbidden or full; a page without resume is still a page. */
-function withStorage(use) {
-    try {
-        return use(sessionStorage);
-    } catch {
-        return null;
+        const { id: run, token, share, input = null, key } = this.#run;
+        if (!this.#ownsRun || key === null || this.hasAttribute("restart")) return;
+        this.#kept.write({ run, token, share, input, key, written: this.#written });
     }
 }

@@ -1,6 +1,7 @@
 /** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.document.ops.fold`. */
 
-import { JsonUriError, child, put, split } from "./jsonuri.js";
+import { JsonUriError, child, get, put, split } from "./jsonuri.js";
+import { plain } from "./plain.js";
 
 /**
  * @typedef {{uri: string, delta: string} | {uri: string, value: unknown, fix?: true}} Op
@@ -44,15 +45,30 @@ export function fold(document, op) {
 }
 
 /**
- * @param {unknown} value parsed JSON
- * @returns {unknown} a copy whose objects have no prototype, so that `__proto__` is a key like any other
+ * The same into a picture of the document: containers that are not ours yet are copied, so that whoever holds the
+ * picture before sees no change.
+ *
+ * @param {unknown} picture
+ * @param {Op} op that was folded into `document`
+ * @param {unknown} document
+ * @param {Set<object>} ours containers of this picture only
+ * @returns {unknown} the picture's root
  */
-export function plain(value) {
-    if (Array.isArray(value)) return value.map(plain);
-    if (value === null || typeof value !== "object") return value;
-    const copy = Object.create(null);
-    for (const key of Object.keys(value)) copy[key] = plain(value[key]);
-    return copy;
+export function redraw(picture, { uri, delta, value }, document, ours) {
+    const own = (container) => {
+        if (ours.has(container)) return container;
+        const copy = Array.isArray(container) ? [...container] : Object.assign(Object.create(null), container);
+        ours.add(copy);
+        return copy;
+    };
+    const now = delta === undefined ? plain(value) : get(document, uri); // so long texts are there once
+    const keys = split(uri);
+    const last = keys.pop();
+    if (last === undefined) return now;
+    const root = own(picture);
+    const parent = keys.reduce((place, key) => (place[key] = own(child(place, key))), root);
+    put(parent, last, now, uri);
+    return root;
 }
 
 /** A field that is null is no string; one that is not there begins as "". */

@@ -21,3 +21,12 @@ export function absolute(address, base = globalThis.document?.baseURI) {
         throw new TypeError(`expected a whole address outside of a page, got "${address}"`, { cause: error });
     }
 }
+
+/**
+ * @param {string} name
+ * @returns {any} the data that a template tag wrote into the page under that name, if it did
+ */
+export function block(name) {
+    const found = globalThis.document?.getElementById(`lingstream-${name}`);
+    return found ? JSON.parse(found.textContent) : undefined;
+}

@@ -2,18 +2,34 @@
  * run: what a viewer knows of one run. Frames go in, the document and events come out; no connection here.
  *
  * A frame that was seen before changes nothing, so a resume may overlap. A frame that does not fit, or a
- * checksum that differs at the end, makes `receive` ask for a snapshot: once per run, then it is reported.
+ * checksum that differs at the end, asks for a snapshot: once per run, then it is reported.
  */
 
-import { checksum } from "./checksum.js";
-import { fold, plain } from "./fold.js";
-import { JsonUriError, get } from "./jsonuri.js";
-import { follows } from "./lifecycle.js";
+import { Bots } from "./bots.js";
+import { checkInSlices } from "./checksum.js";
+import { fold, redraw } from "./fold.js";
+import { changes, lines, pieces } from "./iteration.js";
+import { JsonUriError, ancestors, get } from "./jsonuri.js";
+import { plain } from "./plain.js";
 
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
- * @typedef {{code: string, message: string, retryable: boolean, bot?: string}} Fault
+ * @typedef {import("./bots.js").Fault} Fault
  */
+
+/** Why a run failed or was lost, as `finished` rejects with it. */
+export class RunError extends Error {
+    name = "RunError";
+
+    /**
+     * @param {Fault} fault
+     * @param {Run} run
+     */
+    constructor({ message, ...fault }, run) {
+        super(message);
+        Object.assign(this, fault, { run });
+    }
+}
 
 /** Events about the connection: they stand beside the log, under the id of the place that we have reached. */
 const NOTICES = new Set(["resumable"]);
@@ -29,30 +45,39 @@ export class Run extends EventTarget {
     #share = null;
     #workflow = null;
     #key = null;
+    #input;
+    #signal;
     #status = "connecting";
     #document = null;
     #reasoning = Object.create(null);
-    #bots = Object.create(null);
+    #bots = new Bots();
     #usage = null;
     #error = null;
     #told = new Set();
+    #closed = new Set();
+    #picture;
+    #fresh = null; // parts of the picture that nobody has yet
     #last = null;
     #ended = false;
+    #isDone = false;
     #repaired = false;
     #awaitsSnapshot = false;
     #link = null;
     #finished;
-    #finish;
+    #settle;
 
-    /** @param {{id?: string, token?: string, share?: string, workflow?: string, key?: string}} known */
-    constructor({ id = null, token = null, share = null, workflow = null, key = null } = {}) {
+    /**
+     * @param {{id?: string, token?: string, share?: string, workflow?: string, key?: string, input?: unknown}} known
+     */
+    constructor({ id = null, token = null, share = null, workflow = null, key = null, input } = {}) {
         super();
         this.#id = id;
         this.#token = token;
         this.#share = share;
         this.#workflow = workflow;
         this.#key = key;
-        this.#finished = new Promise((resolve) => (this.#finish = resolve));
+        this.#input = input;
+        this.#promise();
     }
 
     /** @returns {string | null} null until the server has answered a start */
@@ -79,6 +104,16 @@ export class Run extends EventTarget {
         return this.#key;
     }
 
+    /** @returns {unknown} what was asked, as far as this page knows */
+    get input() {
+        return this.#input;
+    }
+
+    /** @returns {AbortSignal | undefined} the signal that cancels it, given at start */
+    get signal() {
+        return this.#signal;
+    }
+
     /** @returns {boolean} whether several places of this page watch it */
     get isShared() {
         return this.#link?.isShared ?? false;
@@ -89,7 +124,12 @@ export class Run extends EventTarget {
         return this.#status;
     }
 
-    /** @returns {unknown} the document so far: to be read, not to be changed */
+    /** @returns {boolean} whether more is to come */
+    get isBusy() {
+        return this.#status === "connecting" || this.#status === "running";
+    }
+
+    /** @returns {unknown} the document so far: to be read, not to be changed; it changes in place */
     get document() {
         return this.#document;
     }
@@ -101,17 +141,23 @@ export class Run extends EventTarget {
 
     /** @returns {Record<string, unknown>} what became of each bot run, by its name */
     get bots() {
-        return this.#bots;
+        return this.#bots.all;
     }
 
     /** @returns {string[]} uris of fields inside which a model's answer was cut off */
     get cut() {
-        return Object.values(this.#bots).flatMap(({ cut }) => (Array.isArray(cut) ? cut : []));
+        return this.#bots.cut;
     }
 
     /** @returns {Fault | null} the last thing that went wrong */
     get error() {
         return this.#error;
+    }
+
+    /** @returns {Fault | null} why it failed or was lost */
+    get failure() {
+        if (this.#status !== "failed" && this.#status !== "lost") return null;
+        return this.#error ?? { code: this.#status, message: `the run is ${this.#status}`, retryable: false };
     }
 
     get usage() {
@@ -127,9 +173,48 @@ export class Run extends EventTarget {
         return this.#ended;
     }
 
-    /** @returns {Promise<Run>} settles when the run has ended or was given up; never rejects */
+    /**
+     * @returns {Promise<Run>} settles when the run has ended or was given up: it rejects with a RunError where it
+     *   failed or was lost; one that was canceled has what was asked for
+     */
     get finished() {
         return this.#finished;
+    }
+
+    /**
+     * @returns {unknown} the document as it is now, for good: what did not change since the last call is the same
+     *   object. It costs what has changed, and each array and object above that.
+     */
+    snapshot() {
+        if (this.#fresh === null) this.#picture = plain(this.#document);
+        this.#fresh = new Set();
+        return this.#picture;
+    }
+
+    /** @returns {AsyncIterableIterator<import("./iteration.js").Change>} see iteration.js */
+    [Symbol.asyncIterator]() {
+        return changes(this);
+    }
+
+    /**
+     * @param {string} uri of a string
+     * @returns {AsyncIterableIterator<string>} see iteration.js
+     */
+    text(uri) {
+        return pieces(this, uri);
+    }
+
+    /** @returns {ReadableStream<Uint8Array>} the ops as JSON lines */
+    toReadableStream() {
+        return lines(this);
+    }
+
+    /**
+     * @param {string} uri
+     * @returns {boolean} whether the field was seen to be complete
+     */
+    hasClosed(uri) {
+        return [uri, ...ancestors(uri)].some((above) => this.#closed.has(above));
     }
 
     /** Stop the run on the server. What has arrived stays. */
@@ -147,7 +232,34 @@ export class Run extends EventTarget {
         this.#link?.reopen();
     }
 
-    /** @param {{isShared: boolean, reopen: () => void, cancel: () => void, close: () => void}} link what connects this run to its server */
+    /**
+     * Ask again where the connection or the start has failed: a run that was lost is watched, a start is made with the
+     * same key.
+     *
+     * @returns {boolean} whether there was such a thing; a run that has failed itself is to be started anew
+     */
+    retry() {
+        if (!this.#ended || this.#isDone || !this.#link || (this.#id && this.#status !== "lost")) return false;
+        this.#ended = this.#repaired = false;
+        this.#error = null;
+        this.#promise();
+        this.#heed();
+        this.#become("connecting");
+        this.#link.again();
+        return true;
+    }
+
+    /**
+     * @param {AbortSignal} [signal] aborting it cancels the run
+     * @returns {Run}
+     */
+    cancelBy(signal) {
+        if (signal) this.#signal = signal;
+        this.#heed();
+        return this;
+    }
+
+    /** @param {object} link what connects this run to its server: isShared, reopen, again, cancel, close */
     attach(link) {
         this.#link = link;
     }
@@ -162,25 +274,21 @@ export class Run extends EventTarget {
         this.#fire("started", { run: this.#id, share: this.#share, workflow: this.#workflow });
     }
 
-    /**
-     * @param {object} frame one entry of the run's log
-     * @returns {boolean} whether a snapshot is needed to go on
-     */
+    /** @param {object} frame one entry of the run's log */
     receive(frame) {
-        if (this.#ended || !(frame.snapshot || NOTICES.has(frame.event) || this.#isNext(frame.id))) return false;
+        if (this.#ended || !(frame.snapshot || NOTICES.has(frame.event) || this.#isNext(frame.id))) return;
         if (frame.done === undefined) this.#become("running");
         try {
             this.#apply(frame);
         } catch (error) {
             if (!(error instanceof JsonUriError)) throw error;
-            if (this.#needsSnapshot()) return true;
+            if (this.#repair()) return;
             this.report({ code: "fold", message: error.message, retryable: false });
             this.end("lost");
-            return false;
+            return;
         }
-        if (frame.done !== undefined) return this.#close(frame.done);
-        this.#last = frame.id ?? this.#last;
-        return false;
+        if (frame.done !== undefined) this.#close(frame.done);
+        else this.#last = frame.id ?? this.#last;
     }
 
     /** The connection is gone for the moment. */
@@ -195,40 +303,68 @@ export class Run extends EventTarget {
     }
 
     /**
+     * Give up: nothing more comes.
+     *
      * @param {Status} status
-     * @param {object} [detail] of the `done` event
      */
-    end(status, detail = {}) {
+    end(status) {
         if (this.#ended) return;
         this.#ended = true;
-        this.#become(status);
-        this.#fire("done", { usage: null, ...detail, status, document: this.#document });
-        this.#finish(this);
+        this.#finish(status, { usage: null });
     }
+
+    #finish(status, { usage }) {
+        this.#become(status);
+        this.#fire("done", { usage, status, document: this.#document });
+        if (this.failure) this.#settle.reject(new RunError(this.failure, this));
+        else this.#settle.resolve(this);
+    }
+
+    /** Who asks is told; nobody has to ask. */
+    #promise() {
+        this.#finished = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+        this.#finished.catch(() => {});
+    }
+
+    /** A signal may live longer than many runs. */
+    #heed() {
+        const [signal, cancel] = [this.#signal, () => this.cancel()];
+        signal?.addEventListener("abort", cancel);
+        this.addEventListener("done", () => signal?.removeEventListener("abort", cancel), { once: true });
+    }
+
 
     #apply(frame) {
         if (frame.ops !== undefined) {
-            for (const op of frame.ops) this.#document = fold(this.#document, op);
+            for (const op of frame.ops) {
+                this.#document = fold(this.#document, op);
+                if (op.delta === undefined) this.#closed.delete(op.uri);
+            }
+            if (this.#fresh) for (const op of frame.ops) this.#draw(op);
             this.#fire("ops", { ops: frame.ops, id: frame.id });
         } else if (frame.snapshot !== undefined) {
             const { document = null, reasoning, bots, error } = frame.snapshot;
             this.#awaitsSnapshot = false;
             this.#document = plain(document);
+            this.#fresh = null;
+            this.#closed.clear();
             this.#reasoning = plain(reasoning ?? {});
-            this.#bots = plain(bots ?? {});
-            const failed = Object.entries(this.#bots).filter(([, bot]) => bot.error);
-            const faults = failed.map(([name, bot]) => ({ ...bot.error, bot: name }));
-            if (error) faults.push(error);
+            this.#bots.replace(bots);
+            const faults = [...this.#bots.faults, ...(error ? [error] : [])];
             this.#error = faults.at(-1) ?? null;
             this.#fire("snapshot", { document: this.#document, id: frame.id });
             for (const fault of faults) this.#tell(fault);
         } else if (frame.event !== undefined) {
             this.#observe(frame);
         } else if (frame.error !== undefined) {
-            this.#fail(frame.error);
+            this.#bots.fail(frame.error);
             this.#told.add(nameOf(frame.error));
             this.report(frame.error);
         }
+    }
+
+    #draw(op) {
+        this.#picture = redraw(this.#picture, op, this.#document, this.#fresh);
     }
 
     /** What a snapshot says went wrong is news for who comes late. */
@@ -242,55 +378,40 @@ export class Run extends EventTarget {
         if (frame.event === "reasoning" && typeof frame.data === "string") {
             this.#reasoning[frame.bot] = (this.#reasoning[frame.bot] ?? "") + frame.data;
         }
-        if (typeof frame.bot === "string") this.#follow(frame);
+        this.#bots.follow(frame);
         this.#fire("event", frame);
         if (frame.event === "string-response" || frame.event === "object-response") {
             const { uri, bot, step } = frame;
             const cut = frame.cut === true;
+            this.#closed.add(uri);
             this.#fire("closed", { uri, bot, step, cut, value: get(this.#document, uri) });
         }
     }
 
-    /** What the server's own fold does: a bot that has ended stays as it is, whatever comes after. */
-    #follow({ event, bot: name, step, root, uri, cut, data }) {
-        const bot = this.#bot(name, { step, root });
-        if (event === "inference-done") {
-            advance(bot, "inferred");
-            if (data?.finish) bot.finish = data.finish;
-        } else if (cut === true) {
-            bot.cut = [...(bot.cut ?? []), uri];
-        } else if (event === "response") {
-            advance(bot, "finished");
-        }
-    }
-
-    #fail({ bot: name, ...error }) {
-        if (typeof name !== "string") return;
-        const bot = this.#bot(name);
-        if (advance(bot, "failed")) bot.error = plain(error);
-    }
-
-    #bot(name, known = {}) {
-        return (this.#bots[name] ??= plain({ ...known, status: "running" }));
-    }
-
+    /** Nothing more is taken while the document is checked: what comes of that is known some milliseconds later. */
     #close({ status, usage, crc32 }) {
-        if (typeof crc32 === "number" && checksum(this.#document) !== crc32) {
-            if (this.#needsSnapshot()) return true;
-            const message = `the document that was sent has crc32 ${crc32}, ours has ${checksum(this.#document)}`;
-            this.report({ code: "checksum", message, retryable: false });
-        }
-        this.#usage = usage ?? null;
-        for (const bot of Object.values(this.#bots)) advance(bot, "canceled");
-        this.end(status, { usage: this.#usage });
-        return false;
+        this.#ended = this.#isDone = true;
+        const finish = (ours) => {
+            if (ours !== crc32) {
+                if (this.#repair()) return;
+                const message = `the document that was sent has crc32 ${crc32}, ours has ${ours}`;
+                this.report({ code: "checksum", message, retryable: false });
+            }
+            this.#usage = usage ?? null;
+            this.#bots.end();
+            this.#finish(status, { usage: this.#usage });
+        };
+        if (typeof crc32 === "number") checkInSlices(this.#document, finish);
+        else finish(crc32);
     }
 
-    /** Asking again and again would loop where the fault is ours. */
-    #needsSnapshot() {
+    /** Asking for a snapshot again and again would loop where the fault is ours. */
+    #repair() {
         if (this.#repaired) return false;
         this.#repaired = this.#awaitsSnapshot = true;
+        this.#ended = this.#isDone = false;
         this.#last = null;
+        this.#link?.again();
         return true;
     }
 
@@ -317,13 +438,6 @@ export class Run extends EventTarget {
 
 function nameOf({ bot, code, message }) {
     return JSON.stringify([bot, code, message]);
-}
-
-/** @returns {boolean} whether the bot could become that, and has */
-function advance(bot, to) {
-    if (!follows(bot.status, to)) return false;
-    bot.status = to;
-    return true;
 }
 
 /** `1-42` and, inside the next frame, `1-42+1`: epoch, number, op. */

@@ -47,10 +47,19 @@ export class Session {
 
     /** Watch again what was closed: a run goes on where it was, a start that was not answered is asked for again. */
     reopen() {
-        if (this.#run.ended || ++this.#holders > 1) return;
+        if (++this.#holders > 1 || this.#run.ended) return;
         this.#closing = false;
         this.#client.register();
         if (this.#sink === null) this.open();
+    }
+
+    /** Ask once more: for a snapshot, or after all that was tried before. */
+    again() {
+        this.#drop();
+        if (this.#holders < 1) return;
+        this.#closing = false;
+        this.#client.register();
+        this.open();
     }
 
     open() {
@@ -76,7 +85,7 @@ export class Session {
     }
 
     close() {
-        if (this.#run.ended || --this.#holders > 0) return;
+        if (--this.#holders > 0 || this.#run.ended) return;
         this.#closing = true;
         if (!this.#canceling || this.#run.id) this.#stop();
     }
@@ -116,10 +125,7 @@ export class Session {
 
     #frame(frame) {
         if (frame.ops || frame.event) this.#failures = 0; // a snapshot alone is no progress
-        if (this.#run.receive(frame)) {
-            this.#drop();
-            this.open();
-        }
+        this.#run.receive(frame);
         if (this.#run.ended) this.#stop();
     }
 
@@ -180,6 +186,8 @@ export class Session {
     #stop() {
         this.#wake?.();
         this.#wake = null;
+        this.#failures = 0;
+        this.#canceling = false;
         this.#drop();
         this.#client.forget();
     }

@@ -1,0 +1,151 @@
+/** view: how a run is shown in an element: its bindings, its error and what screen readers are told. */
+
+import { Announcer } from "./announcer.js";
+import { Bindings } from "./bindings.js";
+
+const WRITE_FOR = 8; // milliseconds of a frame
+const PLACES = ["status", "busy", "error", "input", "usage", "reasoning"];
+const TOUCHED = { status: PLACES.slice(0, 3), error: ["error"], snapshot: ["reasoning"], done: ["usage"] };
+const OWN_ERRORS = "[data-ling^='@error'], [data-ling-if^='@error']";
+
+/** Writes a run into the page, at most once per frame, however much of it came. */
+export class View {
+    #element;
+    #run = null;
+    #bindings = null;
+    #announcer;
+    #frame = null;
+    #whenWritten = null;
+
+    /** @param {Element} element */
+    constructor(element) {
+        this.#element = element;
+        this.#announcer = new Announcer(element);
+    }
+
+    /** @param {import("./run.js").Run | null} run */
+    show(run) {
+        this.#run = run;
+        this.#whenWritten = null;
+        this.#bindings?.reset(run?.cut);
+        this.#touch(PLACES);
+        this.schedule();
+    }
+
+    /** What the run's event says; it is written with the next frame. */
+    note(type, detail) {
+        if (type === "ops") this.#bindings?.note(detail.ops);
+        if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
+        if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
+        if (type === "event" && detail.event === "reasoning") this.#touch(["reasoning"]);
+        if (type === "snapshot") this.#bindings?.reset(this.#run.cut);
+        this.#touch(TOUCHED[type] ?? []);
+        this.schedule();
+    }
+
+    /** A run was started here, so somebody waits for it. */
+    started() {
+        this.#announcer.started();
+    }
+
+    /** @param {() => void} then called when the page shows all of the run: at once, if a frame is enough for it */
+    finish(then) {
+        this.#bindings?.settle("");
+        this.#whenWritten = () => {
+            this.#announcer.ended(this.#run.status);
+            then();
+        };
+        this.#render();
+    }
+
+    /** Read the bindings again. */
+    refresh() {
+        if (this.#bindings?.refresh) this.#bindings.refresh();
+        else this.#bindings = null;
+        this.schedule();
+    }
+
+    /** At most one write per frame, however much came. */
+    schedule() {
+        this.#frame ??= requestAnimationFrame(() => this.#render());
+    }
+
+    #render() {
+        cancelAnimationFrame(this.#frame);
+        this.#frame = null;
+        const detail = { document: this.#element.document, draw: () => this.#draw() };
+        if (tell(this.#element, "draw", detail, true)) this.#draw(performance.now() + WRITE_FOR);
+        else this.#conclude();
+        if (this.#run?.isBusy) this.#announcer.look();
+    }
+
+    /** What takes longer than until the deadline follows in the next frame; a hidden page has no frames to keep. */
+    #draw(deadline = Infinity) {
+        if (this.#bindings === null) {
+            this.#bindings = new Bindings(this.#element, { about: () => this.#about() });
+            this.#bindings.reset(this.#run?.cut);
+        }
+        const { document } = this.#element;
+        const isWhole = this.#bindings.render(document, globalThis.document.hidden ? Infinity : deadline) !== false;
+        this.#showError();
+        if (!isWhole) {
+            this.schedule();
+            return;
+        }
+        tell(this.#element, "render", { document });
+        this.#conclude();
+    }
+
+    #conclude() {
+        const then = this.#whenWritten;
+        this.#whenWritten = null;
+        then?.();
+    }
+
+    /** What uris that begin with `@` show. */
+    #about() {
+        const { isBusy = false, failure = null, input = null, usage = null } = this.#run ?? {};
+        const { state: status, reasoning } = this.#element;
+        return { status, busy: isBusy, error: failure, input, usage, reasoning };
+    }
+
+    #touch(names) {
+        for (const name of names) this.#bindings?.touch?.(name);
+    }
+
+    /**
+     * Say why there is no answer, in the elements with `data-ling-error`; a page that has none and got nothing to
+     * show gets one, so that it is not white without a word.
+     */
+    #showError() {
+        const error = this.#run?.failure ?? null;
+        const places = this.#within("[data-ling-error]");
+        if (error !== null && isEmpty(this.#run.document) && places.length + this.#within(OWN_ERRORS).length === 0) {
+            const place = this.#element.ownerDocument.createElement("p");
+            place.setAttribute("role", "alert");
+            place.setAttribute("data-ling-error", "");
+            this.#element.append(place);
+            places.push(place);
+        }
+        for (const place of places) {
+            const text = error?.message ?? "";
+            if (place.textContent !== text) place.textContent = text;
+            if (place.hidden !== (text === "")) place.hidden = text === "";
+        }
+    }
+
+    #within(selector) {
+        const inside = [...this.#element.querySelectorAll(selector)];
+        return inside.filter((place) => place.closest("ling-stream") === this.#element);
+    }
+}
+
+/** @returns {boolean} whether nobody has canceled what was to come */
+export function tell(element, type, detail, cancelable = false) {
+    const options = { detail, bubbles: true, composed: true, cancelable };
+    return element.dispatchEvent(new CustomEvent(`ling:${type}`, options));
+}
+
+function isEmpty(value) {
+    return value === null || (typeof value === "object" && Object.keys(value).length === 0);
+}
