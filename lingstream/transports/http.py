@@ -69,7 +69,7 @@ async def events(request: HttpRequest, run_id: str) -> HttpResponseBase:
 async def cancel(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """Stop the run; one that has ended stays as it is."""
     token = token_of(request)
-    identity = await identity_of(request, acts=not token)
+    identity = await identity_of(request, acts=True, shows=bool(token))
     run = await in_database(run_to_cancel, run_id, identity, token)
     await get_runner().cancel(run)
     return answer_json({"run": str(run.pk), "status": run.status}, 202)
