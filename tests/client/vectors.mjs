@@ -14,3 +14,13 @@ export function ordinary(value) {
 export function settled() {
     return new Promise((resolve) => setImmediate(resolve));
 }
+
+const KINDS = { event: "event", snapshot: "snapshot", fault: "error", done: "done" };
+
+/** An event of a run's own stream as the frame that it stands for; null for events that nobody knows. */
+export function toFrame({ id, event, data }) {
+    const body = JSON.parse(data);
+    if (event === "" || event === "message") return { id, ops: [body] };
+    const kind = KINDS[event];
+    return kind ? { ...body, id } : null;
+}

@@ -226,12 +226,11 @@ export class Run extends EventTarget {
             this.#observe(frame);
         } else if (frame.error !== undefined) {
             this.#fail(frame.error);
-            this.#told.add(nameOf(frame.error));
-            this.report(frame.error);
+            this.#tell(frame.error);
         }
     }
 
-    /** What a snapshot says went wrong is news for who comes late. */
+    /** What went wrong is said by frames and by snapshots, which come again: it is news once. */
     #tell(fault) {
         if (this.#told.has(nameOf(fault))) return;
         this.#told.add(nameOf(fault));
