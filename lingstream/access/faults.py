@@ -15,6 +15,7 @@ from typing import Any
 from lingstream.core.log.frames import Frame
 
 from ..core.exceptions import ConfigurationError, LingError
+from .csrf import CsrfError
 
 __all__ = ["told", "told_error", "told_frame", "told_frames"]
 
@@ -82,6 +83,8 @@ def told(error: LingError) -> dict[str, Any]:
     if error.code == "no-runner":
         logger.error("%s: %s", error.code, error.message)
         return {**error.to_wire(), "message": _NOBODY}
+    if isinstance(error, CsrfError):
+        logger.warning("csrf: %s", error.advice)
     return error.to_wire()
 
 

@@ -84,6 +84,10 @@ class Identity(NamedTuple):
         """The scope of the rows that this identity makes: who sees every tenant belongs to none."""
         return self.scope or ""
 
+    def unproven(self) -> Identity:
+        """Return who is left where the cookie proves nothing: nobody, in the same tenant."""
+        return self._replace(user=AnonymousUser(), session="")
+
     def sees(self, scope: str) -> bool:
         """Whether rows of this scope exist for this identity."""
         return self.scope is None or self.scope == scope

@@ -1,7 +1,8 @@
 """Who may start, read and cancel: asked on every message, in this module and nowhere else.
 
 A run is open to its owner, to the browser session that started it, to users with a permission, and to who
-shows a signed token that the start returned: all of them within its scope only.
+shows a signed token that the start returned: all of them within its scope only. One of them is enough; who
+shows a token that opens nothing (it is old, or another run's) is asked for the others.
 """
 
 from __future__ import annotations
@@ -62,10 +63,17 @@ def check_conversation(conversation: Conversation, identity: Identity) -> None:
 def _check(run: Run, identity: Identity, token: str | None, permission: str, *, reading: bool) -> None:
     if not identity.sees(run.scope):
         raise _strange()
-    if token:
+    fault = _strange() if not token else _token_fault(run, token, reading=reading)
+    if fault and not (_owns(run, identity) or identity.user.has_perm(permission)):
+        raise fault
+
+
+def _token_fault(run: Run, token: str, *, reading: bool) -> AccessError | None:
+    try:
         check_token(run.pk, token, reading=reading)
-    elif not (_owns(run, identity) or identity.user.has_perm(permission)):
-        raise _strange()
+    except AccessError as fault:
+        return fault
+    return None
 
 
 def _strange() -> AccessError:

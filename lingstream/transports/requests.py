@@ -117,13 +117,15 @@ def answer_json(data: Any, status: int = 200) -> HttpResponse:
     return response
 
 
-async def identity_of(request: HttpRequest, *, acts: bool = False) -> Identity:
+async def identity_of(request: HttpRequest, *, acts: bool = False, shows: bool = False) -> Identity:
     """Return who asks, as Django's middleware has it.
 
     :param acts: the request changes something in this person's name, so that a cookie is not enough.
+    :param shows: it shows a token for all that it asks. Without a CSRF token that is all there is: the cookie
+        speaks for nobody.
     :raises AccessError: a cookie speaks for it, and the CSRF token does not fit (code ``csrf``).
     """
-    return await in_database(_identify, request, acts)
+    return await in_database(_identify, request, acts, shows)
 
 
 def token_of(request: HttpRequest) -> str | None:
@@ -148,10 +150,15 @@ def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpRespons
     return response
 
 
-def _identify(request: HttpRequest, acts: bool) -> Identity:
+def _identify(request: HttpRequest, acts: bool, shows: bool) -> Identity:
     identity = identify(request)
     if acts:
-        csrf.check(request, signed_in=identity.owner_id is not None)
+        try:
+            csrf.check(request, signed_in=identity.owner_id is not None)
+        except AccessError:
+            if not shows:
+                raise
+            return identity.unproven()
     return identity
 
 

@@ -72,11 +72,42 @@ async def test_who_is_asked(
         token = {"authorization": f"Ling {make_token(run.pk)}"}
         assert _code(await site.http.post(url, headers={**headers, **token})) == cancel
         if "remember" in headers.get("cookie", ""):
-            assert _code(await site.http.post(url, headers=headers)) == (
-                "forbidden" if headers.get("authorization", "").startswith("Ling") else start
-            )
+            # A token that opens nothing is no more than none: without a CSRF token the login does not count.
+            shows = headers.get("authorization", "").startswith("Ling")
+            assert _code(await site.http.post(url, headers=headers)) == ("forbidden" if shows else start)
+        for shown in (None, make_token(run.pk)):
+            body = {"runs": [{"run": str(run.pk), "token": shown}], "wait": 1}
+            response = await site.http.post("/ling/events/", json=body, headers=headers)
+            csrf = start == "csrf" and not shown
+            assert response.status_code == (403 if csrf else 200), response.text
     finally:
         django_app._middleware_chain = before
+
+
+PROVED = {"cookie": f"sessionid=unknown; csrftoken={TOKEN}", "x-csrftoken": TOKEN}
+REASONS: list[tuple[dict[str, str], str, str]] = [
+    # headers, and a word of what the visitor is told and of what staff find in the log
+    ({"cookie": "sessionid=unknown"}, "allow this site's cookies", "lingstream_script"),
+    ({**PROVED, "x-csrftoken": ""}, "X-Csrftoken, got none", "pass it on"),
+    ({**PROVED, "x-csrftoken": "b" * 32}, "reload the page", "incorrect"),
+    ({**PROVED, "origin": "https://shop.example"}, "open the page anew", "proxy_set_header Host"),
+    ({**PROVED, "origin": "https://127.0.0.1"}, "open the page anew", "SECURE_PROXY_SSL_HEADER"),
+]
+
+
+@pytest.mark.parametrize(("headers", "told", "logged"), REASONS)
+async def test_what_is_missing_is_said(
+    site: Site, caplog: pytest.LogCaptureFixture, headers: dict[str, str], told: str, logged: str
+) -> None:
+    origin = headers.get("origin")
+    if origin == "https://127.0.0.1":
+        headers = {**headers, "origin": site.base.replace("http:", "https:")}
+    response = await site.http.post("/ling/workflows/test/runs/", json={}, headers=headers)
+    assert (response.status_code, _code(response)) == (403, "csrf")
+    message = response.json()["error"]["message"]
+    assert told in message
+    assert logged in caplog.text
+    assert "CSRF_TRUSTED_ORIGINS" not in message and (origin is None) == ("CSRF_TRUSTED" not in caplog.text)
 
 
 def _code(response: Any) -> str:

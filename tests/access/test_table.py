@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +29,10 @@ RUNS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
     "share": (("ok", NO), (NO, NO), (NO, NO)),
     "another's token": ((NO, NO), (NO, NO), (NO, NO)),
     "forged token": ((NO, NO), (NO, NO), (NO, NO)),
+    "owner, forged token": (("ok", "ok"), (NO, NO), (NO, NO)),
+    "its session, another's token": (("ok", "ok"), (NO, NO), (NO, NO)),
+    "owner, share": (("ok", "ok"), (NO, NO), (NO, NO)),
+    "stranger, forged token": ((NO, NO), (NO, NO), (NO, NO)),
     "stranger": ((NO, NO), (NO, NO), (NO, NO)),
     "another session": ((NO, NO), (NO, NO), (NO, NO)),
     "nobody": ((NO, NO), (NO, NO), (NO, NO)),
@@ -88,6 +93,10 @@ async def people() -> dict[str, tuple[Caller, Run]]:
     found = {name: (await Caller.signed_in(each), run) for name, each in users.items()}
     found |= {name: (Caller(token=token), run) for name, token in shown.items()}
     found |= {"its session": (visitor, visited), "another session": (await Caller.with_session(), visited)}
+    for name in ("owner", "stranger"):
+        found[f"{name}, forged token"] = (replace(found[name][0], token=shown["forged token"]), run)
+    found["owner, share"] = (replace(found["owner"][0], token=shown["share"]), run)
+    found["its session, another's token"] = (replace(visitor, token=shown["token"]), visited)
     return {**found, "nobody": (Caller(), run)}
 
 
@@ -113,6 +122,13 @@ async def test_runs_by_sse(site: Site, tenants: None) -> None:
         for tenant, (read, _) in zip(TENANTS, RUNS[name], strict=True):
             url = f"/ling/runs/{run.pk}/events/"
             assert await caller.get(site, url, f"{tenant}.example") == read, (name, tenant)
+
+
+async def test_many_runs_over_one_response(site: Site, tenants: None) -> None:
+    for name, (caller, run) in (await people()).items():
+        for tenant, (read, _) in zip(TENANTS, RUNS[name], strict=True):
+            for wait in (None, 5):
+                assert await caller.follow(site, run, f"{tenant}.example", wait) == read, (name, tenant, wait)
 
 
 async def test_runs_by_socket(site: Site, tenants: None) -> None:

@@ -64,7 +64,7 @@ def test_a_page_whose_sockets_do_not_come_through(server: str, visit: Visit, fat
         page.close()
 
 
-TRANSPORTS = ["websocket", "sse"]
+TRANSPORTS = ["websocket", "sse", "poll"]
 WAITS = """<ling-stream workflow="cloud-facts" transport="%s"><p data-ling="answer"></p></ling-stream>"""
 ONE_KEY = {
     "twice on one element": "return [first.start(input, { key }), first.start(input, { key })];",

@@ -28,7 +28,7 @@ def base(request: pytest.FixtureRequest, environment: dict[str, str]) -> Iterato
         yield url
 
 
-@pytest.mark.parametrize("transport", ["websocket", "sse", "auto"])
+@pytest.mark.parametrize("transport", ["websocket", "sse", "poll", "auto"])
 def test_the_page_streams_to_its_end(page: Page, base: str, transport: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.removeprefix(base)))
@@ -37,10 +37,13 @@ def test_the_page_streams_to_its_end(page: Page, base: str, transport: str) -> N
     page.wait_for_selector("ling-stream[status=finished]")
     assert page.inner_text("h1") == "No. You would fall through."
     ours = [path for path in asked if "/ask/" not in path and "/static/" not in path]
-    assert ours == [f"{API}/workflows/cloud-facts/runs/" if transport == "sse" else "/site/sockets/ai/"]
+    if transport in ("sse", "poll"):
+        assert set(ours) == {f"{API}/workflows/cloud-facts/runs/", f"{API}/events/"}
+    else:
+        assert ours == ["/site/sockets/ai/"]
 
 
-@pytest.mark.parametrize("transport", ["websocket", "sse"])
+@pytest.mark.parametrize("transport", ["websocket", "sse", "poll"])
 def test_a_reload_in_mid_run_goes_on(new_page: NewPage, base: str, transport: str) -> None:
     page = new_page()
     page.goto(f"{base}/site/de/ask/{transport}/")

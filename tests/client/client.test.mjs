@@ -2,13 +2,16 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
 import { Client } from "../../lingstream/static/lingstream/client.js";
+import { FeedTransport } from "../../lingstream/static/lingstream/feed.js";
+import { POLL } from "../../lingstream/static/lingstream/poll.js";
 import { SocketTransport } from "../../lingstream/static/lingstream/socket.js";
-import { SseTransport } from "../../lingstream/static/lingstream/sse.js";
-import { fake, listen, ordinary, settled, vectors } from "./vectors.mjs";
+import { SSE } from "../../lingstream/static/lingstream/sse.js";
+import { fake, listen, ordinary, over, settled, vectors } from "./vectors.mjs";
 
 const { run: RUN } = vectors.cases[0].frames[0];
 const { frames, document } = vectors.cases[1];
-const dialect = vectors.dialects[0];
+const FRAMES = vectors.cases[0].frames;
+const TRANSPORTS = ["websocket", "sse", "poll"];
 
 afterEach(() => mock.timers.reset());
 
@@ -80,6 +83,19 @@ describe("a run elsewhere", () => {
         assert.deepEqual(ordinary(run.document), { a: "one two three" });
     });
 
+    test("is told of once, however often it is said", () => {
+        const { client, calls } = fake({ transport: "poll" });
+        const run = client.subscribe(RUN);
+        const faults = listen(run, "error");
+        for (const id of ["1-7", "1-9", "1-20"]) {
+            calls[0].sink.frame({ run: RUN, id, snapshot: { document: {}, status: "running" } });
+            const error = { code: "elsewhere", message: "…", retryable: true };
+            calls[0].sink.frame({ run: RUN, id: `${id}+1`, error });
+        }
+        assert.equal(faults.length, 1);
+        run.close();
+    });
+
     test("that loses its connection there comes back for a snapshot", () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });
         const { client, calls } = fake();
@@ -133,6 +149,13 @@ describe("coming back", () => {
         assert.equal(calls.length, 2);
     });
 
+    test("options that nobody knows are refused", () => {
+        for (const options of [{ transport: "pigeon" }, { hidden: "maybe" }]) {
+            const [[name, value]] = Object.entries(options);
+            assert.throws(() => fake(options), new RegExp(`${name}.*${value}`));
+        }
+    });
+
     test("an unanswered start is repeated with the same key, by the other transport at once", () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });
         const { client, calls } = fake();
@@ -153,9 +176,11 @@ describe("coming back", () => {
             assert.deepEqual(names(), Array(count).fill("websocket"));
             mock.timers.tick(0);
             assert.deepEqual(names(), Array(count).fill("sse"));
-            mock.timers.tick(1_000);
-            assert.deepEqual(names(), Array(count).fill("websocket"));
+            mock.timers.tick(0);
+            assert.deepEqual(names(), Array(count).fill("poll"));
             mock.timers.tick(2_000);
+            assert.deepEqual(names(), Array(count).fill("websocket"));
+            mock.timers.tick(4_000);
             assert.deepEqual(names(), Array(count).fill("sse"));
         });
     }
@@ -166,7 +191,7 @@ describe("coming back", () => {
         const run = client.subscribe(RUN);
         const faults = listen(run, "error");
         for (const limit of [500, 1_000, 2_000]) {
-            calls.at(-1).sink.lost({ opened: false });
+            calls.at(-1).sink.lost({ opened: true });
             const before = calls.length;
             mock.timers.tick(limit / 2 - 1);
             assert.equal(calls.length, before);
@@ -184,13 +209,18 @@ describe("coming back", () => {
 
     describe("in a browser", () => {
         const page = new EventTarget();
-        const known = ["navigator", "addEventListener", "removeEventListener"];
+        const known = ["navigator", "addEventListener", "removeEventListener", "document"];
+        const show = (hidden) => {
+            globalThis.document.hidden = hidden;
+            page.dispatchEvent(new Event("visibilitychange"));
+        };
         const real = Object.fromEntries(known.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
         const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true });
         beforeEach(() => {
             mock.timers.enable({ apis: ["setTimeout", "Date"] });
             set("navigator", { onLine: true });
-            for (const name of known.slice(1)) set(name, page[name].bind(page));
+            for (const name of known.slice(1, 3)) set(name, page[name].bind(page));
+            set("document", { hidden: false });
         });
         afterEach(() => {
             for (const name of known) {
@@ -199,7 +229,7 @@ describe("coming back", () => {
             }
         });
 
-        for (const transport of ["websocket", "sse"]) {
+        for (const transport of TRANSPORTS) {
             test(`being offline is no attempt, over ${transport}, and online tries at once`, () => {
                 const { client, calls } = fake({ transport, retries: 2 });
                 const run = client.subscribe(RUN);
@@ -229,6 +259,74 @@ describe("coming back", () => {
             assert.equal(calls.length, 2);
             run.close();
         });
+
+        test("a page that goes lets go of all; kept and shown again it goes on behind the last frame", () => {
+            const { client, calls } = fake();
+            const runs = [client.subscribe(RUN), client.start("w", {})];
+            calls[0].sink.frame(frames[0]);
+            calls[0].sink.lost({ opened: true }); // it waits, and the other one is connected
+            page.dispatchEvent(new Event("pagehide"));
+            page.dispatchEvent(new Event("online"));
+            mock.timers.tick(3_600_000);
+            assert.deepEqual([calls.length, calls[1].closed], [2, true]);
+            assert.deepEqual(runs.map(({ status }) => status), ["connecting", "connecting"]);
+            page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+            assert.equal(calls.length, 4);
+            assert.deepEqual([calls[2].request.after, calls[3].request.key], [frames[0].id, calls[1].request.key]);
+            for (const run of runs) run.close();
+            page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+            assert.equal(calls.length, 4);
+        });
+
+        test("a stop of a page that slept is sent when it is shown again", () => {
+            const { client, calls, posted } = fake();
+            const run = client.subscribe(RUN, { token: "T" });
+            page.dispatchEvent(new Event("pagehide"));
+            run.cancel();
+            page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+            assert.deepEqual([posted.length, calls[1].canceled], [1, [[RUN, "T"]]]);
+            run.close();
+        });
+
+        for (const [hidden, closes] of [["keep", false], ["close", true], [undefined, false]]) {
+            test(`a page that is hidden for a minute, with hidden = ${hidden}`, () => {
+                const { client, calls } = fake({ hidden });
+                const run = client.subscribe(RUN);
+                show(true);
+                mock.timers.tick(59_000);
+                show(false);
+                show(true);
+                mock.timers.tick(59_999);
+                assert.ok(!calls[0].closed);
+                mock.timers.tick(1);
+                assert.equal(calls[0].closed, closes);
+                page.dispatchEvent(new Event("online"));
+                assert.equal(calls.length, 1);
+                show(false);
+                assert.equal(calls.length, closes ? 2 : 1);
+                run.close();
+            });
+        }
+
+        test("a page that was opened out of sight counts as hidden from there", () => {
+            globalThis.document.hidden = true;
+            const { client, calls } = fake({ hidden: "close" });
+            const run = client.subscribe(RUN);
+            mock.timers.tick(60_000);
+            assert.ok(calls[0].closed);
+            run.close();
+        });
+
+        test("a socket is closed as the page goes, not some seconds later", () => {
+            const { client, sockets } = overSocket();
+            const run = client.subscribe(RUN);
+            sockets[0].accept();
+            page.dispatchEvent(new Event("pagehide"));
+            assert.ok(sockets[0].closed);
+            page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+            assert.equal(sockets.length, 2);
+            close(run, sockets[1]);
+        });
     });
 
     test("a refusal ends it, with the server's words", async () => {
@@ -241,7 +339,7 @@ describe("coming back", () => {
         assert.equal(faults[0].message, "no such workflow");
     });
 
-    for (const transport of ["websocket", "sse"]) {
+    for (const transport of TRANSPORTS) {
         test(`a start over ${transport} that is not answered in 10 s fails`, async () => {
             mock.timers.enable({ apis: ["setTimeout", "Date"] });
             const { client, calls } = fake({ transport });
@@ -299,8 +397,12 @@ describe("stopping", () => {
         const { client, calls, posted } = fake();
         const run = client.subscribe(RUN, { token: "T" });
         calls[0].sink.lost({ opened: true });
+        const faults = listen(run, "error");
         run.cancel();
-        assert.deepEqual(posted, [[RUN, "T"]]);
+        const [[id, token, denied]] = posted;
+        assert.deepEqual([id, token], [RUN, "T"]);
+        denied({ code: "forbidden", message: "no", retryable: false });
+        assert.deepEqual([faults[0].code, run.status], ["forbidden", "connecting"]);
         run.close();
         mock.timers.tick(60_000);
         assert.equal(calls.length, 1);
@@ -399,6 +501,22 @@ describe("the socket", () => {
         close(run, sockets[0]);
     });
 
+    test("a stop that is refused is told, the run goes on and can be stopped again", () => {
+        const { client, sockets } = overSocket();
+        const [run, other] = [client.subscribe(RUN, { share: "S" }), client.subscribe("B")];
+        const faults = [run, other].map((each) => listen(each, "error"));
+        sockets[0].accept();
+        for (const code of ["forbidden", "database"]) {
+            run.cancel();
+            const { type, ref } = sockets[0].sent.at(-1);
+            assert.equal(type, "cancel");
+            sockets[0].say({ error: { code, message: "no", retryable: false }, ref });
+        }
+        assert.deepEqual(faults.map((told) => told.map(({ code }) => code)), [["forbidden", "database"], []]);
+        assert.ok(!run.ended && !other.ended);
+        close(run, other, sockets[0]);
+    });
+
     test("acknowledges what it has read, when asked to", () => {
         const { client, sockets } = overSocket({ ack: true });
         const run = client.subscribe(RUN);
@@ -490,7 +608,7 @@ describe("addresses", () => {
             cookie: "",
             querySelector: (selector) => (selector === "script[data-lingstream]" ? { dataset: page } : null),
         };
-        globalThis.fetch = async (url) => (asked.push(url), stream([dialect.sse], { "Ling-Run": RUN }));
+        globalThis.fetch = async (url) => (asked.push(url), new Response("{}", { status: 400 }));
         globalThis.WebSocket = class {
             constructor(url) {
                 asked.push(url);
@@ -503,6 +621,8 @@ describe("addresses", () => {
     for (const [transport, options, expected] of [
         ["sse", {}, "/site/de/ai/workflows/w/runs/"],
         ["sse", { base: "/other/" }, "/other/workflows/w/runs/"],
+        ["poll", {}, "/site/de/ai/workflows/w/runs/"],
+        ["websocket", { base: "https://other.example/ling/" }, "wss://other.example/site/sockets/ai/"],
         ["websocket", {}, "wss://example.com/site/sockets/ai/"],
         ["websocket", { socket: "/ws/2/" }, "wss://example.com/ws/2/"],
     ]) {
@@ -514,75 +634,160 @@ describe("addresses", () => {
     }
 });
 
-describe("server-sent events", () => {
-    test("start posts the input and takes the run from the headers", async () => {
-        const { client, requests } = overHttp(() =>
-            stream([dialect.sse], {
-                Location: `/runs/ling/runs/${RUN}/`,
-                "Ling-Run": RUN,
-                "Ling-Token": "T",
-                "Ling-Share": "S",
-            }),
-        );
-        const run = await client.start("cloud facts", { question: "?" }, { key: "k" }).finished;
-        assert.equal(requests[0].url, "/ling/workflows/cloud%20facts/runs/");
-        assert.deepEqual(JSON.parse(requests[0].body), { input: { question: "?" }, key: "k" });
-        assert.deepEqual(
-            [requests[0].headers.Accept, requests[0].headers["X-CSRFToken"]],
-            ["text/event-stream", "C"],
-        );
-        assert.deepEqual([run.id, run.token, run.share, run.status], [RUN, "T", "S", "finished"]);
-        assert.deepEqual(ordinary(run.document), vectors.cases[0].document);
-    });
-
-    test("a stream that breaks is resumed with the id and the token", async () => {
-        const cut = dialect.sse.indexOf("id: 1-4");
-        const { client, requests } = overHttp((call) =>
-            stream([call === 0 ? dialect.sse.slice(0, cut) : dialect.sse.slice(cut)]),
-        );
-        const run = await client.subscribe(RUN, { token: "T" }).finished;
-        assert.deepEqual(
-            requests.map(({ url }) => url),
-            [`/ling/runs/${RUN}/events/`, `/ling/runs/${RUN}/events/?after=1-3`],
-        );
-        assert.equal(requests[1].headers.Authorization, "Ling T");
-        assert.deepEqual(ordinary(run.document), vectors.cases[0].document);
-    });
-
-    for (const [status, body, code] of [
-        [404, { error: { code: "not-found", message: "no such run", retryable: false } }, "not-found"],
-        [403, "<h1>Forbidden</h1>", "http-403"],
-    ]) {
-        test(`status ${status} is a refusal: ${code}`, async () => {
-            const { client } = overHttp(
-                () => new Response(typeof body === "string" ? body : JSON.stringify(body), { status }),
-            );
-            const run = client.subscribe(RUN);
-            const faults = listen(run, "error");
-            await assert.rejects(run.finished, { code });
-            assert.equal(faults[0].code, code);
+for (const transport of ["sse", "poll"]) {
+    describe(`many runs over ${transport}`, () => {
+        test("a start posts the input, then asks for the run behind nothing", async () => {
+            const { client, requests } = overHttp(transport, [started(RUN), FRAMES]);
+            const run = await client.start("cloud facts", { question: "?" }, { key: "k" }).finished;
+            const urls = requests.map(({ url }) => url);
+            assert.deepEqual(urls, ["/ling/workflows/cloud%20facts/runs/", "/ling/events/"]);
+            assert.deepEqual(requests[0].body, { input: { question: "?" }, key: "k" });
+            const { headers } = requests[0];
+            assert.deepEqual([headers.Accept, headers["X-CSRFToken"]], ["application/json", "C"]);
+            const wait = transport === "poll" ? { wait: 20 } : {};
+            assert.deepEqual(requests[1].body, { runs: [{ run: RUN, token: "T" }], ...wait });
+            assert.deepEqual([run.id, run.token, run.share, run.status], [RUN, "T", "S", "finished"]);
+            assert.deepEqual(ordinary(run.document), vectors.cases[0].document);
         });
-    }
 
-    test("a proxy's 502 is a lost connection", async () => {
-        const { client, requests } = overHttp((call) =>
-            call === 0 ? new Response("bad gateway", { status: 502 }) : stream([dialect.sse]),
-        );
-        assert.equal((await client.subscribe(RUN).finished).status, "finished");
-        assert.equal(requests.length, 2);
+        test("one response for all, each behind what has been seen of it", async () => {
+            const frames = FRAMES.map((frame) => ({ ...frame, run: "B" }));
+            const { client, requests } = overHttp(transport, [
+                transport === "poll" ? FRAMES.slice(0, 3) : [...FRAMES.slice(0, 3), "open"],
+                [...FRAMES.slice(3), ...frames],
+            ]);
+            const first = client.subscribe(RUN, { token: "T" });
+            await happens(first, "ops");
+            const second = client.subscribe("B", { share: "S" });
+            const runs = await Promise.all([first.finished, second.finished]);
+            assert.deepEqual(runs.map(({ status }) => status), ["finished", "finished"]);
+            const last = requests.filter(({ body }) => body.runs.length === 2).at(-1);
+            assert.deepEqual(last.body.runs, [{ run: RUN, token: "T", after: FRAMES[2].id }, { run: "B", token: "S" }]);
+        });
+
+        test("a run that is refused leaves the others alone", async () => {
+            const refusal = { run: "B", error: { code: "not-found", message: "no such run", retryable: false } };
+            const { client } = overHttp(transport, [[refusal, ...FRAMES]]);
+            const [run, other] = [client.subscribe(RUN), client.subscribe("B")];
+            const faults = listen(other, "error");
+            assert.deepEqual([(await over(run)).status, (await over(other)).status], ["finished", "failed"]);
+            assert.equal(faults[0].code, "not-found");
+        });
+
+        test("the last that leaves ends the response; one of several has it asked for anew", async () => {
+            const { client, requests } = overHttp(transport, [["open"], ["open"]]);
+            const [run, other] = [client.subscribe(RUN), client.subscribe("B")];
+            await until(() => requests.length === 1);
+            other.close();
+            await until(() => requests.length === 2);
+            assert.ok(requests[0].signal.aborted);
+            assert.deepEqual(requests[1].body.runs, [{ run: RUN }]);
+            run.close();
+            assert.ok(requests[1].signal.aborted);
+        });
+
+        for (const [name, answer, code] of [
+            ["what our server refuses", fault(403, "csrf"), "csrf"],
+            ["what somebody in between refuses", new Response("<h1>Forbidden</h1>", { status: 403 }), "http-403"],
+        ]) {
+            test(`${name} fails all runs: ${code}`, async () => {
+                const { client } = overHttp(transport, [answer]);
+                const runs = [client.subscribe(RUN), client.subscribe("B")];
+                const faults = runs.map((run) => listen(run, "error"));
+                for (const run of runs) assert.equal((await over(run)).status, "failed");
+                assert.deepEqual(faults.map(([{ code }]) => code), [code, code]);
+            });
+        }
+
+        for (const [name, answer] of [
+            ["a proxy's 502", new Response("bad gateway", { status: 502 })],
+            ["an error that passes", fault(503, "database", true)],
+            ["no network", null],
+        ]) {
+            test(`${name} is a lost connection`, async () => {
+                const { client, requests } = overHttp(transport, [answer, FRAMES]);
+                assert.equal((await client.subscribe(RUN).finished).status, "finished");
+                assert.equal(requests.length, 2);
+            });
+        }
+
+        test("a portal's page in the place of the answer to a start is a lost connection", async () => {
+            const { client } = overHttp(transport, [new Response("<h1>Sign in</h1>"), started(RUN), FRAMES]);
+            assert.equal((await client.start("w", {}).finished).status, "finished");
+        });
+
+        test("cancel posts with the token; what is refused is told, and the run goes on", async () => {
+            const { client, requests } = overHttp(transport, [["open"], fault(403, "forbidden"), null]);
+            const run = client.subscribe(RUN, { token: "T" });
+            const faults = listen(run, "error");
+            await until(() => requests.length === 1);
+            for (const code of ["forbidden", "connection"]) {
+                run.cancel();
+                await until(() => faults.at(-1)?.code === code);
+            }
+            assert.deepEqual([requests[1].url, requests[1].method], [`/ling/runs/${RUN}/cancel/`, "POST"]);
+            assert.equal(requests[1].headers.Authorization, "Ling T");
+            assert.ok(!run.ended);
+            run.close();
+        });
+    });
+}
+
+describe("a proxy that spoils streams", () => {
+    test("a response that ends at once three times in a row counts as none", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, requests, names } = ladder([[], [], [], FRAMES]);
+        const run = client.subscribe(RUN);
+        for (let tries = 0; tries < 400 && !run.ended; tries += 1) {
+            mock.timers.tick(100);
+            await settled();
+        }
+        assert.deepEqual([run.status, requests.length], ["finished", 4]);
+        assert.deepEqual(names(), ["sse", "sse", "sse", "poll"]);
     });
 
-    test("cancel posts with the token", async () => {
-        const { client, requests } = overHttp((call) =>
-            call === 0 ? stream([], {}, { open: true }) : new Response(null, { status: 202 }),
-        );
-        const run = client.subscribe(RUN, { token: "T" });
+    test("one that lives longer in between is none", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, requests, names } = ladder([[], [], ["open"], [], [], FRAMES]);
+        const run = client.subscribe(RUN);
+        for (let tries = 0; tries < 400 && !run.ended; tries += 1) {
+            mock.timers.tick(100);
+            await settled();
+            if (requests.length === 3) {
+                mock.timers.tick(1_000);
+                requests[2].end?.();
+                requests[2].end = null;
+            }
+        }
+        assert.deepEqual([run.status, names()], ["finished", Array(6).fill("sse")]);
+    });
+
+    test("a response that brings nothing in 5 s counts as none, one with a comment only is well", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        for (const [begin, expected] of [["nothing", ["sse", "poll"]], ["open", ["sse"]]]) {
+            const { client, names } = ladder([[begin], FRAMES]);
+            const run = client.subscribe(RUN);
+            for (let tries = 0; tries < 60; tries += 1) {
+                mock.timers.tick(100);
+                await settled();
+            }
+            assert.deepEqual(names(), expected);
+            run.close();
+        }
+    });
+
+    test("a turn of polling that brings nothing at once is not repeated at once", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, requests } = overHttp("poll", [[], [], FRAMES]);
+        const run = client.subscribe(RUN);
+        mock.timers.tick(10);
         await settled();
-        run.cancel();
-        await settled();
-        assert.deepEqual([requests[1].url, requests[1].method], [`/ling/runs/${RUN}/cancel/`, "POST"]);
-        assert.equal(requests[1].headers.Authorization, "Ling T");
-        run.close();
+        assert.equal(requests.length, 1);
+        for (let tries = 0; tries < 400 && !run.ended; tries += 1) {
+            mock.timers.tick(100);
+            await settled();
+        }
+        assert.equal(run.status, "finished");
     });
 });
 
@@ -613,24 +818,63 @@ function overSocket({ deaf = false, ...options } = {}) {
     return { client: new Client({ transport: "websocket", ...options, transports }), sockets };
 }
 
-function overHttp(answer) {
+/** A client over HTTP; each answer is a response, the messages of one, or null for no network. */
+function overHttp(transport, answers, websocket = null) {
     const requests = [];
-    const fetch = async (url, init) => {
-        requests.push({ url, ...init });
-        return answer(requests.length - 1);
+    const way = { sse: SSE, poll: POLL };
+    const made = (name) => {
+        const fetch = async (url, init) => {
+            const answer = answers[requests.length] ?? null;
+            const request = { name, url, ...init, body: init.body && JSON.parse(init.body) };
+            requests.push(request);
+            if (answer === null) throw new TypeError("no network");
+            return Array.isArray(answer) ? respond(answer, request) : answer;
+        };
+        return new FeedTransport("/ling", way[name], { csrf: "C", fetch });
     };
-    const sse = new SseTransport("/ling", { csrf: "C", fetch });
-    return { client: new Client({ transport: "sse", transports: { sse } }), requests };
+    const transports = { sse: made("sse"), poll: made("poll"), websocket };
+    return { client: new Client({ transport, transports }), requests, names: () => requests.map(({ name }) => name) };
 }
 
-function stream(texts, headers = {}, { open = false } = {}) {
+/** The same with sockets that do not open. */
+function ladder(answers) {
+    const closed = (_, sink) => (queueMicrotask(() => sink.lost({ opened: false })), { close() {} });
+    return overHttp("auto", answers, { subscribe: closed });
+}
+
+/** Messages as the server writes them; `"open"` leaves the response open behind a comment, `"nothing"` without one. */
+function respond(messages, request) {
+    const encoder = new TextEncoder();
     const body = new ReadableStream({
         start(controller) {
-            for (const text of texts) controller.enqueue(new TextEncoder().encode(text));
-            if (!open) controller.close();
+            request.end = () => controller.close();
+            if (request.name === "sse" && messages[0] !== "nothing") controller.enqueue(encoder.encode(": alive\n\n"));
+            for (const message of messages.filter((each) => each.run)) {
+                const text = JSON.stringify(message);
+                controller.enqueue(encoder.encode(request.name === "sse" ? `data: ${text}\n\n` : `${text}\n`));
+            }
+            if (!["open", "nothing"].includes(messages.at(-1))) controller.close();
+            else request.signal.addEventListener("abort", () => controller.error(request.signal.reason));
         },
     });
-    return new Response(body, { status: 200, headers });
+    return new Response(body, { status: 200 });
+}
+
+function started(run) {
+    const body = { run, token: "T", share: "S", workflow: "w", status: "running" };
+    return new Response(JSON.stringify(body), { status: 202 });
+}
+
+function fault(status, code, retryable = false) {
+    return new Response(JSON.stringify({ error: { code, message: "…", retryable } }), { status });
+}
+
+function happens(run, type) {
+    return new Promise((resolve) => run.addEventListener(type, resolve, { once: true }));
+}
+
+async function until(condition) {
+    while (!condition()) await settled();
 }
 
 /** Leave no timer behind, or the process would wait for it. */

@@ -5,8 +5,8 @@ import { canonical, checksum, crc32 } from "../../lingstream/static/lingstream/c
 import { fold } from "../../lingstream/static/lingstream/fold.js";
 import { JsonUriError, get, join, segments, set, split } from "../../lingstream/static/lingstream/jsonuri.js";
 import { Run } from "../../lingstream/static/lingstream/run.js";
-import { EventStreamParser, toFrame } from "../../lingstream/static/lingstream/sse.js";
-import { ordinary, over, vectors } from "./vectors.mjs";
+import { EventStreamParser } from "../../lingstream/static/lingstream/sse.js";
+import { ordinary, over, toFrame, vectors } from "./vectors.mjs";
 
 describe("jsonuri", () => {
     for (const { keys, uri } of vectors.uris) {

@@ -33,7 +33,7 @@ export function fake(options = {}) {
         };
         return { start: open, subscribe: open, cancel: (...known) => posted.push(known) };
     };
-    const transports = { websocket: transport("websocket"), sse: transport("sse") };
+    const transports = Object.fromEntries(["websocket", "sse", "poll"].map((name) => [name, transport(name)]));
     return { client: new Client({ ...options, transports }), calls, posted };
 }
 
@@ -42,4 +42,14 @@ export function listen(target, type) {
     const details = [];
     target.addEventListener(type, ({ detail }) => details.push(detail));
     return details;
+}
+
+const KINDS = { event: "event", snapshot: "snapshot", fault: "error", done: "done" };
+
+/** An event of a run's own stream as the frame that it stands for; null for events that nobody knows. */
+export function toFrame({ id, event, data }) {
+    const body = JSON.parse(data);
+    if (event === "" || event === "message") return { id, ops: [body] };
+    const kind = KINDS[event];
+    return kind ? { ...body, id } : null;
 }

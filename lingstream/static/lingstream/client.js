@@ -1,20 +1,27 @@
 /** client: starts and watches the runs of one site, over whatever connection there is. */
 
+import { FeedTransport } from "./feed.js";
 import { absolute, written } from "./page.js";
+import { POLL } from "./poll.js";
 import { Run } from "./run.js";
 import { Session } from "./session.js";
 import { SocketTransport } from "./socket.js";
-import { SseTransport } from "./sse.js";
+import { SSE } from "./sse.js";
+
+/** What is tried next where one does not come through. */
+const NEXT = { websocket: "sse", sse: "poll", poll: "websocket" };
 
 /**
  * @typedef {object} ClientOptions
  * @property {string} [base] where `lingstream.urls` is included; else what the script tag says; outside of a page absolute
  * @property {string} [socket] path of the WebSocket, or its address; else what the script tag says
- * @property {"auto" | "websocket" | "sse"} [transport] auto is WebSocket first, SSE where it does not open
+ * @property {"auto" | "websocket" | "sse" | "poll"} [transport] auto is WebSocket first, SSE where it does not come
+ *   through, long polling where that does not either
  * @property {boolean} [ack] let the server count what we have read (flow control; WebSocket only; true unless told otherwise)
  * @property {string} [csrf] CSRF token; else the script tag's or the cookie's
  * @property {number} [retries] attempts to come back before a run counts as lost
- * @property {Record<"websocket" | "sse", object>} [transports] others than the built-in ones
+ * @property {"keep" | "close"} [hidden] close: a page that has been hidden for a minute keeps no connection
+ * @property {Record<"websocket" | "sse" | "poll", object>} [transports] others than the built-in ones
  */
 
 /** Starts and watches the runs of one site. */
@@ -24,19 +31,20 @@ export class Client {
     #auto;
     #ack;
     #retries;
+    #hidden;
     #sessions = new Map(); // by the run's id, and by what was asked under a key
 
     /** @param {ClientOptions} options */
     constructor(options = {}) {
-        const { transport = "auto" } = options;
-        if (!["auto", "websocket", "sse"].includes(transport)) {
-            throw new TypeError(`expected transport "auto", "websocket" or "sse", got "${transport}"`);
-        }
-        this.#transports = options.transports ?? transportsOf(options);
+        const { transport = "auto", hidden = "keep" } = options;
+        check({ transport }, ["auto", ...Object.keys(NEXT)]);
+        check({ hidden }, ["keep", "close"]);
+        this.#transports = options.transports ?? connect(options);
         this.#auto = transport === "auto";
         this.#current = this.#auto ? "websocket" : transport;
         this.#ack = options.ack ?? true;
         this.#retries = options.retries ?? 10;
+        this.#hidden = hidden;
     }
 
     /**
@@ -87,9 +95,10 @@ export class Client {
         const session = new Session(run, request, {
             ack: this.#ack,
             retries: this.#retries,
+            hidden: this.#hidden,
             pick: () => this.#transports[this.#current],
             failed: (transport) => this.#failed(transport),
-            cancel: (id, token) => this.#transports.sse.cancel(id, token),
+            cancel: (...asked) => this.#transports.sse.cancel(...asked),
             register: () => [name, run.id].forEach((known) => known && this.#sessions.set(known, session)),
             forget: () => {
                 for (const known of [name, run.id]) {
@@ -111,19 +120,9 @@ export class Client {
      */
     #failed(transport) {
         if (!this.#auto) return false;
-        if (this.#transports[this.#current] === transport) {
-            this.#current = this.#current === "websocket" ? "sse" : "websocket";
-        }
+        if (this.#transports[this.#current] === transport) this.#current = NEXT[this.#current];
         return true;
     }
-}
-
-/** @param {ClientOptions} options */
-function transportsOf({ base = written("base") ?? "/ling/", socket = written("socket") ?? "/ws/ling/", csrf }) {
-    return {
-        websocket: SocketTransport.shared(absolute(socket, absolute(base))),
-        sse: new SseTransport(base, { csrf }),
-    };
 }
 
 /**
@@ -140,6 +139,19 @@ export function refuse(run, error) {
         run.end("failed");
     });
     return run;
+}
+
+function check(option, known) {
+    const [[name, value]] = Object.entries(option);
+    if (!known.includes(value)) throw new TypeError(`expected ${name} among ${known.join(", ")}, got "${value}"`);
+}
+
+function connect({ base = written("base") ?? "/ling/", socket = written("socket") ?? "/ws/ling/", csrf }) {
+    return {
+        websocket: SocketTransport.shared(absolute(socket, absolute(base))),
+        sse: new FeedTransport(base, SSE, { csrf }),
+        poll: new FeedTransport(base, POLL, { csrf }),
+    };
 }
 
 /** `crypto.randomUUID` exists in secure contexts only; a demo on a phone in the house is none. */

@@ -9,7 +9,7 @@ import { Bots } from "./bots.js";
 import { checkInSlices } from "./checksum.js";
 import { fold, redraw } from "./fold.js";
 import { changes, lines, pieces } from "./iteration.js";
-import { JsonUriError, ancestors, get } from "./jsonuri.js";
+import { JsonUriError, get, segments } from "./jsonuri.js";
 import { plain } from "./plain.js";
 
 /**
@@ -214,7 +214,8 @@ export class Run extends EventTarget {
      * @returns {boolean} whether the field was seen to be complete
      */
     hasClosed(uri) {
-        return [uri, ...ancestors(uri)].some((above) => this.#closed.has(above));
+        const parts = segments(uri);
+        return parts.some((_, index) => this.#closed.has(parts.slice(0, index + 1).join("/"))) || this.#closed.has("");
     }
 
     /** Stop the run on the server. What has arrived stays. */
@@ -333,7 +334,6 @@ export class Run extends EventTarget {
         this.addEventListener("done", () => signal?.removeEventListener("abort", cancel), { once: true });
     }
 
-
     #apply(frame) {
         if (frame.ops !== undefined) {
             for (const op of frame.ops) {
@@ -358,8 +358,7 @@ export class Run extends EventTarget {
             this.#observe(frame);
         } else if (frame.error !== undefined) {
             this.#bots.fail(frame.error);
-            this.#told.add(nameOf(frame.error));
-            this.report(frame.error);
+            this.#tell(frame.error);
         }
     }
 
@@ -367,7 +366,7 @@ export class Run extends EventTarget {
         this.#picture = redraw(this.#picture, op, this.#document, this.#fresh);
     }
 
-    /** What a snapshot says went wrong is news for who comes late. */
+    /** What went wrong is said by frames and by snapshots, which come again: it is news once. */
     #tell(fault) {
         if (this.#told.has(nameOf(fault))) return;
         this.#told.add(nameOf(fault));

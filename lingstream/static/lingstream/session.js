@@ -4,14 +4,21 @@
  *
  * A transport has `start(request, sink)` and `subscribe(request, sink)`, which return a channel with
  * `cancel(run, token)` and `close()`; it calls `sink.started(info)`, `sink.frame(frame)`,
- * `sink.refused(fault)` (the server said no) and `sink.lost({opened})` (no connection, or no longer).
+ * `sink.refused(fault)` (the server said no), `sink.denied(fault)` (it did not cancel) and `sink.lost({opened})`
+ * (no connection, or no longer).
  */
+
+import { attend } from "./presence.js";
 
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 15_000;
 const STABLE_AFTER = 20_000;
 const ANSWER_WITHIN = 10_000;
-const AT_ONCE = ["online", "pageshow"];
+const RUNGS = 3; // transports there are, each of which is tried at once
+
+// A server that comes back is not met by all viewers in the same instant, but by all runs of a page, which may
+// need one request then.
+const JITTER = 0.5 + Math.random() / 2;
 
 /** One run's tie to the server, over as many connections as it takes. */
 export class Session {
@@ -23,11 +30,12 @@ export class Session {
     #sink = null;
     #holders = 1;
     #failures = 0;
+    #changes = 0; // of the transport
     #openedAt = 0;
     #canceling = false;
     #closing = false;
-    #wake = null;
     #timer = null;
+    #absence = null;
 
     constructor(run, request, client) {
         this.#run = run;
@@ -63,6 +71,8 @@ export class Session {
     }
 
     open() {
+        clearTimeout(this.#timer);
+        this.#absence ??= attend(this, this.#client.hidden === "close");
         const sink = (this.#sink = this.#newSink());
         this.#openedAt = Date.now();
         const transport = (this.#transport = this.#client.pick());
@@ -81,13 +91,27 @@ export class Session {
         const { id, token } = this.#run;
         if (!id) return; // sent as soon as the start is answered
         if (this.#channel) this.#channel.cancel(id, token);
-        else this.#client.cancel(id, token);
+        else this.#client.cancel(id, token, (fault) => this.#denied(fault));
     }
 
     close() {
         if (--this.#holders > 0 || this.#run.ended) return;
         this.#closing = true;
         if (!this.#canceling || this.#run.id) this.#stop();
+    }
+
+    /** The page sleeps: nothing is left open, and nothing is tried. */
+    suspend() {
+        if (this.#closing) {
+            this.#stop();
+            return;
+        }
+        this.#drop();
+        this.#run.interrupt();
+    }
+
+    resume() {
+        if (this.#sink === null) this.open();
     }
 
     /** A sink that has been replaced is deaf: late messages of a dropped connection change nothing. */
@@ -99,6 +123,7 @@ export class Session {
             started: whenCurrent(this.#started),
             frame: whenCurrent(this.#frame),
             refused: whenCurrent(this.#refused),
+            denied: whenCurrent(this.#denied),
             lost: whenCurrent(this.#lost),
         };
         return sink;
@@ -124,7 +149,7 @@ export class Session {
     }
 
     #frame(frame) {
-        if (frame.ops || frame.event) this.#failures = 0; // a snapshot alone is no progress
+        if (frame.ops || frame.event) this.#failures = this.#changes = 0; // a snapshot alone is no progress
         this.#run.receive(frame);
         if (this.#run.ended) this.#stop();
     }
@@ -139,6 +164,12 @@ export class Session {
         this.#stop();
     }
 
+    /** The run goes on, and may be canceled once more. */
+    #denied(fault) {
+        this.#canceling = false;
+        this.#run.report(fault);
+    }
+
     #lost({ opened }) {
         this.#drop();
         if (this.#closing) {
@@ -146,7 +177,7 @@ export class Session {
             return;
         }
         this.#run.interrupt();
-        if (Date.now() - this.#openedAt > STABLE_AFTER) this.#failures = 0;
+        if (Date.now() - this.#openedAt > STABLE_AFTER) this.#failures = this.#changes = 0;
         const changed = !opened && this.#client.failed(this.#transport);
         const isOffline = globalThis.navigator?.onLine === false;
         if (!isOffline) this.#failures += 1;
@@ -157,23 +188,9 @@ export class Session {
             this.#stop();
             return;
         }
-        if (isOffline) this.#wait(LONGEST_DELAY);
-        else this.#wait(changed && this.#failures === 1 ? 0 : delay(this.#failures));
-    }
-
-    /** Wait, or until the browser is online again, or shows the page again that it kept. */
-    #wait(milliseconds) {
-        const proceed = () => {
-            this.#wake();
-            this.#wake = null;
-            this.open();
-        };
-        const timer = setTimeout(proceed, milliseconds);
-        for (const type of AT_ONCE) globalThis.addEventListener?.(type, proceed);
-        this.#wake = () => {
-            clearTimeout(timer);
-            for (const type of AT_ONCE) globalThis.removeEventListener?.(type, proceed);
-        };
+        let pause = isOffline ? LONGEST_DELAY : delay(this.#failures);
+        if (changed && ++this.#changes < RUNGS) pause = 0;
+        this.#timer = setTimeout(() => this.open(), pause);
     }
 
     #drop() {
@@ -184,17 +201,15 @@ export class Session {
     }
 
     #stop() {
-        this.#wake?.();
-        this.#wake = null;
-        this.#failures = 0;
+        this.#failures = this.#changes = 0;
         this.#canceling = false;
         this.#drop();
+        this.#absence?.();
+        this.#absence = null;
         this.#client.forget();
     }
 }
 
-/** Exponential, with jitter: a server that comes back is not met by all viewers in the same instant. */
 function delay(failures) {
-    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1));
-    return longest * (0.5 + Math.random() / 2);
+    return JITTER * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1));
 }

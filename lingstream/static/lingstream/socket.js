@@ -7,6 +7,7 @@ const ANSWER_WITHIN = 10_000;
 const LINGER = 5_000;
 const ACK_EVERY = 32_768;
 const TOO_BIG = 1009;
+const CANCEL = " cancel"; // behind the ref of the channel that asked
 const MOST = 1_048_576; // a longer message makes some servers, daphne among them, drop the connection without a code
 
 /**
@@ -51,6 +52,8 @@ export class SocketTransport {
     constructor(url, open = (address) => new WebSocket(address, [PROTOCOL])) {
         this.#url = url;
         this.#open = open;
+        // At once, and not some seconds after the last run: a page with an open socket is not kept.
+        globalThis.addEventListener?.("pagehide", () => this.#close());
     }
 
     /** See session.js. */
@@ -72,8 +75,9 @@ export class SocketTransport {
         if (channel.run) this.#join(channel);
         // The ref comes first: so the server finds it in what it cannot read, too.
         channel.size = this.#send({ ref: channel.ref, ...message });
+        const ref = channel.ref + CANCEL;
         return {
-            cancel: (run, token) => this.#send({ type: "cancel", run, token: token ?? undefined }),
+            cancel: (run, token) => this.#send({ ref, type: "cancel", run, token: token ?? undefined }),
             close: () => this.#end(channel),
         };
     }
@@ -179,6 +183,10 @@ export class SocketTransport {
     }
 
     #refuse({ error, ref, run }) {
+        if (ref?.endsWith(CANCEL)) {
+            this.#channels.get(ref.slice(0, -CANCEL.length))?.sink.denied(error);
+            return;
+        }
         const asked = this.#channels.get(ref);
         const refused = asked ? [asked] : [...(this.#runs.get(run) ?? [])];
         if (refused.length === 0) console.warn("lingstream:", error.code, error.message);

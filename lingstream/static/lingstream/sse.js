@@ -1,76 +1,18 @@
-/** sse: one HTTP response per run, read with fetch: EventSource can neither POST nor send a header. */
+/** sse: many runs as server-sent events. */
 
-import { written } from "./page.js";
-
-const SILENT_FOR = 45_000;
-const KINDS = { event: "event", snapshot: "snapshot", fault: "error", done: "done" };
-
-/** Reads runs as server-sent events. */
-export class SseTransport {
-    #base;
-    #csrf;
-    #fetch;
-
-    /**
-     * @param {string} base where `lingstream.urls` is included
-     * @param {{csrf?: string, fetch?: typeof fetch}} [options]
-     */
-    constructor(base, { csrf, fetch = (url, init) => globalThis.fetch(url, init) } = {}) {
-        this.#base = base.endsWith("/") ? base : `${base}/`;
-        this.#csrf = csrf;
-        this.#fetch = fetch;
-    }
-
-    /** See session.js. */
-    start({ workflow, input, key, conversation }, sink) {
-        const url = `${this.#base}workflows/${encodeURIComponent(workflow)}/runs/`;
-        const body = JSON.stringify({ input, key, conversation });
-        const headers = { "Content-Type": "application/json", "X-CSRFToken": this.#csrfToken() };
-        return this.#stream(url, { method: "POST", body, headers }, sink, (response) => {
-            const run = response.headers.get("Ling-Run");
-            const token = response.headers.get("Ling-Token") ?? undefined;
-            const share = response.headers.get("Ling-Share") ?? undefined;
-            if (run) sink.started({ run, token, share, workflow });
-        });
-    }
-
-    /** See session.js. */
-    subscribe({ run, token, after }, sink) {
-        const query = after ? `?after=${encodeURIComponent(after)}` : "";
-        const url = `${this.#base}runs/${encodeURIComponent(run)}/events/${query}`;
-        return this.#stream(url, { headers: authorization(token) }, sink, () => {});
-    }
-
-    /**
-     * Cancel a run that we may not be connected to.
-     *
-     * @param {string} run
-     * @param {string | null} token
-     */
-    async cancel(run, token) {
-        const url = `${this.#base}runs/${encodeURIComponent(run)}/cancel/`;
-        const headers = { "X-CSRFToken": this.#csrfToken(), ...authorization(token) };
-        try {
-            const response = await this.#fetch(url, { method: "POST", headers });
-            await response.body?.cancel();
-        } catch {
-            // The viewer sees that the run goes on, and may ask again.
-        }
-    }
-
-    #stream(url, init, sink, begin) {
-        const reading = new Reading(sink);
-        const headers = { Accept: "text/event-stream", ...init.headers };
-        reading.pump(this.#fetch(url, { ...init, headers, cache: "no-store", signal: reading.signal }), begin);
-        return { cancel: (run, token) => this.cancel(run, token), close: () => reading.close() };
-    }
-
-    #csrfToken() {
-        if (this.#csrf) return this.#csrf;
-        const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(globalThis.document?.cookie ?? "")?.[1];
-        return written("csrf") || cookie || "";
-    }
-}
+/**
+ * The server says something at once, a comment if it has nothing else: a response that brings nothing for so long is
+ * held back by somebody in between.
+ *
+ * @type {import("./feed.js").Way}
+ */
+export const SSE = {
+    patience: 5_000,
+    parser() {
+        const parser = new EventStreamParser();
+        return (text) => parser.feed(text).map(({ data }) => data);
+    },
+};
 
 /** Takes text/event-stream in pieces cut anywhere and gives events. */
 export class EventStreamParser {
@@ -118,101 +60,4 @@ export class EventStreamParser {
         this.#data = [];
         return isEmpty ? null : event;
     }
-}
-
-/**
- * @param {{id: string, event: string, data: string}} event
- * @returns {object | null} the frame as the WebSocket would have sent it; null for events we do not know
- */
-export function toFrame({ id, event, data }) {
-    const body = JSON.parse(data);
-    if (event === "" || event === "message") return { id, ops: [body] };
-    const kind = KINDS[event];
-    return kind ? { ...body, id } : null;
-}
-
-/** One response being read. */
-class Reading {
-    #sink;
-    #abort = new AbortController();
-    #watchdog = null;
-    #closed = false;
-
-    constructor(sink) {
-        this.#sink = sink;
-    }
-
-    get signal() {
-        return this.#abort.signal;
-    }
-
-    async pump(pending, begin) {
-        this.#listen();
-        const response = await pending.catch(() => null); // no network, or aborted by us
-        if (response?.status === 200) {
-            begin(response);
-            await this.#read(response.body.getReader());
-            this.#finish(() => this.#sink.lost({ opened: true }));
-        } else if (response !== null) {
-            await this.#refuse(response);
-        } else {
-            this.#finish(() => this.#sink.lost({ opened: false }));
-        }
-    }
-
-    close() {
-        this.#closed = true;
-        clearTimeout(this.#watchdog);
-        this.#abort.abort();
-    }
-
-    async #read(reader) {
-        const parser = new EventStreamParser();
-        const decoder = new TextDecoder();
-        for (;;) {
-            const { value, done } = await reader.read().catch(() => ({ done: true }));
-            if (done || this.#closed) return;
-            this.#listen();
-            for (const event of parser.feed(decoder.decode(value, { stream: true }))) {
-                const frame = toFrame(event);
-                if (frame !== null && !this.#closed) this.#sink.frame(frame);
-            }
-        }
-    }
-
-    async #refuse(response) {
-        const fault = await readFault(response);
-        const isProxy = fault === null && (response.status >= 500 || response.status === 429);
-        if (isProxy) {
-            this.#finish(() => this.#sink.lost({ opened: false }));
-            return;
-        }
-        const message = `the server answered with status ${response.status}`;
-        const known = { code: `http-${response.status}`, message, retryable: response.status >= 500 };
-        this.#finish(() => this.#sink.refused({ ...known, ...fault }));
-    }
-
-    #finish(tell) {
-        if (this.#closed) return;
-        this.close();
-        tell();
-    }
-
-    #listen() {
-        clearTimeout(this.#watchdog);
-        this.#watchdog = setTimeout(() => this.#finish(() => this.#sink.lost({ opened: true })), SILENT_FOR);
-    }
-}
-
-async function readFault(response) {
-    try {
-        const { error } = await response.json();
-        return typeof error === "object" ? error : null;
-    } catch {
-        return null;
-    }
-}
-
-function authorization(token) {
-    return token ? { Authorization: `Ling ${token}` } : {};
 }

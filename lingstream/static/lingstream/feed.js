@@ -1,0 +1,234 @@
+/**
+ * feed: many runs in one HTTP response, which is read with fetch: EventSource can neither POST nor send a token.
+ *
+ * What server-sent events (sse.js) and long polling (poll.js) share: how runs are started and canceled, and which
+ * are asked for, each behind what has been seen of it. When that list changes, the response is left for another.
+ */
+
+import { written } from "./page.js";
+
+const TOGETHER = 10; // milliseconds in which changes of the list are taken together
+const SHORT = 1_000;
+const MOST_SHORT = 3;
+const SILENT_FOR = 45_000;
+
+/**
+ * @typedef {object} Way how the response is read
+ * @property {number} [wait] seconds that the server may wait before it answers; else it streams
+ * @property {number} patience milliseconds in which something has to come
+ * @property {() => (text: string) => string[]} parser of one response: takes pieces, gives messages
+ */
+
+/** A transport as session.js describes it. */
+export class FeedTransport {
+    #base;
+    #way;
+    #csrf;
+    #fetch;
+    #channels = new Set();
+    #reading = null;
+    #timer = null;
+    #watchdog = null;
+    #short = 0;
+
+    /**
+     * @param {string} base where `lingstream.urls` is included
+     * @param {Way} way
+     * @param {{csrf?: string, fetch?: typeof fetch}} [options]
+     */
+    constructor(base, way, { csrf, fetch = (url, init) => globalThis.fetch(url, init) } = {}) {
+        this.#base = base.endsWith("/") ? base : `${base}/`;
+        this.#way = way;
+        this.#csrf = csrf;
+        this.#fetch = fetch;
+    }
+
+    /** See session.js. */
+    start({ workflow, input, key, conversation }, sink) {
+        const channel = { sink, abort: new AbortController() };
+        this.#start(channel, workflow, { input, key, conversation });
+        return this.#handle(channel);
+    }
+
+    /** See session.js. */
+    subscribe({ run, token, after }, sink) {
+        return this.#handle(this.#add({ sink, run, token, after }));
+    }
+
+    /**
+     * Cancel a run that we may not be connected to.
+     *
+     * @param {string} run
+     * @param {string | null} token
+     * @param {(fault: import("./run.js").Fault) => void} denied is told why it was not
+     */
+    async cancel(run, token, denied) {
+        const headers = token ? { Authorization: `Ling ${token}` } : {};
+        const response = await this.#post(`runs/${encodeURIComponent(run)}/cancel/`, undefined, { headers });
+        if (response === null) {
+            denied({ code: "connection", message: "no connection to cancel the run over", retryable: true });
+        } else if (response.ok) await response.body?.cancel();
+        else denied((await readFault(response)).fault);
+    }
+
+    async #start(channel, workflow, body) {
+        const { sink, abort } = channel;
+        const url = `workflows/${encodeURIComponent(workflow)}/runs/`;
+        const response = await this.#post(url, body, { signal: abort.signal });
+        const started = response?.ok ? await response.json().catch(() => null) : null;
+        const failure = started?.run ? null : await failureOf(response);
+        if (abort.signal.aborted) return;
+        if (failure) {
+            failure(sink);
+            return;
+        }
+        sink.started(started);
+        if (!abort.signal.aborted) this.#add(Object.assign(channel, { run: started.run, token: started.token }));
+    }
+
+    #handle(channel) {
+        return {
+            cancel: (run, token) => this.cancel(run, token, (fault) => channel.sink.denied(fault)),
+            close: () => {
+                channel.abort?.abort();
+                if (this.#channels.delete(channel)) this.#change();
+            },
+        };
+    }
+
+    #add(channel) {
+        this.#channels.add(channel);
+        this.#change();
+        return channel;
+    }
+
+    #change() {
+        if (this.#channels.size > 0) this.#timer ??= setTimeout(() => this.#open(), TOGETHER);
+        else this.#leave();
+    }
+
+    #leave() {
+        clearTimeout(this.#timer);
+        this.#timer = null;
+        clearTimeout(this.#watchdog);
+        this.#reading?.abort();
+        this.#reading = null;
+    }
+
+    async #open() {
+        this.#leave();
+        const { signal } = (this.#reading = new AbortController());
+        const { wait, patience } = this.#way;
+        const begun = Date.now();
+        this.#listen(patience, false);
+        const response = await this.#post("events/", { runs: this.#runs(), wait }, { signal });
+        const failure = response?.ok ? null : await failureOf(response);
+        if (signal.aborted) return;
+        if (failure) {
+            this.#finish(failure);
+            return;
+        }
+        const heard = await this.#read(response.body.getReader(), signal);
+        // What came late to an ended response is about to be asked for.
+        if (!signal.aborted && this.#timer === null) this.#ended(heard, Date.now() - begun < SHORT);
+    }
+
+    /** What several places ask for is sent once, from where all of them have it. */
+    #runs() {
+        const runs = new Map();
+        for (const { run, token, after } of this.#channels) {
+            const known = runs.get(run);
+            const place = known && known.after !== after ? undefined : (after ?? undefined);
+            runs.set(run, { run, token: token ?? known?.token ?? undefined, after: place });
+        }
+        return [...runs.values()];
+    }
+
+    /** @returns {Promise<boolean>} whether there was any message */
+    async #read(reader, signal) {
+        const [parse, decoder] = [this.#way.parser(), new TextDecoder()];
+        let heard = false;
+        for (;;) {
+            const { value, done } = await reader.read().catch(() => ({ done: true }));
+            if (done || signal.aborted) return heard;
+            this.#listen(SILENT_FOR, true);
+            for (const text of parse(decoder.decode(value, { stream: true }))) {
+                heard = true;
+                this.#deliver(JSON.parse(text));
+            }
+        }
+    }
+
+    #deliver(message) {
+        for (const channel of [...this.#channels].filter(({ run }) => run === message.run)) {
+            const isRefused = message.id === undefined;
+            if (isRefused || message.done) this.#channels.delete(channel); // the server has forgotten it too
+            channel.after = message.id;
+            if (isRefused) channel.sink.refused(message.error);
+            else channel.sink.frame(message);
+        }
+        if (this.#channels.size === 0) this.#leave();
+    }
+
+    /** A stream that ends again and again as soon as it began is cut off by somebody, or held back until it ends. */
+    #ended(heard, isShort) {
+        if (this.#way.wait && (heard || !isShort)) {
+            this.#open();
+            return;
+        }
+        this.#short = isShort ? this.#short + 1 : 0;
+        const opened = this.#short < MOST_SHORT;
+        if (!opened) this.#short = 0;
+        this.#finish((sink) => sink.lost({ opened }));
+    }
+
+    #finish(tell) {
+        this.#leave();
+        const channels = [...this.#channels];
+        this.#channels.clear();
+        for (const { sink } of channels) tell(sink);
+    }
+
+    #listen(milliseconds, opened) {
+        clearTimeout(this.#watchdog);
+        this.#watchdog = setTimeout(() => this.#finish((sink) => sink.lost({ opened })), milliseconds);
+    }
+
+    /** @returns {Promise<Response | null>} null where there is no network, or we have left */
+    async #post(path, body, { headers, signal } = {}) {
+        const type = body && { "Content-Type": "application/json" };
+        try {
+            return await this.#fetch(this.#base + path, {
+                method: "POST",
+                body: JSON.stringify(body),
+                headers: { Accept: "application/json", "X-CSRFToken": this.#csrfToken(), ...type, ...headers },
+                cache: "no-store",
+                signal,
+            });
+        } catch {
+            return null;
+        }
+    }
+
+    #csrfToken() {
+        if (this.#csrf) return this.#csrf;
+        const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(globalThis.document?.cookie ?? "")?.[1];
+        return written("csrf") || cookie || "";
+    }
+}
+
+/** What is wrong with a response, as a call of a sink: one that is not ours is a proxy's, which lost the server. */
+async function failureOf(response) {
+    if (response === null) return (sink) => sink.lost({ opened: false });
+    const { fault, isOurs } = await readFault(response);
+    const isProxy = !isOurs && (response.ok || response.status >= 500 || response.status === 429);
+    return (sink) => (isProxy ? sink.lost({ opened: false }) : sink.refused(fault));
+}
+
+async function readFault(response) {
+    const { status } = response;
+    const { error } = (await response.json().catch(() => null)) ?? {};
+    const message = `the server answered with status ${status}`;
+    const fault = { code: `http-${status}`, message, retryable: status >= 500, ...error };
+    return { isOurs: Boolean(error?.code), fault };
+}

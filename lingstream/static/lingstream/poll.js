@@ -1,0 +1,17 @@
+/** poll: long polling, for where responses come through only once they have ended. */
+
+const WAIT = 20;
+
+/** @type {import("./feed.js").Way} */
+export const POLL = {
+    wait: WAIT,
+    patience: WAIT * 1_000 + 10_000,
+    parser() {
+        let pending = "";
+        return (text) => {
+            const lines = (pending + text).split("\n");
+            pending = lines.pop();
+            return lines.filter((line) => line !== "");
+        };
+    },
+};
