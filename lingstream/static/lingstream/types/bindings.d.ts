@@ -1,22 +1,21 @@
 /**
  * bindings: writes a document into the page.
  *
- *     data-ling="uri"              the element's text; `data-ling-writing` is set while the field grows
- *     data-ling-html="uri"         the elements of a node tree, as a bot with the format html writes it
- *     data-ling-each="uri"         one copy of the <template> inside per item of an array or object
- *     data-ling-if="uri", "!uri"   `hidden` unless the value is true as Django's templates see it
- *     data-ling-attr-<name>="uri"  an attribute
- *
- * Each of the first three gets `data-ling-cut` where a model's answer was cut off inside the field.
- *
- * Inside an each, uris are relative to the item: `topic`, `./topic`, and `.` for the item itself; with a
- * slash in front (`/answer`) they begin at the document's root. No string is ever read as markup.
+ * The attributes are described in docs/client.md. Which elements are bound is read once (recipes.js); what has
+ * happened to the document is kept as a trie of uris (changes.js), and only the bindings at, above or below
+ * those are drawn (scope.js, each.js). What others do to the page is repaired (watch.js). No string is ever
+ * read as markup.
  */
 /** The bindings below one element. Feed it with `note` and `settle`, then `render`. */
 export declare class Bindings {
     #private;
-    /** @param {Element} root its own attributes are not read; nested <ling-stream> elements are left alone */
-    constructor(root: Element);
+    /**
+     * @param {Element} root its own attributes are not read; nested <ling-stream> elements are left alone
+     * @param {{about?: () => object}} [options] `about` returns what `@status`, `@error/message` … read
+     */
+    constructor(root: Element, { about }?: {
+        about?: () => object;
+    });
     /** @param {import("./fold.js").Op[]} ops that were folded since the last render */
     note(ops: import("./fold.js").Op[]): void;
     /**
@@ -30,6 +29,16 @@ export declare class Bindings {
      * @param {string[]} [cut] uris of the fields that were cut off
      */
     reset(cut?: string[]): void;
-    /** @param {unknown} document */
-    render(document: unknown): void;
+    /** @param {string} name of what `about` returns and may have changed, such as `status` */
+    touch(name: string): void;
+    /**
+     * @param {unknown} document
+     * @param {number} [deadline] when to stop, as `performance.now()` tells it
+     * @returns {boolean} whether all is written; else call it again in the next frame
+     */
+    render(document: unknown, deadline?: number): boolean;
+    /** Look at all of the page again, in the next frame. Changes that a MutationObserver sees need no call. */
+    refresh(): void;
+    /** Forget the page. What was written stays. */
+    disconnect(): void;
 }

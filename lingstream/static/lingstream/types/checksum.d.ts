@@ -5,6 +5,13 @@
  */
 export declare function checksum(document: unknown): number;
 /**
+ * The same in slices of some milliseconds, so that the page stays alive over a document of megabytes.
+ *
+ * @param {unknown} document which nobody changes meanwhile
+ * @param {(crc32: number) => void} tell called at once where one slice is enough
+ */
+export declare function checkInSlices(document: unknown, tell: (crc32: number) => void): void;
+/**
  * RFC 8785: keys sorted by UTF-16 code units, numbers and strings as ECMAScript writes them.
  *
  * @param {unknown} value a JSON value
@@ -13,6 +20,7 @@ export declare function checksum(document: unknown): number;
 export declare function canonical(value: unknown): string;
 /**
  * @param {Uint8Array} bytes
+ * @param {number} [before] the crc32 of what comes before them
  * @returns {number} as zlib's crc32
  */
-export declare function crc32(bytes: Uint8Array): number;
+export declare function crc32(bytes: Uint8Array, before?: number): number;

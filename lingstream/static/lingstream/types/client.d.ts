@@ -10,9 +10,10 @@ export type ClientOptions = {
      */
     socket?: string;
     /**
-     * auto is WebSocket first, SSE where it does not open
+     * auto is WebSocket first, SSE where it does not come
+     * through, long polling where that does not either
      */
-    transport?: "auto" | "websocket" | "sse";
+    transport?: "auto" | "websocket" | "sse" | "poll";
     /**
      * let the server count what we have read (flow control; WebSocket only; true unless told otherwise)
      */
@@ -26,19 +27,25 @@ export type ClientOptions = {
      */
     retries?: number;
     /**
+     * close: a page that has been hidden for a minute keeps no connection
+     */
+    hidden?: "keep" | "close";
+    /**
      * others than the built-in ones
      */
-    transports?: Record<"websocket" | "sse", object>;
+    transports?: Record<"websocket" | "sse" | "poll", object>;
 };
 /**
  * @typedef {object} ClientOptions
  * @property {string} [base] where `lingstream.urls` is included; else what the script tag says; outside of a page absolute
  * @property {string} [socket] path of the WebSocket, or its address; else what the script tag says
- * @property {"auto" | "websocket" | "sse"} [transport] auto is WebSocket first, SSE where it does not open
+ * @property {"auto" | "websocket" | "sse" | "poll"} [transport] auto is WebSocket first, SSE where it does not come
+ *   through, long polling where that does not either
  * @property {boolean} [ack] let the server count what we have read (flow control; WebSocket only; true unless told otherwise)
  * @property {string} [csrf] CSRF token; else the script tag's or the cookie's
  * @property {number} [retries] attempts to come back before a run counts as lost
- * @property {Record<"websocket" | "sse", object>} [transports] others than the built-in ones
+ * @property {"keep" | "close"} [hidden] close: a page that has been hidden for a minute keeps no connection
+ * @property {Record<"websocket" | "sse" | "poll", object>} [transports] others than the built-in ones
  */
 /** Starts and watches the runs of one site. */
 export declare class Client {
@@ -48,22 +55,27 @@ export declare class Client {
     /**
      * @param {string} workflow slug
      * @param {unknown} input
-     * @param {{key?: string, conversation?: string}} [options] the same key never starts a second run
+     * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options] the same key never starts a second
+     *   run; aborting the signal cancels it
      * @returns {Run} a new one, or the one that this client has under that key
      */
-    start(workflow: string, input: unknown, { key, conversation }?: {
+    start(workflow: string, input: unknown, { key, conversation, signal }?: {
         key?: string;
         conversation?: string;
+        signal?: AbortSignal;
     }): Run;
     /**
      * @param {string} id of a run
-     * @param {{token?: string, share?: string, workflow?: string}} [options] a share reads, a token cancels too
+     * @param {{token?: string, share?: string, workflow?: string, input?: unknown, frames?: object[]}} [known] a share
+     *   reads, a token cancels too; the frames that the page has brought with it
      * @returns {Run} the one that this page has already, or a new one
      */
-    subscribe(id: string, { token, share, workflow }?: {
+    subscribe(id: string, { frames, ...known }?: {
         token?: string;
         share?: string;
         workflow?: string;
+        input?: unknown;
+        frames?: object[];
     }): Run;
 }
 /**

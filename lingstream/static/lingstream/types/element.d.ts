@@ -1,16 +1,23 @@
 /**
- * element: `<ling-stream>` starts or watches a run and keeps the bindings inside it up to date.
+ * element: `<ling-stream>` starts or watches a run, goes on with it after a reload, and takes forms and commands.
  *
  * Attributes and events are described in docs/client.md.
  */
 import { Client } from "./client.js";
+import { Run } from "./run.js";
 /** `<ling-stream workflow="…" data-input='{…}'>`; leaving the page stops the watching, not the run. */
 export declare class LingStreamElement extends HTMLElement {
     #private;
+    static observedAttributes: string[];
+    constructor();
     connectedCallback(): void;
     disconnectedCallback(): void;
-    /** @returns {import("./run.js").Run | null} the run that is shown */
-    get run(): import("./run.js").Run | null;
+    /** What we wrote and somebody took away is written again; another run is shown. */
+    attributeChangedCallback(name: any, _: any, value: any): void;
+    /** @returns {Run | null} the run that is shown */
+    get run(): Run | null;
+    /** @param {Run | string | null} run to be shown; its id will do */
+    set run(run: Run | string | null);
     /** @returns {"idle" | import("./run.js").Status} */
     get state(): "idle" | import("./run.js").Status;
     /** @returns {unknown} the document so far: to be read, not to be changed */
@@ -24,15 +31,22 @@ export declare class LingStreamElement extends HTMLElement {
      * by its key, or shown elsewhere on the page too.
      *
      * @param {unknown} [input] in place of `data-input`
-     * @param {{key?: string, conversation?: string}} [options]
-     * @returns {import("./run.js").Run}
+     * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options]
+     * @returns {Run}
      */
     start(input?: unknown, options?: {
         key?: string;
         conversation?: string;
-    }): import("./run.js").Run;
+        signal?: AbortSignal;
+    }): Run;
     /** Cancel the run on the server; what has arrived stays on the page. */
     stop(): void;
+    /**
+     * Go on where the connection or the start has failed, or else ask the same in a new run.
+     *
+     * @returns {Run}
+     */
+    retry(): Run;
     /** Read the bindings again, after markup inside the element was changed. */
     refresh(): void;
 }

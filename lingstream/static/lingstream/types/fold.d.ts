@@ -23,7 +23,13 @@ export type Op = {
  */
 export declare function fold(document: unknown, op: Op): unknown;
 /**
- * @param {unknown} value parsed JSON
- * @returns {unknown} a copy whose objects have no prototype, so that `__proto__` is a key like any other
+ * The same into a picture of the document: containers that are not ours yet are copied, so that whoever holds the
+ * picture before sees no change.
+ *
+ * @param {unknown} picture
+ * @param {Op} op that was folded into `document`
+ * @param {unknown} document
+ * @param {Set<object>} ours containers of this picture only
+ * @returns {unknown} the picture's root
  */
-export declare function plain(value: unknown): unknown;
+export declare function redraw(picture: unknown, { uri, delta, value }: Op, document: unknown, ours: Set<object>): unknown;

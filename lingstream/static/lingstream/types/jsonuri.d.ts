@@ -44,9 +44,9 @@ export declare function concat(root: string, uri: string): string;
 export declare function split(uri: string): string[];
 /**
  * @param {string} uri
- * @returns {string[]} the uris of all containers of `uri`, the nearest first, the root "" last
+ * @returns {string[]} its segments, escaped as they are
  */
-export declare function ancestors(uri: string): string[];
+export declare function segments(uri: string): string[];
 /**
  * @param {unknown} container
  * @param {string} key

@@ -11,3 +11,8 @@ export declare function written(name: "base" | "socket" | "csrf"): string | unde
  * @throws {TypeError} there is no page, and the address is none by itself
  */
 export declare function absolute(address: string, base?: string): string;
+/**
+ * @param {string} name
+ * @returns {any} the data that a template tag wrote into the page under that name, if it did
+ */
+export declare function block(name: string): any;

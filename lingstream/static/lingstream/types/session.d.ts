@@ -4,7 +4,8 @@
  *
  * A transport has `start(request, sink)` and `subscribe(request, sink)`, which return a channel with
  * `cancel(run, token)` and `close()`; it calls `sink.started(info)`, `sink.frame(frame)`,
- * `sink.refused(fault)` (the server said no) and `sink.lost({opened})` (no connection, or no longer).
+ * `sink.refused(fault)` (the server said no), `sink.denied(fault)` (it did not cancel) and `sink.lost({opened})`
+ * (no connection, or no longer).
  */
 /** One run's tie to the server, over as many connections as it takes. */
 export declare class Session {
@@ -15,7 +16,12 @@ export declare class Session {
     hold(): any;
     /** Watch again what was closed: a run goes on where it was, a start that was not answered is asked for again. */
     reopen(): void;
+    /** Ask once more: for a snapshot, or after all that was tried before. */
+    again(): void;
     open(): void;
     cancel(): void;
     close(): void;
+    /** The page sleeps: nothing is left open, and nothing is tried. */
+    suspend(): void;
+    resume(): void;
 }

@@ -1,0 +1,21 @@
+/**
+ * watch: notices what others do to the page below one element, such as a morph with the server's markup.
+ *
+ * What we wrote is written again in the next frame, elements that came are bound, those that went are
+ * forgotten. Our own writes are not seen: nobody watches while we draw.
+ */
+export declare class Watch {
+    #private;
+    /**
+     * @param {import("./scope.js").Context} context
+     * @param {import("./scope.js").Scope} scope of the root
+     * @param {() => void} tell called when there is something to repair or to draw
+     */
+    constructor(context: import("./scope.js").Context, scope: import("./scope.js").Scope, tell: () => void);
+    resume(): void;
+    pause(): void;
+    /** Write again what others have changed. */
+    repair(): void;
+    /** Look at all of it as if it had just been changed. */
+    lookAtAll(): void;
+}
