@@ -82,6 +82,15 @@ export function segments(uri) {
 }
 
 /**
+ * @param {string} uri
+ * @returns {string[]} the uris of all containers of `uri`, the nearest first, the root "" last
+ */
+export function ancestors(uri) {
+    const above = segments(uri);
+    return above.map((_, index) => above.slice(0, above.length - 1 - index).join("/"));
+}
+
+/**
  * @param {unknown} container
  * @param {string} key
  * @returns {unknown} the container's own value at `key`, or undefined: `constructor` is data like any other
