@@ -46,9 +46,13 @@ export class Announcer {
         this.#say("started");
     }
 
-    /** The page was written, while the run goes on. */
-    look() {
+    /** There is more of the run than there was when we came. */
+    grows() {
         this.#isLive = true;
+    }
+
+    /** The page was written. */
+    look() {
         if (this.#mode !== "sentences") return;
         for (const place of this.#element.querySelectorAll("[data-ling-writing]")) {
             const isOurs = place.closest("ling-stream") === this.#element && !this.#writing.has(place);

@@ -49,7 +49,9 @@ function valueOf(form, name, entries, schema) {
     const texts = entries.filter((entry) => typeof entry === "string");
     const type = typeOf(schema);
     const isSeveral = has("select-multiple") || texts.length > 1 || (has("checkbox") && controls.length > 1);
-    if (isSeveral || type === "array") return texts.map((text) => typed(text, schema?.items, fallback)).filter((item) => item !== undefined);
+    if (isSeveral || type === "array") {
+        return texts.map((text) => typed(text, schema?.items, fallback)).filter((item) => item !== undefined);
+    }
     if (has("checkbox") && (type ?? "boolean") === "boolean") return texts.length > 0;
     return texts.length > 0 ? typed(texts[0], schema, fallback) : undefined;
 }
@@ -89,8 +91,8 @@ function setAt(input, name, value) {
 export function relayCommand(event, kind) {
     const button = event.composedPath()[0].closest?.("button[commandfor]:not(:disabled)");
     const target = button?.getRootNode().getElementById(button.getAttribute("commandfor"));
-    if (event.defaultPrevented || !(target instanceof kind)) return;
-    if (!button.hasAttribute("type")) event.preventDefault(); // it submits no form
-    const command = new Event("command", { cancelable: true });
-    target.dispatchEvent(Object.assign(command, { command: button.getAttribute("command"), source: button }));
+    const isSubmit = button?.form && button.type !== "button";
+    if (event.defaultPrevented || isSubmit || !(target instanceof kind)) return;
+    const command = { command: button.getAttribute("command"), source: button };
+    target.dispatchEvent(Object.assign(new Event("command"), command));
 }

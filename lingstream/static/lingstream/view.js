@@ -34,7 +34,10 @@ export class View {
 
     /** What the run's event says; it is written with the next frame. */
     note(type, detail) {
-        if (type === "ops") this.#bindings?.note(detail.ops);
+        if (type === "ops") {
+            this.#announcer.grows();
+            this.#bindings?.note(detail.ops);
+        }
         if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
         if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
         if (type === "event" && detail.event === "reasoning") this.#touch(["reasoning"]);
