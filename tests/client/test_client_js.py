@@ -25,7 +25,10 @@ from tests.node import node, peers
 HERE = Path(__file__).parents[1]
 VECTORS: dict[str, Any] = json.loads((HERE / "cases" / "protocol.json").read_text())
 CLIENT = HERE.parent / "lingstream/static/lingstream"
-FILES = sorted(path.name for path in CLIENT.glob("*.js"))
+FILES = sorted(
+    str(path.relative_to(CLIENT)) for path in [*CLIENT.glob("*.js"), *CLIENT.glob("vendor/**/*.js")]
+)
+ENTRIES = ("index.js", "markdown.js")
 
 IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTILINE)
 
@@ -141,13 +144,16 @@ class TestHashedStatics:
     ) -> None:
         settings.LINGSTREAM = {"BUNDLE": False}
         storage = collect(tmp_path, aggregation=aggregation)
-        entry = storage.stored_name("lingstream/index.js")
-        reached = closure(tmp_path / entry)
-        hashed = [module for module in reached if module.name not in FILES]
-        assert len(hashed) == (len(reached) if aggregation else 1)
+        entries = {tmp_path / storage.stored_name(f"lingstream/{name}") for name in ENTRIES}
+        assert not {entry.name for entry in entries} & set(ENTRIES)
+        reached = set().union(*map(closure, entries))
+        hashed = [path for path in reached if str(path.relative_to(tmp_path / "lingstream")) not in FILES]
+        assert len(hashed) == (len(reached) if aggregation else len(ENTRIES))
         monkeypatch.setattr(staticfiles_storage, "_wrapped", storage)
         preloaded = {tmp_path / url.removeprefix("/static/") for url in module_urls()}
-        assert preloaded == reached - {tmp_path / entry}
+        entry = tmp_path / storage.stored_name("lingstream/index.js")
+        assert preloaded == closure(entry) - {entry}
+        assert {path.name.partition(".")[0] for path in reached} == {Path(name).stem for name in FILES} - {"lingstream"}
 
 
 def closure(entry: Path) -> set[Path]:
