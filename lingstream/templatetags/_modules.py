@@ -27,7 +27,7 @@ MODULES = (
     "core.js",
     "each.js",
     "element.js",
-    "feed.js",
+    "fallback.js",
     "fold.js",
     "formats.js",
     "forms.js",
@@ -40,7 +40,6 @@ MODULES = (
     "page.js",
     "places.js",
     "plain.js",
-    "poll.js",
     "presence.js",
     "properties.js",
     "recipes.js",
@@ -49,7 +48,6 @@ MODULES = (
     "scope.js",
     "session.js",
     "socket.js",
-    "sse.js",
     "text.js",
     "values.js",
     "view.js",
@@ -64,7 +62,7 @@ def client_url() -> str:
 
 def markdown_url() -> str:
     """Return where the Markdown renderer is, which pages without Markdown do not load."""
-    return static("lingstream/markdown.js")
+    return static("lingstream/markdown.min.js" if _is_bundle() else "lingstream/markdown.js")
 
 
 def module_urls() -> list[str]:

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
 import { Client } from "../../lingstream/static/lingstream/client.js";
+import { Fallback } from "../../lingstream/static/lingstream/fallback.js";
 import { FeedTransport } from "../../lingstream/static/lingstream/feed.js";
 import { POLL } from "../../lingstream/static/lingstream/poll.js";
 import { SocketTransport } from "../../lingstream/static/lingstream/socket.js";
@@ -626,9 +627,10 @@ describe("addresses", () => {
         ["websocket", {}, "wss://example.com/site/sockets/ai/"],
         ["websocket", { socket: "/ws/2/" }, "wss://example.com/ws/2/"],
     ]) {
-        test(`${transport} with ${JSON.stringify(options)} is at ${expected}`, () => {
+        test(`${transport} with ${JSON.stringify(options)} is at ${expected}`, async () => {
             mock.timers.enable({ apis: ["setTimeout"] });
             new Client({ transport, ...options }).start("w", {});
+            await until(() => asked.length > 0);
             assert.deepEqual(asked, [expected]);
         });
     }
@@ -732,6 +734,48 @@ for (const transport of ["sse", "poll"]) {
         });
     });
 }
+
+describe("a transport that is loaded when it is needed", () => {
+    const loaded = () => {
+        const calls = [];
+        const channel = { cancel: (...asked) => calls.push(["cancel", ...asked]), close: () => calls.push(["close"]) };
+        const transport = { subscribe: (request) => (calls.push(["subscribe", request]), channel) };
+        return { transport, calls };
+    };
+
+    test("is asked what was asked before it was there", async () => {
+        const { transport, calls } = loaded();
+        const channel = new Fallback(async () => transport).subscribe("a request", {});
+        channel.cancel(RUN, "T");
+        await settled();
+        channel.close();
+        assert.deepEqual(calls, [["subscribe", "a request"], ["cancel", RUN, "T"], ["close"]]);
+    });
+
+    test("is not asked for what was left meanwhile", async () => {
+        const { transport, calls } = loaded();
+        new Fallback(async () => transport).subscribe("a request", {}).close();
+        await settled();
+        assert.deepEqual(calls, []);
+    });
+
+    test("that does not come is no connection, and is tried again", async () => {
+        const { transport, calls } = loaded();
+        const answers = [Promise.reject(new TypeError("offline")), Promise.resolve(transport)];
+        const fallback = new Fallback(() => answers.shift());
+        const lost = await new Promise((resolve) => fallback.subscribe("a request", { lost: resolve }));
+        assert.deepEqual(lost, { opened: false });
+        fallback.subscribe("another", {});
+        await settled();
+        assert.deepEqual(calls, [["subscribe", "another"]]);
+    });
+
+    test("that does not come cancels nothing, and says so", async () => {
+        const fallback = new Fallback(() => Promise.reject(new TypeError("offline")));
+        const fault = await new Promise((resolve) => fallback.cancel(RUN, "T", resolve));
+        assert.equal(fault.code, "connection");
+    });
+});
 
 describe("a proxy that spoils streams", () => {
     test("a response that ends at once three times in a row counts as none", async () => {

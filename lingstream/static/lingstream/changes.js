@@ -176,7 +176,8 @@ class Paths {
     }
 
     has(path) {
-        return this.#find(path)?.#isMember ?? false;
+        const place = this.#find(path);
+        return place !== undefined && place.#isMember;
     }
 
     /** Whether `path`, or one below it, is a member. */

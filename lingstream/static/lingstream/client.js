@@ -1,12 +1,10 @@
 /** client: starts and watches the runs of one site, over whatever connection there is. */
 
-import { FeedTransport } from "./feed.js";
+import { Fallback } from "./fallback.js";
 import { absolute, written } from "./page.js";
-import { POLL } from "./poll.js";
 import { Run } from "./run.js";
 import { Session } from "./session.js";
 import { SocketTransport } from "./socket.js";
-import { SSE } from "./sse.js";
 
 /** What is tried next where one does not come through. */
 const NEXT = { websocket: "sse", sse: "poll", poll: "websocket" };
@@ -147,10 +145,11 @@ function check(option, known) {
 }
 
 function connect({ base = written("base") ?? "/ling/", socket = written("socket") ?? "/ws/ling/", csrf }) {
+    const http = (way) => new Fallback(async () => (await import("./feed.js")).connect(way, base, { csrf }));
     return {
         websocket: SocketTransport.shared(absolute(socket, absolute(base))),
-        sse: new FeedTransport(base, SSE, { csrf }),
-        poll: new FeedTransport(base, POLL, { csrf }),
+        sse: http("sse"),
+        poll: http("poll"),
     };
 }
 

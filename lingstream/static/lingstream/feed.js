@@ -6,6 +6,8 @@
  */
 
 import { written } from "./page.js";
+import { POLL } from "./poll.js";
+import { SSE } from "./sse.js";
 
 const TOGETHER = 10; // milliseconds in which changes of the list are taken together
 const SHORT = 1_000;
@@ -18,6 +20,16 @@ const SILENT_FOR = 45_000;
  * @property {number} patience milliseconds in which something has to come
  * @property {() => (text: string) => string[]} parser of one response: takes pieces, gives messages
  */
+
+/**
+ * @param {"sse" | "poll"} way
+ * @param {string} base where `lingstream.urls` is included
+ * @param {{csrf?: string}} options
+ * @returns {FeedTransport}
+ */
+export function connect(way, base, options) {
+    return new FeedTransport(base, way === "sse" ? SSE : POLL, options);
+}
 
 /** A transport as session.js describes it. */
 export class FeedTransport {

@@ -12,7 +12,9 @@ export declare class Announcer {
     constructor(element: Element);
     /** A run was started here. */
     started(): void;
-    /** The page was written, while the run goes on. */
+    /** There is more of the run than there was when we came. */
+    grows(): void;
+    /** The page was written. */
     look(): void;
     /**
      * What was seen to grow has ended; who comes after the end has missed nothing.

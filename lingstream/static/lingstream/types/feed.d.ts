@@ -24,6 +24,15 @@ export type Way = {
  * @property {number} patience milliseconds in which something has to come
  * @property {() => (text: string) => string[]} parser of one response: takes pieces, gives messages
  */
+/**
+ * @param {"sse" | "poll"} way
+ * @param {string} base where `lingstream.urls` is included
+ * @param {{csrf?: string}} options
+ * @returns {FeedTransport}
+ */
+export declare function connect(way: "sse" | "poll", base: string, options: {
+    csrf?: string;
+}): FeedTransport;
 /** A transport as session.js describes it. */
 export declare class FeedTransport {
     #private;

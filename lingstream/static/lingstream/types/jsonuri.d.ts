@@ -48,6 +48,11 @@ export declare function split(uri: string): string[];
  */
 export declare function segments(uri: string): string[];
 /**
+ * @param {string} uri
+ * @returns {string[]} the uris of all containers of `uri`, the nearest first, the root "" last
+ */
+export declare function ancestors(uri: string): string[];
+/**
  * @param {unknown} container
  * @param {string} key
  * @returns {unknown} the container's own value at `key`, or undefined: `constructor` is data like any other

@@ -9,6 +9,8 @@
 export declare const ELEMENTS: Set<string>;
 /** The attributes that elements may have, beside those that all may have. */
 export declare const ATTRIBUTES: Map<string, string[]>;
+/** What every link of a model says of where it leads. */
+export declare const REL = "noopener noreferrer nofollow";
 /**
  * @param {string} tag
  * @param {string} name of an attribute
@@ -16,6 +18,12 @@ export declare const ATTRIBUTES: Map<string, string[]>;
  * @returns {string | null} what to write, or null if the element may not have it
  */
 export declare function safeAttribute(tag: string, name: string, value: unknown): string | null;
+/**
+ * @param {unknown} value the address of an image
+ * @param {string} images the origins that a page names: `same-origin`, `https://cdn.example`, space separated
+ * @returns {string | null} what to write, or null if the page did not ask for images from there
+ */
+export declare function safeImage(value: unknown, images: string): string | null;
 /** The nodes drawn inside one element; `render` makes the page follow the tree, touching what changed. */
 export declare class Nodes {
     #private;
