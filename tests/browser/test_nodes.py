@@ -13,9 +13,7 @@ from lingstream.core.document.ops import Closed
 from lingstream.core.parsing.html import HtmlParser
 
 from .conftest import until
-from .test_element import Peer, done, set_, show, snapshot
-
-__all__ = ["show"]
+from .played import Peer, done, set_, snapshot
 
 ATTACKS = json.loads((Path(__file__).parent.parent / "cases" / "html_attacks.json").read_text())
 DANGEROUS = r"""[...document.querySelectorAll('article *')]
@@ -52,7 +50,7 @@ def test_grows_in_place(page: Page, show: Show) -> None:
     until(page, "document.querySelectorAll('article li').length === 2")
     html = page.evaluate("document.querySelector('article').innerHTML")
     assert html == (
-        '<h1>Clouds</h1><p title="t">Soft &amp; <a rel="noopener" href="/wet">wet</a></p>'
+        '<h1>Clouds</h1><p title="t">Soft &amp; <a rel="noopener noreferrer nofollow" href="/wet">wet</a></p>'
         "<ul><li>one</li><li>two</li></ul>"
     )
     assert page.evaluate("title.isConnected && title.firstChild === text")
