@@ -835,3 +835,79 @@ class TestChangesOfOthers:
         assert on.texts("p") == ["theirs"]
         assert len(told) == 1
         assert "changes again and again" in told[0]
+
+
+class TestMarkdown:
+    FAKE = """() => {
+        window.made = [];
+        Bindings.markdown = (element, options) => {
+            const one = { options, pieces: [], ended: 0 };
+            made.push(one);
+            element.replaceChildren();
+            return {
+                append(text) { one.pieces.push(text); element.append(text); },
+                end() { one.ended += 1; },
+            };
+        };
+    }"""
+
+    @pytest.fixture
+    def on(self, sheet: Open, page: Page) -> Sheet:
+        on = sheet(
+            '<article data-ling-images="same-origin"><div data-ling-markdown="t">Wait…</div></article>'
+        )
+        page.evaluate(self.FAKE)
+        return on
+
+    def test_gets_only_what_is_new_and_the_end(self, on: Sheet, page: Page) -> None:
+        on.replace({})
+        assert on.texts("div") == ["Wait…"]
+        on.apply(append("t", "# One"))
+        on.apply(append("t", " two"), append("t", " three"))
+        assert page.get_attribute("div", "data-ling-writing") == ""
+        on.settle("t")
+        on.settle("")
+        assert page.evaluate("made") == [
+            {"options": {"images": "same-origin"}, "pieces": ["# One", " two three"], "ended": 1}
+        ]
+        assert page.get_attribute("div", "data-ling-writing") is None
+
+    def test_begins_anew_with_another_text(self, on: Sheet, page: Page) -> None:
+        on.replace({"t": "one"})
+        on.apply(set_("t", "other"))
+        on.settle("")
+        on.apply(append("t", " text"))
+        on.replace({"t": "other text, longer"})
+        assert page.evaluate("made.map(({ pieces, ended }) => [pieces.join('|'), ended])") == [
+            ["one", 0],
+            ["other", 1],
+            ["other text|, longer", 0],
+        ]
+        on.replace({})
+        assert on.texts("div") == ["Wait…"]
+
+    def test_of_any_length_comes_in_whole_characters(self, on: Sheet, page: Page) -> None:
+        text = "x" + "😀" * 20_000
+        on.replace({"t": text})
+        assert on.texts("div") == [text]
+        assert page.evaluate("made[0].pieces.every((piece) => piece.isWellFormed() && piece.length < 5000)")
+
+    def test_is_drawn_again_where_somebody_spoils_it(self, on: Sheet, page: Page) -> None:
+        on.replace({"t": "text"})
+        page.evaluate("document.querySelector('div').replaceChildren('spoilt')")
+        on.frame()
+        assert on.texts("div") == ["text"]
+
+    def test_is_drawn_with_our_own_parser_that_is_loaded_when_it_is_needed(
+        self, sheet: Open, page: Page
+    ) -> None:
+        on = sheet('<div data-ling-markdown="t">Wait…</div><p data-ling="t"></p>')
+        loaded = "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/markdown.js'))"
+        page.evaluate("draw()")
+        assert not page.evaluate(loaded)
+        on.replace({"t": "# One\n\n<b>two"})
+        on.apply(append("t", " *three*"))
+        on.settle("")
+        page.wait_for_selector("div > h1:text-is('One')")
+        page.wait_for_selector("div em:text-is('three')")
+        assert page.locator("div b").count() == 0
