@@ -18,7 +18,8 @@ STRICT = (
 )
 BEGIN = """async () => {
     const { Bindings } = await import("/static/lingstream/bindings.js");
-    const { fold, plain } = await import("/static/lingstream/fold.js");
+    const { fold } = await import("/static/lingstream/fold.js");
+    const { plain } = await import("/static/lingstream/plain.js");
     const root = document.querySelector("section");
     window.Bindings = Bindings;
     window.said = {};

@@ -679,3 +679,235 @@ class TestMistakes:
         sheet.replace({"a": "x"})
         assert sheet.texts("b") == ["x"]
         assert len(errors) == 1
+
+
+class TestChangesOfOthers:
+    def test_children_that_come_later_are_bound(self, sheet: Open, page: Page) -> None:
+        on = sheet(LIST + "<div></div>")
+        on.replace({"a": "x", "list": ["one"]})
+        page.evaluate(
+            """() => {
+                const make = (tag, name, uri, ...children) => {
+                    const element = document.createElement(tag);
+                    if (name) element.setAttribute(name, uri);
+                    element.append(...children);
+                    return element;
+                };
+                const template = document.createElement("template");
+                template.content.append(make("li", "data-ling", "."));
+                document.querySelector("div").append(
+                    make("p", "data-ling", "a"), make("ol", "data-ling-each", "list", template));
+            }"""
+        )
+        on.frame()
+        assert on.texts("p, ol li") == ["x", "one"]
+        on.apply(append("a", "y"), append("list/1", "two"))
+        assert on.texts("p, ol li") == ["xy", "one", "two"]
+
+    def test_children_of_an_item_are_relative_to_it(self, sheet: Open, page: Page) -> None:
+        on = sheet('<ul data-ling-each="list"><template><li></li></template></ul>')
+        on.replace({"list": [{"t": "one"}, {"t": "two"}]})
+        page.evaluate(
+            """() => {
+                for (const item of document.querySelectorAll("li")) {
+                    const inner = document.createElement("b");
+                    inner.setAttribute("data-ling", "t");
+                    item.append(inner);
+                }
+            }"""
+        )
+        on.frame()
+        on.apply(append("list/1/t", "!"))
+        assert on.texts("b") == ["one", "two!"]
+
+    def test_children_that_went_are_forgotten(self, sheet: Open, page: Page) -> None:
+        on = sheet('<p data-ling="a"></p>' + LIST)
+        on.replace({"a": "x", "list": ["one"]})
+        kept = page.evaluate_handle("document.querySelector('p')")
+        page.evaluate("document.querySelectorAll('p, ul').forEach((each) => each.remove())")
+        on.frame()
+        on.apply(append("a", "y"), append("list/0", "!"))
+        assert kept.evaluate("node => node.textContent") == "x"
+        page.evaluate("(kept) => document.querySelector('section').append(kept)", kept)
+        on.frame()
+        assert on.texts("p") == ["xy"]
+
+    def test_nothing_is_kept_of_what_went(self, sheet: Open, page: Page) -> None:
+        on = sheet('<ul data-ling-each="list"><template><li data-ling="@status"></li></template></ul>')
+        page.evaluate(
+            """() => {
+                window.refs = [];
+                for (let round = 0; round < 20; round++) {
+                    replace({ list: Array.from({ length: 50 }, () => round % 2) });
+                    draw();
+                    refs.push(new WeakRef(document.querySelector("li")));
+                    replace({ list: [] });
+                    draw();
+                }
+            }"""
+        )
+        on.frame()
+        page.context.new_cdp_session(page).send("HeapProfiler.collectGarbage")
+        assert page.evaluate("refs.filter((ref) => ref.deref() !== undefined).length") <= 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "p.textContent = 'spoilt'",
+            "p.firstChild.data = 'spoilt'",
+            "p.append('more')",
+            "p.replaceChildren()",
+            "p.removeAttribute('data-ling-writing')",
+            "b.hidden = true",
+            "b.removeAttribute('title')",
+            "b.className = ''",
+            "ul.replaceChildren()",
+            "ul.prepend(ul.children[1])",
+            "ul.firstElementChild.removeAttribute('data-ling-item')",
+            "ul.firstElementChild.dataset.lingItem = '7'",
+            "ul.firstElementChild.replaceChildren()",
+            "ul.append(ul.firstElementChild.cloneNode(true))",
+            "input.value = ''; b.title = ''",
+            "p.remove(); section.prepend(p)",
+        ],
+    )
+    def test_what_we_wrote_is_written_again(self, sheet: Open, page: Page, change: str) -> None:
+        on = sheet(
+            '<p data-ling="a"></p><b data-ling-if="a" data-ling-attr-title="a" data-ling-class-on="a"></b>'
+            f'<input data-ling-prop-value="a">{LIST}'
+        )
+        on.replace({"list": ["one", "two"]})
+        on.apply(append("a", "text"))
+        look = """() => [...document.querySelectorAll("p, b, ul > li, input")].map((each) =>
+            [each.textContent, each.hidden, each.className, each.title, each.value, { ...each.dataset }])"""
+        before = page.evaluate(look)
+        names = "const [p, b, ul, input, section] = ['p', 'b', 'ul', 'input', 'section']"
+        page.evaluate(f"() => {{ {names}.map((name) => document.querySelector(name)); {change}; }}")
+        on.frame()
+        on.frame()
+        after = page.evaluate(look)
+        if "removeAttribute('data-ling-item')" in change:
+            # The element is theirs now, with what it is bound to.
+            after = [each for each in after if each[5].get("ling") != "." or "lingItem" in each[5]]
+        assert after == before
+        on.apply(append("list/0", "!"), append("a", "!"))
+        assert on.texts("p") == ["text!"]
+        assert on.page.locator("li[data-ling-item]").all_text_contents() == ["one!", "two"]
+
+    def test_our_own_writing_is_not_taken_for_one(self, sheet: Open, page: Page) -> None:
+        on = sheet('<p data-ling="a"></p>' + LIST)
+        page.evaluate(
+            """() => {
+                window.frames = 0;
+                const original = requestAnimationFrame;
+                window.requestAnimationFrame = (callback) => { frames += 1; return original(callback); };
+            }"""
+        )
+        on.replace({"a": "x", "list": ["one", "two"]})
+        on.apply(append("a", "y"), append("list/2", "three"))
+        page.evaluate("new Promise((resolve) => setTimeout(resolve))")
+        assert page.evaluate("frames") == 0
+
+    def test_a_script_that_does_not_give_in_gets_its_way(self, sheet: Open, context: Any) -> None:
+        page = context.new_page()
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        on = Sheet(page)
+        on.open('<p data-ling="a"></p>')
+        on.replace({"a": "ours"})
+        page.evaluate(
+            """() => {
+                window.times = 0;
+                const p = document.querySelector("p");
+                const insist = () => {
+                    if (p.textContent === "theirs") return;
+                    times += 1;
+                    p.textContent = "theirs";
+                };
+                const all = { childList: true, subtree: true, characterData: true };
+                new MutationObserver(insist).observe(p, all);
+                insist();
+            }"""
+        )
+        for _ in range(60):
+            on.frame()
+        assert 2 < page.evaluate("times") <= 25
+        assert on.texts("p") == ["theirs"]
+        assert len(told) == 1
+        assert "changes again and again" in told[0]
+
+
+class TestMarkdown:
+    FAKE = """() => {
+        window.made = [];
+        Bindings.markdown = (element, options) => {
+            const one = { options, pieces: [], ended: 0 };
+            made.push(one);
+            element.replaceChildren();
+            return {
+                append(text) { one.pieces.push(text); element.append(text); },
+                end() { one.ended += 1; },
+            };
+        };
+    }"""
+
+    @pytest.fixture
+    def on(self, sheet: Open, page: Page) -> Sheet:
+        on = sheet(
+            '<article data-ling-images="same-origin"><div data-ling-markdown="t">Wait…</div></article>'
+        )
+        page.evaluate(self.FAKE)
+        return on
+
+    def test_gets_only_what_is_new_and_the_end(self, on: Sheet, page: Page) -> None:
+        on.replace({})
+        assert on.texts("div") == ["Wait…"]
+        on.apply(append("t", "# One"))
+        on.apply(append("t", " two"), append("t", " three"))
+        assert page.get_attribute("div", "data-ling-writing") == ""
+        on.settle("t")
+        on.settle("")
+        assert page.evaluate("made") == [
+            {"options": {"images": "same-origin"}, "pieces": ["# One", " two three"], "ended": 1}
+        ]
+        assert page.get_attribute("div", "data-ling-writing") is None
+
+    def test_begins_anew_with_another_text(self, on: Sheet, page: Page) -> None:
+        on.replace({"t": "one"})
+        on.apply(set_("t", "other"))
+        on.settle("")
+        on.apply(append("t", " text"))
+        on.replace({"t": "other text, longer"})
+        assert page.evaluate("made.map(({ pieces, ended }) => [pieces.join('|'), ended])") == [
+            ["one", 0],
+            ["other", 1],
+            ["other text|, longer", 0],
+        ]
+        on.replace({})
+        assert on.texts("div") == ["Wait…"]
+
+    def test_of_any_length_comes_in_whole_characters(self, on: Sheet, page: Page) -> None:
+        text = "x" + "😀" * 20_000
+        on.replace({"t": text})
+        assert on.texts("div") == [text]
+        assert page.evaluate("made[0].pieces.every((piece) => piece.isWellFormed() && piece.length < 5000)")
+
+    def test_is_drawn_again_where_somebody_spoils_it(self, on: Sheet, page: Page) -> None:
+        on.replace({"t": "text"})
+        page.evaluate("document.querySelector('div').replaceChildren('spoilt')")
+        on.frame()
+        assert on.texts("div") == ["text"]
+
+    def test_is_drawn_with_our_own_parser_that_is_loaded_when_it_is_needed(
+        self, sheet: Open, page: Page
+    ) -> None:
+        on = sheet('<div data-ling-markdown="t">Wait…</div><p data-ling="t"></p>')
+        loaded = "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/markdown.js'))"
+        page.evaluate("draw()")
+        assert not page.evaluate(loaded)
+        on.replace({"t": "# One\n\n<b>two"})
+        on.apply(append("t", " *three*"))
+        on.settle("")
+        page.wait_for_selector("div > h1:text-is('One')")
+        page.wait_for_selector("div em:text-is('three')")
+        assert page.locator("div b").count() == 0

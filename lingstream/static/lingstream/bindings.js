@@ -8,6 +8,7 @@
  */
 
 import { ALL, Changes } from "./changes.js";
+import { parsers } from "./prose.js";
 import { boundBelow, boundIn, planOf } from "./recipes.js";
 import { Scope } from "./scope.js";
 import { Watch } from "./watch.js";
@@ -45,6 +46,16 @@ export class Bindings {
         this.#scope = new Scope(this.#context);
         for (const [element, recipes] of boundBelow(root)) this.#scope.bind(element, recipes);
         this.#watch = new Watch(this.#context, this.#scope, () => this.#soon());
+    }
+
+    /** @returns {((element: Element, options: {images: string}) => {append(text: string): void, end(): void}) | null} */
+    static get markdown() {
+        return parsers.markdown;
+    }
+
+    /** Draw `data-ling-markdown` with something else than markdown.js. */
+    static set markdown(factory) {
+        parsers.markdown = factory;
     }
 
     /** @param {import("./fold.js").Op[]} ops that were folded since the last render */

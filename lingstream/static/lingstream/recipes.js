@@ -5,6 +5,7 @@ import { Each } from "./each.js";
 import { Html } from "./html.js";
 import { Place } from "./places.js";
 import { Property } from "./properties.js";
+import { Markdown } from "./prose.js";
 import { Text } from "./text.js";
 import { Attribute, ClassName, Condition } from "./values.js";
 
@@ -12,6 +13,7 @@ const NEVER = new Set(["SCRIPT", "STYLE", "TEMPLATE", "IFRAME", "OBJECT"]);
 const CONTENTS = [
     ["data-ling-each", Each],
     ["data-ling-html", Html],
+    ["data-ling-markdown", Markdown],
     ["data-ling", Text],
 ];
 const NAMED = /^data-ling-(attr|prop|class)-(.+)$/;
@@ -128,8 +130,8 @@ export function templateOf(element) {
     return [...element.children].find(({ localName }) => localName === "template");
 }
 
-function seesEnds({ place, plan }) {
-    return place.isClosed || (plan?.seesEnds ?? false);
+function seesEnds({ Kind, place, plan }) {
+    return place.isClosed || Kind === Markdown || (plan?.seesEnds ?? false);
 }
 
 /** React and Vue put a template's children beside its content, not into it. */
