@@ -8,6 +8,6 @@ export { Client } from "./client.js";
 export { LingStreamElement } from "./element.js";
 export { fold } from "./fold.js";
 export { JsonUriError, escape, get, join, set, split, unescape } from "./jsonuri.js";
-export { Run } from "./run.js";
+export { Run, RunError } from "./run.js";
 
 if (customElements.get("ling-stream") === undefined) customElements.define("ling-stream", LingStreamElement);
