@@ -13,9 +13,7 @@ from lingstream.core.document.ops import Closed
 from lingstream.core.parsing.html import HtmlParser
 
 from .conftest import until
-from .test_element import Peer, done, set_, show, snapshot
-
-__all__ = ["show"]
+from .played import Peer, done, set_, snapshot
 
 ATTACKS = json.loads((Path(__file__).parent.parent / "cases" / "html_attacks.json").read_text())
 DANGEROUS = r"""[...document.querySelectorAll('article *')]
