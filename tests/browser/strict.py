@@ -1,6 +1,7 @@
 """The demo's settings, with the strictest Content-Security-Policy that the client must live with.
 
-``/there/?body=…`` is a page with that markup and our script.
+``/there/?body=…`` is a page with that markup and our script; ``/painted/?run=…&body=…`` has the body rendered
+as a template, by an asynchronous view that has the run in hand.
 """
 
 from __future__ import annotations
@@ -39,7 +40,18 @@ class Policy:
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path == "/there/":
             response: HttpResponseBase = HttpResponse(PAGE % request.GET["body"])
+        elif request.path == "/painted/":
+            response = HttpResponse(PAGE % await self._painted(request))
         else:
             response = await self._get_response(request)
         response["Content-Security-Policy"] = POLICY
         return response
+
+    async def _painted(self, request: HttpRequest) -> str:
+        from django.template import Context, Template
+
+        from lingstream.models import Run
+
+        run = await Run.objects.aget(pk=request.GET["run"])
+        source = "{% load lingstream %}" + request.GET["body"]
+        return Template(source).render(Context({"run": run}))

@@ -343,6 +343,34 @@ def test_the_client_alone_as_in_the_docs(show: Callable[[str], Peer], page: Page
     assert page.evaluate("result") == ["finished", {"answer": "A."}]
 
 
+def test_a_run_is_read_as_in_the_docs(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show("")
+    source = re.search(r"```js\n(const reading.*?)```", DOCS, re.DOTALL)
+    assert source is not None
+    page.evaluate(
+        """() => {
+            window.read = [];
+            const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+            const console = { log: (...all) => read.push(all.map(text).join(" ")) };
+            window.result = import("/static/lingstream/index.js").then(async ({ Client }) => {
+                const client = new Client();
+                CODE
+            });
+        }""".replace("CODE", source[1])
+    )
+    peer.start()
+    peer.send(snapshot({}))
+    peer.ops(2, append("answer", "No. "))
+    until(page, "read.length === 1")
+    peer.ops(3, append("answer", "It is air."))
+    peer.send(closed(4, "answer"))
+    until(page, "read.length > 2")
+    peer.ops(5, append("details", "D."))
+    peer.send(done(6))
+    page.evaluate("result")
+    assert page.evaluate("read") == ["No. ", "It is air.", ' {"answer":"No. It is air."}', "details D."]
+
+
 def closed(number: int, uri: str, *, cut: bool = False) -> dict[str, Any]:
     more = {"cut": True} if cut else {}
     names = {"bot": "a#1", "step": "a", "root": ""}
