@@ -245,7 +245,7 @@ class Html {
             if (this.#nodes !== null) this.#element.replaceChildren(...this.#placeholder);
             this.#nodes = null;
         } else {
-            this.#nodes ??= new Nodes(this.#element);
+            this.#nodes ??= new Nodes(this.#element, { images: imagesOf(this.#element) });
             this.#nodes.render(value);
         }
         mark(this.#element, "data-ling-writing", this.#changes.isWritingIn(this.place.uri));
@@ -339,6 +339,11 @@ function toText(value) {
 function isTrue(value) {
     if (value === null || typeof value !== "object") return Boolean(value);
     return Object.keys(value).length > 0;
+}
+
+/** The origins whose images the page shows here. */
+function imagesOf(element) {
+    return element.closest("[data-ling-images]")?.dataset.lingImages ?? "";
 }
 
 function firstDifference(before, after) {
