@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { fold } from "../../lingstream/static/lingstream/fold.js";
-import { ELEMENTS, Nodes, safeAttribute } from "../../lingstream/static/lingstream/nodes.js";
+import { ELEMENTS, Nodes, safeAttribute, safeImage } from "../../lingstream/static/lingstream/nodes.js";
 
+const images = JSON.parse(readFileSync(new URL("../cases/html_images.json", import.meta.url)));
 const attacks = JSON.parse(readFileSync(new URL("../cases/html_attacks.json", import.meta.url)));
 
 /** As much of a document as the renderer may use: whatever else it called would be missing. */
@@ -92,11 +93,11 @@ class FakeElement extends FakeNode {
     }
 }
 
-function page() {
+function page(options) {
     const document = new FakeDocument();
     const element = document.createElement("main");
     element.append(document.createTextNode("waiting"));
-    return { document, element, nodes: new Nodes(element) };
+    return { document, element, nodes: new Nodes(element, options) };
 }
 
 function draw(tree) {
@@ -166,6 +167,27 @@ describe("attributes", () => {
     ]) {
         test(`${tag} ${name}=${JSON.stringify(value)}`, () => assert.equal(safeAttribute(tag, name, value), safe));
     }
+});
+
+describe("images", () => {
+    for (const { images: origins, src, shown } of images) {
+        test(`${src} of ${origins}`, () => assert.equal(safeImage(src, origins) !== null, shown));
+    }
+
+    test("are their alt text while their origin is not asked for", () => {
+        const { element, nodes } = page({ images: "https://cdn.example" });
+        const image = node("img", { alt: "a cloud" });
+        const draw = (src) => {
+            image.attrs.src = src;
+            nodes.render(["x", image, "y"]);
+            return element.inner;
+        };
+        assert.equal(draw("https://cdn.ex"), "xa cloudy");
+        assert.equal(draw("https://cdn.example/1"), 'x<img alt="a cloud" src="https://cdn.example/1"></img>y');
+        assert.equal(draw("https://cdn.example.evil"), "xa cloudy");
+        image.tag = "b";
+        assert.equal(draw(""), "x<b></b>y");
+    });
 });
 
 describe("growing", () => {

@@ -30,6 +30,19 @@ class BotKind(StepKind):
     kind = "bot"
     title = "Bot: ask a model"
     asks_who = False  # a model is told what its prompt says
+    options_schema: Mapping[str, Any] = {
+        "type": "object",
+        "properties": {
+            "images": {
+                "title": "Images",
+                "description": "Origins whose images HTML may show, such as "
+                "“same-origin https://cdn.example”: an address can carry what the model knows.",
+                "type": "string",
+                "pattern": r"^(same-origin|https?://[a-z0-9.:-]+)?( (same-origin|https?://[a-z0-9.:-]+))*$",
+            }
+        },
+        "additionalProperties": False,
+    }
 
     def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`: the model's own stream."""

@@ -111,6 +111,11 @@ class StepPlan:
     schema: dict[str, Any] | None = None
     show_reasoning: bool = False
 
+    @property
+    def images(self) -> str:
+        """The origins whose images its HTML may show."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class BotPlan(StepPlan):
@@ -130,6 +135,11 @@ class BotPlan(StepPlan):
     model: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     history: bool = False
+
+    @property
+    def images(self) -> str:
+        """The option ``images``."""
+        return str(self.options.get("images", ""))
 
 
 @dataclass(frozen=True, slots=True)

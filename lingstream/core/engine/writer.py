@@ -54,7 +54,7 @@ class StepWriter:
         self._emit = emit
         self._began = began
         self._charge = host.meter.charge
-        self.output = BotOutput(plan.format, plan.schema, root)
+        self.output = BotOutput(plan.format, plan.schema, root, plan.images)
         self._parts: list[str] = []
         self._reasoning: list[str] = []
         self._values = Values(frames, root, self._charge)

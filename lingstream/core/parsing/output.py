@@ -71,11 +71,12 @@ class BotOutput:
     :param format: ``json``, ``text`` or ``html``.
     :param schema: what JSON should fit.
     :param root: uri below which the output goes.
+    :param images: of HTML, the origins whose images keep their address.
     :raises UsageError: an unknown format.
     """
 
-    def __init__(self, format: str, schema: dict[str, Any] | None, root: str) -> None:
-        self.parser: Parser = _parser(format, schema, root)
+    def __init__(self, format: str, schema: dict[str, Any] | None, root: str, images: str = "") -> None:
+        self.parser: Parser = _parser(format, schema, root, images)
         self._root = root
         self._schema = schema if format == "json" else None
         self._wrote = format != "json"
@@ -126,11 +127,11 @@ class BotOutput:
         return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
 
 
-def _parser(format: str, schema: dict[str, Any] | None, root: str) -> Parser:
+def _parser(format: str, schema: dict[str, Any] | None, root: str, images: str) -> Parser:
     if format == "text":
         return TextParser(root)
     if format == "html":
-        return HtmlParser(root)
+        return HtmlParser(root, images=images)
     if format == "json":
         parser = StreamParser(root)
         return SchemaParser(parser, schema, root) if schema else parser

@@ -82,10 +82,14 @@ export function safeImage(value, images) {
 export class Nodes {
     #children;
 
-    /** @param {Element} element is emptied */
-    constructor(element) {
+    /**
+     * @param {Element} element is emptied
+     * @param {{images?: string}} [options] images: the origins whose images are shown and not only their alt
+     *     texts, such as `"same-origin https://cdn.example"`
+     */
+    constructor(element, { images = "" } = {}) {
         element.replaceChildren();
-        this.#children = new Children(element, 0);
+        this.#children = new Children(element, 0, images);
     }
 
     /** @param {unknown} tree a node, or an array of nodes */
@@ -100,11 +104,13 @@ export class Nodes {
 class Children {
     #element;
     #depth;
+    #images;
     #drawn = [];
 
-    constructor(element, depth) {
+    constructor(element, depth, images) {
         this.#element = element;
         this.#depth = depth;
+        this.#images = images;
     }
 
     render(nodes) {
@@ -130,7 +136,10 @@ class Children {
         const tag = isObject(node) ? own(node, "tag") : undefined;
         const isAllowed = typeof tag === "string" && ELEMENTS.has(tag) && this.#depth < MAX_DEPTH;
         if (!isAllowed) return new Nothing(this.#element.ownerDocument, node, tag);
-        return new DrawnElement(this.#element.ownerDocument, node, tag, this.#depth);
+        if (tag === "img" && !isShown(node, this.#images)) {
+            return new AltText(this.#element.ownerDocument, node, this.#images);
+        }
+        return new DrawnElement(this.#element.ownerDocument, node, tag, this.#depth, this.#images);
     }
 }
 
@@ -153,23 +162,46 @@ class DrawnText {
     }
 }
 
+/** What stands where an image would be: its address could carry what the model knows. */
+class AltText extends DrawnText {
+    #node;
+    #images;
+
+    constructor(document, node, images) {
+        super(document);
+        this.#node = node;
+        this.#images = images;
+    }
+
+    fits(node) {
+        return node === this.#node && own(node, "tag") === "img" && !isShown(node, this.#images);
+    }
+
+    render(node) {
+        super.render(attribute(node, "alt") ?? "");
+    }
+}
+
 class DrawnElement {
     #node;
     #tag;
+    #images;
     #children;
     #attributes = new Map();
 
-    constructor(document, node, tag, depth) {
+    constructor(document, node, tag, depth, images) {
         this.#node = node;
         this.#tag = tag;
+        this.#images = images;
         this.dom = document.createElement(tag);
         if (tag === "a") this.dom.setAttribute("rel", REL);
-        this.#children = new Children(this.dom, depth + 1);
+        this.#children = new Children(this.dom, depth + 1, images);
     }
 
     /** The tag may still have been growing, where the tree was written as JSON. */
     fits(node) {
-        return node === this.#node && own(node, "tag") === this.#tag;
+        if (node !== this.#node || own(node, "tag") !== this.#tag) return false;
+        return this.#tag !== "img" || isShown(node, this.#images);
     }
 
     render(node) {
@@ -215,6 +247,17 @@ class Nothing {
     }
 
     render() {}
+}
+
+function isShown(image, images) {
+    return safeImage(attribute(image, "src"), images) !== null;
+}
+
+/** An attribute of a node, if it is text. */
+function attribute(node, name) {
+    const attributes = own(node, "attrs");
+    const value = isObject(attributes) ? own(attributes, name) : undefined;
+    return typeof value === "string" ? value : undefined;
 }
 
 function safeUrl(text, schemes) {

@@ -21,6 +21,7 @@ from tests.core.support import ROOT, in_node, outcome
 from .support import CASES, every_cut, fold_all
 
 ATTACKS = json.loads((CASES / "html_attacks.json").read_text())
+IMAGES = json.loads((CASES / "html_images.json").read_text())
 
 
 class Parsed(NamedTuple):
@@ -54,8 +55,8 @@ TREES = {
     "names in any case": ("<P>a<BR>b</p>", "[p['a' br[] 'b']]"),
     "attributes": ("<a title=x href='/y'>z</a>", "[a title=x href=/y['z']]"),
     "a sign inside a quoted value": ("<p title='a>b'>x</p>", "[p title=a>b['x']]"),
-    "an empty attribute": ("<img alt src=x>", "[img alt= src=x[]]"),
-    "void elements": ("<p>a<br>b<img src=x>c<hr></p>", "[p['a' br[] 'b' img src=x[] 'c'] hr[]]"),
+    "an empty attribute": ("<img alt title=x>", "[img alt= title=x[]]"),
+    "void elements": ("<p>a<br>b<img alt=x>c<hr></p>", "[p['a' br[] 'b' img alt=x[] 'c'] hr[]]"),
     "elements that close themselves": ("<p>a<b/>c</p><div/>d", "[p['a' b[] 'c'] div[] 'd']"),
     "references": ("<p>&lt;b&gt; &amp;amp; &#x1F600;&nbsp;&copy y &nope; & &</p>", None),
     "no references": ("<p>R&D, a &&b; AT&T</p>", "[p['R&D, a &&b; AT&T']]"),
@@ -220,6 +221,16 @@ def check_is_safe(node: Any) -> None:
             assert value.startswith("language-")
 
 
+@pytest.mark.parametrize("case", IMAGES, ids=lambda case: f"{case['images']} {case['src']}")
+def test_images_keep_their_address_where_their_origin_is_asked_for(case: dict[str, Any]) -> None:
+    parser = HtmlParser(images=case["images"])
+    parser.feed(f'<img alt="a" src="{case["src"]}">')
+    parser.close()
+    image = parser.value["children"][0]["attrs"]
+    assert ("src" in image, image["alt"]) == (case["shown"], "a")
+    assert [kind for kind, _, _ in parser.repairs] == ([] if case["shown"] else ["dropped-attribute"])
+
+
 def test_client_has_the_same_lists() -> None:
     script = (
         "import { ATTRIBUTES, ELEMENTS } from './lingstream/static/lingstream/nodes.js';\n"
@@ -309,6 +320,14 @@ class TestBots:
         ended = await outcome(html, "<p>a</p><p>b</p>", input="go")
         first, hidden = ended.document["children"]
         assert (drawn(first), hidden) == ("p['a']", None)
+
+    async def test_show_images_of_the_origins_that_their_option_names(self) -> None:
+        text = '<img src="/x.png"><img src="//evil.example/x.png">'
+        asked = plan(format="html", options={"images": "same-origin"})
+        ended = await outcome(asked, text, input="go")
+        assert drawn(ended.document) == "[img src=/x.png[] img[]]"
+        ended = await outcome(plan(format="html"), text, input="go")
+        assert drawn(ended.document) == "[img[] img[]]"
 
     async def test_past_a_bound_fail_and_keep_what_came(self) -> None:
         ended = await outcome(plan(format="html"), "<p>a</p>" + "<b>" * 200, input="go")

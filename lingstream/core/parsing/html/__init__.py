@@ -27,6 +27,7 @@ class HtmlParser(BaseParser):
     :param max_nodes: elements and texts in all.
     :param max_chars: characters of the markup.
     :param max_tag: characters of one tag, which is withheld until it is whole.
+    :param images: the origins whose images keep their address, such as ``same-origin https://cdn.example``.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class HtmlParser(BaseParser):
         max_nodes: int = 100_000,
         max_chars: int = 16_777_216,
         max_tag: int = 16_384,
+        images: str = "",
     ) -> None:
-        self._tree = Tree(root, max_depth=max_depth, max_nodes=max_nodes, max_chars=max_chars)
+        self._tree = Tree(root, max_depth=max_depth, max_nodes=max_nodes, max_chars=max_chars, images=images)
         self._max_tag = max_tag
         source = Source(self._tree)
         self._tree.offset = lambda: source.offset

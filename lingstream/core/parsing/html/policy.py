@@ -69,11 +69,18 @@ _NUMBERS = frozenset({"colspan", "height", "rowspan", "span", "start", "width"})
 _NUMBER = re.compile(r"-?[0-9]{1,4}")
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,32}", re.ASCII)
 _SCHEME = re.compile(r"([^/?#:]*):")
+_ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def clean(tag: str, attributes: Iterable[tuple[str, str | None]]) -> tuple[dict[str, str], list[str]]:
-    """Return the attributes of an element that pass, and the names of those that do not."""
+def clean(
+    tag: str, attributes: Iterable[tuple[str, str | None]], images: str = ""
+) -> tuple[dict[str, str], list[str]]:
+    """Return the attributes of an element that pass, and the names of those that do not.
+
+    :param images: the origins whose images may be fetched: ``same-origin`` for addresses without a host,
+        ``https://cdn.example``; separated by spaces.
+    """
     kept: dict[str, str] = {}
     dropped: list[str] = []
     allowed = ATTRIBUTES.get(tag, ())
@@ -81,6 +88,8 @@ def clean(tag: str, attributes: Iterable[tuple[str, str | None]]) -> tuple[dict[
         if name in kept:
             continue  # of two, the first counts
         passed = _clean(name, value or "") if name in allowed or name in _EVERYWHERE else None
+        if name == "src" and passed is not None and not _may_be_fetched(passed, images.split()):
+            passed = None
         if passed is None:
             dropped.append(name)
         else:
@@ -103,3 +112,12 @@ def _url(value: str, schemes: tuple[str, ...]) -> str | None:
     url = _CONTROLS.sub("", value).strip()
     scheme = _SCHEME.match(url)
     return url if scheme is None or scheme[1].lower() in schemes else None
+
+
+def _may_be_fetched(url: str, images: list[str]) -> bool:
+    """Whether an image comes from an origin that is asked for. To browsers a backslash is a slash."""
+    written = url.replace("\\", "/")
+    if _SCHEME.match(written) is None:
+        return "same-origin" in images and not written.startswith("//")
+    origin = _ORIGIN.match(written)
+    return origin is not None and origin[0].lower() in images

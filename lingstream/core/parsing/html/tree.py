@@ -43,13 +43,17 @@ class Tree(Emitter):
         :class:`ParseLimitError` is raised.
     :param max_nodes: elements and texts in all.
     :param max_chars: characters of the markup.
+    :param images: origins whose images may be fetched, as in :func:`.policy.clean`.
     """
 
-    def __init__(self, root: str, *, max_depth: int, max_nodes: int, max_chars: int) -> None:
+    def __init__(
+        self, root: str, *, max_depth: int, max_nodes: int, max_chars: int, images: str = ""
+    ) -> None:
         super().__init__(root, Limits(2 * max_depth + 4, max_chars, 0, 0), strict=False)
         self.offset: Callable[[], int] = lambda: 0
         self._max_depth = max_depth
         self._max_nodes = max_nodes
+        self._images = images
         self._nodes = 0
         self._tags: list[str] = []  # the open elements
         self._preformatted = 0  # how many of them are <pre>
@@ -136,7 +140,7 @@ class Tree(Emitter):
         self._count_node()
         if len(self._tags) >= self._max_depth:
             raise self.limit("elements inside each other", self._max_depth, self.child(), self.offset())
-        kept, dropped = clean(tag, attributes)
+        kept, dropped = clean(tag, attributes, self._images)
         for name in dropped:
             self._report("dropped-attribute", name)
         self._tags.append(tag)
