@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from playwright.sync_api import Page
 
@@ -23,7 +24,7 @@ def test_a_long_list_comes_over_several_frames_and_done_behind_the_last(
     peer.start()
     peer.send(snapshot({"list": [f"item {index}" for index in range(10_000)]}), done(2))
     until(page, "heard.some(([type]) => type === 'done')")
-    heard: list[tuple[str, int]] = page.evaluate("heard")
+    heard: list[list[Any]] = page.evaluate("heard")
     counts = [count for kind, count in heard if kind == "draw"]
     assert len(counts) > 5
     assert counts == sorted(counts)
