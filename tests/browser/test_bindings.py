@@ -512,6 +512,9 @@ class TestProperties:
             ("<input data-ling-prop-value=v>", "text", "value", "text"),
             ("<input data-ling-prop-value=v>", 5, "value", "5"),
             ("<input value=old data-ling-prop-value=v>", None, "value", ""),
+            ("<input value=old data-ling-prop-value=w>", 5, "value", "old"),
+            ("<input type=checkbox checked data-ling-prop-checked=w>", 5, "checked", True),
+            ("<select data-ling-prop-value=w><option>a<option selected>b</select>", 5, "value", "b"),
             ("<textarea data-ling-prop-value=v></textarea>", "text", "value", "text"),
             ("<select data-ling-prop-value=v><option>a<option>b</select>", "b", "value", "b"),
             ("<input type=checkbox data-ling-prop-checked=v>", "yes", "checked", True),
@@ -911,3 +914,23 @@ class TestMarkdown:
         page.wait_for_selector("div > h1:text-is('One')")
         page.wait_for_selector("div em:text-is('three')")
         assert page.locator("div b").count() == 0
+
+    def test_of_length_is_drawn_once_and_not_taken_for_a_change_of_others(
+        self, sheet: Open, page: Page
+    ) -> None:
+        on = sheet('<div data-ling-markdown="t"></div>')
+        made = page.evaluate(
+            """async () => {
+                const { Markdown } = await import("/static/lingstream/markdown.js");
+                let made = 0;
+                Bindings.markdown = (...given) => { made += 1; return new Markdown(...given); };
+                replace({ t: "# Head\\n\\n* an *item* of a list\\n".repeat(1500) });
+                while (!bindings.render(folded, performance.now() + 8)) await nextFrame();
+                bindings.settle("");
+                while (!bindings.render(folded, performance.now() + 8)) await nextFrame();
+                for (let frames = 0; frames < 10; frames++) await nextFrame();
+                return made;
+            }"""
+        )
+        assert made == 1
+        assert on.page.locator("div em").count() == 1500

@@ -48,7 +48,10 @@ export class Bindings {
         this.#watch = new Watch(this.#context, this.#scope, () => this.#soon());
     }
 
-    /** @returns {((element: Element, options: {images: string}) => {append(text: string): void, end(): void}) | null} */
+    /**
+     * @typedef {{append: (text: string) => void, end: () => void}} Parser
+     * @returns {((element: Element, options: {images: string}) => Parser) | null}
+     */
     static get markdown() {
         return parsers.markdown;
     }

@@ -238,8 +238,10 @@ export class Each extends Part {
     #idOf(key, value) {
         const found = this.#key?.reduce(child, value);
         const isName = (typeof found === "string" && found !== "") || typeof found === "number";
-        if (!isName || this.context.changes.isWriting([...this.path, escape(key), ...this.#key.map(escape)])) return `i${key}`;
-        return `k${found}`;
+        if (!isName) return `i${key}`;
+        const { changes } = this.context;
+        const path = changes.isWritingAny ? [...this.path, escape(key), ...this.#key.map(escape)] : [];
+        return changes.isWriting(path) ? `i${key}` : `k${found}`;
     }
 }
 

@@ -89,15 +89,17 @@ export class Property extends Part {
         if (this.element[this.#name] !== isOn) this.element[this.#name] = isOn;
     }
 
-    /** What a person wrote stays while they are there; the caret stays where it is. */
+    /** What a person wrote stays while they are there; the caret stays where it is. Nothing is what the page wrote. */
     #fill() {
         const { element } = this;
+        const isNothing = this.#value === undefined;
         if (this.#isTyped) return;
         if (this.#name !== "value") {
-            this.#turn();
+            if (isNothing) element[this.#name] = element.defaultChecked ?? element.defaultSelected;
+            else this.#turn();
             return;
         }
-        const text = toText(this.#value) ?? "";
+        const text = isNothing ? (element.defaultValue ?? element.value) : (toText(this.#value) ?? "");
         if (element.value === text) return;
         const { selectionStart, selectionEnd } = element;
         element.value = text;

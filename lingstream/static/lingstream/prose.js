@@ -3,7 +3,7 @@
 import { toText } from "./places.js";
 import { Content, growthOf, lengthOfPiece } from "./text.js";
 
-const PIECE = 4_096;
+const PIECE = 1_024; // what markdown.js draws at once: what it draws later would look like a change of others
 
 /** What Markdown is drawn with; the page may set something else than markdown.js. */
 export const parsers = { markdown: null };

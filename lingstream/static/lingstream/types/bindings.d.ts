@@ -16,6 +16,20 @@ export declare class Bindings {
     constructor(root: Element, { about }?: {
         about?: () => object;
     });
+    /** @returns {((element: Element, options: {images: string}) => {append(text: string): void, end(): void}) | null} */
+    static get markdown(): ((element: Element, options: {
+        images: string;
+    }) => {
+        append(text: string): void;
+        end(): void;
+    }) | null;
+    /** Draw `data-ling-markdown` with something else than markdown.js. */
+    static set markdown(factory: ((element: Element, options: {
+        images: string;
+    }) => {
+        append(text: string): void;
+        end(): void;
+    }) | null);
     /** @param {import("./fold.js").Op[]} ops that were folded since the last render */
     note(ops: import("./fold.js").Op[]): void;
     /**
