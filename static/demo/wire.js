@@ -17,12 +17,14 @@ export class Wire {
     #end = 0;
     #ops = 0;
     #frame = null;
+    #follows = true;
 
     /** @param {Element} section a stream that holds a log, lanes and figures */
     constructor(section) {
         this.#log = section.querySelector("[data-log]");
         this.#lanes = section.querySelector("[data-lanes]");
         this.#figures = section.querySelector("[data-figures]");
+        this.#log.addEventListener("scroll", () => (this.#follows = isAtEnd(this.#log)));
         section.addEventListener("ling:started", () => this.#clear());
         section.addEventListener("ling:ops", ({ detail }) => detail.ops.forEach((op) => this.#op(op)));
         section.addEventListener("ling:event", ({ detail }) => this.#note("event", withoutRun(detail)));
@@ -70,11 +72,10 @@ export class Wire {
 
     #render() {
         this.#frame = null;
-        const isAtEnd = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < 40;
         this.#log.append(...this.#pending.splice(0).map(toLine));
         while (this.#log.childElementCount > LINES) this.#log.firstElementChild.remove();
-        if (isAtEnd) this.#log.scrollTop = this.#log.scrollHeight;
-        this.#drawLanes();
+        this.#drawLanes(); // which takes room from the log
+        if (this.#follows) this.#log.scrollTop = this.#log.scrollHeight;
         if (this.#begin === null) return;
         const seconds = ((this.#end - this.#begin) / 1000).toFixed(1);
         this.#figures.textContent = `${this.#ops} ops in ${seconds} s`;
@@ -100,6 +101,10 @@ function colorOf(lane) {
     const number = /\/(\d+)\//.exec(lane)?.[1];
     if (number !== undefined) return lane.endsWith("topic") ? 0 : 1 + (Number(number) % (COLORS - 1));
     return words[lane] ?? COLORS - 1;
+}
+
+function isAtEnd({ scrollHeight, scrollTop, clientHeight }) {
+    return scrollHeight - scrollTop - clientHeight < 40;
 }
 
 function toLine({ text, className }) {

@@ -36,7 +36,7 @@ def open_demo(page: Page, server: str, transport: str = "auto") -> None:
     """Open the page and note all events with their time."""
     page.add_init_script(RECORD)
     page.goto(f"{server}/")
-    for workflow in ("cloud-facts", "outline"):
+    for workflow in ("cloud-facts", "outline", "field-guide"):
         page.locator(f"#{workflow} input[value={transport}]").check(force=True)
 
 
@@ -70,7 +70,7 @@ def test_cloud_facts_details_and_translation_grow_side_by_side(
     ask(page, "cloud-facts")
     until(page, "document.querySelector('#cloud-facts [data-ling=details_cn]').textContent.length > 3")
     assert page.get_attribute("#cloud-facts ling-stream", "status") == "running"
-    assert page.is_enabled("#cloud-facts [data-stop]")
+    assert page.is_enabled("#cloud-facts [command=--stop]")
     ended(page, "cloud-facts")
     details, translation = growth(page, "details"), growth(page, "details_cn")
     assert details[0] < translation[-1] and translation[0] < details[-1]
@@ -82,7 +82,7 @@ def test_cloud_facts_details_and_translation_grow_side_by_side(
     assert page.text_content("#cloud-facts .answer") == answer["answer"]
     assert page.text_content("#cloud-facts [data-ling=details]") == answer["details"]
     assert page.locator("#cloud-facts .suggestion").all_text_contents() == answer["related_question"]
-    assert page.inner_text("#cloud-facts [role=status]") == "Finished"
+    assert page.inner_text("#cloud-facts .word:visible") == "Finished"
     assert page.locator("[data-ling-writing]").count() == 0
 
 
@@ -122,8 +122,8 @@ def test_transport_switch_is_what_it_says(page: Page, server: str) -> None:
     ask(page, "outline")
     until(page, "log.some(entry => entry.uri === 'outline/0/topic')")
     assert [url.removeprefix(server.replace("http", "ws")) for url in sockets] == ["/ws/ling/"]
-    page.click("#cloud-facts [data-stop]")
-    page.click("#outline [data-stop]")
+    page.click("#cloud-facts [command=--stop]")
+    page.click("#outline [command=--stop]")
     ended(page, "cloud-facts", "canceled")
     ended(page, "outline", "canceled")
 
@@ -133,13 +133,13 @@ def test_stop_keeps_the_partial_answer(page: Page, server: str, transport: str) 
     open_demo(page, server, transport)
     ask(page, "cloud-facts")
     until(page, "document.querySelector('#cloud-facts [data-ling=details]').textContent.length > 20")
-    page.click("#cloud-facts [data-stop]")
+    page.click("#cloud-facts [command=--stop]")
     ended(page, "cloud-facts", "canceled")
     partial = page.text_content("#cloud-facts [data-ling=details]")
     assert partial
     assert partial == document(page, "cloud-facts")["details"]
-    assert page.inner_text("#cloud-facts [role=status]") == "Stopped"
-    assert page.is_disabled("#cloud-facts [data-stop]")
+    assert page.inner_text("#cloud-facts .word:visible") == "Stopped"
+    assert page.is_disabled("#cloud-facts [command=--stop]")
     assert [entry for entry in page.evaluate("log") if entry["type"] == "error"] == []
 
 
@@ -247,7 +247,8 @@ def test_an_unknown_workflow_is_said_on_the_page(page: Page, server: str) -> Non
     page.evaluate("document.querySelector('#outline ling-stream').setAttribute('workflow', 'no-such-thing')")
     ask(page, "outline")
     ended(page, "outline", "failed")
-    assert page.inner_text("#outline [role=status]").startswith("Failed: ")
+    assert page.inner_text("#outline .word:visible") == "Failed"
+    assert "no-such-thing" in page.inner_text("#outline [role=alert]")
 
 
 def test_nothing_scrolls_sideways(page: Page, server: str) -> None:
