@@ -65,8 +65,10 @@ class Peer:
 
 
 @contextmanager
-def playing(page: Page) -> Iterator[Callable[[str], Peer]]:
-    """Give a function that opens a page with some markup in its body."""
+def playing(
+    page: Page, *, policy: dict[str, str] = STRICT, files: dict[str, str] | None = None
+) -> Iterator[Callable[[str], Peer]]:
+    """Give a function that opens a page with some markup in its body, beside scripts of its own."""
     body = ""
 
     def answer(route: Route) -> None:
@@ -74,8 +76,10 @@ def playing(page: Page) -> Iterator[Callable[[str], Peer]]:
         if path.startswith("/static/"):
             source = (STATIC / path.removeprefix("/static/")).read_text()
             route.fulfill(body=source, content_type="text/javascript")
+        elif path in (files or {}):
+            route.fulfill(body=(files or {})[path], content_type="text/javascript")
         elif path == "/":
-            route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=STRICT)
+            route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=policy)
         else:
             route.fulfill(body="", content_type="image/svg+xml")  # the icon that a browser asks for
 

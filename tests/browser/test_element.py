@@ -117,13 +117,13 @@ def test_model_text_stays_text(show: Callable[[str], Peer], page: Page) -> None:
 def test_a_long_text_is_appended_not_written_again(show: Callable[[str], Peer], page: Page) -> None:
     peer = show(STREAM % '<p data-ling="t"></p>')
     peer.start()
-    peer.send(snapshot({"t": "x" * 50_000}))
-    until(page, "document.querySelector('p').textContent.length === 50000")
+    peer.send(snapshot({"t": "x" * 65_536}))
+    until(page, "document.querySelector('p').textContent.length === 65536")
     first = page.evaluate_handle("document.querySelector('p').firstChild")
     for number in range(2, 12):
         peer.ops(number, append("t", "y" * 1_000))
-        until(page, f"document.querySelector('p').textContent.length === {50_000 + (number - 1) * 1_000}")
-    assert first.evaluate("node => node === document.querySelector('p').firstChild && node.length === 50000")
+        until(page, f"document.querySelector('p').textContent.length === {65_536 + (number - 1) * 1_000}")
+    assert first.evaluate("node => node === document.querySelector('p').firstChild && node.length === 65536")
     peer.ops(12, set_("t", "z", fix=True), append("t", "y" * 59_999))
     until(page, "document.querySelector('p').textContent.startsWith('zy')")
     assert page.evaluate("document.querySelector('p').textContent.length") == 60_000

@@ -50,7 +50,7 @@ def test_grows_in_place(page: Page, show: Show) -> None:
     until(page, "document.querySelectorAll('article li').length === 2")
     html = page.evaluate("document.querySelector('article').innerHTML")
     assert html == (
-        '<h1>Clouds</h1><p title="t">Soft &amp; <a rel="noopener" href="/wet">wet</a></p>'
+        '<h1>Clouds</h1><p title="t">Soft &amp; <a rel="noopener noreferrer nofollow" href="/wet">wet</a></p>'
         "<ul><li>one</li><li>two</li></ul>"
     )
     assert page.evaluate("title.isConnected && title.firstChild === text")

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 
 import { canonical, checksum, crc32 } from "../../lingstream/static/lingstream/checksum.js";
 import { fold } from "../../lingstream/static/lingstream/fold.js";
-import { JsonUriError, ancestors, get, join, set, split } from "../../lingstream/static/lingstream/jsonuri.js";
+import { JsonUriError, ancestors, get, join, segments, set, split } from "../../lingstream/static/lingstream/jsonuri.js";
 import { Run } from "../../lingstream/static/lingstream/run.js";
 import { EventStreamParser, toFrame } from "../../lingstream/static/lingstream/sse.js";
 import { ordinary, over, vectors } from "./vectors.mjs";
@@ -20,6 +20,11 @@ describe("jsonuri", () => {
         assert.deepEqual(ancestors("a/b\\/c/0"), ["a/b\\/c", "a", ""]);
         assert.deepEqual(ancestors("a"), [""]);
         assert.deepEqual(ancestors(""), []);
+    });
+
+    test("segments of a uri stay escaped", () => {
+        assert.deepEqual(segments("a/b\\/c/0"), ["a", "b\\/c", "0"]);
+        assert.deepEqual(segments(""), []);
     });
 
     test("get reads own keys only", () => {

@@ -23,7 +23,11 @@ from tests.node import node, peers
 
 HERE = Path(__file__).parents[1]
 VECTORS: dict[str, Any] = json.loads((HERE / "cases" / "protocol.json").read_text())
-MODULES = sorted(path.name for path in (HERE.parent / "lingstream/static/lingstream").glob("*.js"))
+CLIENT = HERE.parent / "lingstream/static/lingstream"
+MODULES = sorted(
+    str(path.relative_to(CLIENT)) for path in [*CLIENT.glob("*.js"), *CLIENT.glob("vendor/**/*.js")]
+)
+ENTRIES = ("index.js", "markdown.js")
 
 IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTILINE)
 
@@ -110,17 +114,19 @@ class TestHashedStatics:
     @pytest.mark.parametrize("aggregation", [False, True])
     def test_imports_resolve(self, tmp_path: Path, aggregation: bool) -> None:
         storage = collect(tmp_path, aggregation=aggregation)
-        entry = storage.stored_name("lingstream/index.js")
-        assert entry != "lingstream/index.js"
-        reached, pending = set(), {tmp_path / entry}
+        entries = {tmp_path / storage.stored_name(f"lingstream/{name}") for name in ENTRIES}
+        assert not {entry.name for entry in entries} & set(ENTRIES)
+        reached, pending = set(), set(entries)
         while pending:
             module = pending.pop()
             reached.add(module)
             names = IMPORTED.findall(module.read_text())
             pending |= {(module.parent / name).resolve() for name in names} - reached
         assert len(reached) == len(MODULES)
-        hashed = [module for module in reached if module.name not in MODULES]
-        assert len(hashed) == (len(MODULES) if aggregation else 1)
+        hashed = [
+            module for module in reached if str(module.relative_to(tmp_path / "lingstream")) not in MODULES
+        ]
+        assert len(hashed) == (len(MODULES) if aggregation else len(ENTRIES))
 
 
 def collect(target: Path, *, aggregation: bool) -> ManifestStaticFilesStorage:

@@ -1,4 +1,7 @@
-/** attributes: which attributes a document may fill, and with what. Model text is not to be trusted with the rest. */
+/**
+ * attributes: which attributes and properties a document may fill, and with what. Model text is not to be
+ * trusted with the rest.
+ */
 
 const PLAIN = new Set([
     "alt",
@@ -15,6 +18,7 @@ const PLAIN = new Set([
     "title",
     "value",
 ]);
+const PROPERTIES = new Set(["checked", "disabled", "hidden", "open", "selected", "value"]);
 const SCHEMES = new Set(["http:", "https:", "mailto:"]);
 
 /**
@@ -23,6 +27,24 @@ const SCHEMES = new Set(["http:", "https:", "mailto:"]);
  */
 export function isBindable(name) {
     return PLAIN.has(name) || name === "href" || name.startsWith("aria-") || /^data-(?!ling)/.test(name);
+}
+
+/**
+ * A custom element decides by itself what its properties do; what every element has (`innerHTML`, `style`,
+ * `constructor`) is not its own, and what reads as a handler or as markup is never filled.
+ *
+ * @param {Element} element
+ * @param {string} name of a property
+ * @returns {boolean} whether `data-ling-prop-<name>` is allowed
+ */
+export function isBindableProperty(element, name) {
+    if (PROPERTIES.has(name)) return true;
+    return isCustom(element) && !(name in HTMLElement.prototype) && !/^on|html$|srcdoc$/i.test(name);
+}
+
+/** @param {Element} element */
+export function isCustom(element) {
+    return element.localName.includes("-") && element.localName !== "ling-stream";
 }
 
 /**

@@ -66,11 +66,19 @@ export function concat(root, uri) {
  */
 export function split(uri) {
     if (uri === "") return [];
-    const segments = splitEscaped(uri);
-    if (segments.includes("")) {
+    const parts = splitEscaped(uri);
+    if (parts.includes("")) {
         throw new JsonUriError(`expected segments joined by "/", got an empty one in "${uri}"`, uri);
     }
-    return uri.includes("\\") ? segments.map(unescape) : segments;
+    return uri.includes("\\") ? parts.map(unescape) : parts;
+}
+
+/**
+ * @param {string} uri
+ * @returns {string[]} its segments, escaped as they are
+ */
+export function segments(uri) {
+    return uri === "" ? [] : splitEscaped(uri);
 }
 
 /**
@@ -78,8 +86,8 @@ export function split(uri) {
  * @returns {string[]} the uris of all containers of `uri`, the nearest first, the root "" last
  */
 export function ancestors(uri) {
-    const segments = uri === "" ? [] : splitEscaped(uri);
-    return segments.map((_, index) => segments.slice(0, segments.length - 1 - index).join("/"));
+    const above = segments(uri);
+    return above.map((_, index) => above.slice(0, above.length - 1 - index).join("/"));
 }
 
 /**

@@ -39,6 +39,9 @@ export const ATTRIBUTES = new Map([
     ["time", ["datetime"]],
 ]);
 
+/** What every link of a model says of where it leads. */
+export const REL = "noopener noreferrer nofollow";
+
 const EVERYWHERE = new Set(["dir", "lang", "title"]);
 const NUMBERS = new Set(["colspan", "height", "rowspan", "span", "start", "width"]);
 const SCHEMES = new Map([
@@ -60,6 +63,19 @@ export function safeAttribute(tag, name, value) {
     if (NUMBERS.has(name)) return /^-?[0-9]{1,4}$/.test(value) ? value : null;
     if (name === "class") return /^language-[\w+#.-]{1,32}$/.test(value) ? value : null;
     return value;
+}
+
+/**
+ * @param {unknown} value the address of an image
+ * @param {string} images the origins that a page names: `same-origin`, `https://cdn.example`, space separated
+ * @returns {string | null} what to write, or null if the page did not ask for images from there
+ */
+export function safeImage(value, images) {
+    const src = safeAttribute("img", "src", value);
+    if (src === null || images === "") return null;
+    const { origin } = new URL(src, baseUrl());
+    const isAllowed = images.split(/\s+/).some((each) => origin === (each === "same-origin" ? ownOrigin() : each));
+    return isAllowed ? src : null;
 }
 
 /** The nodes drawn inside one element; `render` makes the page follow the tree, touching what changed. */
@@ -147,7 +163,7 @@ class DrawnElement {
         this.#node = node;
         this.#tag = tag;
         this.dom = document.createElement(tag);
-        if (tag === "a") this.dom.setAttribute("rel", "noopener");
+        if (tag === "a") this.dom.setAttribute("rel", REL);
         this.#children = new Children(this.dom, depth + 1);
     }
 
@@ -203,12 +219,19 @@ class Nothing {
 
 function safeUrl(text, schemes) {
     const url = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "").trim();
-    const base = globalThis.document?.baseURI ?? "https://relative.invalid/";
     try {
-        return schemes.has(new URL(url, base).protocol) ? url : null;
+        return schemes.has(new URL(url, baseUrl()).protocol) ? url : null;
     } catch {
         return null;
     }
+}
+
+function baseUrl() {
+    return globalThis.document?.baseURI ?? "https://relative.invalid/";
+}
+
+function ownOrigin() {
+    return globalThis.location?.origin ?? new URL(baseUrl()).origin;
 }
 
 function isObject(value) {

@@ -1,0 +1,152 @@
+/** recipes: reads from the markup which bindings its elements have, and compiles templates. */
+
+import { isBindable, isBindableProperty, isCustom } from "./attributes.js";
+import { Each } from "./each.js";
+import { Html } from "./html.js";
+import { Place } from "./places.js";
+import { Property } from "./properties.js";
+import { Markdown } from "./prose.js";
+import { Text } from "./text.js";
+import { Attribute, ClassName, Condition } from "./values.js";
+
+const NEVER = new Set(["SCRIPT", "STYLE", "TEMPLATE", "IFRAME", "OBJECT"]);
+const CONTENTS = [
+    ["data-ling-each", Each],
+    ["data-ling-html", Html],
+    ["data-ling-markdown", Markdown],
+    ["data-ling", Text],
+];
+const NAMED = /^data-ling-(attr|prop|class)-(.+)$/;
+
+/**
+ * The elements in and below one that are bound, in the order of the page. What a list or a text contains is
+ * theirs, and a nested <ling-stream> looks after itself.
+ *
+ * @param {Element} element
+ * @returns {Iterable<[Element, import("./scope.js").Recipe[]]>}
+ */
+export function* boundIn(element) {
+    if (element.localName === "template") return;
+    const recipes = recipesOf(element);
+    if (recipes.length > 0) yield [element, recipes];
+    if (element.localName !== "ling-stream" && !recipes.some(({ Kind }) => Kind.isContent)) yield* boundBelow(element);
+}
+
+/** @param {Element} element */
+export function* boundBelow(element) {
+    const isList = element.hasAttribute("data-ling-each");
+    for (const inner of element.children) {
+        if (!(isList && inner.hasAttribute("data-ling-item"))) yield* boundIn(inner);
+    }
+}
+
+/**
+ * @param {Element} element
+ * @returns {import("./scope.js").Recipe[]}
+ */
+function recipesOf(element) {
+    const recipes = [];
+    const add = (Kind, uri, name = "") => {
+        try {
+            recipes.push({ Kind, name, place: new Place(uri), plan: Kind === Each ? planOf(element) : null });
+        } catch (error) {
+            console.error(`lingstream: ${error.message}`, element);
+        }
+    };
+    for (const { name, value } of element.attributes) {
+        if (!name.startsWith("data-ling-")) continue;
+        if (name === "data-ling-if") add(Condition, value);
+        const named = NAMED.exec(name);
+        if (named !== null) addNamed(element, named, value, add);
+    }
+    if (element.localName === "ling-stream") return recipes;
+    const content = CONTENTS.find(([name]) => element.hasAttribute(name));
+    if (content !== undefined && (content[1] === Each || !NEVER.has(element.tagName))) {
+        add(content[1], element.getAttribute(content[0]));
+    }
+    return recipes;
+}
+
+function addNamed(element, [attribute, kind, name], uri, add) {
+    if (kind === "class") return add(ClassName, uri, name);
+    const property = name.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase());
+    const isAllowed = kind === "attr" ? isBindable(name) : isBindableProperty(element, property);
+    if (!isAllowed) return console.error(`lingstream: ${attribute} is not allowed`, element);
+    return kind === "attr" ? add(Attribute, uri, name) : add(Property, uri, property);
+}
+
+/** A template whose bindings were looked up once: copies are made without looking again. */
+export class Plan {
+    #source;
+    #elements = [];
+    #hasCustom;
+    #seesEnds;
+
+    /** @param {HTMLTemplateElement} template */
+    constructor(template) {
+        this.#source = sourceOf(template);
+        for (const top of this.#source.children) {
+            for (const [element, recipes] of boundIn(top)) {
+                this.#elements.push({ steps: stepsTo(element, this.#source), recipes });
+            }
+        }
+        this.#hasCustom = [...this.#source.querySelectorAll("*")].some(isCustom);
+        this.#seesEnds = this.#elements.some(({ recipes }) => recipes.some(seesEnds));
+    }
+
+    /** Whether something in it changes where a field is complete and else as it was. */
+    get seesEnds() {
+        return this.#seesEnds;
+    }
+
+    /**
+     * @param {import("./scope.js").Item} item gets the bindings of a new copy
+     * @returns {DocumentFragment} the copy
+     */
+    copyFor(item) {
+        const { ownerDocument } = item.list.element;
+        const copy = this.#source.cloneNode(true);
+        const found = this.#elements.map(({ steps }) => steps.reduce((node, step) => node.childNodes[step], copy));
+        ownerDocument.adoptNode(copy);
+        // Before the upgrade an element has the children that the template says, and no more.
+        if (this.#hasCustom) customElements.upgrade(copy);
+        item.own([...copy.childNodes]);
+        this.#elements.forEach(({ recipes }, index) => item.bind(found[index], recipes));
+        return copy;
+    }
+}
+
+/**
+ * @param {Element} element of a list
+ * @returns {Plan | null} null without a template
+ */
+export function planOf(element) {
+    const template = templateOf(element);
+    return template === undefined ? null : new Plan(template);
+}
+
+/** @param {Element} element of a list */
+export function templateOf(element) {
+    return [...element.children].find(({ localName }) => localName === "template");
+}
+
+function seesEnds({ Kind, place, plan }) {
+    return place.isClosed || Kind === Markdown || (plan?.seesEnds ?? false);
+}
+
+/** React and Vue put a template's children beside its content, not into it. */
+function sourceOf(template) {
+    const { content } = template;
+    if (content.hasChildNodes()) return content.cloneNode(true);
+    const source = content.cloneNode();
+    source.append(...[...template.childNodes].map((node) => content.ownerDocument.importNode(node, true)));
+    return source;
+}
+
+function stepsTo(element, source) {
+    const steps = [];
+    for (let node = element; node !== source; node = node.parentNode) {
+        steps.unshift([...node.parentNode.childNodes].indexOf(node));
+    }
+    return steps;
+}

@@ -1,0 +1,77 @@
+"""When `<ling-stream>` writes the page: frames, slices of them, and who may hold them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page
+
+from .conftest import until
+from .played import STREAM, Peer, append, done, snapshot
+
+LIST = '<ul data-ling-each="list"><template><li data-ling="."></li></template></ul>'
+HEAR = """for (const type of ["draw", "render", "done"])
+    addEventListener(`ling:${type}`, () => heard.push([type, document.querySelectorAll("li").length]));
+window.heard = [];"""
+
+
+def test_a_long_list_comes_over_several_frames_and_done_behind_the_last(
+    show: Callable[[str], Peer], page: Page
+) -> None:
+    page.add_init_script(HEAR)
+    peer = show(STREAM % LIST)
+    peer.start()
+    peer.send(snapshot({"list": [f"item {index}" for index in range(10_000)]}), done(2))
+    until(page, "heard.some(([type]) => type === 'done')")
+    heard: list[tuple[str, int]] = page.evaluate("heard")
+    counts = [count for kind, count in heard if kind == "draw"]
+    assert len(counts) > 5
+    assert counts == sorted(counts)
+    assert heard[-2:] == [["render", 10_000], ["done", 10_000]]
+    assert [kind for kind, count in heard if count == 0][-1] == "draw"
+    assert page.locator("li").last.text_content() == "item 9999"
+
+
+def test_what_is_prevented_is_kept_and_drawn_by_who_prevents_it(
+    show: Callable[[str], Peer], page: Page
+) -> None:
+    page.add_init_script(
+        """window.held = [];
+        window.rendered = 0;
+        window.ended = 0;
+        addEventListener("ling:draw", (event) => {
+            if (!window.free) event.preventDefault();
+            held.push(event.detail);
+        });
+        addEventListener("ling:render", () => (rendered += 1));
+        addEventListener("ling:done", () => (ended += 1));"""
+    )
+    peer = show(STREAM % '<p data-ling="a">Wait…</p>')
+    peer.start()
+    peer.send(snapshot({"a": "x"}))
+    until(page, "held.at(-1)?.document?.a === 'x'")
+    peer.ops(2, append("a", "y"))
+    until(page, "held.at(-1).document.a === 'xy' && held.length > 2")
+    assert page.text_content("p") == "Wait…"
+    assert page.evaluate("rendered") == 0
+    page.evaluate("held.at(-1).draw()")
+    assert (page.text_content("p"), page.evaluate("rendered")) == ("xy", 1)
+    peer.ops(3, append("a", "z"))
+    peer.send(done(4))
+    until(page, "ended === 1")
+    assert page.text_content("p") == "xy"
+    page.evaluate("window.free = true; document.querySelector('ling-stream').refresh()")
+    until(page, "document.querySelector('p').textContent === 'xyz'")
+
+
+def test_buttons_and_texts_follow_the_status(show: Callable[[str], Peer], page: Page) -> None:
+    peer = show(
+        STREAM % '<output data-ling="@status"></output><button data-ling-prop-disabled="@busy">Ask</button>'
+    )
+    peer.start()
+    peer.send(snapshot())
+    until(page, "document.querySelector('output').textContent === 'running'")
+    assert page.is_disabled("button")
+    peer.send(done(2))
+    until(page, "document.querySelector('output').textContent === 'finished'")
+    assert page.is_enabled("button")
