@@ -61,7 +61,7 @@ export class View {
         this.#render();
     }
 
-    /** Read the bindings again. */
+    /** Look at all that is bound again. */
     refresh() {
         this.#bindings?.refresh();
         this.schedule();
