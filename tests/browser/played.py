@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute
 
 from tests.chaos.patience import scaled
 
-TIMEOUT = 6_000  # milliseconds of an idle machine
+TIMEOUT = 30_000  # milliseconds of an idle machine
 ORIGIN = "http://lingstream.test"
 STATIC = Path(__file__).resolve().parent.parent.parent / "lingstream" / "static"
 VECTORS = json.loads((Path(__file__).parent.parent / "cases" / "protocol.json").read_text())

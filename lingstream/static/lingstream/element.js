@@ -137,7 +137,7 @@ export class LingStreamElement extends HTMLElement {
         return run?.isBusy || run?.retry() ? run : this.start(run?.input);
     }
 
-    /** Read the bindings again, after markup inside the element was changed. */
+    /** Look at all that is bound again; what a MutationObserver sees needs no call. */
     refresh() {
         this.#view.refresh();
     }

@@ -24,9 +24,13 @@ export function absolute(address, base = globalThis.document?.baseURI) {
 
 /**
  * @param {string} name
- * @returns {any} the data that a template tag wrote into the page under that name, if it did
+ * @returns {any} the data that a template tag wrote into the page under that name, if it did and it can be read
  */
 export function block(name) {
-    const found = globalThis.document?.getElementById(`lingstream-${name}`);
-    return found ? JSON.parse(found.textContent) : undefined;
+    const text = globalThis.document?.getElementById(`lingstream-${name}`)?.textContent;
+    try {
+        return text && JSON.parse(text);
+    } catch (error) {
+        console.error(`lingstream: expected JSON in #lingstream-${name}:`, error.message);
+    }
 }

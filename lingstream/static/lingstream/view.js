@@ -61,10 +61,9 @@ export class View {
         this.#render();
     }
 
-    /** Read the bindings again. */
+    /** Look at all that is bound again. */
     refresh() {
-        if (this.#bindings?.refresh) this.#bindings.refresh();
-        else this.#bindings = null;
+        this.#bindings?.refresh();
         this.schedule();
     }
 
@@ -89,7 +88,7 @@ export class View {
             this.#bindings.reset(this.#run?.cut);
         }
         const { document } = this.#element;
-        const isWhole = this.#bindings.render(document, globalThis.document.hidden ? Infinity : deadline) !== false;
+        const isWhole = this.#bindings.render(document, globalThis.document.hidden ? Infinity : deadline);
         this.#showError();
         if (!isWhole) {
             this.schedule();
@@ -113,7 +112,7 @@ export class View {
     }
 
     #touch(names) {
-        for (const name of names) this.#bindings?.touch?.(name);
+        for (const name of names) this.#bindings?.touch(name);
     }
 
     /**
