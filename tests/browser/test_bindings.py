@@ -348,10 +348,10 @@ class TestKeys:
                 observer.observe(document.querySelector("ul"), { childList: true });
             }"""
         )
-        moved = [*names[1:60], names[0], *names[60:]]
+        moved = [names[-1], *names[1:60], names[0], *names[60:-1]]
         on.replace({"cards": [{"id": name} for name in moved]})
         assert on.texts("b") == moved
-        assert page.evaluate("observer.takeRecords().flatMap((r) => [...r.addedNodes]).length") <= 2
+        assert page.evaluate("observer.takeRecords().flatMap((r) => [...r.addedNodes]).length") <= 4
 
     def test_are_the_index_until_they_are_whole(self, sheet: Open, page: Page) -> None:
         on = sheet(CARDS)
