@@ -52,6 +52,7 @@ bench: $(BENCH)
 	$(BIN)/python bench/repair.py
 	$(BIN)/python bench/validation.py
 	$(BIN)/python bench/stream.py
+	$(BIN)/python bench/client.py
 
 format: $(TESTS)
 	$(BIN)/ruff check --fix .
