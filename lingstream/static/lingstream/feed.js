@@ -179,11 +179,14 @@ export class FeedTransport {
             if (isRefused) channel.sink.refused(message.error);
             else channel.sink.frame(message);
         }
-        if (this.#channels.size === 0) this.#leave();
     }
 
     /** A stream that ends again and again as soon as it began is cut off by somebody, or held back until it ends. */
     #ended(heard, isShort) {
+        if (this.#channels.size === 0) {
+            this.#leave();
+            return;
+        }
         if (this.#way.wait && (heard || !isShort)) {
             this.#open();
             return;

@@ -1,0 +1,158 @@
+"""Pages that share a browser, go away and come back, and runs that another process executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.chaos.patience import scaled
+
+from .conftest import ARGUMENTS, TIMEOUT, serve, until
+
+TRANSPORTS = ["websocket", "sse", "poll"]
+INPUT = """{"question": "Can I lie on a cloud?"}"""
+ASKS = """<ling-stream workflow="cloud-facts" data-input='%s' %s><p data-ling="answer"></p></ling-stream>"""
+STATES = "[...document.querySelectorAll('ling-stream')].map((each) => each.state)"
+TEXTS = "[...document.querySelectorAll('p')].every((place) => place.textContent !== '')"
+
+KNOWN = "(({ id, token }) => [id, token])(document.querySelector('ling-stream').run)"
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(context: BrowserContext) -> Visit:
+    """Open a page with some markup on a site."""
+
+    def open_page(url: str, markup: str) -> Page:
+        page = context.new_page()
+        page.goto(f"{url}/there/?body={quote(markup)}")
+        return page
+
+    return open_page
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_eight_streams_leave_room_for_a_stop_and_for_the_next_tab(
+    server: str, visit: Visit, transport: str
+) -> None:
+    page = visit(server, ASKS % (INPUT, f'transport="{transport}"') * 8)
+    until(page, TEXTS)
+    page.evaluate("document.querySelectorAll('ling-stream')[3].stop()")
+    until(page, f"{STATES}[3] === 'canceled'")
+    assert page.evaluate(STATES).count("running") >= 6, "the stop waited for the others"
+    other = visit(server, ASKS % (INPUT, f'transport="{transport}"'))
+    until(other, TEXTS)
+    for each in (page, other):
+        until(each, f"{STATES}.every((state) => ['finished', 'canceled'].includes(state))")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_two_tabs_show_one_run_and_either_stops_it(server: str, visit: Visit, transport: str) -> None:
+    page = visit(server, ASKS % (INPUT, f'transport="{transport}"'))
+    until(page, TEXTS)
+    run, token = page.evaluate(KNOWN)
+    other = visit(server, ASKS % ("{}", f'manual transport="{transport}" run="{run}" token="{token}"'))
+    until(other, TEXTS)
+    other.evaluate("document.querySelector('ling-stream').stop()")
+    for each in (page, other):
+        until(each, f"{STATES}[0] === 'canceled'")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_stop_that_is_refused_is_told(server: str, visit: Visit, transport: str) -> None:
+    page = visit(server, ASKS % (INPUT, f'transport="{transport}"'))
+    until(page, TEXTS)
+    run, share = page.evaluate("(({ id, share }) => [id, share])(document.querySelector('ling-stream').run)")
+    other = visit(server, ASKS % ("{}", f'manual transport="{transport}" run="{run}" share="{share}"'))
+    until(other, TEXTS)
+    other.context.clear_cookies()
+    other.evaluate(
+        """() => {
+            addEventListener("ling:error", ({ detail }) => (window.told = detail.code));
+            document.querySelector("ling-stream").stop();
+        }"""
+    )
+    until(other, "window.told === 'forbidden'")
+    for each in (page, other):
+        until(each, f"{STATES}[0] === 'finished'")
+
+
+@pytest.fixture
+def keeping(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that keeps pages for the back button, which playwright turns off."""
+    keeps = browser.browser_type.launch(
+        executable_path="/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else None,
+        args=ARGUMENTS,
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    context = keeps.new_context()
+    context.set_default_timeout(scaled(TIMEOUT))
+    yield context
+    keeps.close()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_page_that_the_browser_kept_goes_on(server: str, keeping: BrowserContext, transport: str) -> None:
+    page = keeping.new_page()
+    page.goto(f"{server}/there/?body={quote(ASKS % (INPUT, f'transport={transport!r}') * 2)}")
+    until(page, TEXTS)
+    page.evaluate("addEventListener('pageshow', ({ persisted }) => (window.kept = persisted))")
+    page.evaluate("(url) => void (location.href = url)", f"{server}/there/?body=elsewhere")
+    page.wait_for_url("**/?body=elsewhere")
+    page.evaluate("history.back()")  # playwright's own waits for a load, of which there is none
+    page.wait_for_url("**/?body=*ling-stream*")
+    until(page, "window.kept !== undefined")
+    assert page.evaluate("kept"), "the browser did not keep the page"
+    until(page, f"{STATES}.every((state) => state === 'finished')")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("seconds", [3, pytest.param(120, marks=pytest.mark.soak)])
+def test_a_page_without_a_network_comes_back_when_there_is_one(
+    server: str, context: BrowserContext, visit: Visit, transport: str, seconds: float
+) -> None:
+    page = visit(server, ASKS % (INPUT, f'transport="{transport}"') * 3)
+    until(page, TEXTS)
+    context.set_offline(True)
+    page.wait_for_timeout(seconds * 1_000)
+    began = page.evaluate("performance.now()")
+    context.set_offline(False)
+    until(page, f"{STATES}.every((state) => state === 'finished')")
+    if transport != "websocket":  # playwright leaves sockets alone
+        assert page.evaluate("performance.now()") - began < scaled(10_000)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_run_that_another_process_executes_is_shown_to_its_end(
+    visit: Visit, tmp_path: Path, transport: str
+) -> None:
+    """Two processes that share a database and no hub."""
+    with ExitStack() as stack:
+        here, there = [stack.enter_context(serve(tmp_path, {})) for _ in range(2)]
+        page = visit(there, ASKS % (INPUT, ""))
+        until(page, TEXTS)
+        run, token = page.evaluate(KNOWN)
+        other = visit(here, ASKS % ("{}", f'manual transport="{transport}"'))
+        other.evaluate(
+            """([run, token]) => {
+                window.told = [];
+                addEventListener("ling:error", ({ detail }) => told.push(detail.code));
+                const stream = document.querySelector("ling-stream");
+                const copy = stream.cloneNode(true);
+                copy.setAttribute("run", run);
+                copy.setAttribute("token", token);
+                stream.replaceWith(copy);
+            }""",
+            [run, token],
+        )
+        until(other, f"{STATES}[0] === 'finished'")
+        assert other.evaluate("told") == ["elsewhere"]
+        until(page, f"{STATES}[0] === 'finished'")
+        whole = page.evaluate("document.querySelector('ling-stream').document")
+        assert other.evaluate("document.querySelector('ling-stream').document") == whole
