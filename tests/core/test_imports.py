@@ -51,7 +51,7 @@ ARROWS = {
     "checks": "conf core models access execution providers hubs transports asgi",
     "admin": "conf core models access execution providers",
     "management": "conf core models access execution hubs transports",
-    "templatetags": "transports",
+    "templatetags": "conf core models transports",
     "routing": "conf transports",
     "urls": "transports",
     "asgi": "conf core execution hubs transports",
@@ -74,6 +74,7 @@ USE_THE_ORM = {
     "lingstream.management",
     "lingstream.models",
     "lingstream.transports.looks",
+    "lingstream.templatetags",
 }
 # Who is handed rows, and names their class for the types only.
 NAME_THE_MODELS = {
