@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from .conversations import Conversation
 from .fields import JSONTextField
+from .owned import Owned, owner_key
 from .prompts import Prompt, PromptLabel, PromptVersion, Provider
-from .runs import OPEN, BotRun, Conversation, Run, Runner, owner_key
+from .runs import OPEN, QUIET, BotRun, Run, Runner
 from .workflows import Step, Trigger, Workflow
 
 __all__ = [
     "OPEN",
+    "QUIET",
     "BotRun",
     "Conversation",
     "JSONTextField",
+    "Owned",
     "Prompt",
     "PromptLabel",
     "PromptVersion",

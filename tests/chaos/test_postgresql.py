@@ -1,0 +1,29 @@
+"""What leans on the database most, once more on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .harness import ROOT
+from .patience import scaled
+from .services import Postgres
+
+
+@pytest.mark.parametrize("tests", ["tests/conversations/test_migration.py", "tests/access/test_migration.py"])
+def test_on_postgresql(postgres_server: Postgres, tests: str) -> None:
+    database = json.dumps({**postgres_server.database, "TEST": {"NAME": "tests"}})
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", tests, "-q", "-x", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "TEST_DATABASE": database},
+        capture_output=True,
+        text=True,
+        timeout=scaled(240),
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
