@@ -1,8 +1,8 @@
 """Who may start, read and cancel: asked on every message, in this module and nowhere else.
 
-A run is open to its owner, to the browser session that started it, to users with a permission, and to who
-shows a signed token that the start returned: all of them within its scope only. One of them is enough; who
-shows a token that opens nothing (it is old, or another run's) is asked for the others.
+A run is open to its owner, to the visitor or the browser session that started it, to users with a permission,
+and to who shows a signed token that the start returned: all of them within its scope only. One of them is
+enough; who shows a token that opens nothing (it is old, or another run's) is asked for the others.
 """
 
 from __future__ import annotations
@@ -87,4 +87,6 @@ def _owns(row: Run | Conversation, identity: Identity) -> bool:
         return row.owner_key == identity.owner_key
     if row.owner_id is not None:
         return bool(row.owner_id == identity.owner_id)
+    if row.visitor:
+        return row.visitor == identity.visitor
     return bool(row.session_key) and row.session_key == identity.session

@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
 from lingstream.access.throttle import check_throttle, counted_for
+from lingstream.access.visitors import digest_of, new_visitor
 from lingstream.conf import app_settings
 from lingstream.core.engine.inputs import check_input
 from lingstream.core.engine.registry import registered
@@ -31,7 +32,7 @@ from .plans import load_plan
 from .storage import in_database
 from .versions import version_key
 
-__all__ = ["Start", "astart", "create_run", "known_run", "queue_run", "start"]
+__all__ = ["Start", "astart", "create_run", "introduce", "known_run", "queue_run", "start"]
 
 _PROCESSES = {
     "inline": "the site by ASGI, with lingstream.asgi.application",
@@ -163,11 +164,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     """
     row = Workflow.objects.filter(slug=start.workflow).first()
     check_start(start.workflow, row, identity)
-    if start.key and identity.owner_key == "anyone" and len(start.key) < _ANONYMOUS_KEY:
-        raise UsageError(
-            f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
-            f"only proof of who asks; got {len(start.key)}"
-        )
+    _check_key(start, identity)
     if known := known_run(start, identity):
         return known, False
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
@@ -190,9 +187,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
                 plan_version=plan.version,
                 kinds=needs_of(plan),
                 conversation=conversation,
-                owner_id=identity.owner_id,
-                session_key=identity.session,
-                scope=identity.tenant,
+                **identity.owned,
                 counted_for=counted_for(identity),
                 **more,
             )
@@ -203,12 +198,34 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     return run, True
 
 
+def introduce(start: Start, identity: Identity) -> tuple[Identity, str]:
+    """Make who begins a conversation somebody who can come back to it: a visitor, where nobody has signed in.
+
+    :returns: who asks, and the id of a visitor who has not been one before, or ``""``.
+    :raises UsageError: a key that is too short.
+    """
+    known = identity.trusted or identity.owner_id is not None or identity.visitor
+    if known or start.conversation != _NEW:
+        return identity, ""
+    _check_key(start, identity)
+    visitor = new_visitor("" if identity.session else start.key)
+    return identity._replace(visitor=digest_of(visitor)), visitor
+
+
 def known_run(start: Start, identity: Identity) -> Run | None:
     """Return the run that was started with the same key before, if there is one.
 
     :raises LingError: ``key-reused``.
     """
     return _by_key(start, identity) if start.key else None
+
+
+def _check_key(start: Start, identity: Identity) -> None:
+    if start.key and identity.owner_key == "anyone" and len(start.key) < _ANONYMOUS_KEY:
+        raise UsageError(
+            f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
+            f"only proof of who asks; got {len(start.key)}"
+        )
 
 
 def _somebody_executes() -> bool:
@@ -240,13 +257,14 @@ def _whose(asked: Start, owner: Any, session: str | None, scope: str) -> Identit
     """Return as whom the site's own code starts a run."""
     if owner is not None and not (hasattr(owner, "is_authenticated") and (owner.is_anonymous or owner.pk)):
         raise UsageError(f"expected owner to be a stored user, got {owner!r:.80}")
+    visitor = ""
     if asked.conversation not in ("", _NEW):
         found = _find(Conversation.objects.select_related("owner"), _uuid(asked.conversation))
         scope = scope or found.scope
         # Not for an anonymous user: then a visitor asks, who may have no more than the id.
         if owner is None and not session:
-            owner, session = found.owner, found.session_key
-    return Identity.of_site(owner, session, _short_text("scope", scope))
+            owner, session, visitor = found.owner, found.session_key, found.visitor
+    return Identity.of_site(owner, session, _short_text("scope", scope), visitor)
 
 
 def _short_text(name: str, text: Any) -> str:
@@ -258,7 +276,9 @@ def _short_text(name: str, text: Any) -> str:
 
 
 def _by_key(start: Start, identity: Identity) -> Run | None:
-    known = Run.objects.filter(scope=identity.tenant, owner_key=identity.owner_key, key=start.key).first()
+    known = Run.objects.filter(
+        scope=identity.tenant, owner_key__in=identity.owner_keys, key=start.key
+    ).first()
     if known and (known.workflow, known.input) != (start.workflow, start.input):
         raise LingError(
             f"the key {start.key!r} belongs to a run of another workflow or input", code="key-reused"
@@ -284,9 +304,7 @@ def _conversation(talk_id: UUID | None, identity: Identity, *, new: bool) -> Con
     if talk_id is None:
         return None
     if new:
-        return Conversation.objects.create(
-            pk=talk_id, owner_id=identity.owner_id, session_key=identity.session, scope=identity.tenant
-        )
+        return Conversation.objects.create(pk=talk_id, **identity.owned)
     # Locked: of two that start at once, the second sees the first one's run.
     conversation = _find(Conversation.objects.select_for_update(), talk_id)
     check_conversation(conversation, identity)

@@ -81,7 +81,7 @@ def load_identity(run: Run) -> kinds.Identity:
     """Return who has started ``run``, for its steps; one query, and none for a run of nobody's."""
     user = "" if run.owner_id is None else str(run.owner_id)
     groups = _groups(run.owner_id) if user else ()
-    return kinds.Identity(user, groups, run.scope, run.session_key)
+    return kinds.Identity(user, groups, run.scope, run.visitor or run.session_key)
 
 
 def _groups(user_id: Any) -> tuple[str, ...]:

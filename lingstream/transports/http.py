@@ -9,12 +9,12 @@ from lingstream.core.exceptions import UsageError
 from lingstream.core.wire.dialect import DialectKind, for_media_type, media_types, named
 from lingstream.core.wire.json import loads
 from lingstream.execution.runner import get_runner
-from lingstream.execution.start import Start
+from lingstream.execution.start import Start, introduce
 from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 
 from .accept import preferred
 from .addresses import run_url
-from .requests import answer_json, api, identity_of, name_run, token_of
+from .requests import answer_json, api, identity_of, name_run, name_visitor, token_of
 from .response import stream
 from .viewer import at_end, beginning, started, stored_state
 
@@ -29,19 +29,21 @@ async def runs(request: HttpRequest, slug: str) -> HttpResponseBase:
 
     Body: ``{"input", "key"?, "conversation"?}``. Answered as ``?dialect=`` or else ``Accept`` asks: with the
     run's frames as SSE, JSON lines or what the site's apps have registered, or with 202 and where to find
-    them. ``Location``, ``Ling-Run``, ``Ling-Token`` and ``Ling-Share`` name the run in all of them. Who
+    them. ``Location``, ``Ling-Run``, ``Ling-Token`` and ``Ling-Share`` name the run in all of them, and
+    ``Ling-Visitor`` who has begun a conversation without login and session. Who
     accepts none is refused before anything is started.
     """
     identity = await identity_of(request, acts=True)
     dialect = _asked_for(request) or _accepted(request)
     start = Start.from_json(loads(_body(request)), slug)
+    identity, visitor = introduce(start, identity)
     run, new = await get_runner().start(start, identity)
     if dialect:
         response: HttpResponseBase = stream(request, run, dialect.factory, beginning() if new else None)
     else:
         told = {**started(run), "status": run.status, "events": run_url(request, "events", run)}
         response = answer_json(told, 202)
-    return name_run(response, run, run_url(request, "run", run))
+    return name_visitor(request, name_run(response, run, run_url(request, "run", run)), visitor)
 
 
 @api("GET", "HEAD")

@@ -14,7 +14,14 @@ from .patience import scaled
 from .services import Postgres
 
 
-@pytest.mark.parametrize("tests", ["tests/conversations/test_migration.py", "tests/access/test_migration.py"])
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "tests/conversations/test_migration.py",
+        "tests/access/test_migration.py",
+        "tests/access/test_visitors.py",
+    ],
+)
 def test_on_postgresql(postgres_server: Postgres, tests: str) -> None:
     database = json.dumps({**postgres_server.database, "TEST": {"NAME": "tests"}})
     done = subprocess.run(

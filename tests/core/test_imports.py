@@ -60,6 +60,7 @@ ARROWS = {
 
 # Who asks the database.
 USE_THE_ORM = {
+    "lingstream.access.claims",
     "lingstream.access.permissions",
     "lingstream.access.throttle",
     "lingstream.admin",
