@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .chats import Chat
 from .conversations import Conversation
 from .fields import JSONTextField
 from .owned import Owned, owner_key
@@ -13,6 +14,7 @@ __all__ = [
     "OPEN",
     "QUIET",
     "BotRun",
+    "Chat",
     "Conversation",
     "JSONTextField",
     "Owned",

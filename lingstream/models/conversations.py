@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -11,6 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from .fields import JSONTextField
 from .owned import Owned
+
+if TYPE_CHECKING:
+    from .runs import Run
 
 __all__ = ["Conversation"]
 
@@ -103,3 +109,43 @@ class Conversation(Owned):
 
     def __str__(self) -> str:
         return self.title or str(self.pk)
+
+    def say(self, workflow: str, input: Any, *, key: str = "") -> Run:
+        """Let the bot begin: start a run of ``workflow`` as the next turn, in which no person has spoken.
+
+        As :func:`lingstream.start`, on behalf of the conversation's owner.
+
+        :param input: JSON data for the workflow.
+        :param key: the same key returns the same run.
+        """
+        return _speech().say(self, workflow, input, key=key)  # type: ignore[no-any-return]
+
+    async def asay(self, workflow: str, input: Any, *, key: str = "") -> Run:
+        """As :meth:`say`, for code in an event loop."""
+        return await sync_to_async(self.say)(workflow, input, key=key)
+
+    def ask(self, text: str, *, input: Any = None, key: str = "") -> Run:
+        """Ask the conversation's workflow in its owner's name, as a message does.
+
+        :param text: goes where the workflow's chat says: unless it does, into ``question`` of the input.
+        :param input: what the workflow gets beside it.
+        :param key: the same key returns the same run.
+        """
+        return _speech().ask(self, text, input=input, key=key)  # type: ignore[no-any-return]
+
+    async def aask(self, text: str, *, input: Any = None, key: str = "") -> Run:
+        """As :meth:`ask`, for code in an event loop."""
+        return await sync_to_async(self.ask)(text, input=input, key=key)
+
+    def turns(self) -> list[Run]:
+        """Return the turns that are shown, from the first to the last; two queries."""
+        return _speech().turns(self)  # type: ignore[no-any-return]
+
+    async def aturns(self) -> list[Run]:
+        """As :meth:`turns`, for code in an event loop."""
+        return await sync_to_async(self.turns)()
+
+
+def _speech() -> Any:
+    """What starts runs stands above the rows, which import nothing of it."""
+    return import_module("lingstream.conversations.speech")
