@@ -88,7 +88,7 @@ class LingstreamSettings:
     scripts: Mapping[str, str] = field(default_factory=dict)
     default_provider: str = "default"
     choose_version: str = ""
-    memory: str = "lingstream.execution.memory.RecentRuns"
+    memory: str = "lingstream.conversations.history.History"
     hub: str = "lingstream.core.log.memory.MemoryHub"
     hub_options: Mapping[str, Any] = field(default_factory=dict)
     frame_interval: float = 0.010

@@ -54,7 +54,7 @@ def load_run(run_id: str | UUID) -> Run:
     :raises NotFound: there is none with this id.
     """
     try:
-        return Run.objects.select_related("owner").get(pk=UUID(str(run_id)))
+        return Run.objects.select_related("owner").defer("context").get(pk=UUID(str(run_id)))
     except (Run.DoesNotExist, ValueError):
         raise NotFound(f"there is no run {str(run_id)[:60]!r}") from None
 

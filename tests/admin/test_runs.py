@@ -26,7 +26,11 @@ def run() -> Run:
     run = Run.objects.create(
         workflow="facts",
         owner=owner,
-        conversation=Conversation.objects.create(owner=owner, title="Clouds"),
+        conversation=Conversation.objects.create(
+            owner=owner, title="Clouds", summary={"text": EVIL, "until": ""}, data={EVIL: EVIL}
+        ),
+        message={"parts": [{"type": "text", "text": EVIL}]},
+        context=[{"role": "user", "content": EVIL}],
         runner=Runner.objects.create(hostname="web1", pid=7),
         status=Run.Status.FAILED,
         input={"question": EVIL},

@@ -13,7 +13,6 @@ from .harness import ROOT
 from .patience import scaled
 from .services import Postgres
 
-
 SUITES = (
     "tests/access/test_migration.py",
     "tests/access/test_visitors.py",

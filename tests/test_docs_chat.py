@@ -1,0 +1,77 @@
+"""What docs/chat.md shows does what it says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from lingstream.conversations.chats import chat_of
+from lingstream.core.engine import registry
+from lingstream.core.engine.chat import Chat
+from lingstream.models import Conversation, Run, Runner
+from tests import site as sites
+
+PAGE = (Path(__file__).parent.parent / "docs" / "chat.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def run(word: str, **names: Any) -> dict[str, Any]:
+    """Execute the block with this word in it."""
+    (block,) = [each for each in BLOCKS if word in each]
+    exec(block, names)
+    return names
+
+
+@pytest.mark.django_db
+def test_a_conversation_from_python() -> None:
+    Runner.objects.create()  # somebody executes runs
+    sites.store_workflow("talk", {"answer": "A"})
+    user = User.objects.create(username="ann")
+    names = run("talk.ask", user=user)
+    assert names["said"] == [("user", "queued"), ("user", "queued"), ("code", "queued")]
+    first, more, said = names["talk"].turns()
+    assert (first, more) == (names["first"], names["more"])
+    assert (first.input, more.key, more.parent) == ({"question": "Can I lie on a cloud?"}, "order-7", first)
+    assert (said.message, said.owner, said.parent) == (None, user, more)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_and_from_an_event_loop() -> None:
+    await Runner.objects.acreate()
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(sites.store_workflow)("talk", {"answer": "A"})
+    talk = await Conversation.objects.acreate(workflow="talk")
+    asked = await talk.aask("hi", input={"lang": "en"})
+    said = await talk.asay("talk", {"question": "x"}, key="k" * 16)
+    assert await talk.asay("talk", {"question": "x"}, key="k" * 16) == said
+    assert await talk.aturns() == [asked, said]
+    assert asked.input == {"lang": "en", "question": "hi"}
+    assert await Run.objects.acount() == 2
+
+
+@pytest.mark.django_db
+def test_what_a_workflow_in_python_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_functions", {})
+    monkeypatch.setattr(registry, "_declared", {})
+    run("@workflow", __name__="shop.workflows")
+    assert chat_of("talk") == Chat(history_tokens=4_000)
+    row = sites.store_workflow("talk", {"answer": "A"})
+    assert chat_of("talk") == Chat(history_tokens=4_000)
+    from lingstream.models import Chat as Row
+
+    Row.objects.create(workflow=row, history_tokens=7)
+    assert chat_of("talk") == Chat(history_tokens=7)
+
+
+def test_the_table_has_every_setting() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", PAGE, re.MULTILINE))
+    assert {name: eval(text) for name, text in rows.items()} == {
+        each.name: each.default for each in fields(Chat) if each.name in rows
+    }
+    assert rows
