@@ -19,7 +19,7 @@ from .site import Site, document_of, read_sse
 
 __all__ = ["TRANSPORTS", "Watcher", "watch"]
 
-TRANSPORTS = ("socket", "sse", "jsonl")
+TRANSPORTS = ("socket", "sse", "jsonl", "feed")
 PATIENCE = 20.0
 
 
@@ -65,7 +65,11 @@ class Watcher:
 
 @asynccontextmanager
 async def watch(site: Site, run: Run, transport: str, after: str | None = None) -> AsyncIterator[Watcher]:
-    """Follow ``run``; JSON lines are the answer to a start, so the run needs a key."""
+    """Follow ``run``; JSON lines are the answer to a start, so the run needs a key.
+
+    ``poll`` is none of :data:`TRANSPORTS`: each turn begins anew where the last one ended, so that some
+    frames come twice.
+    """
     name, token = str(run.pk), make_token(run.pk)
     if transport == "socket":
         async with site.socket() as socket:
@@ -82,6 +86,12 @@ async def watch(site: Site, run: Run, transport: str, after: str | None = None) 
         async with site.http.stream("GET", url, headers=headers, params=query) as response:
             assert response.status_code == 200
             yield Watcher(_events(read_sse(response)))
+    elif transport == "feed":
+        async with site.http.stream("POST", "/ling/events/", json=_asked(run, after)) as response:
+            assert response.status_code == 200
+            yield Watcher(_data(read_sse(response)))
+    elif transport == "poll":
+        yield Watcher(_polled(site, run, after))
     else:
         body = {"input": run.input, "key": run.key}
         url, headers = f"/ling/workflows/{run.workflow}/runs/", {"Accept": "application/jsonl"}
@@ -107,6 +117,26 @@ async def _events(events: AsyncIterator[dict[str, str]]) -> AsyncIterator[Frame]
         else:
             assert data["id"] == event["id"]
             yield frame_from_wire(data)
+
+
+def _asked(run: Run, after: str | None, **more: Any) -> dict[str, Any]:
+    return {"runs": [{"run": str(run.pk), "token": make_token(run.pk), "after": after}], **more}
+
+
+async def _data(events: AsyncIterator[dict[str, str]]) -> AsyncIterator[Frame]:
+    async for event in events:
+        assert set(event) == {"event", "data"}
+        yield frame_from_wire(json.loads(event["data"]))
+
+
+async def _polled(site: Site, run: Run, after: str | None) -> AsyncIterator[Frame]:
+    body = _asked(run, after, wait=10)
+    while True:
+        response = await site.http.post("/ling/events/", json=body)
+        for line in response.text.splitlines():
+            frame = frame_from_wire(json.loads(line))
+            body["runs"][0]["after"] = str(frame.id)
+            yield frame
 
 
 async def _lines(lines: AsyncIterator[str]) -> AsyncIterator[Frame]:

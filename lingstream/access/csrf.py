@@ -53,7 +53,7 @@ def check(request: HttpRequest, *, signed_in: bool) -> None:
         return  # a visitor's token was asked for alone, and no page of another site can send one
     middleware = _Check(_unused)
     middleware.process_request(request)
-    reason = middleware.process_view(request, _unused, (), {})
+    reason: Any = middleware.process_view(request, _unused, (), {})
     if reason is not None:
         raise _fault(request, reason)
 

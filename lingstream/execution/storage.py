@@ -6,7 +6,8 @@ checkpoint every few seconds, and when it ends (:mod:`.journal`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -20,7 +21,7 @@ from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_cancel, check_read
 from lingstream.core.engine import kinds
 from lingstream.core.engine.plan import Plan
-from lingstream.core.exceptions import NotFound
+from lingstream.core.exceptions import AccessError, LingError, NotFound
 from lingstream.models import Provider, Run
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "provider_kinds_in_use",
     "run_to_cancel",
     "run_to_read",
+    "runs_to_read",
 ]
 
 P = ParamSpec("P")
@@ -53,10 +55,10 @@ def load_run(run_id: str | UUID) -> Run:
 
     :raises NotFound: there is none with this id.
     """
-    try:
-        return Run.objects.select_related("owner").defer("context").get(pk=UUID(str(run_id)))
-    except (Run.DoesNotExist, ValueError):
-        raise NotFound(f"there is no run {str(run_id)[:60]!r}") from None
+    found = _load_runs([run_id])
+    if not found:
+        raise _no_run(run_id)
+    return next(iter(found.values()))
 
 
 def run_to_read(run_id: str | UUID, identity: Identity, token: str | None = None) -> Run:
@@ -70,11 +72,44 @@ def run_to_read(run_id: str | UUID, identity: Identity, token: str | None = None
     return run
 
 
+def runs_to_read(asked: Sequence[tuple[str, str | None]], identity: Identity) -> list[Run | LingError]:
+    """Return runs for somebody who wants to read them, or why one is refused, in one query.
+
+    :param asked: ids and tokens.
+    """
+    found = _load_runs([name for name, _ in asked])
+    return [_readable(found.get(name), name, identity, token) for name, token in asked]
+
+
 def run_to_cancel(run_id: str | UUID, identity: Identity, token: str | None = None) -> Run:
     """Return the run for somebody who wants to cancel it; raises as :func:`run_to_read`."""
     run = load_run(run_id)
     check_cancel(run, identity, token)
     return run
+
+
+def _load_runs(names: Sequence[str | UUID]) -> dict[str | UUID, Run]:
+    """Return the runs there are, by what they were asked for as."""
+    keys: dict[str | UUID, UUID] = {}
+    for name in names:
+        with suppress(ValueError):
+            keys[name] = UUID(str(name))
+    found = Run.objects.select_related("owner").defer("context").in_bulk(keys.values())
+    return {name: found[key] for name, key in keys.items() if key in found}
+
+
+def _readable(run: Run | None, name: str, identity: Identity, token: str | None) -> Run | LingError:
+    if run is None:
+        return _no_run(name)
+    try:
+        check_read(run, identity, token)
+    except AccessError as fault:
+        return fault
+    return run
+
+
+def _no_run(name: str | UUID) -> NotFound:
+    return NotFound(f"there is no run {str(name)[:60]!r}")
 
 
 def load_identity(run: Run) -> kinds.Identity:

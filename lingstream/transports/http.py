@@ -1,4 +1,4 @@
-"""HTTP: start a run, ask for its state, follow it from any place, cancel it."""
+"""HTTP: start a run, ask for its state, follow it or many from any place, cancel it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from lingstream.core.wire.dialect import DialectKind, for_media_type, media_type
 from lingstream.core.wire.json import loads
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
-from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
+from lingstream.execution.storage import in_database, run_to_cancel, run_to_read, runs_to_read
 
 from .accept import preferred
 from .addresses import run_url
+from .feed import Feed, answer
 from .requests import answer_json, api, identity_of, name_run, name_visitor, token_of
 from .response import stream
 from .viewer import at_end, beginning, started, stored_state
 
-__all__ = ["cancel", "events", "runs", "state"]
+__all__ = ["cancel", "events", "feed", "runs", "state"]
 
 _NO_STREAM = "application/json"  # the answer 202
 
@@ -65,6 +66,21 @@ async def events(request: HttpRequest, run_id: str) -> HttpResponseBase:
     if await at_end(run, after):
         return HttpResponse(status=204)
     return stream(request, run, dialect.factory, after)
+
+
+@api("POST")
+async def feed(request: HttpRequest) -> HttpResponseBase:
+    """Follow many runs in one response.
+
+    Body: ``{"runs": [{"run", "after"?, "token"?}], "wait"?}``. Without ``wait`` it streams server-sent
+    events, with the socket's messages as data, until all runs have ended. With it, it is one turn of a long
+    polling: JSON lines, at once if there are any, else after ``wait`` seconds at most. A run that is refused
+    is told so in a message of its own, and the others are followed all the same.
+    """
+    asked = Feed.from_json(loads(_body(request)))
+    identity = await identity_of(request, acts=True, shows=all(each.token for each in asked.runs))
+    names = [(each.run, each.token) for each in asked.runs]
+    return answer(request, asked, await in_database(runs_to_read, names, identity))
 
 
 @api("POST")

@@ -1,10 +1,11 @@
-"""The response that a run is streamed in: its frames, as a dialect writes them."""
+"""The response that a run is streamed in: its frames, as a dialect writes them, and not held back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from types import MappingProxyType
 
 from django.http import HttpRequest, StreamingHttpResponse
 
@@ -18,7 +19,7 @@ from .flow import Budget, send_waits
 from .stream import streamed
 from .viewer import frames
 
-__all__ = ["stream"]
+__all__ = ["stream", "unbuffered"]
 
 
 def stream(
@@ -30,8 +31,22 @@ def stream(
     :param after: id of the last frame that the viewer has.
     """
     writer = dialect(str(run.pk), parse_id(after or ""))
-    response = streamed(request, _parts(run, writer, after), writer.content_type)
-    for name, value in writer.headers.items():
+    parts = _parts(run, writer, after)
+    return unbuffered(request, parts, writer.content_type, writer.headers)
+
+
+def unbuffered(
+    request: HttpRequest,
+    parts: AsyncGenerator[bytes, None],
+    content_type: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> StreamingHttpResponse:
+    """Return a response that nobody who can be asked holds back.
+
+    :param headers: further ones; what is said of caching and buffering is said here.
+    """
+    response = streamed(request, parts, content_type)
+    for name, value in headers.items():
         response[name] = value
     response["Cache-Control"] = "no-cache"
     response["Content-Encoding"] = "identity"  # GZipMiddleware would hold the stream back

@@ -22,7 +22,7 @@ from lingstream.access.visitors import keep_visitor, make_visitor_token, refresh
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import AccessError, InternalError, LingError, UsageError
 from lingstream.core.wire.json import dumps, loads
-from lingstream.core.wire.socket import SocketMessages, ref_of
+from lingstream.core.wire.socket import ref_of
 from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
@@ -31,7 +31,8 @@ from lingstream.models import Run
 
 from .asgi import Send
 from .flow import Budget, Credits, Turn, send_waits
-from .viewer import beginning, frames, started
+from .messages import MOST_RUNS, batches, lost
+from .viewer import beginning, started
 
 __all__ = ["DIRECT_SEND", "SUBPROTOCOL", "LingConsumer"]
 
@@ -41,7 +42,6 @@ SUBPROTOCOL = "lingstream.v1"
 # Key in the scope: the server's own send. Channels' session middleware looks into the session at every
 # message, though it saves none then: 0.02 ms of CPU for each frame (docs/benchmarks.md).
 DIRECT_SEND = "lingstream.send"
-_MAX_FOLLOWED = 100  # runs that one socket may follow at the same time
 _TRY_AGAIN = 1013  # the close code "try again later"
 _TOO_BIG = 1009  # the close code "message too big"
 _MAX_TOKENS = 1_000  # runs that one socket is remembered to have opened
@@ -194,8 +194,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self._tokens[name, is_share(token)] = token
 
     def _check_room(self) -> None:
-        if len(self._viewers) >= _MAX_FOLLOWED:
-            raise UsageError(f"this socket follows {_MAX_FOLLOWED} runs already", code="too-many")
+        if len(self._viewers) >= MOST_RUNS:
+            raise UsageError(f"this socket follows {MOST_RUNS} runs already", code="too-many")
 
     def _follow(self, run: Run, after: str | None, message: dict[str, Any]) -> None:
         name = str(run.pk)
@@ -211,31 +211,26 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
         name = str(run.pk)
-        turn = Turn(self._sending, credits)
-        messages = SocketMessages(name, after)
-        batches = frames(run, after, turn=turn.take)
+        viewing = batches(run, after, Turn(self._sending, credits))
         del run
         try:
-            async with aclosing(batches):  # type: ignore[type-var]
-                async for batch in batches:
-                    for frame in batch:
-                        for text in messages.encode(frame):
-                            await self._send_frame({"type": "websocket.send", "text": text})
-                            if credits:
-                                credits.sent(name, frame.id, len(text))
-                            elif not self._budget.spend(len(text)):
-                                await self._end()
-                    turn.end()
+            async with aclosing(viewing):
+                async for batch in viewing:
+                    for place, text in batch:
+                        await self._send_frame({"type": "websocket.send", "text": text})
+                        if credits:
+                            credits.sent(name, place, len(text))
+                        elif not self._budget.spend(len(text)):
+                            await self._end()
         except Exception as error:
-            logger.warning("a viewer of run %s was lost: %r", name, error)
-            fault = LingError("the run cannot be followed at the moment; subscribe again", retryable=True)
+            text = lost(name, error)
             with contextlib.suppress(Exception):  # the socket may be what failed
-                await self._answer({"error": fault.to_wire(), "run": name}, None)
-        finally:
-            turn.end()
+                await self._send(text)
 
     async def _answer(self, data: dict[str, Any], ref: Any) -> None:
-        text = dumps(data if ref is None else {**data, "ref": ref}).decode()
+        await self._send(dumps(data if ref is None else {**data, "ref": ref}).decode())
+
+    async def _send(self, text: str) -> None:
         await self.send(text_data=text)
         if not self._budget.spend(len(text)):
             await self._end()

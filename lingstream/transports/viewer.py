@@ -15,7 +15,7 @@ from lingstream.access.faults import told_error, told_frames
 from lingstream.access.tokens import make_share, make_token
 from lingstream.conf import app_settings
 from lingstream.core.engine.run import done_body
-from lingstream.core.log.frames import Frame, FrameId, parse_id
+from lingstream.core.log.frames import Frame, FrameId, parse_id, parse_place
 from lingstream.core.log.memory import MemoryLog
 from lingstream.core.log.ports import LogReader, RunLog
 from lingstream.execution.disconnect import watching
@@ -133,9 +133,12 @@ class _Viewing:
         self._heartbeat = heartbeat
         self._turn = turn
         self._now = asyncio.get_running_loop().time
-        place = parse_id(after or "")
+        place = parse_place(after or "")
         # What the viewer has. It may say anything; that an execution came which has not is not believed.
-        self._place = place if place and place.epoch <= run.epoch else None
+        self._place = place._replace(part=0) if place and place.epoch <= run.epoch else None
+        # Whether it has more than that: the error "elsewhere", which need not be told then, or some of the
+        # next frame, behind which no log goes on.
+        self._inside = bool(self._place and place and place.part)
         self._log: RunLog = MemoryLog()
         self._reader: LogReader = self._log.reader()
         self._absent = False  # whether the hub could not tell of any log
@@ -150,7 +153,7 @@ class _Viewing:
         log = await self._find()
         if log is None and run.ended:
             await self._take_turn()
-            yield _stored_end(run, self._place)
+            yield self._stored_end(run)
             return
         self._read(log, self._after)
         if not get_hub().shared and self._behind(run):
@@ -189,12 +192,12 @@ class _Viewing:
         if batch := await self._reader.read():
             if self._place and self._stored:  # a notice about the log: it stands where the viewer is
                 return [frame._replace(id=self._place) for frame in batch]
-            self._place = batch[-1].id
+            self._place, self._inside = batch[-1].id, False
             return batch
         if self._log.ended or get_runner().draining:
             self._ended = True  # a viewer of a process that goes away resumes at another one
             return None
-        self._read(await self._find(), str(self._place) if self._place else None)  # the log is gone
+        self._read(await self._find(), self._behind_which())  # the log is gone
         self._ask()
         return None
 
@@ -221,11 +224,11 @@ class _Viewing:
         self._running, self._epoch = not run.ended, run.epoch
         if run.ended:
             self._ended = True
-            return _stored_end(run, self._place)
+            return self._stored_end(run)
         if self._stored or self._absent:
             log = await self._find()
             if log is not None and log is not self._log:
-                self._read(log, str(self._place) if self._place else None)
+                self._read(log, self._behind_which())
             self._ask()
         return (self._behind(run) and self._elsewhere(run)) or None
 
@@ -241,10 +244,10 @@ class _Viewing:
         batch = []
         if self._place is None or self._place < place:
             batch.append(Frame(place, "snapshot", _stored_body(run)))
-            self._place = place
-        if not self._told:
+            self._place, self._inside = place, False
+        if not self._told and not self._inside:
             batch.append(Frame(self._place._replace(part=1), "error", _ELSEWHERE))
-            self._told = True
+        self._told = True
         self._stored = True
         self._ask()
         return batch
@@ -255,8 +258,23 @@ class _Viewing:
         if place is not None and not self._log.ended and self._log.last_id <= place:
             self._reader = self._log.reader(str(self._log.last_id))  # it waits for what is new
         else:
-            self._reader = self._log.reader(str(place) if place else None)
+            self._reader = self._log.reader(self._behind_which())
             self._stored = False
+
+    def _behind_which(self) -> str | None:
+        """The id of the frame behind which the viewer can go on."""
+        return None if self._place is None or self._inside else str(self._place)
+
+    def _stored_end(self, run: Run) -> list[Frame]:
+        """The end of a run as the database has it."""
+        place = parse_id(run.log_id) or FrameId(run.epoch, 1)
+        before = FrameId(place.epoch, max(place.seq - 1, 0))
+        done = Frame(place, "done", done_body(run.status, run.usage, run.document))
+        return (
+            [done]
+            if self._behind_which() == str(before)
+            else [Frame(before, "snapshot", _stored_body(run)), done]
+        )
 
     async def _find(self) -> RunLog | None:
         return await get_hub().find(self._name, running=self._running)
@@ -312,14 +330,6 @@ class _Silence:
 def _stored_body(run: Run) -> dict[str, Any]:
     body = {"document": run.document, "reasoning": {}, "status": run.status, "bots": {}}
     return {**body, "error": run.failure} if run.ended and run.failure else body
-
-
-def _stored_end(run: Run, has: FrameId | None) -> list[Frame]:
-    """The end of a run as the database has it, for a viewer that has got to ``has``."""
-    place = parse_id(run.log_id) or FrameId(run.epoch, 1)
-    before = FrameId(place.epoch, max(place.seq - 1, 0))
-    done = Frame(place, "done", done_body(run.status, run.usage, run.document))
-    return [done] if has == before else [Frame(before, "snapshot", _stored_body(run)), done]
 
 
 def _deleted(place: FrameId) -> list[Frame]:

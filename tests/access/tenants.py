@@ -64,6 +64,20 @@ class Caller:
         """POST; see :meth:`get`."""
         return await _code(await site.http.post(url, json=body or {}, headers=self._headers(host)))
 
+    async def follow(self, site: Site, run: Any, host: str, wait: float | None) -> str:
+        """Ask for a run as for many, with its token in the body; see :meth:`get`."""
+        body = {"runs": [{"run": str(run.pk), "token": self.token or None}], "wait": wait}
+        headers = {name: value for name, value in self._headers(host).items() if name != "authorization"}
+        response = await site.http.post("/ling/events/", json=body, headers=headers)
+        if response.status_code != 200:
+            return await _code(response)
+        messages = [
+            json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if "{" in line
+        ]
+        refused = [each["error"]["code"] for each in messages if "id" not in each]
+        assert refused or "done" in messages[-1]
+        return str(refused[0]) if refused else "ok"
+
     async def say(self, host: str, **message: Any) -> str:
         """Send one message on a socket of its own; return ``ok`` or the error's code."""
         from lingsite.asgi import application

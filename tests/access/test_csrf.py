@@ -75,6 +75,11 @@ async def test_who_is_asked(
             # A token that opens nothing is no more than none: without a CSRF token the login does not count.
             shows = headers.get("authorization", "").startswith("Ling")
             assert _code(await site.http.post(url, headers=headers)) == ("forbidden" if shows else start)
+        for shown in (None, make_token(run.pk)):
+            body = {"runs": [{"run": str(run.pk), "token": shown}], "wait": 1}
+            response = await site.http.post("/ling/events/", json=body, headers=headers)
+            csrf = start == "csrf" and not shown
+            assert response.status_code == (403 if csrf else 200), response.text
     finally:
         django_app._middleware_chain = before
 

@@ -124,6 +124,13 @@ async def test_runs_by_sse(site: Site, tenants: None) -> None:
             assert await caller.get(site, url, f"{tenant}.example") == read, (name, tenant)
 
 
+async def test_many_runs_over_one_response(site: Site, tenants: None) -> None:
+    for name, (caller, run) in (await people()).items():
+        for tenant, (read, _) in zip(TENANTS, RUNS[name], strict=True):
+            for wait in (None, 5):
+                assert await caller.follow(site, run, f"{tenant}.example", wait) == read, (name, tenant, wait)
+
+
 async def test_runs_by_socket(site: Site, tenants: None) -> None:
     found = {}
     for name, (caller, run) in (await people()).items():

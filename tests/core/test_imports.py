@@ -90,6 +90,8 @@ NAME_THE_MODELS = {
     "lingstream.execution.runner",
     "lingstream.execution.versions",
     "lingstream.transports.addresses",
+    "lingstream.transports.feed",
+    "lingstream.transports.messages",
     "lingstream.transports.requests",
     "lingstream.transports.response",
     "lingstream.transports.socket",

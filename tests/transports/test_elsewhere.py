@@ -90,7 +90,7 @@ async def test_it_sees_every_stored_state_and_the_end(site: Site, transport: str
     check_ids(watcher)
 
 
-@pytest.mark.parametrize("transport", ["socket", "sse"])
+@pytest.mark.parametrize("transport", ["socket", "sse", "feed"])
 @pytest.mark.parametrize("after", ["1-7", "1-50", "2-9"])
 async def test_nothing_older_is_sent_than_what_the_viewer_has(site: Site, transport: str, after: str) -> None:
     run = await elsewhere(site, epoch=2)
@@ -294,3 +294,19 @@ async def test_a_silent_run_of_a_process_that_goes_away_still_ends_for_its_viewe
         gate.set()
         assert (await watcher.until("done")).body["status"] == "finished"
         await draining
+
+
+@pytest.mark.parametrize("after", [None, "1-3", "1-7", "1-7+1"])
+async def test_who_polls_sees_stored_states_too_and_waits_in_between(site: Site, after: str | None) -> None:
+    run = await elsewhere(site)
+    async with watch(site, run, "poll", after) as watcher:
+        if after != "1-7+1":
+            assert (await watcher.until("error")).body["code"] == "elsewhere"
+        waiting = asyncio.ensure_future(watcher.next())
+        await asyncio.wait({waiting}, timeout=0.5)  # several looks
+        assert not waiting.done(), "a turn that has nothing new came back"
+        await store(run, "one two", "1-20")
+        assert (await waiting).kind == "snapshot"
+        await end(run, "one two three", "1-30")
+        await watcher.until("done")
+    assert watcher.document == {"answer": "one two three"}

@@ -110,33 +110,72 @@ async def test_middleware_may_answer_instead(fresh_site: Site, accept: str) -> N
     gate.set()
 
 
-async def test_a_stream_holds_no_thread(site: Site) -> None:
+@pytest.mark.parametrize("path", ["one run", "many runs"])
+async def test_a_stream_holds_no_thread(site: Site, path: str) -> None:
     gate = await held(site)
     started = (await site.start("test")).json()
-    headers = {"Authorization": f"Ling {started['token']}"}
+    if path == "one run":
+        headers = {"Authorization": f"Ling {started['token']}"}
+        ask: dict[str, Any] = {"method": "GET", "url": started["events"], "headers": headers}
+    else:
+        runs = [{"run": started["run"], "token": started["token"]}]
+        ask = {"method": "POST", "url": "/ling/events/", "json": {"runs": runs}}
     before = threading.active_count()
     limits = httpx.Limits(max_connections=100)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=site.base, limits=limits))
         streams = []
         for _ in range(40):
-            response = await stack.enter_async_context(http.stream("GET", started["events"], headers=headers))
+            response = await stack.enter_async_context(http.stream(**ask))
             streams.append(read_sse(response))
             await anext(streams[-1])
         during = threading.active_count()
         gate.set()
         for stream in streams:
-            assert [event async for event in stream][-1]["event"] == "done"
+            assert "done" in json.loads([event async for event in stream][-1]["data"])
     assert during <= before + 1, f"{during - before} more threads for 40 viewers"
 
 
-@pytest.mark.parametrize("accept", ACCEPTS)
+async def test_a_poll_that_waits_holds_no_thread(site: Site, settings: Any) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DISCONNECT_GRACE": 30}
+    gate = await held(site)
+    await Workflow.objects.aupdate(on_disconnect="cancel")  # so that viewers are counted
+    started = (await site.start("test")).json()
+    one = {"run": started["run"], "token": started["token"]}
+    async with asyncio.timeout(20):
+        while "half" not in (
+            first := (await site.http.post("/ling/events/", json={"runs": [one], "wait": 5})).text
+        ):
+            one["after"] = list(lines(first))[-1]["id"]
+    one["after"] = list(lines(first))[-1]["id"]
+    before = threading.active_count()
+    limits = httpx.Limits(max_connections=100)
+    async with httpx.AsyncClient(base_url=site.base, limits=limits, timeout=30) as http:
+        body = {"runs": [one], "wait": 30}
+        waiting = [asyncio.create_task(http.post("/ling/events/", json=body)) for _ in range(40)]
+        async with asyncio.timeout(20):
+            while disconnect._viewers[started["run"]] < 40:
+                await asyncio.sleep(0.01)
+        during = threading.active_count()
+        gate.set()
+        for each in waiting:
+            assert "id" in next(lines((await each).text))
+    assert during <= before + 1, f"{during - before} more threads for 40 polls"
+
+
+@pytest.mark.parametrize("accept", [*ACCEPTS, "many runs"])
 async def test_who_goes_away_is_a_viewer_no_longer(site: Site, settings: Any, accept: str) -> None:
     settings.LINGSTREAM = {**settings.LINGSTREAM, "DISCONNECT_GRACE": 30}
     gate = await held(site)
     await Workflow.objects.aupdate(on_disconnect="cancel")
-    async with site.stream("test", accept=accept) as response:
-        run = response.headers["ling-run"]
+    async with AsyncExitStack() as stack:
+        if accept == "many runs":
+            started = (await site.start("test")).json()
+            run, body = started["run"], {"runs": [{"run": started["run"], "token": started["token"]}]}
+            response = await stack.enter_async_context(site.http.stream("POST", "/ling/events/", json=body))
+        else:
+            response = await stack.enter_async_context(site.stream("test", accept=accept))
+            run = response.headers["ling-run"]
         async for text in response.aiter_text():
             if "half" in text:
                 break
