@@ -80,6 +80,7 @@ class LingstreamSettings:
     :param viewer_budget: bytes after which a viewer is ended, to come back by id, where the server's ``send``
         does not wait and the viewer does not acknowledge.
     :param disconnect_grace: seconds without a viewer after which a run is cancelled, if its workflow says so.
+    :param hard_delete: a conversation that its owner deletes goes at once, and not with the next pruning.
     :param drain: seconds that running runs are given at shutdown.
     """
 
@@ -118,6 +119,7 @@ class LingstreamSettings:
     checkpoint: float = 5.0
     viewer_budget: int = 8_388_608
     disconnect_grace: float = 30.0
+    hard_delete: bool = False
     drain: float = 10.0
 
 

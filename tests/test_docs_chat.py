@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -10,9 +12,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from lingstream.conversations import listing
 from lingstream.conversations.chats import chat_of
 from lingstream.core.engine import registry
 from lingstream.core.engine.chat import Chat
+from lingstream.execution.storage import in_database
 from lingstream.models import Conversation, Run, Runner
 from tests import site as sites
 
@@ -75,3 +79,18 @@ def test_the_table_has_every_setting() -> None:
         each.name: each.default for each in fields(Chat) if each.name in rows
     }
     assert rows
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_conversation_by_http(site: sites.Site) -> None:
+    sites.answers = '{"answer": "yes"}'
+    await site.workflow("talk", answer="A")
+    (block,) = [each for each in BLOCKS if "httpx" in each]
+    names: dict[str, Any] = {}
+    await asyncio.to_thread(exec, block.replace("http://127.0.0.1:8000", site.base), names)
+    assert [turn["document"] for turn in names["turns"]] == [{"answer": "yes"}] * 2
+    shown = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])
+    assert [turn.keys() for turn in names["turns"]] == [shown.keys()] * 2
+    whole = await in_database(lambda: listing.shown(Conversation.objects.get()))
+    told = set(re.findall(r"`\"?(\w+)\"?`|\"(\w+)\"", PAGE[PAGE.index("A conversation is `{") :]))
+    assert whole.keys() <= {name for pair in told for name in pair}

@@ -45,6 +45,10 @@ class Tree:
         shown = [node.id for node in self._nodes.values() if not node.hidden]
         return shown[-1] if shown else None
 
+    def number(self, turn: UUID) -> int:
+        """Return the number of a turn."""
+        return self._nodes[turn].number
+
     def path(self, leaf: UUID | None) -> list[UUID]:
         """Return the turns from the first one to ``leaf``, hidden ones too."""
         found: list[UUID] = []

@@ -52,13 +52,14 @@ ARROWS = {
     "execution": "conf core models access providers hubs conversations.turns conversations.chats",
     "conversations": "conf core models access execution conversations.turns conversations.tree "
     "conversations.chats",
+    "conversations.api": "conf core models access execution transports conversations conversations.turns",
     "transports": "conf core models access execution hubs",
     "checks": "conf core models access execution providers hubs transports asgi",
     "admin": "conf core models access execution providers",
     "management": "conf core models access execution hubs transports",
     "templatetags": "transports",
     "routing": "conf transports",
-    "urls": "transports",
+    "urls": "transports conversations.api",
     "asgi": "conf core execution hubs transports",
     "apps": "access checks conf steps",
 }
