@@ -16,6 +16,7 @@ class LingstreamConfig(AppConfig):
         from .access.network import install
         from .access.policy import site_guard
         from .conf import app_settings
+        from .conversations import chores  # noqa: F401  (is told of their turns)
         from .steps import register_kinds
 
         user_logged_in.connect(claim_at_login, dispatch_uid="lingstream.claims")

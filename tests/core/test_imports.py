@@ -61,7 +61,7 @@ ARROWS = {
     "routing": "conf transports",
     "urls": "transports conversations.api",
     "asgi": "conf core execution hubs transports",
-    "apps": "access checks conf steps",
+    "apps": "access checks conf conversations steps",
 }
 
 # Who asks the database.
@@ -86,6 +86,7 @@ USE_THE_ORM = {
 # Who is handed rows, and names their class for the types only.
 NAME_THE_MODELS = {
     "lingstream.access.identity",
+    "lingstream.execution.aftermath",
     "lingstream.execution.disconnect",
     "lingstream.execution.failures",
     "lingstream.execution.runner",
