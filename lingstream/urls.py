@@ -14,6 +14,7 @@ urlpatterns = [
     path("runs/<str:run_id>/", http.state, name="run"),
     path("runs/<str:run_id>/events/", http.events, name="events"),
     path("runs/<str:run_id>/cancel/", http.cancel, name="cancel"),
+    path("runs/<str:run_id>/feedback/", api.feedback, name="feedback"),
     path("conversations/", api.conversations, name="conversations"),
     path("conversations/<str:name>/", api.conversation, name="conversation"),
     path("conversations/<str:name>/messages/", api.messages, name="messages"),

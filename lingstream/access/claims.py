@@ -8,7 +8,7 @@ from typing import Any
 from django.db import IntegrityError, models, router, transaction
 from django.db.models import Exists, OuterRef
 
-from ..models import Conversation, Run, owner_key
+from ..models import Conversation, Feedback, Run, owner_key
 from .visitors import digest_of, visitor_of
 
 __all__ = ["claim", "claim_at_login"]
@@ -33,6 +33,7 @@ def claim(user: Any, visitor: str) -> None:
             with transaction.atomic(using=router.db_for_write(Run)):
                 for model, unique in _CLAIMED:
                     _claim(model, unique, user, digest_of(visitor))
+                _claim_feedback(user, digest_of(visitor))
             return
         except IntegrityError:
             if not left:
@@ -54,4 +55,14 @@ def _claim(model: type[models.Model], unique: str, user: Any, visitor: str) -> N
     theirs = {"owner_key": owner_key(user.pk, ""), "scope": OuterRef("scope"), unique: OuterRef(unique)}
     taken = Exists(model._default_manager.filter(**theirs))
     rows.exclude(**{unique: ""}).filter(taken).update(**{unique: ""})
+    rows.update(owner=user, visitor="", owner_key=owner_key(user.pk, ""))
+
+
+def _claim_feedback(user: Any, visitor: str) -> None:
+    """Where the user has said what he thinks already, that counts."""
+    rows = Feedback.objects.filter(owner_key=owner_key(None, "", visitor))
+    said = Feedback.objects.filter(
+        owner_key=owner_key(user.pk, ""), run=OuterRef("run"), uri_digest=OuterRef("uri_digest")
+    )
+    rows.filter(Exists(said)).delete()
     rows.update(owner=user, visitor="", owner_key=owner_key(user.pk, ""))

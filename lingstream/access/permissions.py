@@ -15,7 +15,7 @@ from .identity import Identity
 from .policy import default_access
 from .tokens import check_token
 
-__all__ = ["check_cancel", "check_conversation", "check_read", "check_start"]
+__all__ = ["check_cancel", "check_conversation", "check_feedback", "check_read", "check_start"]
 
 
 def check_start(slug: str, workflow: Workflow | None, identity: Identity) -> None:
@@ -49,6 +49,18 @@ def check_cancel(run: Run, identity: Identity, token: str | None = None) -> None
     :raises AccessError: it may not.
     """
     _check(run, identity, token, "lingstream.cancel_run", reading=False)
+
+
+def check_feedback(run: Run, identity: Identity, token: str | None = None) -> None:
+    """Check that ``identity`` may say what it thinks of ``run``: its owner, or who shows its token.
+
+    :raises AccessError: it may not.
+    """
+    if not identity.sees(run.scope):
+        raise _strange()
+    fault = _strange() if not token else _token_fault(run, token, reading=False)
+    if fault and not _owns(run, identity):
+        raise fault
 
 
 def check_conversation(conversation: Conversation, identity: Identity) -> None:

@@ -17,12 +17,12 @@ from django.utils.translation import ngettext
 
 from lingstream.execution import ownership
 
-from ..models import OPEN, Conversation, Run, Runner
+from ..models import OPEN, Conversation, Feedback, Run, Runner
 from .display import pretty
 from .media import ReadOnlyAdmin, ScopedAdmin
 from .step_runs import BIG_RUN, BotRunInline, Shown
 
-__all__ = ["ConversationAdmin", "RunAdmin", "RunnerAdmin"]
+__all__ = ["ConversationAdmin", "FeedbackAdmin", "RunAdmin", "RunnerAdmin"]
 
 _USERNAME = get_user_model().USERNAME_FIELD
 
@@ -194,6 +194,27 @@ class ConversationAdmin(ScopedAdmin):
             conversation.pk,
             conversation.number_of_runs,
         )
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ScopedAdmin):
+    """What people think of answers."""
+
+    list_display = ("value", "run", "shown_uri", "reason", "comment", "owner", "created_at")
+    list_display_links = ("value", "run")
+    list_filter = ("value", "run__workflow", "created_at", "scope")
+    list_select_related = ("owner", "run")
+    search_fields = ("run__id", "reason", "comment")
+    date_hierarchy = "created_at"
+    fields = ("run", "shown_uri", "value", "reason", "comment", "owner", "scope", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Feedback]:
+        rows: models.QuerySet[Feedback] = super().get_queryset(request)
+        return rows.defer(*(f"run__{name}" for name in BIG_RUN))
+
+    @admin.display(description=_("field"))
+    def shown_uri(self, feedback: Feedback) -> SafeString | str:
+        return pretty(feedback.uri) if feedback.uri else "-"
 
 
 @admin.register(Runner)

@@ -16,17 +16,18 @@ from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
 from lingstream.execution.storage import in_database
 from lingstream.models import Conversation, Run
-from lingstream.transports.requests import answer_json, api, identity_of, name_visitor
+from lingstream.transports.requests import answer_json, api, identity_of, name_visitor, token_of
 from lingstream.transports.starting import body_of, respond, wanted
 
 from .asking import again, edited, said
 from .changing import create, delete, opened, patch
 from .listing import Wanted, listed, number_in, shown
 from .messages import message_from
+from .opinions import give_feedback
 from .reading import page_of_turns
 from .turns import LEAF, open_turns, turn_of
 
-__all__ = ["conversation", "conversations", "edit", "messages", "regenerate", "stop"]
+__all__ = ["conversation", "conversations", "edit", "feedback", "messages", "regenerate", "stop"]
 
 _TURNS, _MOST_TURNS = 50, 200
 _ANY = 10**9  # above the number of every turn
@@ -71,7 +72,7 @@ async def conversation(request: HttpRequest, name: str) -> HttpResponseBase:
     row = await in_database(opened, name, identity)
     limit = number_in(request.GET, "limit", _TURNS, _MOST_TURNS)
     before = number_in(request.GET, "before", _ANY, _ANY)
-    return answer_json(await in_database(_whole, row, before, limit))
+    return answer_json(await in_database(_whole, row, identity, before, limit))
 
 
 @api("POST")
@@ -112,6 +113,15 @@ async def stop(request: HttpRequest, name: str) -> HttpResponseBase:
     return answer_json({"stopped": [str(run.pk) for run in runs]}, 202)
 
 
+@api("POST")
+async def feedback(request: HttpRequest, run_id: str) -> HttpResponseBase:
+    """Say what one thinks of an answer: ``{"value": 1 | -1 | 0, "uri"?, "reason"?, "comment"?}``."""
+    token = token_of(request)
+    identity = await identity_of(request, acts=True, shows=bool(token))
+    kept = await in_database(give_feedback, run_id, identity, token, _object(request))
+    return answer_json({"run": run_id, "feedback": kept})
+
+
 def _object(request: HttpRequest) -> dict[str, Any]:
     data = loads(body_of(request) or b"{}")
     if not isinstance(data, dict):
@@ -119,8 +129,8 @@ def _object(request: HttpRequest) -> dict[str, Any]:
     return data
 
 
-def _whole(row: Conversation, before: int, limit: int) -> dict[str, Any]:
-    return {**shown(row), **page_of_turns(row, before, limit)}
+def _whole(row: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
+    return {**shown(row), **page_of_turns(row, identity, before, limit)}
 
 
 def _said(name: str, identity: Identity, data: dict[str, Any]) -> Start:

@@ -5,31 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from lingstream.access.faults import told_error
+from lingstream.access.identity import Identity
 from lingstream.core.document import jsonuri
 from lingstream.models import Conversation, Run
 
 from .asking import PERSON
 from .chats import chat_of
 from .messages import message_of
+from .opinions import opinions_on
 from .turns import tree_of
 
 __all__ = ["page_of_turns"]
 
 
-def page_of_turns(conversation: Conversation, before: int, limit: int) -> dict[str, Any]:
+def page_of_turns(conversation: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
     """Return the last turns of the path that is shown, oldest first: ``turns``, and ``more`` before them.
 
+    :param identity: whose feedback is told with them.
     :param before: only turns with lower numbers.
     """
     tree = tree_of(conversation.pk)
     path = tree.shown(conversation.leaf_id if conversation.leaf_id in tree else tree.newest)
     path = [turn for turn in path if tree.number(turn) < before]
     rows = Run.objects.defer("plan", "context").in_bulk(path[-limit:])
+    opinions = opinions_on(path[-limit:], identity)
     chats: dict[str, Any] = {}
     turns = []
     for run in (rows[turn] for turn in path[-limit:] if turn in rows):
         beside = [str(turn) for turn in tree.siblings(run.pk)]
-        turns.append({**_turn(run, chats), "siblings": beside})
+        turns.append({**_turn(run, chats), "siblings": beside, "feedback": opinions.get(run.pk, [])})
     return {"turns": turns, "more": len(path) > limit}
 
 

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from lingstream.conf import app_settings
 from lingstream.hubs import get_hub
-from lingstream.models import OPEN, Conversation, Run, Workflow
+from lingstream.models import OPEN, Conversation, Feedback, Run, Workflow
 
 from .ownership import request_cancel
 from .storage import in_database
@@ -208,6 +208,7 @@ def _erase_batch(user: Any) -> dict[UUID, bool]:
 
 def _erase_conversations(user: Any) -> None:
     Conversation.objects.filter(owner=user).delete()
+    Feedback.objects.filter(owner=user).delete()
 
 
 async def _drop_log(run: str) -> None:

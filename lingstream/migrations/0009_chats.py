@@ -1,10 +1,10 @@
-
 import django.db.models.deletion
 import lingstream.models.chats
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    """How workflows are talked to."""
 
     dependencies = [
         ('lingstream', '0008_visitors'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .chats import Chat
 from .conversations import Conversation
+from .feedback import Feedback
 from .fields import JSONTextField
 from .owned import Owned, owner_key
 from .prompts import Prompt, PromptLabel, PromptVersion, Provider
@@ -16,6 +17,7 @@ __all__ = [
     "BotRun",
     "Chat",
     "Conversation",
+    "Feedback",
     "JSONTextField",
     "Owned",
     "Prompt",

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from lingstream.access.claims import claim
 from lingstream.access.identity import Identity
-from lingstream.access.tokens import make_token
+from lingstream.access.tokens import make_share, make_token
 from lingstream.access.visitors import digest_of, make_visitor_token
 from lingstream.execution.retention import prune, sweep
 from lingstream.execution.runner import get_runner
 from lingstream.execution.storage import in_database
-from lingstream.models import BotRun, Conversation, Run, Workflow
+from lingstream.models import BotRun, Conversation, Feedback, Run, Workflow
 from tests import site as sites
+from tests.access.tenants import Caller
 from tests.execution.test_start import ended
 from tests.site import Site, fold_sse, read_sse
 
@@ -225,6 +227,71 @@ class TestAConversation:
         assert (await talk.http.get(f"/ling/runs/{run}/")).status_code == 404
 
 
+class TestFeedback:
+    async def test_is_told_with_the_turn_to_who_gave_it(self, talk: Site) -> None:
+        url = await begun(talk)
+        run = await turn(talk, f"{url}messages/", text="hi")
+        about = f"/ling/runs/{run}/feedback/"
+        kept = await post(talk, about, value=-1, uri="answer", reason="wrong", comment="No.")
+        assert kept["feedback"] == {"uri": "answer", "value": -1, "reason": "wrong", "comment": "No."}
+        await post(talk, about, value=1, uri="answer")
+        await post(talk, about, value=1)
+        seq = (await get(talk, url))["seq"]
+        (told,) = (await get(talk, url))["turns"]
+        assert [(each["uri"], each["value"]) for each in told["feedback"]] == [("answer", 1), ("", 1)]
+        assert (await post(talk, about, value=0))["feedback"] is None
+        whole = await get(talk, url)
+        assert [each["uri"] for each in whole["turns"][0]["feedback"]] == ["answer"]
+        assert whole["seq"] == seq + 1
+
+    async def test_is_for_who_may_cancel_but_for_permissions(self, talk: Site) -> None:
+        url = await begun(talk)
+        run = await turn(talk, f"{url}messages/", text="hi")
+        about = f"/ling/runs/{run}/feedback/"
+        admin = await Caller.signed_in(await User.objects.acreate_user("admin", is_superuser=True))
+        del talk.http.headers["authorization"]
+        assert await admin.post(talk, about, body={"value": 1}) == "forbidden"
+        for token, expected in (
+            (make_token(run), "ok"),
+            (make_share(run), "forbidden"),
+            (make_token("x"), "forbidden"),
+            ("", "forbidden"),
+        ):
+            headers = {"authorization": f"Ling {token}"} if token else {}
+            answer = await talk.http.post(about, json={"value": 1}, headers=headers)
+            assert answer.json().get("error", {"code": "ok"})["code"] == expected
+        (kept,) = [row async for row in Feedback.objects.all()]
+        assert kept.owner_key == "anyone"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"value": 2},
+            {"value": True},
+            {"value": 1, "uri": 5},
+            {"value": 1, "uri": "a//b"},
+            {"value": 1, "reason": "x" * 101},
+            {"value": 1, "comment": "a\x00b"},
+        ],
+    )
+    async def test_of_another_shape_is_refused(self, talk: Site, body: Any) -> None:
+        run = await Run.objects.acreate(workflow="w", visitor=digest_of("me"), status="finished")
+        answer = await talk.http.post(f"/ling/runs/{run.pk}/feedback/", json=body)
+        assert (answer.status_code, await Feedback.objects.acount()) == (400, 0)
+
+    def test_of_a_visitor_is_the_users_after_the_login(self, db: None) -> None:
+        ann = User.objects.create_user("ann")
+        run = Run.objects.create(workflow="w", visitor=digest_of("me"))
+        for uri in ("a", "b"):
+            Feedback.objects.create(run=run, uri=uri, value=1, visitor=digest_of("me"))
+        Feedback.objects.create(run=run, uri="a", value=-1, owner=ann)
+        claim(ann, "me")
+        rows = Feedback.objects.filter(owner=ann, owner_key=f"user:{ann.pk}")
+        assert sorted(rows.values_list("uri", "value")) == [("a", -1), ("b", 1)]
+        assert Feedback.objects.count() == 2
+
+
 REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("post", URL, {}, 400, "unknown-workflow"),
     ("post", URL, {"workflow": "no-such"}, 404, "unknown-workflow"),
@@ -301,8 +368,6 @@ async def test_nobody_but_the_owner_and_the_visitor(talk: Site) -> None:
             response = await talk.http.request(method, url + path, json=body, headers=headers)
             assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden"), (who, path)
     assert await Run.objects.acount() == 1
-    from tests.access.tenants import Caller
-
     caller = await Caller.signed_in(ann)
     assert await caller.get(talk, url) == "forbidden"
     assert await caller.post(talk, f"{url}stop/") == "forbidden"
