@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .conversations import api
+from .conversations import api, uploads
 from .transports import http
 
 app_name = "lingstream"
@@ -15,6 +15,8 @@ urlpatterns = [
     path("runs/<str:run_id>/events/", http.events, name="events"),
     path("runs/<str:run_id>/cancel/", http.cancel, name="cancel"),
     path("runs/<str:run_id>/feedback/", api.feedback, name="feedback"),
+    path("attachments/", uploads.attachments, name="attachments"),
+    path("attachments/<str:name>/", uploads.attachment, name="attachment"),
     path("conversations/", api.conversations, name="conversations"),
     path("conversations/<str:name>/", api.conversation, name="conversation"),
     path("conversations/<str:name>/messages/", api.messages, name="messages"),

@@ -9,7 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
 from lingstream.conversations import listing
@@ -17,6 +19,7 @@ from lingstream.conversations.chats import chat_of
 from lingstream.core.engine import registry
 from lingstream.core.engine.chat import Chat
 from lingstream.execution.storage import in_database
+from lingstream.models import Chat as Row
 from lingstream.models import Conversation, Run, Runner
 from tests import site as sites
 
@@ -26,9 +29,13 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 def run(word: str, **names: Any) -> dict[str, Any]:
     """Execute the block with this word in it."""
-    (block,) = [each for each in BLOCKS if word in each]
-    exec(block, names)
+    exec(block_with(word), names)
     return names
+
+
+def block_with(word: str) -> str:
+    (block,) = [each for each in BLOCKS if word in each]
+    return str(block)
 
 
 @pytest.mark.django_db
@@ -47,8 +54,6 @@ def test_a_conversation_from_python() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_and_from_an_event_loop() -> None:
     await Runner.objects.acreate()
-    from asgiref.sync import sync_to_async
-
     await sync_to_async(sites.store_workflow)("talk", {"answer": "A"})
     talk = await Conversation.objects.acreate(workflow="talk")
     asked = await talk.aask("hi", input={"lang": "en"})
@@ -67,8 +72,6 @@ def test_what_a_workflow_in_python_says(monkeypatch: pytest.MonkeyPatch) -> None
     assert chat_of("talk") == Chat(history_tokens=4_000)
     row = sites.store_workflow("talk", {"answer": "A"})
     assert chat_of("talk") == Chat(history_tokens=4_000)
-    from lingstream.models import Chat as Row
-
     Row.objects.create(workflow=row, history_tokens=7)
     assert chat_of("talk") == Chat(history_tokens=7)
 
@@ -85,7 +88,7 @@ def test_the_table_has_every_setting() -> None:
 async def test_a_conversation_by_http(site: sites.Site) -> None:
     sites.answers = '{"answer": "yes"}'
     await site.workflow("talk", answer="A")
-    (block,) = [each for each in BLOCKS if "httpx" in each]
+    block = block_with("httpx")
     names: dict[str, Any] = {}
     await asyncio.to_thread(exec, block.replace("http://127.0.0.1:8000", site.base), names)
     assert [turn["document"] for turn in names["turns"]] == [{"answer": "yes"}] * 2
@@ -94,3 +97,18 @@ async def test_a_conversation_by_http(site: sites.Site) -> None:
     whole = await in_database(lambda: listing.shown(Conversation.objects.get()))
     told = set(re.findall(r"`\"?(\w+)\"?`|\"(\w+)\"", PAGE[PAGE.index("A conversation is `{") :]))
     assert whole.keys() <= {name for pair in told for name in pair}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_attachment(site: sites.Site, settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = str(tmp_path)
+    sites.answers = '{"answer": "yes"}'
+    workflow = await site.workflow("talk", answer="A")
+    await Row.objects.acreate(workflow=workflow, attachments="images", titles=False)
+    begun = await site.http.post("/ling/conversations/", json={"workflow": "talk"})
+    headers = {"Authorization": f"Ling-Visitor {begun.headers['Ling-Visitor']}"}
+    with httpx.Client(base_url=site.base, headers=headers) as http:
+        names = {"http": http, "talk": begun.json()["id"], "picture": b"\x89PNG\r\n\x1a\n"}
+        await asyncio.to_thread(exec, block_with("picture"), names)
+    run = await Run.objects.aget()
+    assert [part["type"] for part in run.message["parts"]] == ["text", "file"]

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import IntegrityError, models, router, transaction
 from django.db.models import Exists, OuterRef
 
-from ..models import Conversation, Feedback, Run, owner_key
+from ..models import Attachment, Conversation, Feedback, Run, owner_key
 from .visitors import digest_of, visitor_of
 
 __all__ = ["claim", "claim_at_login"]
@@ -34,6 +34,7 @@ def claim(user: Any, visitor: str) -> None:
                 for model, unique in _CLAIMED:
                     _claim(model, unique, user, digest_of(visitor))
                 _claim_feedback(user, digest_of(visitor))
+                _give(Attachment.objects.filter(owner_key=owner_key(None, "", digest_of(visitor))), user)
             return
         except IntegrityError:
             if not left:
@@ -55,6 +56,10 @@ def _claim(model: type[models.Model], unique: str, user: Any, visitor: str) -> N
     theirs = {"owner_key": owner_key(user.pk, ""), "scope": OuterRef("scope"), unique: OuterRef(unique)}
     taken = Exists(model._default_manager.filter(**theirs))
     rows.exclude(**{unique: ""}).filter(taken).update(**{unique: ""})
+    _give(rows, user)
+
+
+def _give(rows: models.QuerySet[Any], user: Any) -> None:
     rows.update(owner=user, visitor="", owner_key=owner_key(user.pk, ""))
 
 
@@ -65,4 +70,4 @@ def _claim_feedback(user: Any, visitor: str) -> None:
         owner_key=owner_key(user.pk, ""), run=OuterRef("run"), uri_digest=OuterRef("uri_digest")
     )
     rows.filter(Exists(said)).delete()
-    rows.update(owner=user, visitor="", owner_key=owner_key(user.pk, ""))
+    _give(rows, user)

@@ -26,6 +26,7 @@ from .messages import message_from
 from .opinions import give_feedback
 from .reading import page_of_turns
 from .turns import LEAF, open_turns, turn_of
+from .uploads import form_of, is_form
 
 __all__ = ["conversation", "conversations", "edit", "feedback", "messages", "regenerate", "stop"]
 
@@ -77,10 +78,16 @@ async def conversation(request: HttpRequest, name: str) -> HttpResponseBase:
 
 @api("POST")
 async def messages(request: HttpRequest, name: str) -> HttpResponseBase:
-    """Say something: ``{"parts" | "text", "id"?, "input"?, "parent"?, "key"?}``; answered as a start is."""
+    """Say something: ``{"parts" | "text", "id"?, "input"?, "parent"?, "key"?}``; answered as a start is.
+
+    As a form it may bring its files along, each as ``file``.
+    """
     identity = await identity_of(request, acts=True)
     dialect = wanted(request)
-    data = _object(request)
+    if is_form(request):
+        data = await in_database(form_of, request, name, identity)
+    else:
+        data = _object(request)
     start = await in_database(_said, name, identity, data)
     return await respond(request, start, identity, dialect)
 

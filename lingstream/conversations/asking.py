@@ -12,6 +12,7 @@ from lingstream.execution.start import Start
 from lingstream.models import Conversation, Run
 
 from .chats import chat_of
+from .files import with_files
 from .messages import text_of
 from .turns import LEAF, Turn
 
@@ -33,11 +34,13 @@ def said(
 
     :param input: what the workflow gets beside the message's text.
     :param parent: as in :class:`Turn`.
-    :raises UsageError: the conversation has no workflow, or the text has no place in the input.
+    :raises UsageError: the conversation has no workflow, or that takes no such text or files.
     """
     if not conversation.workflow:
         raise UsageError("expected a conversation that says which workflow is talked to")
-    data = with_text(input, chat_of(conversation.workflow).input_uri, text_of(message))
+    chat = chat_of(conversation.workflow)
+    message = with_files(conversation, message, chat)
+    data = with_text(input, chat.input_uri, text_of(message))
     turn = Turn(Run.Cause.USER, message, parent)
     return Start(conversation.workflow, data, key, str(conversation.pk), turn)
 
@@ -56,6 +59,8 @@ def edited(conversation: Conversation, turn: Run, message: Mapping[str, Any], *,
     """
     if turn.cause not in PERSON:
         raise UsageError("expected a turn that began with a person's message, got one that the bot began")
-    data = with_text(turn.input, chat_of(turn.workflow).input_uri, text_of(message))
+    chat = chat_of(turn.workflow)
+    message = with_files(conversation, message, chat)
+    data = with_text(turn.input, chat.input_uri, text_of(message))
     beside = Turn(Run.Cause.EDIT, message, turn.parent_id)
     return Start(turn.workflow, data, key, str(conversation.pk), beside)

@@ -14,6 +14,7 @@ from lingstream.access.throttle import check_throttle
 from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import UsageError
 from lingstream.execution.ownership import atomically
+from lingstream.execution.start import check_visitor
 from lingstream.models import OPEN, Conversation, Run, Workflow
 
 from .listing import of_person
@@ -49,6 +50,7 @@ def create(data: Mapping[str, Any], identity: Identity) -> tuple[Conversation, b
     if row is None and slug not in registered():
         raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
     check_start(slug, row, identity)
+    check_visitor(slug, identity)
     if known := _known(external, identity):
         return known, False
     check_throttle(slug, identity)

@@ -15,7 +15,8 @@ from lingstream.models import Conversation, Run
 
 from .asking import PERSON
 from .chats import chat_of
-from .messages import text_of
+from .files import parts_for_model
+from .messages import told as told_of
 from .turns import tree_of
 
 __all__ = ["Exchange", "History", "exchanges", "transcript", "unsummarized"]
@@ -48,7 +49,8 @@ class History:
 
     What was answered counts if the turn has finished or was canceled, as far as it came; of others the
     question only. The newest turn is always told, cut where it alone is too long. Earlier ones than the
-    budget holds are told as the conversation's summary, if there is one of this path.
+    budget holds are told as the conversation's summary, if there is one of this path. Behind them come the
+    files of the turn's own message; of earlier files only the names are told.
     """
 
     turns = 500
@@ -56,11 +58,17 @@ class History:
 
     def recall(self, run: Run) -> list[Message]:
         """See :meth:`Memory.recall`."""
-        if run.conversation_id is None or run.parent_id is None:
+        if run.conversation_id is None:
             return []
+        messages = self._before(run, run.conversation_id) if run.parent_id else []
+        if files := parts_for_model(run):
+            messages.append({"role": "user", "content": files})
+        return messages
+
+    def _before(self, run: Run, conversation: UUID) -> list[Message]:
         chat = chat_of(run.workflow)
-        path = tree_of(run.conversation_id).shown(run.parent_id)
-        told, path = unsummarized(path, run.conversation_id) if chat.summarize else ("", path)
+        path = tree_of(conversation).shown(run.parent_id)
+        told, path = unsummarized(path, conversation) if chat.summarize else ("", path)
         messages = [_summarized(told)] if told else []
         left = chat.history_tokens - estimated_tokens(told)
         return [*messages, *_joined(self._newest(path, left))]
@@ -127,7 +135,7 @@ def _joined(told: Iterable[Exchange]) -> list[Message]:
 
 def _question(run: Run, chat: Chat) -> str:
     if run.message is not None:
-        return text_of(run.message)
+        return told_of(run.message)
     if run.cause not in PERSON:
         return ""  # the bot began
     found = jsonuri.get(run.input, chat.input_uri)

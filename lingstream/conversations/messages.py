@@ -7,7 +7,7 @@ from typing import Any
 
 from lingstream.core.exceptions import UsageError
 
-__all__ = ["attachments_of", "message_from", "message_of", "text_of"]
+__all__ = ["attachments_of", "message_from", "message_of", "text_of", "told"]
 
 _MOST_PARTS = 50
 _LONGEST_ID = 200  # as the column
@@ -41,6 +41,12 @@ def message_from(data: Mapping[str, Any]) -> dict[str, Any]:
 def text_of(message: Mapping[str, Any]) -> str:
     """Return what of a message is text: its text parts, each on lines of its own."""
     return "\n".join(part["text"] for part in message["parts"] if part["type"] == "text")
+
+
+def told(message: Mapping[str, Any]) -> str:
+    """Return what is remembered of a message: its text, and the names of its files."""
+    names = [f"[{part['name']}]" for part in message["parts"] if part.get("name")]
+    return "\n".join([text_of(message), *names]).strip("\n")
 
 
 def attachments_of(message: Mapping[str, Any]) -> list[str]:

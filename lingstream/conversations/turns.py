@@ -16,8 +16,9 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from lingstream.core.exceptions import NotFound, UsageError
-from lingstream.models import OPEN, QUIET, Conversation, Run
+from lingstream.models import OPEN, QUIET, Attachment, Conversation, Run
 
+from .messages import attachments_of
 from .tree import Node, Tree
 
 __all__ = [
@@ -116,6 +117,8 @@ def add(conversation: Conversation, run: Run) -> None:
     if run.number:
         workflow = conversation.workflow or run.workflow
         change(conversation, count=run.number, leaf=run, workflow=workflow, updated_at=timezone.now())
+        if files := attachments_of(run.message) if run.message else []:
+            Attachment.objects.filter(conversation=conversation, run=None, pk__in=files).update(run=run)
 
 
 def switch(conversation: Conversation, turn: UUID) -> None:

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from lingstream.conf import app_settings
 from lingstream.hubs import get_hub
-from lingstream.models import OPEN, Conversation, Feedback, Run, Workflow
+from lingstream.models import OPEN, Attachment, Conversation, Feedback, Run, Workflow
 
 from .ownership import request_cancel
 from .storage import in_database
@@ -32,6 +32,7 @@ logger = logging.getLogger("lingstream")
 #: Runs in one transaction. With ten bots each that is some ten thousand index entries.
 BATCH = 500
 _PATIENCE = 15.0  # seconds that running runs get to end
+_WAITS_FOR = timedelta(days=1)  # after which a file that was uploaded has no message to come
 _EMPTY_FOR = timedelta(days=1)  # after which nobody will start the first run of a conversation
 
 
@@ -39,8 +40,11 @@ def prune(limit: int = BATCH) -> int:
     """Delete runs that have ended and been kept for as long as their workflow says; return how many.
 
     One batch: at most ``limit`` of them, with their bot runs, and the conversations that have no other run.
-    Many processes may do it at the same time. A workflow without ``retention_days`` keeps its runs.
+    Many processes may do it at the same time. A workflow without ``retention_days`` keeps its runs. Files go
+    too that have waited a day for their message.
     """
+    for file in Attachment.objects.filter(run=None, created_at__lt=Now() - _WAITS_FOR)[:limit]:
+        file.delete()
     left = min(limit, BATCH)
     for runs in expired():
         if left > 0:

@@ -37,6 +37,7 @@ __all__ = [
     "Start",
     "astart",
     "begin",
+    "check_visitor",
     "create_run",
     "introduce",
     "json_data",
@@ -185,7 +186,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     if known := known_run(start, identity):
         return known, False
     if start.conversation and not start.turn.quiet:
-        _check_visitor(start.workflow, identity)
+        check_visitor(start.workflow, identity)
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
     run_id, talk_id = uuid4(), _conversation_id(start.conversation)
     key = version_key(identity.owner_key, talk_id or run_id)
@@ -218,6 +219,15 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
             return known, False
         raise
     return run, True
+
+
+def check_visitor(workflow: str, identity: Identity) -> None:
+    """Check that a visitor may hold conversations with a workflow.
+
+    :raises AccessError: it talks to people with a login only.
+    """
+    if identity.owner_id is None and not identity.trusted and not chat_of(workflow).anonymous:
+        raise AccessError("expected a signed-in user to talk to this workflow, got an anonymous one")
 
 
 def introduce(start: Start, identity: Identity) -> tuple[Identity, str]:
@@ -341,12 +351,6 @@ def _conversation(talk_id: UUID | None, identity: Identity, *, new: bool) -> Con
     conversation = turns.lock(talk_id)  # of two that start at once, the second sees the first one's run
     check_conversation(conversation, identity)
     return conversation
-
-
-def _check_visitor(workflow: str, identity: Identity) -> None:
-    """Refuse a visitor where the workflow talks to people with a login only."""
-    if identity.owner_id is None and not identity.trusted and not chat_of(workflow).anonymous:
-        raise AccessError("expected a signed-in user to talk to this workflow, got an anonymous one")
 
 
 def _make_way(conversation: Conversation, policy: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .attachments import Attachment
 from .chats import Chat
 from .conversations import Conversation
 from .feedback import Feedback
@@ -14,6 +15,7 @@ from .workflows import Step, Trigger, Workflow
 __all__ = [
     "OPEN",
     "QUIET",
+    "Attachment",
     "BotRun",
     "Chat",
     "Conversation",

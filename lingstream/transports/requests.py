@@ -54,6 +54,8 @@ _STATUSES = {
     "no-runner": 503,
     "database": 503,
     "too-large": 413,
+    "attachment-too-large": 413,
+    "attachment-type": 415,
     "key-reused": 409,
     "conversation-busy": 409,
     "method": 405,

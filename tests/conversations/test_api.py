@@ -393,8 +393,9 @@ async def test_a_workflow_says_who_may_begin(talk: Site) -> None:
 async def test_a_chat_may_want_a_login(talk: Site) -> None:
     from lingstream.models import Chat
 
-    await Chat.objects.acreate(workflow=await Workflow.objects.aget(), anonymous=False)
     url = await begun(talk)
+    await Chat.objects.acreate(workflow=await Workflow.objects.aget(), anonymous=False)
+    assert (await post(talk, URL, workflow="talk"))["error"]["code"] == "forbidden"
     assert (await post(talk, f"{url}messages/", text="hi"))["error"]["code"] == "forbidden"
 
 
