@@ -30,8 +30,10 @@ def ask(conversation: Conversation, text: str, *, input: Any = None, key: str = 
 
 def turns(conversation: Conversation) -> list[Run]:
     """See :meth:`Conversation.turns`."""
+    # Not of the row at hand: it may be older than the turn that was asked with it.
+    leaf = Conversation.objects.filter(pk=conversation.pk).values_list("leaf_id", flat=True).first()
     tree = tree_of(conversation.pk)
-    path = tree.shown(conversation.leaf_id if conversation.leaf_id in tree else tree.newest)
+    path = tree.shown(leaf if leaf in tree else tree.newest)
     rows = Run.objects.defer("plan", "context").in_bulk(path)
     return [rows[turn] for turn in path if turn in rows]
 

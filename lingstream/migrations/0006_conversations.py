@@ -108,6 +108,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['owner_key', 'workflow', '-updated_at'], name='lingstream_conv_list'),
         ),
         migrations.AddIndex(
+            model_name='conversation',
+            index=models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['deleted_at'], name='lingstream_conv_deleted'),
+        ),
+        migrations.AddIndex(
             model_name='run',
             index=models.Index(fields=['conversation', 'message_id'], name='lingstream_run_message'),
         ),

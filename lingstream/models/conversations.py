@@ -98,6 +98,9 @@ class Conversation(Owned):
         indexes = [
             models.Index(fields=["owner_key", "-updated_at"], name="lingstream_conv_owner"),
             models.Index(fields=["owner_key", "workflow", "-updated_at"], name="lingstream_conv_list"),
+            models.Index(
+                fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="lingstream_conv_deleted"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -138,7 +141,7 @@ class Conversation(Owned):
         return await sync_to_async(self.ask)(text, input=input, key=key)
 
     def turns(self) -> list[Run]:
-        """Return the turns that are shown, from the first to the last; two queries."""
+        """Return the turns that are shown now, from the first to the last; three queries."""
         return _speech().turns(self)  # type: ignore[no-any-return]
 
     async def aturns(self) -> list[Run]:

@@ -16,6 +16,7 @@ from .services import Postgres
 SUITES = (
     "tests/access/test_migration.py",
     "tests/access/test_visitors.py",
+    "tests/conversations/test_api.py",
     "tests/conversations/test_listing.py",
     "tests/conversations/test_migration.py",
     "tests/conversations/test_turns.py",

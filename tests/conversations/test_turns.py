@@ -166,6 +166,13 @@ def test_of_two_with_one_key_there_is_one_turn(talk: Conversation) -> None:
     assert (Run.objects.count(), fresh(talk).count) == (1, 1)
 
 
+def test_those_shown_are_those_shown_now(talk: Conversation) -> None:
+    first = stored(said(talk, message_of("one")), talk)
+    old = fresh(talk)
+    second = stored(said(talk, message_of("two")), talk)
+    assert old.turns() == talk.turns() == [first, second]
+
+
 class TestATurn:
     def test_is_the_message_as_input(self, talk: Conversation) -> None:
         run = stored(said(talk, {**message_of("hi"), "id": "m1"}, input={"lang": "en"}), talk)
