@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .core.engine.bot import Bot, Field
+from .core.engine.chat import Chat
 from .core.engine.registry import workflow
 from .core.engine.run import Run
 from .steps.python import step
@@ -10,7 +11,7 @@ from .steps.python import step
 if TYPE_CHECKING:
     from .execution.start import astart, start
 
-__all__ = ["Bot", "Field", "Run", "__version__", "astart", "start", "step", "workflow"]
+__all__ = ["Bot", "Chat", "Field", "Run", "__version__", "astart", "start", "step", "workflow"]
 
 __version__ = "0.1.0"
 

@@ -82,6 +82,7 @@ class LingstreamSettings:
     :param viewer_budget: bytes after which a viewer is ended, to come back by id, where the server's ``send``
         does not wait and the viewer does not acknowledge.
     :param disconnect_grace: seconds without a viewer after which a run is cancelled, if its workflow says so.
+    :param hard_delete: a conversation that its owner deletes goes at once, and not with the next pruning.
     :param drain: seconds that running runs are given at shutdown.
     """
 
@@ -90,7 +91,7 @@ class LingstreamSettings:
     scripts: Mapping[str, str] = field(default_factory=dict)
     default_provider: str = "default"
     choose_version: str = ""
-    memory: str = "lingstream.execution.memory.RecentRuns"
+    memory: str = "lingstream.conversations.history.History"
     hub: str = "lingstream.core.log.memory.MemoryHub"
     hub_options: Mapping[str, Any] = field(default_factory=dict)
     frame_interval: float = 0.010
@@ -121,6 +122,7 @@ class LingstreamSettings:
     checkpoint: float = 5.0
     viewer_budget: int = 8_388_608
     disconnect_grace: float = 30.0
+    hard_delete: bool = False
     drain: float = 10.0
 
 

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from .conversations import api, uploads
 from .transports import http
 
 app_name = "lingstream"
@@ -13,4 +14,13 @@ urlpatterns = [
     path("runs/<str:run_id>/", http.state, name="run"),
     path("runs/<str:run_id>/events/", http.events, name="events"),
     path("runs/<str:run_id>/cancel/", http.cancel, name="cancel"),
+    path("runs/<str:run_id>/feedback/", api.feedback, name="feedback"),
+    path("attachments/", uploads.attachments, name="attachments"),
+    path("attachments/<str:name>/", uploads.attachment, name="attachment"),
+    path("conversations/", api.conversations, name="conversations"),
+    path("conversations/<str:name>/", api.conversation, name="conversation"),
+    path("conversations/<str:name>/messages/", api.messages, name="messages"),
+    path("conversations/<str:name>/regenerate/", api.regenerate, name="regenerate"),
+    path("conversations/<str:name>/edit/", api.edit, name="edit"),
+    path("conversations/<str:name>/stop/", api.stop, name="stop"),
 ]

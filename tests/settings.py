@@ -1,5 +1,6 @@
 """The demo's settings, with a database file of its own."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -10,6 +11,9 @@ from lingsite.settings import *  # noqa: F403
 _FILE = Path(tempfile.gettempdir()) / f"lingstream-test-{os.getpid()}.sqlite3"
 DATABASES["default"]["NAME"] = _FILE  # noqa: F405
 DATABASES["default"]["TEST"] = {"NAME": str(_FILE)}  # noqa: F405
+
+if _GIVEN := os.environ.get("TEST_DATABASE"):  # another one, as JSON: tests/chaos/test_postgresql.py
+    DATABASES["default"] = json.loads(_GIVEN)  # noqa: F405
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.outside"]  # noqa: F405
 DEBUG = False

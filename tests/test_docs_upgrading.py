@@ -22,6 +22,7 @@ ADDS_OR_ALTERS = (
     migrations.AddConstraint,
     migrations.AlterField,
     migrations.AlterModelOptions,
+    migrations.RunPython,  # of what was added just before
 )
 
 

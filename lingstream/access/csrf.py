@@ -49,8 +49,8 @@ def check(request: HttpRequest, *, signed_in: bool) -> None:
     """
     by_session = settings.SESSION_COOKIE_NAME in request.COOKIES
     scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
-    if not by_session and not (signed_in and scheme in _PROVES_NOTHING):
-        return
+    if scheme == "ling-visitor" or not (by_session or (signed_in and scheme in _PROVES_NOTHING)):
+        return  # a visitor's token was asked for alone, and no page of another site can send one
     middleware = _Check(_unused)
     middleware.process_request(request)
     reason: Any = middleware.process_view(request, _unused, (), {})

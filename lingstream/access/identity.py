@@ -24,6 +24,7 @@ from django.utils.module_loading import import_string
 from ..conf import app_settings
 from ..core.exceptions import AccessError, ConfigurationError, InternalError, LingError, UsageError
 from ..models import owner_key
+from .visitors import digest_of, shown_visitor, visitor_of
 
 __all__ = ["UNKNOWN", "Identity", "ScopeRequest", "address_of", "identify", "identify_socket", "scope_of"]
 
@@ -42,6 +43,7 @@ class Identity(NamedTuple):
     :param session: a digest of the session key (the key itself is a credential and is not stored), or ``""``.
     :param scope: the tenant, where the site has a ``SCOPE`` function; ``None`` is every tenant.
     :param address: where it came from, or ``unknown``.
+    :param visitor: a digest of the id of a visitor (:mod:`.visitors`), or ``""``.
     :param trusted: the site's own code asks, which has decided already: neither access nor throttle bounds
         its starts.
     """
@@ -50,24 +52,33 @@ class Identity(NamedTuple):
     session: str = ""
     scope: str | None = ""
     address: str = UNKNOWN
+    visitor: str = ""
     trusted: bool = False
 
     @classmethod
     def of(
-        cls, user: Any, session_key: str | None, scope: str | None = "", address: str = UNKNOWN
+        cls,
+        user: Any,
+        session_key: str | None,
+        scope: str | None = "",
+        address: str = UNKNOWN,
+        visitor: str = "",
     ) -> Identity:
-        """Return the identity of a user and the session key that came in the cookie."""
-        return cls(user or AnonymousUser(), _digest(session_key), scope, address)
+        """Return the identity of a user, the session key that came in the cookie, and a visitor's id."""
+        return cls(user or AnonymousUser(), _digest(session_key), scope, address, digest_of(visitor))
 
     @classmethod
-    def of_site(cls, owner: Any = None, session: str | None = "", scope: str = "") -> Identity:
+    def of_site(
+        cls, owner: Any = None, session: str | None = "", scope: str = "", visitor: str = ""
+    ) -> Identity:
         """Return the identity of a start by the site's own code: a command, a view, a task.
 
         :param owner: whose run it will be.
         :param session: the key of a visitor's session, or its digest, where it is a visitor's.
+        :param visitor: the digest of a visitor's id.
         """
         digest = session if session and _DIGEST.fullmatch(session) else _digest(session)
-        return cls(owner or AnonymousUser(), digest, scope, trusted=True)
+        return cls(owner or AnonymousUser(), digest, scope, visitor=visitor, trusted=True)
 
     @property
     def owner_id(self) -> Any:
@@ -77,7 +88,22 @@ class Identity(NamedTuple):
     @property
     def owner_key(self) -> str:
         """What :attr:`Run.owner_key` is for runs of this identity."""
-        return owner_key(self.owner_id, self.session)
+        return owner_key(self.owner_id, self.session, self.visitor)
+
+    @property
+    def owner_keys(self) -> tuple[str, ...]:
+        """That, and what it was before the visitor was known by more than a session."""
+        if self.owner_id is not None or not (self.visitor and self.session):
+            return (self.owner_key,)
+        return self.owner_key, owner_key(None, self.session)
+
+    @property
+    def owned(self) -> dict[str, Any]:
+        """The columns of a row that belongs to this identity; who is a visitor needs no session."""
+        whose: dict[str, Any] = {"owner_id": self.owner_id, "scope": self.tenant}
+        if self.owner_id is None and self.visitor:
+            return {**whose, "visitor": self.visitor}
+        return {**whose, "session_key": self.session}
 
     @property
     def tenant(self) -> str:
@@ -86,7 +112,7 @@ class Identity(NamedTuple):
 
     def unproven(self) -> Identity:
         """Return who is left where the cookie proves nothing: nobody, in the same tenant."""
-        return self._replace(user=AnonymousUser(), session="")
+        return self._replace(user=AnonymousUser(), session="", visitor="")
 
     def sees(self, scope: str) -> bool:
         """Whether rows of this scope exist for this identity."""
@@ -111,20 +137,31 @@ class ScopeRequest:
 def identify(request: HttpRequest) -> Identity:
     """Return who sends a request, as Django's middleware has it.
 
-    :raises AccessError: the site's ``SCOPE`` refuses.
+    A visitor's token decides alone: then nothing speaks for the request that a browser sends by itself.
+
+    :raises AccessError: the site's ``SCOPE`` refuses; ``visitor``: a visitor's token that is not good.
     """
+    address = address_of(request)
+    if visitor := shown_visitor(request.headers.get("Authorization", "")):
+        return Identity.of(None, None, scope_of(request, AnonymousUser()), address, visitor)
     user = getattr(request, "user", None) or AnonymousUser()
     session = getattr(request, "session", None)
     key = None
     if session is not None:
         session.keys()  # loads it: the key of a cookie that names no session is nobody's
         key = session.session_key
-    return Identity.of(user, key, scope_of(request, user), address_of(request))
+        visitor = visitor_of(session)
+    return Identity.of(user, key, scope_of(request, user), address, visitor)
 
 
-def identify_socket(scope: Mapping[str, Any]) -> Identity:
-    """Return who is at the other end of a WebSocket; see :func:`identify`."""
+def identify_socket(scope: Mapping[str, Any], visitor_token: str = "") -> Identity:
+    """Return who is at the other end of a WebSocket; see :func:`identify`.
+
+    :param visitor_token: what it has shown, as no browser can send it in a header.
+    """
     request = ASGIRequest({**scope, "method": "GET"}, BytesIO())
+    if visitor_token:
+        request.META["HTTP_AUTHORIZATION"] = f"Ling-Visitor {visitor_token}"
     request.user = scope.get("user") or AnonymousUser()
     if (session := scope.get("session")) is not None:
         request.session = session

@@ -1,8 +1,8 @@
 """Who may start, read and cancel: asked on every message, in this module and nowhere else.
 
-A run is open to its owner, to the browser session that started it, to users with a permission, and to who
-shows a signed token that the start returned: all of them within its scope only. One of them is enough; who
-shows a token that opens nothing (it is old, or another run's) is asked for the others.
+A run is open to its owner, to the visitor or the browser session that started it, to users with a permission,
+and to who shows a signed token that the start returned: all of them within its scope only. One of them is
+enough; who shows a token that opens nothing (it is old, or another run's) is asked for the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .identity import Identity
 from .policy import default_access
 from .tokens import check_token
 
-__all__ = ["check_cancel", "check_conversation", "check_read", "check_start"]
+__all__ = ["check_cancel", "check_conversation", "check_feedback", "check_read", "check_start"]
 
 
 def check_start(slug: str, workflow: Workflow | None, identity: Identity) -> None:
@@ -49,6 +49,18 @@ def check_cancel(run: Run, identity: Identity, token: str | None = None) -> None
     :raises AccessError: it may not.
     """
     _check(run, identity, token, "lingstream.cancel_run", reading=False)
+
+
+def check_feedback(run: Run, identity: Identity, token: str | None = None) -> None:
+    """Check that ``identity`` may say what it thinks of ``run``: its owner, or who shows its token.
+
+    :raises AccessError: it may not.
+    """
+    if not identity.sees(run.scope):
+        raise _strange()
+    fault = _strange() if not token else _token_fault(run, token, reading=False)
+    if fault and not _owns(run, identity):
+        raise fault
 
 
 def check_conversation(conversation: Conversation, identity: Identity) -> None:
@@ -87,4 +99,6 @@ def _owns(row: Run | Conversation, identity: Identity) -> bool:
         return row.owner_key == identity.owner_key
     if row.owner_id is not None:
         return bool(row.owner_id == identity.owner_id)
+    if row.visitor:
+        return row.visitor == identity.visitor
     return bool(row.session_key) and row.session_key == identity.session

@@ -17,12 +17,12 @@ from django.utils.translation import ngettext
 
 from lingstream.execution import ownership
 
-from ..models import OPEN, Conversation, Run, Runner
+from ..models import OPEN, Conversation, Feedback, Run, Runner
 from .display import pretty
 from .media import ReadOnlyAdmin, ScopedAdmin
 from .step_runs import BIG_RUN, BotRunInline, Shown
 
-__all__ = ["ConversationAdmin", "RunAdmin", "RunnerAdmin"]
+__all__ = ["ConversationAdmin", "FeedbackAdmin", "RunAdmin", "RunnerAdmin"]
 
 _USERNAME = get_user_model().USERNAME_FIELD
 
@@ -68,7 +68,14 @@ class RunAdmin(Shown, ScopedAdmin):
                 )
             },
         ),
-        (_("Owner"), {"fields": ("owner", "scope", "conversation", "shown_key"), "classes": ("collapse",)}),
+        (
+            _("Conversation"),
+            {
+                "fields": ("conversation", "number", "parent", "cause", "shown_message", "shown_context"),
+                "classes": ("collapse",),
+            },
+        ),
+        (_("Owner"), {"fields": ("owner", "scope", "shown_key"), "classes": ("collapse",)}),
         (
             _("Execution"),
             {
@@ -118,6 +125,14 @@ class RunAdmin(Shown, ScopedAdmin):
     def shown_input(self, run: Run) -> SafeString:
         return pretty(run.input)
 
+    @admin.display(description=_("message"))
+    def shown_message(self, run: Run) -> SafeString | str:
+        return "-" if run.message is None else pretty(run.message)
+
+    @admin.display(description=_("remembered"))
+    def shown_context(self, run: Run) -> SafeString | str:
+        return "-" if run.context is None else pretty(run.context)
+
     @admin.display(description=_("document"))
     def shown_document(self, run: Run) -> SafeString:
         return pretty(run.document)
@@ -135,18 +150,40 @@ class RunAdmin(Shown, ScopedAdmin):
 class ConversationAdmin(ScopedAdmin):
     """Conversations, with a link to their runs."""
 
-    list_display = ("__str__", "owner", "scope", "run_count", "created_at", "updated_at")
-    list_filter = ("updated_at", "scope")
+    list_display = ("__str__", "workflow", "owner", "scope", "run_count", "created_at", "updated_at")
+    list_filter = ("workflow", "updated_at", "archived_at", "deleted_at", "scope")
     list_select_related = ("owner",)
-    search_fields = ("id", "title", f"owner__{_USERNAME}")
+    search_fields = ("id", "title", "workflow", f"owner__{_USERNAME}")
     more_filters = ("owner",)
     date_hierarchy = "updated_at"
     ordering = ("-updated_at",)
-    fields = ("id", "title", "owner", "scope", "run_count", "created_at", "updated_at")
+    fields = (
+        "id",
+        "title",
+        "workflow",
+        "external_id",
+        "owner",
+        "scope",
+        "run_count",
+        "shown_summary",
+        "shown_data",
+        "created_at",
+        "updated_at",
+        "archived_at",
+        "deleted_at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Conversation]:
         rows: models.QuerySet[Conversation] = super().get_queryset(request)
         return rows.annotate(number_of_runs=Count("runs"))
+
+    @admin.display(description=_("summary"))
+    def shown_summary(self, conversation: Conversation) -> SafeString | str:
+        return "-" if conversation.summary is None else pretty(conversation.summary)
+
+    @admin.display(description=_("data"))
+    def shown_data(self, conversation: Conversation) -> SafeString:
+        return pretty(conversation.data)
 
     @admin.display(description=_("runs"), ordering="number_of_runs")
     def run_count(self, conversation: Any) -> SafeString:
@@ -157,6 +194,27 @@ class ConversationAdmin(ScopedAdmin):
             conversation.pk,
             conversation.number_of_runs,
         )
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ScopedAdmin):
+    """What people think of answers."""
+
+    list_display = ("value", "run", "shown_uri", "reason", "comment", "owner", "created_at")
+    list_display_links = ("value", "run")
+    list_filter = ("value", "run__workflow", "created_at", "scope")
+    list_select_related = ("owner", "run")
+    search_fields = ("run__id", "reason", "comment")
+    date_hierarchy = "created_at"
+    fields = ("run", "shown_uri", "value", "reason", "comment", "owner", "scope", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Feedback]:
+        rows: models.QuerySet[Feedback] = super().get_queryset(request)
+        return rows.defer(*(f"run__{name}" for name in BIG_RUN))
+
+    @admin.display(description=_("field"))
+    def shown_uri(self, feedback: Feedback) -> SafeString | str:
+        return pretty(feedback.uri) if feedback.uri else "-"
 
 
 @admin.register(Runner)

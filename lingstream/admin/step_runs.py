@@ -19,7 +19,7 @@ from .media import ScopedAdmin
 __all__ = ["BIG_RUN", "BotRunAdmin", "BotRunInline", "Shown"]
 
 #: Columns of a run that lists do not load.
-BIG_RUN = ("plan", "input", "document", "errors")
+BIG_RUN = ("plan", "input", "document", "errors", "message", "context")
 _ASKED = {"input": _("input"), "arguments": _("arguments")}
 _SAID = {"put": _("value at %(name)s"), "note": _("event %(name)s")}  # beside text
 _BIG_BOT = ("messages", "output", "reasoning", "params", "repairs", "request", "result")

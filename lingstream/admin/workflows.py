@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from ..models import Workflow
+from ..models import Chat, Workflow
 from .media import LingAdmin
 from .steps import StepInline
 from .triggers import TriggerInline
@@ -23,6 +23,14 @@ JS_MODULE = forms.Script("lingstream/admin/workflow.js", type="module")
 _MOST_WARNINGS = 10  # at once; the next save tells of the others
 
 
+class ChatInline(admin.StackedInline):  # type: ignore[type-arg]
+    """How the workflow is talked to, if it says so."""
+
+    model = Chat
+    extra = 0
+    classes = ("collapse",)
+
+
 @admin.register(Workflow)
 class WorkflowAdmin(LingAdmin):
     """A workflow with its steps and triggers."""
@@ -30,7 +38,7 @@ class WorkflowAdmin(LingAdmin):
     list_display = ("slug", "name", "shown_steps", "enabled", "access", "updated_at")
     list_filter = ("enabled", "access")
     search_fields = ("slug", "name", "description", "steps__name")
-    inlines = (StepInline, TriggerInline)
+    inlines = (StepInline, TriggerInline, ChatInline)
     save_on_top = True
     fieldsets = (
         (None, {"fields": ("slug", "name", "description", ("enabled", "access"))}),
@@ -58,7 +66,7 @@ class WorkflowAdmin(LingAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        found = [warning for formset in formsets for warning in formset.warnings]
+        found = [warning for formset in formsets for warning in getattr(formset, "warnings", ())]
         for fault in found[:_MOST_WARNINGS]:
             messages.warning(request, _("Saved, but look again: %(fault)s") % {"fault": fault})
 

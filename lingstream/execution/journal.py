@@ -28,6 +28,7 @@ from django.db import connections, router
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from lingstream.conversations import turns
 from lingstream.core.document.ops import copy_json
 from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.plan import BotPlan
@@ -35,7 +36,7 @@ from lingstream.core.engine.run import RunResult
 from lingstream.core.exceptions import Fenced
 from lingstream.core.log.ports import RunLog
 from lingstream.core.provider import Usage
-from lingstream.models import BotRun, Conversation, Run
+from lingstream.models import QUIET, BotRun, Run
 
 from .away import AWAY
 from .failures import report
@@ -79,6 +80,8 @@ def store(writes: Sequence[Write]) -> list[bool]:
     A result that is stored already counts as stored once more: its first reply was lost on the way.
     """
     with atomically():
+        # Conversations before runs, in the order in which whoever starts a turn takes the locks.
+        turns.hold(_talks(writes))
         runs = Run.objects.filter(pk__in={write.run.pk for write in writes}).order_by("pk")
         found = locked(runs).values_list("pk", "epoch", "status", "log_id")
         rows = {pk: tuple(rest) for pk, *rest in found}
@@ -87,9 +90,14 @@ def store(writes: Sequence[Write]) -> list[bool]:
         _store_bots([write.bot for write in good if write.bot])
         _store_columns({write.run.pk: write for write in good if write.columns and not write.ends})
         _store_columns({write.run.pk: write for write in good if write.ends})
-        if talks := {write.run.conversation_id for write in good if write.ends and write.run.conversation_id}:
-            Conversation.objects.filter(pk__in=talks).update(updated_at=Now())
+        turns.touch(_talks(good), updated_at=Now())
     return mine
+
+
+def _talks(writes: Sequence[Write]) -> set[UUID]:
+    """The conversations in which a turn ends."""
+    ended = [write.run for write in writes if write.ends and write.run.cause not in QUIET]
+    return {run.conversation_id for run in ended if run.conversation_id}
 
 
 def _is_owners(write: Write, row: tuple[Any, ...] | None) -> bool:

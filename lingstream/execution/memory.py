@@ -6,7 +6,6 @@ checked, copied and bounded, as it may be made of what visitors and models wrote
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
@@ -22,7 +21,7 @@ from lingstream.models import Run
 
 from .away import AWAY
 
-__all__ = ["MOST_CHARACTERS", "MOST_MESSAGES", "Memory", "RecentRuns", "history_of"]
+__all__ = ["MOST_CHARACTERS", "MOST_MESSAGES", "Memory", "history_of"]
 
 MOST_MESSAGES = 1_000
 MOST_CHARACTERS = 4_000_000  # a million tokens, give or take
@@ -36,56 +35,36 @@ class Memory(Protocol):
     def recall(self, run: Run) -> Iterable[Message]:
         """Return what is put between the prompt and the question where a step sends history, oldest first.
 
-        Asked each time that a run of a conversation is executed, in one of the two threads (one on SQLite)
-        that its process has for the database: it may use the ORM, and bounds what it asks of anybody else.
-        After a crash it is asked again, and bots that are then told something else are asked again too.
+        Asked when a run of a conversation is first executed, in one of the two threads (one on SQLite) that
+        its process has for the database: it may use the ORM, and bounds what it asks of anybody else. What it
+        says is stored with the run (``context``): after a crash its bots are told the same, and none that has
+        answered is asked again, whatever has become of the conversation meanwhile.
 
         :param run: with ``conversation``, ``owner`` and ``input``.
         """
         ...
 
 
-class RecentRuns:
-    """The conversation's last runs that have finished: what each was asked, and what it answered.
-
-    Where they are longer than :data:`MOST_CHARACTERS`, fewer.
-    """
-
-    runs = 20
-
-    def recall(self, run: Run) -> list[Message]:
-        """See :meth:`Memory.recall`."""
-        if run.conversation_id is None:
-            return []
-        earlier = Run.objects.filter(
-            conversation_id=run.conversation_id, created_at__lt=run.created_at, status=Run.Status.FINISHED
-        ).order_by("-created_at")[: min(self.runs, MOST_MESSAGES // 2)]
-        messages: list[Message] = []
-        room = MOST_CHARACTERS
-        for row in earlier:
-            asked, answer = _as_text(row.input), _as_text(row.document)
-            room -= len(asked) + len(answer)
-            if room < 0:
-                break
-            messages.append({"role": "assistant", "content": answer})
-            messages.append({"role": "user", "content": asked})
-        return messages[::-1]
-
-
 def history_of(run: Run) -> list[Message]:
-    """Return what the site's memory says of ``run``, in messages of our own.
+    """Return what ``run`` remembers: what the site's memory said of it once, in messages of our own.
 
     :raises ConfigurationError: it failed, or what it returned are no messages, or more than they may be.
     """
     path = app_settings().memory
+    if run.context is not None:
+        return cast(list[Message], run.context)
     if not path:
         return []
     try:
-        return _checked(path, _made(path).recall(run))
+        found = _checked(path, _made(path).recall(run))
     except (ConfigurationError, *AWAY):
         raise
     except Exception as error:
         raise ConfigurationError(f"the memory {path} failed: {error!r:.200}") from error
+    # Before any bot is asked; a process that is not the run's any more pins nothing.
+    Run.objects.filter(pk=run.pk, epoch=run.epoch).update(context=found)
+    run.context = found
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -137,10 +116,3 @@ def _is_content(content: Any) -> bool:
     return isinstance(content, list) and all(
         isinstance(part, dict) and isinstance(part.get("type"), str) for part in content
     )
-
-
-def _as_text(value: Any) -> str:
-    """What a person would have typed or read: the text itself where the value holds one string only."""
-    if isinstance(value, dict) and len(value) == 1:
-        (value,) = value.values()
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

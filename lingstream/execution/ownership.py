@@ -18,8 +18,9 @@ from django.db import connections, router, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Now
 
+from lingstream.conversations.turns import open_turns, touch
 from lingstream.core.exceptions import LingError
-from lingstream.models import OPEN, Conversation, Run, Runner
+from lingstream.models import OPEN, QUIET, Conversation, Run, Runner
 
 from .failures import report
 from .needs import learn, met
@@ -117,15 +118,15 @@ def sign_off(runner_id: UUID) -> None:
 def claimable(dead_after: float, *, attempts: int, takeover: bool = True) -> QuerySet[Run]:
     """Runs that wait for an owner, oldest first: queued, handed over, or of a silent runner.
 
-    What needs a kind of steps that this process does not know is left to others (:mod:`.needs`). A run of a
-    conversation waits until the earlier ones of that conversation have ended.
+    What needs a kind of steps that this process does not know is left to others (:mod:`.needs`). A turn of a
+    conversation waits until the ones with lower numbers have ended; what is no turn passes beside them.
 
     :param dead_after: seconds without a heartbeat after which a runner is dead.
     :param attempts: executions that a run gets in all.
     :param takeover: whether to look for silent runners.
     """
     waiting = _unowned(dead_after, takeover=takeover).filter(met(), attempts__lt=attempts)
-    return waiting.filter(~_earlier_open()).order_by("created_at")
+    return waiting.filter(Q(cause__in=QUIET) | ~_earlier_open()).order_by("created_at")
 
 
 def claim(
@@ -173,6 +174,7 @@ def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = 
         )
         if changed:
             lost.append(Run.objects.get(pk=run.pk))
+            _tell_conversation(run)
             report(run, Run.Status.LOST, [error.to_wire()])
     return lost
 
@@ -242,6 +244,8 @@ def request_cancel(run: Run) -> bool:
         status=Run.Status.CANCELED, cancel_requested_at=now, finished_at=now
     )
     Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING).update(cancel_requested_at=now)
+    if ended:
+        _tell_conversation(run)
     return bool(ended)
 
 
@@ -254,16 +258,21 @@ def cancel_requests(runner_id: UUID) -> list[str]:
 
 
 def is_busy(conversation: Conversation) -> bool:
-    """Whether a run of the conversation has not ended."""
-    return Run.objects.filter(conversation=conversation, status__in=OPEN).exists()
+    """Whether a turn of the conversation has not ended."""
+    return bool(open_turns(conversation))
 
 
 def interrupt(conversation: Conversation) -> list[Run]:
     """Ask for the end of what runs in the conversation; return those runs."""
-    runs = list(Run.objects.filter(conversation=conversation, status__in=OPEN))
+    runs = open_turns(conversation)
     for run in runs:
         request_cancel(run)
     return runs
+
+
+def _tell_conversation(run: Run) -> None:
+    if run.conversation_id and run.cause not in QUIET:
+        touch([run.conversation_id])
 
 
 def _heard(kind: str, dead_after: float, alias: str | None) -> QuerySet[Runner]:
@@ -300,11 +309,14 @@ def _at_epochs(runs: Mapping[UUID, int], later: int = 0) -> Q:
 
 
 def _earlier_open() -> Any:
-    return Exists(
-        Run.objects.filter(
-            conversation_id=OuterRef("conversation_id"),
-            conversation_id__isnull=False,
-            created_at__lt=OuterRef("created_at"),
-            status__in=OPEN,
-        )
+    # One from before turns were numbered, or of a process from then, has the number 0.
+    earlier = Q(number__lt=OuterRef("number")) | Q(
+        number=OuterRef("number"), created_at__lt=OuterRef("created_at")
     )
+    beside = Run.objects.filter(
+        earlier,
+        conversation_id=OuterRef("conversation_id"),
+        conversation_id__isnull=False,
+        status__in=OPEN,
+    )
+    return Exists(beside.exclude(cause__in=QUIET))

@@ -20,18 +20,19 @@ from django.db.models.functions import Now
 
 from lingstream.conf import app_settings
 from lingstream.hubs import get_hub
-from lingstream.models import OPEN, Conversation, Run, Workflow
+from lingstream.models import OPEN, Attachment, Conversation, Feedback, Run, Workflow
 
 from .ownership import request_cancel
 from .storage import in_database
 
-__all__ = ["BATCH", "aerase", "delete_batch", "erase", "expired", "prune", "sweep"]
+__all__ = ["BATCH", "aerase", "aforget", "delete_batch", "erase", "expired", "prune", "sweep"]
 
 logger = logging.getLogger("lingstream")
 
 #: Runs in one transaction. With ten bots each that is some ten thousand index entries.
 BATCH = 500
 _PATIENCE = 15.0  # seconds that running runs get to end
+_WAITS_FOR = timedelta(days=1)  # after which a file that was uploaded has no message to come
 _EMPTY_FOR = timedelta(days=1)  # after which nobody will start the first run of a conversation
 
 
@@ -39,8 +40,11 @@ def prune(limit: int = BATCH) -> int:
     """Delete runs that have ended and been kept for as long as their workflow says; return how many.
 
     One batch: at most ``limit`` of them, with their bot runs, and the conversations that have no other run.
-    Many processes may do it at the same time. A workflow without ``retention_days`` keeps its runs.
+    Many processes may do it at the same time. A workflow without ``retention_days`` keeps its runs. Files go
+    too that have waited a day for their message.
     """
+    for file in Attachment.objects.filter(run=None, created_at__lt=Now() - _WAITS_FOR)[:limit]:
+        file.delete()
     left = min(limit, BATCH)
     for runs in expired():
         if left > 0:
@@ -49,7 +53,7 @@ def prune(limit: int = BATCH) -> int:
 
 
 def expired(days: int | None = None, workflows: list[str] | None = None) -> Iterator[QuerySet[Run]]:
-    """Return the runs that may go, one query for each period and workflow.
+    """Return the runs that may go, one query for each period and workflow, one for deleted conversations.
 
     :param days: since their end, in place of what the workflows say, and for those that say nothing.
     :param workflows: slugs, of those in Python too; all unless given.
@@ -58,6 +62,8 @@ def expired(days: int | None = None, workflows: list[str] | None = None) -> Iter
         chosen = Q() if workflows is None else Q(workflow__in=workflows)
         yield _ended(days).filter(chosen)
         return
+    if workflows is None:
+        yield Run.objects.filter(conversation__deleted_at__isnull=False).exclude(status__in=OPEN)
     rows = Workflow.objects.exclude(retention_days=None)
     if workflows is not None:
         rows = rows.filter(slug__in=workflows)
@@ -78,10 +84,13 @@ def delete_batch(runs: QuerySet[Run], limit: int = BATCH) -> int:
 def sweep(limit: int = BATCH) -> int:
     """Delete conversations in which nothing was ever started or is left; return how many.
 
+    Those that their owners have deleted go at once.
+
     It looks at all conversations, so it is for a command and not for every look.
     """
     empty = ~Exists(Run.objects.filter(conversation_id=OuterRef("pk")))
-    old = Conversation.objects.filter(empty, updated_at__lt=Now() - _EMPTY_FOR)
+    gone = Q(deleted_at__isnull=False) | Q(updated_at__lt=Now() - _EMPTY_FOR)
+    old = Conversation.objects.filter(empty, gone)
     return _forget(set(old.values_list("pk", flat=True)[:limit]))
 
 
@@ -110,6 +119,13 @@ async def aerase(user: Any) -> int:
     return erased
 
 
+async def aforget(conversation: UUID) -> None:
+    """Delete a conversation, its runs, and their logs in the hub; what still runs is fenced."""
+    runs = await in_database(_forget_whole, conversation)
+    for run in runs:
+        await _drop_log(str(run))
+
+
 # -- runs -------------------------------------------------------------------------------------------------
 
 
@@ -121,6 +137,14 @@ def _ended(days: int) -> QuerySet[Run]:
 def _delete_rows(runs: list[UUID]) -> None:
     """Delete runs; their bot runs go with them, by one statement, and no document is read."""
     Run.objects.filter(pk__in=runs).only("pk").delete()
+
+
+def _forget_whole(conversation: UUID) -> list[UUID]:
+    with transaction.atomic(using=router.db_for_write(Run)):
+        runs = list(Run.objects.filter(conversation_id=conversation).values_list("pk", flat=True))
+        _delete_rows(runs)
+        Conversation.objects.filter(pk=conversation).delete()
+    return runs
 
 
 def _forget(conversations: set[UUID]) -> int:
@@ -188,6 +212,7 @@ def _erase_batch(user: Any) -> dict[UUID, bool]:
 
 def _erase_conversations(user: Any) -> None:
     Conversation.objects.filter(owner=user).delete()
+    Feedback.objects.filter(owner=user).delete()
 
 
 async def _drop_log(run: str) -> None:

@@ -34,6 +34,7 @@ from lingstream.models import Run
 from lingstream.providers import preload
 
 from . import ownership
+from .aftermath import conversation_run_ended
 from .away import AWAY
 from .broker import close as close_broker
 from .broker import notify, notify_from_thread
@@ -350,6 +351,16 @@ class Runner:
             get_hub().release(name)
         if row.conversation_id:
             self.look()  # the next run of the conversation may have waited for this one
+            if not self._draining:
+                await self._look_after(row)
+
+    async def _look_after(self, row: Run) -> None:
+        """See to what follows the end of a run of a conversation."""
+        try:
+            for queued in await self._lane.call(conversation_run_ended, row.pk):
+                await self._announce(queued)
+        except Exception:
+            logger.warning("what follows the end of run %s waits for the next one", row.pk, exc_info=True)
 
     async def _recall(self, row: Run) -> list[Message]:
         """Return what the run's bots remember, in a bounded time: the run's own begins only afterwards."""

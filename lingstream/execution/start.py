@@ -5,23 +5,25 @@ All of it is synchronous ORM code, so that a run's row belongs to its caller's t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, router, transaction
-from django.db.models import Max, QuerySet
-from django.utils import timezone, translation
+from django.utils import translation
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
 from lingstream.access.throttle import check_throttle, counted_for
+from lingstream.access.visitors import digest_of, new_visitor
 from lingstream.conf import app_settings
+from lingstream.conversations import turns
+from lingstream.conversations.chats import chat_of
+from lingstream.conversations.turns import Turn
 from lingstream.core.engine.inputs import check_input
 from lingstream.core.engine.registry import registered
-from lingstream.core.exceptions import LingError, NotFound, UsageError
+from lingstream.core.exceptions import AccessError, LingError, NotFound, UsageError
 from lingstream.core.wire.json import dumps, loads
 from lingstream.models import Conversation, Run, Workflow
 
@@ -31,7 +33,18 @@ from .plans import load_plan
 from .storage import in_database
 from .versions import version_key
 
-__all__ = ["Start", "astart", "create_run", "known_run", "queue_run", "start"]
+__all__ = [
+    "Start",
+    "astart",
+    "begin",
+    "check_visitor",
+    "create_run",
+    "introduce",
+    "json_data",
+    "known_run",
+    "queue_run",
+    "start",
+]
 
 _PROCESSES = {
     "inline": "the site by ASGI, with lingstream.asgi.application",
@@ -70,10 +83,14 @@ def start(
     :raises LingError: ``no-runner``: no process that executes runs lives, and nothing is stored;
         ``conversation-busy``; ``key-reused``.
     """
-    message = {"input": _json(input), "key": key, "conversation": _name_of(conversation)}
+    message = {"input": json_data(input), "key": key, "conversation": _name_of(conversation)}
     asked = Start.from_json(message, workflow)
-    identity = _whose(asked, owner, session, scope)
-    run, new = queue_run(asked, identity, language=translation.get_language() or "")
+    return begin(asked, _whose(asked, owner, session, scope))
+
+
+def begin(start: Start, identity: Identity) -> Run:
+    """Queue what the site's own code asks for, and say so once that is committed; see :func:`start`."""
+    run, new = queue_run(start, identity, language=translation.get_language() or "")
     if new:
         # The runner makes runs by way of this module.
         from .runner import tell
@@ -106,12 +123,14 @@ class Start:
     :param input: JSON data for it.
     :param key: idempotency key: the same key of the same owner returns the same run.
     :param conversation: id of one, or ``"new"``.
+    :param turn: how the run stands in it.
     """
 
     workflow: str
     input: Any = None
     key: str = ""
     conversation: str = ""
+    turn: Turn = field(default_factory=Turn)
 
     @classmethod
     def from_json(cls, data: Any, workflow: str = "") -> Start:
@@ -163,13 +182,11 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     """
     row = Workflow.objects.filter(slug=start.workflow).first()
     check_start(start.workflow, row, identity)
-    if start.key and identity.owner_key == "anyone" and len(start.key) < _ANONYMOUS_KEY:
-        raise UsageError(
-            f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
-            f"only proof of who asks; got {len(start.key)}"
-        )
+    _check_key(start, identity)
     if known := known_run(start, identity):
         return known, False
+    if start.conversation and not start.turn.quiet:
+        check_visitor(start.workflow, identity)
     check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
     run_id, talk_id = uuid4(), _conversation_id(start.conversation)
     key = version_key(identity.owner_key, talk_id or run_id)
@@ -179,8 +196,9 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
         with atomically():
             conversation = _conversation(talk_id, identity, new=start.conversation == _NEW)
             if conversation:
-                more["created_at"] = _after_the_last(conversation)
-                _make_way(conversation, row.when_busy if row else Workflow.WhenBusy.ENQUEUE)
+                more |= turns.place(conversation, start.turn)
+                if not start.turn.quiet:
+                    _make_way(conversation, row.when_busy if row else Workflow.WhenBusy.ENQUEUE)
             run = Run.objects.create(
                 pk=run_id,
                 workflow=start.workflow,
@@ -190,17 +208,40 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
                 plan_version=plan.version,
                 kinds=needs_of(plan),
                 conversation=conversation,
-                owner_id=identity.owner_id,
-                session_key=identity.session,
-                scope=identity.tenant,
+                **identity.owned,
                 counted_for=counted_for(identity),
                 **more,
             )
+            if conversation:
+                turns.add(conversation, run)
     except IntegrityError:
         if known := known_run(start, identity):
             return known, False
         raise
     return run, True
+
+
+def check_visitor(workflow: str, identity: Identity) -> None:
+    """Check that a visitor may hold conversations with a workflow.
+
+    :raises AccessError: it talks to people with a login only.
+    """
+    if identity.owner_id is None and not identity.trusted and not chat_of(workflow).anonymous:
+        raise AccessError("expected a signed-in user to talk to this workflow, got an anonymous one")
+
+
+def introduce(start: Start, identity: Identity) -> tuple[Identity, str]:
+    """Make who begins a conversation somebody who can come back to it: a visitor, where nobody has signed in.
+
+    :returns: who asks, and the id of a visitor who has not been one before, or ``""``.
+    :raises UsageError: a key that is too short.
+    """
+    known = identity.trusted or identity.owner_id is not None or identity.visitor
+    if known or start.conversation != _NEW:
+        return identity, ""
+    _check_key(start, identity)
+    visitor = new_visitor("" if identity.session else start.key)
+    return identity._replace(visitor=digest_of(visitor)), visitor
 
 
 def known_run(start: Start, identity: Identity) -> Run | None:
@@ -211,15 +252,7 @@ def known_run(start: Start, identity: Identity) -> Run | None:
     return _by_key(start, identity) if start.key else None
 
 
-def _somebody_executes() -> bool:
-    from .runner import living_runner
-
-    runner = living_runner()
-    given = app_settings()
-    return bool(runner and runner.executes) or anybody_executes(given.execution, given.dead_after)
-
-
-def _json(data: Any) -> Any:
+def json_data(data: Any) -> Any:
     """Return ``data`` as it will be read: a tuple is a list then, and a date is text."""
     try:
         text = dumps(data)
@@ -228,6 +261,22 @@ def _json(data: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise UsageError(f"expected the input to be JSON data: {error}", code="invalid-input") from error
     return loads(text)
+
+
+def _check_key(start: Start, identity: Identity) -> None:
+    if start.key and identity.owner_key == "anyone" and len(start.key) < _ANONYMOUS_KEY:
+        raise UsageError(
+            f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
+            f"only proof of who asks; got {len(start.key)}"
+        )
+
+
+def _somebody_executes() -> bool:
+    from .runner import living_runner
+
+    runner = living_runner()
+    given = app_settings()
+    return bool(runner and runner.executes) or anybody_executes(given.execution, given.dead_after)
 
 
 def _name_of(conversation: Conversation | UUID | str | None) -> str:
@@ -240,13 +289,14 @@ def _whose(asked: Start, owner: Any, session: str | None, scope: str) -> Identit
     """Return as whom the site's own code starts a run."""
     if owner is not None and not (hasattr(owner, "is_authenticated") and (owner.is_anonymous or owner.pk)):
         raise UsageError(f"expected owner to be a stored user, got {owner!r:.80}")
+    visitor = ""
     if asked.conversation not in ("", _NEW):
-        found = _find(Conversation.objects.select_related("owner"), _uuid(asked.conversation))
+        found = turns.find(asked.conversation)
         scope = scope or found.scope
         # Not for an anonymous user: then a visitor asks, who may have no more than the id.
         if owner is None and not session:
-            owner, session = found.owner, found.session_key
-    return Identity.of_site(owner, session, _short_text("scope", scope))
+            owner, session, visitor = found.owner, found.session_key, found.visitor
+    return Identity.of_site(owner, session, _short_text("scope", scope), visitor)
 
 
 def _short_text(name: str, text: Any) -> str:
@@ -258,12 +308,25 @@ def _short_text(name: str, text: Any) -> str:
 
 
 def _by_key(start: Start, identity: Identity) -> Run | None:
-    known = Run.objects.filter(scope=identity.tenant, owner_key=identity.owner_key, key=start.key).first()
-    if known and (known.workflow, known.input) != (start.workflow, start.input):
+    known = Run.objects.filter(
+        scope=identity.tenant, owner_key__in=identity.owner_keys, key=start.key
+    ).first()
+    if known and not _is_same(known, start):
         raise LingError(
             f"the key {start.key!r} belongs to a run of another workflow or input", code="key-reused"
         )
     return known
+
+
+def _is_same(run: Run, start: Start) -> bool:
+    """Whether the run is what is asked for; the one that a conversation began with has named none."""
+    there = start.conversation in ("", _NEW) or run.conversation_id == _uuid(start.conversation)
+    return there and (run.workflow, run.input, run.cause, run.message) == (
+        start.workflow,
+        start.input,
+        start.turn.cause,
+        start.turn.message,
+    )
 
 
 def _conversation_id(name: str) -> UUID | None:
@@ -284,27 +347,10 @@ def _conversation(talk_id: UUID | None, identity: Identity, *, new: bool) -> Con
     if talk_id is None:
         return None
     if new:
-        return Conversation.objects.create(
-            pk=talk_id, owner_id=identity.owner_id, session_key=identity.session, scope=identity.tenant
-        )
-    # Locked: of two that start at once, the second sees the first one's run.
-    conversation = _find(Conversation.objects.select_for_update(), talk_id)
+        return Conversation.objects.create(pk=talk_id, **identity.owned)
+    conversation = turns.lock(talk_id)  # of two that start at once, the second sees the first one's run
     check_conversation(conversation, identity)
     return conversation
-
-
-def _find(conversations: QuerySet[Conversation], talk_id: UUID) -> Conversation:
-    try:
-        return conversations.get(pk=talk_id)
-    except Conversation.DoesNotExist:
-        raise NotFound(f"there is no conversation '{talk_id}'") from None
-
-
-def _after_the_last(conversation: Conversation) -> datetime:
-    """Return a time of creation that puts a run behind the others, whatever this clock says."""
-    now = timezone.now()
-    last = Run.objects.filter(conversation=conversation).aggregate(last=Max("created_at"))["last"]
-    return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 def _make_way(conversation: Conversation, policy: str) -> None:

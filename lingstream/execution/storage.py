@@ -94,7 +94,7 @@ def _load_runs(names: Sequence[str | UUID]) -> dict[str | UUID, Run]:
     for name in names:
         with suppress(ValueError):
             keys[name] = UUID(str(name))
-    found = Run.objects.select_related("owner").in_bulk(keys.values())
+    found = Run.objects.select_related("owner").defer("context").in_bulk(keys.values())
     return {name: found[key] for name, key in keys.items() if key in found}
 
 
@@ -116,7 +116,7 @@ def load_identity(run: Run) -> kinds.Identity:
     """Return who has started ``run``, for its steps; one query, and none for a run of nobody's."""
     user = "" if run.owner_id is None else str(run.owner_id)
     groups = _groups(run.owner_id) if user else ()
-    return kinds.Identity(user, groups, run.scope, run.session_key)
+    return kinds.Identity(user, groups, run.scope, run.visitor or run.session_key)
 
 
 def _groups(user_id: Any) -> tuple[str, ...]:

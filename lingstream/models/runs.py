@@ -1,4 +1,4 @@
-"""Runs and what belongs to them: conversations, bot runs, runner processes."""
+"""Runs and what belongs to them: bot runs, runner processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import uuid
 from typing import Any
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -15,66 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from lingstream.core.lifecycle import ended
 
+from .conversations import Conversation
 from .fields import JSONTextField
+from .owned import Owned
 
-__all__ = ["OPEN", "BotRun", "Conversation", "Run", "Runner", "owner_key"]
-
-
-def owner_key(owner_id: Any, session_key: str) -> str:
-    """Return who owns a row, as one string that an index and a unique constraint can use."""
-    if owner_id is not None:
-        return f"user:{owner_id}"
-    return f"session:{session_key}" if session_key else "anyone"
-
-
-class Owned(models.Model):
-    """Rows that belong to a user, to a session or to nobody."""
-
-    # CASCADE, not SET_NULL: what a person asked and was told goes when the account goes, and a run that
-    # lost its owner would look like one that never had any.
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("owner"),
-    )
-    session_key = models.CharField(_("session"), max_length=100, blank=True)
-    scope = models.CharField(
-        _("scope"),
-        max_length=200,
-        blank=True,
-        help_text=_("Free for a site with tenants: the tenant's name."),
-    )
-    owner_key = models.CharField(_("owner key"), max_length=255, editable=False)
-
-    class Meta:
-        abstract = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.owner_key = owner_key(self.owner_id, self.session_key)
-        if (fields := kwargs.get("update_fields")) is not None and {"owner", "session_key"} & set(fields):
-            kwargs["update_fields"] = {*fields, "owner_key"}
-        super().save(*args, **kwargs)
-
-
-class Conversation(Owned):
-    """A series of runs with one owner and a history."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    title = models.CharField(_("title"), max_length=200, blank=True)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
-    updated_at = models.DateTimeField(_("updated"), auto_now=True)
-
-    class Meta:
-        verbose_name = _("conversation")
-        verbose_name_plural = _("conversations")
-        ordering = ["-updated_at"]
-        indexes = [models.Index(fields=["owner_key", "-updated_at"], name="lingstream_conv_owner")]
-
-    def __str__(self) -> str:
-        return self.title or str(self.pk)
+__all__ = ["OPEN", "QUIET", "BotRun", "Run", "Runner"]
 
 
 class Runner(models.Model):
@@ -112,6 +56,16 @@ class Run(Owned):
         CANCELED = "canceled", _("canceled")
         LOST = "lost", _("lost")
 
+    class Cause(models.TextChoices):
+        """Who or what made it begin: a person (the first three), the site, or the end of a turn."""
+
+        USER = "user", _("a message")
+        EDIT = "edit", _("an edited message")
+        REGENERATE = "regenerate", _("the same message again")
+        CODE = "code", _("the site's code")
+        SUMMARY = "summary", _("summary of a conversation")
+        TITLE = "title", _("title of a conversation")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workflow = models.CharField(_("workflow"), max_length=100, db_index=True)
     key = models.CharField(
@@ -128,6 +82,47 @@ class Run(Owned):
         db_index=False,  # covered by lingstream_run_conv
         related_name="runs",
         verbose_name=_("conversation"),
+    )
+    number = models.PositiveIntegerField(
+        _("number"),
+        default=0,
+        db_default=0,
+        help_text=_("Which turn of its conversation it is, in the order of their beginning; 0: none."),
+    )
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name=_("turn before"),
+        help_text=_("What stood before it in its conversation. Turns with the same one are alternatives."),
+    )
+    cause = models.CharField(
+        _("cause"), max_length=20, choices=Cause.choices, default=Cause.USER, db_default=Cause.USER.value
+    )
+    message = JSONTextField(
+        _("message"),
+        null=True,
+        default=None,
+        help_text=_("What the person sent, as parts. Empty: it is the input, or the bot spoke first."),
+    )
+    message_id = models.CharField(
+        _("message id"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("As its client calls it."),
+    )
+    context = JSONTextField(
+        _("context"),
+        null=True,
+        default=None,
+        help_text=_("What its bots remember: messages, as they were before its first call."),
+    )
+    hidden = models.BooleanField(
+        _("hidden"), default=False, db_default=False, help_text=_("No turn that people see.")
     )
     counted_for = models.CharField(
         _("counted for"),
@@ -191,13 +186,19 @@ class Run(Owned):
             models.Index(fields=["owner_key", "-created_at"], name="lingstream_run_owner"),
             models.Index(fields=["status", "created_at"], name="lingstream_run_claim"),
             models.Index(fields=["conversation", "created_at"], name="lingstream_run_conv"),
+            models.Index(fields=["conversation", "message_id"], name="lingstream_run_message"),
             models.Index(fields=["finished_at"], name="lingstream_run_end"),
             models.Index(fields=["workflow", "finished_at"], name="lingstream_run_keep"),
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=["scope", "owner_key", "key"], condition=~Q(key=""), name="lingstream_run_key"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["conversation", "number"],
+                condition=Q(conversation__isnull=False, number__gt=0),
+                name="lingstream_run_number",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -218,6 +219,9 @@ class Run(Owned):
 
 #: The statuses after which something follows.
 OPEN = tuple(status for status in Run.Status if not ended(status))
+
+#: The causes of runs that are no turns of their conversation: they go beside its turns, and nobody waits.
+QUIET = (Run.Cause.SUMMARY, Run.Cause.TITLE)
 
 
 class BotRun(models.Model):

@@ -25,6 +25,7 @@ from lingstream.access import csrf
 from lingstream.access.faults import told
 from lingstream.access.identity import Identity, identify
 from lingstream.access.tokens import check_share, make_share, make_token
+from lingstream.access.visitors import SESSION_KEY, make_visitor_token, renewed
 from lingstream.core.exceptions import (
     AccessError,
     InternalError,
@@ -39,7 +40,7 @@ from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.storage import in_database
 from lingstream.models import Run
 
-__all__ = ["answer_json", "api", "identity_of", "name_run", "token_of"]
+__all__ = ["answer_json", "api", "identity_of", "name_run", "name_visitor", "token_of"]
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
@@ -53,6 +54,8 @@ _STATUSES = {
     "no-runner": 503,
     "database": 503,
     "too-large": 413,
+    "attachment-too-large": 413,
+    "attachment-type": 415,
     "key-reused": 409,
     "conversation-busy": 409,
     "method": 405,
@@ -100,6 +103,8 @@ def api(*methods: str) -> Callable[[View[P]], View[P]]:
                 if response.status_code == 405:
                     response["Allow"] = ", ".join(methods)
             response["Ling-Protocol"] = PROTOCOL
+            if fresh := renewed(request.headers.get("Authorization", "")):
+                response["Ling-Visitor"] = fresh
             return response
 
         made = csrf_exempt(wrapped)
@@ -147,6 +152,21 @@ def name_run(response: HttpResponseBase, run: Run, location: str) -> HttpRespons
     response["Ling-Run"] = str(run.pk)
     response["Ling-Token"] = make_token(run.pk)
     response["Ling-Share"] = make_share(run.pk)
+    return response
+
+
+def name_visitor(request: HttpRequest, response: HttpResponseBase, visitor: str) -> HttpResponseBase:
+    """Let who has become a visitor be known when he comes back: by his session, or without one by a token.
+
+    No session is made for it: from then on a POST would need a CSRF token, which a page without one lacks.
+
+    :param visitor: the id, or ``""`` for nobody new.
+    """
+    session = getattr(request, "session", None)
+    if visitor and session is not None and session.session_key:
+        session[SESSION_KEY] = visitor
+    elif visitor:
+        response["Ling-Visitor"] = make_visitor_token(visitor)
     return response
 
 

@@ -18,13 +18,14 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from lingstream.access.faults import told as told_of
 from lingstream.access.identity import Identity, identify_socket
 from lingstream.access.tokens import is_share
+from lingstream.access.visitors import keep_visitor, make_visitor_token, refresh_visitor
 from lingstream.conf import app_settings
-from lingstream.core.exceptions import InternalError, LingError, UsageError
+from lingstream.core.exceptions import AccessError, InternalError, LingError, UsageError
 from lingstream.core.wire.json import dumps, loads
 from lingstream.core.wire.socket import ref_of
 from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.runner import get_runner
-from lingstream.execution.start import Start
+from lingstream.execution.start import Start, introduce
 from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 from lingstream.models import Run
 
@@ -62,6 +63,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._budget = Budget(None if send_waits() else app_settings().viewer_budget)
         # Shown on this socket, the token and the share of each run; checked anew at each use.
         self._tokens: dict[tuple[str, bool], str] = {}
+        self._visitor = ""  # the token that was shown or made here
         self._send_frame: Send = self.scope.get(DIRECT_SEND, self.base_send)
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
 
@@ -102,8 +104,12 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _start(self, message: dict[str, Any]) -> None:
         self._check_room()
-        run, new = await get_runner().start(Start.from_json(message), await self._identity())
-        told = started(run)
+        start = Start.from_json(message)
+        if start.conversation:
+            await in_database(refresh_visitor, self.scope.get("session"))
+        identity, visitor = introduce(start, await self._identity())
+        run, new = await get_runner().start(start, identity)
+        told = started(run) | await self._know(visitor)
         self._remember(told["run"], told["token"])
         await self._answer({"started": told}, message.get("ref"))
         self._follow(run, beginning() if new else None, message)
@@ -126,6 +132,15 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """The socket has been read on; of frames that no credits were spent on, it changes nothing."""
         self._credits.ack(_text(message, "run") or "", _text(message, "id") or "")
 
+    async def _hello(self, message: dict[str, Any]) -> None:
+        """Who asks from here on is the visitor whose token is shown, and nobody else."""
+        before, self._visitor = self._visitor, _text(message, "visitor") or ""
+        try:
+            await self._identity()
+        except AccessError:
+            self._visitor = before
+            raise
+
     async def _ping(self, message: dict[str, Any]) -> None:
         await self._answer({"type": "pong"}, message.get("ref"))
 
@@ -146,7 +161,17 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return message
 
     async def _identity(self) -> Identity:
-        return await in_database(identify_socket, self.scope)
+        return await in_database(identify_socket, self.scope, self._visitor)
+
+    async def _know(self, visitor: str) -> dict[str, str]:
+        """Let a new visitor be known again: by the session, or without one by a token that he is told."""
+        session = self.scope.get("session")
+        if visitor and session is not None and session.session_key:
+            await in_database(keep_visitor, session, visitor)
+        elif visitor:
+            self._visitor = make_visitor_token(visitor)
+            return {"visitor": self._visitor}
+        return {}
 
     async def _open(self, find: Callable[[str, Identity, str | None], Run], message: dict[str, Any]) -> Run:
         """Return the run that a message names, if who sent it may have it.
@@ -233,5 +258,6 @@ _HANDLERS = {
     "unsubscribe": LingConsumer._unsubscribe,
     "cancel": LingConsumer._cancel,
     "ack": LingConsumer._ack,
+    "hello": LingConsumer._hello,
     "ping": LingConsumer._ping,
 }

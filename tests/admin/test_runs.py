@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from lingstream.admin.display import MAX_SHOWN
-from lingstream.models import BotRun, Conversation, Run, Runner
+from lingstream.models import BotRun, Conversation, Feedback, Run, Runner
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,11 @@ def run() -> Run:
     run = Run.objects.create(
         workflow="facts",
         owner=owner,
-        conversation=Conversation.objects.create(owner=owner, title="Clouds"),
+        conversation=Conversation.objects.create(
+            owner=owner, title="Clouds", summary={"text": EVIL, "until": ""}, data={EVIL: EVIL}
+        ),
+        message={"parts": [{"type": "text", "text": EVIL}]},
+        context=[{"role": "user", "content": EVIL}],
         runner=Runner.objects.create(hostname="web1", pid=7),
         status=Run.Status.FAILED,
         input={"question": EVIL},
@@ -52,12 +56,16 @@ def run() -> Run:
         error={"code": EVIL},
         model="large",
     )
+    Feedback.objects.create(
+        run=run, owner=owner, value=-1, uri=EVIL, reason="wrong", comment="<script>alert(1)"
+    )
     return run
 
 
 def pages(run: Run) -> list[str]:
     bot = run.bot_runs.get()
     rows = {"run": run.pk, "botrun": bot.pk, "conversation": run.conversation_id, "runner": run.runner_id}
+    rows["feedback"] = run.feedback.get().pk
     return [f"{URL}{model}/" for model in rows] + [f"{URL}{model}/{pk}/change/" for model, pk in rows.items()]
 
 

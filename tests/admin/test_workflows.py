@@ -10,7 +10,7 @@ from django.test import Client
 
 from lingstream.core.engine import registry
 from lingstream.execution.plans import load_plan
-from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
+from lingstream.models import Chat, Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 
 from .forms import errors_of, post_page
 
@@ -217,7 +217,7 @@ class TestSteps:
 class TestTriggers:
     def test_offer_the_steps_of_this_workflow_only(self, admin_client: Client, page: str) -> None:
         Step.objects.create(workflow=Workflow.objects.create(slug="other"), name="foreign")
-        (_steps, triggers) = admin_client.get(page).context["inline_admin_formsets"]
+        (_steps, triggers, _chat) = admin_client.get(page).context["inline_admin_formsets"]
         names = [label for _value, label in triggers.formset.forms[0].fields["when_step"].choices]
         assert names == ["---------", "answer", "details"]
 
@@ -337,3 +337,19 @@ class TestWorkflow:
         html = client.get(page).content.decode()
         assert "answer string-response answer → details" in html
         assert client.post(page, {}).status_code == 403
+
+
+class TestChat:
+    def test_is_what_the_page_says(self, admin_client: Client, page: str, workflow: Workflow) -> None:
+        assert not Chat.objects.exists()
+        changes = {"chat-TOTAL_FORMS": 1, "chat-0-input_uri": "ask", "chat-0-history_tokens": 100}
+        changes |= {"chat-0-answer_uri": "", "chat-0-attachments": "none"}
+        changes |= {"chat-0-max_files": 5, "chat-0-max_size": 10}
+        assert post_page(admin_client, page, changes).status_code == 302
+        chat = Chat.objects.get(workflow=workflow).to_chat()
+        assert (chat.input_uri, chat.answer_uri, chat.history_tokens) == ("ask", "", 100)
+
+    def test_a_place_that_is_none_is_refused(self, admin_client: Client, page: str) -> None:
+        Chat.objects.create(workflow=Workflow.objects.get())
+        errors = errors_of(post_page(admin_client, page, {"chat-0-answer_uri": "a//b"}))
+        assert list(errors) == ["chat-0-answer_uri"]

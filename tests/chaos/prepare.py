@@ -8,6 +8,7 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 
+from lingstream.models import Chat  # noqa: E402
 from tests.site import store_provider, store_trigger, store_workflow  # noqa: E402
 
 
@@ -20,6 +21,10 @@ def prepare(base_url: str) -> None:
     facts = store_workflow("facts", {"answer": "ANSWER", "details": "DETAILS", "translation": "TRANSLATION"})
     store_trigger(facts, "answer", "details", "answer")
     store_trigger(facts, "answer", "translation", "answer")
+    remembers = {name: {"prompt": name.upper(), "history": True} for name in ("answer", "details")}
+    talk = store_workflow("talk", remembers)
+    store_trigger(talk, "answer", "details", "answer")
+    Chat.objects.create(workflow=talk, titles=False)
     topic = {"prompt": "TOPIC", "root": "outline/{{ match[0] }}/details", "format": "text"}
     outline = store_workflow("outline", {"outline": "OUTLINE", "topic": topic})
     store_trigger(outline, "outline", "topic", "outline/*/topic")

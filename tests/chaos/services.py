@@ -26,7 +26,14 @@ SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-TABLES = ("lingstream_botrun", "lingstream_run", "lingstream_conversation", "lingstream_runner")
+TABLES = (
+    "lingstream_attachment",
+    "lingstream_feedback",
+    "lingstream_botrun",
+    "lingstream_run",
+    "lingstream_conversation",
+    "lingstream_runner",
+)
 
 
 class Postgres:

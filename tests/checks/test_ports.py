@@ -80,7 +80,7 @@ HERE = __name__
         ({"THROTTLE": ""}, ""),
         ({"THROTTLE": f"{HERE}.made"}, "should be a class, and is Slow already"),
         ({"THROTTLE": f"{HERE}.Heard"}, "lacks what Throttle has: check"),
-        ({"MEMORY": "tests.execution.test_memory.Short"}, ""),
+        ({"MEMORY": "tests.execution.test_memory.Told"}, ""),
         ({"MEMORY": ""}, ""),
         ({"MEMORY": f"{HERE}.Slow"}, "lacks what Memory has: recall"),
         ({"OBSERVERS": [f"{HERE}.Heard"]}, ""),

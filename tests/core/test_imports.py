@@ -46,24 +46,35 @@ ARROWS = {
     "testing": "core providers",
     "models": "conf core providers access.policy",
     "access": "conf core models access.network access.policy",
-    "execution": "conf core models access providers hubs",
+    "conversations.tree": "",
+    "conversations.messages": "core",
+    "conversations.turns": "core models conversations.messages conversations.tree",
+    "conversations.chats": "core models",
+    "execution": "conf core models access providers hubs conversations.turns conversations.chats",
+    "conversations": "conf core models access execution conversations.turns conversations.tree "
+    "conversations.chats conversations.messages",
+    "conversations.uploads": "core models access execution transports conversations",
+    "conversations.api": "conf core models access execution transports conversations conversations.messages "
+    "conversations.turns conversations.uploads",
     "transports": "conf core models access execution hubs",
     "checks": "conf core models access execution providers hubs transports asgi",
     "admin": "conf core models access execution providers",
     "management": "conf core models access execution hubs transports",
     "templatetags": "conf core models transports",
     "routing": "conf transports",
-    "urls": "transports",
+    "urls": "transports conversations.api conversations.uploads",
     "asgi": "conf core execution hubs transports",
-    "apps": "access checks conf steps",
+    "apps": "access checks conf conversations steps",
 }
 
 # Who asks the database.
 USE_THE_ORM = {
+    "lingstream.access.claims",
     "lingstream.access.permissions",
     "lingstream.access.throttle",
     "lingstream.admin",
     "lingstream.checks",
+    "lingstream.conversations",
     "lingstream.execution.journal",
     "lingstream.execution.memory",
     "lingstream.execution.ownership",
@@ -79,6 +90,7 @@ USE_THE_ORM = {
 # Who is handed rows, and names their class for the types only.
 NAME_THE_MODELS = {
     "lingstream.access.identity",
+    "lingstream.execution.aftermath",
     "lingstream.execution.disconnect",
     "lingstream.execution.failures",
     "lingstream.execution.runner",

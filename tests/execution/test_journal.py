@@ -131,6 +131,7 @@ def test_the_end_of_a_run_moves_its_conversation_up() -> None:
     store([Write(run, 1, columns=RESULT)])
     conversation.refresh_from_db()
     assert conversation.updated_at > before
+    assert conversation.seq == 1
 
 
 async def test_what_comes_while_a_write_is_under_way_goes_with_the_next() -> None:

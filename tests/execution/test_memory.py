@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from itertools import repeat
 from typing import Any
 
@@ -14,11 +13,11 @@ from django.utils import timezone
 
 import lingstream
 from lingstream.core.exceptions import ConfigurationError
-from lingstream.execution import memory, runner
-from lingstream.execution.memory import RecentRuns, history_of
+from lingstream.execution import runner
+from lingstream.execution.memory import history_of
 from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
-from lingstream.models import BotRun, Conversation, Run, Runner
+from lingstream.models import BotRun, Run, Runner
 from tests import site as sites
 from tests.execution.test_start import ended
 from tests.site import QUESTION, Site
@@ -39,12 +38,6 @@ class Told:
         return says(run)
 
 
-class Short(RecentRuns):
-    """Remembers two runs."""
-
-    runs = 2
-
-
 @pytest.fixture
 def told(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Run], Any]], None]:
     """Have the site's memory do as told."""
@@ -53,57 +46,10 @@ def told(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[
     return lambda does: monkeypatch.setitem(globals(), "says", does)
 
 
-@pytest.fixture
-def talk(db: None) -> Conversation:
-    """A conversation with 25 runs, of which the fourth last has failed."""
-    talk = Conversation.objects.create()
-    begun = timezone.now() - timedelta(hours=1)
-    for number in range(25):
-        Run.objects.create(
-            workflow="test",
-            conversation=talk,
-            status="failed" if number == 21 else "finished",
-            input={"question": f"q{number}"},
-            document={"answer": f"a{number}", "sure": True} if number == 24 else {"answer": f"a{number}"},
-            created_at=begun + timedelta(minutes=number),
-        )
-    return talk
-
-
-def now(talk: Conversation | None, minute: float = 30) -> Run:
-    """A run that begins at this minute of the conversation."""
-    return Run(conversation=talk, created_at=timezone.now() - timedelta(minutes=60 - minute))
-
-
-class TestRecentRuns:
-    def test_are_the_last_twenty_that_have_finished(self, talk: Conversation) -> None:
-        texts = [message["content"] for message in history_of(now(talk))]
-        expected = [f"{kind}{number}" for number in range(4, 25) if number != 21 for kind in "qa"]
-        assert texts == [*expected[:-1], '{"answer": "a24", "sure": true}']
-        assert [message["role"] for message in history_of(now(talk))] == ["user", "assistant"] * 20
-
-    def test_before_the_run(self, talk: Conversation) -> None:
-        assert [message["content"] for message in history_of(now(talk, 0.5))] == ["q0", "a0"]
-
-    def test_of_no_conversation(self, talk: Conversation) -> None:
-        assert history_of(now(None)) == []
-
-    def test_may_be_fewer(self, talk: Conversation, settings: Any) -> None:
-        settings.LINGSTREAM = {"MEMORY": f"{__name__}.Short"}
-        texts = [message["content"] for message in history_of(now(talk, 20.5))]
-        assert texts == ["q19", "a19", "q20", "a20"]
-
-    @pytest.mark.parametrize(("bound", "most"), [("MOST_CHARACTERS", 14), ("MOST_MESSAGES", 5)])
-    def test_are_fewer_where_they_are_too_much(
-        self, talk: Conversation, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
-    ) -> None:
-        monkeypatch.setattr(memory, bound, most)  # the last two are four messages of 12 characters
-        assert [message["content"] for message in history_of(now(talk, 20.5))] == ["q19", "a19", "q20", "a20"]
-
-
 PARTS = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
 
 
+@pytest.mark.django_db
 class TestWhatAMemorySays:
     @pytest.mark.parametrize(
         "given",
@@ -123,13 +69,31 @@ class TestWhatAMemorySays:
         if found and isinstance(found[0]["content"], list):
             assert found[0]["content"] is not PARTS and found[0]["content"][0] is not PARTS[0]
 
-    def test_may_come_from_the_database_as_it_is_read(self, told: Any, talk: Conversation) -> None:
+    def test_may_come_from_the_database_as_it_is_read(self, told: Any) -> None:
+        for number in range(3):
+            Run.objects.create(workflow="w", input=f"q{number}")
+
         def rows(run: Run) -> Iterator[Any]:
-            for row in Run.objects.filter(conversation=talk)[:2]:
-                yield {"role": "user", "content": row.input["question"]}
+            for row in Run.objects.order_by("-created_at")[:2]:
+                yield {"role": "user", "content": row.input}
 
         told(rows)
-        assert [message["content"] for message in history_of(Run())] == ["q24", "q23"]
+        assert [message["content"] for message in history_of(Run())] == ["q2", "q1"]
+
+    def test_is_what_it_said_first(self, told: Any) -> None:
+        run = Run.objects.create(workflow="w", epoch=1)
+        told(lambda run: KNOWN)
+        assert history_of(run) == KNOWN
+        told(lambda run: [])
+        assert history_of(run) == history_of(Run.objects.get(pk=run.pk)) == KNOWN
+        assert recalled == [str(run.pk)]
+
+    def test_is_not_stored_by_a_process_whose_run_it_is_no_more(self, told: Any) -> None:
+        run = Run.objects.create(workflow="w", epoch=1)
+        Run.objects.filter(pk=run.pk).update(epoch=2)
+        told(lambda run: KNOWN)
+        history_of(run)
+        assert Run.objects.get(pk=run.pk).context is None
 
     @pytest.mark.parametrize(
         ("given", "message"),
@@ -209,7 +173,7 @@ class TestInARun:
         second = await lingstream.astart("test", QUESTION, conversation=first.conversation)
         assert await asked_of_the_model(second) == ["A", "hi"]
 
-    async def test_after_a_crash_it_is_asked_again_and_no_bot_that_is_told_the_same(self, told: Any) -> None:
+    async def test_after_a_crash_neither_it_nor_who_has_answered_is_asked_again(self, told: Any) -> None:
         run = await lingstream.astart("test", QUESTION, conversation="new")
         await ended(str(run.pk))
         await get_runner().wait(str(run.pk))
@@ -217,9 +181,10 @@ class TestInARun:
         get_hub().drop(str(run.pk))  # before anybody looks for whom it belongs to
         await Run.objects.filter(pk=run.pk).aupdate(status="running", runner=dead, finished_at=None)
         sites.answers = []
+        told(lambda run: [{"role": "user", "content": "something else"}])
         get_runner().look()
         assert await asked_of_the_model(run) == ["A", KNOWN[0]["content"], "hi"]
-        assert recalled == [str(run.pk)] * 2
+        assert recalled == [str(run.pk)]
 
     async def test_a_database_that_comes_back_costs_nothing(self, told: Any) -> None:
         def away(run: Run) -> Any:

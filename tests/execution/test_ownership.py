@@ -9,16 +9,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from lingstream.access.identity import Identity
 from lingstream.core.engine import kinds
 from lingstream.execution import ownership
-from lingstream.execution.start import Start, create_run
 from lingstream.models import Conversation, Run, Runner
-from tests.site import store_workflow
 
 pytestmark = pytest.mark.django_db
 
@@ -107,12 +103,14 @@ def test_attempts_are_bounded_and_then_the_run_is_lost() -> None:
     assert ownership.lose(me, 10, attempts=3) == []
 
 
-def test_a_conversation_goes_one_run_after_the_other() -> None:
+def test_a_conversation_goes_one_turn_after_the_other_whatever_a_clock_says() -> None:
     conversation = Conversation.objects.create()
-    now = timezone.now()
-    first = Run.objects.create(workflow="x", conversation=conversation, created_at=now - timedelta(seconds=2))
-    second = Run.objects.create(workflow="x", conversation=conversation, created_at=now)
-    other = Run.objects.create(workflow="x", created_at=now)
+    ahead = timezone.now() + timedelta(hours=1)
+    first, second = (
+        Run.objects.create(workflow="x", conversation=conversation, number=number, created_at=created)
+        for number, created in ((1, ahead), (2, timezone.now()))
+    )
+    other = Run.objects.create(workflow="x")
     me = runner()
     assert {run.pk for run in claim(me)} == {first.pk, other.pk}
     assert claim(me) == []
@@ -120,20 +118,32 @@ def test_a_conversation_goes_one_run_after_the_other() -> None:
     assert [run.pk for run in claim(me)] == [second.pk]
 
 
-def test_a_run_goes_behind_the_last_of_its_conversation_whatever_the_clock_says() -> None:
-    conversation = Conversation.objects.create(scope="")
-    ahead = timezone.now() + timedelta(hours=1)
-    last = Run.objects.create(workflow="x", conversation=conversation, created_at=ahead)
-    owner = User.objects.create(username="ann")
-    Conversation.objects.filter(pk=conversation.pk).update(owner=owner)
-    store_workflow("talk", {"answer": "A"})
-    start = Start("talk", {"question": "hi"}, conversation=str(conversation.pk))
-    run, _ = create_run(start, Identity.of(owner, None))
-    assert run.created_at > last.created_at
+def test_runs_of_before_turns_were_numbered_go_by_their_beginning() -> None:
+    conversation = Conversation.objects.create()
+    now = timezone.now()
+    second, first = (
+        Run.objects.create(workflow="x", conversation=conversation, created_at=now - timedelta(seconds=age))
+        for age in (1, 2)
+    )
+    numbered = Run.objects.create(workflow="x", conversation=conversation, number=1)
     me = runner()
-    assert [taken.pk for taken in claim(me)] == [last.pk]
-    Run.objects.filter(pk=last.pk).update(status="finished")
-    assert [taken.pk for taken in claim(me)] == [run.pk]
+    for run in (first, second, numbered):
+        assert [taken.pk for taken in claim(me)] == [run.pk]
+        Run.objects.filter(pk=run.pk).update(status="finished")
+
+
+@pytest.mark.parametrize("cause", ["title", "summary"])
+def test_what_is_no_turn_passes_beside_the_turns(cause: str) -> None:
+    conversation = Conversation.objects.create()
+    quiet = Run.objects.create(workflow="x", conversation=conversation, cause=cause, hidden=True)
+    first, second = (Run.objects.create(workflow="x", conversation=conversation, number=n) for n in (1, 2))
+    me = runner()
+    assert {run.pk for run in claim(me)} == {quiet.pk, first.pk}
+    Run.objects.filter(pk=first.pk).update(status="finished")
+    assert [run.pk for run in claim(me)] == [second.pk]
+    assert ownership.interrupt(conversation) == [second]
+    Run.objects.filter(pk=second.pk).update(status="finished")
+    assert not ownership.is_busy(conversation)
 
 
 def test_who_signs_off_leaves_its_runs() -> None:

@@ -446,10 +446,12 @@ class TestProviders:
 
 
 class TestRuns:
-    def test_are_owned_by_a_user_a_session_or_nobody(self) -> None:
+    def test_are_owned_by_a_user_a_visitor_a_session_or_nobody(self) -> None:
         user = User.objects.create(username="u")
         assert Run.objects.create(workflow="w", owner=user).owner_key == f"user:{user.pk}"
         assert Run.objects.create(workflow="w", session_key="s").owner_key == "session:s"
+        assert Run.objects.create(workflow="w", session_key="s", visitor="v").owner_key == "visitor:v"
+        assert Run.objects.create(workflow="w", owner=user, visitor="v").owner_key == f"user:{user.pk}"
         assert Run.objects.create(workflow="w").owner_key == owner_key(None, "") == "anyone"
 
     def test_the_owner_key_follows_the_owner(self) -> None:
@@ -458,6 +460,10 @@ class TestRuns:
         run.save(update_fields=["owner"])
         run.refresh_from_db()
         assert run.owner_key == f"user:{run.owner_id}"
+        run.owner, run.visitor = None, "v"
+        run.save(update_fields=["owner", "visitor"])
+        run.refresh_from_db()
+        assert run.owner_key == "visitor:v"
 
     def test_a_key_is_used_once_per_owner_and_scope(self) -> None:
         Run.objects.create(workflow="w", session_key="s", key="k")

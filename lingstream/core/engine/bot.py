@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from lingstream.core.exceptions import LingError
 from lingstream.core.lifecycle import advance
-from lingstream.core.provider import ChatOptions, Message, Usage
+from lingstream.core.provider import ChatOptions, Message, Usage, estimated_tokens
 
 from .events import Field
 from .journal import Call
@@ -17,8 +17,6 @@ from .plan import BotPlan
 from .step import StepHost, StepRun
 
 __all__ = ["Bot", "BotKind", "Deferred", "Field"]
-
-_CHARACTERS_PER_TOKEN = 4  # OpenAI's rule of thumb, for usage that a provider does not report
 
 #: Makes a text that takes too long for the event loop; called in a thread, once.
 Deferred = Callable[[], str]
@@ -135,9 +133,8 @@ class Bot(StepRun):
         return messages
 
     def _estimate(self, call: Call) -> Usage:
-        asked = sum(len(message["content"]) for message in call.input)
-        said = len(self.text) + len(self._writer.reasoning)
-        return Usage(asked // _CHARACTERS_PER_TOKEN, -(-said // _CHARACTERS_PER_TOKEN), estimated=True)
+        asked = estimated_tokens(*(message["content"] for message in call.input))
+        return Usage(asked, estimated_tokens(self.text, self._writer.reasoning), estimated=True)
 
 
 def _response_format(plan: BotPlan) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ class Identity(NamedTuple):
     :param user: the primary key of the user, as text, or ``""``.
     :param groups: the names of the groups that the user is in.
     :param scope: the tenant.
-    :param visitor: the digest of a visitor's session, or ``""``.
+    :param visitor: the digest that a visitor is known by, or ``""``.
     """
 
     user: str = ""

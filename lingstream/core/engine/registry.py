@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from lingstream.core.exceptions import UsageError
 
+from .chat import Chat
+
 __all__ = ["Declared", "WorkflowFunction", "declared", "function_of", "registered", "workflow"]
 
 # Of a Run, which is made below this module's room: naming it here would close a circle.
@@ -22,10 +24,12 @@ class Declared(NamedTuple):
     :param access: who may start it: ``anyone``, ``authenticated`` or ``permission``; ``""`` for the site's
         ``DEFAULT_ACCESS``.
     :param show_reasoning: its viewers get what the models think.
+    :param chat: how it is talked to, if it says so.
     """
 
     access: str = ""
     show_reasoning: bool = False
+    chat: Chat | None = None
 
 
 _functions: dict[str, WorkflowFunction] = {}
@@ -33,7 +37,7 @@ _declared: dict[str, Declared] = {}
 
 
 def workflow(
-    slug: str, *, access: str = "", show_reasoning: bool = False
+    slug: str, *, access: str = "", show_reasoning: bool = False, chat: Chat | None = None
 ) -> Callable[[WorkflowFunction], WorkflowFunction]:
     """Register an async function of a :class:`~lingstream.Run` as the workflow ``slug``.
 
@@ -42,6 +46,7 @@ def workflow(
 
     :param access: as in :class:`Declared`.
     :param show_reasoning: as in :class:`Declared`.
+    :param chat: as in :class:`Declared`.
     :raises UsageError: another function has that slug, the function is not async, or no such access.
     """
     if access not in _ACCESS:
@@ -53,7 +58,7 @@ def workflow(
         known = _functions.setdefault(slug, function)
         if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
             raise UsageError(f"workflow {slug!r} is {known.__module__}.{known.__qualname__} already")
-        _functions[slug], _declared[slug] = function, Declared(access, show_reasoning)
+        _functions[slug], _declared[slug] = function, Declared(access, show_reasoning, chat)
         return function
 
     return register

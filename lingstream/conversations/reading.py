@@ -1,0 +1,63 @@
+"""Turns as a client reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lingstream.access.faults import told_error
+from lingstream.access.identity import Identity
+from lingstream.core.document import jsonuri
+from lingstream.models import Conversation, Run
+
+from .asking import PERSON
+from .chats import chat_of
+from .messages import message_of
+from .opinions import opinions_on
+from .turns import tree_of
+
+__all__ = ["page_of_turns"]
+
+
+def page_of_turns(conversation: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
+    """Return the last turns of the path that is shown, oldest first: ``turns``, and ``more`` before them.
+
+    :param identity: whose feedback is told with them.
+    :param before: only turns with lower numbers.
+    """
+    tree = tree_of(conversation.pk)
+    path = tree.shown(conversation.leaf_id if conversation.leaf_id in tree else tree.newest)
+    path = [turn for turn in path if tree.number(turn) < before]
+    rows = Run.objects.defer("plan", "context").in_bulk(path[-limit:])
+    opinions = opinions_on(path[-limit:], identity)
+    chats: dict[str, Any] = {}
+    turns = []
+    for run in (rows[turn] for turn in path[-limit:] if turn in rows):
+        beside = [str(turn) for turn in tree.siblings(run.pk)]
+        turns.append({**_turn(run, chats), "siblings": beside, "feedback": opinions.get(run.pk, [])})
+    return {"turns": turns, "more": len(path) > limit}
+
+
+def _turn(run: Run, chats: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run": str(run.pk),
+        "number": run.number,
+        "parent": str(run.parent_id) if run.parent_id else None,
+        "cause": run.cause,
+        "workflow": run.workflow,
+        "message": _message(run, chats),
+        "status": run.status,
+        "document": run.document,
+        "error": told_error(run.failure) if run.failure else None,
+        "created": run.created_at.isoformat(),
+        "finished": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+def _message(run: Run, chats: dict[str, Any]) -> Any:
+    """What the person sent; of a run that was started with an input, the text in it."""
+    if run.message is not None or run.cause not in PERSON:
+        return run.message
+    if run.workflow not in chats:
+        chats[run.workflow] = chat_of(run.workflow)
+    text = jsonuri.get(run.input, chats[run.workflow].input_uri)
+    return message_of(text) if isinstance(text, str) else None

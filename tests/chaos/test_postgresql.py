@@ -1,0 +1,40 @@
+"""What leans on the database most, once more on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .harness import ROOT
+from .patience import scaled
+from .services import Postgres
+
+SUITES = (
+    "tests/access/test_migration.py",
+    "tests/access/test_visitors.py",
+    "tests/conversations/test_api.py",
+    "tests/conversations/test_listing.py",
+    "tests/conversations/test_migration.py",
+    "tests/conversations/test_turns.py",
+)
+# A thread of a test's may still have its connection when the database is to go, with the whole server.
+_GOES = "ignore:Error when trying to teardown"
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_on_postgresql(postgres_server: Postgres, suite: str) -> None:
+    database = json.dumps({**postgres_server.database, "TEST": {"NAME": "tests"}})
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", suite, "-q", "-x", "-p", "no:cacheprovider", "-W", _GOES],
+        cwd=ROOT,
+        env={**os.environ, "TEST_DATABASE": database},
+        capture_output=True,
+        text=True,
+        timeout=scaled(240),
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]

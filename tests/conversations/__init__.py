@@ -1,0 +1,1 @@
+"""Conversations: turns, history, who may, and their API."""

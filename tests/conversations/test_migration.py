@@ -1,0 +1,103 @@
+"""Conversations of before get turns; the version before can still store its own beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from lingstream.models import Conversation, Run
+from tests.access.test_migration import migrate
+
+BEFORE = ("lingstream", "0001_initial")
+
+
+@pytest.fixture
+def first_version(transactional_db: None) -> Iterator[Any]:
+    """The tables as the first migration makes them; afterwards as all of them do."""
+    yield migrate(BEFORE).loader.project_state([BEFORE]).apps
+    newest()
+
+
+def newest() -> None:
+    migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes("lingstream"))
+
+
+def turns(conversation: Any) -> list[tuple[str, int, str | None, str]]:
+    runs = Run.objects.filter(conversation_id=conversation.pk).select_related("parent").order_by("number")
+    return [
+        (run.input, run.number, run.parent.input if run.parent else None, Run.Cause(run.cause))
+        for run in runs
+    ]
+
+
+def test_runs_are_numbered_by_their_beginning_and_chained(first_version: Any) -> None:
+    old = {name: first_version.get_model("lingstream", name) for name in ("Conversation", "Run")}
+    now = timezone.now()
+    talk, other, empty = (old["Conversation"].objects.create(title=title) for title in "abc")
+    for minutes, name in ((3, "first"), (1, "third"), (2, "second")):
+        at = now - timedelta(minutes=minutes)
+        old["Run"].objects.create(workflow=f"w-{name}", conversation=talk, input=name, created_at=at)
+    same = [old["Run"].objects.create(workflow="w", conversation=other, created_at=now) for _ in range(2)]
+    alone = old["Run"].objects.create(workflow="w")
+    newest()
+    assert turns(talk) == [
+        ("first", 1, None, "user"),
+        ("second", 2, "first", "user"),
+        ("third", 3, "second", "user"),
+    ]
+    row = Conversation.objects.select_related("leaf").get(pk=talk.pk)
+    assert row.leaf and (row.leaf.input, row.count, row.workflow) == ("third", 3, "w-third")
+    assert sorted(Run.objects.filter(pk__in=[run.pk for run in same]).values_list("number", flat=True)) == [
+        1,
+        2,
+    ]
+    kept = Run.objects.get(pk=alone.pk)
+    assert (kept.number, kept.parent, kept.message, kept.hidden, kept.context) == (0, None, None, False, None)
+    kept_empty = Conversation.objects.get(pk=empty.pk)
+    assert (kept_empty.count, kept_empty.leaf, kept_empty.workflow, kept_empty.data) == (0, None, "", {})
+
+
+def test_there_and_back_again_keeps_a_tree(first_version: Any) -> None:
+    newest()
+    talk = Conversation.objects.create(count=3)
+    root = Run.objects.create(workflow="w", conversation=talk, number=1)
+    branches = [Run.objects.create(workflow="w", conversation=talk, number=n, parent=root) for n in (2, 3)]
+    Conversation.objects.filter(pk=talk.pk).update(leaf=branches[0])
+    migrate(("lingstream", "0006_conversations"))
+    newest()
+    assert [run.parent_id for run in Run.objects.order_by("number")] == [None, root.pk, root.pk]
+    migrate(("lingstream", "0005_steps"))
+    newest()
+    assert Conversation.objects.get().count == 3
+    assert [run.number for run in Run.objects.order_by("created_at")] == [1, 2, 3]
+
+
+def test_the_version_before_can_still_store_its_own(first_version: Any) -> None:
+    target = [("lingstream", "0005_steps")]
+    migrate(*target)
+    apps = MigrationExecutor(connection).loader.project_state(target).apps
+    newest()
+    talk = apps.get_model("lingstream", "Conversation").objects.create()
+    for _ in range(2):  # both without a number
+        apps.get_model("lingstream", "Run").objects.create(workflow="w", conversation_id=talk.pk)
+    for run in Run.objects.all():
+        assert (run.number, run.cause, run.message, run.message_id) == (0, "user", None, "")
+    row = Conversation.objects.get()
+    assert (row.count, row.seq, row.external_id, row.data, row.title_by) == (0, 0, "", {}, "")
+
+
+def test_more_conversations_than_fit_in_one_batch(first_version: Any) -> None:
+    old = {name: first_version.get_model("lingstream", name) for name in ("Conversation", "Run")}
+    talks = old["Conversation"].objects.bulk_create([old["Conversation"]() for _ in range(450)])
+    old["Run"].objects.bulk_create(
+        [old["Run"](workflow="w", conversation=talk, owner_key="anyone") for talk in talks for _ in range(2)]
+    )
+    newest()
+    assert not Conversation.objects.exclude(count=2).exists()
+    assert Run.objects.filter(number=2, parent__number=1).count() == 450
