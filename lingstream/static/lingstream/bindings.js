@@ -13,6 +13,8 @@ import { boundBelow, boundIn, planOf } from "./recipes.js";
 import { Scope } from "./scope.js";
 import { Watch } from "./watch.js";
 
+/** @import { Op } from "./fold.js" */
+
 const BUDGET = 8; // milliseconds of a frame
 
 /** The bindings below one element. Feed it with `note` and `settle`, then `render`. */
@@ -58,7 +60,7 @@ export class Bindings {
         parsers.markdown = factory;
     }
 
-    /** @param {import("./fold.js").Op[]} ops that were folded since the last render */
+    /** @param {Op[]} ops that were folded since the last render */
     note(ops) {
         for (const op of ops) {
             this.#changes.add(op);

@@ -7,6 +7,8 @@
 
 import { segments } from "./jsonuri.js";
 
+/** @import { Op } from "./fold.js" */
+
 /** A place at which, above which or below which something happened. */
 class Touched {
     /** All of it is new. */
@@ -77,7 +79,7 @@ export class Changes {
         return this.#touched.isClean;
     }
 
-    /** @param {import("./fold.js").Op} op */
+    /** @param {Op} op */
     add({ uri, delta }) {
         const path = segments(uri);
         const place = this.#touched.reach(path);

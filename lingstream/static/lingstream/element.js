@@ -11,6 +11,8 @@ import { RunRecord, ownerOf } from "./record.js";
 import { Run } from "./run.js";
 import { View, tell } from "./view.js";
 
+/** @import { Status } from "./run.js" */
+
 const clients = new Map();
 const FORWARDED = ["started", "ops", "event", "closed", "snapshot", "error", "status", "done"];
 const STARTS = "form[data-ling-start]";
@@ -77,7 +79,7 @@ export class LingStreamElement extends HTMLElement {
         else if (run !== this.#run && (run || this.#run)) this.#show(run ?? null);
     }
 
-    /** @returns {"idle" | import("./run.js").Status} */
+    /** @returns {"idle" | Status} */
     get state() {
         return this.#run?.status ?? "idle";
     }

@@ -9,6 +9,8 @@ import { Markdown } from "./prose.js";
 import { Text } from "./text.js";
 import { Attribute, ClassName, Condition } from "./values.js";
 
+/** @import { Item, Recipe } from "./scope.js" */
+
 const NEVER = new Set(["SCRIPT", "STYLE", "TEMPLATE", "IFRAME", "OBJECT"]);
 const CONTENTS = [
     ["data-ling-each", Each],
@@ -23,7 +25,7 @@ const NAMED = /^data-ling-(attr|prop|class)-(.+)$/;
  * theirs, and a nested <ling-stream> looks after itself.
  *
  * @param {Element} element
- * @returns {Iterable<[Element, import("./scope.js").Recipe[]]>}
+ * @returns {Iterable<[Element, Recipe[]]>}
  */
 export function* boundIn(element) {
     if (element.localName === "template") return;
@@ -42,7 +44,7 @@ export function* boundBelow(element) {
 
 /**
  * @param {Element} element
- * @returns {import("./scope.js").Recipe[]}
+ * @returns {Recipe[]}
  */
 function recipesOf(element) {
     const recipes = [];
@@ -100,7 +102,7 @@ export class Plan {
     }
 
     /**
-     * @param {import("./scope.js").Item} item gets the bindings of a new copy
+     * @param {Item} item gets the bindings of a new copy
      * @returns {DocumentFragment} the copy
      */
     copyFor(item) {

@@ -12,9 +12,12 @@ import { changes, lines, pieces } from "./iteration.js";
 import { JsonUriError, get, segments } from "./jsonuri.js";
 import { plain } from "./plain.js";
 
+/** @import { Fault } from "./bots.js" */
+/** @import { Change } from "./iteration.js" */
+
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
- * @typedef {import("./bots.js").Fault} Fault
+ * @typedef {Fault} Fault
  */
 
 /** Why a run failed or was lost, as `finished` rejects with it. */
@@ -191,7 +194,7 @@ export class Run extends EventTarget {
         return this.#picture;
     }
 
-    /** @returns {AsyncIterableIterator<import("./iteration.js").Change>} see iteration.js */
+    /** @returns {AsyncIterableIterator<Change>} see iteration.js */
     [Symbol.asyncIterator]() {
         return changes(this);
     }

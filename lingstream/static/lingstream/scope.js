@@ -2,18 +2,21 @@
 
 import { child, escape } from "./jsonuri.js";
 
+/** @import { Changes } from "./changes.js" */
+/** @import { Place } from "./places.js" */
+
 /**
  * What all bindings below one element share.
  *
  * @typedef {object} Context
  * @property {Element} root
- * @property {import("./changes.js").Changes} changes
+ * @property {Changes} changes
  * @property {() => object} about what `@…` reads
  * @property {unknown} document as it is now
  * @property {boolean} isBlank no document has come yet: what the page has at first stays
  * @property {WeakMap<Node, Part[]>} bound the bindings of each element
  * @property {WeakMap<Node, Scope>} owners the item that each outermost node of an item belongs to
- * @property {Map<string, {place: import("./places.js").Place, parts: Set<Part>}>} free what looks out of items
+ * @property {Map<string, {place: Place, parts: Set<Part>}>} free what looks out of items
  * @property {Set<Part>} fields bindings of what people fill in
  * @property {Set<Node>} strays nodes that were an item's and are not any more
  * @property {Set<Part>} fresh bindings that are still to be drawn for the first time
@@ -27,7 +30,7 @@ import { child, escape } from "./jsonuri.js";
  * @typedef {object} Recipe
  * @property {typeof Part} Kind
  * @property {string} name of what is written, where the attribute has one
- * @property {import("./places.js").Place} place
+ * @property {Place} place
  * @property {object | null} plan of a list's items
  */
 

@@ -4,6 +4,8 @@ import { format } from "./formats.js";
 import { toText } from "./places.js";
 import { Part } from "./scope.js";
 
+/** @import { Touched } from "./changes.js" */
+
 const NODE_SIZE = 65_536;
 
 /** Set or remove an attribute without a value, and touch the page only if that changes something. */
@@ -125,7 +127,7 @@ export class Text extends Content {
 /**
  * @param {string | undefined} before
  * @param {string | undefined} text
- * @param {import("./changes.js").Touched} touched
+ * @param {Touched} touched
  * @returns {string | undefined} what `text` has behind `before`, or undefined where it is another one
  */
 export function growthOf(before, text, touched) {

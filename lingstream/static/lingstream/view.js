@@ -3,6 +3,8 @@
 import { Announcer } from "./announcer.js";
 import { Bindings } from "./bindings.js";
 
+/** @import { Run } from "./run.js" */
+
 const WRITE_FOR = 8; // milliseconds of a frame
 const PLACES = ["status", "busy", "error", "input", "usage", "reasoning"];
 const TOUCHED = { status: PLACES.slice(0, 3), error: ["error"], snapshot: ["reasoning"], done: ["usage"] };
@@ -23,7 +25,7 @@ export class View {
         this.#announcer = new Announcer(element);
     }
 
-    /** @param {import("./run.js").Run | null} run */
+    /** @param {Run | null} run */
     show(run) {
         this.#run = run;
         this.#whenWritten = null;

@@ -6,6 +6,7 @@
  * those are drawn (scope.js, each.js). What others do to the page is repaired (watch.js). No string is ever
  * read as markup.
  */
+import type { Op } from "./fold.js";
 /** The bindings below one element. Feed it with `note` and `settle`, then `render`. */
 export declare class Bindings {
     #private;
@@ -16,8 +17,22 @@ export declare class Bindings {
     constructor(root: Element, { about }?: {
         about?: () => object;
     });
-    /** @param {import("./fold.js").Op[]} ops that were folded since the last render */
-    note(ops: import("./fold.js").Op[]): void;
+    /** @returns {((element: Element, options: {images: string}) => {append(text: string): void, end(): void}) | null} */
+    static get markdown(): ((element: Element, options: {
+        images: string;
+    }) => {
+        append(text: string): void;
+        end(): void;
+    }) | null;
+    /** Draw `data-ling-markdown` with something else than markdown.js. */
+    static set markdown(factory: ((element: Element, options: {
+        images: string;
+    }) => {
+        append(text: string): void;
+        end(): void;
+    }) | null);
+    /** @param {Op[]} ops that were folded since the last render */
+    note(ops: Op[]): void;
     /**
      * @param {string} uri a field that is complete, with all below it
      * @param {boolean} [cut] the model's answer was cut off inside it

@@ -3,4 +3,4 @@ export { checksum } from "./checksum.js";
 export { Client } from "./client.js";
 export { fold } from "./fold.js";
 export { JsonUriError, escape, get, join, set, split, unescape } from "./jsonuri.js";
-export { Run } from "./run.js";
+export { Run, RunError } from "./run.js";

@@ -27,8 +27,14 @@ export declare function safeImage(value: unknown, images: string): string | null
 /** The nodes drawn inside one element; `render` makes the page follow the tree, touching what changed. */
 export declare class Nodes {
     #private;
-    /** @param {Element} element is emptied */
-    constructor(element: Element);
+    /**
+     * @param {Element} element is emptied
+     * @param {{images?: string}} [options] images: the origins whose images are shown and not only their alt
+     *     texts, such as `"same-origin https://cdn.example"`
+     */
+    constructor(element: Element, { images }?: {
+        images?: string;
+    });
     /** @param {unknown} tree a node, or an array of nodes */
     render(tree: unknown): void;
 }

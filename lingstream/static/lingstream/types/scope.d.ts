@@ -1,7 +1,9 @@
 /** scope: the bindings whose uris begin at the same place, which is the document or one item of a list. */
+import type { Changes } from "./changes.js";
+import type { Place } from "./places.js";
 export type Context = {
     root: Element;
-    changes: import("./changes.js").Changes;
+    changes: Changes;
     /**
      * what `@…` reads
      */
@@ -26,7 +28,7 @@ export type Context = {
      * what looks out of items
      */
     free: Map<string, {
-        place: import("./places.js").Place;
+        place: Place;
         parts: Set<Part>;
     }>;
     /**
@@ -66,24 +68,26 @@ export type Recipe = {
      * of what is written, where the attribute has one
      */
     name: string;
-    place: import("./places.js").Place;
+    place: Place;
     /**
      * of a list's items
      */
     plan: object | null;
 };
+/** @import { Changes } from "./changes.js" */
+/** @import { Place } from "./places.js" */
 /**
  * What all bindings below one element share.
  *
  * @typedef {object} Context
  * @property {Element} root
- * @property {import("./changes.js").Changes} changes
+ * @property {Changes} changes
  * @property {() => object} about what `@…` reads
  * @property {unknown} document as it is now
  * @property {boolean} isBlank no document has come yet: what the page has at first stays
  * @property {WeakMap<Node, Part[]>} bound the bindings of each element
  * @property {WeakMap<Node, Scope>} owners the item that each outermost node of an item belongs to
- * @property {Map<string, {place: import("./places.js").Place, parts: Set<Part>}>} free what looks out of items
+ * @property {Map<string, {place: Place, parts: Set<Part>}>} free what looks out of items
  * @property {Set<Part>} fields bindings of what people fill in
  * @property {Set<Node>} strays nodes that were an item's and are not any more
  * @property {Set<Part>} fresh bindings that are still to be drawn for the first time
@@ -97,7 +101,7 @@ export type Recipe = {
  * @typedef {object} Recipe
  * @property {typeof Part} Kind
  * @property {string} name of what is written, where the attribute has one
- * @property {import("./places.js").Place} place
+ * @property {Place} place
  * @property {object | null} plan of a list's items
  */
 /** One binding of one element. What it wrote last it can write again. */

@@ -1,5 +1,6 @@
 /** text: bindings that fill their element, and the text of `data-ling`, which is one kind of these. */
 import { Part } from "./scope.js";
+import type { Touched } from "./changes.js";
 /** Set or remove an attribute without a value, and touch the page only if that changes something. */
 export declare function mark(element: any, name: any, isSet: any): void;
 /** What all that fill their element have: marks, and what is shown until the field exists. */
@@ -34,9 +35,9 @@ export declare class Text extends Content {
 /**
  * @param {string | undefined} before
  * @param {string | undefined} text
- * @param {import("./changes.js").Touched} touched
+ * @param {Touched} touched
  * @returns {string | undefined} what `text` has behind `before`, or undefined where it is another one
  */
-export declare function growthOf(before: string | undefined, text: string | undefined, touched: import("./changes.js").Touched): string | undefined;
+export declare function growthOf(before: string | undefined, text: string | undefined, touched: Touched): string | undefined;
 /** @returns {number} where to cut a long text, so that no character is cut in two */
 export declare function lengthOfPiece(text: any, most: any): number;

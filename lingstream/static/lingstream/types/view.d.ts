@@ -1,11 +1,12 @@
 /** view: how a run is shown in an element: its bindings, its error and what screen readers are told. */
+import type { Run } from "./run.js";
 /** Writes a run into the page, at most once per frame, however much of it came. */
 export declare class View {
     #private;
     /** @param {Element} element */
     constructor(element: Element);
-    /** @param {import("./run.js").Run | null} run */
-    show(run: import("./run.js").Run | null): void;
+    /** @param {Run | null} run */
+    show(run: Run | null): void;
     /** What the run's event says; it is written with the next frame. */
     note(type: any, detail: any): void;
     /** A run was started here, so somebody waits for it. */
