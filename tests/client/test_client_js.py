@@ -33,6 +33,7 @@ ENTRIES = (
     "core.js",
     "feed.js",
     "markdown.js",
+    "rare.js",
 )  # what a page, or one of the modules later, asks for
 
 IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTILINE)

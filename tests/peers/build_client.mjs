@@ -24,7 +24,7 @@ const lazily = {
     },
 };
 
-for (const [name, made] of [["index", "lingstream"], ["feed"], ["markdown"]]) {
+for (const [name, made] of [["index", "lingstream"], ["feed"], ["markdown"], ["rare"]]) {
     await build({
         entryPoints: [join(CLIENT, `${name}.js`)],
         outfile: join(target, `${made ?? name}.min.js`),

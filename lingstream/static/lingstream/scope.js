@@ -20,17 +20,21 @@ import { child, escape } from "./jsonuri.js";
  * @property {Set<Part>} fields bindings of what people fill in
  * @property {Set<Node>} strays nodes that were an item's and are not any more
  * @property {Set<Part>} fresh bindings that are still to be drawn for the first time
+ * @property {(() => void)[]} late makes bindings of kinds that were not loaded when their element was met
+ * @property {(kind: string) => typeof Part | undefined} kindOf the class of a kind, if it is loaded
+ * @property {{markdown: Function | null}} parsers what Markdown is drawn with
+ * @property {Set<Part>} unfinished bindings that go on drawing by themselves
  * @property {(scope: Scope, element: Element) => void} bindIn binds what is in an element
  * @property {(element: Element) => object | null} planOf compiles the template of a list
- * @property {(part: Part) => void} wake draws a binding soon, which could not be drawn before
  * @property {() => boolean} isLate whether the rest is for the next frame
  *
  * What the markup says of one binding.
  *
  * @typedef {object} Recipe
- * @property {typeof Part} Kind
+ * @property {string} kind of binding; see kinds.js
  * @property {string} name of what is written, where the attribute has one
  * @property {Place} place
+ * @property {boolean} isContent whether it fills its element
  * @property {object | null} plan of a list's items
  */
 
@@ -113,11 +117,18 @@ export class Scope {
      * @returns {Part[]} its new bindings
      */
     bind(element, recipes) {
-        const parts = recipes.map((recipe) => new recipe.Kind({ ...recipe, recipe, element, scope: this }));
-        this.context.bound.set(element, parts);
-        for (const part of parts) {
-            (part.render === undefined ? this.#leaves : this.#slow).push(part);
-            if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.add(part);
+        const { bound, fresh, kindOf, late } = this.context;
+        const parts = this.#make(element, recipes);
+        bound.set(element, parts);
+        const rest = recipes.filter(({ kind }) => kindOf(kind) === undefined);
+        if (rest.length > 0) {
+            late.push(() => {
+                if (bound.get(element) !== parts) return; // nobody binds it any more, or anew
+                for (const part of this.#make(element, rest)) {
+                    parts.push(part);
+                    fresh.add(part);
+                }
+            });
         }
         return parts;
     }
@@ -157,9 +168,14 @@ export class Scope {
         if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.delete(part);
     }
 
-    /** The nearest element around one, or around the list that it is made for, that fits a selector. */
-    closest(element, selector) {
-        return element.closest(selector);
+    #make(element, recipes) {
+        const known = recipes.filter(({ kind }) => this.context.kindOf(kind) !== undefined);
+        return known.map((recipe) => {
+            const part = new (this.context.kindOf(recipe.kind))({ ...recipe, recipe, element, scope: this });
+            (part.render === undefined ? this.#leaves : this.#slow).push(part);
+            if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.add(part);
+            return part;
+        });
     }
 
     #find(part, touched) {
@@ -225,10 +241,6 @@ export class Item extends Scope {
     draw(value, touched) {
         if (this.#isUnread) this.#read();
         super.draw(value, touched);
-    }
-
-    closest(element, selector) {
-        return element.closest(selector) ?? this.#list.scope.closest(this.#list.element, selector);
     }
 
     /** @param {Node[]} nodes that are its own, the outermost ones */

@@ -6,6 +6,7 @@ import { Bindings } from "./bindings.js";
 /** @import { Run } from "./run.js" */
 
 const WRITE_FOR = 8; // milliseconds of a frame
+const HIDDEN_FRAME = 100;
 const PLACES = ["status", "busy", "error", "input", "usage", "reasoning"];
 const TOUCHED = { status: PLACES.slice(0, 3), error: ["error"], snapshot: ["reasoning"], done: ["usage"] };
 const OWN_ERRORS = "[data-ling^='@error'], [data-ling-if^='@error']";
@@ -94,11 +95,17 @@ export class View {
         const isWhole = this.#bindings.render(document, globalThis.document.hidden ? Infinity : deadline) !== false;
         this.#showError();
         if (!isWhole) {
-            this.schedule();
+            this.#goOn();
             return;
         }
         tell(this.#element, "render", { document });
         this.#conclude();
+    }
+
+    /** What is being loaded for a hidden page is waited for without frames: it has none. */
+    #goOn() {
+        if (globalThis.document.hidden) setTimeout(() => this.#render(), HIDDEN_FRAME);
+        else this.schedule();
     }
 
     #conclude() {

@@ -71,7 +71,8 @@ export class Watch {
 
     /** A script that undoes each repair at once gets its way until the document changes, and is named. */
     #isDue() {
-        if (this.#stale.size === 0) return this.#context.fresh.size > 0;
+        const { fresh, late } = this.#context;
+        if (this.#stale.size === 0) return fresh.size + late.length > 0;
         this.#fights = performance.now() - this.#repaired < FIGHT ? this.#fights + 1 : 0;
         if (this.#fights === MOST_FIGHTS) {
             const [{ element }] = this.#stale;

@@ -49,7 +49,8 @@ export declare class Bindings {
     /**
      * @param {unknown} document
      * @param {number} [deadline] when to stop, as `performance.now()` tells it
-     * @returns {boolean} whether all is written; else call it again in the next frame
+     * @returns {boolean} whether the page shows all; else call it again in the next frame: there was no time for the
+     *   rest, what draws it is being loaded, or a parser is at it
      */
     render(document: unknown, deadline?: number): boolean;
     /** Look at all of the page again, in the next frame. Changes that a MutationObserver sees need no call. */

@@ -44,6 +44,24 @@ export type Context = {
      */
     fresh: Set<Part>;
     /**
+     * makes bindings of kinds that were not loaded when their element was met
+     */
+    late: (() => void)[];
+    /**
+     * the class of a kind, if it is loaded
+     */
+    kindOf: (kind: string) => typeof Part | undefined;
+    /**
+     * what Markdown is drawn with
+     */
+    parsers: {
+        markdown: Function | null;
+    };
+    /**
+     * bindings that go on drawing by themselves
+     */
+    unfinished: Set<Part>;
+    /**
      * binds what is in an element
      */
     bindIn: (scope: Scope, element: Element) => void;
@@ -52,10 +70,6 @@ export type Context = {
      */
     planOf: (element: Element) => object | null;
     /**
-     * draws a binding soon, which could not be drawn before
-     */
-    wake: (part: Part) => void;
-    /**
      * whether the rest is for the next frame
      *
      * What the markup says of one binding.
@@ -63,12 +77,19 @@ export type Context = {
     isLate: () => boolean;
 };
 export type Recipe = {
-    Kind: typeof Part;
+    /**
+     * of binding; see kinds.js
+     */
+    kind: string;
     /**
      * of what is written, where the attribute has one
      */
     name: string;
     place: Place;
+    /**
+     * whether it fills its element
+     */
+    isContent: boolean;
     /**
      * of a list's items
      */
@@ -91,17 +112,21 @@ export type Recipe = {
  * @property {Set<Part>} fields bindings of what people fill in
  * @property {Set<Node>} strays nodes that were an item's and are not any more
  * @property {Set<Part>} fresh bindings that are still to be drawn for the first time
+ * @property {(() => void)[]} late makes bindings of kinds that were not loaded when their element was met
+ * @property {(kind: string) => typeof Part | undefined} kindOf the class of a kind, if it is loaded
+ * @property {{markdown: Function | null}} parsers what Markdown is drawn with
+ * @property {Set<Part>} unfinished bindings that go on drawing by themselves
  * @property {(scope: Scope, element: Element) => void} bindIn binds what is in an element
  * @property {(element: Element) => object | null} planOf compiles the template of a list
- * @property {(part: Part) => void} wake draws a binding soon, which could not be drawn before
  * @property {() => boolean} isLate whether the rest is for the next frame
  *
  * What the markup says of one binding.
  *
  * @typedef {object} Recipe
- * @property {typeof Part} Kind
+ * @property {string} kind of binding; see kinds.js
  * @property {string} name of what is written, where the attribute has one
  * @property {Place} place
+ * @property {boolean} isContent whether it fills its element
  * @property {object | null} plan of a list's items
  */
 /** One binding of one element. What it wrote last it can write again. */
@@ -154,8 +179,6 @@ export declare class Scope {
     sweep(): void;
     dispose(): void;
     release(part: any): void;
-    /** The nearest element around one, or around the list that it is made for, that fits a selector. */
-    closest(element: any, selector: any): any;
 }
 /** One item of a list. */
 export declare class Item extends Scope {
@@ -177,7 +200,6 @@ export declare class Item extends Scope {
     get value(): unknown;
     become(key: any, id: any): void;
     draw(value: any, touched: any): void;
-    closest(element: any, selector: any): any;
     /** @param {Node[]} nodes that are its own, the outermost ones */
     own(nodes: Node[]): void;
     /** @param {string} label that its elements carry, so that it is known again in this markup */

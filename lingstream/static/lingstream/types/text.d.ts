@@ -6,7 +6,6 @@ export declare function mark(element: any, name: any, isSet: any): void;
 /** What all that fill their element have: marks, and what is shown until the field exists. */
 export declare class Content extends Part {
     #private;
-    static isContent: boolean;
     isContent: boolean;
     attributes: string[];
     mark(): void;
@@ -20,15 +19,14 @@ export declare class Content extends Part {
      * @param {boolean} [isFilled] whether it was filled before we came
      */
     keepPlaceholder(isFilled?: boolean): void;
-    /** Whose images a model may show here; see nodes.js. */
-    get images(): any;
 }
-/** The text of an element, as it is or in the format that `data-ling-format` says. */
+/** The text of an element. */
 export declare class Text extends Content {
     #private;
-    constructor(given: any);
     draw(value: any, touched: any): void;
     repair(): void;
+    /** @returns {string | undefined} undefined where there is nothing to show */
+    textOf(value: any): string | undefined;
     /** Other than in a node tree, nothing below the text's own uri is drawn. */
     get isWriting(): any;
 }
