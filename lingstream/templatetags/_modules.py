@@ -17,7 +17,6 @@ BUNDLE = "lingstream/lingstream.min.js"
 
 #: What ``index.js`` imports, directly or through others.
 MODULES = (
-    "announcer.js",
     "attributes.js",
     "bindings.js",
     "bots.js",
@@ -30,7 +29,6 @@ MODULES = (
     "fallback.js",
     "fold.js",
     "forms.js",
-    "iteration.js",
     "jsonuri.js",
     "kinds.js",
     "lifecycle.js",

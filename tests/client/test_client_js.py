@@ -34,6 +34,8 @@ ENTRIES = (
     "feed.js",
     "markdown.js",
     "rare.js",
+    "announcer.js",
+    "iteration.js",
 )  # what a page, or one of the modules later, asks for
 
 IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTILINE)

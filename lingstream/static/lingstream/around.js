@@ -3,7 +3,7 @@
 /**
  * @param {{element: Element, scope: object}} part a binding
  * @param {string} selector
- * @returns {Element | null} the nearest element that fits: its own, one around it, or one around the list that it is made for
+ * @returns {Element | null} the nearest that fits: its own element, one around it or around the list that it is in
  */
 export function nearest({ element, scope }, selector) {
     return element.closest(selector) ?? (scope.list ? nearest(scope.list, selector) : null);

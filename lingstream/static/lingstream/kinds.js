@@ -19,7 +19,7 @@ export const parsers = { markdown: null };
 
 /**
  * @param {string} name
- * @returns {typeof Part | undefined} undefined while it is not loaded; what could not be loaded shows its text, or nothing
+ * @returns {typeof Part | undefined} undefined while it is not loaded; what cannot be loaded shows its text or nothing
  */
 export function kindOf(name) {
     return KINDS[name] ?? (["format", "markdown"].includes(name) && loading === 0 ? Text : undefined);

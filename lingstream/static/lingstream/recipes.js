@@ -45,7 +45,8 @@ function recipesOf(element) {
     const recipes = [];
     const add = (kind, uri, name = "", isContent = false) => {
         try {
-            recipes.push({ kind, name, isContent, place: new Place(uri), plan: kind === "each" ? planOf(element) : null });
+            const plan = kind === "each" ? planOf(element) : null;
+            recipes.push({ kind, name, isContent, place: new Place(uri), plan });
             need(kind);
         } catch (error) {
             console.error(`lingstream: ${error.message}`, element);

@@ -8,7 +8,6 @@
 import { Bots } from "./bots.js";
 import { checkInSlices } from "./checksum.js";
 import { fold, redraw } from "./fold.js";
-import { changes, lines, pieces } from "./iteration.js";
 import { JsonUriError, get, segments } from "./jsonuri.js";
 import { plain } from "./plain.js";
 
@@ -196,7 +195,7 @@ export class Run extends EventTarget {
 
     /** @returns {AsyncIterableIterator<Change>} see iteration.js */
     [Symbol.asyncIterator]() {
-        return changes(this);
+        return iterate(({ changes }) => changes(this));
     }
 
     /**
@@ -204,12 +203,15 @@ export class Run extends EventTarget {
      * @returns {AsyncIterableIterator<string>} see iteration.js
      */
     text(uri) {
-        return pieces(this, uri);
+        return iterate(({ pieces }) => pieces(this, uri));
     }
 
     /** @returns {ReadableStream<Uint8Array>} the ops as JSON lines */
     toReadableStream() {
-        return lines(this);
+        const { readable, writable } = new TransformStream();
+        const begin = ({ lines }) => lines(this).pipeTo(writable);
+        import("./iteration.js").then(begin).catch((error) => writable.abort(error).catch(() => {}));
+        return readable;
     }
 
     /**
@@ -436,6 +438,18 @@ export class Run extends EventTarget {
     #fire(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }
+}
+
+/** An iterator that is loaded: it gives what there is by then, and what comes. */
+function iterate(begin) {
+    const loading = import("./iteration.js").then(begin);
+    return {
+        next: async () => (await loading).next(),
+        return: async () => (await loading).return(),
+        [Symbol.asyncIterator]() {
+            return this;
+        },
+    };
 }
 
 function nameOf({ bot, code, message }) {

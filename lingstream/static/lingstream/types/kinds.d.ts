@@ -9,7 +9,7 @@ export declare const parsers: {
 };
 /**
  * @param {string} name
- * @returns {typeof Part | undefined} undefined while it is not loaded; what could not be loaded shows its text, or nothing
+ * @returns {typeof Part | undefined} undefined while it is not loaded; what cannot be loaded shows its text or nothing
  */
 export declare function kindOf(name: string): typeof Part | undefined;
 /** @param {string} name of a kind that is met in the markup */
