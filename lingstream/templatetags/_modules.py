@@ -28,7 +28,6 @@ MODULES = (
     "element.js",
     "fallback.js",
     "fold.js",
-    "forms.js",
     "jsonuri.js",
     "kinds.js",
     "lifecycle.js",

@@ -5,7 +5,6 @@
  */
 
 import { Client, refuse } from "./client.js";
-import { inputOf, relayCommand, showFault } from "./forms.js";
 import { block } from "./page.js";
 import { RunRecord, ownerOf } from "./record.js";
 import { Run } from "./run.js";
@@ -34,6 +33,7 @@ export class LingStreamElement extends HTMLElement {
     #listeners = null;
     #record = null;
     #form = null;
+    #forms = null;
     #view = new View(this);
     #late = [];
 
@@ -242,7 +242,7 @@ export class LingStreamElement extends HTMLElement {
         if (type === "error") {
             const isNew = run.status === "connecting" && run.last === null && !detail.retryable;
             if (isNew && this.#isResuming) return this.#startOver();
-            if (this.#form && detail.uri) showFault(this.#form, detail);
+            if (this.#form && detail.uri) this.#forms.showFault(this.#form, detail);
         }
         if (type === "started") this.#remember();
         this.#view.note(type, detail);
@@ -306,12 +306,15 @@ export class LingStreamElement extends HTMLElement {
         }
     }
 
-    #submit(event) {
+    /** The page may empty the form at once, so what it holds is taken before what reads it is loaded. */
+    async #submit(event) {
         const form = event.target;
         if (event.defaultPrevented || !form.matches(STARTS) || form.closest(this.localName) !== this) return;
         event.preventDefault();
+        const data = new FormData(form, event.submitter);
         try {
-            this.#ask(inputOf(form, event.submitter, this.getAttribute("workflow")));
+            this.#forms ??= await import("./forms.js");
+            this.#ask(this.#forms.inputOf(form, data, this.getAttribute("workflow")));
             this.#form = form;
         } catch (error) {
             this.#follow(refuse(new Run(), error));
@@ -343,4 +346,19 @@ export class LingStreamElement extends HTMLElement {
         if (!this.#ownsRun || key === null || this.hasAttribute("restart")) return;
         this.#kept.write({ run, token, share, input, key, written: this.#written });
     }
+}
+
+/**
+ * What a browser does that knows `commandfor`: tell the element what its button says.
+ *
+ * @param {MouseEvent} event a click
+ * @param {typeof HTMLElement} kind of the elements that are told
+ */
+export function relayCommand(event, kind) {
+    const button = event.composedPath()[0].closest?.("button[commandfor]:not(:disabled)");
+    const target = button?.getRootNode().getElementById(button.getAttribute("commandfor"));
+    const isSubmit = button?.form && button.type !== "button";
+    if (event.defaultPrevented || isSubmit || !(target instanceof kind)) return;
+    const command = { command: button.getAttribute("command"), source: button };
+    target.dispatchEvent(Object.assign(new Event("command"), command));
 }
