@@ -35,6 +35,7 @@ ENTRIES = (
     "markdown.js",
     "rare.js",
     "announcer.js",
+    "commands.js",
     "forms.js",
     "iteration.js",
 )  # what a page, or one of the modules later, asks for

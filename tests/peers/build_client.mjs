@@ -10,7 +10,7 @@ import { build } from "esbuild";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CLIENT = join(HERE, "../../lingstream/static/lingstream");
 const ENTRIES = ["index.js", "core.js", "markdown.js"];
-const LATER = ["announcer", "feed", "forms", "iteration", "markdown", "rare"];
+const LATER = ["announcer", "commands", "feed", "forms", "iteration", "markdown", "rare"];
 const target = process.argv[2] ?? CLIENT;
 const { version } = JSON.parse(readFileSync(join(CLIENT, "package.json")));
 

@@ -22,7 +22,7 @@ export class LingStreamElement extends HTMLElement {
 
     static {
         const isNative = "commandForElement" in HTMLButtonElement.prototype;
-        if (!isNative) document.addEventListener("click", (event) => relayCommand(event, LingStreamElement));
+        if (!isNative) import("./commands.js").then(({ relayCommands }) => relayCommands(LingStreamElement));
     }
 
     #run = null;
@@ -346,19 +346,4 @@ export class LingStreamElement extends HTMLElement {
         if (!this.#ownsRun || key === null || this.hasAttribute("restart")) return;
         this.#kept.write({ run, token, share, input, key, written: this.#written });
     }
-}
-
-/**
- * What a browser does that knows `commandfor`: tell the element what its button says.
- *
- * @param {MouseEvent} event a click
- * @param {typeof HTMLElement} kind of the elements that are told
- */
-export function relayCommand(event, kind) {
-    const button = event.composedPath()[0].closest?.("button[commandfor]:not(:disabled)");
-    const target = button?.getRootNode().getElementById(button.getAttribute("commandfor"));
-    const isSubmit = button?.form && button.type !== "button";
-    if (event.defaultPrevented || isSubmit || !(target instanceof kind)) return;
-    const command = { command: button.getAttribute("command"), source: button };
-    target.dispatchEvent(Object.assign(new Event("command"), command));
 }

@@ -51,10 +51,3 @@ export declare class LingStreamElement extends HTMLElement {
     /** Read the bindings again, after markup inside the element was changed. */
     refresh(): void;
 }
-/**
- * What a browser does that knows `commandfor`: tell the element what its button says.
- *
- * @param {MouseEvent} event a click
- * @param {typeof HTMLElement} kind of the elements that are told
- */
-export declare function relayCommand(event: MouseEvent, kind: typeof HTMLElement): void;
