@@ -117,19 +117,15 @@ export class Scope {
      * @returns {Part[]} its new bindings
      */
     bind(element, recipes) {
-        const { bound, fresh, kindOf, late } = this.context;
-        const parts = this.#make(element, recipes);
+        const { bound, fresh, late } = this.context;
+        const parts = [];
         bound.set(element, parts);
-        const rest = recipes.filter(({ kind }) => kindOf(kind) === undefined);
-        if (rest.length > 0) {
-            late.push(() => {
-                if (bound.get(element) !== parts) return; // nobody binds it any more, or anew
-                for (const part of this.#make(element, rest)) {
-                    parts.push(part);
-                    fresh.add(part);
-                }
-            });
-        }
+        const unknown = recipes.filter((recipe) => !this.#make(element, recipe, parts));
+        const proceed = () => {
+            if (bound.get(element) !== parts) return; // nobody binds it any more, or anew
+            for (const recipe of unknown) if (this.#make(element, recipe, parts)) fresh.add(parts.at(-1));
+        };
+        if (unknown.length > 0) late.push(proceed);
         return parts;
     }
 
@@ -168,14 +164,15 @@ export class Scope {
         if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.delete(part);
     }
 
-    #make(element, recipes) {
-        const known = recipes.filter(({ kind }) => this.context.kindOf(kind) !== undefined);
-        return known.map((recipe) => {
-            const part = new (this.context.kindOf(recipe.kind))({ ...recipe, recipe, element, scope: this });
-            (part.render === undefined ? this.#leaves : this.#slow).push(part);
-            if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.add(part);
-            return part;
-        });
+    /** @returns {boolean} whether the class of that kind is there */
+    #make(element, recipe, parts) {
+        const Kind = this.context.kindOf(recipe.kind);
+        if (Kind === undefined) return false;
+        const part = new Kind({ ...recipe, recipe, element, scope: this });
+        parts.push(part);
+        (part.render === undefined ? this.#leaves : this.#slow).push(part);
+        if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.add(part);
+        return true;
     }
 
     #find(part, touched) {
