@@ -17,7 +17,6 @@ BUNDLE = "lingstream/lingstream.min.js"
 
 #: What ``index.js`` imports, directly or through others.
 MODULES = (
-    "announcer.js",
     "attributes.js",
     "bindings.js",
     "bots.js",
@@ -29,19 +28,14 @@ MODULES = (
     "element.js",
     "fallback.js",
     "fold.js",
-    "formats.js",
-    "forms.js",
-    "html.js",
-    "iteration.js",
     "jsonuri.js",
+    "kinds.js",
     "lifecycle.js",
-    "nodes.js",
     "order.js",
     "page.js",
     "places.js",
     "plain.js",
     "presence.js",
-    "properties.js",
     "recipes.js",
     "record.js",
     "run.js",

@@ -25,7 +25,9 @@ BEGIN = """async () => {
     window.said = {};
     window.folded = null;
     window.bindings = new Bindings(root, { about: () => window.said });
-    window.draw = () => bindings.render(folded);
+    window.draw = async () => {
+        while (!bindings.render(folded)) await new Promise(requestAnimationFrame);
+    };
     window.apply = (ops) => {
         for (const op of ops) folded = fold(folded, op);
         bindings.note(ops);
@@ -72,15 +74,17 @@ class Sheet:
 
     def replace(self, document: Any, cut: list[str] | None = None) -> None:
         """A snapshot."""
-        self.page.evaluate("([document, cut]) => { replace(document, cut); draw(); }", [document, cut or []])
+        self.page.evaluate(
+            "([document, cut]) => { replace(document, cut); return draw(); }", [document, cut or []]
+        )
 
     def apply(self, *ops: dict[str, Any]) -> None:
         """Ops, drawn at once."""
-        self.page.evaluate("(ops) => { apply(ops); draw(); }", list(ops))
+        self.page.evaluate("(ops) => { apply(ops); return draw(); }", list(ops))
 
     def settle(self, uri: str, *, cut: bool = False) -> None:
         """A field is complete."""
-        self.page.evaluate("([uri, cut]) => { bindings.settle(uri, cut); draw(); }", [uri, cut])
+        self.page.evaluate("([uri, cut]) => { bindings.settle(uri, cut); return draw(); }", [uri, cut])
 
     def say(self, **said: Any) -> None:
         """What the element knows of the run."""
@@ -88,7 +92,7 @@ class Sheet:
             """(more) => {
                 Object.assign(said, more);
                 for (const name of Object.keys(more)) bindings.touch(name);
-                draw();
+                return draw();
             }""",
             said,
         )

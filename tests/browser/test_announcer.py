@@ -15,12 +15,14 @@ Show = Callable[[str], Peer]
 LISTEN = """
 window.heard = [];
 customElements.whenDefined("ling-stream").then(() => {
-    for (const stream of document.querySelectorAll("ling-stream")) {
-        const region = stream.shadowRoot.querySelector("[role=status]");
-        new MutationObserver(() => heard.push([performance.now(), region.textContent]))
-            .observe(region, { childList: true, characterData: true, subtree: true });
-    }
+    for (const stream of document.querySelectorAll("ling-stream")) listen(stream);
 });
+const listen = async (stream) => {
+    while (!stream.shadowRoot) await new Promise(requestAnimationFrame);
+    const region = stream.shadowRoot.querySelector("[role=status]");
+    new MutationObserver(() => heard.push([performance.now(), region.textContent]))
+        .observe(region, { childList: true, characterData: true, subtree: true });
+};
 """
 SAYS = STREAM.replace("<ling-stream", "<ling-stream data-ling-announce=sentences")
 STARTED, FINISHED = "The answer is being written.", "The answer is complete."

@@ -904,14 +904,20 @@ class TestMarkdown:
     def test_is_drawn_with_our_own_parser_that_is_loaded_when_it_is_needed(
         self, sheet: Open, page: Page
     ) -> None:
-        on = sheet('<div data-ling-markdown="t">Wait…</div><p data-ling="t"></p>')
+        on = sheet('<p data-ling="t"></p>')
         loaded = "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/markdown.js'))"
-        page.evaluate("draw()")
-        assert not page.evaluate(loaded)
         on.replace({"t": "# One\n\n<b>two"})
+        assert not page.evaluate(loaded)
+        page.evaluate(
+            """() => {
+                const place = document.createElement("div");
+                place.setAttribute("data-ling-markdown", "t");
+                document.querySelector("section").append(place);
+            }"""
+        )
+        page.wait_for_selector("div > h1:text-is('One')")
         on.apply(append("t", " *three*"))
         on.settle("")
-        page.wait_for_selector("div > h1:text-is('One')")
         page.wait_for_selector("div em:text-is('three')")
         assert page.locator("div b").count() == 0
 
@@ -934,3 +940,38 @@ class TestMarkdown:
         )
         assert made == 1
         assert on.page.locator("div em").count() == 1500
+
+    @pytest.mark.parametrize("length", [1, 20_000])
+    def test_is_whole_when_render_says_so(self, sheet: Open, length: int) -> None:
+        on = sheet('<div data-ling-markdown="t">Wait…</div>')
+        on.replace({"t": "*one*\n\n" * length + "**two**"})
+        on.settle("")
+        assert on.texts("div em, div strong") == ["one"] * length + ["two"]
+
+
+class TestKindsThatFewPagesHave:
+    MARKUP = (
+        '<b data-ling="t"></b><i data-ling-markdown="t"></i><u data-ling="n" data-ling-format="number"></u>'
+        '<s data-ling-html="h"></s><p class="x" data-ling-class-on="t" data-ling-prop-hidden="t"></p>'
+    )
+
+    def test_draw_all_at_once_when_they_are_there(self, sheet: Open, page: Page) -> None:
+        on = sheet(self.MARKUP)
+        page.evaluate("apply([{uri: '', value: {t: '*x*', n: 5000, h: {tag: 'em', children: ['y']}}}])")
+        assert page.evaluate("bindings.render(folded)") is False
+        assert on.texts("section > *") == [""] * 5
+        page.evaluate("draw()")
+        assert on.texts("section > *") == ["*x*", "x", "5,000", "y", ""]
+        assert page.locator("p.x.on[hidden]").count() == 1
+
+    def test_that_do_not_come_leave_the_rest_and_the_text(self, context: Any) -> None:
+        page = context.new_page()
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        sheet = Sheet(page)
+        sheet.files["/static/lingstream/rare.js"] = "throw new Error('blocked')"
+        on = sheet.open(self.MARKUP)
+        on.replace({"t": "*x*", "n": 5000, "h": "y"})
+        assert on.texts("section > *") == ["*x*", "*x*", "5000", "", ""]
+        assert len(told) == 1
+        assert "blocked" in told[0]

@@ -33,6 +33,11 @@ ENTRIES = (
     "core.js",
     "feed.js",
     "markdown.js",
+    "rare.js",
+    "announcer.js",
+    "commands.js",
+    "forms.js",
+    "iteration.js",
 )  # what a page, or one of the modules later, asks for
 
 IMPORTED = re.compile(r"""^(?:import|export) .* from ['"](.+)['"];$""", re.MULTILINE)

@@ -10,6 +10,7 @@ import { build } from "esbuild";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CLIENT = join(HERE, "../../lingstream/static/lingstream");
 const ENTRIES = ["index.js", "core.js", "markdown.js"];
+const LATER = ["announcer", "commands", "feed", "forms", "iteration", "markdown", "rare"];
 const target = process.argv[2] ?? CLIENT;
 const { version } = JSON.parse(readFileSync(join(CLIENT, "package.json")));
 
@@ -24,7 +25,7 @@ const lazily = {
     },
 };
 
-for (const [name, made] of [["index", "lingstream"], ["feed"], ["markdown"]]) {
+for (const [name, made] of [["index", "lingstream"], ...LATER.map((name) => [name])]) {
     await build({
         entryPoints: [join(CLIENT, `${name}.js`)],
         outfile: join(target, `${made ?? name}.min.js`),

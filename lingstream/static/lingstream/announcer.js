@@ -27,7 +27,7 @@ export class Announcer {
     #isLive = false;
     #waiting = [];
     #writing = new Map(); // elements whose text grows, to how much of it was said
-    #spokenAt = 0;
+    #spokenAt = Date.now(); // a region that is new on the page is not listened to at once
     #timer = null;
 
     /** @param {Element} element */

@@ -8,10 +8,12 @@
  */
 
 import { ALL, Changes } from "./changes.js";
-import { parsers } from "./prose.js";
+import { isLoading, kindOf, parsers } from "./kinds.js";
 import { boundBelow, boundIn, planOf } from "./recipes.js";
 import { Scope } from "./scope.js";
 import { Watch } from "./watch.js";
+
+/** @import { Op } from "./fold.js" */
 
 const BUDGET = 8; // milliseconds of a frame
 
@@ -35,12 +37,12 @@ export class Bindings {
         this.#context = {
             ...{ root, about, changes: this.#changes, document: null, isBlank: true },
             ...{ bound: new WeakMap(), owners: new WeakMap(), free: new Map() },
-            ...{ fields: new Set(), fresh: new Set(), strays: new Set() },
+            ...{ fields: new Set(), fresh: new Set(), strays: new Set(), unfinished: new Set(), late: [] },
+            ...{ kindOf, parsers },
             bindIn(scope, element) {
                 for (const [inner, recipes] of boundIn(element)) scope.bind(inner, recipes);
             },
             planOf,
-            wake: (part) => this.#wake(part),
             isLate: () => performance.now() >= this.#deadline,
         };
         this.#scope = new Scope(this.#context);
@@ -61,7 +63,7 @@ export class Bindings {
         parsers.markdown = factory;
     }
 
-    /** @param {import("./fold.js").Op[]} ops that were folded since the last render */
+    /** @param {Op[]} ops that were folded since the last render */
     note(ops) {
         for (const op of ops) {
             this.#changes.add(op);
@@ -95,7 +97,8 @@ export class Bindings {
     /**
      * @param {unknown} document
      * @param {number} [deadline] when to stop, as `performance.now()` tells it
-     * @returns {boolean} whether all is written; else call it again in the next frame
+     * @returns {boolean} whether the page shows all; else call it again in the next frame: there was no time for the
+     *   rest, what draws it is being loaded, or a parser is at it
      */
     render(document, deadline = Infinity) {
         this.#context.document = document;
@@ -124,11 +127,13 @@ export class Bindings {
     #work(deadline, withChanges) {
         this.#deadline = deadline;
         this.#watch.repair();
+        if (isLoading()) return false;
         this.#watch.pause();
         try {
+            for (const bind of this.#context.late.splice(0)) bind();
             for (;;) {
                 this.#drawing ??= this.#next(withChanges);
-                if (this.#drawing === null) return true;
+                if (this.#drawing === null) return this.#context.unfinished.size === 0;
                 if (!this.#drawing.next().done) return false;
                 this.#drawing = null;
             }
@@ -148,6 +153,7 @@ export class Bindings {
         const isFirst = context.isBlank && context.document !== null && context.document !== undefined;
         if (isFirst) context.isBlank = false;
         const place = isFirst ? ALL : touched;
+        if (place.isAll) context.fresh.clear();
         for (const { place: free, parts } of context.free.values()) {
             const found = free.find(place, true);
             if (found !== undefined) for (const part of parts) yield* this.#drawPart(part, found);
@@ -167,12 +173,6 @@ export class Bindings {
         if (part.render === undefined) part.draw(value, touched);
         else yield* part.render(value, touched);
         if (this.#context.isLate()) yield;
-    }
-
-    #wake(part) {
-        if (part.isGone) return;
-        this.#context.fresh.add(part);
-        this.#soon();
     }
 
     /** Repairs need no frame of whoever calls `render`. */

@@ -7,6 +7,8 @@
 
 import { segments } from "./jsonuri.js";
 
+/** @import { Op } from "./fold.js" */
+
 /** A place at which, above which or below which something happened. */
 class Touched {
     /** All of it is new. */
@@ -77,12 +79,14 @@ export class Changes {
         return this.#touched.isClean;
     }
 
-    /** @param {import("./fold.js").Op} op */
+    /** @param {Op} op */
     add({ uri, delta }) {
         const path = segments(uri);
         const place = this.#touched.reach(path);
         if (delta === undefined) {
-            this.#mend(path);
+            // What is written anew is not half a field any more, nor complete.
+            this.#cut.take(path);
+            this.#closed.take(path);
             if (!place.isAll) place.replace();
         } else {
             this.#writing.add(path);
@@ -148,27 +152,20 @@ export class Changes {
     isClosed(path) {
         return this.#closed.hasAbove(path) && !this.#writing.hasIn(path);
     }
-
-    /** What is written anew is not half a field any more, nor complete. */
-    #mend(path) {
-        this.#cut.take(path);
-        this.#closed.take(path);
-    }
 }
 
 /** A set of paths that can tell what lies above or below one of them. */
 class Paths {
     #isMember = false;
-    #below = null;
+    #below = new Map();
 
     get isEmpty() {
-        return !this.#isMember && this.#below === null;
+        return !this.#isMember && this.#below.size === 0;
     }
 
     add(path) {
         let place = this;
         for (const segment of path) {
-            place.#below ??= new Map();
             if (!place.#below.has(segment)) place.#below.set(segment, new Paths());
             place = place.#below.get(segment);
         }
@@ -176,24 +173,18 @@ class Paths {
     }
 
     has(path) {
-        const place = this.#find(path);
+        const place = this.#along(path)[path.length];
         return place !== undefined && place.#isMember;
     }
 
     /** Whether `path`, or one below it, is a member. */
     hasIn(path) {
-        return !(this.#find(path)?.isEmpty ?? true);
+        return !this.isEmpty && this.#along(path).length > path.length;
     }
 
     /** Whether `path`, or one above it, is a member. */
     hasAbove(path) {
-        let place = this;
-        for (const segment of path) {
-            if (place.#isMember) return true;
-            place = place.#below?.get(segment);
-            if (place === undefined) return false;
-        }
-        return place.#isMember;
+        return this.#along(path).some((place) => place.#isMember);
     }
 
     /**
@@ -203,17 +194,11 @@ class Paths {
      * @returns {string[][]} the members that were removed
      */
     take(path) {
-        const chain = [this];
-        for (const segment of path) {
-            const next = chain.at(-1).#below?.get(segment);
-            if (next === undefined) return [];
-            chain.push(next);
-        }
+        const chain = this.#along(path);
+        if (chain.length <= path.length) return [];
         const taken = chain.at(-1).#empty(path);
         for (let depth = path.length; depth > 0 && chain[depth].isEmpty; depth--) {
-            const above = chain[depth - 1];
-            above.#below.delete(path[depth - 1]);
-            if (above.#below.size === 0) above.#below = null;
+            chain[depth - 1].#below.delete(path[depth - 1]);
         }
         return taken;
     }
@@ -224,19 +209,21 @@ class Paths {
         while (rest.length > 0) {
             const [place, at] = rest.pop();
             if (place.#isMember) taken.push(at);
-            for (const [segment, below] of place.#below ?? []) rest.push([below, [...at, segment]]);
+            for (const [segment, below] of place.#below) rest.push([below, [...at, segment]]);
         }
         this.#isMember = false;
-        this.#below = null;
+        this.#below.clear();
         return taken;
     }
 
-    #find(path) {
-        let place = this;
+    /** The places from the root down to `path`, as far as there are any. */
+    #along(path) {
+        const places = [this];
         for (const segment of path) {
-            place = place.#below?.get(segment);
-            if (place === undefined) return undefined;
+            const next = places.at(-1).#below.get(segment);
+            if (next === undefined) break;
+            places.push(next);
         }
-        return place;
+        return places;
     }
 }

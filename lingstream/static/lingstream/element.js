@@ -5,11 +5,12 @@
  */
 
 import { Client, refuse } from "./client.js";
-import { inputOf, relayCommand, showFault } from "./forms.js";
 import { block } from "./page.js";
 import { RunRecord, ownerOf } from "./record.js";
 import { Run } from "./run.js";
 import { View, tell } from "./view.js";
+
+/** @import { Status } from "./run.js" */
 
 const clients = new Map();
 const FORWARDED = ["started", "ops", "event", "closed", "snapshot", "error", "status", "done"];
@@ -21,7 +22,7 @@ export class LingStreamElement extends HTMLElement {
 
     static {
         const isNative = "commandForElement" in HTMLButtonElement.prototype;
-        if (!isNative) document.addEventListener("click", (event) => relayCommand(event, LingStreamElement));
+        if (!isNative) import("./commands.js").then(({ relayCommands }) => relayCommands(LingStreamElement));
     }
 
     #run = null;
@@ -32,6 +33,7 @@ export class LingStreamElement extends HTMLElement {
     #listeners = null;
     #record = null;
     #form = null;
+    #forms = null;
     #view = new View(this);
     #late = [];
 
@@ -77,7 +79,7 @@ export class LingStreamElement extends HTMLElement {
         else if (run !== this.#run && (run || this.#run)) this.#show(run ?? null);
     }
 
-    /** @returns {"idle" | import("./run.js").Status} */
+    /** @returns {"idle" | Status} */
     get state() {
         return this.#run?.status ?? "idle";
     }
@@ -240,7 +242,7 @@ export class LingStreamElement extends HTMLElement {
         if (type === "error") {
             const isNew = run.status === "connecting" && run.last === null && !detail.retryable;
             if (isNew && this.#isResuming) return this.#startOver();
-            if (this.#form && detail.uri) showFault(this.#form, detail);
+            if (this.#form && detail.uri) this.#forms.showFault(this.#form, detail);
         }
         if (type === "started") this.#remember();
         this.#view.note(type, detail);
@@ -304,12 +306,15 @@ export class LingStreamElement extends HTMLElement {
         }
     }
 
-    #submit(event) {
+    /** The page may empty the form at once, so what it holds is taken before what reads it is loaded. */
+    async #submit(event) {
         const form = event.target;
         if (event.defaultPrevented || !form.matches(STARTS) || form.closest(this.localName) !== this) return;
         event.preventDefault();
+        const data = new FormData(form, event.submitter);
         try {
-            this.#ask(inputOf(form, event.submitter, this.getAttribute("workflow")));
+            this.#forms ??= await import("./forms.js");
+            this.#ask(this.#forms.inputOf(form, data, this.getAttribute("workflow")));
             this.#form = form;
         } catch (error) {
             this.#follow(refuse(new Run(), error));

@@ -9,6 +9,8 @@ import { written } from "./page.js";
 import { POLL } from "./poll.js";
 import { SSE } from "./sse.js";
 
+/** @import { Fault } from "./run.js" */
+
 const TOGETHER = 10; // milliseconds in which changes of the list are taken together
 const SHORT = 1_000;
 const MOST_SHORT = 3;
@@ -72,7 +74,7 @@ export class FeedTransport {
      *
      * @param {string} run
      * @param {string | null} token
-     * @param {(fault: import("./run.js").Fault) => void} denied is told why it was not
+     * @param {(fault: Fault) => void} denied is told why it was not
      */
     async cancel(run, token, denied) {
         const headers = token ? { Authorization: `Ling ${token}` } : {};

@@ -1,4 +1,7 @@
-/** formats: numbers, money and dates as the reader's language writes them. */
+/** formats: `data-ling-format`, numbers, money and dates as the reader's language writes them. */
+
+import { nearest } from "./around.js";
+import { Text } from "./text.js";
 
 const FORMATTERS = new Map();
 const MOST = 64; // the language may be bound to a document: what a model writes fills no memory
@@ -12,6 +15,17 @@ const OPTIONS = {
     datetime: { dateStyle: "medium", timeStyle: "short" },
 };
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+/** A text in the format that its element asks for, in the language around it. */
+export class Formatted extends Text {
+    /** What is still being written has no format yet. */
+    textOf(value) {
+        const text = super.textOf(value);
+        if (this.isWriting) return text;
+        const lang = nearest(this, "[lang]")?.getAttribute("lang");
+        return format(this.element.getAttribute("data-ling-format"), value, lang) ?? text;
+    }
+}
 
 /**
  * @param {string} written such as `number` or `currency:EUR`

@@ -8,13 +8,12 @@ const NUMBERS = ["number", "range"];
 
 /**
  * @param {HTMLFormElement} form
- * @param {HTMLElement | null} submitter
+ * @param {FormData} data of when it was submitted
  * @param {string | null} workflow
  * @returns {object} the fields; those whose name is a path, such as `a/b`, are inside others
  * @throws {Error} a file, which no input can hold, or a name that is no path
  */
-export function inputOf(form, submitter, workflow) {
-    const data = new FormData(form, submitter);
+export function inputOf(form, data, workflow) {
     const schema = block(`schema-${workflow}`);
     const input = Object.create(null);
     // Boxes that are not ticked are missing from the data, where they mean false.
@@ -80,19 +79,4 @@ function setAt(input, name, value) {
         return child(place, key);
     }, input);
     put(parent, last, value, name);
-}
-
-/**
- * What a browser does that knows `commandfor`: tell the element what its button says.
- *
- * @param {MouseEvent} event a click
- * @param {typeof HTMLElement} kind of the elements that are told
- */
-export function relayCommand(event, kind) {
-    const button = event.composedPath()[0].closest?.("button[commandfor]:not(:disabled)");
-    const target = button?.getRootNode().getElementById(button.getAttribute("commandfor"));
-    const isSubmit = button?.form && button.type !== "button";
-    if (event.defaultPrevented || isSubmit || !(target instanceof kind)) return;
-    const command = { command: button.getAttribute("command"), source: button };
-    target.dispatchEvent(Object.assign(new Event("command"), command));
 }

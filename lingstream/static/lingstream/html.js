@@ -1,5 +1,6 @@
 /** html: `data-ling-html`, a node tree as a bot with the format html writes it. */
 
+import { imagesFor } from "./around.js";
 import { Nodes } from "./nodes.js";
 import { Content } from "./text.js";
 
@@ -26,6 +27,6 @@ export class Html extends Content {
     }
 
     #begin() {
-        return new Nodes(this.element, { images: this.images });
+        return new Nodes(this.element, { images: imagesFor(this) });
     }
 }

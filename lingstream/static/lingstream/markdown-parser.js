@@ -9,6 +9,8 @@
 
 import * as smd from "./vendor/streaming-markdown/smd.js";
 
+/** @import { MarkdownNodes } from "./markdown-nodes.js" */
+
 const MAX_OPEN = 200;
 const MAX_PENDING = 1_024;
 
@@ -36,7 +38,7 @@ export class MarkdownParser {
     #underscores = 0;
     #parentheses = 0;
 
-    /** @param {import("./markdown-nodes.js").MarkdownNodes} nodes */
+    /** @param {MarkdownNodes} nodes */
     constructor(nodes) {
         this.#nodes = nodes;
         this.#parser = nodes.parser;

@@ -2,6 +2,9 @@
 
 import { child, escape, split } from "./jsonuri.js";
 
+/** @import { Touched } from "./changes.js" */
+/** @import { JsonUriError } from "./jsonuri.js" */
+
 /**
  * `topic`, `./topic` and `.` are relative to the scope, `/topic` begins at the document's root, `@status` is what
  * the element says of the run, `@closed/topic` whether that field is complete; `!` in front is the opposite.
@@ -13,7 +16,7 @@ export class Place {
 
     /**
      * @param {string} written
-     * @throws {import("./jsonuri.js").JsonUriError}
+     * @throws {JsonUriError}
      */
     constructor(written) {
         this.#isNegated = written.startsWith("!");
@@ -35,9 +38,9 @@ export class Place {
     }
 
     /**
-     * @param {import("./changes.js").Touched} touched what happened to the scope
+     * @param {Touched} touched what happened to the scope
      * @param {boolean} isRoot whether the scope is the whole document
-     * @returns {import("./changes.js").Touched | undefined} what happened here
+     * @returns {Touched | undefined} what happened here
      */
     find(touched, isRoot) {
         if (this.isFree && !isRoot) return touched.isAll ? touched : undefined;

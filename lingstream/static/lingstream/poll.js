@@ -1,8 +1,10 @@
 /** poll: long polling, for where responses come through only once they have ended. */
 
+/** @import { Way } from "./feed.js" */
+
 const WAIT = 20;
 
-/** @type {import("./feed.js").Way} */
+/** @type {Way} */
 export const POLL = {
     wait: WAIT,
     patience: WAIT * 1_000 + 10_000,

@@ -1,4 +1,7 @@
-/** properties: `data-ling-prop-<name>` writes a property, and does not take from a person what they hold or wrote. */
+/**
+ * properties: `data-ling-prop-<name>` writes a property, and does not take from a person what they hold or wrote;
+ * `data-ling-class-<name>` writes a class.
+ */
 
 import { isCustom } from "./attributes.js";
 import { isTrue, toText } from "./places.js";
@@ -137,6 +140,28 @@ export class Property extends Part {
         };
         element.addEventListener("click", refuse, { capture: true, signal });
         element.addEventListener("blur", () => this.#disable(), { signal });
+    }
+}
+
+/** `data-ling-class-<name>`: the class, where the value is true. */
+export class ClassName extends Part {
+    attributes = ["class"];
+    #name;
+    #isSet = null;
+
+    constructor(given) {
+        super(given);
+        this.#name = given.name;
+    }
+
+    draw(value) {
+        this.#isSet = isTrue(value);
+        this.repair();
+    }
+
+    repair() {
+        const { classList } = this.element;
+        if (this.#isSet !== null && classList.contains(this.#name) !== this.#isSet) classList.toggle(this.#name);
     }
 }
 

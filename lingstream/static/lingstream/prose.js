@@ -1,14 +1,10 @@
-/** prose: `data-ling-markdown`, parsed as it comes; the parser is loaded when the first one is drawn. */
+/** prose: `data-ling-markdown`, parsed as it comes. */
 
+import { imagesFor } from "./around.js";
 import { toText } from "./places.js";
 import { Content, growthOf, lengthOfPiece } from "./text.js";
 
 const PIECE = 1_024; // what markdown.js draws at once: what it draws later would look like a change of others
-
-/** What Markdown is drawn with; the page may set something else than markdown.js. */
-export const parsers = { markdown: null };
-
-let loading = null;
 
 export class Markdown extends Content {
     #text = undefined;
@@ -37,21 +33,24 @@ export class Markdown extends Content {
         this.context.fresh.add(this);
     }
 
+    dispose() {
+        super.dispose();
+        this.context.unfinished.delete(this);
+    }
+
     #startOver(text) {
         if (text === undefined && this.#parser !== null) this.element.textContent = this.placeholder;
         this.#parser = null;
         this.#hasEnded = false;
         this.#rest = text ?? "";
+        this.context.unfinished.delete(this);
     }
 
     *#feed() {
-        if (parsers.markdown === null) {
-            loadMarkdown().then(() => this.context.wake(this));
-            return;
-        }
         if (this.#parser === null) {
             this.keepPlaceholder();
-            this.#parser = parsers.markdown(this.element, { images: this.images });
+            const create = this.context.parsers.markdown ?? plainText;
+            this.#parser = create(this.element, { images: imagesFor(this) });
         }
         while (this.#rest !== "") {
             const piece = this.#rest.slice(0, lengthOfPiece(this.#rest, PIECE));
@@ -61,21 +60,19 @@ export class Markdown extends Content {
         }
         if (this.#hasEnded || !this.context.changes.isClosed(this.path)) return;
         this.#hasEnded = true;
-        this.#parser.end();
+        this.#end(this.#parser);
+    }
+
+    /** A long text is drawn by its parser in tasks of its own: until then the page does not show all. */
+    async #end(parser) {
+        const { unfinished } = this.context;
+        unfinished.add(this);
+        await parser.end();
+        if (this.#parser === parser) unfinished.delete(this);
     }
 }
 
-function loadMarkdown() {
-    loading ??= import("./markdown.js").then(
-        ({ Markdown }) => (parsers.markdown ??= (element, options) => new Markdown(element, options)),
-        (error) => {
-            console.error("lingstream: Markdown is shown as text:", error);
-            parsers.markdown ??= plainText;
-        },
-    );
-    return loading;
-}
-
+/** What could not be loaded draws nothing. */
 function plainText(element) {
     element.replaceChildren();
     return { append: (text) => element.append(text), end() {} };

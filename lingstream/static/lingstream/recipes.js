@@ -1,20 +1,17 @@
 /** recipes: reads from the markup which bindings its elements have, and compiles templates. */
 
 import { isBindable, isBindableProperty, isCustom } from "./attributes.js";
-import { Each } from "./each.js";
-import { Html } from "./html.js";
+import { need } from "./kinds.js";
 import { Place } from "./places.js";
-import { Property } from "./properties.js";
-import { Markdown } from "./prose.js";
-import { Text } from "./text.js";
-import { Attribute, ClassName, Condition } from "./values.js";
+
+/** @import { Item, Recipe } from "./scope.js" */
 
 const NEVER = new Set(["SCRIPT", "STYLE", "TEMPLATE", "IFRAME", "OBJECT"]);
 const CONTENTS = [
-    ["data-ling-each", Each],
-    ["data-ling-html", Html],
-    ["data-ling-markdown", Markdown],
-    ["data-ling", Text],
+    ["data-ling-each", "each"],
+    ["data-ling-html", "html"],
+    ["data-ling-markdown", "markdown"],
+    ["data-ling", "text"],
 ];
 const NAMED = /^data-ling-(attr|prop|class)-(.+)$/;
 
@@ -23,13 +20,13 @@ const NAMED = /^data-ling-(attr|prop|class)-(.+)$/;
  * theirs, and a nested <ling-stream> looks after itself.
  *
  * @param {Element} element
- * @returns {Iterable<[Element, import("./scope.js").Recipe[]]>}
+ * @returns {Iterable<[Element, Recipe[]]>}
  */
 export function* boundIn(element) {
     if (element.localName === "template") return;
     const recipes = recipesOf(element);
     if (recipes.length > 0) yield [element, recipes];
-    if (element.localName !== "ling-stream" && !recipes.some(({ Kind }) => Kind.isContent)) yield* boundBelow(element);
+    if (element.localName !== "ling-stream" && !recipes.some(({ isContent }) => isContent)) yield* boundBelow(element);
 }
 
 /** @param {Element} element */
@@ -42,37 +39,41 @@ export function* boundBelow(element) {
 
 /**
  * @param {Element} element
- * @returns {import("./scope.js").Recipe[]}
+ * @returns {Recipe[]}
  */
 function recipesOf(element) {
     const recipes = [];
-    const add = (Kind, uri, name = "") => {
+    const add = (kind, uri, name = "", isContent = false) => {
         try {
-            recipes.push({ Kind, name, place: new Place(uri), plan: Kind === Each ? planOf(element) : null });
+            const plan = kind === "each" ? planOf(element) : null;
+            recipes.push({ kind, name, isContent, place: new Place(uri), plan });
+            need(kind);
         } catch (error) {
             console.error(`lingstream: ${error.message}`, element);
         }
     };
     for (const { name, value } of element.attributes) {
         if (!name.startsWith("data-ling-")) continue;
-        if (name === "data-ling-if") add(Condition, value);
+        if (name === "data-ling-if") add("if", value);
         const named = NAMED.exec(name);
         if (named !== null) addNamed(element, named, value, add);
     }
     if (element.localName === "ling-stream") return recipes;
-    const content = CONTENTS.find(([name]) => element.hasAttribute(name));
-    if (content !== undefined && (content[1] === Each || !NEVER.has(element.tagName))) {
-        add(content[1], element.getAttribute(content[0]));
+    const [name, kind] = CONTENTS.find(([attribute]) => element.hasAttribute(attribute)) ?? [];
+    if (kind === "each") add(kind, element.getAttribute(name));
+    else if (kind !== undefined && !NEVER.has(element.tagName)) {
+        const isFormatted = kind === "text" && element.hasAttribute("data-ling-format");
+        add(isFormatted ? "format" : kind, element.getAttribute(name), "", true);
     }
     return recipes;
 }
 
 function addNamed(element, [attribute, kind, name], uri, add) {
-    if (kind === "class") return add(ClassName, uri, name);
+    if (kind === "class") return add(kind, uri, name);
     const property = name.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase());
     const isAllowed = kind === "attr" ? isBindable(name) : isBindableProperty(element, property);
     if (!isAllowed) return console.error(`lingstream: ${attribute} is not allowed`, element);
-    return kind === "attr" ? add(Attribute, uri, name) : add(Property, uri, property);
+    return add(kind, uri, kind === "attr" ? name : property);
 }
 
 /** A template whose bindings were looked up once: copies are made without looking again. */
@@ -100,7 +101,7 @@ export class Plan {
     }
 
     /**
-     * @param {import("./scope.js").Item} item gets the bindings of a new copy
+     * @param {Item} item gets the bindings of a new copy
      * @returns {DocumentFragment} the copy
      */
     copyFor(item) {
@@ -130,8 +131,8 @@ export function templateOf(element) {
     return [...element.children].find(({ localName }) => localName === "template");
 }
 
-function seesEnds({ Kind, place, plan }) {
-    return place.isClosed || Kind === Markdown || (plan?.seesEnds ?? false);
+function seesEnds({ kind, place, plan }) {
+    return place.isClosed || kind === "markdown" || (plan?.seesEnds ?? false);
 }
 
 /** React and Vue put a template's children beside its content, not into it. */

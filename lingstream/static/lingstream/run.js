@@ -8,13 +8,15 @@
 import { Bots } from "./bots.js";
 import { checkInSlices } from "./checksum.js";
 import { fold, redraw } from "./fold.js";
-import { changes, lines, pieces } from "./iteration.js";
 import { JsonUriError, get, segments } from "./jsonuri.js";
 import { plain } from "./plain.js";
 
+/** @import { Fault } from "./bots.js" */
+/** @import { Change } from "./iteration.js" */
+
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
- * @typedef {import("./bots.js").Fault} Fault
+ * @typedef {Fault} Fault
  */
 
 /** Why a run failed or was lost, as `finished` rejects with it. */
@@ -191,9 +193,9 @@ export class Run extends EventTarget {
         return this.#picture;
     }
 
-    /** @returns {AsyncIterableIterator<import("./iteration.js").Change>} see iteration.js */
+    /** @returns {AsyncIterableIterator<Change>} see iteration.js */
     [Symbol.asyncIterator]() {
-        return changes(this);
+        return iterate(({ changes }) => changes(this));
     }
 
     /**
@@ -201,12 +203,15 @@ export class Run extends EventTarget {
      * @returns {AsyncIterableIterator<string>} see iteration.js
      */
     text(uri) {
-        return pieces(this, uri);
+        return iterate(({ pieces }) => pieces(this, uri));
     }
 
     /** @returns {ReadableStream<Uint8Array>} the ops as JSON lines */
     toReadableStream() {
-        return lines(this);
+        const { readable, writable } = new TransformStream();
+        const begin = ({ lines }) => lines(this).pipeTo(writable);
+        import("./iteration.js").then(begin).catch((error) => writable.abort(error).catch(() => {}));
+        return readable;
     }
 
     /**
@@ -433,6 +438,18 @@ export class Run extends EventTarget {
     #fire(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }
+}
+
+/** An iterator that is loaded: it gives what there is by then, and what comes. */
+function iterate(begin) {
+    const loading = import("./iteration.js").then(begin);
+    return {
+        next: async () => (await loading).next(),
+        return: async () => (await loading).return(),
+        [Symbol.asyncIterator]() {
+            return this;
+        },
+    };
 }
 
 function nameOf({ bot, code, message }) {

@@ -2,32 +2,39 @@
 
 import { child, escape } from "./jsonuri.js";
 
+/** @import { Changes } from "./changes.js" */
+/** @import { Place } from "./places.js" */
+
 /**
  * What all bindings below one element share.
  *
  * @typedef {object} Context
  * @property {Element} root
- * @property {import("./changes.js").Changes} changes
+ * @property {Changes} changes
  * @property {() => object} about what `@…` reads
  * @property {unknown} document as it is now
  * @property {boolean} isBlank no document has come yet: what the page has at first stays
  * @property {WeakMap<Node, Part[]>} bound the bindings of each element
  * @property {WeakMap<Node, Scope>} owners the item that each outermost node of an item belongs to
- * @property {Map<string, {place: import("./places.js").Place, parts: Set<Part>}>} free what looks out of items
+ * @property {Map<string, {place: Place, parts: Set<Part>}>} free what looks out of items
  * @property {Set<Part>} fields bindings of what people fill in
  * @property {Set<Node>} strays nodes that were an item's and are not any more
  * @property {Set<Part>} fresh bindings that are still to be drawn for the first time
+ * @property {(() => void)[]} late makes bindings of kinds that were not loaded when their element was met
+ * @property {(kind: string) => typeof Part | undefined} kindOf the class of a kind, if it is loaded
+ * @property {{markdown: Function | null}} parsers what Markdown is drawn with
+ * @property {Set<Part>} unfinished bindings that go on drawing by themselves
  * @property {(scope: Scope, element: Element) => void} bindIn binds what is in an element
  * @property {(element: Element) => object | null} planOf compiles the template of a list
- * @property {(part: Part) => void} wake draws a binding soon, which could not be drawn before
  * @property {() => boolean} isLate whether the rest is for the next frame
  *
  * What the markup says of one binding.
  *
  * @typedef {object} Recipe
- * @property {typeof Part} Kind
+ * @property {string} kind of binding; see kinds.js
  * @property {string} name of what is written, where the attribute has one
- * @property {import("./places.js").Place} place
+ * @property {Place} place
+ * @property {boolean} isContent whether it fills its element
  * @property {object | null} plan of a list's items
  */
 
@@ -110,12 +117,15 @@ export class Scope {
      * @returns {Part[]} its new bindings
      */
     bind(element, recipes) {
-        const parts = recipes.map((recipe) => new recipe.Kind({ ...recipe, recipe, element, scope: this }));
-        this.context.bound.set(element, parts);
-        for (const part of parts) {
-            (part.render === undefined ? this.#leaves : this.#slow).push(part);
-            if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.add(part);
-        }
+        const { bound, fresh, late } = this.context;
+        const parts = [];
+        bound.set(element, parts);
+        const unknown = recipes.filter((recipe) => !this.#make(element, recipe, parts));
+        const proceed = () => {
+            if (bound.get(element) !== parts) return; // nobody binds it any more, or anew
+            for (const recipe of unknown) if (this.#make(element, recipe, parts)) fresh.add(parts.at(-1));
+        };
+        if (unknown.length > 0) late.push(proceed);
         return parts;
     }
 
@@ -154,9 +164,15 @@ export class Scope {
         if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.delete(part);
     }
 
-    /** The nearest element around one, or around the list that it is made for, that fits a selector. */
-    closest(element, selector) {
-        return element.closest(selector);
+    /** @returns {boolean} whether the class of that kind is there */
+    #make(element, recipe, parts) {
+        const Kind = this.context.kindOf(recipe.kind);
+        if (Kind === undefined) return false;
+        const part = new Kind({ ...recipe, recipe, element, scope: this });
+        parts.push(part);
+        (part.render === undefined ? this.#leaves : this.#slow).push(part);
+        if (!this.isRoot && part.place.isFree) this.#group(part.place).parts.add(part);
+        return true;
     }
 
     #find(part, touched) {
@@ -222,10 +238,6 @@ export class Item extends Scope {
     draw(value, touched) {
         if (this.#isUnread) this.#read();
         super.draw(value, touched);
-    }
-
-    closest(element, selector) {
-        return element.closest(selector) ?? this.#list.scope.closest(this.#list.element, selector);
     }
 
     /** @param {Node[]} nodes that are its own, the outermost ones */

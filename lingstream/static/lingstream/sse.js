@@ -1,10 +1,12 @@
 /** sse: many runs as server-sent events. */
 
+/** @import { Way } from "./feed.js" */
+
 /**
  * The server says something at once, a comment if it has nothing else: a response that brings nothing for so long is
  * held back by somebody in between.
  *
- * @type {import("./feed.js").Way}
+ * @type {Way}
  */
 export const SSE = {
     patience: 5_000,

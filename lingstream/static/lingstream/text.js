@@ -1,8 +1,9 @@
 /** text: bindings that fill their element, and the text of `data-ling`, which is one kind of these. */
 
-import { format } from "./formats.js";
 import { toText } from "./places.js";
 import { Part } from "./scope.js";
+
+/** @import { Touched } from "./changes.js" */
 
 const NODE_SIZE = 65_536;
 
@@ -13,7 +14,6 @@ export function mark(element, name, isSet) {
 
 /** What all that fill their element have: marks, and what is shown until the field exists. */
 export class Content extends Part {
-    static isContent = true;
     isContent = true;
     attributes = ["data-ling-writing", "data-ling-cut"];
     #placeholder = null;
@@ -48,26 +48,15 @@ export class Content extends Part {
             this.element.setAttribute("data-ling-placeholder", this.placeholder);
         }
     }
-
-    /** Whose images a model may show here; see nodes.js. */
-    get images() {
-        return this.scope.closest(this.element, "[data-ling-images]")?.getAttribute("data-ling-images") ?? "";
-    }
 }
 
-/** The text of an element, as it is or in the format that `data-ling-format` says. */
+/** The text of an element. */
 export class Text extends Content {
-    #format = null;
     #isDrawn = false;
     #shown = undefined;
 
-    constructor(given) {
-        super(given);
-        this.#format = this.element.getAttribute("data-ling-format");
-    }
-
     draw(value, touched) {
-        const text = this.#textOf(value);
+        const text = this.textOf(value);
         if (!this.#isDrawn || text !== this.#shown) this.#show(text, touched);
         this.mark();
     }
@@ -78,17 +67,15 @@ export class Text extends Content {
         this.mark();
     }
 
+    /** @returns {string | undefined} undefined where there is nothing to show */
+    textOf(value) {
+        return toText(value);
+    }
+
     /** Other than in a node tree, nothing below the text's own uri is drawn. */
     get isWriting() {
         const { changes } = this.context;
         return changes.isWritingAny && changes.isWriting(this.path);
-    }
-
-    /** What is still being written has no format yet. */
-    #textOf(value) {
-        if (this.#format === null || this.isWriting) return toText(value);
-        const lang = this.scope.closest(this.element, "[lang]")?.getAttribute("lang");
-        return format(this.#format, value, lang) ?? toText(value);
     }
 
     #show(text, touched) {
@@ -125,7 +112,7 @@ export class Text extends Content {
 /**
  * @param {string | undefined} before
  * @param {string | undefined} text
- * @param {import("./changes.js").Touched} touched
+ * @param {Touched} touched
  * @returns {string | undefined} what `text` has behind `before`, or undefined where it is another one
  */
 export function growthOf(before, text, touched) {

@@ -1,4 +1,4 @@
-/** values: bindings that write one attribute, class or property of their element. */
+/** values: bindings that write one attribute of their element. */
 
 import { safeValue } from "./attributes.js";
 import { isTrue, toText } from "./places.js";
@@ -16,28 +16,6 @@ export class Condition extends Part {
 
     repair() {
         if (this.#isHidden !== null && this.element.hidden !== this.#isHidden) this.element.hidden = this.#isHidden;
-    }
-}
-
-/** `data-ling-class-<name>`: the class, where the value is true. */
-export class ClassName extends Part {
-    attributes = ["class"];
-    #name;
-    #isSet = null;
-
-    constructor(given) {
-        super(given);
-        this.#name = given.name;
-    }
-
-    draw(value) {
-        this.#isSet = isTrue(value);
-        this.repair();
-    }
-
-    repair() {
-        const { classList } = this.element;
-        if (this.#isSet !== null && classList.contains(this.#name) !== this.#isSet) classList.toggle(this.#name);
     }
 }
 

@@ -1,9 +1,11 @@
 /** view: how a run is shown in an element: its bindings, its error and what screen readers are told. */
 
-import { Announcer } from "./announcer.js";
 import { Bindings } from "./bindings.js";
 
+/** @import { Run } from "./run.js" */
+
 const WRITE_FOR = 8; // milliseconds of a frame
+const HIDDEN_FRAME = 100;
 const PLACES = ["status", "busy", "error", "input", "usage", "reasoning"];
 const TOUCHED = { status: PLACES.slice(0, 3), error: ["error"], snapshot: ["reasoning"], done: ["usage"] };
 const OWN_ERRORS = "[data-ling^='@error'], [data-ling-if^='@error']";
@@ -13,19 +15,19 @@ export class View {
     #element;
     #run = null;
     #bindings = null;
-    #announcer;
+    #announcer = null;
     #frame = null;
     #whenWritten = null;
 
     /** @param {Element} element */
     constructor(element) {
         this.#element = element;
-        this.#announcer = new Announcer(element);
     }
 
-    /** @param {import("./run.js").Run | null} run */
+    /** @param {Run | null} run */
     show(run) {
         this.#run = run;
+        if (run !== null) this.#announce(() => {});
         this.#whenWritten = null;
         this.#bindings?.reset(run?.cut);
         this.#touch(PLACES);
@@ -35,7 +37,7 @@ export class View {
     /** What the run's event says; it is written with the next frame. */
     note(type, detail) {
         if (type === "ops") {
-            this.#announcer.grows();
+            this.#announce((announcer) => announcer.grows());
             this.#bindings?.note(detail.ops);
         }
         if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
@@ -48,14 +50,15 @@ export class View {
 
     /** A run was started here, so somebody waits for it. */
     started() {
-        this.#announcer.started();
+        this.#announce((announcer) => announcer.started());
     }
 
     /** @param {() => void} then called when the page shows all of the run: at once, if a frame is enough for it */
     finish(then) {
         this.#bindings?.settle("");
         this.#whenWritten = () => {
-            this.#announcer.ended(this.#run.status);
+            const { status } = this.#run;
+            this.#announce((announcer) => announcer.ended(status));
             then();
         };
         this.#render();
@@ -78,7 +81,7 @@ export class View {
         const detail = { document: this.#element.document, draw: () => this.#draw() };
         if (tell(this.#element, "draw", detail, true)) this.#draw(performance.now() + WRITE_FOR);
         else this.#conclude();
-        if (this.#run?.isBusy) this.#announcer.look();
+        if (this.#run?.isBusy) this.#announce((announcer) => announcer.look());
     }
 
     /** What takes longer than until the deadline follows in the next frame; a hidden page has no frames to keep. */
@@ -91,11 +94,23 @@ export class View {
         const isWhole = this.#bindings.render(document, globalThis.document.hidden ? Infinity : deadline);
         this.#showError();
         if (!isWhole) {
-            this.schedule();
+            this.#goOn();
             return;
         }
         tell(this.#element, "render", { document });
         this.#conclude();
+    }
+
+    /** Who says it is loaded with the first run. */
+    #announce(say) {
+        this.#announcer ??= import("./announcer.js").then(({ Announcer }) => new Announcer(this.#element));
+        this.#announcer.then(say, () => {}); // who cannot hear of the run can read it
+    }
+
+    /** What is being loaded for a hidden page is waited for without frames: it has none. */
+    #goOn() {
+        if (globalThis.document.hidden) setTimeout(() => this.#render(), HIDDEN_FRAME);
+        else this.schedule();
     }
 
     #conclude() {

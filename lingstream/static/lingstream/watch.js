@@ -7,6 +7,8 @@
 
 import { boundIn } from "./recipes.js";
 
+/** @import { Context, Scope } from "./scope.js" */
+
 /** Attributes that begin as bindings do and that we write. */
 const OURS = /^data-ling-(?:writing|cut|item|placeholder|error)$/;
 const ALL = { attributes: true, characterData: true, childList: true, subtree: true };
@@ -24,8 +26,8 @@ export class Watch {
     #fights = 0;
 
     /**
-     * @param {import("./scope.js").Context} context
-     * @param {import("./scope.js").Scope} scope of the root
+     * @param {Context} context
+     * @param {Scope} scope of the root
      * @param {() => void} tell called when there is something to repair or to draw
      */
     constructor(context, scope, tell) {
@@ -69,7 +71,8 @@ export class Watch {
 
     /** A script that undoes each repair at once gets its way until the document changes, and is named. */
     #isDue() {
-        if (this.#stale.size === 0) return this.#context.fresh.size > 0;
+        const { fresh, late } = this.#context;
+        if (this.#stale.size === 0) return fresh.size + late.length > 0;
         this.#fights = performance.now() - this.#repaired < FIGHT ? this.#fights + 1 : 0;
         if (this.#fights === MOST_FIGHTS) {
             const [{ element }] = this.#stale;

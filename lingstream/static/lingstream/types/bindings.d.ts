@@ -6,6 +6,11 @@
  * those are drawn (scope.js, each.js). What others do to the page is repaired (watch.js). No string is ever
  * read as markup.
  */
+import type { Op } from "./fold.js";
+export type Parser = {
+    append: (text: string) => void;
+    end: () => void;
+};
 /** The bindings below one element. Feed it with `note` and `settle`, then `render`. */
 export declare class Bindings {
     #private;
@@ -16,22 +21,19 @@ export declare class Bindings {
     constructor(root: Element, { about }?: {
         about?: () => object;
     });
-    /** @returns {((element: Element, options: {images: string}) => {append(text: string): void, end(): void}) | null} */
+    /**
+     * @typedef {{append: (text: string) => void, end: () => void}} Parser
+     * @returns {((element: Element, options: {images: string}) => Parser) | null}
+     */
     static get markdown(): ((element: Element, options: {
         images: string;
-    }) => {
-        append(text: string): void;
-        end(): void;
-    }) | null;
+    }) => Parser) | null;
     /** Draw `data-ling-markdown` with something else than markdown.js. */
     static set markdown(factory: ((element: Element, options: {
         images: string;
-    }) => {
-        append(text: string): void;
-        end(): void;
-    }) | null);
-    /** @param {import("./fold.js").Op[]} ops that were folded since the last render */
-    note(ops: import("./fold.js").Op[]): void;
+    }) => Parser) | null);
+    /** @param {Op[]} ops that were folded since the last render */
+    note(ops: Op[]): void;
     /**
      * @param {string} uri a field that is complete, with all below it
      * @param {boolean} [cut] the model's answer was cut off inside it
@@ -48,7 +50,8 @@ export declare class Bindings {
     /**
      * @param {unknown} document
      * @param {number} [deadline] when to stop, as `performance.now()` tells it
-     * @returns {boolean} whether all is written; else call it again in the next frame
+     * @returns {boolean} whether the page shows all; else call it again in the next frame: there was no time for the
+     *   rest, what draws it is being loaded, or a parser is at it
      */
     render(document: unknown, deadline?: number): boolean;
     /** Look at all of the page again, in the next frame. Changes that a MutationObserver sees need no call. */

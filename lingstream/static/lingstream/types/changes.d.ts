@@ -4,6 +4,8 @@
  * Paths are lists of segments as jsonuri escapes them. What the element says of the run (`@status` …) stands
  * beside the document's own keys, none of which begins with a plain `@`.
  */
+import type { Op } from "./fold.js";
+/** @import { Op } from "./fold.js" */
 /** A place at which, above which or below which something happened. */
 declare class Touched {
     #private;
@@ -36,8 +38,8 @@ export declare class Changes {
     #private;
     constructor();
     get isClean(): boolean;
-    /** @param {import("./fold.js").Op} op */
-    add({ uri, delta }: import("./fold.js").Op): void;
+    /** @param {Op} op */
+    add({ uri, delta }: Op): void;
     /** @param {string} name such as `status` */
     touch(name: string): void;
     settle(uri: any, cut: any): void;

@@ -5,6 +5,7 @@
  */
 import { Client } from "./client.js";
 import { Run } from "./run.js";
+import type { Status } from "./run.js";
 /** `<ling-stream workflow="…" data-input='{…}'>`; leaving the page stops the watching, not the run. */
 export declare class LingStreamElement extends HTMLElement {
     #private;
@@ -18,8 +19,8 @@ export declare class LingStreamElement extends HTMLElement {
     get run(): Run | null;
     /** @param {Run | string | null} run to be shown; its id will do */
     set run(run: Run | string | null);
-    /** @returns {"idle" | import("./run.js").Status} */
-    get state(): "idle" | import("./run.js").Status;
+    /** @returns {"idle" | Status} */
+    get state(): "idle" | Status;
     /** @returns {unknown} the document so far: to be read, not to be changed */
     get document(): unknown;
     /** @returns {Record<string, string>} the models' reasoning by bot */
@@ -47,6 +48,6 @@ export declare class LingStreamElement extends HTMLElement {
      * @returns {Run}
      */
     retry(): Run;
-    /** Read the bindings again, after markup inside the element was changed. */
+    /** Look at all that is bound again; what a MutationObserver sees needs no call. */
     refresh(): void;
 }

@@ -4,6 +4,7 @@
  * What server-sent events (sse.js) and long polling (poll.js) share: how runs are started and canceled, and which
  * are asked for, each behind what has been seen of it. When that list changes, the response is left for another.
  */
+import type { Fault } from "./run.js";
 export type Way = {
     /**
      * seconds that the server may wait before it answers; else it streams
@@ -69,7 +70,7 @@ export declare class FeedTransport {
      *
      * @param {string} run
      * @param {string | null} token
-     * @param {(fault: import("./run.js").Fault) => void} denied is told why it was not
+     * @param {(fault: Fault) => void} denied is told why it was not
      */
-    cancel(run: string, token: string | null, denied: (fault: import("./run.js").Fault) => void): Promise<void>;
+    cancel(run: string, token: string | null, denied: (fault: Fault) => void): Promise<void>;
 }

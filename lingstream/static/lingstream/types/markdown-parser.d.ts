@@ -6,11 +6,12 @@
  * repeats without an end is text; and `snake_case` has no emphasis in it. Characters are handed on one by
  * one, so that nothing depends on how the text was cut.
  */
+import type { MarkdownNodes } from "./markdown-nodes.js";
 /** Reads a text character by character and tells the nodes of it. */
 export declare class MarkdownParser {
     #private;
-    /** @param {import("./markdown-nodes.js").MarkdownNodes} nodes */
-    constructor(nodes: import("./markdown-nodes.js").MarkdownNodes);
+    /** @param {MarkdownNodes} nodes */
+    constructor(nodes: MarkdownNodes);
     /** @param {string} char one code point */
     write(char: string): void;
     /** The text has ended: what may still have become something is text. */

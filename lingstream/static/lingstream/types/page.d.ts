@@ -13,6 +13,6 @@ export declare function written(name: "base" | "socket" | "csrf"): string | unde
 export declare function absolute(address: string, base?: string): string;
 /**
  * @param {string} name
- * @returns {any} the data that a template tag wrote into the page under that name, if it did
+ * @returns {any} the data that a template tag wrote into the page under that name, if it did and it can be read
  */
 export declare function block(name: string): any;

@@ -1,4 +1,7 @@
 /** places: where a binding looks, as its attribute says it. */
+import type { Touched } from "./changes.js";
+/** @import { Touched } from "./changes.js" */
+/** @import { JsonUriError } from "./jsonuri.js" */
 /**
  * `topic`, `./topic` and `.` are relative to the scope, `/topic` begins at the document's root, `@status` is what
  * the element says of the run, `@closed/topic` whether that field is complete; `!` in front is the opposite.
@@ -12,17 +15,17 @@ export declare class Place {
     path: string[];
     /**
      * @param {string} written
-     * @throws {import("./jsonuri.js").JsonUriError}
+     * @throws {JsonUriError}
      */
     constructor(written: string);
     /** Whether it leads out of an item. */
     get isFree(): boolean;
     /**
-     * @param {import("./changes.js").Touched} touched what happened to the scope
+     * @param {Touched} touched what happened to the scope
      * @param {boolean} isRoot whether the scope is the whole document
-     * @returns {import("./changes.js").Touched | undefined} what happened here
+     * @returns {Touched | undefined} what happened here
      */
-    find(touched: import("./changes.js").Touched, isRoot: boolean): import("./changes.js").Touched | undefined;
+    find(touched: Touched, isRoot: boolean): Touched | undefined;
     /**
      * @param {unknown} value of the scope
      * @param {{context: object, pathOf: (place: Place) => string[]}} scope

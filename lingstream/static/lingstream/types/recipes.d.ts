@@ -1,14 +1,15 @@
 /** recipes: reads from the markup which bindings its elements have, and compiles templates. */
+import type { Item, Recipe } from "./scope.js";
 /**
  * The elements in and below one that are bound, in the order of the page. What a list or a text contains is
  * theirs, and a nested <ling-stream> looks after itself.
  *
  * @param {Element} element
- * @returns {Iterable<[Element, import("./scope.js").Recipe[]]>}
+ * @returns {Iterable<[Element, Recipe[]]>}
  */
-export declare function boundIn(element: Element): Iterable<[Element, import("./scope.js").Recipe[]]>;
+export declare function boundIn(element: Element): Iterable<[Element, Recipe[]]>;
 /** @param {Element} element */
-export declare function boundBelow(element: Element): Generator<[Element, import("./scope.js").Recipe[]], void, any>;
+export declare function boundBelow(element: Element): Generator<[Element, Recipe[]], void, any>;
 /** A template whose bindings were looked up once: copies are made without looking again. */
 export declare class Plan {
     #private;
@@ -17,10 +18,10 @@ export declare class Plan {
     /** Whether something in it changes where a field is complete and else as it was. */
     get seesEnds(): boolean;
     /**
-     * @param {import("./scope.js").Item} item gets the bindings of a new copy
+     * @param {Item} item gets the bindings of a new copy
      * @returns {DocumentFragment} the copy
      */
-    copyFor(item: import("./scope.js").Item): DocumentFragment;
+    copyFor(item: Item): DocumentFragment;
 }
 /**
  * @param {Element} element of a list

@@ -4,11 +4,15 @@
  * A frame that was seen before changes nothing, so a resume may overlap. A frame that does not fit, or a
  * checksum that differs at the end, asks for a snapshot: once per run, then it is reported.
  */
+import type { Fault } from "./bots.js";
+import type { Change } from "./iteration.js";
 export type Status = "connecting" | "running" | "finished" | "failed" | "canceled" | "lost";
-export type Fault = import("./bots.js").Fault;
+export type Fault = Fault;
+/** @import { Fault } from "./bots.js" */
+/** @import { Change } from "./iteration.js" */
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
- * @typedef {import("./bots.js").Fault} Fault
+ * @typedef {Fault} Fault
  */
 /** Why a run failed or was lost, as `finished` rejects with it. */
 export declare class RunError extends Error {
@@ -82,8 +86,8 @@ export declare class Run extends EventTarget {
      *   object. It costs what has changed, and each array and object above that.
      */
     snapshot(): unknown;
-    /** @returns {AsyncIterableIterator<import("./iteration.js").Change>} see iteration.js */
-    [Symbol.asyncIterator](): AsyncIterableIterator<import("./iteration.js").Change>;
+    /** @returns {AsyncIterableIterator<Change>} see iteration.js */
+    [Symbol.asyncIterator](): AsyncIterableIterator<Change>;
     /**
      * @param {string} uri of a string
      * @returns {AsyncIterableIterator<string>} see iteration.js

@@ -1,7 +1,9 @@
 /** scope: the bindings whose uris begin at the same place, which is the document or one item of a list. */
+import type { Changes } from "./changes.js";
+import type { Place } from "./places.js";
 export type Context = {
     root: Element;
-    changes: import("./changes.js").Changes;
+    changes: Changes;
     /**
      * what `@…` reads
      */
@@ -26,7 +28,7 @@ export type Context = {
      * what looks out of items
      */
     free: Map<string, {
-        place: import("./places.js").Place;
+        place: Place;
         parts: Set<Part>;
     }>;
     /**
@@ -42,6 +44,24 @@ export type Context = {
      */
     fresh: Set<Part>;
     /**
+     * makes bindings of kinds that were not loaded when their element was met
+     */
+    late: (() => void)[];
+    /**
+     * the class of a kind, if it is loaded
+     */
+    kindOf: (kind: string) => typeof Part | undefined;
+    /**
+     * what Markdown is drawn with
+     */
+    parsers: {
+        markdown: Function | null;
+    };
+    /**
+     * bindings that go on drawing by themselves
+     */
+    unfinished: Set<Part>;
+    /**
      * binds what is in an element
      */
     bindIn: (scope: Scope, element: Element) => void;
@@ -50,10 +70,6 @@ export type Context = {
      */
     planOf: (element: Element) => object | null;
     /**
-     * draws a binding soon, which could not be drawn before
-     */
-    wake: (part: Part) => void;
-    /**
      * whether the rest is for the next frame
      *
      * What the markup says of one binding.
@@ -61,43 +77,56 @@ export type Context = {
     isLate: () => boolean;
 };
 export type Recipe = {
-    Kind: typeof Part;
+    /**
+     * of binding; see kinds.js
+     */
+    kind: string;
     /**
      * of what is written, where the attribute has one
      */
     name: string;
-    place: import("./places.js").Place;
+    place: Place;
+    /**
+     * whether it fills its element
+     */
+    isContent: boolean;
     /**
      * of a list's items
      */
     plan: object | null;
 };
+/** @import { Changes } from "./changes.js" */
+/** @import { Place } from "./places.js" */
 /**
  * What all bindings below one element share.
  *
  * @typedef {object} Context
  * @property {Element} root
- * @property {import("./changes.js").Changes} changes
+ * @property {Changes} changes
  * @property {() => object} about what `@…` reads
  * @property {unknown} document as it is now
  * @property {boolean} isBlank no document has come yet: what the page has at first stays
  * @property {WeakMap<Node, Part[]>} bound the bindings of each element
  * @property {WeakMap<Node, Scope>} owners the item that each outermost node of an item belongs to
- * @property {Map<string, {place: import("./places.js").Place, parts: Set<Part>}>} free what looks out of items
+ * @property {Map<string, {place: Place, parts: Set<Part>}>} free what looks out of items
  * @property {Set<Part>} fields bindings of what people fill in
  * @property {Set<Node>} strays nodes that were an item's and are not any more
  * @property {Set<Part>} fresh bindings that are still to be drawn for the first time
+ * @property {(() => void)[]} late makes bindings of kinds that were not loaded when their element was met
+ * @property {(kind: string) => typeof Part | undefined} kindOf the class of a kind, if it is loaded
+ * @property {{markdown: Function | null}} parsers what Markdown is drawn with
+ * @property {Set<Part>} unfinished bindings that go on drawing by themselves
  * @property {(scope: Scope, element: Element) => void} bindIn binds what is in an element
  * @property {(element: Element) => object | null} planOf compiles the template of a list
- * @property {(part: Part) => void} wake draws a binding soon, which could not be drawn before
  * @property {() => boolean} isLate whether the rest is for the next frame
  *
  * What the markup says of one binding.
  *
  * @typedef {object} Recipe
- * @property {typeof Part} Kind
+ * @property {string} kind of binding; see kinds.js
  * @property {string} name of what is written, where the attribute has one
- * @property {import("./places.js").Place} place
+ * @property {Place} place
+ * @property {boolean} isContent whether it fills its element
  * @property {object | null} plan of a list's items
  */
 /** One binding of one element. What it wrote last it can write again. */
@@ -150,8 +179,6 @@ export declare class Scope {
     sweep(): void;
     dispose(): void;
     release(part: any): void;
-    /** The nearest element around one, or around the list that it is made for, that fits a selector. */
-    closest(element: any, selector: any): any;
 }
 /** One item of a list. */
 export declare class Item extends Scope {
@@ -173,7 +200,6 @@ export declare class Item extends Scope {
     get value(): unknown;
     become(key: any, id: any): void;
     draw(value: any, touched: any): void;
-    closest(element: any, selector: any): any;
     /** @param {Node[]} nodes that are its own, the outermost ones */
     own(nodes: Node[]): void;
     /** @param {string} label that its elements carry, so that it is known again in this markup */

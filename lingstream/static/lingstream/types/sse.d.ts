@@ -1,11 +1,13 @@
 /** sse: many runs as server-sent events. */
+import type { Way } from "./feed.js";
+/** @import { Way } from "./feed.js" */
 /**
  * The server says something at once, a comment if it has nothing else: a response that brings nothing for so long is
  * held back by somebody in between.
  *
- * @type {import("./feed.js").Way}
+ * @type {Way}
  */
-export declare const SSE: import("./feed.js").Way;
+export declare const SSE: Way;
 /** Takes text/event-stream in pieces cut anywhere and gives events. */
 export declare class EventStreamParser {
     #private;

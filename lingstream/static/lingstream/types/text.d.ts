@@ -1,11 +1,11 @@
 /** text: bindings that fill their element, and the text of `data-ling`, which is one kind of these. */
 import { Part } from "./scope.js";
+import type { Touched } from "./changes.js";
 /** Set or remove an attribute without a value, and touch the page only if that changes something. */
 export declare function mark(element: any, name: any, isSet: any): void;
 /** What all that fill their element have: marks, and what is shown until the field exists. */
 export declare class Content extends Part {
     #private;
-    static isContent: boolean;
     isContent: boolean;
     attributes: string[];
     mark(): void;
@@ -19,24 +19,23 @@ export declare class Content extends Part {
      * @param {boolean} [isFilled] whether it was filled before we came
      */
     keepPlaceholder(isFilled?: boolean): void;
-    /** Whose images a model may show here; see nodes.js. */
-    get images(): any;
 }
-/** The text of an element, as it is or in the format that `data-ling-format` says. */
+/** The text of an element. */
 export declare class Text extends Content {
     #private;
-    constructor(given: any);
     draw(value: any, touched: any): void;
     repair(): void;
+    /** @returns {string | undefined} undefined where there is nothing to show */
+    textOf(value: any): string | undefined;
     /** Other than in a node tree, nothing below the text's own uri is drawn. */
     get isWriting(): any;
 }
 /**
  * @param {string | undefined} before
  * @param {string | undefined} text
- * @param {import("./changes.js").Touched} touched
+ * @param {Touched} touched
  * @returns {string | undefined} what `text` has behind `before`, or undefined where it is another one
  */
-export declare function growthOf(before: string | undefined, text: string | undefined, touched: import("./changes.js").Touched): string | undefined;
+export declare function growthOf(before: string | undefined, text: string | undefined, touched: Touched): string | undefined;
 /** @returns {number} where to cut a long text, so that no character is cut in two */
 export declare function lengthOfPiece(text: any, most: any): number;

@@ -1,17 +1,9 @@
-/** values: bindings that write one attribute, class or property of their element. */
+/** values: bindings that write one attribute of their element. */
 import { Part } from "./scope.js";
 /** `data-ling-if`: `hidden`, unless the value is true. */
 export declare class Condition extends Part {
     #private;
     attributes: string[];
-    draw(value: any): void;
-    repair(): void;
-}
-/** `data-ling-class-<name>`: the class, where the value is true. */
-export declare class ClassName extends Part {
-    #private;
-    attributes: string[];
-    constructor(given: any);
     draw(value: any): void;
     repair(): void;
 }

@@ -4,14 +4,15 @@
  * What we wrote is written again in the next frame, elements that came are bound, those that went are
  * forgotten. Our own writes are not seen: nobody watches while we draw.
  */
+import type { Context, Scope } from "./scope.js";
 export declare class Watch {
     #private;
     /**
-     * @param {import("./scope.js").Context} context
-     * @param {import("./scope.js").Scope} scope of the root
+     * @param {Context} context
+     * @param {Scope} scope of the root
      * @param {() => void} tell called when there is something to repair or to draw
      */
-    constructor(context: import("./scope.js").Context, scope: import("./scope.js").Scope, tell: () => void);
+    constructor(context: Context, scope: Scope, tell: () => void);
     resume(): void;
     pause(): void;
     /** Write again what others have changed. */
