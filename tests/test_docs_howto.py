@@ -104,7 +104,8 @@ def test_modules_are_hashed_and_lie_below_the_prefix(project: Project) -> None:
     assert imported
     assert all(re.fullmatch(r"\w+\.[0-9a-f]{12}\.js", name) for name in imported)
     tag = json.loads(project.run("-c", SCRIPT_TAG)[0])
-    assert f'src="/app/static/lingstream/{index.name}"' in tag
+    (bundle,) = (project.folder / "static_root/lingstream").glob("lingstream.min.*.js")
+    assert f'src="/app/static/lingstream/{bundle.name}"' in tag
     assert 'data-base="/app/ling/"' in tag and 'data-socket="/app/ws/ling/"' in tag
 
 

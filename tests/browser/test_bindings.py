@@ -964,6 +964,14 @@ class TestKindsThatFewPagesHave:
         assert on.texts("section > *") == ["*x*", "x", "5,000", "y", ""]
         assert page.locator("p.x.on[hidden]").count() == 1
 
+    def test_draw_also_what_only_the_server_has_in_an_item(self, sheet: Open, page: Page) -> None:
+        on = sheet(
+            """<ul data-ling-each="l"><li data-ling-item="0"><b data-ling-class-on="."></b></li>
+            <template><li></li></template></ul>"""
+        )
+        on.replace({"l": ["x"]})
+        assert page.get_attribute("b", "class") == "on"
+
     def test_that_do_not_come_leave_the_rest_and_the_text(self, context: Any) -> None:
         page = context.new_page()
         told: list[str] = []

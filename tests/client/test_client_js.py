@@ -182,6 +182,7 @@ def closure(entry: Path) -> set[Path]:
 def collect(target: Path, *, aggregation: bool) -> ManifestStaticFilesStorage:
     class Storage(ManifestStaticFilesStorage):
         support_js_module_import_aggregation = aggregation
+        max_post_process_passes = 15
 
     storage = Storage(location=str(target), base_url="/static/")
     source = finders.find("lingstream/index.js")

@@ -169,7 +169,7 @@ async def test_the_page_knows_its_addresses_and_keeps_its_policy(anonymous: http
     assert attributes["data-base"] == f"{API}/"
     assert attributes["data-socket"] == "/site/sockets/ai/"
     assert f"'nonce-{attributes['nonce']}'" in page.headers["Content-Security-Policy"]
-    assert re.fullmatch(r"/site/static/lingstream/index\.[0-9a-f]{12}\.js", attributes["src"])
+    assert re.fullmatch(r"/site/static/lingstream/lingstream\.min\.[0-9a-f]{12}\.js", attributes["src"])
     script = await anonymous.get(attributes["src"])
     assert script.status_code == 200 and "immutable" in script.headers["Cache-Control"]
 

@@ -125,15 +125,16 @@ export class Bindings {
     }
 
     #work(deadline, withChanges) {
+        const { late, unfinished } = this.#context;
         this.#deadline = deadline;
         this.#watch.repair();
         if (isLoading()) return false;
         this.#watch.pause();
         try {
-            for (const bind of this.#context.late.splice(0)) bind();
+            for (const bind of late.splice(0)) bind();
             for (;;) {
                 this.#drawing ??= this.#next(withChanges);
-                if (this.#drawing === null) return this.#context.unfinished.size === 0;
+                if (this.#drawing === null) return unfinished.size + late.length === 0;
                 if (!this.#drawing.next().done) return false;
                 this.#drawing = null;
             }

@@ -51,15 +51,6 @@ export function join(...keys) {
 }
 
 /**
- * @param {string} root
- * @param {string} uri relative to `root`
- * @returns {string} `uri` below `root`; either may be the root ""
- */
-export function concat(root, uri) {
-    return root && uri ? `${root}/${uri}` : root || uri;
-}
-
-/**
  * @param {string} uri
  * @returns {string[]} the keys that lead to `uri`
  * @throws {JsonUriError} an empty segment or a lone backslash at the end

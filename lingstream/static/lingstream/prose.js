@@ -67,8 +67,11 @@ export class Markdown extends Content {
     async #end(parser) {
         const { unfinished } = this.context;
         unfinished.add(this);
-        await parser.end();
-        if (this.#parser === parser) unfinished.delete(this);
+        try {
+            await parser.end();
+        } finally {
+            if (this.#parser === parser) unfinished.delete(this);
+        }
     }
 }
 

@@ -81,7 +81,6 @@ export class Plan {
     #source;
     #elements = [];
     #hasCustom;
-    #seesEnds;
 
     /** @param {HTMLTemplateElement} template */
     constructor(template) {
@@ -92,12 +91,8 @@ export class Plan {
             }
         }
         this.#hasCustom = [...this.#source.querySelectorAll("*")].some(isCustom);
-        this.#seesEnds = this.#elements.some(({ recipes }) => recipes.some(seesEnds));
-    }
-
-    /** Whether something in it changes where a field is complete and else as it was. */
-    get seesEnds() {
-        return this.#seesEnds;
+        /** Whether something in it changes where a field is complete and else as it was. */
+        this.seesEnds = this.#elements.some(({ recipes }) => recipes.some(seesEnds));
     }
 
     /**

@@ -31,12 +31,6 @@ export declare function unescape(segment: string): string;
  */
 export declare function join(...keys: (string | number)[]): string;
 /**
- * @param {string} root
- * @param {string} uri relative to `root`
- * @returns {string} `uri` below `root`; either may be the root ""
- */
-export declare function concat(root: string, uri: string): string;
-/**
  * @param {string} uri
  * @returns {string[]} the keys that lead to `uri`
  * @throws {JsonUriError} an empty segment or a lone backslash at the end

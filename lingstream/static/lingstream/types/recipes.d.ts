@@ -13,10 +13,10 @@ export declare function boundBelow(element: Element): Generator<[Element, Recipe
 /** A template whose bindings were looked up once: copies are made without looking again. */
 export declare class Plan {
     #private;
+    /** Whether something in it changes where a field is complete and else as it was. */
+    seesEnds: boolean;
     /** @param {HTMLTemplateElement} template */
     constructor(template: HTMLTemplateElement);
-    /** Whether something in it changes where a field is complete and else as it was. */
-    get seesEnds(): boolean;
     /**
      * @param {Item} item gets the bindings of a new copy
      * @returns {DocumentFragment} the copy
