@@ -327,7 +327,7 @@ def test_reasoning_is_shown_as_in_the_docs(show: Callable[[str], Peer], page: Pa
 
 def test_the_client_alone_as_in_the_docs(show: Callable[[str], Peer], page: Page) -> None:
     peer = show("")
-    source = re.search(r"```js\nimport .*?\n\n(.*?)```", DOCS, re.DOTALL)
+    source = re.search(r"```js\nimport \{ Client \}.*?\n\n(.*?)```", DOCS, re.DOTALL)
     assert source is not None
     code = source[1].replace('{ transport: "sse" }', "")
     page.evaluate(

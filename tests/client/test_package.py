@@ -127,7 +127,8 @@ def test_its_core_is_small(tmp_path: Path) -> None:
         ("rare", 5),
         ("announcer", 2),
         ("iteration", 2),
-        ("forms", 2), ("commands", 1),
+        ("forms", 2),
+        ("commands", 1),
     ],
 )
 def test_each_minified_file_is_small(name: str, most: float) -> None:
