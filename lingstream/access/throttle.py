@@ -86,8 +86,9 @@ def counted_for(identity: Identity) -> str:
     """Return whom open runs of ``identity`` are counted for; ``""`` for what the site's own code starts."""
     if identity.trusted:
         return ""
-    known = identity.owner_key
-    return known if known != "anyone" else f"address:{_digest(identity.address)}"
+    # A visitor without a session has made himself known: for as many times as he likes.
+    is_held = identity.owner_id is not None or identity.session
+    return identity.owner_key if is_held else f"address:{_digest(identity.address)}"
 
 
 def check_throttle(workflow: str, identity: Identity) -> None:

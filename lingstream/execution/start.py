@@ -240,7 +240,8 @@ def introduce(start: Start, identity: Identity) -> tuple[Identity, str]:
     if known or start.conversation != _NEW:
         return identity, ""
     _check_key(start, identity)
-    visitor = new_visitor("" if identity.session else start.key)
+    # Two starts at once in one session make the same visitor: of two ids the session would keep one.
+    visitor = new_visitor(identity.session or start.key)
     return identity._replace(visitor=digest_of(visitor)), visitor
 
 

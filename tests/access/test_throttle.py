@@ -176,6 +176,9 @@ async def test_open_runs_are_bounded_until_one_ends(site: Site, bounds: Any, who
     body = {"input": sites.QUESTION}
     assert [await caller.post(site, URL, body=body) for _ in range(3)] == ["ok", "ok", "rate-limited"]
     assert await caller.say("localhost", type="start", workflow="test", **body) == "rate-limited"
+    if who == "nobody":
+        talk = {**body, "conversation": "new"}
+        assert await caller.post(site, URL, body=talk) == "rate-limited"  # who makes himself known each time
     other = await Caller.with_session()
     assert await other.post(site, URL, body=body) == "ok"
     gate.set()

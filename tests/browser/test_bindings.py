@@ -515,6 +515,8 @@ class TestProperties:
             ("<input value=old data-ling-prop-value=w>", 5, "value", "old"),
             ("<input type=checkbox checked data-ling-prop-checked=w>", 5, "checked", True),
             ("<select data-ling-prop-value=w><option>a<option selected>b</select>", 5, "value", "b"),
+            ("<progress max=100 data-ling-prop-value=v></progress>", "50", "value", 50),
+            ("<progress max=100 data-ling-prop-value=v></progress>", "50%", "value", 0),
             ("<textarea data-ling-prop-value=v></textarea>", "text", "value", "text"),
             ("<select data-ling-prop-value=v><option>a<option>b</select>", "b", "value", "b"),
             ("<input type=checkbox data-ling-prop-checked=v>", "yes", "checked", True),

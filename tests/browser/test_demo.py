@@ -7,13 +7,13 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page
 
 from lingstream.testing import OpenAIServer
-from tests.client.test_client_js import node
+from tests.node import node, peers
 
 from .conftest import NewPage, serve, until
 from .strict import POLICY
@@ -30,6 +30,12 @@ for (const type of ["ops", "event", "status", "done", "error"]) {
     });
 }
 """
+
+
+FOUND = """async () => {
+    const { violations } = await axe.run();
+    return violations.map(({ id, nodes }) => [id, ...nodes.map(({ target }) => target.join(" "))]);
+}"""
 
 
 def open_demo(page: Page, server: str, transport: str = "auto") -> None:
@@ -278,6 +284,34 @@ def test_names_for_everything_that_can_be_used(page: Page, server: str) -> None:
     assert nameless == []
     page.keyboard.press("Tab")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_axe_has_nothing_to_say(
+    page: Page, server: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page.set_viewport_size({"width": width, "height": 812})
+    page.emulate_media(color_scheme=scheme)
+    open_demo(page, server)
+    page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    assert page.evaluate(FOUND) == []
+    ask(page, "field-guide")
+    ended(page, "field-guide")
+    assert page.evaluate(FOUND) == []
+
+
+def test_a_keyboard_is_enough(page: Page, server: str) -> None:
+    open_demo(page, server)
+    page.focus("#cloud-facts input[name=question]")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#cloud-facts [data-ling=details]').textContent.length > 20")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab") if page.evaluate("document.activeElement.matches('.primary')") else None
+    assert page.evaluate("document.activeElement.textContent") == "Stop"
+    page.keyboard.press("Enter")
+    ended(page, "cloud-facts", "canceled")
+    assert page.evaluate("document.activeElement.textContent") == "Stop"
 
 
 def test_a_plain_peer_ends_with_the_document_that_the_server_keeps(server: str) -> None:

@@ -735,6 +735,29 @@ for (const transport of ["sse", "poll"]) {
     });
 }
 
+test("a run that waits for its snapshot when the end comes asks once more", () => {
+    const { client, calls } = fake({ transport: "websocket" });
+    const run = client.subscribe(RUN);
+    calls[0].sink.frame({ run: RUN, id: "1-3", ops: [{ uri: "a/b", delta: "no parent" }] });
+    calls[1].sink.frame({ run: RUN, id: "1-4", done: { status: "finished", usage: {} } });
+    assert.equal(calls.length, 3);
+    calls[2].sink.frame({ run: RUN, id: "1-4", snapshot: { document: { a: { b: "c" } } } });
+    calls[2].sink.frame({ run: RUN, id: "1-5", done: { status: "finished", usage: {} } });
+    assert.deepEqual([run.status, calls.length], ["finished", 3]);
+});
+
+test("who swallows all counts as an attempt, however long it takes", () => {
+    mock.timers.enable({ apis: ["setTimeout", "Date"] });
+    const { client, calls } = fake({ transport: "poll" });
+    const run = client.subscribe(RUN);
+    for (let tries = 0; tries < 20 && !run.ended; tries += 1) {
+        mock.timers.tick(30_000);
+        calls.at(-1).sink.lost({ opened: false });
+        mock.timers.tick(15_000);
+    }
+    assert.deepEqual([run.status, run.error.code], ["lost", "connection"]);
+});
+
 describe("a transport that is loaded when it is needed", () => {
     const loaded = () => {
         const calls = [];

@@ -10,7 +10,7 @@
 import { ALL, Changes } from "./changes.js";
 import { isLoading, kindOf, parsers } from "./kinds.js";
 import { boundBelow, boundIn, planOf } from "./recipes.js";
-import { Scope } from "./scope.js";
+import { Scope, drawn, rendered } from "./scope.js";
 import { Watch } from "./watch.js";
 
 /** @import { Op } from "./fold.js" */
@@ -171,8 +171,8 @@ export class Bindings {
 
     *#drawPart(part, touched) {
         const value = part.place.read(part.scope.value, part.scope);
-        if (part.render === undefined) part.draw(value, touched);
-        else yield* part.render(value, touched);
+        if (part.render === undefined) drawn(part, value, touched);
+        else yield* rendered(part, value, touched);
         if (this.#context.isLate()) yield;
     }
 

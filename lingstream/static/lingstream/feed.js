@@ -142,7 +142,11 @@ export class FeedTransport {
             this.#finish(failure);
             return;
         }
-        const heard = await this.#read(response.body.getReader(), signal);
+        const heard = await this.#read(response.body.getReader(), signal).catch(isNoJson);
+        if (heard === null) {
+            this.#finish((sink) => sink.lost({ opened: false }));
+            return;
+        }
         // What came late to an ended response is about to be asked for.
         if (!signal.aborted && this.#timer === null) this.#ended(heard, Date.now() - begun < SHORT);
     }
@@ -240,6 +244,12 @@ async function failureOf(response) {
     const { fault, isOurs } = await readFault(response);
     const isProxy = !isOurs && (response.ok || response.status >= 500 || response.status === 429);
     return (sink) => (isProxy ? sink.lost({ opened: false }) : sink.refused(fault));
+}
+
+/** What is no JSON was not written by our server: a page to sign in, a portal. */
+function isNoJson(error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
 }
 
 async function readFault(response) {

@@ -103,7 +103,8 @@ export class Property extends Part {
             return;
         }
         const text = isNothing ? (element.defaultValue ?? element.value) : (toText(this.#value) ?? "");
-        if (element.value === text) return;
+        // A progress or a meter takes numbers, and throws at all else.
+        if (element.value === text || (typeof element.value === "number" && !Number.isFinite(Number(text)))) return;
         const { selectionStart, selectionEnd } = element;
         element.value = text;
         if (hasFocus(element) && typeof selectionStart === "number") {

@@ -81,6 +81,24 @@ export class Part {
     }
 }
 
+/** One that throws, as a custom element's property may, is told of and keeps no other from being drawn. */
+export function drawn(part, value, touched) {
+    try {
+        part.draw(value, touched);
+    } catch (error) {
+        reportError(error);
+    }
+}
+
+/** The same of one that is drawn in slices. */
+export function* rendered(part, value, touched) {
+    try {
+        yield* part.render(value, touched);
+    } catch (error) {
+        reportError(error);
+    }
+}
+
 export class Scope {
     #leaves = [];
     #slow = [];
@@ -133,7 +151,7 @@ export class Scope {
     draw(value, touched) {
         for (const leaf of this.#leaves) {
             const found = this.#find(leaf, touched);
-            if (found !== undefined) leaf.draw(leaf.place.read(value, this), found);
+            if (found !== undefined) drawn(leaf, leaf.place.read(value, this), found);
         }
     }
 
@@ -146,7 +164,7 @@ export class Scope {
     *renderSlow(value, touched) {
         for (const part of this.#slow) {
             const found = this.#find(part, touched);
-            if (found !== undefined) yield* part.render(part.place.read(value, this), found);
+            if (found !== undefined) yield* rendered(part, part.place.read(value, this), found);
         }
     }
 

@@ -150,8 +150,10 @@ export class Session {
 
     #frame(frame) {
         if (frame.ops || frame.event) this.#failures = this.#changes = 0; // a snapshot alone is no progress
+        const sink = this.#sink;
         this.#run.receive(frame);
         if (this.#run.ended) this.#stop();
+        else if (frame.done && this.#sink === sink) this.again(); // it still waits for a snapshot; no more comes here
     }
 
     #refused(fault) {
@@ -177,7 +179,7 @@ export class Session {
             return;
         }
         this.#run.interrupt();
-        if (Date.now() - this.#openedAt > STABLE_AFTER) this.#failures = this.#changes = 0;
+        if (opened && Date.now() - this.#openedAt > STABLE_AFTER) this.#failures = this.#changes = 0;
         const changed = !opened && this.#client.failed(this.#transport);
         const isOffline = globalThis.navigator?.onLine === false;
         if (!isOffline) this.#failures += 1;

@@ -153,6 +153,10 @@ export declare class Part {
     repair(): void;
     dispose(): void;
 }
+/** One that throws, as a custom element's property may, is told of and keeps no other from being drawn. */
+export declare function drawn(part: any, value: any, touched: any): void;
+/** The same of one that is drawn in slices. */
+export declare function rendered(part: any, value: any, touched: any): Generator<any, void, any>;
 export declare class Scope {
     #private;
     context: Context;
