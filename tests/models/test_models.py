@@ -254,7 +254,7 @@ class TestWorkflows:
         ("columns", "field", "message"),
         [
             ({"kind": "mystery"}, "kind", "expected a step kind among"),
-            ({"kind": "bot", "options": {"x": 1}}, "options", "expected no options of bot, got x"),
+            ({"kind": "bot", "options": {"x": 1}}, "options", "'x' was unexpected"),
             ({"kind": "compute"}, "options", "expected the option 'set' or 'from'"),
             (
                 {"kind": "compute", "options": {"set": {"a": "1 +"}}},
