@@ -29,6 +29,7 @@ __all__ = ["Asked", "CacheThrottle", "Throttle", "check_throttle", "counted_for"
 logger = logging.getLogger("lingstream")
 
 _SALT = "lingstream.throttle"
+_BY_ADDRESS = "address:"
 _BUSY = 5  # seconds after which who has too many open runs may try again
 
 
@@ -66,7 +67,7 @@ class CacheThrottle:
         known = asked.identity.owner_key
         address = "" if asked.by_user else asked.identity.address
         if given.open_runs and _open_runs(asked.counted_for) >= given.open_runs:
-            if known == "anyone":
+            if asked.counted_for.startswith(_BY_ADDRESS):
                 _hint(address)
             raise RateLimited(
                 f"expected up to {given.open_runs} runs at the same time; wait for one to end",
@@ -88,7 +89,7 @@ def counted_for(identity: Identity) -> str:
         return ""
     # A visitor without a session has made himself known: for as many times as he likes.
     is_held = identity.owner_id is not None or identity.session
-    return identity.owner_key if is_held else f"address:{_digest(identity.address)}"
+    return identity.owner_key if is_held else _BY_ADDRESS + _digest(identity.address)
 
 
 def check_throttle(workflow: str, identity: Identity) -> None:

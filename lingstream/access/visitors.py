@@ -41,8 +41,8 @@ _RENEW_AFTER = 86_400
 def new_visitor(key: str = "") -> str:
     """Return an id that nobody has.
 
-    :param key: of the start that makes the visitor known: repeated, as its answer was lost, it gives the same
-        id.
+    :param key: what makes the visitor known, his session's digest or the key of his first start: the same
+        gives the same id, to two starts at once and to one that is repeated as its answer was lost.
     """
     if key:
         return salted_hmac(f"{_SALT}.key", key, algorithm="sha256").hexdigest()[:32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -95,19 +96,13 @@ async def messages(request: HttpRequest, name: str) -> HttpResponseBase:
 @api("POST")
 async def regenerate(request: HttpRequest, name: str) -> HttpResponseBase:
     """Have a turn answered once more: ``{"run", "key"?}``; answered as a start is."""
-    identity = await identity_of(request, acts=True)
-    dialect = wanted(request)
-    start = await in_database(_again, name, identity, _object(request))
-    return await respond(request, start, identity, dialect)
+    return await _once_more(request, name, _again)
 
 
 @api("POST")
 async def edit(request: HttpRequest, name: str) -> HttpResponseBase:
     """Say something else in a turn: ``{"run", "parts" | "text", "id"?, "key"?}``; answered as a start is."""
-    identity = await identity_of(request, acts=True)
-    dialect = wanted(request)
-    start = await in_database(_edited, name, identity, _object(request))
-    return await respond(request, start, identity, dialect)
+    return await _once_more(request, name, _edited)
 
 
 @api("POST")
@@ -127,6 +122,15 @@ async def feedback(request: HttpRequest, run_id: str) -> HttpResponseBase:
     identity = await identity_of(request, acts=True, shows=bool(token))
     kept = await in_database(give_feedback, run_id, identity, token, _object(request))
     return answer_json({"run": run_id, "feedback": kept})
+
+
+async def _once_more(
+    request: HttpRequest, name: str, start_of: Callable[[str, Identity, dict[str, Any]], Start]
+) -> HttpResponseBase:
+    identity = await identity_of(request, acts=True)
+    dialect = wanted(request)
+    start = await in_database(start_of, name, identity, _object(request))
+    return await respond(request, start, identity, dialect)
 
 
 def _object(request: HttpRequest) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def lingstream_script(context: template.Context, *, csrf: bool = True, nonce: ob
     token = str(context.get("csrf_token") or "") if csrf else ""
     if token and token != "NOTPROVIDED":  # noqa: S105  (what Django writes without a request)
         attributes.append(("data-csrf", token))
-    attributes += [(f"data-{name}", gettext(word)) for name, word in WORDS.items() if gettext(word) != word]
+    attributes += [(f"data-{name}", told) for name, word in WORDS.items() if (told := gettext(word)) != word]
     preloads = format_html_join(
         "", '<link rel="modulepreload" href="{}"{}>', ((url, _written(allowed)) for url in module_urls())
     )

@@ -35,10 +35,21 @@ export class Bindings {
      */
     constructor(root, { about = () => ({}) } = {}) {
         this.#context = {
-            ...{ root, about, changes: this.#changes, document: null, isBlank: true },
-            ...{ bound: new WeakMap(), owners: new WeakMap(), free: new Map() },
-            ...{ fields: new Set(), fresh: new Set(), strays: new Set(), unfinished: new Set(), late: [] },
-            ...{ kindOf, parsers },
+            root,
+            about,
+            changes: this.#changes,
+            document: null,
+            isBlank: true,
+            bound: new WeakMap(),
+            owners: new WeakMap(),
+            free: new Map(),
+            fields: new Set(),
+            fresh: new Set(),
+            strays: new Set(),
+            unfinished: new Set(),
+            late: [],
+            kindOf,
+            parsers,
             bindIn(scope, element) {
                 for (const [inner, recipes] of boundIn(element)) scope.bind(inner, recipes);
             },

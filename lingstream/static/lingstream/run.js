@@ -8,7 +8,7 @@
 import { Bots } from "./bots.js";
 import { checkInSlices } from "./checksum.js";
 import { fold, redraw } from "./fold.js";
-import { JsonUriError, get, segments } from "./jsonuri.js";
+import { JsonUriError, ancestors, get } from "./jsonuri.js";
 import { plain } from "./plain.js";
 
 /** @import { Fault } from "./bots.js" */
@@ -219,8 +219,7 @@ export class Run extends EventTarget {
      * @returns {boolean} whether the field was seen to be complete
      */
     hasClosed(uri) {
-        const parts = segments(uri);
-        return parts.some((_, index) => this.#closed.has(parts.slice(0, index + 1).join("/"))) || this.#closed.has("");
+        return [uri, ...ancestors(uri)].some((above) => this.#closed.has(above));
     }
 
     /** Stop the run on the server. What has arrived stays. */
