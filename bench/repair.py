@@ -1,7 +1,8 @@
 """Broken JSON beside its peers: ``python bench/repair.py [--two 6000]``.
 
 Good documents are broken on purpose: one fault at every token that it can befall, in three ways to write the
-document down; a word in quotes inside every string; and two faults at random. The table counts how many come
+document down; a word in quotes inside every string; the kinds of fault that public bug reports hold, at every
+place (``repair_kinds.py``); and two faults at random. The table counts how many come
 out as what they were before. Some cannot be told: where ``}`` and ``]`` are exchanged, say, or a word loses a
 quote that the next one has too; so nobody gets all of them.
 """
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent))
 
 from parser import Node, install_peers, value_of  # this folder's
+from repair_kinds import kinds
 
 PEERS = ("lingstream", "json-repair", "jsonrepair")
 DOCUMENTS: list[Any] = [
@@ -189,14 +191,16 @@ def main() -> None:
         for name, text in single(document):
             groups.setdefault(name, []).append((document, text))
         groups.setdefault("quotes in a string", []).extend(inner(document))
+        for name, meant, text in kinds(document, FORMATS):
+            groups.setdefault(name, []).append((meant, text))
     groups["two faults"] = list(pairs(arguments.two))
 
     install_peers()
     node = Node()
-    print(f"{'fault':22}{'texts':>8}" + "".join(f"{peer:>14}" for peer in PEERS))
+    print(f"{'fault':28}{'texts':>8}" + "".join(f"{peer:>14}" for peer in PEERS))
     for name, cases in groups.items():
         right = [100 * count(peer, cases, node) / len(cases) for peer in PEERS]
-        print(f"{name:22}{len(cases):8}" + "".join(f"{share:13.1f}%" for share in right))
+        print(f"{name:28}{len(cases):8}" + "".join(f"{share:13.1f}%" for share in right))
     node.close()
 
 

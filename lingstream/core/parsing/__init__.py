@@ -16,7 +16,7 @@ text, cut in every way (each is a property test):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from lingstream.core.document.ops import Closed, Op
@@ -27,8 +27,9 @@ from .fastpath import read_json
 from .preamble import Preamble
 from .repair import Repairer
 from .tokenizer import EndOfText, Lines, Reading, Source, Unescape
+from .vocabulary import REASONING, TextOptions, vocabulary_of
 
-__all__ = ["BaseParser", "Repair", "StreamParser", "TextParser"]
+__all__ = ["REASONING", "BaseParser", "Repair", "StreamParser", "TextOptions", "TextParser"]
 
 _Feed: TypeAlias = Callable[[str], list[Op | Closed]]
 
@@ -45,6 +46,7 @@ class BaseParser:
     def __init__(self, emitter: Emitter, source: Source, preamble: Preamble) -> None:
         self._emitter = emitter
         self._preamble = preamble
+        self._source = source
         emitter.on_error = self._end
         self._escaped: Unescape | None = None  # what undoes the escapes of the whole document
         self._ended = False
@@ -79,6 +81,21 @@ class BaseParser:
     def repairs(self) -> list[Repair]:
         """What was repaired so far."""
         return self._emitter.repairs
+
+    @property
+    def behind(self) -> int:
+        """How many characters came behind the end of the document so far; 0 where there is no end."""
+        return 0
+
+    @property
+    def may_be_draft(self) -> bool:
+        """Whether the document may still be taken back: prose before it could be reasoning."""
+        return False
+
+    def stop(self) -> None:
+        """List what comes behind the document as ``trailing``: it is read no further."""
+        emitter = self._emitter
+        emitter.note("trailing", "the end of the text", "more", self._source.offset, emitter.root)
 
     def take_preamble(self) -> str:
         """Return the prose before the document that came since the last call."""
@@ -130,6 +147,7 @@ class StreamParser(BaseParser):
     :param max_chars: characters of the whole text.
     :param max_key: characters of a key, 65,536 at the most (a key is withheld until its colon).
     :param max_number: characters of a number, 4,300 at the most (Python reads no longer integers).
+    :param reasoning: the marks of reasoning that are looked for, some of :data:`REASONING`; ``()`` for none.
     """
 
     def __init__(
@@ -141,13 +159,25 @@ class StreamParser(BaseParser):
         max_chars: int = 16_777_216,
         max_key: int = 65_536,
         max_number: int = 4_300,
+        reasoning: Iterable[str] = REASONING,
     ) -> None:
         limits = Limits(max_depth, max_chars, min(max_key, 65_536), min(max_number, 4_300))
         emitter = Emitter(root, limits, strict=not repair)
         source = Source(emitter)
-        preamble = Preamble(emitter, source)
+        preamble = Preamble(emitter, source, vocabulary_of(tuple(reasoning)))
         self._repairer = Repairer(emitter, source, preamble, self._unescape)
         super().__init__(emitter, source, preamble)
+
+    @property
+    def behind(self) -> int:
+        """See :meth:`BaseParser.behind`: white space counts too."""
+        end, source = self._repairer.end, self._source
+        return 0 if end is None else source.base + len(source.text) - end
+
+    @property
+    def may_be_draft(self) -> bool:
+        """See :meth:`BaseParser.may_be_draft`."""
+        return self._repairer.beginning.opening.prose
 
     def _read(self, source: Source) -> Reading[None]:
         return read_json(self._emitter, source, self._repairer)
@@ -156,23 +186,33 @@ class StreamParser(BaseParser):
 class TextParser(BaseParser):
     """Plain text, for bots that write no JSON: all of it is appended at ``root``.
 
-    ``<think>…</think>`` at the start is reasoning here too.
+    ``<think>…</think>`` at the start is reasoning here too, and so is what stands before ``</think>`` alone.
 
     :param max_chars: characters of the whole text; past it :class:`ParseLimitError` is raised.
+    :param reasoning: see :class:`StreamParser`.
     """
 
-    def __init__(self, root: str = "", *, max_chars: int = 16_777_216) -> None:
+    def __init__(
+        self, root: str = "", *, max_chars: int = 16_777_216, reasoning: Iterable[str] = REASONING
+    ) -> None:
         emitter = Emitter(root, Limits(0, max_chars, 0, 0), strict=False)
         source = Source(emitter)
-        super().__init__(emitter, source, Preamble(emitter, source))
+        super().__init__(emitter, source, Preamble(emitter, source, vocabulary_of(tuple(reasoning))))
 
     def _read(self, source: Source) -> Reading[None]:
         emitter = self._emitter
-        yield from self._preamble.leading_reasoning()
+        marks = None if (yield from self._preamble.leading_reasoning()) else self._preamble.vocabulary.firsts
         emitter.begin_string(emitter.child())
-        while (yield from source.peek()):
-            emitter.append(source.text[source.pos :])
-            source.pos = len(source.text)
+        while char := (yield from source.peek()):
+            if marks and marks.match(char) and (yield from self._preamble.is_draft()):
+                self._preamble.reasoning.append("".join(emitter.parts))
+                emitter.correct("")
+                yield from self._preamble.space()
+                continue
+            next_mark = marks.search(source.text, source.pos + 1) if marks else None
+            end = next_mark.start() if next_mark else len(source.text)
+            emitter.append(source.text[source.pos : end])
+            source.pos = end
         emitter.settle(cut=emitter.cut)
 
 

@@ -69,7 +69,9 @@ class Emitter:
         self.index = 0  # its place, if it is an item of an array
         self.is_open = False  # whether there is one
         self.shown = False  # whether an op has told of it already
+        self.replaced = False  # whether one of them is a ``fix``
         self.cut = False  # whether the text was cut off where it ends
+        self.again = False  # whether there was a document before, which was taken back
 
     def take(self) -> list[Op | Closed]:
         """Return the ops since the last call."""
@@ -99,15 +101,33 @@ class Emitter:
         """What closes each of the open containers, the innermost first."""
         return self.closer + "".join(closer for _, _, closer, _ in reversed(self.stack))
 
+    def restart(self) -> None:
+        """Begin anew: what comes next replaces the document."""
+        self.stack.clear()
+        self.container, self.closer, self.uri, self.prefix, self.key = None, "", self.root, "", ""
+        self.again = True
+
     # -- values ---------------------------------------------------------------
 
-    def open_container(self, uri: str, value: dict[str, Any] | list[Any], closer: str, offset: int) -> None:
-        """Begin an object or an array where the next value belongs."""
+    def open_container(
+        self, uri: str, value: dict[str, Any] | list[Any], closer: str, offset: int, fix: bool = False
+    ) -> None:
+        """Begin an object or an array where the next value belongs.
+
+        :param fix: something else was told of there.
+        """
         if len(self.stack) >= self.limits.depth:
             raise self.limit("containers inside each other", self.limits.depth, uri, offset)
-        self.out.append(make(Set, (uri, type(value)(), self._place(value))))
+        self.out.append(make(Set, (uri, type(value)(), self._place(value) or fix)))
         self.stack.append((self.container, self.uri, self.closer, self.prefix))
         self.container, self.uri, self.closer = value, uri, closer
+        self.prefix = uri + "/" if uri else ""
+
+    def reopen(self, uri: str) -> None:
+        """Go back into the container that was the last value of the innermost one."""
+        value = self.container[-1] if type(self.container) is list else self.container[self.key]
+        self.stack.append((self.container, self.uri, self.closer, self.prefix))
+        self.container, self.uri, self.closer = value, uri, "]" if type(value) is list else "}"
         self.prefix = uri + "/" if uri else ""
 
     def close_container(self, *, cut: bool = False) -> None:
@@ -126,11 +146,11 @@ class Emitter:
         self.open = uri
         self.parts.clear()
         self.is_open = True
-        self.shown = False
+        self.shown = self.replaced = False
         container = self.container
         if type(container) is list:
             self.index = len(container)
-        elif container is not None and self.key in container:
+        elif self.again if container is None else self.key in container:
             self.correct("")
 
     def append(self, text: str) -> None:
@@ -153,21 +173,44 @@ class Emitter:
         self.out.append(make(Closed, (self.open, value, cut)))
 
     def correct(self, text: str) -> None:
-        """Replace what was shown of the open string."""
-        self._flush()
+        """Replace the open string: by a ``fix``, unless only what nobody has seen yet changes."""
+        unseen = self._unseen()
+        seen = "".join(self.parts)
+        seen = seen[: len(seen) - len(unseen)]
         self.parts[:] = [text] if text else []
         self._store(text)
+        if unseen and text.startswith(seen):
+            self.out.pop()
+            self.shown = bool(seen) or self.replaced
+            if len(text) > len(seen):
+                self.out.append(Append(self.open, text[len(seen) :]))
+            return
         self.out.append(Set(self.open, text, True))
-        self.shown = True
+        self.shown = self.replaced = True
 
-    def retract(self) -> str:
-        """Take the open string back: the last item of an array that turned out to be a key."""
-        self._flush()
+    def retract(self) -> tuple[str, bool]:
+        """Take the open string back: an item of an array that turned out to be a key.
+
+        :return: the key, and whether an op that was returned has told of it.
+        """
+        text, unseen = "".join(self.parts), self._unseen()
         del self.container[self.index :]
         self.is_open = False
-        if self.parts:
+        if unseen == text and text:
+            self.out.pop()
+        return text, unseen != text
+
+    def end_retracted(self, *, seen: bool) -> None:
+        """Close the array whose last item was retracted."""
+        if seen:
             self.out.append(Set(self.uri, list(self.container), True))
-        return "".join(self.parts)
+        self.close_container()
+
+    def _unseen(self) -> str:
+        """The end of the open string that no call has returned yet."""
+        self._flush()
+        last = self.out[-1] if self.out else None
+        return last.delta if type(last) is Append and last.uri == self.open else ""
 
     def view(self) -> Any:
         """The value as it is now, with what there is of an open string."""
@@ -217,6 +260,7 @@ class Emitter:
             container.append(value)
         elif container is None:
             self.value = value
+            return self.again
         else:
             replaced = self.key in container
             container[self.key] = value

@@ -20,7 +20,7 @@ from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Closed, Set
 
 from .emitter import Emitter, make
-from .repair import Repairer, State
+from .repair import LONGEST_FIRST_KEY, Repairer, State
 from .tokenizer import LOOKAHEAD, NUMBER, EndOfText, Reading, Source, to_number
 
 __all__ = ["read_json"]
@@ -129,6 +129,16 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         doubt = False
                     if closer != "}":
                         uri = f"{prefix}{len(container)}"
+                        if container and type(container[-1]) is dict:  # perhaps a key, whose brace is missing
+                            limit = pos + LONGEST_FIRST_KEY
+                            end = text.find('"', pos + 1, limit)
+                            while end == len(text) - 1 or (end < 0 and len(text) < limit):
+                                chunk = yield out
+                                emitter.out = out = []
+                                text += chunk
+                                end = text.find('"', pos + 1, limit)
+                            if end > 0 and text[end + 1] not in ",]":
+                                break
                     emitter.begin_string(uri)
                     pos += 1
                     while True:
@@ -186,7 +196,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         doubt = True
 
                 elif char in "-0123456789tfn":
-                    if doubt:
+                    if doubt and char not in "tfn":  # a word may be text
                         emitter.settle()
                         doubt = False
                         mark, sure = pos, state
@@ -223,8 +233,20 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             chunk = yield out
                             emitter.out = out = []
                             text += chunk
-                    if text[after] != "," and text[after] != closer:
-                        break
+                    if text[after] != ",":
+                        if text[after] != closer:
+                            break
+                    elif closer == "}" and char < ":" and after == end:  # and no literal
+                        after += 1
+                        while after == len(text):
+                            chunk = yield out
+                            emitter.out = out = []
+                            text += chunk
+                        if text[after] in "0123456789":  # 12,500
+                            break
+                    if doubt:
+                        emitter.settle()
+                        doubt = False
                     if closer == "}":
                         container[key] = value
                     else:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from lingstream.core.document.ops import Closed, Op
 from lingstream.core.exceptions import UsageError
 
-from . import StreamParser, TextParser
+from . import REASONING, StreamParser, TextParser
 from .html import HtmlParser
 from .schema import SchemaParser, takes_moments, validate
 
@@ -35,6 +35,20 @@ class Parser(Protocol):
     @property
     def repairs(self) -> Sequence[Any]:
         """What was mended: ``(kind, uri, offset)`` each."""
+        ...
+
+    @property
+    def behind(self) -> int:
+        """How many characters came behind the end of the document."""
+        ...
+
+    @property
+    def may_be_draft(self) -> bool:
+        """Whether the document may still be taken back."""
+        ...
+
+    def stop(self) -> None:
+        """List what comes behind the document as a repair: it is read no further."""
         ...
 
     def close(self, *, cut: bool = False) -> list[Op | Closed]:
@@ -72,11 +86,19 @@ class BotOutput:
     :param schema: what JSON should fit.
     :param root: uri below which the output goes.
     :param images: of HTML, the origins whose images keep their address.
-    :raises UsageError: an unknown format.
+    :param reasoning: the marks of reasoning that are looked for in the text.
+    :raises UsageError: an unknown format or mark.
     """
 
-    def __init__(self, format: str, schema: dict[str, Any] | None, root: str, images: str = "") -> None:
-        self.parser: Parser = _parser(format, schema, root, images)
+    def __init__(
+        self,
+        format: str,
+        schema: dict[str, Any] | None,
+        root: str,
+        images: str = "",
+        reasoning: Iterable[str] = REASONING,
+    ) -> None:
+        self.parser: Parser = _parser(format, schema, root, images, reasoning)
         self._root = root
         self._schema = schema if format == "json" else None
         self._wrote = format != "json"
@@ -127,12 +149,14 @@ class BotOutput:
         return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
 
 
-def _parser(format: str, schema: dict[str, Any] | None, root: str, images: str) -> Parser:
+def _parser(
+    format: str, schema: dict[str, Any] | None, root: str, images: str, reasoning: Iterable[str]
+) -> Parser:
     if format == "text":
-        return TextParser(root)
+        return TextParser(root, reasoning=reasoning)
     if format == "html":
-        return HtmlParser(root, images=images)
+        return HtmlParser(root, images=images, reasoning=reasoning)
     if format == "json":
-        parser = StreamParser(root)
+        parser = StreamParser(root, reasoning=reasoning)
         return SchemaParser(parser, schema, root) if schema else parser
     raise UsageError(f"expected the format json, text or html, got {format!r}")

@@ -1,4 +1,4 @@
-"""What stands before the document: prose, and the model's reasoning in ``<think>…</think>``.
+"""What stands before the document: prose, and the model's reasoning in ``<think>…</think>`` and the like.
 
 All three parsers have it, also those of plain text and HTML; none of it gets into the document.
 """
@@ -8,36 +8,46 @@ from __future__ import annotations
 import re
 
 from .emitter import Emitter
-from .tokenizer import SPACE, Reading, Source
+from .tokenizer import QUOTES, SPACE, Reading, Source
+from .vocabulary import REASONING, Vocabulary, vocabulary_of
 
 __all__ = ["Preamble"]
 
-_REASONING = re.compile(r"[^<\ud800-\udfff]+")
-_THINK = re.compile(r"<(think|thinking|thought|reasoning|reflection)>", re.IGNORECASE)
-_TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<reflection>")
+_BEGIN_TOO = ("<|start|>", "<|channel|>")  # what ends reasoning and begins what follows
 _LONGEST_SPACE = 100
+_LONGEST_MARK = 40
+_LONGEST_HEADER = 200
+_ANSWER = re.compile(r"<\|channel\|>\s*final\b|\A(?!.*<\|channel\|>)", re.DOTALL)  # the header of an answer
 
 
 class Preamble:
     """Collects prose and reasoning, until somebody drains the two lists."""
 
-    def __init__(self, emitter: Emitter, source: Source) -> None:
+    def __init__(self, emitter: Emitter, source: Source, vocabulary: Vocabulary | None = None) -> None:
         self.emitter = emitter
         self.source = source
+        self.vocabulary = vocabulary or vocabulary_of(REASONING)
         self.prose: list[str] = []
         self.reasoning: list[str] = []
+        self._spoken_of = 0  # marks of reasoning in a plain text, whose ends are text as well
 
-    def leading_reasoning(self) -> Reading[None]:
-        """Use up ``<think>…</think>`` at the start of a plain text, and the white space behind it."""
+    def leading_reasoning(self) -> Reading[bool]:
+        """Use up reasoning at the start of a plain text, and the white space behind it.
+
+        :return: whether there was any, and an end that may come behind it would be none of its own.
+        """
         source, at = self.source, 0
         while (char := (yield from source.peek(at))) and char in SPACE and at < _LONGEST_SPACE:
             at += 1
         space = source.part(0, at)
         source.pos += at
-        if char == "<" and (yield from self.think()):
+        found = False
+        while (yield from self.think()):
+            found = True
             yield from self.space()
-        else:
+        if not found:
             source.rewind(space)  # not by counting: what was used up may have been forgotten meanwhile
+        return found
 
     def space(self) -> Reading[None]:
         """Use up white space."""
@@ -48,49 +58,117 @@ class Preamble:
             source.pos += 1
 
     def think(self) -> Reading[bool]:
-        """Use up ``<think>…</think>``, if it begins at the position."""
-        source = self.source
+        """Use up the reasoning that begins at the position, or the header of an answer; false if neither."""
         if self.emitter.strict:
             return False
-        word = ""
-        while any(tag.startswith(word.lower()) for tag in _TAGS):
-            char = yield from source.peek(len(word))
-            if not char or _THINK.fullmatch(word):
-                break
-            word += char
-        match = _THINK.match(word)
-        if not match:
+        text = yield from self._mark()
+        mark = self.vocabulary.mark(text)
+        ends = self.vocabulary.ends.get(mark)
+        if not ends or (yield from self._is_quoted(len(text))):
             return False
-        self.emitter.note("reasoning", "a JSON value", match[0], source.offset)
-        source.pos += len(match[0])
-        yield from self._up_to(f"</{match[1].lower()}>")
+        self.emitter.note("reasoning", "a JSON value", text, self.source.offset)
+        is_header = mark in _BEGIN_TOO
+        if is_header:
+            text = yield from self._header(len(text))
+        self.source.pos += len(text)
+        if not (is_header and _ANSWER.search(text)):
+            yield from self._up_to(ends, "" if is_header else mark)
         return True
 
-    def stray_end(self) -> Reading[bool]:
-        """Use up ``</think>`` alone: some servers keep the tag before the reasoning."""
+    def stray_end(self, *, quotable: bool = True) -> Reading[bool]:
+        """Use up ``</think>`` alone: where the opening mark stood in the prompt, only the end is sent.
+
+        The header of an answer ends reasoning too.
+
+        :param quotable: a quote right before it may be one around it, and not the end of a string.
+        """
         if self.emitter.strict:
             return False
-        for tag in _TAGS:
-            if (yield from self.source.starts(f"</{tag[1:]}")):
-                self.emitter.note("reasoning", "a JSON value", tag, self.source.offset)
-                self.source.pos += len(tag) + 1
-                return True
-        return False
+        text = yield from self._mark()
+        mark = self.vocabulary.mark(text)
+        if mark in _BEGIN_TOO and self.vocabulary.has_channels:
+            text = yield from self._header(len(text))
+            ends = bool(_ANSWER.search(text))
+        else:
+            is_quoted = quotable and (yield from self._is_quoted(len(text)))
+            ends = mark in self.vocabulary.stray and not is_quoted
+        if ends:
+            self.emitter.note("reasoning", "a JSON value", text, self.source.offset)
+            self.source.pos += len(text)
+        return ends
 
-    def _up_to(self, closing: str) -> Reading[None]:
-        source = self.source
+    def is_draft(self) -> Reading[bool]:
+        """Whether a plain text was reasoning up to here: its end, which is used up, has no beginning."""
+        mark = self.vocabulary.mark((yield from self._mark()))
+        self._spoken_of += mark in self.vocabulary.ends and mark not in _BEGIN_TOO
+        if self._spoken_of and mark in self.vocabulary.stray:
+            self._spoken_of -= 1
+            return False
+        return (yield from self.stray_end())
+
+    def pass_text(self, char: str) -> Reading[None]:
+        """Use up what follows, up to what could be a mark."""
+        yield from self.source.take(self.vocabulary.text, char)
+
+    def _mark(self) -> Reading[str]:
+        """Return the mark at the position as it is written, or as much as could be one."""
+        text = ""
+        while len(text) < _LONGEST_MARK and (char := (yield from self.source.peek(len(text)))):
+            if not self.vocabulary.may_become(text + char) or (not text and char in SPACE):
+                break
+            text += char
+        return text
+
+    def _is_quoted(self, length: int) -> Reading[bool]:
+        """Whether the mark at the position is spoken of: the same quote is before and behind it."""
+        before = self.source.before
+        return bool(before) and before in QUOTES and (yield from self.source.peek(length)) in _closing(before)
+
+    def _header(self, at: int) -> Reading[str]:
+        """Return the header from the position on, of which ``at`` characters are its mark."""
+        while at < _LONGEST_HEADER and (char := (yield from self.source.peek(at))) and char != "\n":
+            at += 1
+            if char == ">" and self.source.part(0, at).endswith("<|message|>"):
+                break
+        return self.source.part(0, at)
+
+    def _up_to(self, ends: tuple[str, ...], opening: str) -> Reading[None]:
+        """Take text for reasoning up to one of ``ends``; ``opening`` may be nested in it.
+
+        An inner end that a new line or a document follows ends it: the inner opening was only spoken of.
+        If the text ends inside, what came since the last inner end is read once more, and not as reasoning.
+        """
+        source, depth = self.source, 1
+        since: list[str] | None = None  # what came since the last inner end
         while char := (yield from source.peek()):
-            if char != "<":
-                self.reasoning.append((yield from source.take(_REASONING, char)))
-                continue
-            tag = ""
-            while closing.startswith(tag.lower()) and len(tag) < len(closing):
-                char = yield from source.peek(len(tag))
-                if not char:
-                    break
-                tag += char
-            if tag.lower() == closing:
-                source.pos += len(tag)
-                return
-            self.reasoning.append("<")
-            source.pos += 1
+            text = ""
+            if char in self.vocabulary.first:
+                text = yield from self._mark()
+                mark = self.vocabulary.mark(text)
+                if mark in (*ends, opening) and not (yield from self._is_quoted(len(text))):
+                    depth += 1 if mark == opening else -1
+                    if mark != opening and (not depth or (yield from self._document_follows(len(text)))):
+                        if mark not in _BEGIN_TOO:
+                            source.pos += len(text)
+                        return
+                    since = [] if mark != opening else since
+                    self.reasoning.append(text)
+                    source.pos += len(text)
+                    continue
+            piece = yield from source.take(self.vocabulary.text, char)
+            self.reasoning.append(piece)
+            if since is not None:
+                since.append(piece)
+        if since:
+            source.rewind("".join(since))
+
+    def _document_follows(self, at: int) -> Reading[bool]:
+        char = yield from self.source.peek(at)
+        while char and char in " \t":
+            at += 1
+            char = yield from self.source.peek(at)
+        return not char or char in "\r\n{[`"
+
+
+def _closing(quote: str) -> str:
+    return {"“": "”", "‘": "’", "„": "“”"}.get(quote, quote)

@@ -16,7 +16,7 @@ pytest.importorskip("atheris", reason="atheris has no wheel for this Python")
 def test_fuzzing_finds_nothing(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    for case in [*repair_cases(), *repair_cases("repair_more")]:
+    for case in [*repair_cases(), *repair_cases("repair_more"), *repair_cases("repair_kinds")]:
         (corpus / case["id"]).write_bytes(b"\x40\x80" + case["input"].encode("utf-8", "surrogatepass"))
     run = subprocess.run(
         [

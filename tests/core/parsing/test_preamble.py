@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lingstream.core.document.ops import Append
+from lingstream.core.exceptions import UsageError
 from lingstream.core.parsing import StreamParser, TextParser
 
-from .support import every_cut, parse
+from .support import every_cut, fold_all, parse
 
 
 def test_preamble_and_reasoning_are_drained_piece_by_piece() -> None:
@@ -34,6 +35,33 @@ def test_text_parser_keeps_reasoning_apart() -> None:
     ops = [op for char in "<think>hm</think>\nyes <b>" for op in parser.feed(char)]
     assert "".join(op.delta for op in ops if isinstance(op, Append)) == "yes <b>"
     assert parser.take_reasoning() == "hm"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "reasoning"),
+    [
+        ("a plan\n</think>\n\nHello [x] <b>", "Hello [x] <b>", "a plan\n"),
+        ("<think >a <think>b</think> c</think>\nHi", "Hi", "a <think>b</think> c"),
+        ("<|channel|>analysis<|message|>a<|end|><|channel|>final<|message|>Hi", "Hi", "a"),
+        ("The `</think>` tag.", "The `</think>` tag.", ""),
+        ("Use <think>x</think> so.", "Use <think>x</think> so.", ""),
+        (
+            "<think>a <think> in it</think> and the answer",
+            "and the answer",
+            "a <think> in it</think> and the answer",
+        ),
+    ],
+)
+def test_plain_text_takes_back_what_was_reasoning(text: str, value: str, reasoning: str) -> None:
+    for pieces in every_cut(text):
+        parser = TextParser()
+        document = fold_all([op for piece in pieces for op in parser.feed(piece)] + parser.close())
+        assert (document, parser.value, parser.take_reasoning()) == (value, value, reasoning)
+
+
+def test_a_mark_that_is_not_known_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected marks of reasoning"):
+        TextParser(reasoning=["<hm>"])
 
 
 @pytest.mark.parametrize(

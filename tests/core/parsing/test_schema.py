@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pytest
@@ -75,6 +76,7 @@ CASES: dict[str, tuple[Any, str, Any, list[str]]] = {
     "yes": (obj(a=BOOL), '{"a": "yes"}', {"a": True}, ["boolean"]),
     "False": (obj(a=BOOL), '{"a": "False"}', {"a": False}, ["boolean"]),
     "one": (obj(a=BOOL, b=BOOL), '{"a": 1, "b": "0"}', {"a": True, "b": False}, ["boolean", "boolean"]),
+    "a list that goes on": (obj(a=INTS), '{"a": ["1"], ["2"]}', {"a": [1, 2]}, None),
     "maybe": (obj(a=BOOL), '{"a": "maybe"}', {"a": "maybe"}, []),
     "text from a number": (obj(a=STR), '{"a": 10.5}', {"a": "10.5"}, ["string"]),
     "text from a boolean": (obj(a=STR), '{"a": true}', {"a": "true"}, ["string"]),
@@ -305,7 +307,7 @@ def test_what_fits_is_never_touched(value: Any, schema: Any) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from([case["input"] for case in repair_cases()]), schemas)
+@given(st.sampled_from([*repair_cases(), *repair_cases("repair_kinds")]).map(itemgetter("input")), schemas)
 def test_broken_json_keeps_the_invariants_too(text: str, schema: Any) -> None:
     assert parse(list(text), schema) == parse([text], schema)
 
@@ -422,7 +424,7 @@ class TestBots:
             bots.append(run.bot(schema={**obj(a=INT), "required": ["a", "b"]}).chat("go"))
 
         ended = await outcome(flow, '{"a": "1"}')
-        kinds = [(repair["kind"], repair["uri"]) for repair in bots[0]._writer.output.repairs]
+        kinds = [(repair["kind"], repair["uri"]) for repair in bots[0].writer.output.repairs]
         assert kinds == [("schema-number", "a"), ("schema-missing", "b")]
         assert '"b" is a required property' in ended.errors[0]["message"]
 

@@ -5,9 +5,12 @@ See ``docs/html.md``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lingstream.core.parsing import BaseParser
 from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import SPACE, Reading, Source
+from lingstream.core.parsing.vocabulary import REASONING, vocabulary_of
 
 from .reader import Reader
 from .tree import Tree
@@ -28,6 +31,7 @@ class HtmlParser(BaseParser):
     :param max_chars: characters of the markup.
     :param max_tag: characters of one tag, which is withheld until it is whole.
     :param images: the origins whose images keep their address, such as ``same-origin https://cdn.example``.
+    :param reasoning: the marks of reasoning that are looked for, some of :data:`REASONING`.
     """
 
     def __init__(
@@ -39,12 +43,13 @@ class HtmlParser(BaseParser):
         max_chars: int = 16_777_216,
         max_tag: int = 16_384,
         images: str = "",
+        reasoning: Iterable[str] = REASONING,
     ) -> None:
         self._tree = Tree(root, max_depth=max_depth, max_nodes=max_nodes, max_chars=max_chars, images=images)
         self._max_tag = max_tag
         source = Source(self._tree)
         self._tree.offset = lambda: source.offset
-        super().__init__(self._tree, source, Preamble(self._tree, source))
+        super().__init__(self._tree, source, Preamble(self._tree, source, vocabulary_of(tuple(reasoning))))
 
     def _read(self, source: Source) -> Reading[None]:
         reader = Reader(source, self._tree, self._preamble.prose, self._max_tag)

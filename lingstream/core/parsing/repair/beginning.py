@@ -20,7 +20,7 @@ from .scalars import classify
 
 __all__ = ["Beginning"]
 
-_PROSE = re.compile(r"[^{\[(<`\n\"'“‘＂\ud800-\udfff]+")
+_PROSE = re.compile(rf"[^{{\[(<◁\n{QUOTES}\ud800-\udfff]+")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
 
@@ -54,7 +54,7 @@ class Beginning:
         if (yield from self._lone_scalar()):
             return "scalar"
         while char := (yield from source.peek()):
-            if char == "<" and (yield from self._reasoning()):
+            if char in self.preamble.vocabulary.first and (yield from self._reasoning()):
                 yield from self.preamble.space()
                 if not self.opening.prose and (yield from self._lone_scalar()):
                     return "scalar"
@@ -72,10 +72,19 @@ class Beginning:
         source.rewind(self.opening.empty)  # "The answer is []."
         return self.opening.empty[:1]
 
+    def find_again(self) -> Reading[str]:
+        """See :meth:`find`: another document, for the one before it was a draft."""
+        self.opening = Opening(self.emitter, self.source, self.ahead)
+        self.braceless, self._line_start = False, True
+        return (yield from self.find())
+
     def _disguised(self, char: str) -> Reading[bool]:
         """Take a comment or a level of escapes off the document, if it begins with one."""
         if char in "\\&" and self._line_start:
-            return (yield from self.escaped_document(char))
+            is_escaped = yield from self.escaped_document(char)
+            if is_escaped:
+                yield from self.preamble.space()
+            return is_escaped
         end = (yield from self.ahead.comment(0)) if char == "/" else 0
         if end:
             self.emitter.note("comment", "a JSON value", char, self.source.offset)

@@ -16,11 +16,12 @@ from functools import cache
 
 from lingstream.core.parsing.tokenizer import CLOSERS, COLONS, COMMAS, QUOTES, Reading, closing_quotes
 
-from .lookahead import Lookahead
+from .remarks import Remarks
+from .state import State
+from .values import OPENERS
 
-__all__ = ["OPENERS", "Delimiters", "Next", "Verdict", "fewest_faults", "leave_open"]
+__all__ = ["Delimiters", "Next", "Verdict", "faults", "fewest_faults", "leave_open"]
 
-OPENERS = {"{": "}", "[": "]", "(": ")"}
 _LONGEST_RUN = 6  # of quotes
 _MOST_BRACKETS = 16  # of a run that are looked at
 # What a fault in a run of brackets counts.
@@ -36,8 +37,9 @@ class Verdict(enum.Enum):
 
     INNER = "a character of the string"
     END = "its end"
+    REMARK = "its end, and what follows is a remark"
     CONCAT = "its end, and after a + the string goes on"
-    KEY = "the end of a key: the array before it was never closed"
+    KEY = "the end of a key: the array before it was never closed, or a brace was never opened"
 
 
 class Next(enum.Enum):
@@ -49,16 +51,19 @@ class Next(enum.Enum):
     OTHER = "anything else"
 
 
-class Delimiters(Lookahead):
+class Delimiters(Remarks):
     """Decides what a quote, a comma or a closing bracket is, by what follows it."""
 
     # -- quotes -------------------------------------------------------------------
 
-    def verdict(self, at: int, quote: str, *, inside: bool, unclosed: str = "") -> Reading[Verdict]:
+    def verdict(
+        self, at: int, quote: str, *, inside: bool, unclosed: str = "", typographic: bool = False
+    ) -> Reading[Verdict]:
         """Decide what the quote before ``at`` is.
 
         :param inside: an unescaped quote was opened inside the string and not closed yet.
         :param unclosed: closing brackets that the string itself lacks so far.
+        :param typographic: a quote of typography was opened inside it and not closed yet.
         """
         gap = at
         at = yield from self.skip(at)
@@ -70,7 +75,7 @@ class Delimiters(Lookahead):
             ends = yield from self._bracket_ends(at, inside=inside, unclosed=unclosed)
             return Verdict.END if ends else Verdict.INNER
         if char in COMMAS or (yield from self.ellipsis(at)) > at:
-            ends = yield from self.after_comma(at, inside=inside, unclosed=unclosed)
+            ends = yield from self.after_comma(at, inside=inside, unclosed=unclosed, strictly=typographic)
             return Verdict.END if ends else Verdict.INNER
         if char == "+" and not inside:
             after = yield from self.source.peek((yield from self.skip(at + 1)))
@@ -86,14 +91,27 @@ class Delimiters(Lookahead):
             found = (gap < at or char in QUOTES) and (
                 yield from self.key_follows(at, inside=inside, comma=False)
             )
-            return Verdict.END if found else Verdict.INNER
+            return Verdict.END if found else (yield from self._remark_or_inner(gap, inside=inside))
         if char in ":：":
-            if isinstance(self.emitter.parent, dict):
+            if isinstance(self.emitter.parent, dict) or (yield from self._opens_record(at)):
                 return Verdict.KEY
             return Verdict.INNER if inside else Verdict.END
-        if gap < at and not inside and (yield from self.value_starts(at)):
+        starts = gap < at and not inside and (yield from self.value_starts(at))
+        if starts and not (yield from self.citation(at)):
             return Verdict.END
-        return Verdict.INNER
+        return (yield from self._remark_or_inner(gap, inside=inside))
+
+    def _opens_record(self, at: int) -> Reading[bool]:
+        """Whether the key before ``at``, in an array, stands behind a record or before a brace."""
+        emitter = self.emitter
+        if not emitter.is_open or emitter.index:
+            return emitter.is_open and type(emitter.container[emitter.index - 1]) is dict
+        end, fits = yield from self.pairs(at, State.COLON)
+        return fits and (yield from self.source.peek(end)) == "}"
+
+    def _remark_or_inner(self, at: int, *, inside: bool) -> Reading[Verdict]:
+        is_remark = not inside and (yield from self.remark(at)) > at
+        return Verdict.REMARK if is_remark else Verdict.INNER
 
     def _quote_run(self, at: int, quote: str, *, inside: bool) -> Reading[Verdict]:
         """One closing quote was followed at once by another one at ``at``."""
@@ -174,10 +192,13 @@ class Delimiters(Lookahead):
 
     # -- commas -------------------------------------------------------------------
 
-    def after_comma(self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False) -> Reading[bool]:
+    def after_comma(
+        self, at: int, *, inside: bool, unclosed: str = "", bare: bool = False, strictly: bool = False
+    ) -> Reading[bool]:
         """Whether the comma at ``at`` separates values, and is no character of a text.
 
         :param bare: the value before it has no quotes, so the one after it may have none either.
+        :param strictly: in an array an item has to follow that is well formed.
         """
         while True:
             at = yield from self.skip(at)
@@ -199,25 +220,36 @@ class Delimiters(Lookahead):
             return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
         if isinstance(self.emitter.container, dict):
             return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
-        return not inside
+        return not inside and (not strictly or (yield from self.value_starts(at)))
+
+    def text_follows(self, at: int, quote: str) -> Reading[bool]:
+        """Whether text goes on or ends at ``at``, behind a bracket, and not the document that it is in."""
+        at = yield from self.skip(at)
+        char = yield from self.source.peek(at)
+        if not char or char in closing_quotes(quote):
+            return not char or (yield from self.verdict(at + 1, quote, inside=False)) is Verdict.END
+        if char not in COMMAS:
+            return char not in CLOSERS
+        char = yield from self.source.peek((yield from self.skip(at + 1)))
+        return bool(char) and char not in QUOTES and char not in "{["
 
     # -- closing brackets ---------------------------------------------------------
 
     def levels_closed(self) -> Reading[int]:
         """How many levels the bracket at the position closes, where it is not the innermost one's own."""
-        run, following = yield from self._closing_run()
+        run, following = yield from self.closing_run(0)
         return fewest_faults(self.emitter.levels, run, following)
 
     def root_goes_on(self) -> Reading[bool]:
         """Whether a comma and a key follow, perhaps behind more brackets."""
-        return (yield from self._closing_run(bare=False))[1] is Next.KEY
+        return (yield from self.closing_run(0, bare=False))[1] is Next.KEY
 
-    def _closing_run(self, *, bare: bool = True) -> Reading[tuple[str, Next]]:
-        """Return the run of closing brackets at the position (there may be none) and what follows it.
+    def closing_run(self, at: int, *, bare: bool = True) -> Reading[tuple[str, Next]]:
+        """Return the run of closing brackets at ``at`` (there may be none) and what follows it.
 
         :param bare: a key without quotes is one, too.
         """
-        run, _, at = yield from self.closers(0, _MOST_BRACKETS)
+        run, _, at = yield from self.closers(at, _MOST_BRACKETS)
         char = yield from self.source.peek(at)
         if not char or (yield from self.source.starts("```", at)):
             return run, Next.END
@@ -285,7 +317,17 @@ def leave_open(levels: str, text: str) -> str:
 
 
 def fewest_faults(levels: str, run: str, following: Next) -> int:
-    """Return how many levels the first bracket of ``run`` closes, in the reading with the fewest faults.
+    """Return how many levels the first bracket of ``run`` closes, in the reading with the fewest faults."""
+    return min(_readings(levels, run, following), key=lambda way: way[0])[1]
+
+
+def faults(levels: str, run: str, following: Next) -> float:
+    """Return what the faults count in the reading of ``run`` that has the fewest."""
+    return min(_readings(levels, run, following))[0] if run else _misfit(levels, following)
+
+
+def _readings(levels: str, run: str, following: Next) -> list[tuple[float, int]]:
+    """What each way to read ``run`` counts, and how many levels its first bracket closes then.
 
     Faults are brackets that are missing, too many or of the wrong kind, and a following key or item that does
     not fit into what is left open.
@@ -310,7 +352,7 @@ def fewest_faults(levels: str, run: str, following: Next) -> int:
         found.append((_SUPERFLUOUS + cost(at + 1, depth), 0))
         return found
 
-    return min(ways(0, 0), key=lambda way: way[0])[1]
+    return ways(0, 0)
 
 
 def _misfit(levels: str, following: Next) -> float:

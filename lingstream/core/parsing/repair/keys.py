@@ -26,7 +26,8 @@ __all__ = ["KeyRepair"]
 
 _NAME_AND_VALUE = re.compile(r"([\w$-]+)\s+(?:true|false|null|-?[0-9].*)", re.DOTALL)
 _LOST_VALUE = re.compile(r"\s*|\s.*,\s*", re.DOTALL)
-_HALF_KEY = re.compile(r"\s*([\w$ -]{1,64}):\s*\S.*[\]}]\s*\Z", re.DOTALL)
+_HALF_KEY = re.compile(r"\s*([\w$ -]{1,64}[”“″]?):\s*\S.*[\]}]\s*\Z", re.DOTALL)
+_TYPOGRAPHIC_END = re.compile(r"([^„“”]*)[”“″]\s*\Z")
 
 
 class KeyRepair:
@@ -85,7 +86,7 @@ class KeyRepair:
         while (char := (yield from source.peek(at))) and char not in ":：=,{}[]\n":
             if char in QUOTES and at and not (yield from self.ahead.apostrophe(at)):
                 break
-            if char == "/" and (yield from self.ahead.comment(at)) > at:
+            if char == "/" and at and (yield from self.ahead.comment(at)) > at:
                 break
             at += 1
             if at > self.emitter.limits.key:
@@ -145,7 +146,8 @@ class KeyRepair:
 
     def _lost_key_quote(self, start: int, text: str) -> str:
         self._note("quotes", "a closing quote", ":")
-        key = self._decode(text)
+        typographic = _TYPOGRAPHIC_END.match(text)
+        key = self._decode(typographic[1] if typographic else text)
         self.source.pos += start + len(text)
         return key.rstrip()
 

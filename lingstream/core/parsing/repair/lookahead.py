@@ -30,6 +30,10 @@ _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and
     r"\s*[\w$ -]{1,64}[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
     re.DOTALL | re.IGNORECASE,
 )
+_HASH_KEY = re.compile(r"(?:#|//)[\w$-]+\s*:")
+_HASH_VALUE = re.compile(r"(?:#|//)\w")
+_HASH_ITEM = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]]+)[ \t]*[,\]]")
+_HASH_LAST = re.compile(r"#[\w-]+\s*|//[^\s/,\"'\]]+[./][^\s,\"'\]]+\s*")
 _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
@@ -81,6 +85,29 @@ class Lookahead:
             if not (yield from self.source.more()) and self.source.done:
                 return self.source.left
         return found + (2 if closing == "*/" else 0)
+
+    def comment_is_key(self, end: int) -> Reading[bool]:
+        """Whether the comment up to ``end`` is a key: ``#id: 7``, and no line that was commented out."""
+        line = self.source.part(0, end)
+        return bool(_HASH_KEY.match(line)) and (yield from self.source.peek(end)) != "\n"
+
+    def comment_is_value(self, end: int) -> Reading[bool]:
+        """Whether the comment up to ``end`` is a value: ``#fff`` or ``//host/path``, by what follows it."""
+        line = self.source.part(0, end)
+        if not _HASH_VALUE.match(line):
+            return False
+        if (yield from self.source.peek(end)) != "\n":
+            return True
+        at = yield from self.skip(end)
+        container = self.emitter.container
+        if not isinstance(container, dict):
+            is_last = bool(container) and isinstance(container[-1], str) and bool(_HASH_LAST.fullmatch(line))
+            return bool(_HASH_ITEM.match(line)) or (is_last and (yield from self.source.peek(at)) == "]")
+        if not (yield from self.value_starts(at)):
+            return True
+        if (yield from self.source.peek(at)) not in tuple(QUOTES):
+            return False
+        return (yield from self.source.peek((yield from self.behind(at)))) in tuple(COLONS)
 
     # -- brackets, ellipses and escapes ---------------------------------------------------
 

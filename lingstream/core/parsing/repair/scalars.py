@@ -42,11 +42,16 @@ _LITERALS: dict[str, Any] = {
 _VALID = {"true": True, "false": False, "null": None}
 _LOOSE_NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?:(?P<based>0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+))"
-    r"|(?P<whole>[0-9]+(?:[_,][0-9]{3})*|(?:[0-9]+(?:_[0-9]+)*)?)"
+    r"|(?P<whole>(?:[0-9]+(?:_[0-9]+)*)?)"
     r"(?:(?P<dot>\.)(?P<part>(?:[0-9]+(?:_[0-9]+)*)?))?(?P<exp>[eE][+-]?[0-9]+)?)[lLnfFdD]?"
 )
+_GROUPS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")  # also in lakh: 1,00,000
+_DECIMAL_COMMA = re.compile(r"([+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)")
+_HALF_GROUP = re.compile(r"(?<=,[0-9]{3}),[0-9]{0,2}\Z")
+_DIGITS = re.compile(r"[+-]?[0-9][0-9,.]*")
 _CUT_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?[eE][+-]?")
 _WORD = re.compile(r"[-+.,\w]+")
+_LONGEST_NUMBER = 4_300
 _CALL = re.compile(r"(?:new\s+)?[A-Za-z_$][\w$.]*\Z")
 
 
@@ -95,7 +100,8 @@ class ScalarRepair:
         if lone:
             self._note("surrogate", value)
         self.emitter.begin_string(self.emitter.child())
-        self.emitter.append(value)
+        if value:
+            self.emitter.append(value)
         self.emitter.settle()
 
     def _note(self, kind: str, text: str) -> None:
@@ -136,6 +142,8 @@ class ScalarRepair:
 
     def _ends_at(self, at: int, char: str) -> Reading[bool]:
         if char in COMMAS:
+            if char == "," and (yield from self._groups_digits(at)):
+                return False
             if self._is_scalar(at) or not isinstance(self.emitter.container, dict):
                 return True
             return (yield from self.ahead.after_comma(at, inside=False, bare=True))
@@ -150,6 +158,17 @@ class ScalarRepair:
         if char == "/" and self._is_scalar(at):
             return (yield from self.ahead.comment(at)) > at
         return False
+
+    def _groups_digits(self, at: int) -> Reading[bool]:
+        """Whether the comma at ``at`` stands inside a number: in an object a digit can mean nothing else."""
+        if (
+            not isinstance(self.emitter.container, dict)
+            or not (yield from self.source.peek(at + 1)).isdecimal()
+        ):
+            return False
+        start = self.source.pos
+        number = _DIGITS.match(self.source.text, start, start + min(at, _LONGEST_NUMBER))
+        return number is not None and number.end() == start + at
 
     def _ends_at_quote(self, at: int, char: str) -> Reading[bool]:
         """A quote in the value: it lacked the opening one, or what follows lacks a comma."""
@@ -206,7 +225,8 @@ def classify(text: str, *, cut: bool = False) -> tuple[Any, str]:
                 return value, "cut"
         if _CUT_NUMBER.fullmatch(text):
             text = text.rstrip("eE+-")
-    loose = _LOOSE_NUMBER.fullmatch(text)
+        text = _HALF_GROUP.sub("", text)
+    loose = _LOOSE_NUMBER.fullmatch(_without_commas(text))
     if loose and any(loose[name] for name in ("based", "whole", "part")):
         value = _loose(loose)
         if value is not None:
@@ -214,11 +234,19 @@ def classify(text: str, *, cut: bool = False) -> tuple[Any, str]:
     return text, "unquoted"
 
 
+def _without_commas(text: str) -> str:
+    """Return a number without commas between its digits; one that groups none is a decimal point."""
+    decimal = _DECIMAL_COMMA.fullmatch(text)
+    if decimal and not _GROUPS.fullmatch(text.lstrip("+-")):
+        return f"{decimal[1].replace('.', '')}.{decimal[2]}"
+    return _GROUPS.sub(lambda match: match[0].replace(",", ""), text, count=1)
+
+
 def _loose(number: re.Match[str]) -> int | float | None:
     sign = -1 if number["sign"] == "-" else 1
     if number["based"]:
         return sign * int(number["based"], 0)
-    whole = (number["whole"] or "0").replace("_", "").replace(",", "")
+    whole = (number["whole"] or "0").replace("_", "")
     if number["exp"] or number["part"]:
         value = float(f"{whole}.{(number['part'] or '0').replace('_', '')}{number['exp'] or ''}")
         return sign * value if math.isfinite(value) else None

@@ -12,6 +12,8 @@ from lingstream.core.parsing.emitter import Emitter
 from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes, decode
 
 from .delimiters import Delimiters, Verdict
+from .inside import Inside
+from .values import OPENERS
 
 __all__ = ["StringRepair"]
 
@@ -22,10 +24,13 @@ _BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")
 _TAIL_LENGTH = 200
 # Brackets on lines of their own, where the text ends inside a string.
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
+# The same, and what may stand behind the document, where a quote before them may have closed the string.
+_CUT_ENDING = re.compile(r"(?<=[\"”“″])\s*(?:[\]}]\s*)+(?:\Z|(?<=[\n\r])|```)")
 # What an opening quote stands behind; any character of a script without spaces.
 _OPENS = re.compile(r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af-])\Z")
 _WINDOWS = re.compile(r"[A-Za-z]:\Z")
-_BRACKETS = {"}": "{", "]": "[", ")": "("}
+# Behind what a text goes on with JSON that it quotes.
+_QUOTES_JSON = re.compile(r"[\[{][\s\[{]*\Z")
 
 
 class StringRepair:
@@ -35,6 +40,7 @@ class StringRepair:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead
+        self.inside = Inside(emitter)
         self.escapes = EscapeRepair(emitter, source)
 
     def value(self) -> Reading[None]:
@@ -60,11 +66,11 @@ class StringRepair:
         self.quote = quote
         self.closers = closing_quotes(quote)
         self.width = 1  # quotes that close the string: 2 or 3 if they are doubled or tripled
-        self.inner = 0  # unescaped quotes inside so far
         self.found_key: str | None = None  # the string was no item of its array but the next key
+        self.key_seen = False  # and an op that was returned has told of it
+        self.inside.begin()
         self.escapes.begin()
-        self._balance = dict.fromkeys(_BRACKETS, 0)  # brackets opened in it, less those closed
-        self._counted = 0  # how many of its parts that is about
+        self._quoted_to = 0  # up to this offset quotes are those of JSON that the text quotes
 
     def _opening(self) -> Reading[None]:
         """Use up the quotes that open the string beside the first one."""
@@ -94,35 +100,78 @@ class StringRepair:
                 yield from self._character(char)
 
     def _quote(self, char: str) -> Reading[None]:
-        source, emitter = self.source, self.emitter
-        if emitter.strict:
-            verdict = Verdict.END
-        elif self.width > 1:
+        source, inside = self.source, self.inside
+        if self.emitter.strict:
+            yield from self._end()
+            return
+        if self.width > 1:
             yield from self._wide_quote(char)
             return
-        else:
-            unclosed = self._unclosed()
-            verdict = yield from self.ahead.verdict(
-                1, self.quote, inside=self.inner % 2 == 1, unclosed=unclosed
-            )
-        if verdict is Verdict.INNER or (verdict is Verdict.KEY and self.inner):
-            if not self.inner and (yield from self._lost_quote()):
+        if source.offset < self._quoted_to or (yield from self._quotes_ellipsis()):
+            self._inner(char, (yield from source.peek(1)))
+            return
+        verdict = yield from self.ahead.verdict(
+            1,
+            self.quote,
+            inside=inside.is_quoting,
+            unclosed=inside.unclosed,
+            typographic=inside.is_typographic,
+        )
+        if verdict is Verdict.INNER or (verdict is Verdict.KEY and inside.quotes):
+            if not (yield from self._quotes_json()) and not inside.quotes and (yield from self._lost_quote()):
                 return
-            yield from self._inner(char)
+            self._inner(char, (yield from source.peek(1)))
         elif verdict is Verdict.CONCAT:
             yield from self._concatenate()
         elif verdict is Verdict.KEY:
             self._note("bracket", "']'", ":")
-            self.found_key = emitter.retract()
+            self.found_key, self.key_seen = self.emitter.retract()
             source.pos += 1
         else:
+            yield from self._own_quote()
+            yield from self._end()
+            if verdict is Verdict.REMARK:
+                self.emitter.note("junk", "','", source.part(0, 1), source.offset)
+                source.pos += yield from self.ahead.remark(0)
+
+    def _end(self) -> Reading[None]:
+        """Use up the quote that ends the string, and those that double it."""
+        source = self.source
+        source.pos += 1
+        while not self.emitter.strict and (more := (yield from source.peek())) and more in self.closers:
+            if (yield from self.ahead.another_opens(self.quote)):
+                break
+            self._note("quotes", "one quote", more)
             source.pos += 1
-            while not emitter.strict and (more := (yield from source.peek())) and more in self.closers:
-                if (yield from self.ahead.another_opens(self.quote)):
-                    break
-                self._note("quotes", "one quote", more)
-                source.pos += 1
-            emitter.settle()
+        self.emitter.settle()
+
+    def _own_quote(self) -> Reading[None]:
+        """Of two quotes the first is the string's own, where it closes one or is a sign for inches."""
+        source = self.source
+        wants = self.inside.is_typographic or self._tail()[-1:].isdigit()
+        if not wants or (yield from source.peek(1)) != self.quote:
+            return
+        if (yield from source.peek(2)) != self.quote:
+            self._inner(self.quote, "")
+
+    def _quotes_ellipsis(self) -> Reading[bool]:
+        """Whether the quote opens ``"..."`` in a text, where dots behind a string would be an ellipsis."""
+        if self.inside.is_quoting or (yield from self.source.peek(1)) not in (".", "…"):
+            return False
+        end = yield from self.ahead.ellipsis(1)
+        return (yield from self.source.peek(end)) in tuple(self.closers) and bool(_OPENS.search(self._tail()))
+
+    def _quotes_json(self) -> Reading[bool]:
+        """If the quote is the first of JSON that the text quotes, take all of that for text."""
+        opened = _QUOTES_JSON.search(self._tail()) if self.quote == '"' else None
+        if opened is None:
+            return False
+        levels = "".join(OPENERS[char] for char in reversed(opened[0]) if char in OPENERS)
+        end, fits = yield from self.ahead.inside(0, levels)
+        if not fits or not (yield from self.ahead.text_follows(end + 1, self.quote)):
+            return False
+        self._quoted_to = self.source.offset + end
+        return True
 
     def _wide_quote(self, char: str) -> Reading[None]:
         """A quote inside a string with doubled or tripled quotes."""
@@ -130,7 +179,7 @@ class StringRepair:
         while (more := (yield from self.source.peek(run))) and more in self.closers:
             run += 1
         if run < self.width:
-            yield from self._inner(char)
+            self._inner(char, (yield from self.source.peek(1)))
         elif run > self.width:
             self.emitter.append(self.source.part(0, run - self.width))
             self.source.pos += run - self.width
@@ -138,13 +187,9 @@ class StringRepair:
             self.source.pos += run
             self.emitter.settle()
 
-    def _inner(self, char: str) -> Reading[None]:
-        opens = _OPENS.search(self._tail())
-        after = yield from self.source.peek(1)
-        if self.inner % 2 == 1 or (opens and after and after not in SPACE):
-            self.inner += 1
-        else:
-            self.inner += 2
+    def _inner(self, char: str, after: str) -> None:
+        opens = bool(after) and after not in SPACE and bool(_OPENS.search(self._tail()))
+        self.inside.quote(opens=opens)
         if self.width == 1:
             self._note("inner-quote", "an escaped quote", char)
         self.emitter.append(char)
@@ -153,16 +198,24 @@ class StringRepair:
     def _lost_quote(self) -> Reading[bool]:
         """If this quote opens what comes next, end the string before the comma or the line end."""
         text = self._tail()
-        tail = _BARE_KEY.search(text) if self.ahead.bare_keys else None
+        found = _BARE_KEY.search(text) if self.ahead.bare_keys else None
+        tail = found or _TAIL.search(text)
         if tail is None:
-            tail = _TAIL.search(text)
-            if tail is None or not (yield from self.ahead.lost_quote_before(0, tail[0])):
-                return False
-        self._note("quotes", "a closing quote", '"')
-        self.emitter.correct("".join(self.emitter.parts)[: -len(tail[0])])
-        self.emitter.settle()
+            return False
+        ending = self.inside.ending(text, len(tail[0]))
+        if not (found or ending) and not (yield from self.ahead.lost_quote_before(0, tail[0])):
+            return False
+        self._end_before(tail[0], ending)
         self.source.rewind(tail[0])
         return True
+
+    def _end_before(self, tail: str, ending: str) -> None:
+        """End the string ``tail`` before its end, where its closing quote is lost or another sign."""
+        self._note("escape" if ending == '"' else "quotes", "a closing quote", ending or '"')
+        text = "".join(self.emitter.parts)
+        text = text[: len(text) - len(tail) - len(ending)]
+        self.emitter.correct(text + "\\" if ending == '"' else text)
+        self.emitter.settle()
 
     def _concatenate(self) -> Reading[None]:
         self._note("concatenation", "one string", "+")
@@ -184,20 +237,16 @@ class StringRepair:
 
     def _cut(self) -> None:
         """The text ends inside the string."""
+        text = "" if self.emitter.cut or self.inside.quotes else self._tail()
+        for found in _CUT_ENDING.finditer(text):
+            behind = len(text) - found.start()
+            if ending := self.inside.ending(text, behind):
+                self._end_before(text[-behind:], ending)
+                return
         self._note("cut", "a closing quote", "")
-        tail = None if self.emitter.cut else _CUT_TAIL.search(self._tail())
-        if tail and not self.inner:
+        if tail := _CUT_TAIL.search(text):
             self.emitter.correct("".join(self.emitter.parts)[: -len(tail[0])])
         self.emitter.settle(cut=self.emitter.cut)
-
-    def _unclosed(self) -> str:
-        """The closing brackets that the string so far lacks."""
-        parts = self.emitter.parts
-        text = "".join(parts[self._counted :])
-        for closer, opener in _BRACKETS.items():
-            self._balance[closer] += text.count(opener) - text.count(closer)
-        self._counted = len(parts)
-        return "".join(closer for closer, balance in self._balance.items() if balance > 0)
 
     def _tail(self) -> str:
         """The last characters of the open string."""

@@ -6,7 +6,6 @@ colons) itself, and has ``beginning``, ``keys``, ``strings`` and ``scalars`` rea
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -24,23 +23,15 @@ from lingstream.core.parsing.tokenizer import (
 )
 
 from .beginning import Beginning
-from .delimiters import OPENERS, Delimiters
+from .delimiters import Delimiters
 from .keys import KeyRepair
+from .reopening import Record, Reopening
 from .scalars import ScalarRepair
+from .state import State
 from .strings import StringRepair
+from .values import OPENERS
 
-__all__ = ["Repairer", "State"]
-
-
-class State(enum.IntEnum):
-    """What the document wants next."""
-
-    FIRST = 0  # just inside a container: a key or item, or the end
-    NEXT = 1  # behind a comma: a key or item
-    COLON = 2
-    VALUE = 3  # behind a colon
-    COMMA = 4  # behind a value: a comma or the end
-    END = 5  # behind the document
+__all__ = ["Repairer"]
 
 
 class Repairer:
@@ -59,14 +50,19 @@ class Repairer:
         self.strings = StringRepair(emitter, source, self.ahead)
         self.keys = KeyRepair(emitter, source, self.ahead)
         self.scalars = ScalarRepair(emitter, source, self.ahead)
+        self.reopening = Reopening(emitter, source, self.ahead)
+        self.preamble = preamble
         self.beginning = Beginning(emitter, source, self.ahead, preamble, on_escaped)
+        self.end: int | None = None  # offset behind the root's end
         self.root_open = False  # the root's end was read, but observers were not told yet
         self.root_cut = False  # the text was cut off before the root's end
         self.finished = False
 
     def start(self) -> Reading[None]:
         """Read up to the first bracket of the document, or all of a document that is a scalar."""
-        opened = yield from self.beginning.find()
+        yield from self._start((yield from self.beginning.find()))
+
+    def _start(self, opened: str) -> Reading[None]:
         if opened == "scalar":
             yield from self._lone_scalar()
         elif opened:
@@ -84,7 +80,7 @@ class Repairer:
             return
         if self.emitter.is_open:
             yield from self.strings.resume()
-            self._string_ended()
+            yield from self._string_ended()
             return
         yield from self._space()
         char = yield from self.source.peek()
@@ -111,10 +107,17 @@ class Repairer:
                 source.pos += 1
                 continue
             end = (yield from self.ahead.comment(0)) if char in "/#" else 0
-            if not end:
+            if not end or (yield from self._is_text(end)):
                 return
             self._note("comment", "no comment", char)
             source.pos += end
+
+    def _is_text(self, end: int) -> Reading[bool]:
+        """Whether the comment from here to ``end`` is none, but a key or value that begins like one."""
+        if self.state in (State.COLON, State.COMMA) or self.emitter.strict:
+            return False
+        is_key = self.state is not State.VALUE and isinstance(self.emitter.container, dict)
+        return (yield from (self.ahead.comment_is_key(end) if is_key else self.ahead.comment_is_value(end)))
 
     def _comma(self, char: str) -> Reading[None]:
         if char in COMMAS:
@@ -154,6 +157,8 @@ class Repairer:
         if char == "`" and (yield from self.source.starts("```")):
             self._finish()
             return True
+        if char in self.preamble.vocabulary.first and char != "[" and (yield from self._is_draft()):
+            return True
         if char == "\\" or char == "&":
             return (yield from self.beginning.escaped_document(char))
         return False
@@ -171,6 +176,8 @@ class Repairer:
             yield from self._close(char)
         elif char in COMMAS:
             self._junk_comma(char)
+        elif self.state is State.NEXT and (yield from self.reopening.list_goes_on(char)):
+            self._reopen_list(char)
         elif char in "{[(":
             self._bracket_for_key(char)
         elif (yield from self._skipped(char)):
@@ -193,6 +200,14 @@ class Repairer:
         else:
             self.source.pos += 1
 
+    def _reopen_list(self, char: str) -> None:
+        """Items of the last array, which was closed too early, or a second one for its key."""
+        emitter = self.emitter
+        self._note("bracket", "a key", char)
+        emitter.key = next(reversed(emitter.container))
+        emitter.reopen(emitter.child())
+        self.source.pos += char == "["
+
     def _junk_comma(self, char: str) -> None:
         self._note("comma", "a value", char)
         self.source.pos += 1
@@ -201,9 +216,11 @@ class Repairer:
     def _value(self, char: str) -> Reading[None]:
         if (yield from self.ahead.string_prefix(0)):
             self._junk(char, "a value")
+        elif self.state is not State.VALUE and (yield from self._is_record(char)):
+            return
         elif char in QUOTES and not (char == "`" and (yield from self.source.starts("```"))):
             yield from self.strings.value()
-            self._string_ended()
+            yield from self._string_ended()
         elif char in OPENERS:
             self._open(char)
         elif char in CLOSERS or char in COMMAS:
@@ -227,11 +244,35 @@ class Repairer:
                 self._note("comma", "a value", char)
             yield from self._close(char)
 
-    def _string_ended(self) -> None:
+    def _string_ended(self) -> Reading[None]:
         self.state = State.COMMA
-        if self.strings.found_key is not None:
+        key, emitter = self.strings.found_key, self.emitter
+        if key is None:
+            return
+        if (yield from self.reopening.first_record()):
+            uri, seen = emitter.child(), self.strings.key_seen
+            emitter.open_container(uri, {}, "}", self.source.offset, seen)
+        else:
+            emitter.end_retracted(seen=self.strings.key_seen)
+        self._have_key(key)
+
+    def _is_record(self, char: str) -> Reading[bool]:
+        """Go to the object that a key in an array belongs to; false if there is no key."""
+        record = yield from self.reopening.record()
+        if record is Record.NONE:
+            return False
+        self._note("bracket", "a value", char)
+        if record is Record.OUTER:
             self.emitter.close_container()
-            self._have_key(self.strings.found_key)
+        elif record is Record.LAST:
+            self._reopen_record()
+        else:
+            self.emitter.open_container(self.emitter.child(), {}, "}", self.source.offset)
+        self.state = State.NEXT
+        return True
+
+    def _reopen_record(self) -> None:
+        self.emitter.reopen(f"{self.emitter.prefix}{len(self.emitter.container) - 1}")
 
     # -- brackets ---------------------------------------------------------------------
 
@@ -257,16 +298,23 @@ class Repairer:
             return
         self._note("bracket", repr(emitter.closer), char)
         levels = yield from self.ahead.levels_closed()
+        goes_on = yield from self.reopening.record_goes_on(levels)
         self.source.pos += 1
+        if goes_on:
+            self._reopen_record()
+            self.state = State.COMMA
+            return
         for _ in range(levels):
             self._closed()
 
     def _closed(self) -> None:
-        """One container ends. Of a root object nobody is told before it is clear that no key follows."""
+        """One container ends. Of the root nobody is told before it is clear that it does not go on."""
         emitter = self.emitter
         is_root = len(emitter.stack) == 1
         self.state = State.END if is_root else State.COMMA
-        if is_root and emitter.closer == "}" and not emitter.strict:
+        if is_root:
+            self.end = self.source.offset
+        if is_root and not emitter.strict:
             self.root_open = True
         else:
             emitter.close_container()
@@ -278,9 +326,9 @@ class Repairer:
         source = self.source
         while (char := (yield from source.peek())) and char in SPACE:
             source.pos += 1
-        if self.root_open and (yield from self.ahead.root_goes_on()):
-            self._note("bracket", "the end of the text", "}")
-            self.root_open = False
+        if self.root_open and (yield from self._root_goes_on()):
+            self._note("bracket", "the end of the text", self.emitter.closer)
+            self.root_open, self.end = False, None
             self.state = State.COMMA
             return
         self._tell_root()
@@ -291,8 +339,28 @@ class Repairer:
             source.pos += 3
             return
         self.emitter.note("trailing", "the end of the text", char, source.offset, self.emitter.root)
-        while (yield from source.peek()):
-            source.pos = len(source.text)
+        while char := (yield from source.peek()):
+            if char in self.preamble.vocabulary.first and (yield from self._is_draft()):
+                return
+            yield from self.preamble.pass_text(char)
+
+    def _is_draft(self) -> Reading[bool]:
+        """Whether reasoning ends here whose beginning stood in the prompt: then the document was a draft.
+
+        It is taken back as soon as another one begins.
+        """
+        if not (yield from self.preamble.stray_end(quotable=self.state is State.END)):
+            return False
+        opened = yield from self.beginning.find_again()
+        if opened:
+            self.emitter.restart()
+            self.root_open, self.root_cut, self.end = False, False, None
+            yield from self._start(opened)
+        return True
+
+    def _root_goes_on(self) -> Reading[bool]:
+        is_object = isinstance(self.emitter.container, dict)
+        return (yield from (self.ahead if is_object else self.reopening).root_goes_on())
 
     def _tell_root(self) -> None:
         if self.root_open:

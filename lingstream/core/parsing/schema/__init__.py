@@ -34,6 +34,7 @@ class SchemaParser:
         self._parser = parser
         self._guide = Guide(schema, root)
         self._offset = 0
+        self.stop = parser.stop
         self.take_preamble = parser.take_preamble
         self.take_reasoning = parser.take_reasoning
 
@@ -53,6 +54,16 @@ class SchemaParser:
     def value(self) -> Any:
         """The value as it is now, repaired: to be read and not changed."""
         return self._guide.value
+
+    @property
+    def behind(self) -> int:
+        """How many characters came behind the end of the document so far."""
+        return self._parser.behind
+
+    @property
+    def may_be_draft(self) -> bool:
+        """Whether the document may still be taken back."""
+        return self._parser.may_be_draft
 
     @property
     def repairs(self) -> list[Repair]:

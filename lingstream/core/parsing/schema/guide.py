@@ -73,6 +73,8 @@ class Guide:
             self._out.append(op if target.out == op.uri else Append(target.out, op.delta))
 
     def _set(self, op: Set) -> None:
+        if op.fix and op.uri == self._root:
+            self._places.open.clear()  # the document begins anew
         if isinstance(op.value, (dict, list)):
             if container := self._places.open.get(op.uri):
                 self._retract(container, len(op.value))
@@ -97,7 +99,7 @@ class Guide:
 
     def _open_container(self, op: Set) -> None:
         kind = "array" if isinstance(op.value, list) else "object"
-        target = self._places.find(op.uri, op.fix)
+        target, self._open = self._places.find(op.uri, op.fix), None
         if not target.dropped:
             if kind == "object" and kind not in target.shape.types and kind in self._item(target).types:
                 self._wrap(target)
@@ -105,9 +107,10 @@ class Guide:
         self._places.open[op.uri] = Container(target, kind)
 
     def _close(self, item: Closed) -> None:
-        container = self._places.open.pop(item.uri, None)
-        target = container.target if container else self._open
-        assert target is not None and target.uri == item.uri  # noqa: S101  (every value begins before it ends)
+        scalar = self._open if self._open is not None and self._open.uri == item.uri else None
+        container = None if scalar else self._places.close(item.uri)
+        target = container.target if container else scalar
+        assert target is not None  # noqa: S101  (every value begins before it ends)
         if container is None:
             self._open = None
             # A cut text where only other types or listed values may stand is an open word: it is not written.

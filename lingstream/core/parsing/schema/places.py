@@ -65,6 +65,7 @@ class Places:
 
     def __init__(self, shape: Shape, root: str, note: Callable[[str, str], None]) -> None:
         self.open: dict[str, Container] = {}
+        self._last: tuple[str, Container] | None = None  # what was closed last: the parser may go on with it
         self._shape = shape
         self._root = root
         self._note = note
@@ -74,13 +75,25 @@ class Places:
         if uri == self._root:
             return Target(uri, uri, self._shape, fix)
         head, key = jsonuri.parent(uri)
-        container = self.open[head]
+        container = self.open.get(head) or self._reopen(head)
         if container.target.dropped:
             return self._dropped(uri, container.target.shape)
         if container.kind == "array":
             out = uri if container.target.out == head else jsonuri.concat(container.target.out, key)
             return Target(uri, out, container.target.shape.item(int(key)), fix)
         return self._member(uri, key, container)
+
+    def close(self, uri: str) -> Container:
+        """End a container, which may have been ended before."""
+        container = self.open.pop(uri, None) or self._reopen(uri)
+        self.open.pop(uri, None)
+        self._last = uri, container
+        return container
+
+    def _reopen(self, uri: str) -> Container:
+        assert self._last is not None and self._last[0] == uri  # noqa: S101  (nothing else is reopened)
+        self.open[uri] = self._last[1]
+        return self._last[1]
 
     def _member(self, uri: str, key: str, container: Container) -> Target:
         above = container.target

@@ -17,6 +17,12 @@ def test_text_under_doubt_is_withheld_then_appended() -> None:
 
 
 def test_a_lost_closing_quote_is_corrected_with_a_fix() -> None:
-    parsed = parse(['{"a": "hello, "b": 1}'])
+    parsed = parse(list('{"a": "hello, "b": 1}'))
     assert Set("a", "hello", True) in parsed.ops
+
+
+def test_what_was_not_handed_out_yet_is_corrected_without_a_fix() -> None:
+    parsed = parse(['{"a": "hel', 'lo, "b": 1}'])
+    assert [op for op in parsed.ops if isinstance(op, Append)] == [Append("a", "hel"), Append("a", "lo")]
+    assert parsed.fixes == 0
     assert [uri for uri, _ in parsed.closed] == ["a", "b", ""]

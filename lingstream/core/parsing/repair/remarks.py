@@ -1,0 +1,78 @@
+"""What stands between a value and its comma and belongs to neither: a citation, a tag, a call, a remark.
+
+``"x"[3],`` ``"x"【4:0†source】,`` ``"x"<br>,`` ``"x".trim(),`` ``"x" (approx.),`` ``"x"<|im_end|>}``
+"""
+
+from __future__ import annotations
+
+import re
+
+from lingstream.core.parsing.tokenizer import CLOSERS, COMMAS, QUOTES, Reading
+
+from .values import Values
+
+__all__ = ["Remarks"]
+
+_PAIRS = {"[": "]", "(": ")", "<": ">", "【": "】", "（": "）", "［": "］", "〔": "〕"}
+_TAG = re.compile(r"[\w/|!]")  # what follows the bracket of a tag
+_LONGEST_REMARK = 120
+
+
+class Remarks(Values):
+    """Tells a remark from text by what follows it: a comma with the next key or item, or the end."""
+
+    def remark(self, at: int) -> Reading[int]:
+        """Return the position behind the remark at ``at``, behind a value, or ``at`` if there is none."""
+        start = yield from self.skip(at)
+        first = yield from self.source.peek(start)
+        if not first or first in "{\\&`" or (first.isalnum() and start == at):
+            return at
+        end = yield from self._remark_end(start)
+        if end < 0 or end == start:
+            return at
+        return end if (yield from self._fits_behind(end, is_mark=first in _PAIRS)) else at
+
+    def citation(self, at: int) -> Reading[bool]:
+        """Whether ``[1]`` or ``[2, 3]`` stands at ``at``: behind a text hardly an array."""
+        start = at
+        while (
+            (char := (yield from self.source.peek(at + 1))) and char in "0123456789,-–^ " and at < start + 40
+        ):
+            at += 1
+        return char == "]" and at > start and (yield from self.source.peek(start)) == "["
+
+    def _remark_end(self, start: int) -> Reading[int]:
+        """Return the position of what ends a remark, or -1 if a quote or too much text comes before."""
+        open: list[str] = []
+        for at in range(start, start + _LONGEST_REMARK):
+            char = yield from self.source.peek(at)
+            if not char or char in "\n{":
+                return at if char != "{" and not open else -1
+            if open and char == open[-1]:
+                open.pop()
+            elif char in _PAIRS and (char != "<" or _TAG.match((yield from self.source.peek(at + 1)))):
+                open.append(_PAIRS[char])
+            elif char in QUOTES and not self._may_quote(open, char):
+                return -1
+            elif not open and (char in COMMAS or char in CLOSERS):
+                return at
+        return -1
+
+    def _may_quote(self, open: list[str], char: str) -> bool:
+        """Whether the quote is one of a tag or a call, or an apostrophe."""
+        return open[-1:] in ([">"], [")"]) or char in "'’"
+
+    def _fits_behind(self, at: int, *, is_mark: bool) -> Reading[bool]:
+        at = yield from self.skip(at)
+        char = yield from self.source.peek(at)
+        if not char:
+            return is_mark
+        if char in CLOSERS:
+            return self.closes(char)
+        if char in COMMAS:
+            at = yield from self.skip(at + 1)
+        if not isinstance(self.emitter.container, dict):
+            return (yield from self.value_starts(at))
+        if (yield from self.source.peek(at)) in tuple(QUOTES):
+            return (yield from self._quoted_key_follows(at, inside=True, comma=True))
+        return self.bare_keys and (yield from self._bare_key_follows(at, comma=True, bare=True))
