@@ -32,6 +32,7 @@ class ProviderKind:
     :param base_url: where it goes if the row says nothing.
     :param needs_model: a step has to name a model, or its provider a default one.
     :param options_schema: the JSON schema of a row's options, or what returns it; ``None`` takes all.
+    :param params_schema: the JSON schema of the parameters that a step may give a call; ``None`` takes all.
     :param check: raises UsageError for options that fit the schema and yet make no sense.
     """
 
@@ -41,6 +42,7 @@ class ProviderKind:
     needs_model: bool = True
     options_schema: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None
     check: Callable[[ProviderPlan], None] | None = None
+    params_schema: Mapping[str, Any] | None = None
 
     def load(self) -> Factory:
         """Return the factory; its module is imported now.
@@ -61,6 +63,14 @@ class ProviderKind:
         if self.check:
             self.check(plan)
 
+    def check_params(self, params: Mapping[str, Any]) -> None:
+        """Check the parameters that a step gives a call.
+
+        :raises UsageError: ``option``, with what was expected and what came.
+        """
+        if self.params_schema:
+            check_options(self.params_schema, params)
+
 
 KINDS: Mapping[str, ProviderKind] = MappingProxyType(
     {
@@ -69,6 +79,7 @@ KINDS: Mapping[str, ProviderKind] = MappingProxyType(
             base_url=options.OPENAI_URL,
             options_schema=options.OPENAI,
             check=options.check_openai,
+            params_schema=options.PARAMS,
         ),
         "scripted": ProviderKind(
             "lingstream.providers.scripted.build",

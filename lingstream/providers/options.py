@@ -18,11 +18,14 @@ __all__ = [
     "OPENAI",
     "OPENAI_URL",
     "OWN_HEADERS",
+    "PARAMS",
     "check_openai",
     "check_scripted",
     "scripted",
 ]
 
+#: The first version of Azure OpenAI that knows responses.
+AZURE_RESPONSES = "2025-03-01-preview"
 OPENAI_URL = "https://api.openai.com/v1"
 
 #: Headers that the HTTP client writes itself.
@@ -44,11 +47,28 @@ HEADER_NAMES: dict[str, Any] = {
 
 _WORD = {"type": "string", "maxLength": 200, "pattern": r"^[!-~]*$"}  # it goes into a header
 
+#: JSON schema of the parameters of a call that every server reads alike; servers have more of their own.
+PARAMS: dict[str, Any] = {
+    "type": "object",
+    "propertyNames": {"not": {"enum": ["messages", "input", "model", "stream"]}},
+    "properties": {
+        "temperature": {"type": ["number", "null"], "minimum": 0},
+        "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+        "max_tokens": {"type": ["integer", "null"], "minimum": 1},
+        "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
+        "presence_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2},
+        "frequency_penalty": {"type": ["number", "null"], "minimum": -2, "maximum": 2},
+        "seed": {"type": ["integer", "null"]},
+        "stop": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+    },
+}
+
 OPENAI: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
         "model": {"type": "string", "maxLength": 200},
+        "api": {"enum": ["completions", "responses"]},
         "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600},
         "max_retries": {"type": "integer", "minimum": 0, "maximum": 10},
         "max_connections": {"type": "integer", "minimum": 1, "maximum": 100_000},
@@ -63,15 +83,23 @@ OPENAI: dict[str, Any] = {
             "propertyNames": HEADER_NAMES,
             "additionalProperties": {"type": "string", "maxLength": 2000, "pattern": r"^[\t -~]*$"},
         },
-        "params": {"type": "object", "propertyNames": {"not": {"enum": ["messages", "model", "stream"]}}},
+        "params": PARAMS,
     },
 }
 
 
 def check_openai(plan: ProviderPlan) -> None:
-    """Azure's addresses are each customer's own."""
-    if not plan.base_url and any(plan.options.get(name) for name in ("azure", "api_version", "deployment")):
+    """Azure's addresses are each customer's own, and its older versions know no responses."""
+    options = plan.options
+    azure = any(options.get(name) for name in ("azure", "api_version", "deployment"))
+    if azure and not plan.base_url:
         raise UsageError("Azure wants the address of the resource, got none", code="base-url")
+    if azure and options.get("api") == "responses" and options.get("api_version", "") < AZURE_RESPONSES:
+        raise UsageError(
+            f"Azure knows responses from the api_version {AZURE_RESPONSES} on, got "
+            f"{options.get('api_version') or 'none'}",
+            code="option",
+        )
 
 
 def scripted() -> dict[str, Any]:

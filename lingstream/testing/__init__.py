@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterator, Sequence
 
-from lingstream.core.provider import ChatOptions, Chunk, Message, Provider
+from lingstream.core.provider import ChatOptions, Chunk, Message, Provider, merged_calls
 from lingstream.providers.scripted import Call, ScriptedProvider, text_of
 
 from .hub_contract import HubContract
 from .log_contract import RunLogContract, Viewer
 from .model_reply import STAMP, Reply, stamp_age, stamped
 from .model_server import OpenAIServer, Request
+from .model_vectors import embeddings, vector_of
+from .notices_contract import NoticesContract
 from .step_contract import StepContract
 
 __all__ = [
     "STAMP",
     "Call",
     "HubContract",
+    "NoticesContract",
     "OpenAIServer",
     "Reply",
     "Request",
@@ -29,10 +32,12 @@ __all__ = [
     "Viewer",
     "collect",
     "collect_chunks",
+    "embeddings",
     "split_everywhere",
     "stamp_age",
     "stamped",
     "text_of",
+    "vector_of",
 ]
 
 HELLO: Sequence[Message] = ({"role": "user", "content": "hello"},)
@@ -60,7 +65,7 @@ async def collect_chunks(
 
 
 async def collect(source: Provider | AsyncIterable[Chunk], messages: Sequence[Message] = HELLO) -> Chunk:
-    """Return a whole answer as one chunk: all text, all reasoning, the last usage and finish reason.
+    """Return a whole answer as one chunk: all text, reasoning and calls, the last usage and finish reason.
 
     :param source: a provider, which is asked ``messages``, or what its ``stream()`` returned.
     """
@@ -70,4 +75,6 @@ async def collect(source: Provider | AsyncIterable[Chunk], messages: Sequence[Me
         reasoning="".join(chunk.reasoning for chunk in chunks),
         usage=next((chunk.usage for chunk in reversed(chunks) if chunk.usage), None),
         finish=next((chunk.finish for chunk in reversed(chunks) if chunk.finish), None),
+        tool_calls=merged_calls(call for chunk in chunks for call in chunk.tool_calls),
+        logprobs=tuple(token for chunk in chunks for token in chunk.logprobs),
     )

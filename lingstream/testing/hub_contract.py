@@ -35,12 +35,13 @@ from .log_contract import (
     steps,
     write,
 )
+from .notices_contract import NoticesContract
 
 __all__ = ["HubContract"]
 
 
-class HubContract(RunLogContract):
-    """What every hub promises, see :class:`~lingstream.core.log.ports.Hub`, and what its logs do."""
+class HubContract(RunLogContract, NoticesContract):
+    """What every hub promises, see :class:`~lingstream.core.log.ports.Hub`, its logs and its notices."""
 
     elsewhere = False
     """Whether the readers and claimers of the log tests are in another process: for a hub that is shared."""

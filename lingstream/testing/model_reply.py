@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 __all__ = [
+    "MARK",
     "STAMP",
     "Answer",
     "Gate",
@@ -16,13 +17,18 @@ __all__ = [
     "Piece",
     "Reply",
     "completion",
+    "grouped",
     "packets",
+    "sent",
     "stamp_age",
     "stamped",
+    "texts_of",
 ]
 
 STAMP_WRAP = 16**8
+#: Where a stamp goes.
 MARK = "\0"
+BOM = "\ufeff".encode()
 
 
 class Gate(Protocol):
@@ -52,6 +58,9 @@ Packet: TypeAlias = bytes | Gate | Stamp
 class Reply:
     """One answer of the model server, and how its bytes go out.
 
+    It is sent as a chat completion, or as a response, as the request's path says; an event that is given as
+    it is (``dict``, ``bytes``) has to fit the path.
+
     :param content: the answer; a text is sent in deltas of ``chunk`` characters. Of a sequence, each ``str``
         is one delta, a ``dict`` one event as it is (``{"error": {…}}``, or ``{"choices": …}`` of any odd
         shape), ``bytes`` go out raw, :data:`STAMP` is a token with its time of sending, and a gate such as an
@@ -60,7 +69,8 @@ class Reply:
     :param usage: prompt and completion tokens of the usage chunk, sent if the client asks for it.
     :param finish: ``finish_reason`` of the last choice; ``None`` sends none.
     :param done: close the stream with ``[DONE]``.
-    :param drop: close the connection after the content instead of ending the answer.
+    :param drop: close the connection after the content instead of ending the answer; of one that is not
+        streamed, after half of its body.
     :param status: of HTTP; from 400 on, the body is ``body`` or an error of the OpenAI form.
     :param headers: further response headers (``Retry-After``).
     :param body: this JSON, or these bytes, as the whole answer.
@@ -68,8 +78,9 @@ class Reply:
     :param rate: writes per second; 0 sends as fast as the socket takes.
     :param cut: bytes per write, 1 splits everywhere; 0 writes whole events.
     :param merge: events per write, when not cut.
-    :param newline: end of line, ``\\n`` or ``\\r\\n``.
+    :param newline: end of line, ``\\n``, ``\\r\\n`` or ``\\r``.
     :param space: the space after ``data:``.
+    :param bom: a byte order mark before the first event.
     :param comments: a comment before every event.
     """
 
@@ -90,6 +101,7 @@ class Reply:
     merge: int = 1
     newline: str = "\n"
     space: bool = True
+    bom: bool = False
     comments: bool = False
 
 
@@ -98,12 +110,12 @@ Answer: TypeAlias = str | Sequence[Piece] | Reply
 
 def packets(reply: Reply, request: Mapping[str, Any]) -> Iterator[Packet]:
     """Yield the stream's body as it is written: bytes, with gates and stamps between them."""
-    return _grouped(_items(reply, request), reply.cut, reply.merge)
+    return grouped(_items(reply, request), reply)
 
 
 def completion(reply: Reply, request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same answer as one JSON body, for a request without ``stream``."""
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(_texts(reply))}
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(texts_of(reply))}
     if reply.reasoning:
         message[reply.reasoning_field] = "".join(reply.reasoning)
     return {
@@ -133,17 +145,45 @@ def _microseconds() -> int:
     return (time.monotonic_ns() // 1000) % STAMP_WRAP
 
 
+def texts_of(reply: Reply) -> Iterable[Any]:
+    """Return the pieces of the content."""
+    content = reply.content
+    if not isinstance(content, str):
+        return content
+    return [content[start : start + reply.chunk] for start in range(0, len(content), reply.chunk)]
+
+
+def grouped(items: Iterable[Packet], reply: Reply) -> Iterator[Packet]:
+    """Yield events in packets as large as the reply wants them."""
+    group = [BOM] if reply.bom else []
+    for item in items:
+        if not isinstance(item, bytes):
+            yield from _flush(group, reply.cut)
+            yield item
+            continue
+        group.append(item)
+        if not reply.cut and len(group) >= reply.merge:
+            yield from _flush(group, reply.cut)
+    yield from _flush(group, reply.cut)
+
+
+def sent(reply: Reply, event: Mapping[str, Any], name: str = "") -> bytes:
+    """Return the bytes of an event."""
+    data = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    return _line(reply, data, name)
+
+
 def _items(reply: Reply, request: Mapping[str, Any]) -> Iterator[Packet]:
     base = _base(request, "chat.completion.chunk")
-    yield _event(reply, _choice(base, {"role": "assistant", "content": ""}))
+    yield sent(reply, _choice(base, {"role": "assistant", "content": ""}))
     for text in reply.reasoning:
-        yield _event(reply, _choice(base, {"content": None, reply.reasoning_field: text}))
-    stamp = Stamp(*_event(reply, _choice(base, {"content": MARK})).split(json.dumps(MARK)[1:-1].encode()))
-    for piece in _texts(reply):
+        yield sent(reply, _choice(base, {"content": None, reply.reasoning_field: text}))
+    stamp = Stamp(*sent(reply, _choice(base, {"content": MARK})).split(json.dumps(MARK)[1:-1].encode()))
+    for piece in texts_of(reply):
         if isinstance(piece, str):
-            yield _event(reply, _choice(base, {"content": piece}))
+            yield sent(reply, _choice(base, {"content": piece}))
         elif isinstance(piece, Mapping):
-            yield _event(reply, piece)
+            yield sent(reply, piece)
         else:
             yield stamp if isinstance(piece, Stamp) else piece
     if not reply.drop:
@@ -152,31 +192,11 @@ def _items(reply: Reply, request: Mapping[str, Any]) -> Iterator[Packet]:
 
 def _ending(reply: Reply, request: Mapping[str, Any], base: dict[str, Any]) -> Iterator[bytes]:
     if reply.finish is not None:
-        yield _event(reply, _choice(base, {}, reply.finish))
+        yield sent(reply, _choice(base, {}, reply.finish))
     if reply.usage and (request.get("stream_options") or {}).get("include_usage"):
-        yield _event(reply, {**base, "choices": [], "usage": _usage(reply.usage)})
+        yield sent(reply, {**base, "choices": [], "usage": _usage(reply.usage)})
     if reply.done:
         yield _line(reply, b"[DONE]")
-
-
-def _texts(reply: Reply) -> Iterable[Any]:
-    content = reply.content
-    if not isinstance(content, str):
-        return content
-    return [content[start : start + reply.chunk] for start in range(0, len(content), reply.chunk)]
-
-
-def _grouped(items: Iterable[Packet], cut: int, merge: int) -> Iterator[Packet]:
-    group: list[bytes] = []
-    for item in items:
-        if not isinstance(item, bytes):
-            yield from _flush(group, cut)
-            yield item
-            continue
-        group.append(item)
-        if not cut and len(group) >= merge:
-            yield from _flush(group, cut)
-    yield from _flush(group, cut)
 
 
 def _flush(group: list[bytes], cut: int) -> Iterator[bytes]:
@@ -187,14 +207,12 @@ def _flush(group: list[bytes], cut: int) -> Iterator[bytes]:
         yield data[start : start + step]
 
 
-def _event(reply: Reply, event: Mapping[str, Any]) -> bytes:
-    return _line(reply, json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-def _line(reply: Reply, data: bytes) -> bytes:
+def _line(reply: Reply, data: bytes, name: str = "") -> bytes:
     end = reply.newline.encode()
-    comment = b": keep-alive" + end + end if reply.comments else b""
-    return comment + (b"data: " if reply.space else b"data:") + data + end + end
+    before = b": keep-alive" + end + end if reply.comments else b""
+    if name:
+        before += b"event: " + name.encode() + end
+    return before + (b"data: " if reply.space else b"data:") + data + end + end
 
 
 def _base(request: Mapping[str, Any], kind: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A model server for tests and benchmarks: chat completions streamed over a real socket.
+"""A model server for tests and benchmarks: answers that are streamed over a real socket, and embeddings.
 
 Public as :class:`lingstream.testing.OpenAIServer`. It listens on the loopback interface only.
 """
@@ -18,10 +18,13 @@ from typing import Any, Self, TypeAlias, TypeVar, cast
 from lingstream.core.ending import end_tasks
 
 from .model_reply import Answer, Reply, Stamp, completion, packets
+from .model_responses import response, response_packets
+from .model_vectors import embeddings as embedded
 
 __all__ = ["OpenAIServer", "Request"]
 
 HOST = "127.0.0.1"
+CHATS = ("/chat/completions", "/responses")
 T = TypeVar("T")
 Answers: TypeAlias = str | Reply | Sequence[Answer] | Callable[[dict[str, Any]], Answer]
 
@@ -43,9 +46,16 @@ class Request:
     closed_early: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
+    @property
+    def route(self) -> str:
+        """The path without its query string."""
+        return self.path.partition("?")[0]
+
 
 class OpenAIServer:
-    """Answers ``POST …/chat/completions``, streamed or not, on a local port of its own.
+    """Answers ``POST …/chat/completions`` and ``…/responses``, streamed or not, and ``…/embeddings``.
+
+    It has a port of its own.
 
     ``async with OpenAIServer("hello") as server:`` serves in the running loop, ``with OpenAIServer("hello")
     as server:`` in a thread, for synchronous code.
@@ -55,6 +65,8 @@ class OpenAIServer:
     :param answers: one answer for every request (``str`` or :class:`Reply`), a list of one answer per request
         (HTTP 400 past its end), or a callable ``(request JSON) -> answer``. In the latter two an answer may
         also be a list of pieces, as in ``Reply.content``.
+    :param embeddings: a callable ``(request JSON) -> body`` or :class:`Reply` for requests for embeddings; by
+        default :func:`lingstream.testing.embeddings`, by whose vectors texts that share words are alike.
     :param key: the API key to demand; any other gets a 401 that repeats it, as some servers do.
     :param port: 0 takes a free one.
     :param ssl: serves ``https``.
@@ -69,6 +81,7 @@ class OpenAIServer:
         self,
         answers: Answers = "",
         *,
+        embeddings: Callable[[dict[str, Any]], Any] = embedded,
         key: str | None = None,
         port: int = 0,
         ssl: SSLContext | None = None,
@@ -78,6 +91,7 @@ class OpenAIServer:
         self.connections = 0
         self.port = port
         self._reply = _chooser(answers, Reply(**defaults))
+        self._embeddings = embeddings
         self._key = key
         self._ssl = ssl
         self._tasks: set[asyncio.Task[None]] = set()
@@ -159,15 +173,21 @@ class OpenAIServer:
             request.ended.set()
 
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:
-        reply = self._refusal(request) or self._reply(request.json)
+        reply = self._refusal(request) or self._answer(request)
         if reply.before is not None:
             await reply.before.wait()
         if reply.status >= HTTPStatus.BAD_REQUEST or reply.body is not None or not request.json.get("stream"):
             return await _send_whole(reply, request, writer)
         return await _send_stream(reply, request, writer)
 
+    def _answer(self, request: Request) -> Reply:
+        if request.route.endswith(CHATS):
+            return self._reply(request.json)
+        answer = self._embeddings(request.json)
+        return answer if isinstance(answer, Reply) else Reply(body=answer)
+
     def _refusal(self, request: Request) -> Reply | None:
-        if not request.path.partition("?")[0].endswith("/chat/completions"):
+        if not request.route.endswith((*CHATS, "/embeddings")):
             return Reply(status=404)
         got = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self._key is None or self._key in (got, request.headers.get("api-key")):
@@ -203,18 +223,21 @@ async def _send_whole(reply: Reply, request: Request, writer: asyncio.StreamWrit
     if body is None and reply.status >= HTTPStatus.BAD_REQUEST:
         body = {"error": {"message": HTTPStatus(reply.status).phrase, "type": "error", "code": None}}
     if body is None:
-        body = completion(reply, request.json)
+        whole = response if request.route.endswith("/responses") else completion
+        body = whole(reply, request.json)
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-    writer.write(_head(reply, "application/json", f"Content-Length: {len(data)}") + data)
+    sent = data[: len(data) // 2] if reply.drop else data
+    writer.write(_head(reply, "application/json", f"Content-Length: {len(data)}") + sent)
     await writer.drain()
-    return True
+    return not reply.drop
 
 
 async def _send_stream(reply: Reply, request: Request, writer: asyncio.StreamWriter) -> bool:
     writer.write(_head(reply, "text/event-stream; charset=utf-8", "Transfer-Encoding: chunked"))
     now = asyncio.get_running_loop().time
     due = now()
-    for packet in packets(reply, request.json):
+    streamed = response_packets if request.route.endswith("/responses") else packets
+    for packet in streamed(reply, request.json):
         if not isinstance(packet, bytes | Stamp):
             await packet.wait()
             continue

@@ -105,6 +105,7 @@ async def test_the_request_holds_what_was_asked():
     [
         (400, "provider-bad-request", False),
         (401, "provider-auth", False),
+        (402, "provider-quota", False),
         (403, "provider-permission", False),
         (404, "provider-not-found", False),
         (418, "provider-error", False),
@@ -121,11 +122,51 @@ async def test_a_status_becomes_an_error_with_a_code(status, code, retryable):
     assert str(status) in error.message
 
 
-async def test_an_empty_account_is_not_worth_a_retry():
-    body = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, {"message": "You exceeded your current quota", "code": "insufficient_quota"}),
+        (429, {"message": "m", "type": "exceeded_current_quota_error"}),
+        (402, {"message": "Insufficient Balance", "code": "invalid_request_error"}),
+        (400, {"message": "Your credit balance is too low to access the API"}),
+    ],
+)
+async def test_an_empty_account_is_not_worth_a_retry(status, error):
+    async with talking(Reply(status=status, body={"error": error}), max_retries=0) as (provider, _):
+        failed = await failure(provider)
+    assert (failed.code, failed.retryable) == ("provider-quota", False)
+    assert failed.message == f"the model server answered {status}: {error['message']}"
+
+
+async def test_who_speaks_of_a_quota_may_mean_the_rate():
+    said = "You exceeded your current quota, please check your plan and billing details."
+    body = [{"error": {"code": 429, "message": said, "status": "RESOURCE_EXHAUSTED"}}]  # Gemini
     async with talking(Reply(status=429, body=body), max_retries=0) as (provider, _):
         error = await failure(provider)
-    assert (error.code, error.retryable) == ("provider-quota", False)
+    assert (error.code, error.retryable) == ("provider-rate-limit", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            {"detail": [{"loc": ["body", "messages", 0], "msg": "Field required"}]},
+            "body.messages.0: Field required",
+        ),
+        ({"detail": "no such field"}, "no such field"),
+        (
+            [{"error": {"code": 422, "message": "not like this", "status": "INVALID_ARGUMENT"}}],
+            "not like this",
+        ),
+        ({"error": "not like this"}, "not like this"),
+        (b"not like\n this", "not like this"),
+        (b'event: error\ndata: {"message": "not like this"}\n\n', "not like this"),
+    ],
+)
+async def test_what_the_server_says_can_be_read(body, said):
+    async with talking(Reply(status=422, body=body)) as (provider, _):
+        error = await failure(provider)
+    assert (error.code, error.message) == ("provider-bad-request", f"the model server answered 422: {said}")
 
 
 @pytest.mark.parametrize("status", [429, 500])
@@ -274,6 +315,35 @@ async def test_what_a_server_refuses_is_left_out_and_remembered(name, status):
         for _ in range(2):
             assert (await collect(provider.stream(ASK, options))).text == TEXT
         assert [name in request.json for request in server.requests] == [True, False, False]
+
+
+async def test_a_schema_that_is_refused_costs_no_other_step_its_own():
+    def answer(request):
+        asked = request.get("response_format", {}).get("json_schema", {})
+        if asked.get("name") == "odd":
+            error = {"message": "Invalid schema for response_format 'odd'", "param": "response_format"}
+            return Reply(status=400, body={"error": error})
+        return TEXT
+
+    def asking(name):
+        return ChatOptions(response_format={"type": "json_schema", "json_schema": {"name": name}})
+
+    async with talking(answer) as (provider, server):
+        for name in ("odd", "fine", "odd"):
+            assert (await collect(provider.stream(ASK, asking(name)))).text == TEXT
+        formats = [request.json.get("response_format") for request in server.requests]
+    assert [each and each["json_schema"]["name"] for each in formats] == ["odd", None, "fine", None]
+
+
+async def test_what_was_left_out_in_vain_is_not_remembered():
+    first = Reply(status=400, body={"error": {"message": "response_format: the grammar is busy"}})
+    second = Reply(status=400, body={"error": {"message": "too many messages"}})
+    async with talking([first, second, TEXT]) as (provider, server):
+        options = ChatOptions(response_format={"type": "json_object"})
+        for failing in (True, False):
+            with pytest.raises(ProviderError) if failing else contextlib.nullcontext():
+                await collect(provider.stream(ASK, options))
+    assert ["response_format" in request.json for request in server.requests] == [True, False, True]
 
 
 async def test_any_other_bad_request_is_not_repeated():

@@ -60,6 +60,7 @@ REPLIES: dict[str, Reply] = {
     "no [DONE]": Reply(TEXT, done=False),
     "reasoning": Reply(TEXT, reasoning=["First I ", "think {"]),
     "reasoning as OpenRouter": Reply(TEXT, reasoning=["First I ", "think {"], reasoning_field="reasoning"),
+    "a byte order mark and CR": Reply(TEXT, bom=True, newline="\r", cut=3),
     "odd events": Reply([TEXT[:9], {"choices": []}, {"choices": [{"delta": None}]}, {}, TEXT[9:]]),
 }
 
@@ -82,10 +83,24 @@ async def test_the_document_is_what_the_server_sent(site: Site, model: Any, name
     assert (bot.output, bot.repairs) == (TEXT, [])
 
 
+async def test_a_response_becomes_the_same_document(site: Site, model: Any) -> None:
+    async with OpenAIServer(Reply(TEXT, reasoning=["First I ", "think {"]), key=KEY) as server:
+        await model(server, api="responses")
+        frames, done = await run_to_end(site)
+    assert (done["status"], document_of(frames)) == ("finished", DOCUMENT)
+    assert server.requests[0].route == "/v1/responses"
+    assert (await BotRun.objects.aget()).reasoning == "First I think {"
+
+
 HALF = TEXT[: len(TEXT) // 2]
 FAILURES: dict[str, tuple[Reply, str, bool]] = {
     "error in mid-stream": (
         Reply([HALF, {"error": {"message": "overloaded", "type": "server_error"}}]),
+        "provider-unavailable",
+        True,
+    ),
+    "a finish reason that is a failure": (
+        Reply([HALF, {"choices": [{"index": 0, "delta": {}, "finish_reason": "network_error"}]}]),
         "provider-unavailable",
         True,
     ),

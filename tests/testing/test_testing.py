@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lingstream.core.provider import Chunk, Usage
+from lingstream.core.provider import Chunk, TokenLogprob, ToolCall, Usage
 from lingstream.testing import (
     STAMP,
     OpenAIServer,
@@ -50,11 +50,13 @@ def test_split_everywhere():
 
 async def test_collect_takes_a_provider_or_its_stream():
     async def stream():
-        yield Chunk("a", "r")
-        yield Chunk("b", "s", Usage(1, 2))
-        yield Chunk(finish="stop")
+        yield Chunk("a", "r", tool_calls=(ToolCall(0, "id", "look", "{"),))
+        yield Chunk("b", "s", Usage(1, 2), logprobs=(TokenLogprob("b", -1.0),))
+        yield Chunk(finish="stop", tool_calls=(ToolCall(1, "", "jump"), ToolCall(0, arguments="}")))
 
-    assert await collect(stream()) == Chunk("ab", "rs", Usage(1, 2), "stop")
+    calls = (ToolCall(0, "id", "look", "{}"), ToolCall(1, "", "jump"))
+    tokens = (TokenLogprob("b", -1.0),)
+    assert await collect(stream()) == Chunk("ab", "rs", Usage(1, 2), "stop", calls, tokens)
     assert (await collect(ScriptedProvider("abc", rate=0))).text == "abc"
     assert len(await collect_chunks(stream())) == 3
 
@@ -89,6 +91,22 @@ def test_without_stream_the_answer_is_one_body():
     }
 
 
+def test_a_response_is_streamed_in_named_events():
+    with OpenAIServer("hello world", chunk=6) as server:
+        status, headers, text = post(server, "/responses", stream=True)
+        whole = json.loads(post(server, "/responses")[2])
+    assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    named = [event.split("\n") for event in text.split("\n\n") if event]
+    events = [json.loads(data.removeprefix("data: ")) for _, data in named]
+    assert [name.removeprefix("event: ") for name, _ in named] == [event["type"] for event in events]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [event["delta"] for event in events if "delta" in event] == ["hello ", "world"]
+    assert events[-1]["type"] == "response.completed"
+    assert events[-1]["response"] == whole
+    assert whole["output"][0]["content"][0]["text"] == "hello world"
+    assert whole["usage"]["total_tokens"] == 18
+
+
 def test_answers_may_depend_on_the_request_or_come_in_order():
     with OpenAIServer(lambda request: Reply(request["model"].upper())) as server:
         assert json.loads(post(server)[2])["choices"][0]["message"]["content"] == "M"
@@ -120,6 +138,12 @@ async def test_a_client_that_goes_away_is_noticed():
         writer.close()
         await asyncio.wait_for(request.ended.wait(), 5)
         assert request.closed_early
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+def test_a_byte_order_mark_comes_first(path):
+    with OpenAIServer(Reply("x", bom=True)) as server:
+        assert post(server, path, stream=True)[2].startswith("\ufeff")
 
 
 def test_stamped_tokens_tell_their_age():

@@ -1,4 +1,4 @@
-"""Every server that speaks the OpenAI chat completions protocol."""
+"""Every server that speaks one of OpenAI's protocols: chat completions, or responses."""
 
 from .provider import DEFAULT_API_VERSION, OpenAIProvider, build
 

@@ -1,14 +1,15 @@
-"""Every server that speaks the OpenAI chat completions protocol: the only importer of ``openai``.
+"""Every server that speaks one of OpenAI's protocols: the only importer of ``openai``.
 
 The SDK makes the request (authentication, retries, error types); its stream of objects is not used, the
-bytes are decoded in :mod:`.completions`.
+bytes are decoded in :mod:`.completions` and :mod:`.responses`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx2
@@ -16,31 +17,33 @@ import openai
 
 from lingstream.access.client import http_client
 from lingstream.access.network import AddressRefused
+from lingstream.access.responses import retry_after
 from lingstream.core.ending import end_tasks
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.providers.options import OPENAI_URL, OWN_HEADERS
 
-from .completions import CompletionDecoder
-from .failures import from_status, scrub
+from .body import DRAIN_SECONDS, chunks_of, give_up, packets_of, whole_body
+from .eventstream import EventStream, Named
+from .failures import describe, from_status, scrub
+from .protocols import PROTOCOLS, Dispensable, Refused
 
 __all__ = ["DEFAULT_API_VERSION", "OpenAIProvider", "build"]
 
 DEFAULT_API_VERSION = "2024-10-21"
 CONNECT_SECONDS = 10.0
-# After [DONE] only the end of the HTTP body is missing; with it, the connection can be used again.
-DRAIN_SECONDS = 0.2
-# Of a request that a server of another vendor may not know; without them the answer is as good.
-DISPENSABLE = ("stream_options", "response_format")
+# Of an error's body, in which an event's data has to begin.
+LONGEST_PREFIX = 200
 
 
 class OpenAIProvider:
-    """Streams chat completions from one server with one key.
+    """Streams answers from one server with one key.
 
     :param base_url: ``https://…/v1``; for Azure the resource's address.
     :param key: ``""`` for servers without keys (``none`` is sent: the SDK wants one).
     :param model: for calls that name none.
+    :param api: ``completions`` or ``responses``, the protocol that the server speaks.
     :param timeout: seconds without a byte, before the answer as well as within it.
     :param max_retries: of the SDK, before the first byte: connection errors, 408, 409, 429, 5xx.
     :param azure: Azure OpenAI; also on when ``api_version`` or ``deployment`` is given.
@@ -59,6 +62,7 @@ class OpenAIProvider:
         key: str = "",
         *,
         model: str = "",
+        api: str = "completions",
         timeout: float = 60.0,
         max_retries: int = 2,
         azure: bool = False,
@@ -75,6 +79,8 @@ class OpenAIProvider:
                 f"expected timeout > 0, max_retries >= 0 and max_connections >= 1, "
                 f"got {timeout}, {max_retries} and {max_connections}"
             )
+        if api not in PROTOCOLS:
+            raise UsageError(f"expected an api among {', '.join(PROTOCOLS)}, got {api!r:.80}")
         if forbidden := OWN_HEADERS & {name.lower() for name in headers or {}}:
             raise UsageError(f"expected headers that do not authenticate, got {sorted(forbidden)}")
         key = key.strip()  # of the line break that files and pipes add
@@ -83,6 +89,7 @@ class OpenAIProvider:
         self._base_url = base_url or OPENAI_URL
         self._key = key
         self._model = model
+        self._protocol = PROTOCOLS[api]
         self._timeout = timeout
         self._max_retries = max_retries
         self._azure = azure or bool(api_version or deployment)
@@ -93,7 +100,7 @@ class OpenAIProvider:
         self._headers = dict(headers or {})
         self._params = dict(params or {})
         self._max_connections = max_connections
-        self._refused: set[tuple[str, str]] = set()
+        self._refused = Refused()
         self._closing: set[asyncio.Task[None]] = set()
         self._clients: dict[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = {}
 
@@ -108,15 +115,16 @@ class OpenAIProvider:
             await asyncio.wait(ending, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         with self._failures():
             response = await self._open(self._body(messages, options))
-            packets = _packets(response)
+            packets = packets_of(response)
             whole = False
             try:
-                async with contextlib.aclosing(_chunks(packets)) as chunks:
+                decoder = self._protocol.decoder()
+                async with contextlib.aclosing(chunks_of(packets, decoder)) as chunks:
                     async for chunk in chunks:
                         yield chunk
                 whole = True
             finally:
-                closing = _close(response, packets, drain=whole)
+                closing = give_up(response, packets, drain=whole)
                 if whole:
                     # The answer is complete, and who waits for it need not wait for the connection.
                     task = asyncio.create_task(closing, name="end of a response")
@@ -124,6 +132,19 @@ class OpenAIProvider:
                     task.add_done_callback(self._closing.discard)
                 else:
                     await closing
+
+    async def call(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """Make another call of the protocol, and return the body of its answer.
+
+        :param path: below the base URL: ``/embeddings``.
+        :raises ProviderError: as :meth:`stream`.
+        """
+        with self._failures():
+            response = await self._post(dict(body), path)
+            try:
+                return await whole_body(response)
+            finally:
+                await response.aclose()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -139,36 +160,39 @@ class OpenAIProvider:
 
     def _body(self, messages: Sequence[Message], options: ChatOptions) -> dict[str, Any]:
         model = options.model or self._model
-        body = {
-            "stream_options": {"include_usage": True},
-            "response_format": options.response_format,
-            **self._params,
-            **options.params,
-            "model": model,
-            "messages": list(messages),
-            "stream": True,
-        }
-        left_out = {name for name in DISPENSABLE if body[name] is None or (model, name) in self._refused}
-        return {name: value for name, value in body.items() if name not in left_out}
+        if self._azure and self._protocol is PROTOCOLS["responses"]:
+            model = self._deployment or model  # which has no place in the address there
+        return self._protocol.body(messages, replace(options, model=model), self._params)
 
     async def _open(self, body: dict[str, Any]) -> httpx2.Response:
+        model, parts = body["model"], self._protocol.dispensable
+        for part in parts:
+            if self._refused.knows(model, part, part.value(body)):
+                body = part.without(body)
+        left_out: list[tuple[Dispensable, Any]] = []
         while True:
             try:
-                return await self._post(body)
+                response = await self._post(body, self._protocol.path)
+                break
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                reason = f"{error.param} {error.message}"
-                refused = [name for name in DISPENSABLE if name in body and name in reason]
+                reason = f"{error.param} {error.message} {describe(error.body)}"
+                refused = [
+                    (part, value) for part in parts if (value := part.refused(body, reason)) is not None
+                ]
                 if not refused:
                     raise
-            for name in refused:
-                self._refused.add((body["model"], name))
-                del body[name]
+            left_out += refused
+            for part, _ in refused:
+                body = part.without(body)
+        for part, value in left_out:  # only now is it known that this is what was wrong
+            self._refused.add(model, part, value)
+        return response
 
-    async def _post(self, body: dict[str, Any]) -> httpx2.Response:
+    async def _post(self, body: dict[str, Any], path: str) -> httpx2.Response:
         # client.post is the SDK's documented way to a raw response. Its typed method walks all messages
         # first, and imports a thousand types.
         answer: object = await self._client().post(
-            "/chat/completions",
+            path,
             body=body,
             cast_to=httpx2.Response,
             stream=True,
@@ -225,7 +249,13 @@ class OpenAIProvider:
 
     def _scrubbed(self, error: ProviderError) -> ProviderError:
         message = scrub(error.message, self._key)
-        return ProviderError(message, code=error.code, retryable=error.retryable, status=error.status)
+        return ProviderError(
+            message,
+            code=error.code,
+            retryable=error.retryable,
+            status=error.status,
+            retry_after=error.retry_after,
+        )
 
 
 def build(plan: ProviderPlan, key: str) -> OpenAIProvider:
@@ -241,48 +271,11 @@ def build(plan: ProviderPlan, key: str) -> OpenAIProvider:
         ) from None
 
 
-def _packets(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return response.aiter_bytes()  # a server that compresses although it was asked not to
-    # aiter_raw would cut and count what comes, for 5 µs a token.
-    return cast("AsyncGenerator[bytes, None]", aiter(cast(httpx2.AsyncByteStream, response.stream)))
-
-
-async def _chunks(packets: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
-    decoder = CompletionDecoder()
-    try:
-        async for data in packets:
-            for chunk in decoder.feed(data):
-                yield chunk
-            if decoder.error or decoder.done:
-                break
-        else:
-            for chunk in decoder.close():
-                yield chunk
-    except httpx2.HTTPError:
-        if not decoder.finished:
-            raise
-    if decoder.error:
-        raise decoder.error
-
-
-async def _close(response: httpx2.Response, packets: AsyncGenerator[bytes, None], *, drain: bool) -> None:
-    """Give up the connection, for another request if it is drained."""
-    try:
-        if drain:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                async for _ in packets:
-                    pass
-        await packets.aclose()
-    except (TimeoutError, httpx2.HTTPError):
-        pass
-    finally:
-        await response.aclose()
-
-
 def _failure(error: Exception, seconds: float) -> ProviderError:
     if isinstance(error, openai.APIStatusError):
-        return from_status(error.status_code, error.body)
+        found = from_status(error.status_code, _said(error.body))
+        found.retry_after = retry_after(error.response.headers.get("retry-after", ""))
+        return found
     cause = error if isinstance(error, (httpx2.HTTPError, AddressRefused)) else error.__cause__
     if isinstance(cause, AddressRefused):
         return ProviderError(f"the model server cannot be reached: {cause.message}", code="provider-address")
@@ -297,6 +290,16 @@ def _failure(error: Exception, seconds: float) -> ProviderError:
     if isinstance(cause, httpx2.HTTPError):
         return _lost("provider-disconnected", "the model server closed the connection in mid-answer")
     return ProviderError(f"the call failed: {error}", code="provider-error")
+
+
+def _said(body: object) -> object:
+    """The body of an error; some servers send it as an event, whatever the status."""
+    if not isinstance(body, str) or "data:" not in body[:LONGEST_PREFIX]:
+        return body
+    stream = EventStream()
+    events = [*stream.feed(body.encode("utf-8", "replace")), *stream.close()]
+    found = next((event.data if isinstance(event, Named) else event for event in events), body)
+    return found if isinstance(found, dict | list | str) else body
 
 
 def _lost(code: str, message: str) -> ProviderError:

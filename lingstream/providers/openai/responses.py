@@ -1,0 +1,207 @@
+"""Responses, OpenAI's protocol of reasoning models, streamed or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lingstream.core.provider import Chunk
+
+from .decoder import NOTHING, Decoder
+from .eventstream import LONGEST_EVENT, Named
+from .failures import broken_off, failure_in
+from .fields import logprobs_of, usage_of
+from .finish import read_finish
+from .toolcalls import ToolCalls
+
+__all__ = ["ResponseDecoder"]
+
+MOST_PARTS = 10_000
+THOUGHTS = ("reasoning_text", "summary_text")
+BETWEEN_SUMMARIES = "\n\n"
+STATUSES = ("completed", "incomplete", "failed", "cancelled")
+ENDS = (*STATUSES, "done")
+
+Part = tuple[str, int | None, int | None]
+
+
+class ResponseDecoder(Decoder):
+    """Decodes the events of a response.
+
+    Each text comes in deltas, and then whole, up to four times: of what is whole, only what no delta has
+    brought is taken. Of a model's thoughts and their summary, that is read which comes first.
+    """
+
+    def __init__(self, longest: int = LONGEST_EVENT) -> None:
+        super().__init__(longest)
+        self._calls = ToolCalls()
+        self._shown: dict[Part, int] = {}  # characters
+        self._thoughts = ""
+        self._summary: tuple[Any, Any] | None = None
+
+    def _plain(self, event: Any) -> str | None:
+        if type(event) is Named:
+            event = event.data
+        try:
+            if event["type"] != "response.output_text.delta" or event.get("logprobs"):
+                return None
+            text = event["delta"]
+        except (LookupError, TypeError):
+            return None
+        return self._show(_part("text", event), text) if type(text) is str else None
+
+    def _read(self, event: Mapping[str, Any], name: str) -> Chunk:
+        kind = event.get("type") or name
+        if event.get("object") == "response" and not event.get("type"):
+            return self._end(event, "")
+        if not isinstance(kind, str) or not kind.startswith("response."):
+            self.error = failure_in(event, has_choices=False)
+            return NOTHING
+        kind = kind.removeprefix("response.")
+        if kind == "error":
+            self.error = broken_off(event)
+            return NOTHING
+        if kind in ENDS:
+            response = event.get("response")
+            return self._end(response if isinstance(response, Mapping) else event, kind)
+        reader = _READERS.get(kind)
+        return reader(self, event) if reader else NOTHING
+
+    def _delta(self, event: Mapping[str, Any]) -> Chunk:
+        text = self._show(_part("text", event), _text(event.get("delta")))
+        return Chunk(text, logprobs=logprobs_of(event.get("logprobs")))
+
+    def _text_done(self, event: Mapping[str, Any]) -> Chunk:
+        whole = event.get("part", event)
+        if isinstance(whole, Mapping) and whole.get("type") in THOUGHTS:
+            return NOTHING
+        return Chunk(self._rest(_part("text", event), _spoken(whole)))
+
+    def _thought(self, event: Mapping[str, Any]) -> Chunk:
+        return self._think("text", event, _text(event.get("delta")), event.get("content_index"))
+
+    def _thought_in_short(self, event: Mapping[str, Any]) -> Chunk:
+        return self._think("summary", event, _text(event.get("delta")), event.get("summary_index"))
+
+    def _think(self, thoughts: str, event: Mapping[str, Any], text: str, number: Any) -> Chunk:
+        if not text or self._thoughts not in ("", thoughts):
+            return NOTHING
+        place = (event.get("output_index"), number)
+        between = BETWEEN_SUMMARIES if thoughts == "summary" and self._summary not in (None, place) else ""
+        self._thoughts, self._summary = thoughts, place
+        return Chunk("", between + text)
+
+    def _call(self, event: Mapping[str, Any]) -> Chunk:
+        arguments = self._show(_part("call", event, ""), _text(event.get("delta")))
+        piece = self._calls.piece(event.get("output_index"), "", "", arguments)
+        return Chunk(tool_calls=(piece,)) if piece else NOTHING
+
+    def _item_begins(self, event: Mapping[str, Any]) -> Chunk:
+        item = event.get("item")
+        is_call = isinstance(item, Mapping) and item.get("type") == "function_call"
+        return self._item(event) if is_call else NOTHING
+
+    def _item(self, event: Mapping[str, Any]) -> Chunk:
+        item = event.get("item", event)
+        return self._whole_item(item, event) if isinstance(item, Mapping) else NOTHING
+
+    def _whole_item(self, item: Mapping[str, Any], event: Mapping[str, Any]) -> Chunk:
+        if item.get("type") == "message":
+            parts = enumerate(_list(item.get("content")))
+            indexed = ((_part("text", {**event, "content_index": number}), part) for number, part in parts)
+            return Chunk("".join(self._rest(place, _spoken(part)) for place, part in indexed))
+        if item.get("type") == "reasoning" and self._thoughts in ("", "whole"):
+            said = [_spoken(part) for part in _list(item.get("content")) or _list(item.get("summary"))]
+            thought = BETWEEN_SUMMARIES.join(filter(None, said))
+            self._thoughts = "whole" if thought else self._thoughts
+            return Chunk("", thought)
+        if item.get("type") != "function_call" and "arguments" not in item:
+            return NOTHING
+        arguments = self._rest(_part("call", event, ""), _text(item.get("arguments")))
+        index = event.get("output_index")
+        piece = self._calls.piece(index, item.get("call_id"), item.get("name"), arguments)
+        return Chunk(tool_calls=(piece,)) if piece else NOTHING
+
+    def _end(self, response: Mapping[str, Any], kind: str) -> Chunk:
+        said = response.get("status")
+        status = said if said in STATUSES else kind if kind in STATUSES else "completed"
+        self.done = True
+        spoken = any(count for part, count in self._shown.items() if part[0] == "text")
+        thought, called = bool(self._thoughts), bool(self._calls)
+        pieces = [] if spoken and called else self._output(response)
+        finish = self._finish(response, status)
+        self.finished = self.finished or finish is not None
+        return Chunk(
+            "" if spoken else "".join(piece.text for piece in pieces),
+            "" if thought else "".join(piece.reasoning for piece in pieces),
+            usage_of(response.get("usage")),
+            finish,
+            () if called else tuple(call for piece in pieces for call in piece.tool_calls),
+        )
+
+    def _output(self, response: Mapping[str, Any]) -> list[Chunk]:
+        items = enumerate(_list(response.get("output")))
+        return [
+            self._whole_item(item, {"output_index": number})
+            for number, item in items
+            if isinstance(item, Mapping)
+        ]
+
+    def _finish(self, response: Mapping[str, Any], status: str) -> str | None:
+        failure = response.get("error")
+        if failure or status not in ("completed", "incomplete"):
+            said = failure if isinstance(failure, Mapping) else response
+            self.error = broken_off(said, "" if failure else status)
+            return None
+        if status == "completed":
+            return "tool_calls" if self._calls else "stop"
+        details = response.get("incomplete_details")
+        finish, self.error = read_finish(details.get("reason") if isinstance(details, Mapping) else None)
+        return None if self.error else finish or "length"
+
+    def _show(self, part: Part, text: str) -> str:
+        if part in self._shown or len(self._shown) < MOST_PARTS:
+            self._shown[part] = self._shown.get(part, 0) + len(text)
+        return text
+
+    def _rest(self, part: Part, whole: str) -> str:
+        """What of a whole text had not come in deltas, of which some do not say what they are of."""
+        kind, output, _content = part
+        for vague in ((kind, output, None), (kind, None, None)):
+            if part not in self._shown and vague in self._shown:
+                self._shown[part] = self._shown.pop(vague)
+        return self._show(part, whole[self._shown.get(part, 0) :])
+
+
+_READERS: Mapping[str, Callable[[ResponseDecoder, Mapping[str, Any]], Chunk]] = {
+    "output_text.delta": ResponseDecoder._delta,
+    "output_text.done": ResponseDecoder._text_done,
+    "refusal.delta": ResponseDecoder._delta,
+    "refusal.done": ResponseDecoder._text_done,
+    "content_part.done": ResponseDecoder._text_done,
+    "reasoning_text.delta": ResponseDecoder._thought,
+    "reasoning.delta": ResponseDecoder._thought,
+    "reasoning_summary_text.delta": ResponseDecoder._thought_in_short,
+    "function_call_arguments.delta": ResponseDecoder._call,
+    "function_call_arguments.done": ResponseDecoder._item,
+    "output_item.added": ResponseDecoder._item_begins,
+    "output_item.done": ResponseDecoder._item,
+}
+
+
+def _part(kind: str, event: Mapping[str, Any], index: str = "content_index") -> Part:
+    output, content = event.get("output_index"), event.get(index)
+    return (kind, output if type(output) is int else None, content if type(content) is int else None)
+
+
+def _spoken(part: Any) -> str:
+    """The text of a part; a refusal is text, too."""
+    return _text(part.get("text") or part.get("refusal")) if isinstance(part, Mapping) else ""
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

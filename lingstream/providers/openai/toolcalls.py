@@ -1,0 +1,98 @@
+"""Pieces of tool calls, each with the index of its call, whatever the server says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lingstream.core.provider import ToolCall
+
+__all__ = ["ToolCalls"]
+
+MOST_CALLS = 1000
+LONGEST_NAME = 500
+
+
+class ToolCalls:
+    """Numbers the calls of one answer.
+
+    Some servers leave the index out (Gemini), give 0 to all calls that are made side by side, repeat the name
+    with each piece (Qwen), or send all of a call again at the end. Past 1,000 calls no more are taken.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[ToolCall] = []  # without their arguments
+        self._numbers: dict[int, int] = {}  # the server's index → ours
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def read(self, delta: Mapping[str, Any]) -> tuple[ToolCall, ...]:
+        """Return the pieces in a delta or a message."""
+        found = delta.get("tool_calls")
+        if not isinstance(found, list):
+            legacy = delta.get("function_call")
+            found = [{"index": 0, "function": legacy}] if isinstance(legacy, Mapping) else []
+        return tuple(self._pieces(found))
+
+    def piece(self, index: Any, id: Any, name: Any, arguments: Any) -> ToolCall | None:
+        """Return a piece with the index of its call; ``None`` if it says nothing.
+
+        :param index: the server's, or ``None``.
+        """
+        id, name = _text(id), _text(name)
+        index = index if isinstance(index, int) else None
+        number = self._number(index, id, name)
+        if number >= MOST_CALLS:
+            return None
+        if index is not None:
+            self._numbers[index] = number
+        if number == len(self._known):
+            self._known.append(ToolCall(number, id, name))
+        else:
+            id, name = self._news(number, id, name)
+        said = (id, name, _json(arguments))
+        return ToolCall(number, *said) if any(said) else None
+
+    def _pieces(self, found: list[Any]) -> Iterator[ToolCall]:
+        for each in found:
+            if isinstance(each, Mapping):
+                function = each.get("function")
+                said = function if isinstance(function, Mapping) else each
+                arguments = said.get("arguments")
+                if piece := self.piece(each.get("index"), each.get("id"), said.get("name"), arguments):
+                    yield piece
+
+    def _number(self, index: int | None, id: str, name: str) -> int:
+        known = self._known
+        if index is None:
+            same = [call.index for call in known if id and call.id == id]
+            new = not known or (name and not same and (id or known[-1].name))
+            return len(known) if new else same[0] if same else known[-1].index
+        number = self._numbers.get(index, len(known))
+        if number < len(known) and id and name and known[number].id not in ("", id):
+            return len(known)  # another call under the same index
+        return number
+
+    def _news(self, number: int, id: str, name: str) -> tuple[str, str]:
+        """What of the two had not been said."""
+        call = self._known[number]
+        id = "" if call.id else id
+        name = "" if name == call.name or len(call.name) > LONGEST_NAME else name
+        self._known[number] = ToolCall(number, call.id or id, call.name + name)
+        return id, name
+
+
+def _text(value: Any) -> str:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _json(arguments: Any) -> str:
+    """Arguments are JSON text; Ollama gives the object."""
+    if arguments is None or isinstance(arguments, str):
+        return _text(arguments)
+    try:
+        return json.dumps(arguments)
+    except RecursionError:
+        return ""
