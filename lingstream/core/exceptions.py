@@ -184,15 +184,23 @@ class ProviderError(LingError):
     """The model server failed, refused or went away.
 
     :param status: its HTTP status, if there was one.
+    :param retry_after: seconds after which it wants to be asked again, if it said so.
     """
 
     code = "provider"
 
     def __init__(
-        self, message: str, *, code: str | None = None, retryable: bool = False, status: int | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retryable: bool = False,
+        status: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, code=code, retryable=retryable)
         self.status = status
+        self.retry_after = retry_after
 
 
 class RequestFailure(LingError):

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
-__all__ = ["ChatOptions", "Chunk", "Message", "Provider", "Usage", "estimated_tokens"]
+__all__ = [
+    "ChatOptions",
+    "Chunk",
+    "Message",
+    "Provider",
+    "TokenLogprob",
+    "ToolCall",
+    "Usage",
+    "estimated_tokens",
+    "merged_calls",
+]
 
 
 _PER_FILE = 800  # tokens of a picture, give or take
@@ -21,11 +31,15 @@ class Message(TypedDict):
 
 
 class Usage(NamedTuple):
-    """Tokens of one call; ``estimated`` marks a guess of about four characters a token."""
+    """Tokens of one call; ``estimated`` marks a guess of about four characters a token.
+
+    ``reasoning_tokens`` are those of the completion that nobody reads, where the server tells.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    reasoning_tokens: int = 0
 
     def __add__(self, other: object) -> Usage:
         if not isinstance(other, Usage):
@@ -34,15 +48,21 @@ class Usage(NamedTuple):
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.estimated or other.estimated,
+            self.reasoning_tokens + other.reasoning_tokens,
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """Return prompt, completion and total tokens, with ``"estimated": true`` on a guess."""
+        """Return prompt, completion and total tokens, with ``"estimated": true`` on a guess.
+
+        ``reasoning_tokens`` is there only where the server told of some.
+        """
         wire: dict[str, Any] = {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
         }
+        if self.reasoning_tokens:
+            wire["reasoning_tokens"] = self.reasoning_tokens
         return {**wire, "estimated": True} if self.estimated else wire
 
 
@@ -77,13 +97,56 @@ class ChatOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model wants made, or the next piece of one: pieces of one ``index`` are one call.
+
+    ``arguments`` is JSON text, and complete only with the last piece; ``id`` and ``name`` come with the
+    first.
+    """
+
+    index: int = 0
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class TokenLogprob(NamedTuple):
+    """A token of the text, the logarithm of its probability, and those of the likeliest in its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
 class Chunk(NamedTuple):
-    """What one piece of the model's stream held; usage and finish reason come with the last ones."""
+    """What one piece of the model's stream held; usage and finish reason come with the last ones.
+
+    Reasoning comes before the text of the same chunk.
+    """
 
     text: str = ""
     reasoning: str = ""
     usage: Usage | None = None
     finish: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+def merged_calls(pieces: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+    """Return pieces of calls with those of one index put together, in the order of their beginning."""
+    calls: dict[int, list[ToolCall]] = {}
+    for piece in pieces:
+        calls.setdefault(piece.index, []).append(piece)
+    return tuple(
+        ToolCall(
+            index,
+            next((piece.id for piece in found if piece.id), ""),
+            "".join(piece.name for piece in found),
+            "".join(piece.arguments for piece in found),
+        )
+        for index, found in calls.items()
+    )
 
 
 class Provider(Protocol):

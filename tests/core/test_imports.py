@@ -27,10 +27,11 @@ ARROWS = {
     "core.ending": "",
     "core.lifecycle": "",
     "core.provider": "",
+    "core.notices": "",
     "core.document": "core.exceptions",
     "core.validation": "core.exceptions core.document",
     "core.parsing": "core.exceptions core.document core.validation",
-    "core.log": "core.exceptions core.document core.lifecycle",
+    "core.log": "core.exceptions core.document core.lifecycle core.notices",
     "core.wire": "core.exceptions core.document core.log",
     "core.templates": "core.exceptions core.document",
     "core.engine": "core.exceptions core.document core.ending core.lifecycle core.provider core.validation "
@@ -39,49 +40,82 @@ ARROWS = {
     "access.network": "core.exceptions",
     "access.connect": "access.network",
     "access.client": "access.connect",
+    "access.responses": "core.exceptions",
     "access.policy": "conf core.exceptions access.network",
-    "providers": "conf core access.network access.client access.policy",
-    "steps": "core access.network access.client access.policy providers",
+    "providers": "conf core access.responses access.network access.client access.policy",
+    "steps": "core access.network access.client access.responses access.policy providers",
     "hubs": "conf core",
     "testing": "core providers",
     "models": "conf core providers access.policy",
     "access": "conf core models access.network access.policy",
     "conversations.tree": "",
     "conversations.messages": "core",
-    "conversations.turns": "core models conversations.messages conversations.tree",
+    "conversations.notices": "core models access hubs",
+    "conversations.turns": "core models conversations.messages conversations.notices conversations.tree",
+    "conversations.hours": "",
+    "conversations.nudges": "models conversations.hours",
     "conversations.chats": "core models",
-    "execution": "conf core models access providers hubs conversations.turns conversations.chats",
+    "execution": "conf core models access providers hubs conversations.turns conversations.chats "
+    "conversations.nudges",
     "conversations": "conf core models access execution conversations.turns conversations.tree "
-    "conversations.chats conversations.messages",
-    "conversations.uploads": "core models access execution transports conversations",
+    "conversations.chats conversations.messages conversations.notices conversations.hours "
+    "conversations.nudges",
+    "conversations.downloads": "models execution transports conversations",
+    "conversations.uploads": "conf core models access execution transports conversations "
+    "conversations.downloads",
+    "conversations.hooks": "core models access execution transports conversations conversations.nudges",
     "conversations.api": "conf core models access execution transports conversations conversations.messages "
+    "conversations.turns conversations.downloads conversations.uploads",
+    "conversations.buttons": "conf core models access execution conversations conversations.messages "
     "conversations.turns conversations.uploads",
-    "transports": "conf core models access execution hubs",
+    "conversations.embed": "core models access execution transports conversations conversations.chats",
+    "conversations.pages": "core models access transports conversations conversations.buttons",
+    "transports": "conf core models access execution hubs conversations",
     "checks": "conf core models access execution providers hubs transports asgi",
-    "admin": "conf core models access execution providers",
-    "management": "conf core models access execution hubs transports",
-    "templatetags": "conf core models transports",
+    "admin": "conf core models access execution providers conversations conversations.turns "
+    "conversations.downloads transports",
+    "management": "admin conf core models access conversations execution hubs providers transports",
+    "templatetags": "admin conf core models transports conversations",
+    "knowledge": "conf core models access execution providers",
+    "knowledge.text": "core.exceptions",
+    "knowledge.hooks": "core models access execution transports knowledge",
+    "knowledge.admin": "conf core models access execution knowledge admin",
+    "knowledge.urls": "knowledge.hooks knowledge.views",
+    "knowledge.views": "core models access execution transports knowledge",
+    "knowledge.web": "core.exceptions access.network access.responses",
+    "knowledge.rank": "",
+    "knowledge.embed": "conf core providers",
     "routing": "conf transports",
-    "urls": "transports conversations.api conversations.uploads",
-    "asgi": "conf core execution hubs transports",
-    "apps": "access checks conf conversations steps",
+    "urls": "transports conversations.api conversations.embed conversations.hooks conversations.pages "
+    "conversations.uploads",
+    "asgi": "conf core access execution hubs transports",
+    "apps": "access checks conf conversations execution steps",
 }
 
 # Who asks the database.
 USE_THE_ORM = {
     "lingstream.access.claims",
+    "lingstream.access.groups",
+    "lingstream.access.origins",
     "lingstream.access.permissions",
     "lingstream.access.throttle",
     "lingstream.admin",
     "lingstream.checks",
     "lingstream.conversations",
+    "lingstream.execution.export",
     "lingstream.execution.journal",
     "lingstream.execution.memory",
     "lingstream.execution.ownership",
     "lingstream.execution.plans",
+    "lingstream.execution.prices",
+    "lingstream.execution.published",
+    "lingstream.execution.recordings",
     "lingstream.execution.retention",
+    "lingstream.execution.schedules",
     "lingstream.execution.start",
     "lingstream.execution.storage",
+    "lingstream.execution.trials",
+    "lingstream.knowledge",
     "lingstream.management",
     "lingstream.models",
     "lingstream.transports.looks",
@@ -89,6 +123,7 @@ USE_THE_ORM = {
 }
 # Who is handed rows, and names their class for the types only.
 NAME_THE_MODELS = {
+    "lingstream.access.embedding",
     "lingstream.access.identity",
     "lingstream.execution.aftermath",
     "lingstream.execution.disconnect",
@@ -96,11 +131,13 @@ NAME_THE_MODELS = {
     "lingstream.execution.runner",
     "lingstream.execution.versions",
     "lingstream.transports.addresses",
+    "lingstream.transports.attached",
     "lingstream.transports.feed",
     "lingstream.transports.messages",
     "lingstream.transports.requests",
     "lingstream.transports.response",
     "lingstream.transports.socket",
+    "lingstream.transports.tabs",
     "lingstream.transports.viewer",
 }
 WITHOUT_AWAIT = {
@@ -210,6 +247,12 @@ def import_without(blocked: set[str], *names: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+PURE_KNOWLEDGE = {"lingstream.knowledge.rank", "lingstream.knowledge.text"}
+# Each is imported where it is used, as any of them may be missing.
+KNOWLEDGE = {
+    *("lxml", "markitdown", "numpy", "py3langid", "pypdfium2", "semantic_text_splitter", "tokenizers"),
+    *("trafilatura", "safetensors", "wordllama", "charset_normalizer"),
+}
 SDKS = {"django", "channels", "daphne", "asgiref", "openai", "httpx", "redis", "taskiq"}
 
 
@@ -224,6 +267,12 @@ class TestTheCore:
             "lingstream.providers.scripted",
             "lingstream.testing.hub_contract",
         )
+
+    def test_nor_do_the_pure_parts_of_knowledge_need_a_site_or_a_package(self) -> None:
+        import_without(SDKS | KNOWLEDGE, *(name for name in modules() if within(name, PURE_KNOWLEDGE)))
+
+    def test_nor_does_what_fetches_and_reads_the_web_need_a_site(self) -> None:
+        import_without(SDKS, *(name for name in modules() if within(name, {"lingstream.knowledge.web"})))
 
     def test_nor_does_the_guard_of_addresses_which_providers_use(self) -> None:
         import_without(SDKS, "lingstream.access.network")

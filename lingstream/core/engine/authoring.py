@@ -8,13 +8,14 @@ from typing import Any
 
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import UsageError
+from lingstream.core.provider import Message
 
 from .bot import Bot, Deferred
 from .data import json_data
 from .host import Host
 from .journal import CallResult
 from .making import bot_plan, step_plan
-from .rendering import render_prompt
+from .rendering import prepared
 from .step import StepRun
 
 __all__ = ["Authoring"]
@@ -53,11 +54,11 @@ class Authoring(Host):
         if step:
             template, names = plan.prompt, {**plan.variables, **(variables or {})}
         context = {"input": self.input, "document": self.document, "history": list(self.history)}
-        system: str | Deferred = template
+        told: list[Message] | Deferred = [{"role": "system", "content": template}] if template else []
         if names is not None:
-            system = render_prompt(template, {**context, **names})
+            told = prepared(template, plan.messages, {**context, **names})
         instance = self.place.instance(plan.name)
-        bot = self.new_step(plan, instance, jsonuri.normalize(root or ""), system=system)
+        bot = self.new_step(plan, instance, jsonuri.normalize(root or ""), told=told)
         assert isinstance(bot, Bot)  # noqa: S101  # what a plan of this class is executed by
         return bot
 
@@ -94,6 +95,13 @@ class Authoring(Host):
         :raises UsageError: ``value`` is no JSON data.
         """
         self.write("ops", self.shared.set(uri, json_data(value)))
+
+    def decline(self) -> None:
+        """Say nothing after all: a turn in which the bot began is hidden when it ends.
+
+        A turn in which a person spoke is shown all the same.
+        """
+        self.declined = True
 
     async def once(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Return what ``await function(*arguments)`` gives, done once in the life of the run.

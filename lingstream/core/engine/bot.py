@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 from lingstream.core.exceptions import LingError
 from lingstream.core.lifecycle import advance
+from lingstream.core.parsing import REASONING
 from lingstream.core.provider import ChatOptions, Message, Usage, estimated_tokens
 
 from .events import Field
@@ -18,8 +20,10 @@ from .step import StepHost, StepRun
 
 __all__ = ["Bot", "BotKind", "Deferred", "Field"]
 
-#: Makes a text that takes too long for the event loop; called in a thread, once.
-Deferred = Callable[[], str]
+_MARKS = "|".join(map(re.escape, REASONING))
+
+#: Makes messages, which takes too long for the event loop; called in a thread, once.
+Deferred = Callable[[], list[Message]]
 
 
 class BotKind(StepKind):
@@ -37,7 +41,28 @@ class BotKind(StepKind):
                 "“same-origin https://cdn.example”: an address can carry what the model knows.",
                 "type": "string",
                 "pattern": r"^(same-origin|https?://[a-z0-9.:-]+)?( (same-origin|https?://[a-z0-9.:-]+))*$",
-            }
+            },
+            "reasoning": {
+                "title": "Marks of reasoning",
+                "description": "Those that are looked for in the model’s text, such as “<think> [THINK]”, "
+                "or “none”; all that are known where this is empty.",
+                "type": "string",
+                "pattern": rf"^(none|({_MARKS})( ({_MARKS}))*)?$",
+            },
+            "trailing_characters": {
+                "title": "Characters behind JSON",
+                "description": "The model is stopped when so many have come behind the end of its "
+                "document; 1,000 where this is empty.",
+                "type": "integer",
+                "minimum": 1,
+            },
+            "trailing_seconds": {
+                "title": "Seconds behind JSON",
+                "description": "The model is stopped when it goes on for so long behind the end of its "
+                "document; 5 where this is empty.",
+                "type": "number",
+                "exclusiveMinimum": 0,
+            },
         },
         "additionalProperties": False,
     }
@@ -58,7 +83,7 @@ _KIND = register_kind(BotKind())
 class Bot(StepRun):
     """One execution of a bot: made by ``run.bot(…)``, started by :meth:`chat`.
 
-    :param system: the system message, rendered or to be rendered; ``""`` sends none.
+    :param told: the messages of its prompt, rendered or to be rendered: the system message and examples.
 
     The other arguments are those of :class:`StepRun`.
     """
@@ -71,12 +96,12 @@ class Bot(StepRun):
         plan: BotPlan,
         instance: str,
         root: str = "",
-        system: str | Deferred = "",
+        told: Sequence[Message] | Deferred = (),
         depth: int = 0,
     ) -> None:
         super().__init__(host, plan, instance, root, depth)
         self._host = host
-        self._system = system
+        self._told = told
         self._history: list[Message] = []
 
     def add_history(self, messages: Sequence[Message]) -> Self:
@@ -91,16 +116,16 @@ class Bot(StepRun):
         :raises UsageError: the bot has been started before.
         """
         self._begin()
-        if isinstance(self._system, str):
-            self._host.spawn(self._ask(self._system, message))
+        if callable(self._told):
+            self._host.spawn(self._prepare(self._told, message))
         else:
-            self._host.spawn(self._prepare(self._system, message))
+            self._host.spawn(self._ask(self._told, message))
         return self
 
-    async def _prepare(self, system: Deferred, message: str | list[dict[str, Any]]) -> None:
+    async def _prepare(self, told: Deferred, message: str | list[dict[str, Any]]) -> None:
         """Render the prompt beside the loop, then ask."""
         try:
-            text = await asyncio.to_thread(system)
+            messages = await asyncio.to_thread(told)
         except LingError as error:
             self.fail(error)
             return
@@ -108,10 +133,10 @@ class Bot(StepRun):
             self.status = advance(self.status, "canceled")
             self._end()
             raise
-        await self._ask(text, message)
+        await self._ask(messages, message)
 
-    async def _ask(self, system: str, message: str | list[dict[str, Any]]) -> None:
-        plan, messages = self.plan, self._messages(system, message)
+    async def _ask(self, told: Sequence[Message], message: str | list[dict[str, Any]]) -> None:
+        plan, messages = self.plan, self._messages(told, message)
         options = {
             "model": plan.model,
             "params": dict(plan.params),
@@ -121,10 +146,8 @@ class Bot(StepRun):
         call = self._host.place.call(self.id, plan, self.root, messages, options, asked)
         await self._perform(call)
 
-    def _messages(self, system: str, message: str | list[dict[str, Any]]) -> list[Message]:
-        messages: list[Message] = []
-        if system:
-            messages.append({"role": "system", "content": system})
+    def _messages(self, told: Sequence[Message], message: str | list[dict[str, Any]]) -> list[Message]:
+        messages = [*told]
         if self.plan.history:
             messages.extend(self._host.history)
         messages.extend(self._history)
@@ -134,7 +157,7 @@ class Bot(StepRun):
 
     def _estimate(self, call: Call) -> Usage:
         asked = estimated_tokens(*(message["content"] for message in call.input))
-        return Usage(asked, estimated_tokens(self.text, self._writer.reasoning), estimated=True)
+        return Usage(asked, estimated_tokens(self.text, self.writer.reasoning), estimated=True)
 
 
 def _response_format(plan: BotPlan) -> dict[str, Any] | None:

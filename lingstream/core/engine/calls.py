@@ -26,7 +26,7 @@ from .journal import Call
 from .kinds import NOBODY, Identity, Said, Services, StepCall, StepKind
 from .observers import RunInfo
 
-__all__ = ["Caller", "make", "within"]
+__all__ = ["Caller", "Enough", "make", "within"]
 
 T = TypeVar("T")
 
@@ -35,10 +35,18 @@ logger = logging.getLogger("lingstream")
 _PAUSE, _LONGEST = 0.5, 30.0  # seconds before the second try, doubled from one to the next, up to the longest
 
 
+class Enough(Exception):  # no error: what a call was made for is there
+    """Raised by who takes what a kind says: the rest of it is not wanted, and its stream is closed."""
+
+
 class Caller(Protocol):
-    """What a call needs of the run that makes it."""
+    """What a call needs of the run that makes it.
+
+    :cvar acts: whether its steps may act on the world.
+    """
 
     info: RunInfo
+    acts: bool
     history: Sequence[Message]
     services: Services
 
@@ -63,6 +71,7 @@ async def make(
     """
     identity = await caller.identity() if kind.asks_who else NOBODY
     key = hashlib.sha256(json.dumps([caller.info.id, *call.key]).encode()).hexdigest()
+    work = kind.run if caller.acts or not kind.has_effects(call.plan) else kind.rehearse
     for attempt in count(1):
         tried = StepCall(
             input=call.input,
@@ -74,9 +83,12 @@ async def make(
             services=caller.services,
             idempotency_key=key,
             attempt=attempt,
+            run=caller.info.id,
         )
         try:
-            await within(call.plan.timeout, call.instance, consume(kind.run(tried), take))
+            await within(call.plan.timeout, call.instance, consume(work(tried), take))
+            return
+        except Enough:
             return
         except Exception as error:
             if answered() or attempt > call.plan.retries or not _may_pass(error):

@@ -12,6 +12,7 @@ from lingstream.core.exceptions import LingError, UsageError
 from lingstream.core.lifecycle import StepStatus
 
 from .plan import EVENTS
+from .trace import Origin, Times
 
 __all__ = ["ENDED", "FIELD_EVENTS", "Field", "Listener", "StepEvents"]
 
@@ -57,6 +58,8 @@ class StepEvents:
     ) -> None:
         self.id = instance
         self.root = root
+        self.origin = Origin()
+        self.times = Times()
         self.status: StepStatus = "waiting"
         self.error: LingError | None = None
         self.replaying = False

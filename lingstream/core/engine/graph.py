@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
-from . import writes
+from . import asked, writes
 from .nodes import Fault, Graph, Known, Node
 from .plan import EVENTS, JOINED, TriggerPlan
 
@@ -28,15 +28,17 @@ def faults(
     *,
     events: Mapping[str, Collection[str]] | None = None,
     documents: Mapping[str, Any] | None = None,
+    input: Mapping[str, Any] | None = None,
     codes: Collection[str] | None = None,
 ) -> list[Fault]:
     """Return what is wrong with a workflow, in the order of :data:`CODES`.
 
     :param events: what each kind of step emits; by default what a bot does. Unknown kinds are not judged.
     :param documents: by the name of a step the last document that it helped to write.
+    :param input: the JSON schema of what the workflow is started with.
     :param codes: look for these only.
     """
-    known = Known({"bot": (*EVENTS, JOINED)} if events is None else events, documents or {})
+    known = Known({"bot": (*EVENTS, JOINED)} if events is None else events, documents or {}, input or {})
     wanted = CODES if codes is None else codes
     return [fault for code in CODES if code in wanted for fault in _CHECKS[code](graph, known)]
 
@@ -124,6 +126,8 @@ _CHECKS: Mapping[str, Callable[[Graph, Known], Iterator[Fault]]] = {
     "shared-root": writes.shared_root,
     "unknown-event": _unknown_event,
     "pattern": writes.pattern,
+    "nothing-asked": asked.nothing_asked,
+    "value-at-start": asked.value_at_start,
 }
 #: What is looked for.
 CODES = tuple(_CHECKS)

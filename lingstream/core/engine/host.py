@@ -36,12 +36,16 @@ class RunResult(NamedTuple):
 
     :param status: ``finished``, ``failed`` or ``canceled``.
     :param errors: the bodies of its error frames, at most 100; those of optional steps come last.
+    :param declined: the bot had nothing to say: :meth:`Authoring.decline`, or a document ``{"say": false}``.
+    :param trace: its step runs in the order of their beginning; see :func:`.trace.trace_of`.
     """
 
     status: str
     document: Any
     usage: Usage
     errors: tuple[dict[str, Any], ...] = ()
+    declined: bool = False
+    trace: tuple[dict[str, Any], ...] = ()
 
 
 class Host(ABC):
@@ -82,6 +86,7 @@ class Host(ABC):
         began: str = "",
     ) -> None:
         self.plan = plan
+        self.acts = plan.acts
         self.input = input
         self.epoch = epoch
         self.history = history
@@ -94,6 +99,7 @@ class Host(ABC):
         self.stamp = Stamp(where, began or datetime.now(UTC).isoformat())
         self.steps: list[StepRun] = []
         self.error: LingError | None = None
+        self.declined = False
         self.errors: list[dict[str, Any]] = []
         self.services = services
         self._end = end
@@ -173,7 +179,12 @@ class Host(ABC):
 
     @abstractmethod
     def new_step(
-        self, plan: StepPlan, instance: str, root: str, depth: int | None = None, system: str | Deferred = ""
+        self,
+        plan: StepPlan,
+        instance: str,
+        root: str,
+        depth: int | None = None,
+        told: Sequence[Message] | Deferred = (),
     ) -> StepRun:
         """See :class:`Starter`; ``None`` for the depth of the workflow itself."""
 

@@ -7,9 +7,11 @@ from typing import Any
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
 from lingstream.core.exceptions import InvalidInput, UsageError
-from lingstream.core.validation import SchemaFault, compile_schema
+from lingstream.core.validation import Failure, SchemaFault, compile_schema
 
-__all__ = ["check_input"]
+__all__ = ["check_input", "misfit"]
+
+_LONGEST = 300
 
 
 def check_input(schema: dict[str, Any], value: Any) -> None:
@@ -28,7 +30,12 @@ def check_input(schema: dict[str, Any], value: Any) -> None:
             f"the workflow's input schema cannot be used: at {fault.uri!r}: {fault.message}", code=fault.code
         ) from fault
     if failures:
-        where, message = jsonuri.join(*failures[0].path), failures[0].message
-        message = message if len(message) <= 300 else message[:300] + "…"
-        place = f" at {where!r}" if where else ""
-        raise InvalidInput(f"the input does not fit{place}: {message}", uri=where)
+        raise InvalidInput(misfit(failures[0]), uri=jsonuri.join(*failures[0].path))
+
+
+def misfit(failure: Failure) -> str:
+    """Return what is told of an input that does not fit, in one sentence."""
+    where, message = jsonuri.join(*failure.path), failure.message
+    message = message if len(message) <= _LONGEST else message[:_LONGEST] + "…"
+    place = f" at {where!r}" if where else ""
+    return f"the input does not fit{place}: {message}"

@@ -60,6 +60,7 @@ class CallResult:
     :param finish: why it ended, in a provider's word (``stop``, ``length``), or ``""``.
     :param result: what a function gave, or of a step the values and events beside its text, in their order,
         as ``["put", uri, value]`` and ``["note", event, data]``.
+    :param first: seconds from its beginning until it said something; ``None``: it never did, or not here.
     """
 
     status: str
@@ -70,6 +71,7 @@ class CallResult:
     error: dict[str, Any] | None = None
     finish: str = ""
     result: Any = None
+    first: float | None = None
 
 
 class Journal(Protocol):

@@ -13,6 +13,7 @@ from lingstream.core import validation
 from lingstream.core.exceptions import UsageError
 from lingstream.core.provider import Chunk, Message, Provider, Usage
 
+from .journal import Call
 from .plan import EVENTS, JOINED, ProviderPlan, StepPlan
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "kind_of",
     "register_kind",
     "step_kinds",
+    "withheld",
 ]
 
 T = TypeVar("T")
@@ -139,6 +141,7 @@ class StepCall:
     :param history: earlier messages of the conversation.
     :param idempotency_key: the same for each try of this call, after a crash too; no other call has it.
     :param attempt: from 1.
+    :param run: the id of the run's row, for what is stored beside it; ``""`` for a run without one.
     """
 
     input: Any
@@ -150,6 +153,7 @@ class StepCall:
     services: Services
     idempotency_key: str
     attempt: int
+    run: str = ""
 
 
 class StepKind(Protocol):
@@ -165,7 +169,7 @@ class StepKind(Protocol):
     :cvar events: the events of :class:`Note` that triggers may wait for.
     :cvar pure: it gives the same for the same, at once: done again where a run is executed again.
     :cvar record: it may stand in a pipeline of records.
-    :cvar effects: it acts on the world; not done in a trial run unless asked.
+    :cvar effects: it acts on the world: in a run that may not, :meth:`rehearse` takes the place of ``run``.
     :cvar asks_who: it wants to know who has started the run, which may cost a query.
     """
 
@@ -186,6 +190,10 @@ class StepKind(Protocol):
         """
         ...
 
+    async def rehearse(self, call: StepCall) -> AsyncIterator[Said]:
+        """Say what would be done, and do nothing: asked for in place of ``run`` where nothing may be done."""
+        yield withheld(call)
+
     def check(self, plan: StepPlan) -> None:
         """Look at a step that is about to be saved, whose options fit the schema.
 
@@ -204,6 +212,11 @@ class StepKind(Protocol):
     def asked(self, input: Any, options: Mapping[str, Any]) -> Any:
         """Return what makes two calls of this kind the same, JSON data."""
         return {"kind": self.kind, "version": self.version, "options": dict(options), "input": input}
+
+
+def withheld(call: StepCall | Call) -> Note:
+    """Return the event by which a step tells what it was asked to do and has not done."""
+    return Note("withheld", {"kind": call.plan.kind, "input": call.input, "options": dict(call.options)})
 
 
 _kinds: dict[str, StepKind] = {}

@@ -41,10 +41,12 @@ class Known:
 
     :param events: what each kind of step emits.
     :param documents: by the name of a step the last document that it helped to write.
+    :param input: the JSON schema of what the workflow is started with.
     """
 
     events: Mapping[str, Collection[str]] = field(default_factory=lambda: {"bot": (*EVENTS, JOINED)})
     documents: Mapping[str, Any] = field(default_factory=dict)
+    input: Mapping[str, Any] = field(default_factory=dict)
     states: Budget = field(default_factory=lambda: Budget(20_000))  # of schemas, for a whole workflow
     places: Budget = field(default_factory=lambda: Budget(100_000))  # of documents, likewise
 
@@ -63,6 +65,7 @@ class Node:
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     quiet: bool = False
+    history: bool = False
 
     @classmethod
     def of(cls, step: StepPlan) -> Node:
@@ -80,6 +83,7 @@ class Node:
             only=step.only,
             exclude=step.exclude,
             quiet=step.quiet,
+            history=isinstance(step, BotPlan) and step.history,
         )
 
 

@@ -21,11 +21,13 @@ class RunInfo(NamedTuple):
 
     :param id: of its row; ``""`` for a run without one.
     :param epoch: which execution of it, from 1.
+    :param trial: staff tried something: it counts nowhere.
     """
 
     id: str = ""
     workflow: str = ""
     epoch: int = 1
+    trial: bool = False
 
 
 class StepInfo(Protocol):

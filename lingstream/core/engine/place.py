@@ -6,13 +6,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lingstream.core.document import jsonuri
 
 from .events import Field
 from .journal import Call, Occurrences
 from .plan import StepPlan
+
+if TYPE_CHECKING:
+    from .step import StepRun
 
 __all__ = ["Place"]
 
@@ -30,6 +33,8 @@ class Place:
     :param calls: counts the calls of the run.
     :param ready: returns when the log of the run is open.
     :param hear: told of what settles and happens in its steps.
+    :param step: the instance of the step inside which it is executed, or ``""``.
+    :param begun: the step runs of the whole run, each with the absolute uri below which it writes.
     """
 
     prefix: str = ""
@@ -39,6 +44,8 @@ class Place:
     calls: Occurrences = field(default_factory=Occurrences)
     ready: Callable[[], Awaitable[None]] | None = None
     hear: Callable[[str, Field], None] | None = None
+    step: str = ""
+    begun: list[tuple[str, StepRun]] = field(default_factory=list)
 
     def inside(
         self,
@@ -47,14 +54,22 @@ class Place:
         depth: int,
         ready: Callable[[], Awaitable[None]],
         hear: Callable[[str, Field], None],
+        instance: str,
     ) -> Place:
         """Return the place inside a step of this one.
 
         :param step: as the whole run knows it.
         :param root: below this place's.
+        :param instance: of the step.
         """
-        return Place(
-            f"{step.name}.", jsonuri.concat(self.root, root), depth, self.numbers, self.calls, ready, hear
+        return replace(
+            self,
+            prefix=f"{step.name}.",
+            root=jsonuri.concat(self.root, root),
+            depth=depth,
+            ready=ready,
+            hear=hear,
+            step=instance,
         )
 
     def name(self, step: str) -> str:

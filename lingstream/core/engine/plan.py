@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.parsing import REASONING, TextOptions
 
 __all__ = [
     "EVENTS",
@@ -18,15 +19,19 @@ __all__ = [
     "VERSION",
     "BotPlan",
     "Limits",
+    "MessagePlan",
     "Plan",
     "ProviderPlan",
     "StepPlan",
     "TriggerPlan",
 ]
 
+_TRAILING = ("trailing_characters", "trailing_seconds")
+
 #: Of plans as they are stored. A process takes no run whose plan has a later one: whoever made it knows more.
-#: Plans without a version are of the first; their steps have no kind, and all of them are bots.
-VERSION = 2
+#: Plans without a version are of the first; their steps have no kind, and all of them are bots. Before the
+#: third, no bot had messages beside its prompt, and no plan could say that its steps must not act.
+VERSION = 3
 
 #: What staff are told where nobody has set up a model yet.
 NO_PROVIDER = (
@@ -116,12 +121,30 @@ class StepPlan:
         """The origins whose images its HTML may show."""
         return ""
 
+    @property
+    def text_options(self) -> TextOptions:
+        """How the text that it says is read."""
+        return TextOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePlan:
+    """A message that a bot is told of as if it had been said.
+
+    :param role: ``user`` or ``assistant``.
+    :param text: a template.
+    """
+
+    role: Literal["user", "assistant"]
+    text: str
+
 
 @dataclass(frozen=True, slots=True)
 class BotPlan(StepPlan):
     """A step that asks a model.
 
     :param prompt: template of the system message; ``""`` sends none.
+    :param messages: what follows it: examples of questions and answers, before the conversation's own.
     :param variables: values for the names that the prompt declares.
     :param prompt_version: which version of which prompt the text is, for people (``"details v3"``).
     :param history: send the conversation's history before the input.
@@ -129,6 +152,7 @@ class BotPlan(StepPlan):
 
     kind: str = "bot"
     prompt: str = ""
+    messages: tuple[MessagePlan, ...] = ()
     variables: dict[str, Any] = field(default_factory=dict)
     prompt_version: str = ""
     provider: ProviderPlan = field(default_factory=ProviderPlan)
@@ -140,6 +164,13 @@ class BotPlan(StepPlan):
     def images(self) -> str:
         """The option ``images``."""
         return str(self.options.get("images", ""))
+
+    @property
+    def text_options(self) -> TextOptions:
+        """The options ``reasoning``, ``trailing_characters`` and ``trailing_seconds``."""
+        marks = str(self.options.get("reasoning", "")).split()
+        given = {name: self.options[name] for name in _TRAILING if name in self.options}
+        return TextOptions(() if marks == ["none"] else tuple(marks) or REASONING, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +205,19 @@ class Plan:
     Steps that no trigger targets start with the run. A workflow in Python has ``python=True``; its function
     is found by ``workflow``, and its steps, if it has any, are there for the function to take settings from.
 
+    :param published: the number of the workflow's version that it is; 0: of none, but of rows as they were.
     :param on_disconnect: what becomes of the run when its last viewer has left.
     :param show_reasoning: as in :class:`StepPlan`, for the bots of a workflow in Python.
     :param input_schema: what its input must fit where another workflow executes it; runs are checked when
         they are started.
     :param workflows: the plans of the workflows that its steps run, and of those that these run, by slug.
+    :param acts: steps act on the world; without it, what has effects only says what it would do.
     :param version: see :data:`VERSION`.
     """
 
     workflow: str
     python: bool = False
+    published: int = 0
     steps: tuple[StepPlan, ...] = ()
     triggers: tuple[TriggerPlan, ...] = ()
     providers: tuple[ProviderPlan, ...] = ()
@@ -192,6 +226,7 @@ class Plan:
     show_reasoning: bool = False
     input_schema: dict[str, Any] = field(default_factory=dict)
     workflows: dict[str, Plan] = field(default_factory=dict)
+    acts: bool = True
     version: int = VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -210,6 +245,7 @@ class Plan:
             return cls(
                 workflow=data["workflow"],
                 python=data["python"],
+                published=data.get("published", 0),
                 steps=tuple(_step(step) for step in data["steps"]),
                 triggers=tuple(TriggerPlan(**trigger) for trigger in data["triggers"]),
                 providers=tuple(ProviderPlan(**provider) for provider in data["providers"]),
@@ -218,6 +254,7 @@ class Plan:
                 show_reasoning=data.get("show_reasoning", False),
                 input_schema=data.get("input_schema", {}),
                 workflows={slug: cls.from_json(plan) for slug, plan in data.get("workflows", {}).items()},
+                acts=data.get("acts", True),
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise UsageError(f"expected a stored plan, got something else: {error!r}") from error
@@ -251,4 +288,5 @@ def _step(data: dict[str, Any]) -> StepPlan:
     if fields.get("kind", "bot") != "bot":
         return StepPlan(**fields)
     fields["provider"] = ProviderPlan(**fields["provider"])
+    fields["messages"] = tuple(MessagePlan(**message) for message in fields.get("messages", ()))
     return BotPlan(**fields)

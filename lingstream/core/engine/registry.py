@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lingstream.core.exceptions import UsageError
 
 from .chat import Chat
+from .occasions import Occasion, check_occasions
 
-__all__ = ["Declared", "WorkflowFunction", "declared", "function_of", "registered", "workflow"]
+__all__ = [
+    "Declared",
+    "WorkflowFunction",
+    "declared",
+    "function_of",
+    "registered",
+    "speaking_first",
+    "workflow",
+]
 
 # Of a Run, which is made below this module's room: naming it here would close a circle.
 WorkflowFunction = Callable[[Any], Awaitable[None]]
 
-_ACCESS = ("", "anyone", "authenticated", "permission")
+_ACCESS = ("", "anyone", "authenticated", "permission", "code")
 
 
 class Declared(NamedTuple):
     """What a workflow in Python says of itself; a row with its slug decides in its place.
 
     :param access: who may start it: ``anyone``, ``authenticated`` or ``permission``; ``""`` for the site's
-        ``DEFAULT_ACCESS``.
+        ``DEFAULT_ACCESS``. ``code``: the site's own code alone, whatever a row says.
     :param show_reasoning: its viewers get what the models think.
     :param chat: how it is talked to, if it says so.
+    :param occasions: when it speaks first.
     """
 
     access: str = ""
     show_reasoning: bool = False
     chat: Chat | None = None
+    occasions: tuple[Occasion, ...] = ()
 
 
 _functions: dict[str, WorkflowFunction] = {}
@@ -37,7 +48,12 @@ _declared: dict[str, Declared] = {}
 
 
 def workflow(
-    slug: str, *, access: str = "", show_reasoning: bool = False, chat: Chat | None = None
+    slug: str,
+    *,
+    access: str = "",
+    show_reasoning: bool = False,
+    chat: Chat | None = None,
+    occasions: Sequence[Occasion] = (),
 ) -> Callable[[WorkflowFunction], WorkflowFunction]:
     """Register an async function of a :class:`~lingstream.Run` as the workflow ``slug``.
 
@@ -47,10 +63,14 @@ def workflow(
     :param access: as in :class:`Declared`.
     :param show_reasoning: as in :class:`Declared`.
     :param chat: as in :class:`Declared`.
-    :raises UsageError: another function has that slug, the function is not async, or no such access.
+    :param occasions: as in :class:`Declared`.
+    :raises UsageError: another function has that slug, the function is not async, no such access, or
+        occasions that cannot be.
     """
     if access not in _ACCESS:
         raise UsageError(f"expected access among {', '.join(_ACCESS[1:])} for {slug!r}, got {access!r}")
+    said = Declared(access, show_reasoning, chat, tuple(occasions))
+    check_occasions(slug, said.occasions)
 
     def register(function: WorkflowFunction) -> WorkflowFunction:
         if not asyncio.iscoroutinefunction(function):
@@ -58,7 +78,7 @@ def workflow(
         known = _functions.setdefault(slug, function)
         if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
             raise UsageError(f"workflow {slug!r} is {known.__module__}.{known.__qualname__} already")
-        _functions[slug], _declared[slug] = function, Declared(access, show_reasoning, chat)
+        _functions[slug], _declared[slug] = function, said
         return function
 
     return register
@@ -82,3 +102,8 @@ def function_of(slug: str) -> WorkflowFunction:
 def declared(slug: str) -> Declared:
     """Return what the workflow in Python called ``slug`` says of itself; nothing, if there is none."""
     return _declared.get(slug, Declared())
+
+
+def speaking_first() -> Mapping[str, tuple[Occasion, ...]]:
+    """Return the occasions that workflows in Python declare, by slug."""
+    return {slug: said.occasions for slug, said in _declared.items() if said.occasions}

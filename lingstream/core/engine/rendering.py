@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from lingstream.core import templates
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import copy_json
 from lingstream.core.exceptions import UsageError
+from lingstream.core.provider import Message
 
 from .bot import Deferred
 from .kinds import kind_of
-from .plan import JOINED, BotPlan, StepPlan, TriggerPlan
+from .plan import JOINED, BotPlan, MessagePlan, StepPlan, TriggerPlan
 
-__all__ = ["Candidate", "Rendered", "Stamp", "frozen", "render_prompt", "rendered", "text_problems"]
+__all__ = [
+    "Candidate",
+    "Rendered",
+    "Stamp",
+    "frozen",
+    "prepared",
+    "render_prompt",
+    "rendered",
+    "text_problems",
+]
 
 _MOST_LEVELS = 20  # of lists and objects in options
 
@@ -56,13 +67,13 @@ class Rendered(NamedTuple):
     """What a step's templates came to, or the fault of one of them.
 
     :param input: to a bot text, to other kinds JSON data.
-    :param system: a bot's system message.
+    :param told: the messages of a bot's prompt.
     """
 
     root: str = ""
     input: Any = ""
     options: Mapping[str, Any] = {}
-    system: str = ""
+    told: Sequence[Message] = ()
     fault: UsageError | None = None
 
 
@@ -87,13 +98,26 @@ def rendered(
     ]
 
 
-def render_prompt(template: str, context: Mapping[str, Any]) -> str | Deferred:
-    """The text, or where that takes longer what makes it, in a thread, once the bot is asked."""
+def render_prompt(
+    system: str, messages: Sequence[MessagePlan], context: Mapping[str, Any], *, brief: bool = False
+) -> list[Message]:
+    """Return the messages that a prompt comes to; those without text are left out.
+
+    :raises TooLong: they were to be brief.
+    """
+    parts = [("system", system), *((each.role, each.text) for each in messages)]
+    texts = [(role, templates.render(text, context, brief=brief)) for role, text in parts]
+    return [{"role": role, "content": text} for role, text in texts if text]
+
+
+def prepared(
+    system: str, messages: Sequence[MessagePlan], context: Mapping[str, Any]
+) -> list[Message] | Deferred:
+    """The messages, or where they take longer what makes them, in a thread, once the bot is asked."""
     try:
-        return templates.render(template, context, brief=True)
+        return render_prompt(system, messages, context, brief=True)
     except templates.TooLong:
-        copy = frozen(context)
-        return lambda: templates.render(template, copy)
+        return partial(render_prompt, system, messages, frozen(context))
 
 
 def frozen(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +136,7 @@ def text_problems(step: StepPlan) -> Iterator[tuple[str, templates.Problem]]:
 
 def _rendered(start: Candidate, context: Mapping[str, Any], stamp: Stamp, *, brief: bool) -> Rendered | None:
     step, trigger = start.step, start.trigger
-    root = system = ""
+    root, told = "", list[Message]()
     try:
         if trigger and not templates.holds(trigger.condition, context, brief=brief):
             return None
@@ -121,12 +145,12 @@ def _rendered(start: Candidate, context: Mapping[str, Any], stamp: Stamp, *, bri
         root = jsonuri.normalize(templates.render_uri(root_template, names, brief=brief))
         template = trigger.input if trigger and trigger.input else step.input
         if isinstance(step, BotPlan):
-            system = templates.render(step.prompt, names, brief=brief)
-            return Rendered(root, templates.render(template, names, brief=brief), {}, system)
+            told = render_prompt(step.prompt, step.messages, names, brief=brief)
+            return Rendered(root, templates.render(template, names, brief=brief), {}, told)
         input = templates.evaluate(template, names, brief=brief)
         return Rendered(root, input, _options(step, names, stamp, brief=brief))
     except UsageError as error:
-        return Rendered(root, system=system, fault=error)
+        return Rendered(root, told=told, fault=error)
 
 
 def _options(step: StepPlan, names: Mapping[str, Any], stamp: Stamp, *, brief: bool) -> dict[str, Any]:

@@ -6,12 +6,16 @@ at once, and the group ends when nothing is left to do.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.exceptions import Fenced, LingError
+from lingstream.core.provider import Message
 
 from .authoring import Authoring
 from .bot import Bot, Deferred
@@ -21,6 +25,7 @@ from .inline import InlineStep
 from .plan import BotPlan, Plan, StepPlan
 from .registry import function_of
 from .step import StepRun
+from .trace import Origin, trace_of
 
 __all__ = ["Run", "RunResult", "done_body"]
 
@@ -40,11 +45,12 @@ class Run(Authoring):
         :raises CancelledError: the task was cancelled from outside; the log stays open for a later epoch.
         """
         self.observers.tell("run_started", self.info)
+        began = asyncio.get_running_loop().time()
         if self.epoch == 1:
             await self.ready()
         await self._work.run(self._begin)
         await self.ready()  # where every bot has been replayed, this is when the epoch opens
-        result = self._result()
+        result = self._result()._replace(trace=trace_of(self.place.begun, began))
         await self.flush()
         await self._store(result)
         self.observers.tell("run_ended", self.info, result.status)
@@ -64,18 +70,20 @@ class Run(Authoring):
         instance: str,
         root: str,
         depth: int | None = None,
-        system: str | Deferred = "",
+        told: Sequence[Message] | Deferred = (),
     ) -> StepRun:
         """See :meth:`Host.new_step`."""
         plan, depth = self.place.plan(plan), self.place.depth if depth is None else depth
         self.meter.begin(plan, depth)
         if isinstance(plan, BotPlan):
-            step: StepRun = Bot(self, plan, instance, root, system, depth)
+            step: StepRun = Bot(self, plan, instance, root, told, depth)
         elif plan.kind == "workflow":
             step = InlineStep(self, plan, instance, root, depth)
         else:
             step = StepRun(self, plan, instance, root, depth)
+        step.origin = Origin(self.place.step)
         self.steps.append(step)
+        self.place.begun.append((jsonuri.concat(self.place.root, root), step))
         if self.place.hear:
             step.relay(self.place.hear)
         return step
@@ -96,6 +104,7 @@ class Run(Authoring):
                 steps=tuple(steps),
                 show_reasoning=shown and plan.show_reasoning,
                 limits=self.plan.limits,
+                acts=self.acts,
                 workflows={**self.plan.workflows, **plan.workflows},
             ),
             input,
@@ -108,7 +117,7 @@ class Run(Authoring):
             identity=self.identity,
             name=self.info.id,
             began=self.stamp.now,
-            place=self.place.inside(step.plan, step.root, step.depth + 1, self.ready, step.hear),
+            place=self.place.inside(step.plan, step.root, step.depth + 1, self.ready, step.hear, step.id),
         )
         inner.info = self.info
         return inner
@@ -138,7 +147,9 @@ class Run(Authoring):
         status = "canceled" if self._work.canceled else "failed" if failed else "finished"
         optional = {step.id for step in self.steps if step.plan.optional}
         errors = sorted(self.errors, key=lambda error: error.get("bot") in optional)
-        return RunResult(status, self.document, self.usage, tuple(errors))
+        document = self.document
+        declined = self.declined or (isinstance(document, dict) and document.get("say") is False)
+        return RunResult(status, document, self.usage, tuple(errors), declined)
 
 
 def done_body(status: str, usage: dict[str, Any], document: Any) -> dict[str, Any]:

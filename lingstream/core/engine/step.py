@@ -63,25 +63,24 @@ class StepRun(StepEvents):
 
     def __init__(self, host: StepHost, plan: StepPlan, instance: str, root: str = "", depth: int = 0) -> None:
         super().__init__(instance, root, host.spawn, events_of(plan.kind))
-        self.plan = plan
-        self.depth = depth
+        self.plan, self.depth = plan, depth
         self.text = ""  # as it came; complete once the step run has ended
         self._step_host = host
         self._frames = StepFrames(host, plan, instance, root, self._settle, self._emit)
         began = partial(self._tell, "first_chunk")
-        self._writer = StepWriter(host, plan, root, self._frames, self._emit, began)
+        self.writer = StepWriter(host, plan, root, self._frames, self._emit, began)
         self._reserved = False
         self._estimated: Usage | None = None
 
     @property
     def value(self) -> Any:
         """What it has written so far."""
-        return self._writer.value
+        return self.writer.value
 
     @property
     def usage(self) -> Usage:
         """Tokens, as the provider reported them or as they are estimated at the end."""
-        return self._estimated or self._writer.usage
+        return self._estimated or self.writer.usage
 
     def start(self, input: Any, options: Mapping[str, Any]) -> Self:
         """Begin; returns at once, with the step at work.
@@ -114,6 +113,7 @@ class StepRun(StepEvents):
         self._tell("step_ended")
 
     def _tell(self, event: str, *more: object) -> None:
+        self.times.mark(event)
         self._step_host.observers.tell(event, self._step_host.info, self, *more)
 
     async def _perform(self, call: Call) -> None:
@@ -121,7 +121,7 @@ class StepRun(StepEvents):
         try:
             self._frames.open(self.root)
             await self._answer(call)
-            await self._writer.close()
+            await self.writer.close()
             self.status = advance(self.status, "finished")
         except asyncio.CancelledError:
             self.status = advance(self.status, "canceled")
@@ -138,7 +138,7 @@ class StepRun(StepEvents):
                 self._end()
 
     async def _answer(self, call: Call) -> None:
-        host, writer, kind = self._step_host, self._writer, kind_of(self.plan.kind)
+        host, writer, kind = self._step_host, self.writer, kind_of(self.plan.kind)
         if recorded := host.journal.recorded(call):
             await writer.replay(recorded)
             return
@@ -162,7 +162,7 @@ class StepRun(StepEvents):
 
     async def _finish(self, call: Call) -> None:
         """Settle the accounts."""
-        writer = self._writer
+        writer = self.writer
         self.text = writer.text
         if self.status != "finished":
             writer.keep_rest()
@@ -180,7 +180,7 @@ class StepRun(StepEvents):
 
     async def _report(self, call: Call) -> None:
         """Say how it ended: in the log, in the journal and to who waits."""
-        host, writer, frames = self._step_host, self._writer, self._frames
+        host, writer, frames = self._step_host, self.writer, self._frames
         if self.status == "failed" and self.error and not isinstance(self.error, LimitExceeded):
             frames.error(self.error)  # a limit is the run's, and written by it
         elif self.status == "finished":
@@ -219,4 +219,5 @@ def _result_of(step: StepRun, writer: StepWriter) -> CallResult:
         error=step.error.to_wire() if step.error else None,
         finish=writer.finish or "",
         result=writer.said or None,
+        first=step.times.first,
     )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lingstream.core import templates
 from lingstream.core.document import jsonuri
+from lingstream.core.provider import Message
 
 from .bot import Bot, Deferred
 from .events import ENDED, Field
@@ -25,6 +26,7 @@ from .place import Place
 from .plan import JOINED, Plan, StepPlan, TriggerPlan
 from .rendering import Candidate, Rendered, Stamp, frozen, rendered
 from .step import StepRun
+from .trace import Origin
 
 __all__ = ["Starter", "Triggers"]
 
@@ -39,11 +41,11 @@ class Starter(Protocol):
         ...
 
     def new_step(
-        self, plan: StepPlan, instance: str, root: str, depth: int, system: str | Deferred = ""
+        self, plan: StepPlan, instance: str, root: str, depth: int, told: Sequence[Message] | Deferred = ()
     ) -> StepRun:
         """Make one.
 
-        :param system: a bot's system message.
+        :param told: the messages of a bot's prompt.
         :raises LimitExceeded: too many steps, or too many triggers in a row.
         """
         ...
@@ -161,7 +163,9 @@ class Triggers:
 
     def _begin(self, start: Candidate, instance: str, texts: Rendered, source: StepRun | None) -> None:
         depth = source.depth + 1 if source else self._place.depth
-        run = self._starter.new_step(start.step, instance, texts.root, depth, texts.system)
+        run = self._starter.new_step(start.step, instance, texts.root, depth, texts.told)
+        if source:
+            run.origin = Origin(source.id, start.trigger.event if start.trigger else "")
         run.observe(self.fire)
         if self._joins:
             self._joins.begin(run, None if start.after_all else source)

@@ -7,12 +7,14 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from lingstream.core.exceptions import LingError, NoJson, SchemaFailure, UsageError
 from lingstream.core.parsing.output import BotOutput
 from lingstream.core.provider import Chunk, Usage
 
+from .calls import Enough
 from .data import json_text
 from .events import Field
 from .frames import StepFrames, WriterHost
@@ -26,6 +28,7 @@ __all__ = ["StepWriter"]
 logger = logging.getLogger("lingstream")
 
 _CUT = "length"  # the finish reason of an answer that met the limit on its length
+_DRAFT = 50  # times as many characters where prose before the document could be reasoning, and no time
 _FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
 _NOTHING = {"tool_calls": "only a tool call", "content_filter": "a refusal"}  # by finish reason
 
@@ -54,7 +57,9 @@ class StepWriter:
         self._emit = emit
         self._began = began
         self._charge = host.meter.charge
-        self.output = BotOutput(plan.format, plan.schema, root, plan.images)
+        self._options = plan.text_options
+        self.output = BotOutput(plan.format, plan.schema, root, plan.images, self._options.reasoning)
+        self._over: float | None = None  # when the document had ended, by the event loop's clock
         self._parts: list[str] = []
         self._reasoning: list[str] = []
         self._values = Values(frames, root, self._charge)
@@ -91,12 +96,13 @@ class StepWriter:
         """Take what the step says; what is returned is still to be waited for.
 
         :raises UsageError: what no step may say.
+        :raises Enough: a document has ended, and more than a little has come behind it.
         """
         if not self.answered:
             self.answered = True
             self._began()
         if type(said) is Chunk:  # first, because most of what is said is
-            text, reasoning, usage, finish = said
+            text, reasoning, usage, finish, _, _ = said
         elif isinstance(said, Put):
             put, rest = self._values.put(said)
             self.said.append(["put", *put])
@@ -105,7 +111,7 @@ class StepWriter:
             self._notify(said)
             return None
         else:
-            text, reasoning, usage, finish = _chunk_of(said)
+            text, reasoning, usage, finish, _, _ = _chunk_of(said)
         if usage:
             self.usage = usage
         if finish:
@@ -116,13 +122,31 @@ class StepWriter:
             self._frames.note("reasoning", reasoning)
         if text:
             self._parts.append(text)
-            self._frames.settle(self.output.feed(text), self._root)
+            output = self.output.feed(text)
+            self._frames.settle(output, self._root)
+            if not output.ops and not output.closed:
+                self._expect_end()
         return None
+
+    def _expect_end(self) -> None:
+        """Stop a model that goes on behind the document; later, where that may have been a draft."""
+        parser, options = self.output.parser, self._options
+        if not parser.behind:
+            self._over = None
+            return
+        now = asyncio.get_running_loop().time()
+        self._over = now if self._over is None else self._over
+        is_draft = parser.may_be_draft and bool(options.reasoning)
+        is_long = parser.behind > options.trailing_characters * (_DRAFT if is_draft else 1)
+        if is_long or (not is_draft and now - self._over > options.trailing_seconds):
+            parser.stop()
+            raise Enough
 
     async def replay(self, recorded: CallResult) -> None:
         """Take what the step said before a crash; nobody is told that it begins."""
         self.answered, self.usage = True, recorded.usage
-        self.take(Chunk(recorded.output, recorded.reasoning, finish=recorded.finish or None))
+        with suppress(Enough):
+            self.take(Chunk(recorded.output, recorded.reasoning, finish=recorded.finish or None))
         for what, name, value in recorded.result or ():
             if rest := self.take(Put(name, value) if what == "put" else Note(name, value)):
                 await rest

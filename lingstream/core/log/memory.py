@@ -7,6 +7,7 @@ from contextvars import Context
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ..notices import MemoryNotices
 from .buffer import FrameBuffer
 from .frames import FrameId, Kind
 from .reader import BufferReader
@@ -80,6 +81,8 @@ class MemoryHub:
     shared = False
 
     def __init__(self, *, max_frames: int = 5_000, ttl: float = 300.0) -> None:
+        self.notices = MemoryNotices()
+        """See :attr:`Hub.notices`."""
         self._logs: dict[str, MemoryLog] = {}
         self._awaited: WeakValueDictionary[str, MemoryLog] = WeakValueDictionary()
         self._ended: dict[str, tuple[asyncio.TimerHandle, int]] = {}
@@ -135,6 +138,7 @@ class MemoryHub:
 
     async def aclose(self) -> None:
         """See :meth:`Hub.aclose`."""
+        self.notices.end()
         for run in [*self._logs, *self._awaited]:
             self.drop(run)
 

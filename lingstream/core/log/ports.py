@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ..notices import Notices
 from .frames import Frame, FrameId, Kind
 from .state import RunState
 
@@ -100,6 +101,9 @@ class Hub(Protocol):
 
     shared: bool
     """Whether a log that is written in one process can be read in the others."""
+
+    notices: Notices
+    """How processes tell each other that a conversation has changed; across them where the hub is shared."""
 
     def create(self, run: str) -> RunLog:
         """Return the log of ``run`` for its writer, a new one if there is none."""

@@ -27,6 +27,7 @@ from lingstream.core.exceptions import TemplateError
 
 from .budget import Budget, TooLong
 from .computing import SEED
+from .reading import uri_fault
 from .sandbox import BUDGET, COMPUTE, MAX_OUTPUT, MAX_SOURCE, TEXT, URI, URL, as_json
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "check",
     "check_condition",
     "check_expression",
+    "check_uri",
     "compile_condition",
     "compute",
     "evaluate",
@@ -55,6 +57,10 @@ T = TypeVar("T")
 TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
 
 _CACHED = 256
+_NO_INCLUDE = (
+    "include, import and extends are not available; a prompt may include another one by "
+    '{% include "prompt:its-slug" %}'
+)
 _QUICK = 2_000  # characters of a template that is compiled in a moment (2 ms)
 
 _compiled: set[tuple[str, Environment]] = set()
@@ -180,7 +186,7 @@ def check(source: str, names: Iterable[str] | None = (), sandbox: Environment = 
     lines = _first_lines(tree)
     problems = [Problem(lines.get(name, 1), _unknown(name, known)) for name in missing - known]
     problems += [
-        Problem(node.lineno, "a prompt stands alone: include, import and extends are not available")
+        Problem(node.lineno, _NO_INCLUDE)
         for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))
     ]
     return sorted(problems)
@@ -194,6 +200,13 @@ def check_condition(source: str, names: Iterable[str] | None = ()) -> list[Probl
 def check_expression(source: str) -> list[Problem]:
     """Return what is wrong with an expression that is computed."""
     return _check_expression(source, ("now",), COMPUTE)
+
+
+def check_uri(source: str, names: Iterable[str] | None = ()) -> list[Problem]:
+    """Return what is wrong with the template of a uri: as :func:`check`, or that it can be none."""
+    problems = check(source, names)
+    fault = "" if problems else uri_fault(source)
+    return [Problem(1, fault)] if fault else problems
 
 
 #: What is wrong with a text that is read as :data:`READ_AS` says.

@@ -6,6 +6,7 @@ what is not understood here says nothing. Every answer takes time linear in the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,11 +19,12 @@ from lingstream.core.exceptions import JsonUriError, TemplateError
 
 from .sandbox import MAX_SOURCE, TEXT
 
-__all__ = ["Reading", "read", "uri_segments"]
+__all__ = ["Reading", "read", "uri_fault", "uri_segments"]
 
 _MATCH = "match"
 _CACHED = 256
 _HOLE = "\0"  # where an interpolation stands in the text of a uri
+_SLASHES = re.compile("/{2,}")
 _FORGIVING = ("default", "d", "items")  # filters that take what is not there
 
 
@@ -67,16 +69,36 @@ def uri_segments(source: str) -> tuple[str | None, ...] | None:
 
     :returns: ``None`` if not even their number can be told, as where the template has an ``{% if %}``.
     """
+    text = _uri_text(source)
+    try:
+        written = None if text is None else jsonuri.segments(text)
+    except JsonUriError:
+        return None
+    if written is None:
+        return None
+    return tuple(None if _HOLE in segment else jsonuri.unescape(segment) for segment in written)
+
+
+def uri_fault(source: str) -> str:
+    """Return why nothing that ``source`` makes is a uri, and what would be; ``""`` if it may be one."""
+    text = _uri_text(source)
+    try:
+        jsonuri.split(text or "")
+    except JsonUriError:
+        better = _SLASHES.sub("/", source.strip("/"))
+        remedy = f": write {better}" if better and not uri_fault(better) else ""
+        empty = f"expected segments joined by '/', got an empty one or half an escape in {source!r:.100}"
+        return empty + remedy
+    return ""
+
+
+def _uri_text(source: str) -> str | None:
+    """The uri that ``source`` makes, with a hole for each interpolation; ``None`` if statements decide."""
     tree = _parse(source)
     if tree is None or _HOLE in source or any(type(node) is not nodes.Output for node in tree.body):
         return None
     parts = [part for node in tree.body if isinstance(node, nodes.Output) for part in node.nodes]
-    text = "".join(part.data if isinstance(part, nodes.TemplateData) else _HOLE for part in parts)
-    try:
-        written = jsonuri.segments(text)
-    except JsonUriError:
-        return None
-    return tuple(None if _HOLE in segment else jsonuri.unescape(segment) for segment in written)
+    return "".join(part.data if isinstance(part, nodes.TemplateData) else _HOLE for part in parts)
 
 
 def _parse(source: str) -> nodes.Template | None:

@@ -132,6 +132,9 @@ def check_options(schema: Mapping[str, Any], options: Any) -> None:
     """
     if failures := compile_schema(dict(schema)).failures(options):
         where, message = jsonuri.join(*failures[0].path), failures[0].message
+        known = schema.get("properties", {})
+        if not where and schema.get("additionalProperties") is False and set(options) - set(known):
+            message += f"; expected options among {', '.join(known)}"
         raise OptionError(f"the option {where!r}: {message}" if where else message, uri=where)
 
 

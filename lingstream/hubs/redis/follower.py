@@ -10,6 +10,7 @@ from typing import Any
 from lingstream.core.exceptions import LingError
 
 from .log import RedisLog
+from .notices import StreamNotices
 from .patience import Patience
 from .streams import Link, Refused, Unreachable, decode
 
@@ -29,6 +30,7 @@ class Follower:
     :param wake_key: name of that stream.
     :param wake: writes an entry there.
     :param catch_up: fetches a log of which entries are missing.
+    :param notices: read as well, once they have a place.
     :param writable: whether Redis takes writes: one that does not has no news of anybody.
     :param timeout: seconds after which a silent Redis counts as sick, and for which a read waits.
     :param pause: seconds between two reads, for entries to gather.
@@ -41,6 +43,7 @@ class Follower:
         wake_key: str,
         wake: Callable[[], None],
         catch_up: Callable[[RedisLog], Awaitable[bool]],
+        notices: StreamNotices,
         writable: Callable[[], bool],
         timeout: float,
         pause: float,
@@ -50,6 +53,7 @@ class Follower:
         self._wake_key = wake_key
         self._wake = wake
         self._catch_up = catch_up
+        self._notices = notices
         self._writable = writable
         self._timeout = timeout
         self._pause = pause
@@ -68,16 +72,20 @@ class Follower:
         """Feed ``log`` from where it is."""
         if self._logs.setdefault(log.keys.stream, log) is log:
             log.set_resumable(self._resumable)
-            self._some.set()
-            if self._reading:
-                self._reading = False  # once is enough
-                self._wake()
+            self.look()
+
+    def look(self) -> None:
+        """There is one more stream to read."""
+        self._some.set()
+        if self._reading:
+            self._reading = False  # once is enough
+            self._wake()
 
     def unfollow(self, log: RedisLog) -> None:
         """Feed ``log`` no more."""
         if self._logs.get(log.keys.stream) is log:
             del self._logs[log.keys.stream]
-            if not self._logs:
+            if not self._logs and self._notices.place is None:
                 self._some.clear()
 
     def stop(self) -> None:
@@ -102,6 +110,7 @@ class Follower:
                 continue
             if self._patience.succeeded():
                 self.tell()
+                self._notices.recovered()
             for key, entries in streams:
                 await self._feed(key.decode(), entries)
             if self._pause:
@@ -114,9 +123,11 @@ class Follower:
     async def _read(self) -> Iterable[Any]:
         # Not longer than the time-out: a server that is gone without a word is noticed by its silence.
         block = max(int(self._timeout * 1000), 1)
-        keys = [self._wake_key, *self._logs]
-        places = [self._woken_at, *(str(log.last_id) for log in self._logs.values())]
-        command = ["XREAD", "COUNT", _COUNT, "BLOCK", block, "STREAMS", *keys, *places]
+        places = {self._wake_key: self._woken_at}
+        places |= {key: str(log.last_id) for key, log in self._logs.items()}
+        if self._notices.place is not None:
+            places[self._notices.key] = self._notices.place
+        command = ["XREAD", "COUNT", _COUNT, "BLOCK", block, "STREAMS", *places, *places.values()]
         self._reading = True
         try:
             [reply] = await self._link.exchange([command], block / 1000 + self._patience.within)
@@ -129,6 +140,9 @@ class Follower:
     async def _feed(self, key: str, entries: list[Any]) -> None:
         if key == self._wake_key:
             self._woken_at = entries[-1][0].decode()
+            return
+        if key == self._notices.key:
+            self._notices.receive(entries)
             return
         log = self._logs.get(key)
         if log is None:

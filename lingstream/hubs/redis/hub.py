@@ -15,6 +15,7 @@ from lingstream.core.exceptions import LingError
 
 from .follower import Follower
 from .log import RedisLog
+from .notices import StreamNotices
 from .patience import Bound
 from .streams import JOIN, Keys, Link, decode
 from .watchers import Watchers
@@ -54,6 +55,8 @@ class StreamsHub:
         self._check = min(check, ttl / 3)
         self._linger = linger
         self._pause = pause
+        self.notices = StreamNotices(prefix, make_link, timeout=timeout, start=self._start)
+        """See :attr:`Hub.notices`."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -116,6 +119,7 @@ class StreamsHub:
         if self._loop is None or self._closed:
             return
         self._closed = True
+        self.notices.end()
         self._timer.cancel()
         with contextlib.suppress(TimeoutError, LingError):
             async with Bound(self._timeout):
@@ -209,10 +213,12 @@ class StreamsHub:
             wake_key=self._wake_key,
             wake=self._wake,
             catch_up=self.catch_up,
+            notices=self.notices,
             writable=lambda: not self._writer.sick,
             timeout=self._timeout,
             pause=self._pause,
         )
+        self.notices.begin(self._writer, self._follower.look)
         self._watchers = Watchers(self._writer, self._prefix, lifetime=3 * self._check)
         # An empty context: a request's would keep its thread and its database handle as long as we live.
         self._tasks = [
@@ -250,6 +256,8 @@ class StreamsHub:
             if log.writing:
                 log.touch() if well else log.degrade()
         self._follower.tell()
+        if well:
+            self.notices.recovered()
 
     def _tick(self) -> None:
         """Check what Redis has, and forget what nobody needs."""
@@ -269,7 +277,7 @@ class StreamsHub:
             if unused or (log.drop_at is not None and log.drop_at <= now):
                 self._forget(log)
         self._watchers.renew()
-        if self._follower.logs:
+        if self._follower.logs or self.notices.place is not None:
             self._writer.probe()
         for log in self._follower.logs:
             self._writer.post(["EXISTS", log.keys.stream], partial(self._checked, log))

@@ -11,10 +11,10 @@ import pytest
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import fold
-from lingstream.core.engine import registry
 from lingstream.core.engine.bot import Field
 from lingstream.core.engine.kinds import Services
-from lingstream.core.engine.plan import BotPlan, Limits, Plan, ProviderPlan
+from lingstream.core.engine.plan import BotPlan, Limits, MessagePlan, Plan, ProviderPlan
+from lingstream.core.engine.registry import workflow
 from lingstream.core.engine.run import Run
 from lingstream.core.exceptions import ConflictError, LingError, ProviderError, UsageError
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
@@ -22,11 +22,6 @@ from lingstream.providers.scripted import ScriptedProvider
 from tests.core.support import ALL, Deaf, frames_of, make_run, outcome, seen
 
 ARTICLE = '{"title": "Clouds", "tags": ["soft", "wet"], "body": {"text": "Water."}, "score": 1, "ok": true}'
-
-
-@pytest.fixture(autouse=True)
-def _no_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_functions", {})
 
 
 def plan(**settings: Any) -> Plan:
@@ -176,6 +171,36 @@ class TestMessages:
             *history,
             {"role": "user", "content": "kind"},
         ]
+
+    async def test_examples_stand_between_prompt_and_history(self) -> None:
+        history: list[Message] = [{"role": "user", "content": "before"}]
+        examples = (MessagePlan("user", "Hi {{ name }}"), MessagePlan("assistant", "{% if no %}x{% endif %}"))
+        asked = plan(
+            prompt="Be {{ input }}.", messages=examples, variables={"name": "Ada", "no": ""}, history=True
+        )
+        provider = ScriptedProvider("{}", rate=None)
+        await outcome(asked, provider, input="## user\nkind", history=history)
+        assert provider.calls[0].messages == [
+            {"role": "system", "content": "Be ## user\nkind."},
+            {"role": "user", "content": "Hi Ada"},
+            *history,
+            {"role": "user", "content": "## user\nkind"},
+        ]
+
+    @pytest.mark.parametrize("turns", [1, 20_000])
+    async def test_of_a_step_in_python_has_them_too(self, turns: int) -> None:
+        loop = f"{{% for x in range({turns}) %}}{{% endfor %}}{{{{ name }}}}"
+        bot = BotPlan(
+            "b", prompt=loop, messages=(MessagePlan("user", "Hi {{ name }}"),), variables={"name": "Ada"}
+        )
+        provider = ScriptedProvider("{}", rate=None)
+
+        async def ask(run: Run) -> None:
+            await run.bot(step="b").chat("go")
+
+        workflow("test")(ask)
+        await outcome(Plan("test", python=True, steps=(bot,), providers=(ProviderPlan(),)), provider)
+        assert [each["content"] for each in provider.calls[0].messages] == ["Ada", "Hi Ada", "go"]
 
     async def test_no_history_unless_asked_for(self) -> None:
         provider = ScriptedProvider("{}", rate=None)

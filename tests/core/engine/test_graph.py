@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,11 +24,11 @@ def on(
 
 
 def graph(*parts: str | Node | TriggerPlan, depth: int = 8) -> Graph:
-    """A graph of steps (a name stands for one with nothing special) and triggers."""
-    nodes = tuple(
-        Node(part) if isinstance(part, str) else part for part in parts if not isinstance(part, TriggerPlan)
-    )
-    return Graph(nodes, tuple(part for part in parts if isinstance(part, TriggerPlan)), depth)
+    """A graph of steps (a name stands for one with nothing special), each of which asks, and triggers."""
+    triggers = tuple(part for part in parts if isinstance(part, TriggerPlan))
+    steps = (part for part in parts if not isinstance(part, TriggerPlan))
+    nodes = [Node(part) if isinstance(part, str) else part for part in steps]
+    return Graph(tuple(replace(node, input=node.input or "Go on.") for node in nodes), triggers, depth)
 
 
 def schema(*names: str, closed: bool = True, **more: Any) -> dict[str, Any]:
@@ -404,6 +406,46 @@ PATTERN = {
     "what is no pattern": Case(met(TYPED, "a//b")),
 }
 
+NOTHING_ASKED = {
+    "with the run": Case(
+        Graph((Node("a"),)),
+        ("nothing-asked error a input",),
+        "a has nothing to ask: expected a prompt, or an input like {{ input.question }}",
+    ),
+    "by a trigger": Case(
+        Graph((Node("a", prompt="Hi"), Node("b")), (on("a", "b", "x"),)),
+        ("nothing-asked error b input",),
+        "an input like {{ value }}",
+    ),
+    "once for a step": Case(
+        Graph((Node("a", prompt="Hi"), Node("b", input=" ")), (on("a", "b", "x"), on("a", "b", "y"))),
+        ("nothing-asked error b input",),
+    ),
+    "a prompt": Case(Graph((Node("a", prompt="Hi"),))),
+    "an input": Case(Graph((Node("a", input="Hi"),))),
+    "an input of the trigger": Case(
+        Graph((Node("a", input="Hi"), Node("b")), (on("a", "b", "x", input="Hi"),))
+    ),
+    "what was said before": Case(Graph((Node("a", history=True),))),
+    "of another kind": Case(Graph((Node("a", kind="compute"),))),
+}
+VALUE_AT_START = {
+    "in the input": Case(
+        graph(Node("a", input="{{ value }}")),
+        ("value-at-start warning a input",),
+        "that is the whole input as JSON: expected {{ input.question }}",
+    ),
+    "in the prompt": Case(graph(Node("a", prompt="Of {{ value.x }}")), ("value-at-start warning a prompt",)),
+    "after a trigger": Case(graph("a", Node("b", input="{{ value }}"), on("a", "b", "x"))),
+    "of another kind": Case(graph(Node("a", kind="compute", input="{{ value }}"))),
+}
+INPUTS = {
+    '{"type": "object", "properties": {"first-name": {}, "town": {}}}': "expected {{ input.town }}",
+    '{"type": ["object", "null"]}': "expected {{ input.question }}",
+    '{"type": "string"}': "",
+    '{"type": ["string", "null"]}': "",
+}
+
 TABLES = {
     "nothing-starts": NOTHING_STARTS,
     "unreachable": UNREACHABLE,
@@ -413,6 +455,8 @@ TABLES = {
     "shared-root": SHARED_ROOT,
     "unknown-event": UNKNOWN_EVENT,
     "pattern": PATTERN,
+    "nothing-asked": NOTHING_ASKED,
+    "value-at-start": VALUE_AT_START,
 }
 
 
@@ -432,6 +476,12 @@ def test_what_is_wrong(code: str, case: Case) -> None:
 
 def test_every_code_has_a_table() -> None:
     assert tuple(TABLES) == CODES
+
+
+@pytest.mark.parametrize(("schema", "says"), INPUTS.items())
+def test_what_the_input_is_decides_what_is_to_be_asked(schema: str, says: str) -> None:
+    found = faults(graph(Node("a", input="{{ value }}")), input=json.loads(schema))
+    assert bool(found) is bool(says) and all(says in each.message for each in found)
 
 
 def test_only_some_can_be_looked_for() -> None:
@@ -508,7 +558,7 @@ class TestWhatIsSound:
     """What the tests of the engine do on purpose."""
 
     def test_a_list_that_grows(self) -> None:
-        assert faults(Graph.of(flows.OUTLINE)) == []
+        assert faults(Graph.of(flows.OUTLINE), input={"type": "string"}) == []
 
     def test_a_plan_says_all_that_is_asked(self) -> None:
         step = BotPlan(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from lingstream.core.engine import registry
 from lingstream.core.engine.events import FIELD_EVENTS
 from lingstream.core.engine.kinds import Services
 from lingstream.core.engine.plan import JOINED, BotPlan, Limits, Plan, ProviderPlan, StepPlan, TriggerPlan
@@ -18,11 +17,6 @@ from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.providers.scripted import ScriptedProvider
 from tests.core.engine.test_workflow import MemoryJournal
 from tests.core.support import Outcome, make_run, outcome, seen
-
-
-@pytest.fixture(autouse=True)
-def _no_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_functions", {})
 
 
 def bot(name: str, **settings: Any) -> BotPlan:
@@ -314,3 +308,28 @@ async def test_what_was_started_when_a_limit_ended_the_run_is_not_waited_for(epo
     inner = replace(INNER, steps=(bot("answer"), bot("note", root="note", format="text")), triggers=())
     ended = await outcome(plan(step(), bots=2, inner=inner), ANSWERS, epoch=epoch)
     assert (ended.status, ended.errors[-1]["code"]) == ("failed", "limit")
+
+
+class TestWhereNothingMayAct:
+    """A workflow inside is executed, and holds back what it would do; a function's cannot be held back."""
+
+    async def test_steps_inside_are_held_back_as_well(self) -> None:
+        send = StepPlan("send", "http", input="", options={"method": "POST", "url": "https://a.example/"})
+        inner = replace(INNER, steps=(*INNER.steps, send))
+        flow = replace(plan(step(input="{{ {'question': input} }}"), inner=inner), acts=False)
+        ended = await outcome(flow, ANSWERS, input="why?")
+        assert (ended.status, ended.document) == ("finished", {"ask": DOCUMENT})
+        assert ("withheld", "ask") in ended.events("ask.send#1")
+
+    @pytest.mark.parametrize("acts", [True, False])
+    async def test_a_function_is_not_called(self, acts: bool) -> None:
+        calls = []
+
+        @workflow("inner")
+        async def function(run: Run) -> None:
+            calls.append(run.input)
+
+        flow = replace(plan(step(input="{{ input }}"), inner=Plan("inner", python=True)), acts=acts)
+        ended = await outcome(flow, input="why?")
+        assert (ended.status, calls) == ("finished", ["why?"] if acts else [])
+        assert (("withheld", "ask") in ended.events("ask#1")) is not acts

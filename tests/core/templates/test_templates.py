@@ -391,7 +391,10 @@ def test_a_condition_that_cannot_be_decided_is_an_error(source: str) -> None:
         ("\n{% for %}", ["Line 2: Expected an expression"]),
         ("{{ tone|center(3) }}", ["Line 1: No filter named 'center'."]),
         ("{{ tone is nice }}", ["Line 1: No test named 'nice'."]),
-        ("\n{% include 'x' %}", ["Line 2: a prompt stands alone"]),
+        (
+            "\n{% include 'x' %}",
+            ["Line 2: include, import and extends are not available; a prompt may include another one"],
+        ),
     ],
 )
 def test_check_lists_every_problem_with_its_line(source: str, problems: list[str]) -> None:

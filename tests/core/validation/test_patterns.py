@@ -21,7 +21,11 @@ def patterns() -> Iterator[str]:
                 and isinstance(node.func.value, ast.Name)
                 and node.func.value.id == "re"
             ):
-                yield from (arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant))
+                yield from (text(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant))
+
+
+def text(pattern: str | bytes) -> str:
+    return pattern if isinstance(pattern, str) else pattern.decode("latin-1")
 
 
 def remembers_nothing(pattern: str) -> bool:
