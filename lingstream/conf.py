@@ -70,6 +70,8 @@ class LingstreamSettings:
     :param throttle: dotted path of what bounds starts from outside (docs/access.md); ``""`` for no bound.
     :param starts_per_identity: runs that one user or session starts: ``60/m`` (or ``s``, ``h``, ``d``).
     :param starts_per_address: runs that visitors without a login start from one address.
+    :param uploads_per_identity: files that one user or session attaches to messages.
+    :param uploads_per_address: files that visitors without a login attach from one address.
     :param open_runs: runs of one identity that have not ended.
     :param trusted_proxies: proxies in front of the site that append to ``X-Forwarded-For``.
     :param allow_hosts: hosts (``host`` or ``host:port``) that are not public, or have other ports than 80 and
@@ -81,9 +83,14 @@ class LingstreamSettings:
     :param checkpoint: seconds between two stored snapshots of a running document.
     :param viewer_budget: bytes after which a viewer is ended, to come back by id, where the server's ``send``
         does not wait and the viewer does not acknowledge.
-    :param disconnect_grace: seconds without a viewer after which a run is cancelled, if its workflow says so.
+    :param disconnect_grace: seconds without a viewer after which a run is cancelled, if its workflow says so,
+        and without a tab after which a person counts as gone from a conversation.
     :param hard_delete: a conversation that its owner deletes goes at once, and not with the next pruning.
     :param drain: seconds that running runs are given at shutdown.
+    :param knowledge_memory: bytes of the vectors that a process keeps for searches in collections.
+    :param knowledge_roots: folders that sources of the kind ``folder`` may read, and what is below them.
+    :param knowledge_storages: names in ``STORAGES`` that sources of the kind ``storage`` may read.
+    :param knowledge_cache: vectors that are kept of texts, whether or not they are still in a collection.
     """
 
     provider_keys: Mapping[str, list[str]] = field(default_factory=dict)
@@ -114,6 +121,8 @@ class LingstreamSettings:
     throttle: str = "lingstream.access.throttle.CacheThrottle"
     starts_per_identity: str = "60/m"
     starts_per_address: str = "60/m"
+    uploads_per_identity: str = "60/m"
+    uploads_per_address: str = "60/m"
     open_runs: int = 20
     trusted_proxies: int = 0
     allow_hosts: list[str] = field(default_factory=list)
@@ -124,6 +133,10 @@ class LingstreamSettings:
     disconnect_grace: float = 30.0
     hard_delete: bool = False
     drain: float = 10.0
+    knowledge_memory: int = 536_870_912
+    knowledge_roots: list[str] = field(default_factory=list)
+    knowledge_storages: list[str] = field(default_factory=list)
+    knowledge_cache: int = 100_000
 
 
 #: The bounds of each number among the settings. What a loop sleeps for is never 0: the loop would not rest.
@@ -146,6 +159,8 @@ BOUNDS: Mapping[str, Bounds] = MappingProxyType(
         "viewer_budget": Bounds(1),
         "disconnect_grace": Bounds(0, _DAY),
         "drain": Bounds(0, _DAY),
+        "knowledge_memory": Bounds(0),
+        "knowledge_cache": Bounds(0),
     }
 )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
+from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from .fields import JSONTextField
@@ -84,7 +84,36 @@ class Conversation(Owned):
     data = JSONTextField(
         _("data"), default=dict, db_default={}, blank=True, help_text=_("Free for the site and its client.")
     )
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    timezone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Of its owner, like Europe/Berlin. Empty: the site's."),
+    )
+    last_user_at = models.DateTimeField(_("person spoke"), null=True, blank=True, editable=False)
+    last_bot_at = models.DateTimeField(_("bot began"), null=True, blank=True, editable=False)
+    typing_at = models.DateTimeField(_("person typed"), null=True, blank=True, editable=False)
+    nudge_at = models.DateTimeField(
+        _("silent until"), null=True, blank=True, editable=False, help_text=_("Then the bot says something.")
+    )
+    nudges = models.PositiveSmallIntegerField(
+        _("nudges"),
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text=_("How often it has, since the person last spoke."),
+    )
+    nudged_on = models.DateField(_("day of them"), null=True, blank=True, editable=False)
+    nudged_today = models.PositiveSmallIntegerField(
+        _("begun that day"),
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text=_("How often the bot has begun on that day, on all occasions."),
+    )
+    created_at = models.DateTimeField(_("created"), default=now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     archived_at = models.DateTimeField(_("archived"), null=True, blank=True)
     deleted_at = models.DateTimeField(
@@ -101,6 +130,10 @@ class Conversation(Owned):
             models.Index(
                 fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="lingstream_conv_deleted"
             ),
+            models.Index(
+                fields=["nudge_at"], condition=Q(nudge_at__isnull=False), name="lingstream_conv_nudge"
+            ),
+            models.Index(fields=["workflow", "-updated_at"], name="lingstream_conv_active"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.lookups import Lookup
+from django.utils.translation import gettext as _
 
 from lingstream.core.document.depth import MAX_DEPTH, check_depth
 
@@ -33,12 +35,21 @@ def decode(text: str) -> Any:
     return json.loads(text)
 
 
+class _Finite(json.JSONDecoder):
+    """Refuses numbers that are none, or that no double holds: on the wire they would be null."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        checks = {"parse_constant": _refuse, "parse_float": _finite(float), "parse_int": _finite(int)}
+        super().__init__(**{**kwargs, **checks})
+
+
 class JSONFormField(forms.JSONField):
     """An indented textarea; left empty it gives the column's empty value instead of ``None``."""
 
     def __init__(self, *, empty: Callable[[], Any] | None = None, **kwargs: Any) -> None:
         # Only Model fields know encoder and decoder; a form that passes them through must not break.
         kwargs.setdefault("widget", forms.Textarea(attrs={"rows": 4, "cols": 60, "class": "ling-code"}))
+        kwargs["decoder"] = _Finite
         super().__init__(**kwargs)
         self.empty = empty
 
@@ -58,7 +69,7 @@ class JSONFormField(forms.JSONField):
     def bound_data(self, data: Any, initial: Any) -> Any:
         try:
             return super().bound_data(data, initial)
-        except RecursionError:
+        except (RecursionError, UsageError):
             return forms.fields.InvalidJSONInput(data)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -72,6 +83,21 @@ class JSONFormField(forms.JSONField):
         if value in self.empty_values:
             return ""
         return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _finite(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def number(text: str) -> Any:
+        return read(text) if math.isfinite(float(text)) else _refuse(text)
+
+    return number
+
+
+def _refuse(text: str) -> NoReturn:
+    shown = text if len(text) <= 20 else f"{text[:20]}…"
+    raise UsageError(
+        _("Expected numbers up to 1.7e308, which JSON can carry, got %(got)s: leave it out, or write null.")
+        % {"got": shown}
+    )
 
 
 def _fault(text: Any) -> str:

@@ -12,7 +12,9 @@ from lingstream.core.engine.plan import JOINED
 __all__ = ["graph_faults"]
 
 
-def graph_faults(graph: Graph, documents: Mapping[str, Any] | None = None) -> list[Fault]:
+def graph_faults(
+    graph: Graph, documents: Mapping[str, Any] | None = None, input: Mapping[str, Any] | None = None
+) -> list[Fault]:
     """Return what is wrong with a workflow; see :func:`lingstream.core.engine.graph.faults`."""
     emitted = {name: (*events_of(name), JOINED) for name in step_kinds()}
-    return faults(graph, events=emitted, documents=documents)
+    return faults(graph, events=emitted, documents=documents, input=input)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Max, ProtectedError
+from django.db.models import F, Max, ProtectedError, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -20,9 +20,14 @@ from ..core.exceptions import UsageError
 from ..providers import kind_names
 from ..providers.policy import check_provider, look_up_provider
 from .fields import JSONTextField
-from .validators import validate_object, validate_variables
+from .fragments import Choose, includes, problems
+from .immutable import ImmutableQuerySet, refuse_change
+from .validators import validate_object, validate_prices, validate_variables
 
-__all__ = ["Prompt", "PromptLabel", "PromptVersion", "Provider"]
+__all__ = ["LIVE", "Prompt", "PromptVersion", "Provider", "labelled"]
+
+#: The label that steps ask for unless they say otherwise.
+LIVE = "production"
 
 # Where an error of a provider's settings is shown; the others are about its address.
 _FIELDS = {"kind": "kind", "key-not-listed": "key_name", "option": "options"}
@@ -84,6 +89,17 @@ class Provider(models.Model):
         blank=True,
         help_text=_("Calls that one process makes at the same time; further ones wait. Empty for no bound."),
     )
+    prices = JSONTextField(
+        _("prices"),
+        default=dict,
+        db_default={},
+        blank=True,
+        validators=[validate_prices],
+        help_text=_(
+            'What a million tokens cost, by model, in a currency of your choice; "*" is every other model: '
+            '{"large": {"input": 2.5, "output": 10}, "*": {"input": 0.1, "output": 0.4}}.'
+        ),
+    )
 
     class Meta:
         verbose_name = _("provider")
@@ -109,10 +125,7 @@ class Provider(models.Model):
             check_provider(plan)
             look_up_provider(plan)
         except UsageError as error:
-            field = {"kind": "kind", "key-not-listed": "key_name", "option": "options"}.get(
-                error.code, "base_url"
-            )
-            raise ValidationError({field: error.message}) from error
+            raise ValidationError({_FIELDS.get(error.code, "base_url"): error.message}) from error
 
     def to_plan(self) -> ProviderPlan:
         """Return the row as the core sees it."""
@@ -125,6 +138,14 @@ class Provider(models.Model):
             max_concurrency=self.max_concurrency,
             options=dict(self.options),
         )
+
+
+class _PromptQuerySet(models.QuerySet):  # type: ignore[type-arg]
+    def delete(self) -> tuple[int, dict[str, int]]:
+        going = list(self)
+        for prompt in going:
+            prompt.refuse_included(going)
+        return super().delete()
 
 
 class Prompt(models.Model):
@@ -148,10 +169,13 @@ class Prompt(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
+    objects = _PromptQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("prompt")
         verbose_name_plural = _("prompts")
         ordering = ["slug"]
+        permissions = [("publish_prompt", "Can publish prompts: move their labels")]
 
     def __str__(self) -> str:
         return self.name or self.slug
@@ -161,25 +185,62 @@ class Prompt(models.Model):
         """The version with the highest number, if there is one."""
         return self.versions.order_by("-number").first()
 
-    def check_text(self, text: str) -> list[templates.Problem]:
-        """Return what is wrong with ``text`` as a version of this prompt."""
-        return templates.check(text, self.variables if isinstance(self.variables, dict) else ())
+    @property
+    def live(self) -> PromptVersion | None:
+        """The version that :data:`LIVE` points at, if there is one."""
+        return self.versions.filter(labels__name=LIVE).first()
 
+    def version(self, number: int | str) -> PromptVersion | None:
+        """Return the version with this number, which may come from a URL."""
+        text = str(number)
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            return None
+        return self.versions.filter(number=int(text)).first()
 
-class _ImmutableQuerySet(models.QuerySet):  # type: ignore[type-arg]
-    def update(self, **kwargs: Any) -> NoReturn:
-        _refuse("update")
+    def check_text(self, text: str, messages: bool = False) -> list[templates.Problem]:
+        """Return what is wrong with ``text`` as a version of this prompt; arguments as its columns."""
+        return PromptVersion(prompt=self, text=text, messages=messages).problems()
 
-    def delete(self) -> NoReturn:
-        _refuse("delete")
+    def included_by(self, label: str = "") -> list[PromptVersion]:
+        """Return the versions of other prompts that runs may use and that include this one.
 
+        :param label: by this label of it; ``""`` for any.
+        """
+        pinned = Q(prompt__steps__pinned=F("number")) | Q(prompt__published_steps__pinned=F("number"))
+        used = Q(labels__isnull=False) | Q(tests__isnull=False) | pinned
+        rows = PromptVersion.objects.filter(used, text__contains=f"prompt:{self.slug}").distinct()
+        return [
+            row
+            for row in rows.select_related("prompt").order_by("prompt__slug", "number")
+            if any(slug == self.slug and label in ("", name) for slug, name in includes(row))
+        ]
 
-def _refuse(what: str) -> NoReturn:
-    raise UsageError(
-        f"a prompt version never changes, so that a run can say which text it used; "
-        f"expected a new version, got {what}()",
-        code="immutable",
-    )
+    def clean(self) -> None:
+        old = Prompt.objects.filter(pk=self.pk).first() if self.pk else None
+        if old and old.slug != self.slug and (users := old.included_by()):
+            raise ValidationError({"slug": old.in_use(users)})
+
+    def in_use(self, users: Iterable[PromptVersion]) -> str:
+        """Say why the prompt stays as it is called."""
+        text = _("It is included by %(users)s. Have these prompts go without it before it goes.")
+        return text % {"users": ", ".join(map(str, users))}
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the prompt with its versions.
+
+        :raises ProtectedError: others include it, or steps have it.
+        """
+        self.refuse_included()
+        return super().delete(*args, **kwargs)
+
+    def refuse_included(self, going: Sequence[Prompt] = ()) -> None:
+        """Do nothing, unless other prompts include this one.
+
+        :param going: those that are deleted with it.
+        :raises ProtectedError: they do.
+        """
+        if users := [user for user in self.included_by() if user.prompt not in going]:
+            raise ProtectedError(self.in_use(users), set(users))
 
 
 class PromptVersion(models.Model):
@@ -200,6 +261,15 @@ class PromptVersion(models.Model):
             "and the declared variables: {{ input.question }}, {% if value %}…{% endif %}."
         ),
     )
+    messages = models.BooleanField(
+        _("several messages"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "Lines “## user” and “## assistant” begin messages, examples of questions and answers; what "
+            "stands above them is the system message."
+        ),
+    )
     note = models.CharField(_("note"), max_length=200, blank=True, help_text=_("What changed, and why."))
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -212,7 +282,7 @@ class PromptVersion(models.Model):
     )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
-    objects = _ImmutableQuerySet.as_manager()
+    objects = ImmutableQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("prompt version")
@@ -229,7 +299,7 @@ class PromptVersion(models.Model):
         :raises UsageError: the version is stored already.
         """
         if not self._state.adding:
-            _refuse("save")
+            refuse_change(type(self), "save")
         with transaction.atomic(using=kwargs.get("using")):
             # A write, because it locks the prompt on every database; SQLite ignores select_for_update.
             Prompt.objects.filter(pk=self.prompt_id).update(updated_at=timezone.now())
@@ -238,109 +308,20 @@ class PromptVersion(models.Model):
             super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        _refuse("delete")
+        refuse_change(type(self), "delete")
 
     def clean(self) -> None:
-        problems = self.prompt.check_text(self.text)
-        if problems:
-            raise ValidationError({"text": [str(problem) for problem in problems]})
+        if found := self.problems():
+            raise ValidationError({"text": [str(problem) for problem in found]})
 
+    def problems(self, choose: Choose | None = None) -> list[templates.Problem]:
+        """Return what is wrong with the text.
 
-class _LabelQuerySet(models.QuerySet):  # type: ignore[type-arg]
-    def update(self, **kwargs: Any) -> int:
-        if {"name", "prompt", "prompt_id"} & set(kwargs):
-            self._refuse_live()
-        return super().update(**kwargs)
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        self._refuse_live()
-        return super().delete()
-
-    def _refuse_live(self) -> None:
-        for label in self.select_related("prompt"):
-            label.refuse_live()
-
-
-class PromptLabel(models.Model):
-    """A name that points at one version: steps ask for the label, so moving it is how a prompt goes live."""
-
-    prompt = models.ForeignKey(
-        Prompt, on_delete=models.CASCADE, related_name="labels", verbose_name=_("prompt")
-    )
-    name = models.SlugField(
-        _("label"), max_length=50, help_text=_("Steps ask for “production” unless they say otherwise.")
-    )
-    version = models.ForeignKey(
-        PromptVersion,
-        on_delete=models.RESTRICT,
-        related_name="labels",
-        verbose_name=_("version"),
-        help_text=_("The version that runs use from now on."),
-    )
-    updated_at = models.DateTimeField(_("moved"), auto_now=True)
-
-    objects = _LabelQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("prompt label")
-        verbose_name_plural = _("prompt labels")
-        ordering = ["prompt", "name"]
-        constraints = [models.UniqueConstraint(fields=["prompt", "name"], name="lingstream_label_name")]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the label.
-
-        :raises ProtectedError: it was renamed, and enabled workflows use it under its old name.
+        :param choose: decides which versions are included; the labels do unless given.
         """
-        if stored := self._abandoned():
-            stored.refuse_live()
-        super().save(*args, **kwargs)
+        return problems(self, choose or labelled)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete the label.
 
-        :raises ProtectedError: enabled workflows use it.
-        """
-        self.refuse_live()
-        return super().delete(*args, **kwargs)
-
-    def clean(self) -> None:
-        if self.version_id and self.prompt_id and self.version.prompt_id != self.prompt_id:
-            raise ValidationError({"version": _("Expected a version of this prompt, got one of another.")})
-        stays = PromptLabel.objects.filter(pk=self.pk, version=self.version_id).exists()
-        problems = self.prompt.check_text(self.version.text) if self.version_id and not stays else []
-        if problems:
-            raise ValidationError({"version": [f"v{self.version.number}: {problem}" for problem in problems]})
-        if (stored := self._abandoned()) and (users := stored.users()):
-            raise ValidationError({"name": stored.in_use(users)})
-
-    def users(self) -> list[Any]:
-        """The steps of enabled workflows that ask for this label."""
-        steps = self.prompt.steps.filter(label=self.name, workflow__enabled=True)
-        return list(steps.select_related("workflow").order_by("workflow__slug", "name"))
-
-    def in_use(self, users: Iterable[Any]) -> str:
-        """Say why the label stays."""
-        names = ", ".join(f"{step.workflow.slug}/{step.name}" for step in users)
-        text = _(
-            "The label “%(label)s” of the prompt “%(prompt)s” is in use: %(steps)s. Have these steps ask for "
-            "another label, or switch their workflows off, before it goes."
-        )
-        return text % {"label": self.name, "prompt": self.prompt, "steps": names}
-
-    def refuse_live(self) -> None:
-        """Do nothing, unless enabled workflows use the label.
-
-        :raises ProtectedError: they do.
-        """
-        if users := self.users():
-            raise ProtectedError(self.in_use(users), set(users))
-
-    def _abandoned(self) -> PromptLabel | None:
-        """The row as it is stored, if this one is to take its place under another name."""
-        stored = PromptLabel.objects.filter(pk=self.pk).select_related("prompt").first() if self.pk else None
-        is_same = stored is None or (stored.prompt_id, stored.name) == (self.prompt_id, self.name)
-        return None if is_same else stored
+def labelled(prompt: Prompt, label: str) -> PromptVersion | None:
+    """Return the version that a label of a prompt points at, if there is one."""
+    return next((each.version for each in prompt.labels.all() if each.name == label), None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -18,7 +19,7 @@ from .conversations import Conversation
 from .fields import JSONTextField
 from .owned import Owned
 
-__all__ = ["OPEN", "QUIET", "BotRun", "Run", "Runner"]
+__all__ = ["FIRST", "OPEN", "PERSON", "QUIET", "BotRun", "Run", "Runner", "error_code"]
 
 
 class Runner(models.Model):
@@ -45,8 +46,21 @@ class Runner(models.Model):
         return f"{self.kind} {self.hostname}:{self.pid}"
 
 
+class RunQuerySet(models.QuerySet["Run"]):
+    """Runs, and which of them are not there to try something."""
+
+    def real(self) -> Self:
+        """Return those that are no trials: whatever counts runs, or shows them to people, means these."""
+        return self.exclude(trial=True)
+
+
 class Run(Owned):
-    """One execution of a workflow."""
+    """One execution of a workflow.
+
+    A trial is one that staff start in the admin to see what would come of a draft. It has neither key nor
+    conversation, which the database sees to, so that what asks for either meets none; whatever else counts
+    or offers runs asks for :meth:`RunQuerySet.real`.
+    """
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("queued")
@@ -57,11 +71,17 @@ class Run(Owned):
         LOST = "lost", _("lost")
 
     class Cause(models.TextChoices):
-        """Who or what made it begin: a person (the first three), the site, or the end of a turn."""
+        """Who or what made it begin: a person (the first three), an occasion, the site, the end of a turn."""
 
         USER = "user", _("a message")
         EDIT = "edit", _("an edited message")
         REGENERATE = "regenerate", _("the same message again")
+        GREETING = "greeting", _("a greeting")
+        SILENCE = "silence", _("silence")
+        SCHEDULE = "schedule", _("a schedule")
+        SIGNAL = "signal", _("a signal")
+        WEBHOOK = "webhook", _("a webhook")
+        PRESENCE = "presence", _("somebody came or went")
         CODE = "code", _("the site's code")
         SUMMARY = "summary", _("summary of a conversation")
         TITLE = "title", _("title of a conversation")
@@ -133,6 +153,12 @@ class Run(Owned):
             "Whose open run it is: the owner key, or a digest of the address where there is no owner."
         ),
     )
+    trial = models.BooleanField(
+        _("trial"),
+        default=False,
+        db_default=False,
+        help_text=_("Staff tried something. It is for staff only, never counted, and goes after a day."),
+    )
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
     epoch = models.PositiveIntegerField(
         _("epoch"),
@@ -163,6 +189,40 @@ class Run(Owned):
     )
     usage = JSONTextField(_("usage"), default=dict)
     errors = JSONTextField(_("errors"), default=list)
+    # What lists and figures need of the above, in columns of its own: written with the end.
+    error_code = models.CharField(
+        _("error code"),
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Of the error that decided."),
+    )
+    prompt_tokens = models.PositiveBigIntegerField(_("tokens asked"), default=0, db_default=0)
+    completion_tokens = models.PositiveBigIntegerField(_("tokens answered"), default=0, db_default=0)
+    cost = models.DecimalField(
+        _("cost"),
+        max_digits=14,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text=_("By the prices that stood at its providers when it ended."),
+    )
+    repaired = models.PositiveIntegerField(
+        _("repaired"), default=0, db_default=0, help_text=_("Places of its answers that had to be mended.")
+    )
+    first_token = models.FloatField(
+        _("first token"),
+        null=True,
+        blank=True,
+        help_text=_("Seconds from the beginning of its execution until a step said something."),
+    )
+    trace = JSONTextField(
+        _("trace"),
+        default=list,
+        db_default=[],
+        help_text=_("The step runs of its last execution, of all kinds: what started each, and when."),
+    )
     runner = models.ForeignKey(
         Runner,
         on_delete=models.SET_NULL,
@@ -177,6 +237,8 @@ class Run(Owned):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     checkpoint_at = models.DateTimeField(_("document stored"), null=True, blank=True)
 
+    objects = RunQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("run")
         verbose_name_plural = _("runs")
@@ -189,6 +251,16 @@ class Run(Owned):
             models.Index(fields=["conversation", "message_id"], name="lingstream_run_message"),
             models.Index(fields=["finished_at"], name="lingstream_run_end"),
             models.Index(fields=["workflow", "finished_at"], name="lingstream_run_keep"),
+            # For lists, newest first: of all, a tenant, a workflow, an error, and of what was repaired.
+            models.Index(fields=["-created_at"], name="lingstream_run_date"),
+            models.Index(fields=["scope", "-created_at"], name="lingstream_run_scope"),
+            models.Index(fields=["workflow", "-created_at"], name="lingstream_run_flow"),
+            models.Index(fields=["workflow", "status", "-created_at"], name="lingstream_run_outcome"),
+            models.Index(
+                fields=["error_code", "-created_at"], condition=~Q(error_code=""), name="lingstream_run_error"
+            ),
+            models.Index(fields=["-created_at"], condition=Q(repaired__gt=0), name="lingstream_run_mended"),
+            models.Index(fields=["created_at"], condition=Q(trial=True), name="lingstream_run_trial"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -198,6 +270,10 @@ class Run(Owned):
                 fields=["conversation", "number"],
                 condition=Q(conversation__isnull=False, number__gt=0),
                 name="lingstream_run_number",
+            ),
+            models.CheckConstraint(
+                condition=Q(trial=False) | Q(conversation__isnull=True, key=""),
+                name="lingstream_run_trial_alone",
             ),
         ]
 
@@ -217,8 +293,26 @@ class Run(Owned):
         return {key: value for key, value in self.errors[0].items() if key != "bot"}
 
 
+def error_code(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Return the code of the error that decided, as the column has it; ``""`` without errors."""
+    return str(errors[0].get("code", ""))[:100] if errors else ""
+
+
 #: The statuses after which something follows.
 OPEN = tuple(status for status in Run.Status if not ended(status))
+
+#: The causes of turns that a person began. All others that are shown count as unread until they are seen.
+PERSON = (Run.Cause.USER, Run.Cause.EDIT, Run.Cause.REGENERATE)
+
+#: The causes of turns in which the bot spoke first, on an occasion.
+FIRST = (
+    Run.Cause.GREETING,
+    Run.Cause.SILENCE,
+    Run.Cause.SCHEDULE,
+    Run.Cause.SIGNAL,
+    Run.Cause.WEBHOOK,
+    Run.Cause.PRESENCE,
+)
 
 #: The causes of runs that are no turns of their conversation: they go beside its turns, and nobody waits.
 QUIET = (Run.Cause.SUMMARY, Run.Cause.TITLE)
@@ -282,12 +376,19 @@ class BotRun(models.Model):
         help_text=_("Why the model stopped, in its provider's word: stop, length, …"),
     )
     started_at = models.DateTimeField(_("started"), default=timezone.now)
+    first_token = models.FloatField(
+        _("first token"),
+        null=True,
+        blank=True,
+        help_text=_("Seconds until it said something."),
+    )
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("step run")
         verbose_name_plural = _("step runs")
         ordering = ["run", "id"]
+        indexes = [models.Index(fields=["prompt_version", "-started_at"], name="lingstream_bot_prompt")]
         constraints = [models.UniqueConstraint(fields=["run", "replay_key"], name="lingstream_bot_replay")]
 
     def __str__(self) -> str:

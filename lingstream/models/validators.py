@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from lingstream.core.document import jsonuri
 from lingstream.core.engine.plan import Limits
 
 from ..core.exceptions import JsonUriError
 from ..core.validation import SchemaFault, compile_schema
+from ..core.validation.intended import intended
 
 __all__ = [
     "validate_glob",
     "validate_globs",
     "validate_limits",
     "validate_object",
+    "validate_prices",
     "validate_schema",
     "validate_variables",
 ]
+
+_MEANT = {
+    "example": _lazy("This is an example, which would allow everything: expected a JSON schema, %(shown)s"),
+    "wrapper": _lazy("This is how an API takes a schema: expected the JSON schema alone, %(shown)s"),
+}
+_LONGEST = 200  # characters of a schema in a message
 
 _LIMITS = tuple(item.name for item in fields(Limits))
 
@@ -45,9 +55,34 @@ def validate_variables(value: Any) -> None:
         )
 
 
-def validate_schema(value: Any) -> None:
-    """Refuse what is not a JSON schema that can be used (draft 2020-12 unless ``$schema`` says otherwise)."""
+def validate_prices(value: Any) -> None:
+    """Refuse what does not say for each model what a million tokens cost."""
     validate_object(value)
+    for model, price in value.items():
+        fits = isinstance(price, dict) and price and {*price} <= {"input", "output"}
+        if not fits or not all(map(_is_price, price.values())):
+            raise ValidationError(
+                _('Expected {"input": 2.5, "output": 10} for “%(model)s”, got %(got)s.')
+                % {"model": model, "got": f"{price!r:.80}"}
+            )
+
+
+def _is_price(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1_000_000
+
+
+def validate_schema(value: Any) -> None:
+    """Refuse what is not a JSON schema that can be used (draft 2020-12 unless ``$schema`` says otherwise).
+
+    Of what is an example, or an envelope around a schema, the error's ``params`` hold the schema.
+    """
+    validate_object(value)
+    if meant := intended(value):
+        schema = json.dumps(meant.schema, ensure_ascii=False)
+        shown = schema if len(schema) <= _LONGEST else schema[:_LONGEST] + "…"
+        raise ValidationError(
+            _MEANT[meant.what], code="no-schema", params={"shown": shown, "schema": meant.schema}
+        )
     try:
         compile_schema(value)
     except SchemaFault as error:

@@ -20,17 +20,20 @@ from lingstream.core.engine.registry import registered
 from lingstream.core.engine.rendering import text_problems
 
 from ..access.policy import default_access
+from ..conf import app_settings
 from ..core import templates
 from ..core.exceptions import OptionError, UsageError
+from ..providers import kind_of as provider_kind
 from .fields import JSONTextField
 from .graphs import graph_faults
-from .prompts import Prompt, PromptLabel, Provider
+from .prompts import Prompt, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
+from .versions import Versioned
 
 __all__ = ["Step", "Trigger", "Workflow"]
 
 
-class Workflow(models.Model):
+class Workflow(Versioned):
     """A named recipe. One with the slug of a workflow in Python gives that its schema, access and limits."""
 
     class Access(models.TextChoices):
@@ -112,6 +115,12 @@ class Workflow(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(36_500)],
         help_text=_("Days after their end; then they are deleted with their step runs. Empty: for ever."),
     )
+    private = models.BooleanField(
+        _("private"),
+        default=False,
+        db_default=False,
+        help_text=_("In the admin, what its runs are asked is shown only to staff who may change workflows."),
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
@@ -119,7 +128,10 @@ class Workflow(models.Model):
         verbose_name = _("workflow")
         verbose_name_plural = _("workflows")
         ordering = ["slug"]
-        permissions = [("start_workflow", "Can start workflows")]
+        permissions = [
+            ("start_workflow", "Can start workflows"),
+            ("publish_workflow", "Can publish workflows"),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.slug
@@ -181,6 +193,12 @@ class Step(models.Model):
         max_length=50,
         default="production",
         help_text=_("Which label of the prompt decides its version."),
+    )
+    pinned = models.PositiveIntegerField(
+        _("pinned version"),
+        null=True,
+        blank=True,
+        help_text=_("A version's number, for a step that follows no label. Empty: what the label points at."),
     )
     variables = JSONTextField(
         _("variables"),
@@ -273,21 +291,14 @@ class Step(models.Model):
         return self.name
 
     def clean(self) -> None:
-        labels = list(self.prompt.labels.values_list("name", flat=True)) if self.prompt else [self.label]
-        if self.label not in labels:
-            has = ", ".join(labels) or _("none yet")
-            raise ValidationError(
-                {
-                    "label": _("Expected a label of the prompt “%(prompt)s”; it has: %(has)s.")
-                    % {"prompt": self.prompt, "has": has}
-                }
-            )
+        self._check_version()
         _raise_problems(
             {
                 "input": (templates.check, self.input, self.names()),
-                "root": (templates.check, self.root, set()),
+                "root": (templates.check_uri, self.root, set()),
             }
         )
+        self._check_params()
         self._check_kind()
 
     def to_plan(self) -> StepPlan:
@@ -307,6 +318,32 @@ class Step(models.Model):
             format=self.format,  # type: ignore[arg-type]  # the column's choices are the literal's
             schema=self.schema,
         )
+
+    def _check_version(self) -> None:
+        """Refuse a label or a version that the prompt does not have."""
+        if self.pinned is not None:
+            if self.prompt is None or self.prompt.version(self.pinned) is None:
+                raise ValidationError({"pinned": _("Expected the number of a version of the prompt.")})
+            return
+        labels = list(self.prompt.labels.values_list("name", flat=True)) if self.prompt else [self.label]
+        if self.label not in labels:
+            text = _("Expected a label of the prompt “%(prompt)s”; it has: %(has)s.")
+            has = ", ".join(labels) or _("none yet")
+            raise ValidationError({"label": text % {"prompt": self.prompt, "has": has}})
+
+    def _check_params(self) -> None:
+        given = app_settings()
+        provider = self.provider or Provider.objects.filter(name=given.default_provider).first()
+        if provider is None or not isinstance(self.params, dict):
+            return
+        try:
+            provider_kind(provider.kind, given.provider_kinds).check_params(self.params)
+        except OptionError as error:
+            problem = _("%(provider)s takes no such parameter: %(problem)s")
+            said = {"provider": provider, "problem": error.message}
+            raise ValidationError({"params": problem % said}) from error
+        except UsageError:
+            return  # the provider's own page says what is wrong with its kind
 
     def _check_kind(self) -> None:
         plan = self.to_plan()
@@ -348,10 +385,12 @@ class Step(models.Model):
                 raise ValidationError({"options": _option_error("workflow", problem)})
 
     def to_node(self) -> Node:
-        """Return what a graph has to know of the step; the prompt's text is that of its label."""
-        labels = self.prompt.labels.filter(name=self.label) if self.prompt else PromptLabel.objects.none()
-        text = labels.values_list("version__text", flat=True).first() or ""
-        return replace(Node.of(self.to_plan()), prompt=text)
+        """Return what a graph has to know of the step; the prompt's text is that of its version."""
+        text = ""
+        if self.prompt:
+            which = {"number": self.pinned} if self.pinned else {"labels__name": self.label}
+            text = self.prompt.versions.filter(**which).values_list("text", flat=True).first() or ""
+        return replace(Node.of(self.to_plan()), prompt=text, history=self.history)
 
     def names(self) -> set[str]:
         """Variables that this step's input may use beside the built-in names."""
@@ -456,7 +495,7 @@ class Trigger(models.Model):
             {
                 "condition": (templates.check_condition, self.condition, more),
                 "input": (templates.check, self.input, names and names | more),
-                "root": (templates.check, self.root or "", more),
+                "root": (templates.check_uri, self.root or "", more),
             }
         )
         if not self.is_looked_at_with_others and self.workflow_id and self.source_id and self.target_id:

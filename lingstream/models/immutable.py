@@ -1,0 +1,33 @@
+"""Rows that are written once."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from django.db import models
+
+from ..core.exceptions import UsageError
+
+__all__ = ["ImmutableQuerySet", "refuse_change"]
+
+
+class ImmutableQuerySet(models.QuerySet):  # type: ignore[type-arg]
+    """Queries of versions: to be read."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        refuse_change(self.model, "update")
+
+    def delete(self) -> NoReturn:
+        refuse_change(self.model, "delete")
+
+
+def refuse_change(model: type[models.Model], what: str) -> NoReturn:
+    """Refuse to change a version.
+
+    :raises UsageError: ``immutable``.
+    """
+    raise UsageError(
+        f"a {model._meta.verbose_name} never changes, so that a run can say which one it used; "
+        f"expected a new version, got {what}()",
+        code="immutable",
+    )
