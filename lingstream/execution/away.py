@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext as _
 
 from lingstream.core.exceptions import LingError
 
@@ -19,4 +20,5 @@ AWAY = (OperationalError, InterfaceError)
 def told_away(error: Exception) -> LingError:
     """Log what happened and return what may be told of it: nothing but that it is worth trying again."""
     logger.warning("the database is away: %s", error)
-    return LingError("the database does not answer at the moment; try again", code="database", retryable=True)
+    message = _("the database does not answer at the moment; try again")
+    return LingError(message, code="database", retryable=True)

@@ -1,12 +1,13 @@
-"""What becomes of a run that nobody watches any more: its workflow's ``on_disconnect``."""
+"""What becomes of a run whose viewers go: its workflow's ``on_disconnect``, and its chat's ``on_abort``."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import aclosing, contextmanager
 from contextvars import Context
+from typing import Any
 
 from lingstream.conf import app_settings
 from lingstream.hubs import get_hub
@@ -15,7 +16,7 @@ from lingstream.models import Run
 from .runner import get_runner
 from .storage import in_database, load_run
 
-__all__ = ["watching"]
+__all__ = ["or_cancel", "watching"]
 
 _viewers: Counter[str] = Counter()
 _timers: dict[str, asyncio.TimerHandle] = {}
@@ -51,13 +52,36 @@ def watching(run: Run) -> Iterator[None]:
             _timers[name] = loop.call_later(app_settings().disconnect_grace, _leave, name, context=Context())
 
 
+async def or_cancel(name: str, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Pass on what is streamed of a run; if its reader goes before the end, cancel the run.
+
+    At once, and whoever else watches it. That the process goes away is nobody's going.
+    """
+    async with aclosing(parts):
+        try:
+            async for part in parts:
+                yield part
+        except (asyncio.CancelledError, GeneratorExit):
+            if not get_runner().draining:
+                _soon(_cancel(name))
+            raise
+
+
 def _leave(name: str) -> None:
     _timers.pop(name, None)
-    task = asyncio.get_running_loop().create_task(_cancel(name))
+    _soon(_cancel_unwatched(name))
+
+
+def _soon(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work, context=Context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
 
 
-async def _cancel(name: str) -> None:
+async def _cancel_unwatched(name: str) -> None:
     if not await get_hub().is_watched(name):
-        await get_runner().cancel(await in_database(load_run, name))
+        await _cancel(name)
+
+
+async def _cancel(name: str) -> None:
+    await get_runner().cancel(await in_database(load_run, name))

@@ -19,10 +19,12 @@ _LONGEST = 500
 
 
 def report(run: Run, status: str, errors: Sequence[Mapping[str, Any]]) -> None:
-    """Write the record of a run that ended as ``status``, ``failed`` or ``lost``.
+    """Write the record of a run that ended as ``status``, ``failed`` or ``lost``; of a trial there is none.
 
     :param errors: the bodies of its error frames, the one that decided first.
     """
+    if run.trial:
+        return  # who tries something looks at it
     error: Mapping[str, Any] = errors[0] if errors else {}
     code, message = error.get("code", "internal"), _line(error.get("message", "no error was kept"))
     step = str(error.get("bot", "")).rpartition("#")[0]

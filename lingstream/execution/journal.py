@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,6 +29,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from lingstream.conversations import turns
+from lingstream.conversations.nudges import is_hidden, plan_nudges
 from lingstream.core.document.ops import copy_json
 from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.plan import BotPlan
@@ -36,12 +37,14 @@ from lingstream.core.engine.run import RunResult
 from lingstream.core.exceptions import Fenced
 from lingstream.core.log.ports import RunLog
 from lingstream.core.provider import Usage
-from lingstream.models import QUIET, BotRun, Run
+from lingstream.models import QUIET, BotRun, Run, add_errors, error_code
+from lingstream.models.locks import locked
 
 from .away import AWAY
 from .failures import report
 from .lane import Ages, DatabaseThread, end_threads, keep_connections, patiently
-from .ownership import atomically, locked
+from .ownership import atomically
+from .prices import cost_of, known_prices
 
 __all__ = ["Checkpoints", "DatabaseJournal", "Write", "Writer", "result_of", "store"]
 
@@ -81,7 +84,7 @@ def store(writes: Sequence[Write]) -> list[bool]:
     """
     with atomically():
         # Conversations before runs, in the order in which whoever starts a turn takes the locks.
-        turns.hold(_talks(writes))
+        talks = turns.hold(_talks(writes).keys())
         runs = Run.objects.filter(pk__in={write.run.pk for write in writes}).order_by("pk")
         found = locked(runs).values_list("pk", "epoch", "status", "log_id")
         rows = {pk: tuple(rest) for pk, *rest in found}
@@ -89,15 +92,17 @@ def store(writes: Sequence[Write]) -> list[bool]:
         good = [write for write, ours in zip(writes, mine, strict=True) if ours]
         _store_bots([write.bot for write in good if write.bot])
         _store_columns({write.run.pk: write for write in good if write.columns and not write.ends})
-        _store_columns({write.run.pk: write for write in good if write.ends})
-        turns.touch(_talks(good), updated_at=Now())
+        _store_ends([write for write in good if write.ends])
+        ended = _talks(good)
+        turns.touch((each for each in talks if each.pk in ended), "ended", ended, updated_at=Now())
+        plan_nudges(ended.keys())
     return mine
 
 
-def _talks(writes: Sequence[Write]) -> set[UUID]:
-    """The conversations in which a turn ends."""
+def _talks(writes: Sequence[Write]) -> dict[UUID, UUID]:
+    """The conversations in which a turn ends, and its run."""
     ended = [write.run for write in writes if write.ends and write.run.cause not in QUIET]
-    return {run.conversation_id for run in ended if run.conversation_id}
+    return {run.conversation_id: run.pk for run in ended if run.conversation_id}
 
 
 def _is_owners(write: Write, row: tuple[Any, ...] | None) -> bool:
@@ -135,6 +140,19 @@ def _store_columns(writes: Mapping[UUID, Write]) -> None:
     rows = [Run(pk=pk, **write.columns) for pk, write in writes.items() if write.columns]
     if rows:
         Run.objects.bulk_update(rows, [*(next(iter(writes.values())).columns or ())])
+
+
+def _store_ends(writes: Sequence[Write]) -> None:
+    if not writes:
+        return
+    traces = [write.columns.get("trace", ()) if write.columns else () for write in writes]
+    prices = known_prices() if any(traces) else {}
+    priced = [
+        replace(write, columns={**(write.columns or {}), "cost": cost_of(trace, prices)})
+        for write, trace in zip(writes, traces, strict=True)
+    ]
+    _store_columns({write.run.pk: write for write in priced})
+    add_errors({write.run.pk: write.columns["errors"] for write in priced if write.columns})
 
 
 class _Waiting(NamedTuple):
@@ -344,7 +362,9 @@ class DatabaseJournal:
         :raises Fenced: the run belongs to another runner by now.
         :raises DatabaseError: it cannot be stored.
         """
-        write = Write(self._run, self._run.epoch, columns=result_of(result, log_id))
+        hidden = is_hidden(self._run, result.status, result.document, declined=result.declined)
+        columns = {**result_of(result, log_id), "hidden": hidden}
+        write = Write(self._run, self._run.epoch, columns=columns)
         await patiently(lambda: self._writer.write(write))
         if result.status == Run.Status.FAILED:
             report(self._run, result.status, result.errors)
@@ -371,6 +391,7 @@ class DatabaseJournal:
             error=result.error,
             finish=result.finish,
             started_at=self._started.get(key, now),
+            first_token=result.first,
             finished_at=now,
         )
 
@@ -393,11 +414,18 @@ def _asked(call: Call) -> dict[str, Any]:
 
 def result_of(result: RunResult, log_id: str) -> dict[str, Any]:
     """Return the columns of a run that has ended; the time is the database's, see :mod:`.ownership`."""
+    first = [entry["first"] for entry in result.trace if entry["first"] is not None]
     return {
         "status": result.status,
         "document": result.document,
         "usage": result.usage.to_wire(),
+        "prompt_tokens": result.usage.prompt_tokens,
+        "completion_tokens": result.usage.completion_tokens,
         "errors": list(result.errors),
+        "error_code": error_code(result.errors),
+        "trace": list(result.trace),
+        "repaired": sum(entry["repairs"] for entry in result.trace),
+        "first_token": min(first, default=None),
         "log_id": log_id,
         "finished_at": Now(),
         "checkpoint_at": Now(),
@@ -415,6 +443,7 @@ def _result_of(row: BotRun) -> CallResult:
             usage.get("prompt_tokens", 0),
             usage.get("completion_tokens", 0),
             bool(usage.get("estimated", False)),
+            usage.get("reasoning_tokens", 0),
         ),
         finish=row.finish,
         result=row.result,

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, router, transaction
+from django.db import router, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from lingstream.conversations.turns import open_turns, touch
+from lingstream.conversations.nudges import is_hidden, plan_nudges
+from lingstream.conversations.turns import hold, open_turns, touch
 from lingstream.core.exceptions import LingError
-from lingstream.models import OPEN, QUIET, Conversation, Run, Runner
+from lingstream.models import FIRST, OPEN, QUIET, Conversation, Run, Runner, add_errors
+from lingstream.models.locks import locked
 
 from .failures import report
 from .needs import learn, met
@@ -34,10 +37,10 @@ __all__ = [
     "claimable",
     "forgive",
     "heartbeat",
+    "hush",
     "interrupt",
     "is_busy",
     "living_web_processes",
-    "locked",
     "lose",
     "orphans",
     "owned",
@@ -59,19 +62,6 @@ _LAST_WORDS = timedelta(seconds=10)  # before its last heartbeat in which a proc
 def atomically() -> Any:
     """Return a transaction in the database that holds the runs, as a context manager."""
     return transaction.atomic(using=router.db_for_write(Run))
-
-
-def locked(runs: QuerySet[Run], *, skip: bool = False) -> QuerySet[Run]:
-    """Return the query with its rows of runs locked, as weakly as the database can; SQLite locks no rows.
-
-    :param skip: pass over rows that somebody else has locked, where the database can.
-    """
-    features = connections[router.db_for_write(Run)].features
-    return runs.select_for_update(
-        of=("self",) if features.has_select_for_update_of else (),
-        skip_locked=skip and features.has_select_for_update_skip_locked,
-        no_key=features.has_select_for_no_key_update,
-    )
 
 
 def register(runner_id: UUID, kind: str) -> None:
@@ -164,17 +154,22 @@ def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = 
     error = LingError(f"the run was executed {attempts} times, and each time its process died", code="lost")
     unowned = _unowned(dead_after, takeover=takeover).filter(status=Run.Status.RUNNING)
     for run in unowned.filter(attempts__gte=attempts)[:_LOST]:
-        changed = unowned.filter(pk=run.pk, epoch=run.epoch).update(
-            status=Run.Status.LOST,
-            epoch=F("epoch") + 1,
-            runner_id=runner_id,
-            errors=[error.to_wire()],
-            log_id=f"{run.epoch + 1}-3",
-            finished_at=Now(),
-        )
+        with _ending(run) as held:
+            changed = unowned.filter(pk=run.pk, epoch=run.epoch).update(
+                status=Run.Status.LOST,
+                hidden=is_hidden(run, Run.Status.LOST, run.document),
+                epoch=F("epoch") + 1,
+                runner_id=runner_id,
+                errors=[error.to_wire()],
+                error_code=error.code,
+                log_id=f"{run.epoch + 1}-3",
+                finished_at=Now(),
+            )
+            if changed:
+                add_errors({run.pk: [error.to_wire()]})
+                _tell_conversation(held, run)
         if changed:
             lost.append(Run.objects.get(pk=run.pk))
-            _tell_conversation(run)
             report(run, Run.Status.LOST, [error.to_wire()])
     return lost
 
@@ -240,12 +235,16 @@ def request_cancel(run: Run) -> bool:
     Then it is an orphan, see :func:`orphans`.
     """
     now = Now()
-    ended = Run.objects.filter(pk=run.pk, status=Run.Status.QUEUED).update(
-        status=Run.Status.CANCELED, cancel_requested_at=now, finished_at=now
-    )
-    Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING).update(cancel_requested_at=now)
-    if ended:
-        _tell_conversation(run)
+    with _ending(run) as held:
+        ended = Run.objects.filter(pk=run.pk, status=Run.Status.QUEUED).update(
+            status=Run.Status.CANCELED,
+            hidden=is_hidden(run, Run.Status.CANCELED, None),
+            cancel_requested_at=now,
+            finished_at=now,
+        )
+        Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING).update(cancel_requested_at=now)
+        if ended:
+            _tell_conversation(held, run)
     return bool(ended)
 
 
@@ -258,8 +257,15 @@ def cancel_requests(runner_id: UUID) -> list[str]:
 
 
 def is_busy(conversation: Conversation) -> bool:
-    """Whether a turn of the conversation has not ended."""
-    return bool(open_turns(conversation))
+    """Whether a turn of the conversation has not ended that the bot did not begin by itself."""
+    return any(run.cause not in FIRST for run in open_turns(conversation))
+
+
+def hush(conversation: Conversation) -> None:
+    """Ask for the end of what the bot has begun to say by itself: the person speaks."""
+    for run in open_turns(conversation):
+        if run.cause in FIRST:
+            request_cancel(run)
 
 
 def interrupt(conversation: Conversation) -> list[Run]:
@@ -270,9 +276,16 @@ def interrupt(conversation: Conversation) -> list[Run]:
     return runs
 
 
-def _tell_conversation(run: Run) -> None:
-    if run.conversation_id and run.cause not in QUIET:
-        touch([run.conversation_id])
+@contextmanager
+def _ending(run: Run) -> Iterator[list[Conversation]]:
+    """A transaction in which a turn may end; its conversation's lock comes first, as everywhere."""
+    with atomically():
+        yield hold([run.conversation_id] if run.conversation_id and run.cause not in QUIET else [])
+
+
+def _tell_conversation(held: list[Conversation], run: Run) -> None:
+    touch(held, "ended", {each.pk: run.pk for each in held})
+    plan_nudges([each.pk for each in held])
 
 
 def _heard(kind: str, dead_after: float, alias: str | None) -> QuerySet[Runner]:

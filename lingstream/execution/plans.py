@@ -9,22 +9,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from django.db.models import Prefetch
-
 from lingstream.conf import app_settings
 from lingstream.core.engine.graph import Graph, faults
 from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import check_options
-from lingstream.core.engine.plan import NO_PROVIDER, BotPlan, Limits, Plan, ProviderPlan, StepPlan
+from lingstream.core.engine.plan import (
+    NO_PROVIDER,
+    BotPlan,
+    Limits,
+    Plan,
+    ProviderPlan,
+    StepPlan,
+    TriggerPlan,
+)
 from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.core.validation import SchemaFault, compile_schema
-from lingstream.models import PromptLabel, Provider, Run, Step, Workflow
+from lingstream.models import Prompt, PromptVersion, Provider, Run, Step, Workflow
 from lingstream.providers import kind_of
 
-from .versions import Versions, version_key
+from .published import rows_of
+from .versions import Versions, planned_prompt, version_key
 
-__all__ = ["inner_plan_of", "load_inner_plan", "load_plan", "load_provider_plans"]
+__all__ = ["draft_plan", "inner_plan_of", "load_inner_plan", "load_plan", "load_provider_plans"]
 
 # What would make every run empty. All else that is wrong with a workflow is refused when it is saved; a row
 # from before goes on as it did.
@@ -32,19 +39,29 @@ _FATAL = ("nothing-starts",)
 
 
 def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False, key: str = "") -> Plan:
-    """Return the plan of a workflow as the database has it now.
+    """Return the plan of a workflow as it is published now; of one without a version, of its rows.
 
     :param row: the workflow's, if it is known already.
     :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
         from, and may switch it off.
     :param key: whose run it will be, for the choice of versions; see :class:`.versions.ChooseVersion`.
-    :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``no-steps``, ``nothing-starts``,
-        ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``, ``unknown-kind``, ``option``,
-        ``workflow-cycle``, ``configuration``.
+    :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``not-published``, ``no-steps``,
+        ``nothing-starts``, ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``, ``unknown-kind``,
+        ``option``, ``workflow-cycle``, ``configuration``.
     """
     versions = Versions(key)
     row = row or Workflow.objects.filter(slug=slug).first()
     return _with_workflows(_plan(slug, row, versions, python=python), versions)
+
+
+def draft_plan(workflow: Workflow, steps: Iterable[Step], triggers: Iterable[TriggerPlan]) -> Plan:
+    """Return the plan of a workflow whose rows need not be stored, as a form has them.
+
+    :raises UsageError: as :func:`load_plan`, but for a workflow that is switched off.
+    """
+    versions = Versions("")
+    python = workflow.slug in registered()
+    return _with_workflows(_of_rows(workflow, steps, triggers, versions, python=python), versions)
 
 
 def load_inner_plan(slug: str, *, key: str = "") -> Plan:
@@ -88,7 +105,7 @@ def _collect(plan: Plan, versions: Versions, found: dict[str, Plan], path: tuple
 def _inner(slug: str, versions: Versions) -> Plan:
     row = Workflow.objects.filter(slug=slug).first()
     plan = _plan(slug, row, versions, python=slug in registered())
-    return replace(plan, input_schema=row.input_schema if row else {})
+    return replace(plan, input_schema=row.schema_in_force if row else {})
 
 
 def _plan(slug: str, workflow: Workflow | None, versions: Versions, *, python: bool) -> Plan:
@@ -96,16 +113,34 @@ def _plan(slug: str, workflow: Workflow | None, versions: Versions, *, python: b
         raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
     if workflow is not None and not workflow.enabled:
         raise UsageError(f"the workflow {slug!r} is switched off", code="workflow-disabled")
-    providers = load_provider_plans()
-    limits = Limits(**(workflow.limits or {})) if workflow is not None else Limits()
+    if workflow is not None and workflow.draft_only:
+        raise UsageError(f"the workflow {slug!r} has not been published yet", code="not-published")
     if workflow is None:
         shown = declared(slug).show_reasoning
-        return Plan(workflow=slug, python=True, providers=providers, limits=limits, show_reasoning=shown)
-    steps = tuple(_step(step, providers, versions) for step in _steps(workflow))
+        return Plan(workflow=slug, python=True, providers=load_provider_plans(), show_reasoning=shown)
+    rows = rows_of(workflow)
+    return _of_rows(
+        rows.workflow, rows.steps, rows.triggers, versions, python=python, published=rows.published
+    )
+
+
+def _of_rows(
+    workflow: Workflow,
+    rows: Iterable[Step],
+    triggers: Iterable[TriggerPlan],
+    versions: Versions,
+    *,
+    python: bool,
+    published: int = 0,
+) -> Plan:
+    slug, providers = workflow.slug, load_provider_plans()
+    limits = Limits(**(workflow.limits or {}))
+    steps = tuple(_step(row, workflow, providers, versions) for row in rows)
     if python:
         return Plan(
             workflow=slug,
             python=True,
+            published=published,
             steps=steps,
             providers=providers,
             limits=limits,
@@ -114,12 +149,12 @@ def _plan(slug: str, workflow: Workflow | None, versions: Versions, *, python: b
         )
     if not steps:
         raise ConfigurationError(f"the workflow {slug!r} has no steps", code="no-steps")
-    triggers = tuple(row.to_plan() for row in workflow.triggers.select_related("source", "target"))
     used = {step.provider.name for step in steps if isinstance(step, BotPlan)}
     plan = Plan(
         workflow=slug,
+        published=published,
         steps=steps,
-        triggers=triggers,
+        triggers=tuple(triggers),
         providers=tuple(plan for plan in providers if plan.name in used),
         limits=limits,
         on_disconnect=workflow.on_disconnect,  # type: ignore[arg-type]
@@ -138,13 +173,8 @@ def load_provider_plans() -> tuple[ProviderPlan, ...]:
     )
 
 
-def _steps(workflow: Workflow) -> Iterable[Step]:
-    labels = Prefetch("prompt__labels", queryset=PromptLabel.objects.select_related("version"))
-    return workflow.steps.select_related("prompt", "provider").prefetch_related(labels)
-
-
-def _step(step: Step, providers: Sequence[ProviderPlan], versions: Versions) -> StepPlan:
-    plan = replace(step.to_plan(), show_reasoning=step.workflow.show_reasoning)
+def _step(step: Step, workflow: Workflow, providers: Sequence[ProviderPlan], versions: Versions) -> StepPlan:
+    plan = replace(step.to_plan(), show_reasoning=workflow.show_reasoning)
     if plan.kind == "bot":
         plan = _bot(step, plan, providers, versions)
     else:
@@ -177,12 +207,9 @@ def _bot(step: Step, plan: StepPlan, providers: Sequence[ProviderPlan], versions
             f"the step {step.name!r} names no model, and the provider {name!r} has no default model",
             code="no-model",
         )
-    text, variables, version = _prompt(step, versions)
     return BotPlan(
         **{each.name: getattr(plan, each.name) for each in fields(plan)},
-        prompt=text,
-        variables=variables,
-        prompt_version=version,
+        **_prompt(step, versions),
         provider=provider,
         model=model,
         params=dict(step.params),
@@ -201,15 +228,25 @@ def _check_schema(step: Step) -> None:
         ) from fault
 
 
-def _prompt(step: Step, versions: Versions) -> tuple[str, dict[str, Any], str]:
+def _prompt(step: Step, versions: Versions) -> dict[str, Any]:
+    """What a bot is told, and of which version that is."""
     if step.prompt is None:
-        return "", dict(step.variables), ""
-    version = versions.of(step.prompt, step.label)
+        return {"variables": dict(step.variables)}
+    version = _version(step, step.prompt, versions)
+    version.prompt = step.prompt
+    found = planned_prompt(version, versions.of)
+    return {**found, "variables": {**found["variables"], **(step.variables or {})}}
+
+
+def _version(step: Step, prompt: Prompt, versions: Versions) -> PromptVersion:
+    if step.pinned is not None:
+        version, wanted = prompt.version(step.pinned), f"version {step.pinned}"
+    else:
+        version, wanted = versions.of(prompt, step.label), f"the label {step.label!r}"
     if version is None:
         raise ConfigurationError(
-            f"the step {step.name!r} wants the label {step.label!r} of the prompt {step.prompt.slug!r}, "
-            "which has no such label",
+            f"the step {step.name!r} wants {wanted} of the prompt {prompt.slug!r}, which has no such "
+            f"{'version' if step.pinned is not None else 'label'}",
             code="no-label",
         )
-    variables = {**(step.prompt.variables or {}), **(step.variables or {})}
-    return version.text, variables, f"{step.prompt.slug} v{version.number}"
+    return version

@@ -8,24 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
-from django.db import connections, router, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from lingstream.conf import app_settings
+from lingstream.conversations import turns
 from lingstream.hubs import get_hub
-from lingstream.models import OPEN, Attachment, Conversation, Feedback, Run, Workflow
+from lingstream.models import OPEN, Attachment, Conversation, Feedback, Run, Schedule, Workflow
+from lingstream.models.locks import locked
 
-from .ownership import request_cancel
+from .ownership import atomically, request_cancel
 from .storage import in_database
 
-__all__ = ["BATCH", "aerase", "aforget", "delete_batch", "erase", "expired", "prune", "sweep"]
+__all__ = [
+    "BATCH",
+    "Pruning",
+    "aerase",
+    "aforget",
+    "delete_batch",
+    "delete_conversations",
+    "delete_runs",
+    "erase",
+    "expired",
+    "prune",
+    "sweep",
+]
 
 logger = logging.getLogger("lingstream")
 
@@ -33,7 +46,22 @@ logger = logging.getLogger("lingstream")
 BATCH = 500
 _PATIENCE = 15.0  # seconds that running runs get to end
 _WAITS_FOR = timedelta(days=1)  # after which a file that was uploaded has no message to come
+_TRIALS_FOR = timedelta(days=1)  # after their start, whatever their workflow says
 _EMPTY_FOR = timedelta(days=1)  # after which nobody will start the first run of a conversation
+
+
+class Pruning:
+    """What the timer deletes: a batch each minute, or at each beat while there is more."""
+
+    every = 60.0
+
+    def find(self, most: int) -> list[int]:
+        """See :class:`Due`; which rows those are is asked as they are locked."""
+        return [BATCH]
+
+    def take(self, found: int) -> bool:
+        """See :class:`Due`."""
+        return prune(found) == found
 
 
 def prune(limit: int = BATCH) -> int:
@@ -41,7 +69,7 @@ def prune(limit: int = BATCH) -> int:
 
     One batch: at most ``limit`` of them, with their bot runs, and the conversations that have no other run.
     Many processes may do it at the same time. A workflow without ``retention_days`` keeps its runs. Files go
-    too that have waited a day for their message.
+    too that have waited a day for their message, and trials that were begun a day ago.
     """
     for file in Attachment.objects.filter(run=None, created_at__lt=Now() - _WAITS_FOR)[:limit]:
         file.delete()
@@ -53,7 +81,8 @@ def prune(limit: int = BATCH) -> int:
 
 
 def expired(days: int | None = None, workflows: list[str] | None = None) -> Iterator[QuerySet[Run]]:
-    """Return the runs that may go, one query for each period and workflow, one for deleted conversations.
+    """Return the runs that may go, one query for each period and workflow, one for deleted conversations, one
+    for trials.
 
     :param days: since their end, in place of what the workflows say, and for those that say nothing.
     :param workflows: slugs, of those in Python too; all unless given.
@@ -64,6 +93,7 @@ def expired(days: int | None = None, workflows: list[str] | None = None) -> Iter
         return
     if workflows is None:
         yield Run.objects.filter(conversation__deleted_at__isnull=False).exclude(status__in=OPEN)
+        yield _old_trials()
     rows = Workflow.objects.exclude(retention_days=None)
     if workflows is not None:
         rows = rows.filter(slug__in=workflows)
@@ -73,12 +103,39 @@ def expired(days: int | None = None, workflows: list[str] | None = None) -> Iter
 
 
 def delete_batch(runs: QuerySet[Run], limit: int = BATCH) -> int:
-    """Delete up to ``limit`` of ``runs``, and the conversations that have no other; return how many runs."""
-    with transaction.atomic(using=router.db_for_write(Run)):
-        rows = list(_locked(runs).values_list("pk", "conversation_id")[:limit])
-        _delete_rows([pk for pk, _ in rows])
-        _forget({conversation for _, conversation in rows if conversation})
-    return len(rows)
+    """Delete up to ``limit`` of ``runs``, and the conversations that have no other; return how many runs.
+
+    Conversations that somebody is at are left for the next time.
+    """
+    with atomically():
+        chosen = dict(runs.values_list("pk", "conversation_id")[:limit])
+        held = {talk.pk for talk in turns.hold(_talks(chosen), skip=True)}
+        deleted = _delete_held([pk for pk, talk in chosen.items() if talk is None or talk in held])
+        _forget(held)
+    return deleted
+
+
+def delete_runs(runs: QuerySet[Run]) -> int:
+    """Delete all of ``runs``, in one transaction; return how many. What still runs is fenced."""
+    with atomically():
+        chosen = dict(runs.values_list("pk", "conversation_id"))
+        turns.hold(_talks(chosen))
+        return _delete_held(chosen)
+
+
+def delete_conversations(conversations: QuerySet[Conversation]) -> list[UUID]:
+    """Delete conversations with their runs, in one transaction; return those. What still runs is fenced.
+
+    Pages that show them hear of it.
+    """
+    with atomically():
+        found = turns.hold(list(conversations.values_list("pk", flat=True)), whole=True)
+        held = [talk.pk for talk in found]
+        runs = list(Run.objects.filter(conversation__in=held).values_list("pk", flat=True))
+        _delete_held(runs)
+        turns.touch(found, "remove")
+        Conversation.objects.filter(pk__in=held).delete()
+    return runs
 
 
 def sweep(limit: int = BATCH) -> int:
@@ -102,12 +159,14 @@ def erase(user: Any) -> int:
 async def aerase(user: Any) -> int:
     """Delete all that ``user`` asked and was told, and return how many runs that were.
 
-    What runs is cancelled first and given 15 seconds to end. Then runs, their bot runs, conversations and the
-    logs in the hub are deleted. The account itself is left to the caller. Not to be called inside a
-    transaction, which would hide the cancel from the processes that execute the runs. A log that this process
-    cannot reach (in another one's memory, in a Redis that does not answer) is forgotten ``LOG_TTL`` seconds
-    after the run.
+    Schedules go first, and what runs is cancelled and given 15 seconds to end. Then runs, their bot runs,
+    conversations and the logs in the hub are deleted. The account itself is left to the caller. Not to be
+    called inside a transaction, which would hide the cancel from the processes that execute the runs. A log
+    that this process cannot reach (in another one's memory, in a Redis that does not answer) is forgotten
+    ``LOG_TTL`` seconds after the run.
     """
+    schedules = Schedule.objects.filter(Q(owner=user) | Q(conversation__owner=user))
+    await in_database(schedules.delete)  # first, or one starts another run meanwhile
     await _stop(user)
     erased = 0
     while found := await in_database(_erase_batch, user):
@@ -121,7 +180,7 @@ async def aerase(user: Any) -> int:
 
 async def aforget(conversation: UUID) -> None:
     """Delete a conversation, its runs, and their logs in the hub; what still runs is fenced."""
-    runs = await in_database(_forget_whole, conversation)
+    runs = await in_database(delete_conversations, Conversation.objects.filter(pk=conversation))
     for run in runs:
         await _drop_log(str(run))
 
@@ -134,42 +193,39 @@ def _ended(days: int) -> QuerySet[Run]:
     return ended.order_by("finished_at")
 
 
-def _delete_rows(runs: list[UUID]) -> None:
-    """Delete runs; their bot runs go with them, by one statement, and no document is read."""
-    Run.objects.filter(pk__in=runs).only("pk").delete()
+def _old_trials() -> QuerySet[Run]:
+    trials = Run.objects.filter(trial=True, created_at__lt=Now() - _TRIALS_FOR)
+    return trials.exclude(status__in=OPEN).order_by("created_at")
 
 
-def _forget_whole(conversation: UUID) -> list[UUID]:
-    with transaction.atomic(using=router.db_for_write(Run)):
-        runs = list(Run.objects.filter(conversation_id=conversation).values_list("pk", flat=True))
-        _delete_rows(runs)
-        Conversation.objects.filter(pk=conversation).delete()
-    return runs
+def _talks(runs: Mapping[UUID, UUID | None]) -> set[UUID]:
+    return {talk for talk in runs.values() if talk}
+
+
+def _delete_held(runs: Collection[UUID]) -> int:
+    """Delete runs whose conversations are held; return how many there were.
+
+    Their bot runs go with them, by one statement, and no document is read. Those behind them are locked as
+    well, because they lose their parent.
+    """
+    rows = Run.objects.filter(Q(pk__in=runs) | Q(parent__in=runs)).order_by("pk")
+    found = set(locked(rows, whole=True).values_list("pk", flat=True)).intersection(runs)
+    Run.objects.filter(pk__in=found).only("pk").delete()
+    return len(found)
 
 
 def _forget(conversations: set[UUID]) -> int:
     """Delete those of ``conversations`` that have no run; one that is just getting one is left alone."""
     if not conversations:
         return 0
-    with transaction.atomic(using=router.db_for_write(Conversation)):
+    with atomically():
         # The lock first, or a run that comes between the question and the answer would go as well.
-        held = list(_locked(Conversation.objects.filter(pk__in=conversations)).values_list("pk", flat=True))
+        rows = Conversation.objects.filter(pk__in=conversations)
+        held = list(locked(rows, skip=True, whole=True).values_list("pk", flat=True))
         unused = ~Exists(Run.objects.filter(conversation_id=OuterRef("pk")))
         empty = list(Conversation.objects.filter(unused, pk__in=held).values_list("pk", flat=True))
         Conversation.objects.filter(pk__in=empty).delete()
     return len(empty)
-
-
-def _locked(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """``rows``, but for those that somebody is at, where the database can tell."""
-    features = connections[router.db_for_write(rows.model)].features
-    if not features.has_select_for_update:
-        return rows
-    return rows.select_for_update(skip_locked=features.has_select_for_update_skip_locked, of=_of(features))
-
-
-def _of(features: Any) -> tuple[str, ...]:
-    return ("self",) if features.has_select_for_update_of else ()
 
 
 # -- a person ---------------------------------------------------------------------------------------------
@@ -192,7 +248,7 @@ async def _stop(user: Any) -> None:
 
 def _cancel(user: Any) -> bool:
     """Ask for the end of what runs; return whether somebody alive still executes some of it."""
-    for run in _theirs(user).filter(status__in=OPEN).only("pk"):
+    for run in _theirs(user).filter(status__in=OPEN).only("pk", "conversation_id", "cause"):
         request_cancel(run)
     alive = Now() - timedelta(seconds=app_settings().dead_after)
     executed = Q(runner__heartbeat_at__gte=alive, runner__stopped_at=None)
@@ -202,16 +258,17 @@ def _cancel(user: Any) -> bool:
 def _erase_batch(user: Any) -> dict[UUID, bool]:
     """Delete some of a person's runs; return for each whether there may be a log of it."""
     since = Now() - timedelta(seconds=app_settings().log_ttl)
-    with transaction.atomic(using=router.db_for_write(Run)):
-        runs = list(_theirs(user).values_list("pk", flat=True)[:BATCH])
+    with atomically():
+        runs = dict(_theirs(user).values_list("pk", "conversation_id")[:BATCH])
+        turns.hold(_talks(runs))
         recent = Q(finished_at=None) | Q(finished_at__gte=since)
         logged = set(Run.objects.filter(recent, pk__in=runs).values_list("pk", flat=True))
-        _delete_rows(runs)
+        _delete_held(runs)
     return {run: run in logged for run in runs}
 
 
 def _erase_conversations(user: Any) -> None:
-    Conversation.objects.filter(owner=user).delete()
+    delete_conversations(Conversation.objects.filter(owner=user))
     Feedback.objects.filter(owner=user).delete()
 
 

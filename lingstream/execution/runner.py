@@ -20,6 +20,7 @@ from functools import lru_cache
 from uuid import uuid4
 
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
@@ -44,21 +45,23 @@ from .lane import Lane
 from .memory import history_of
 from .observers import get_observers
 from .plans import inner_plan_of
-from .retention import BATCH, prune
+from .retention import Pruning
 from .services import RunServices, SiteServices, Who
 from .start import Start, create_run, known_run, queue_run
 from .storage import in_database, load_identity, load_run, plan_of, provider_kinds_in_use
+from .timer import Timer, due
 
 __all__ = ["Runner", "get_runner", "living_runner", "tell"]
 
 logger = logging.getLogger("lingstream")
+
+due("pruning", Pruning())
 
 _BATCH = 8  # runs that are claimed at once
 _LAG = 0.25  # seconds that the event loop may be late before the process takes no more runs
 _RECALL = 120.0  # seconds that a memory may take; the database may be away for half of them
 _WAIT = 0.5  # seconds that its work for the database may wait before it takes no more
 _ALL_THE_SAME = 3.0  # seconds after which it takes one more even so: if all are late, nobody else may
-_PRUNE_EVERY = 60.0  # seconds between two looks for runs that have been kept for long enough
 _SIGN_OFF = 5.0  # seconds for the database to hear that the process goes away
 _PAUSE, _PAUSES = 0.02, 30  # seconds of a pause between two claims, and how many there are at most
 _LATE, _CALM = 0.01, 3  # a pause that ends within so many seconds is calm, and so many in a row are enough
@@ -116,13 +119,12 @@ class Runner:
         self._writer = Writer()
         self._checkpoints = Checkpoints(self._writer, app_settings().checkpoint)
         self._heart: Heart | None = None
-        self._life: list[asyncio.Task[None]] = []  # pulse and picker
+        self._life: list[asyncio.Task[None]] = []  # pulse, picker and timer
         self._registered: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()  # somebody says that runs wait
         self._told: set[asyncio.Task[None]] = set()
         self._lag = 0.0
         self._all_the_same = 0.0  # when it takes a run although it is behind
-        self._prune_at = 0.0
         self._draining = False
 
     # -- for transports ----------------------------------------------------------------------------
@@ -143,7 +145,7 @@ class Runner:
         if self._draining or (mine and self.room <= 0):
             if known := await in_database(known_run, start, identity):
                 return known, False
-            raise LingError("too many runs at the moment", code="busy", retryable=True)
+            raise LingError(_("too many runs at the moment"), code="busy", retryable=True)
         owned = {"status": Run.Status.RUNNING, "epoch": 1, "attempts": 1, "runner_id": self.id}
         at_once = mine and not start.conversation
         language = translation.get_language() or ""
@@ -330,6 +332,7 @@ class Runner:
                 began=row.created_at.isoformat(),
                 identity=Who(lambda: persist(load_identity, row)),
             )
+            run.info = run.info._replace(trial=row.trial)
             if row.cancel_requested_at:
                 run.cancel()  # somebody asked while its last owner was dying
             with self._checkpoints.of(row, log):
@@ -430,6 +433,7 @@ class Runner:
         life = {"pulse": self._pulse(heart, settings.tick / 2)}
         if self.executes:
             life["picker"] = self._pick(heart)
+            life["timer"] = Timer(self._lane.call, settings.heartbeat_every).run()
         loop = asyncio.get_running_loop()
         self._life = [
             loop.create_task(work, name=f"lingstream {name}", context=Context())
@@ -578,7 +582,7 @@ class Runner:
         now = asyncio.get_running_loop().time
         await asyncio.sleep(_PER_RUN * len(self._tasks))
         calm = 0
-        for _ in range(_PAUSES):
+        for _pause in range(_PAUSES):
             due = now() + _PAUSE
             await asyncio.sleep(_PAUSE)
             calm = calm + 1 if now() - due < _LATE else 0
@@ -586,7 +590,7 @@ class Runner:
                 return
 
     async def _end_others(self, heart: Heart) -> None:
-        """End the runs that nobody else will end, and delete those that were kept for long enough."""
+        """End the runs that nobody else will end."""
         settings = app_settings()
         for row in await self._lane.call(
             ownership.lose,
@@ -597,7 +601,3 @@ class Runner:
         ):
             await self._write_end(row)
         await self._end_orphans()
-        now = asyncio.get_running_loop().time()
-        if now >= self._prune_at:
-            more = await self._lane.call(prune) == BATCH
-            self._prune_at = now + (0.0 if more else _PRUNE_EVERY)

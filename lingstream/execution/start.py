@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from django.db import IntegrityError, router, transaction
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
@@ -19,31 +20,37 @@ from lingstream.access.throttle import check_throttle, counted_for
 from lingstream.access.visitors import digest_of, new_visitor
 from lingstream.conf import app_settings
 from lingstream.conversations import turns
-from lingstream.conversations.chats import chat_of
+from lingstream.conversations.chats import chat_of, check_enabled
 from lingstream.conversations.turns import Turn
+from lingstream.core.document import jsonuri
+from lingstream.core.engine.chat import Chat
 from lingstream.core.engine.inputs import check_input
+from lingstream.core.engine.plan import Plan
 from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import AccessError, LingError, NotFound, UsageError
 from lingstream.core.wire.json import dumps, loads
-from lingstream.models import Conversation, Run, Workflow
+from lingstream.models import FIRST, PERSON, Conversation, Run, RunText, Workflow
 
 from .needs import needs_of
-from .ownership import anybody_executes, atomically, interrupt, is_busy
+from .ownership import anybody_executes, atomically, hush, interrupt, is_busy
 from .plans import load_plan
 from .storage import in_database
 from .versions import version_key
 
 __all__ = [
     "Start",
+    "announce",
     "astart",
     "begin",
-    "check_visitor",
+    "check_chat",
+    "check_runner",
     "create_run",
     "introduce",
     "json_data",
     "known_run",
     "queue_run",
     "start",
+    "whose",
 ]
 
 _PROCESSES = {
@@ -85,18 +92,23 @@ def start(
     """
     message = {"input": json_data(input), "key": key, "conversation": _name_of(conversation)}
     asked = Start.from_json(message, workflow)
-    return begin(asked, _whose(asked, owner, session, scope))
+    return begin(asked, whose(asked, owner, session, scope))
 
 
 def begin(start: Start, identity: Identity) -> Run:
     """Queue what the site's own code asks for, and say so once that is committed; see :func:`start`."""
     run, new = queue_run(start, identity, language=translation.get_language() or "")
     if new:
-        # The runner makes runs by way of this module.
-        from .runner import tell
-
-        transaction.on_commit(partial(tell, run), using=router.db_for_write(Run), robust=True)
+        announce(run)
     return run
+
+
+def announce(run: Run) -> None:
+    """Say, once that is committed, that a run waits."""
+    # The runner makes runs by way of this module.
+    from .runner import tell
+
+    transaction.on_commit(partial(tell, run), using=router.db_for_write(Run), robust=True)
 
 
 async def astart(
@@ -124,6 +136,7 @@ class Start:
     :param key: idempotency key: the same key of the same owner returns the same run.
     :param conversation: id of one, or ``"new"``.
     :param turn: how the run stands in it.
+    :param plan: what is executed in place of what the workflow says now; only the site's own code gives it.
     """
 
     workflow: str
@@ -131,6 +144,7 @@ class Start:
     key: str = ""
     conversation: str = ""
     turn: Turn = field(default_factory=Turn)
+    plan: Plan | None = None
 
     @classmethod
     def from_json(cls, data: Any, workflow: str = "") -> Start:
@@ -157,9 +171,21 @@ def queue_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]
 
     :raises LingError: ``no-runner``: there is none that would.
     """
-    if not _somebody_executes():
+    try:
+        check_runner()
+    except LingError:
         if known := known_run(start, identity):
             return known, False
+        raise
+    return create_run(start, identity, **more)
+
+
+def check_runner() -> None:
+    """Check that what waits will be taken.
+
+    :raises LingError: ``no-runner``: there is no process that would.
+    """
+    if not _somebody_executes():
         given = app_settings()
         raise LingError(
             f"expected a process that executes runs, and none has said within {given.dead_after:g} s that it "
@@ -167,7 +193,6 @@ def queue_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]
             code="no-runner",
             retryable=True,
         )
-    return create_run(start, identity, **more)
 
 
 def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]:
@@ -185,20 +210,24 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     _check_key(start, identity)
     if known := known_run(start, identity):
         return known, False
-    if start.conversation and not start.turn.quiet:
-        check_visitor(start.workflow, identity)
-    check_throttle(start.workflow, identity)  # before what costs: an input that does not fit counts too
+    chat = chat_of(start.workflow) if start.conversation and not start.turn.quiet else None
+    if chat:
+        check_chat(chat, identity)
+        _check_length(chat, start, identity)
+    # Before what costs: an input that does not fit counts too.
+    check_throttle(start.workflow, identity, rate=chat.rate if chat else "")
     run_id, talk_id = uuid4(), _conversation_id(start.conversation)
     key = version_key(identity.owner_key, talk_id or run_id)
-    plan = load_plan(start.workflow, row, python=start.workflow in registered(), key=key)
-    check_input(row.input_schema if row else {}, start.input)
+    python = start.workflow in registered()
+    plan = start.plan or load_plan(start.workflow, row, python=python, key=key)
+    check_input(row.schema_in_force if row else {}, start.input)
     try:
         with atomically():
             conversation = _conversation(talk_id, identity, new=start.conversation == _NEW)
             if conversation:
                 more |= turns.place(conversation, start.turn)
-                if not start.turn.quiet:
-                    _make_way(conversation, row.when_busy if row else Workflow.WhenBusy.ENQUEUE)
+                policy = row.when_busy if row else Workflow.WhenBusy.ENQUEUE
+                _make_way(conversation, start.turn, policy)
             run = Run.objects.create(
                 pk=run_id,
                 workflow=start.workflow,
@@ -212,6 +241,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
                 counted_for=counted_for(identity),
                 **more,
             )
+            RunText.of(run)
             if conversation:
                 turns.add(conversation, run)
     except IntegrityError:
@@ -221,13 +251,23 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     return run, True
 
 
-def check_visitor(workflow: str, identity: Identity) -> None:
-    """Check that a visitor may hold conversations with a workflow.
+def check_chat(chat: Chat, identity: Identity) -> None:
+    """Check that a workflow which is talked to like this may be, and by this person.
 
+    :raises UsageError: ``chat-disabled``.
     :raises AccessError: it talks to people with a login only.
     """
-    if identity.owner_id is None and not identity.trusted and not chat_of(workflow).anonymous:
-        raise AccessError("expected a signed-in user to talk to this workflow, got an anonymous one")
+    check_enabled(chat)
+    if identity.owner_id is None and not identity.trusted and not chat.anonymous:
+        raise AccessError(_("expected a signed-in user to talk to this workflow, got an anonymous one"))
+
+
+def _check_length(chat: Chat, start: Start, identity: Identity) -> None:
+    text = jsonuri.get(start.input, chat.input_uri)
+    if not identity.trusted and isinstance(text, str) and len(text) > chat.longest:
+        numbers = {"most": chat.longest, "length": len(text)}
+        message = _("expected a message of up to %(most)s characters, got %(length)s") % numbers
+        raise UsageError(message, code="too-large")
 
 
 def introduce(start: Start, identity: Identity) -> tuple[Identity, str]:
@@ -241,7 +281,8 @@ def introduce(start: Start, identity: Identity) -> tuple[Identity, str]:
         return identity, ""
     _check_key(start, identity)
     # Two starts at once in one session make the same visitor: of two ids the session would keep one.
-    visitor = new_visitor(identity.session or start.key)
+    session = identity.session
+    visitor = new_visitor(session, of="session") if session else new_visitor(start.key)
     return identity._replace(visitor=digest_of(visitor)), visitor
 
 
@@ -286,8 +327,8 @@ def _name_of(conversation: Conversation | UUID | str | None) -> str:
     return "" if conversation is None else str(conversation)
 
 
-def _whose(asked: Start, owner: Any, session: str | None, scope: str) -> Identity:
-    """Return as whom the site's own code starts a run."""
+def whose(asked: Start, owner: Any, session: str | None, scope: str) -> Identity:
+    """Return as whom the site's own code starts a run; arguments as :func:`start`."""
     if owner is not None and not (hasattr(owner, "is_authenticated") and (owner.is_anonymous or owner.pk)):
         raise UsageError(f"expected owner to be a stored user, got {owner!r:.80}")
     visitor = ""
@@ -309,7 +350,7 @@ def _short_text(name: str, text: Any) -> str:
 
 
 def _by_key(start: Start, identity: Identity) -> Run | None:
-    known = Run.objects.filter(
+    known = Run.objects.filter(  # never a trial, which has no key
         scope=identity.tenant, owner_key__in=identity.owner_keys, key=start.key
     ).first()
     if known and not _is_same(known, start):
@@ -354,9 +395,17 @@ def _conversation(talk_id: UUID | None, identity: Identity, *, new: bool) -> Con
     return conversation
 
 
-def _make_way(conversation: Conversation, policy: str) -> None:
-    """A conversation goes one run after the other; its workflow says what a further one does meanwhile."""
+def _make_way(conversation: Conversation, turn: Turn, policy: str) -> None:
+    """A conversation goes one run after the other; its workflow says what a further one does meanwhile.
+
+    A person's word ends the bot's own, and that waits for its turn always.
+    """
+    if turn.quiet or turn.cause in FIRST:
+        return
+    if turn.cause in PERSON:
+        hush(conversation)
     if policy == Workflow.WhenBusy.REJECT and is_busy(conversation):
-        raise LingError("the conversation's last run has not ended", code="conversation-busy", retryable=True)
+        message = _("the conversation's last run has not ended")
+        raise LingError(message, code="conversation-busy", retryable=True)
     if policy == Workflow.WhenBusy.INTERRUPT:
         interrupt(conversation)

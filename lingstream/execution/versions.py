@@ -1,4 +1,6 @@
-"""Which version of a prompt a run gets: the one that its step's label points at, or the site's own choice.
+"""Which version of a prompt a run gets: what its step's label stands for, or the site's own choice.
+
+A label stands for one version, or while it tests two for one of them, as whose run it is decides.
 
 Asked when a run's plan is stored, and never again: a run that is executed again reads its plan.
 """
@@ -12,12 +14,13 @@ from uuid import UUID
 from django.utils.module_loading import import_string
 
 from lingstream.conf import app_settings
-from lingstream.core.exceptions import ConfigurationError
+from lingstream.core.exceptions import ConfigurationError, TemplateError
 from lingstream.models import Prompt, PromptVersion
+from lingstream.models.fragments import Choose, resolve
 
 from .away import AWAY
 
-__all__ = ["ChooseVersion", "Versions", "version_key"]
+__all__ = ["ChooseVersion", "Versions", "planned_prompt", "version_key"]
 
 logger = logging.getLogger("lingstream")
 
@@ -29,7 +32,7 @@ class ChooseVersion(Protocol):
     """
 
     def __call__(self, prompt: Prompt, label: str, key: str, /) -> PromptVersion | None:
-        """Return the version to take, or ``None`` for the one that the label points at.
+        """Return the version to take, or ``None`` for what the label stands for.
 
         :param label: what the step asks for; there need not be such a label.
         :param key: whose run it is. All runs of one user or session have the same, else all of one
@@ -66,8 +69,26 @@ class Versions:
         """
         asked = prompt.pk, label
         if asked not in self._taken:
-            self._taken[asked] = _chosen(prompt, label, self._key) or _labelled(prompt, label)
+            self._taken[asked] = _chosen(prompt, label, self._key) or _labelled(prompt, label, self._key)
         return self._taken[asked]
+
+
+def planned_prompt(version: PromptVersion, choose: Choose) -> dict[str, Any]:
+    """Return what a bot's plan has of a version of a prompt.
+
+    :param choose: decides which versions of others it includes.
+    :raises ConfigurationError: one of them is not there, or all is too much.
+    """
+    try:
+        found = resolve(version, choose)
+    except TemplateError as error:
+        raise ConfigurationError(f"the prompt {version.prompt.slug!r}: {error.message}") from error
+    return {
+        "prompt": found.system,
+        "messages": found.messages,
+        "variables": found.variables,
+        "prompt_version": str(version),
+    }
 
 
 def _chosen(prompt: Prompt, label: str, key: str) -> PromptVersion | None:
@@ -100,5 +121,5 @@ def _shown(found: Any) -> str:
     return f"v{found.number} of the prompt with the id {found.prompt_id}" if found.pk else "an unsaved one"
 
 
-def _labelled(prompt: Prompt, label: str) -> PromptVersion | None:
-    return next((each.version for each in prompt.labels.all() if each.name == label), None)
+def _labelled(prompt: Prompt, label: str, key: str) -> PromptVersion | None:
+    return next((each.version_for(key) for each in prompt.labels.all() if each.name == label), None)

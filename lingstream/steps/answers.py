@@ -6,23 +6,20 @@ import asyncio
 import codecs
 import io
 import json
-import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, NoReturn
 
 import httpx2
 
+from lingstream.access.responses import BodyRefused, body_pieces, may_pass
 from lingstream.core.engine.kinds import Put, Said, Text
 from lingstream.core.exceptions import RequestFailure
-
-from .exchange import may_pass
 
 __all__ = ["MOST_BYTES", "READERS"]
 
 MOST_BYTES = 4 * 1024 * 1024
 _QUICK = 256 * 1024  # bytes of JSON that are parsed in a moment (2 ms)
-_GZIP = 31  # zlib's word for it
 #: What LangChain calls the text in a piece of an answer.
 _TEXTS = ("content", "text", "answer", "output")
 #: Encodings that a body may have beside UTF-8. Python knows more, some of which decode in quadratic time.
@@ -100,38 +97,12 @@ async def _texts(response: httpx2.Response) -> AsyncGenerator[str, None]:
 
 
 async def _pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body as it comes, decompressed.
-
-    What comes and what it unpacks to are bounded both: a few kilobytes of gzip may be gigabytes, and what
-    follows its end is never seen.
-    """
-    unpack = _unpacker(response)
-    came = left = MOST_BYTES
-    async with aclosing(response.aiter_raw()) as packets:
-        async for packet in packets:
-            came -= len(packet)
-            piece = unpack(packet, left + 1)
-            left -= len(piece)
-            if came < 0 or left < 0:
-                raise RequestFailure(f"{_host(response)} answered with more than {MOST_BYTES} bytes")
-            yield piece
-
-
-def _unpacker(response: httpx2.Response) -> Callable[[bytes, int], bytes]:
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding in ("identity", ""):
-        return lambda packet, most: packet
-    if encoding not in ("gzip", "x-gzip"):
-        raise RequestFailure(f"expected gzip or nothing from {_host(response)}, got {encoding[:50]!r}")
-    inflate = zlib.decompressobj(_GZIP)
-
-    def unpack(packet: bytes, most: int) -> bytes:
-        try:
-            return inflate.decompress(packet, most)
-        except zlib.error:
-            raise RequestFailure(f"{_host(response)} answered with a gzip that is broken") from None
-
-    return unpack
+    try:
+        async with aclosing(body_pieces(response, MOST_BYTES)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except BodyRefused as error:
+        raise RequestFailure(error.message) from None
 
 
 def _encoding(response: httpx2.Response) -> str:

@@ -10,23 +10,21 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import httpx2
 
 from lingstream.access.network import climbs
+from lingstream.access.responses import may_pass, retry_after
 from lingstream.core.engine.kinds import StepCall
 from lingstream.core.exceptions import ConfigurationError, RequestFailure, UsageError
 from lingstream.providers.policy import carries, request_key
 
-__all__ = ["MOST_REDIRECTS", "answer", "may_pass"]
+__all__ = ["MOST_REDIRECTS", "answer"]
 
 MOST_REDIRECTS = 5
 _SILENCE = 30.0  # seconds without a byte, where the step has no time-out that bounds the whole
 _CONNECT = 10.0  # seconds
-_PASSING = frozenset((408, 425, 429))
 _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE"))
 _ACCEPT = {"json": "application/json", "langserve": "text/event-stream"}
 #: What another host is told after a redirect of what was meant for the first.
@@ -71,11 +69,6 @@ async def answer(call: StepCall) -> AsyncIterator[httpx2.Response]:
     except RequestFailure as error:
         error.retryable = error.retryable and again
         raise
-
-
-def may_pass(status: int) -> bool:
-    """Whether the same request may have another status later."""
-    return status in _PASSING or status >= 500
 
 
 # -- what is sent -----------------------------------------------------------------------------------------
@@ -197,18 +190,8 @@ def _refusal(response: httpx2.Response) -> RequestFailure:
         f"{response.request.url.host} answered {status}",
         retryable=may_pass(status),
         status=status,
-        retry_after=_retry_after(response.headers.get("retry-after", "")),
+        retry_after=retry_after(response.headers.get("retry-after", "")),
     )
-
-
-def _retry_after(text: str) -> float | None:
-    if text.isdecimal() and len(text) < 10:
-        return float(text)
-    try:
-        due = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _loss(error: httpx2.HTTPError) -> str:

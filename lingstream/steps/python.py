@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import aclosing
 from inspect import Parameter
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from lingstream.core.engine.kinds import Put, Said, StepCall, StepKind, Text, re
 from lingstream.core.exceptions import UsageError
 from lingstream.core.validation import compile_schema
 
-__all__ = ["FunctionKind", "step"]
+__all__ = ["FunctionKind", "called", "options_of", "schema_of", "step"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +28,8 @@ def step(
     title: str = "",
     events: Sequence[str] = (),
     pure: bool = False,
-    effects: bool = False,
+    record: bool = False,
+    effects: bool | None = None,
     version: int = 1,
 ) -> Callable[[F], F]:
     """Make a function the step kind ``slug``; it stays the function that it is.
@@ -43,7 +44,11 @@ def step(
     :param title: for people; the slug unless given.
     :param events: of its :class:`Note`, those that triggers may wait for.
     :param pure: it gives the same for the same, at once: done again where a run is executed again.
-    :param effects: it acts on the world: not done in a trial run unless asked.
+    :param record: it may stand in a pipeline of knowledge: ``input`` is a record then, with ``key``, ``url``,
+        ``title``, ``language``, ``text`` and ``metadata``, and it returns what of it changes, or a list of
+        such parts; an empty list leaves the document out.
+    :param effects: it acts on the world: not done when staff try a workflow, unless they ask for it. Unless
+        given, what is neither pure nor made for records does.
     :param version: of what it does; one more than before makes a run that goes on after a crash do it again.
     :raises UsageError: the slug, the events or the schema are none or are taken, or the function's parameters
         do not fit.
@@ -52,7 +57,8 @@ def step(
     def register(function: F) -> F:
         kind = FunctionKind(slug, function, schema)
         kind.title, kind.events, kind.version = title, tuple(events), version
-        kind.pure, kind.effects = pure, effects
+        kind.pure, kind.record = pure, record
+        kind.effects = not (pure or record) if effects is None else effects
         register_kind(kind)
         return function
 
@@ -66,11 +72,15 @@ class FunctionKind(StepKind):
     """
 
     def __init__(self, kind: str, function: Callable[..., Any], schema: Mapping[str, Any] | None) -> None:
+        if inspect.isgeneratorfunction(function):
+            raise UsageError(
+                f"expected async def for a step that yields, and {kind!r} is a generator without"
+            )
         self.kind = kind
         self.function = function
-        options = _options_of(kind, function)
+        options = options_of(kind, function, "input")
         self.asks_who = options.pop("call", None) is not None
-        self.options_schema = _schema(kind, options, schema)
+        self.options_schema = schema_of(kind, options, schema, taken={"input", "call"})
 
     async def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`."""
@@ -86,17 +96,17 @@ class FunctionKind(StepKind):
         if inspect.iscoroutinefunction(self.function):
             value = self.function(input, **options)
         else:
-            value = await call.services.database(_called, self.function, input, options)
+            value = await call.services.database(called, self.function, input, options)
         if inspect.isawaitable(value):  # a decorator may hide that a function is async
             value = await value
         if value is not None:
             yield Put("", value)
 
 
-def _called(function: Callable[..., Any], input: Any, options: Mapping[str, Any]) -> Any:
+def called(function: Callable[..., Any], first: Any, options: Mapping[str, Any]) -> Any:
     """Call a function in its thread; what no future can carry, or what would end the process, is an error."""
     try:
-        return function(input, **options)
+        return function(first, **options)
     except Exception as error:
         if not isinstance(error, StopIteration):
             raise
@@ -105,24 +115,33 @@ def _called(function: Callable[..., Any], input: Any, options: Mapping[str, Any]
         raise RuntimeError(f"the function raised {type(error).__name__}") from error
 
 
-def _options_of(kind: str, function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The parameters of a function but the first, by name."""
+def options_of(kind: str, function: Callable[..., Any], first: str) -> dict[str, Parameter]:
+    """Return the parameters of a step's function by name, but the first.
+
+    :param first: what that is called.
+    :raises UsageError: it is called otherwise, a parameter has no name, or this is no such function.
+    """
     if not inspect.isfunction(function):
         raise UsageError(f"expected a function for the step {kind!r}, got {function!r:.100}")
-    if inspect.isgeneratorfunction(function):
-        raise UsageError(f"expected async def for a step that yields, and {kind!r} is a generator without")
     options = dict(inspect.signature(function).parameters)
-    first = next(iter(options.values()), None)
-    if first is None or first.name != "input" or first.kind not in _FIRST:
-        raise UsageError(f"expected “input” as the first parameter of the step {kind!r}, got {first}")
-    del options["input"]
+    given = next(iter(options.values()), None)
+    if given is None or given.name != first or given.kind not in _FIRST:
+        raise UsageError(f"expected “{first}” as the first parameter of the step {kind!r}, got {given}")
+    del options[first]
     for each in options.values():
         if each.kind not in (*_NAMED, Parameter.VAR_KEYWORD):
             raise UsageError(f"expected parameters of the step {kind!r} that have names, got {each}")
     return options
 
 
-def _schema(kind: str, options: Mapping[str, Parameter], given: Mapping[str, Any] | None) -> dict[str, Any]:
+def schema_of(
+    kind: str, options: Mapping[str, Parameter], given: Mapping[str, Any] | None, taken: Set[str]
+) -> dict[str, Any]:
+    """Return the schema of a step's options, by what is given and by the parameters of its function.
+
+    :param taken: names of parameters that are no options.
+    :raises UsageError: the two do not fit, or it is no schema.
+    """
     named = {name: each for name, each in options.items() if each.kind in _NAMED}
     needed = [name for name, each in named.items() if each.default is Parameter.empty]
     takes_more = len(named) < len(options)
@@ -132,8 +151,8 @@ def _schema(kind: str, options: Mapping[str, Parameter], given: Mapping[str, Any
     properties, required = schema.get("properties", {}), schema.get("required", ())
     if missing := sorted(set(needed) - set(required)):
         raise UsageError(f"expected the schema of the step {kind!r} to require {', '.join(missing)}")
-    unknown = {"input", "call"} if takes_more else set(properties) - set(named)
-    if unknown := unknown.intersection(properties):
+    unknown = taken if takes_more else set(properties) - set(named)
+    if unknown := unknown & set(properties):
         names = ", ".join(sorted(unknown))
         raise UsageError(f"expected options of the step {kind!r} that its function takes, got {names}")
     compile_schema(schema)

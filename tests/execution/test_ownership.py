@@ -271,8 +271,8 @@ def test_of_many_that_claim_at_once_each_run_goes_to_one() -> None:
         ({"kinds": "compute workflow"}, False),
         ({"kinds": "compute later-kind"}, True),
         ({"kinds": "@later-function"}, True),
-        ({"plan_version": 2}, False),
-        ({"plan_version": 3}, True),
+        ({"plan_version": 3}, False),
+        ({"plan_version": 4}, True),
     ],
 )
 def test_what_needs_more_than_this_process_knows_is_left_to_others(fields: Any, waits: bool) -> None:

@@ -268,15 +268,15 @@ class TestStoredBefore:
         for name in ("version", "workflows", "input_schema"):
             del stored[name]
         for step in stored["steps"]:
-            for name in ("kind", "options", "timeout", "retries"):
+            for name in ("kind", "options", "timeout", "retries", "messages"):
                 del step[name]
         for trigger in stored["triggers"]:
             del trigger["otherwise"]
         assert Plan.from_json(stored) == plan
 
     def test_one_of_a_later_version_is_not_guessed_at(self, facts: Workflow) -> None:
-        with pytest.raises(UsageError, match="expected a plan of version 2 at most, got 3"):
-            Plan.from_json({**load_plan("facts").to_json(), "version": 3})
+        with pytest.raises(UsageError, match="expected a plan of version 3 at most, got 4"):
+            Plan.from_json({**load_plan("facts").to_json(), "version": 4})
 
 
 class TestValidateInput:

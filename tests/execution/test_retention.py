@@ -18,6 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lingstream.access.identity import Identity
+from lingstream.conversations.notices import topic_of
+from lingstream.core.notices import Notice
 from lingstream.execution import retention
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
@@ -182,6 +184,16 @@ class TestErase:
         assert (await Run.objects.acount(), await BotRun.objects.acount()) == (3, 3)
         assert await Conversation.objects.acount() == 1
         assert await User.objects.filter(pk=ann.pk).aexists()
+
+    async def test_pages_hear_that_the_conversations_are_gone(self, site: Site) -> None:
+        ann = await User.objects.acreate(username="ann")
+        talk = await Conversation.objects.acreate(owner=ann, seq=4)
+        await sync_to_async(ended)(owner=ann, conversation=talk)
+        heard = await get_hub().notices.listen()
+        heard.add(topic_of(talk.pk))
+        await retention.aerase(ann)
+        await heard.wait()
+        assert heard.take() == [Notice(str(talk.pk), 5, "remove")]
 
     async def test_what_runs_is_cancelled_first_and_its_log_is_dropped(self, site: Site) -> None:
         sites.answers = [['{"answer": "half', asyncio.Event()]]

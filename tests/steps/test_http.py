@@ -496,8 +496,10 @@ class TestBounds:
         ("encoding", "body", "message"),
         [
             ("gzip", b"no gzip", "a gzip that is broken"),
-            ("br", b"?", "expected gzip or nothing from 127.0.0.1, got 'br'"),
-            ("gzip, gzip", b"?", "expected gzip or nothing"),
+            ("gzip", gzip.compress(b"{}")[:-1], "a gzip that is not complete"),
+            ("deflate", b"no deflate", "a deflate that is broken"),
+            ("br", b"?", "expected gzip, deflate or nothing from 127.0.0.1, got 'br'"),
+            ("gzip, gzip", b"?", "expected gzip, deflate or nothing"),
         ],
     )
     async def test_what_cannot_be_unpacked(

@@ -43,14 +43,14 @@ class Command(BaseCommand):
         live = self.stdout.isatty() and not options["jsonl"]
         try:
             start = Start.from_json({"input": loads(options["input"])}, options["workflow"])
-            status = asyncio.run(_follow(start, _Picture() if live else _Lines()))
+            status = asyncio.run(_follow(start, Picture() if live else Lines()))
         except LingError as error:
             raise CommandError(error.message) from error
         if status != "finished":
             raise CommandError(f"the run ended as {status}")
 
 
-class _Lines:
+class Lines:
     """Frames as they are."""
 
     def begin(self, run: str) -> None:
@@ -65,7 +65,7 @@ class _Lines:
         """Nothing is left to show."""
 
 
-class _Picture:
+class Picture:
     """The document as lines ``uri  text``, drawn over themselves."""
 
     def begin(self, run: str) -> None:
@@ -113,7 +113,7 @@ class _Picture:
             self._drawn = 0
 
 
-async def _follow(start: Start, view: _Lines | _Picture) -> str:
+async def _follow(start: Start, view: Lines | Picture) -> str:
     runner = get_runner()
     status = "lost"
     try:
