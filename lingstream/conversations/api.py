@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
+from lingstream.core.engine.chat import Chat
 from lingstream.core.exceptions import UsageError
+from lingstream.core.wire.dialect import DialectKind
 from lingstream.core.wire.json import loads
 from lingstream.execution.retention import aforget
 from lingstream.execution.runner import get_runner
@@ -22,6 +25,9 @@ from lingstream.transports.starting import body_of, respond, wanted
 
 from .asking import again, edited, said
 from .changing import create, delete, opened, patch
+from .chats import chat_of
+from .downloads import export_response
+from .exporting import FORMATS
 from .listing import Wanted, listed, number_in, shown
 from .messages import message_from
 from .opinions import give_feedback
@@ -29,7 +35,7 @@ from .reading import page_of_turns
 from .turns import LEAF, open_turns, turn_of
 from .uploads import form_of, is_form
 
-__all__ = ["conversation", "conversations", "edit", "feedback", "messages", "regenerate", "stop"]
+__all__ = ["conversation", "conversations", "edit", "export", "feedback", "messages", "regenerate", "stop"]
 
 _TURNS, _MOST_TURNS = 50, 200
 _ANY = 10**9  # above the number of every turn
@@ -40,8 +46,8 @@ async def conversations(request: HttpRequest) -> HttpResponseBase:
     """List the asker's conversations, or begin one.
 
     ``?workflow&q&after&archived&limit``: a page, newest first, and ``next``, the ``after`` of the following
-    one. A POST of ``{"workflow", "external_id"?, "data"?}`` is answered with the new conversation (201), or
-    with the one that has this external id (200).
+    one. A POST of ``{"workflow", "external_id"?, "timezone"?, "data"?}`` is answered with the new
+    conversation (201), or with the one that has this external id (200).
     """
     if request.method != "POST":
         identity = await identity_of(request)
@@ -59,7 +65,7 @@ async def conversation(request: HttpRequest, name: str) -> HttpResponseBase:
     """Show a conversation with the turns of its path, change it, or delete it.
 
     ``?before&limit``: the last turns with numbers below ``before``. A PATCH takes some of ``{"title",
-    "archived", "read", "leaf"}``.
+    "archived", "read", "leaf", "timezone"}``.
     """
     identity = await identity_of(request, acts=request.method in ("PATCH", "DELETE"))
     if request.method == "PATCH":
@@ -85,12 +91,10 @@ async def messages(request: HttpRequest, name: str) -> HttpResponseBase:
     """
     identity = await identity_of(request, acts=True)
     dialect = wanted(request)
-    if is_form(request):
-        data = await in_database(form_of, request, name, identity)
-    else:
-        data = _object(request)
-    start = await in_database(_said, name, identity, data)
-    return await respond(request, start, identity, dialect)
+    if not is_form(request):
+        return await _begun(request, identity, dialect, partial(_said, name, identity, _object(request)))
+    async with form_of(request, name, identity) as data:
+        return await _begun(request, identity, dialect, partial(_said, name, identity, data))
 
 
 @api("POST")
@@ -115,6 +119,16 @@ async def stop(request: HttpRequest, name: str) -> HttpResponseBase:
     return answer_json({"stopped": [str(run.pk) for run in runs]}, 202)
 
 
+@api("GET", "HEAD")
+async def export(request: HttpRequest, name: str) -> HttpResponseBase:
+    """Download a conversation: ``?format=md``, the turns that are shown, or ``json``, all there are."""
+    identity = await identity_of(request)
+    form = request.GET.get("format", "md")
+    if form not in FORMATS:
+        raise UsageError(f"expected format to be {' or '.join(FORMATS)}, got {form!r:.40}")
+    return export_response(request, await in_database(opened, name, identity), form)
+
+
 @api("POST")
 async def feedback(request: HttpRequest, run_id: str) -> HttpResponseBase:
     """Say what one thinks of an answer: ``{"value": 1 | -1 | 0, "uri"?, "reason"?, "comment"?}``."""
@@ -129,8 +143,14 @@ async def _once_more(
 ) -> HttpResponseBase:
     identity = await identity_of(request, acts=True)
     dialect = wanted(request)
-    start = await in_database(start_of, name, identity, _object(request))
-    return await respond(request, start, identity, dialect)
+    return await _begun(request, identity, dialect, partial(start_of, name, identity, _object(request)))
+
+
+async def _begun(
+    request: HttpRequest, identity: Identity, dialect: DialectKind | None, asked: Callable[[], Start]
+) -> HttpResponseBase:
+    start, chat = await in_database(_with_chat, asked)
+    return await respond(request, start, identity, dialect, binding=chat.on_abort == "cancel")
 
 
 def _object(request: HttpRequest) -> dict[str, Any]:
@@ -142,6 +162,11 @@ def _object(request: HttpRequest) -> dict[str, Any]:
 
 def _whole(row: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
     return {**shown(row), **page_of_turns(row, identity, before, limit)}
+
+
+def _with_chat(asked: Callable[[], Start]) -> tuple[Start, Chat]:
+    start = asked()
+    return start, chat_of(start.workflow)
 
 
 def _said(name: str, identity: Identity, data: dict[str, Any]) -> Start:

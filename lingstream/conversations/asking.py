@@ -9,17 +9,14 @@ from uuid import UUID
 from lingstream.core.engine.chat import with_text
 from lingstream.core.exceptions import UsageError
 from lingstream.execution.start import Start
-from lingstream.models import Conversation, Run
+from lingstream.models import PERSON, Conversation, Run
 
 from .chats import chat_of
 from .files import with_files
 from .messages import text_of
 from .turns import LEAF, Turn
 
-__all__ = ["PERSON", "again", "edited", "said"]
-
-#: The causes of turns in which a person spoke.
-PERSON = (Run.Cause.USER, Run.Cause.EDIT, Run.Cause.REGENERATE)
+__all__ = ["again", "edited", "said"]
 
 
 def said(
@@ -39,8 +36,8 @@ def said(
     if not conversation.workflow:
         raise UsageError("expected a conversation that says which workflow is talked to")
     chat = chat_of(conversation.workflow)
-    message = with_files(conversation, message, chat)
     data = with_text(input, chat.input_uri, text_of(message))
+    message = with_files(conversation, message, chat)
     turn = Turn(Run.Cause.USER, message, parent)
     return Start(conversation.workflow, data, key, str(conversation.pk), turn)
 
@@ -60,7 +57,7 @@ def edited(conversation: Conversation, turn: Run, message: Mapping[str, Any], *,
     if turn.cause not in PERSON:
         raise UsageError("expected a turn that began with a person's message, got one that the bot began")
     chat = chat_of(turn.workflow)
-    message = with_files(conversation, message, chat)
     data = with_text(turn.input, chat.input_uri, text_of(message))
+    message = with_files(conversation, message, chat)
     beside = Turn(Run.Cause.EDIT, message, turn.parent_id)
     return Start(turn.workflow, data, key, str(conversation.pk), beside)

@@ -14,15 +14,18 @@ from lingstream.access.throttle import check_throttle
 from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import UsageError
 from lingstream.execution.ownership import atomically
-from lingstream.execution.start import check_visitor
+from lingstream.execution.start import check_chat
 from lingstream.models import OPEN, Conversation, Run, Workflow
 
+from .chats import chat_of
+from .hours import is_zone
 from .listing import of_person
+from .notices import tell
 from .turns import change, find, lock, switch, turn_of
 
 __all__ = ["create", "delete", "opened", "patch"]
 
-_CHANGED = ("title", "archived", "read", "leaf")
+_CHANGED = ("title", "archived", "read", "leaf", "timezone")
 _LONGEST = 200  # characters of a title, and of an external id
 _MOST_DATA = 65_536  # characters of a conversation's data
 
@@ -41,7 +44,7 @@ def opened(name: str, identity: Identity) -> Conversation:
 def create(data: Mapping[str, Any], identity: Identity) -> tuple[Conversation, bool]:
     """Return the conversation that is asked for, and whether it is new; an external id leads to its own.
 
-    :raises UsageError: an unknown workflow, or ``data`` of another shape.
+    :raises UsageError: an unknown workflow, or ``data`` of another shape; ``chat-disabled``.
     :raises AccessError: this person may not start the workflow.
     :raises RateLimited: it did so too often.
     """
@@ -50,14 +53,16 @@ def create(data: Mapping[str, Any], identity: Identity) -> tuple[Conversation, b
     if row is None and slug not in registered():
         raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
     check_start(slug, row, identity)
-    check_visitor(slug, identity)
+    check_chat(chat_of(slug), identity)
     if known := _known(external, identity):
         return known, False
     check_throttle(slug, identity)
-    columns = {"workflow": slug, "external_id": external, "data": _data(data)}
+    columns = {"workflow": slug, "external_id": external, "timezone": _zone(data), "data": _data(data)}
     try:
         with atomically():
-            return Conversation.objects.create(**columns, **identity.owned), True
+            made = Conversation.objects.create(**columns, **identity.owned)
+            tell(made, "change")
+            return made, True
     except IntegrityError:  # somebody was faster
         if known := _known(external, identity):
             return known, False
@@ -68,7 +73,7 @@ def patch(name: str, identity: Identity, data: Mapping[str, Any]) -> Conversatio
     """Change a conversation.
 
     :param data: some of ``title``, ``archived``, ``read`` (the number of the last turn seen) and ``leaf`` (a
-        turn on the path that shall be shown, which goes on to the newest one behind it).
+        turn on the path that shall be shown, which goes on to the newest one behind it), and ``timezone``.
     :raises UsageError: something else, or of another shape.
     :raises NotFound: no such conversation, or no such turn in it.
     :raises AccessError: it is somebody else's.
@@ -92,7 +97,7 @@ def delete(name: str, identity: Identity) -> list[Run]:
     """
     with atomically():
         conversation = lock(opened(name, identity).pk)
-        change(conversation, deleted_at=timezone.now(), external_id="")
+        change(conversation, "remove", deleted_at=timezone.now(), external_id="", nudge_at=None)
     return list(Run.objects.filter(conversation=conversation, status__in=OPEN))
 
 
@@ -109,11 +114,14 @@ def _columns(conversation: Conversation, data: Mapping[str, Any]) -> dict[str, A
         if not isinstance(data["archived"], bool):
             raise UsageError(f"expected archived to be true or false, got {data['archived']!r:.40}")
         columns["archived_at"] = (conversation.archived_at or timezone.now()) if data["archived"] else None
+        columns["nudge_at"] = None
     if "read" in data:
         read = data["read"]
         if not isinstance(read, int) or isinstance(read, bool) or read < 0:
             raise UsageError(f"expected read to be the number of a turn, got {read!r:.40}")
         columns["read_number"] = max(conversation.read_number, min(read, conversation.count))
+    if "timezone" in data:
+        columns["timezone"] = _zone(data)
     return columns
 
 
@@ -122,6 +130,13 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     if not isinstance(text, str) or len(text) > _LONGEST or not (text == "" or text.isprintable()):
         raise UsageError(f"expected {name} to be up to {_LONGEST} printable characters, got {text!r:.80}")
     return text.strip()
+
+
+def _zone(data: Mapping[str, Any]) -> str:
+    name = data.get("timezone", "")
+    if not isinstance(name, str) or not (name == "" or is_zone(name)):
+        raise UsageError(f"expected timezone to be a name like 'Europe/Berlin', got {name!r:.80}")
+    return name
 
 
 def _data(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,23 +5,34 @@ from __future__ import annotations
 import codecs
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation
-from lingstream.core.engine.chat import Chat
+from lingstream.access.throttle import UPLOAD, check_throttle
+from lingstream.core.engine.chat import MOST_IN_MESSAGE, Chat
 from lingstream.core.exceptions import NotFound, UsageError
 from lingstream.models import Attachment, Conversation, Run
 
-from .chats import chat_of
+from .chats import chat_of, check_enabled
 from .messages import attachments_of
 
-__all__ = ["IMAGES", "attachment_of", "parts_for_model", "shown_file", "sniffed", "store_file", "with_files"]
+__all__ = [
+    "IMAGES",
+    "attachment_of",
+    "discard",
+    "parts_for_model",
+    "shown_file",
+    "sniffed",
+    "store_file",
+    "with_files",
+]
 
 #: What a browser may show in a page: pictures made of dots. SVG and HTML are documents that run.
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -36,7 +47,6 @@ _MAGIC = (
 )
 _HEAD = 4_096
 _MOST_WAITING = 50  # files that wait for a message, in one conversation
-_MOST_FOR_MODEL = 2_500_000  # bytes of one message's files, which as base64 fit among what a bot remembers
 
 
 def sniffed(head: bytes) -> str:
@@ -57,18 +67,23 @@ def store_file(conversation: Conversation, identity: Identity, file: UploadedFil
     """Keep a file for a message to come.
 
     :raises UsageError: the conversation's workflow does not take it; ``attachment-too-large``; ``too-many``.
+    :raises RateLimited: this person has sent too many.
     """
     chat = chat_of(conversation.workflow)
     _check_taken(chat)
+    check_throttle(conversation.workflow, identity, UPLOAD)
     if (file.size or 0) > chat.max_size:
-        raise UsageError(
-            f"expected a file of up to {chat.max_size} bytes, got {file.size}", code="attachment-too-large"
-        )
+        sizes = {"most": chat.max_size, "size": file.size}
+        text = _("expected a file of up to %(most)s bytes, got %(size)s") % sizes
+        raise UsageError(text, code="attachment-too-large")
     if Attachment.objects.filter(conversation=conversation, run=None).count() >= _MOST_WAITING:
-        raise UsageError(f"{_MOST_WAITING} files wait for their message already", code="too-many")
+        text = _("%(count)s files wait for their message already") % {"count": _MOST_WAITING}
+        raise UsageError(text, code="too-many")
     kind = sniffed(file.read(_HEAD))
     if chat.attachments == "images" and kind not in IMAGES:
-        raise UsageError(f"expected a picture ({', '.join(IMAGES)}), got {kind}", code="attachment-type")
+        kinds = {"kinds": ", ".join(IMAGES), "kind": kind}
+        text = _("expected a picture (%(kinds)s), got %(kind)s") % kinds
+        raise UsageError(text, code="attachment-type")
     file.seek(0)
     return Attachment.objects.create(
         conversation=conversation,
@@ -79,6 +94,12 @@ def store_file(conversation: Conversation, identity: Identity, file: UploadedFil
         sha256=_digest(file),
         **identity.owned,
     )
+
+
+def discard(rows: Collection[Attachment]) -> None:
+    """Delete files whose message was refused; one that a turn has is left alone."""
+    for row in Attachment.objects.filter(pk__in=[row.pk for row in rows], run=None):
+        row.delete()
 
 
 def attachment_of(name: str, identity: Identity) -> Attachment:
@@ -107,14 +128,15 @@ def with_files(conversation: Conversation, message: Mapping[str, Any], chat: Cha
         return message
     _check_taken(chat)
     if len(names) > chat.max_files:
-        raise UsageError(f"expected up to {chat.max_files} files, got {len(names)}", code="too-many")
+        counts = {"most": chat.max_files, "count": len(names)}
+        raise UsageError(_("expected up to %(most)s files, got %(count)s") % counts, code="too-many")
     files = _files(conversation.pk, names)
     for name in names:
         if name not in files:
             raise NotFound(f"there is no attachment {name[:60]!r} in this conversation")
-    if sum(files[name].size for name in names) > _MOST_FOR_MODEL:
-        text = f"expected files of up to {_MOST_FOR_MODEL} bytes in one message, got more"
-        raise UsageError(text, code="attachment-too-large")
+    if sum(files[name].size for name in names) > MOST_IN_MESSAGE:
+        text = _("expected files of up to %(most)s bytes in one message, got more")
+        raise UsageError(text % {"most": MOST_IN_MESSAGE}, code="attachment-too-large")
     return {**message, "parts": [_named(part, files) for part in message["parts"]]}
 
 
@@ -131,8 +153,9 @@ def shown_file(row: Attachment) -> dict[str, Any]:
 
 
 def _check_taken(chat: Chat) -> None:
+    check_enabled(chat)
     if chat.attachments == "none":
-        raise UsageError("expected no file: this workflow takes none", code="attachment-type")
+        raise UsageError(_("expected no file: this workflow takes none"), code="attachment-type")
 
 
 def _files(conversation: UUID, names: list[str]) -> dict[str, Attachment]:

@@ -11,16 +11,18 @@ from uuid import UUID
 from lingstream.core.document import jsonuri
 from lingstream.core.engine.chat import Chat
 from lingstream.core.provider import Message, estimated_tokens
-from lingstream.models import Conversation, Run
+from lingstream.models import PERSON, QUIET, BotRun, Conversation, Run
 
-from .asking import PERSON
 from .chats import chat_of
 from .files import parts_for_model
 from .messages import told as told_of
 from .turns import tree_of
 
-__all__ = ["Exchange", "History", "exchanges", "transcript", "unsummarized"]
+__all__ = ["Exchange", "History", "estimated_budget", "exchanges", "transcript", "unsummarized"]
 
+_LAST = 4  # turns, and calls in them, that tell how wrong estimates are
+_TELLING = 500  # estimated tokens below which they tell nothing
+_MOST_WRONG = 2.0
 _AT_ONCE = 20  # rows that are read together: a document may be large, and the budget is soon spent
 _SHOWN = (Run.Status.FINISHED, Run.Status.CANCELED)
 
@@ -49,8 +51,9 @@ class History:
 
     What was answered counts if the turn has finished or was canceled, as far as it came; of others the
     question only. The newest turn is always told, cut where it alone is too long. Earlier ones than the
-    budget holds are told as the conversation's summary, if there is one of this path. Behind them come the
-    files of the turn's own message; of earlier files only the names are told.
+    budget holds are told as the conversation's summary, if there is one of this path; where all of them are
+    told, so is the greeting that stands above them, in the language of the first. Behind them come the files
+    of the turn's own message; of earlier files only the names are told.
     """
 
     turns = 500
@@ -60,18 +63,23 @@ class History:
         """See :meth:`Memory.recall`."""
         if run.conversation_id is None:
             return []
-        messages = self._before(run, run.conversation_id) if run.parent_id else []
+        messages = [] if run.cause in QUIET else self._before(run, run.conversation_id)
         if files := parts_for_model(run):
             messages.append({"role": "user", "content": files})
         return messages
 
     def _before(self, run: Run, conversation: UUID) -> list[Message]:
         chat = chat_of(run.workflow)
+        if run.parent_id is None:
+            return _joined(_greeting(run, None, chat.history_tokens))
         path = tree_of(conversation).shown(run.parent_id)
-        told, path = unsummarized(path, conversation) if chat.summarize else ("", path)
-        messages = [_summarized(told)] if told else []
-        left = chat.history_tokens - estimated_tokens(told)
-        return [*messages, *_joined(self._newest(path, left))]
+        budget = estimated_budget(chat.history_tokens, path)
+        summary, left = unsummarized(path, conversation) if chat.summarize else ("", path)
+        budget -= estimated_tokens(summary)
+        found = self._newest(left, budget)
+        if path and len(found) == len(path):
+            found = [*_greeting(run, path[0], budget - sum(each.tokens for each in found)), *found]
+        return [*([_summarized(summary)] if summary else []), *_joined(found)]
 
     def _newest(self, path: list[UUID], left: int) -> list[Exchange]:
         """The last exchanges of the path that fit, in their order."""
@@ -84,6 +92,41 @@ class History:
             left -= exchange.tokens
             found.append(exchange)
         return found[::-1]
+
+
+def _greeting(run: Run, first: UUID | None, most: int) -> list[Exchange]:
+    """Return what has stood above the first turn of the conversation, if it fits.
+
+    :param first: that turn, where the run itself is a later one.
+    """
+    talk = run.conversation
+    chat = chat_of(talk.workflow if talk and talk.workflow else run.workflow)
+    if not chat.greeting:
+        return []
+    language: str | None = run.language
+    if first:
+        language = Run.objects.filter(pk=first).values_list("language", flat=True).first()
+    greeting = Exchange(first or run.pk, "", chat.greeting_in(language or ""))
+    return [greeting] if greeting.tokens <= most else []
+
+
+def estimated_budget(tokens: int, path: list[UUID]) -> int:
+    """Return how many estimated tokens are about ``tokens`` for the models that answered on this path.
+
+    The last calls in which a model counted what it was asked say how wrong estimates are: by the language and
+    the model, twice or half as many. Calls with files say nothing, and neither do short ones, of which a
+    schema is the larger part.
+    """
+    rows = BotRun.objects.filter(run__in=path[-_LAST:], kind="bot", status=BotRun.Status.FINISHED)
+    counted = estimated = 0
+    for messages, usage in rows.order_by("-pk").values_list("messages", "usage")[:_LAST]:
+        texts = [message["content"] for message in messages]
+        if not usage.get("estimated") and all(isinstance(text, str) for text in texts):
+            counted += usage.get("prompt_tokens", 0)
+            estimated += estimated_tokens(*texts)
+    if not counted or estimated < _TELLING:
+        return tokens
+    return int(tokens / min(max(counted / estimated, 1 / _MOST_WRONG), _MOST_WRONG))
 
 
 def exchanges(path: list[UUID]) -> Iterator[Exchange]:

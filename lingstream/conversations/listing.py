@@ -10,12 +10,13 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import get_language
 
 from lingstream.access.identity import Identity
 from lingstream.core.exceptions import UsageError
-from lingstream.models import OPEN, QUIET, Conversation, Run
+from lingstream.models import OPEN, PERSON, QUIET, Conversation, Run
 
-from .asking import PERSON
+from .chats import chat_of
 from .tree import Node, Tree
 
 __all__ = ["MOST", "Wanted", "listed", "number_in", "of_person", "shown"]
@@ -74,6 +75,8 @@ def shown(conversation: Conversation) -> dict[str, Any]:
         **_item(row, _unread([row])[row.pk]),
         "external_id": row.external_id,
         "data": row.data,
+        "timezone": row.timezone,
+        "greeting": chat_of(row.workflow).greeting_in(get_language() or "") if row.workflow else "",
         "leaf": str(row.leaf_id) if row.leaf_id else None,
         "read": row.read_number,
         "created": row.created_at.isoformat(),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from lingstream.core.exceptions import UsageError
 
 __all__ = ["attachments_of", "message_from", "message_of", "text_of", "told"]
@@ -30,7 +32,7 @@ def message_from(data: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(f'expected a "text", or 1 to {_MOST_PARTS} "parts", got {parts!r:.80}')
     message: dict[str, Any] = {"parts": [_part(part) for part in parts]}
     if not attachments_of(message) and not text_of(message).strip():
-        raise UsageError("expected a message with some text in it, or a file")
+        raise UsageError(_("expected a message with some text in it, or a file"))
     if (name := data.get("id")) is not None:
         if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_ID or not name.isprintable():
             raise UsageError(f"expected id to be up to {_LONGEST_ID} printable characters, got {name!r:.80}")

@@ -15,7 +15,7 @@ from lingstream.execution.ownership import atomically
 from lingstream.execution.storage import load_run
 from lingstream.models import Feedback
 
-from .turns import touch
+from .turns import hold, touch
 
 __all__ = ["give_feedback", "opinions_on"]
 
@@ -51,7 +51,7 @@ def give_feedback(
     words["comment"] = _text(data, "comment", _LONGEST_COMMENT)
     with atomically():
         if run.conversation_id:
-            touch([run.conversation_id])
+            touch(hold([run.conversation_id]))
         if not value:
             Feedback.objects.filter(**about).delete()
             return None

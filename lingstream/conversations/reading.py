@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from lingstream.access.faults import told_error
 from lingstream.access.identity import Identity
 from lingstream.core.document import jsonuri
-from lingstream.models import Conversation, Run
+from lingstream.models import PERSON, Conversation, Run
 
-from .asking import PERSON
 from .chats import chat_of
 from .messages import message_of
 from .opinions import opinions_on
+from .tree import Tree
 from .turns import tree_of
 
-__all__ = ["page_of_turns"]
+__all__ = ["page_of_turns", "shown_path", "told_turns"]
 
 
 def page_of_turns(conversation: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
@@ -25,16 +27,28 @@ def page_of_turns(conversation: Conversation, identity: Identity, before: int, l
     :param before: only turns with lower numbers.
     """
     tree = tree_of(conversation.pk)
-    path = tree.shown(conversation.leaf_id if conversation.leaf_id in tree else tree.newest)
-    path = [turn for turn in path if tree.number(turn) < before]
-    rows = Run.objects.defer("plan", "context").in_bulk(path[-limit:])
-    opinions = opinions_on(path[-limit:], identity)
+    path = [turn for turn in shown_path(conversation, tree) if tree.number(turn) < before]
+    return {"turns": told_turns(tree, path[-limit:], identity), "more": len(path) > limit}
+
+
+def shown_path(conversation: Conversation, tree: Tree) -> list[UUID]:
+    """Return the turns that are shown, from the first to the last."""
+    return tree.shown(conversation.leaf_id if conversation.leaf_id in tree else tree.newest)
+
+
+def told_turns(tree: Tree, wanted: Sequence[UUID], identity: Identity) -> list[dict[str, Any]]:
+    """Return turns as a client is told of them, in the order given; two queries.
+
+    :param identity: whose feedback is told with them.
+    """
+    rows = Run.objects.defer("plan", "context").in_bulk(wanted)
+    opinions = opinions_on(wanted, identity)
     chats: dict[str, Any] = {}
     turns = []
-    for run in (rows[turn] for turn in path[-limit:] if turn in rows):
+    for run in (rows[turn] for turn in wanted if turn in rows):
         beside = [str(turn) for turn in tree.siblings(run.pk)]
         turns.append({**_turn(run, chats), "siblings": beside, "feedback": opinions.get(run.pk, [])})
-    return {"turns": turns, "more": len(path) > limit}
+    return turns
 
 
 def _turn(run: Run, chats: dict[str, Any]) -> dict[str, Any]:

@@ -40,9 +40,14 @@ class Tree:
         return turn in self._nodes
 
     @property
+    def all_shown(self) -> list[UUID]:
+        """The turns of all paths that are not hidden, in the order of their beginning."""
+        return [node.id for node in self._nodes.values() if not node.hidden]
+
+    @property
     def newest(self) -> UUID | None:
         """The turn that began last and is shown, if there is any."""
-        shown = [node.id for node in self._nodes.values() if not node.hidden]
+        shown = self.all_shown
         return shown[-1] if shown else None
 
     def number(self, turn: UUID) -> int:

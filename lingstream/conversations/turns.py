@@ -1,24 +1,28 @@
 """Turns as rows: where a new one stands, and which path is shown.
 
 Whoever changes a conversation holds its row's lock (:func:`lock`), so that numbers have neither gaps nor
-doubles, and counts ``seq`` up in the same transaction. All of it is synchronous ORM code.
+doubles, and counts ``seq`` up in the same transaction, which is told to who looks on (:mod:`.notices`).
+All of it is synchronous ORM code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connections, router
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.utils import timezone
 
 from lingstream.core.exceptions import NotFound, UsageError
-from lingstream.models import OPEN, QUIET, Attachment, Conversation, Run
+from lingstream.core.notices import Kind
+from lingstream.models import OPEN, PERSON, QUIET, Attachment, Conversation, Run
+from lingstream.models.locks import locked
 
 from .messages import attachments_of
+from .notices import tell
 from .tree import Node, Tree
 
 __all__ = [
@@ -76,21 +80,43 @@ def lock(pk: UUID) -> Conversation:
 
     :raises NotFound: as :func:`find`.
     """
-    if found := _locked(Conversation.objects.filter(pk=pk, deleted_at=None)).first():
+    if found := locked(Conversation.objects.filter(pk=pk, deleted_at=None)).first():
         return found
     raise NotFound(f"there is no conversation '{pk}'")
 
 
-def hold(conversations: Collection[UUID]) -> None:
-    """Lock several conversations, in an order that all keep to."""
-    if conversations:
-        list(_locked(Conversation.objects.filter(pk__in=conversations).order_by("pk")).values_list("pk"))
+def hold(conversations: Collection[UUID], *, skip: bool = False, whole: bool = False) -> list[Conversation]:
+    """Lock several conversations, in the order of :mod:`lingstream.models.locks`.
+
+    :param skip: pass over those that somebody else has locked, where the database can.
+    :param whole: they will be deleted.
+    :returns: those that it got, with what :func:`touch` has to know of them.
+    """
+    if not conversations:
+        return []
+    rows = Conversation.objects.filter(pk__in=conversations).order_by("pk")
+    return list(locked(rows, skip=skip, whole=whole).only("seq", "owner_key", "scope"))
 
 
-def touch(conversations: Collection[UUID], **columns: Any) -> None:
-    """Store that something of each of them has changed; who holds no lock changes nothing else."""
-    if conversations:
-        Conversation.objects.filter(pk__in=conversations).update(seq=F("seq") + 1, **columns)
+def touch(
+    conversations: Iterable[Conversation],
+    kind: Kind = "change",
+    runs: Mapping[UUID, UUID] = MappingProxyType({}),
+    **columns: Any,
+) -> None:
+    """Store that something of each of these locked conversations has changed, and have it told.
+
+    :param kind: what has, as :class:`~lingstream.core.notices.Notice` has it.
+    :param runs: by conversation, the run that it is about.
+    :param columns: to store as well.
+    """
+    held = list(conversations)
+    if held:
+        rows = Conversation.objects.filter(pk__in=[each.pk for each in held])
+        rows.update(seq=F("seq") + 1, **columns)
+    for each in held:
+        each.seq += 1
+        tell(each, kind, runs.get(each.pk))
 
 
 def place(conversation: Conversation, turn: Turn) -> dict[str, Any]:
@@ -115,8 +141,10 @@ def place(conversation: Conversation, turn: Turn) -> dict[str, Any]:
 def add(conversation: Conversation, run: Run) -> None:
     """Show a turn that has just been stored as the last one of its locked conversation."""
     if run.number:
-        workflow = conversation.workflow or run.workflow
-        change(conversation, count=run.number, leaf=run, workflow=workflow, updated_at=timezone.now())
+        now, workflow = timezone.now(), conversation.workflow or run.workflow
+        spoke = {"last_user_at": now, "nudge_at": None, "nudges": 0} if run.cause in PERSON else {}
+        columns = {"count": run.number, "leaf": run, "workflow": workflow, "updated_at": now, **spoke}
+        change(conversation, "turn", run.pk, **columns)
         if files := attachments_of(run.message) if run.message else []:
             Attachment.objects.filter(conversation=conversation, run=None, pk__in=files).update(run=run)
 
@@ -132,12 +160,13 @@ def switch(conversation: Conversation, turn: UUID) -> None:
     change(conversation, leaf_id=tree.newest_below(turn))
 
 
-def change(conversation: Conversation, **columns: Any) -> None:
-    """Store columns of a conversation, and that something has changed."""
+def change(
+    conversation: Conversation, kind: Kind = "change", run: UUID | None = None, **columns: Any
+) -> None:
+    """Store columns of a locked conversation, and that something has changed; see :func:`touch`."""
     for name, value in columns.items():
         setattr(conversation, name, value)
-    touch([conversation.pk], **columns)
-    conversation.seq += 1
+    touch([conversation], kind, {conversation.pk: run} if run else {}, **columns)
 
 
 def turn_of(conversation: Conversation, name: str | UUID) -> Run:
@@ -165,12 +194,6 @@ def tree_of(conversation: UUID) -> Tree:
     """Return the tree of a conversation; one query, in which no document is read."""
     turns = Run.objects.filter(conversation_id=conversation, number__gt=0)
     return Tree(Node(*row) for row in turns.values_list("pk", "number", "parent_id", "hidden"))
-
-
-def _locked(rows: QuerySet[Conversation]) -> QuerySet[Conversation]:
-    """Not so that runs, which only refer to them, could not be stored meanwhile."""
-    weakly = connections[router.db_for_write(Conversation)].features.has_select_for_no_key_update
-    return rows.select_for_update(no_key=weakly)
 
 
 def _shown_leaf(conversation: Conversation) -> UUID | None:

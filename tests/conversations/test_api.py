@@ -12,10 +12,11 @@ from lingstream.access.claims import claim
 from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_share, make_token
 from lingstream.access.visitors import digest_of, make_visitor_token
+from lingstream.core.exceptions import UsageError
 from lingstream.execution.retention import prune, sweep
 from lingstream.execution.runner import get_runner
 from lingstream.execution.storage import in_database
-from lingstream.models import BotRun, Conversation, Feedback, Run, Workflow
+from lingstream.models import BotRun, Chat, Conversation, Feedback, Run, Workflow
 from tests import site as sites
 from tests.access.tenants import Caller
 from tests.execution.test_start import ended
@@ -391,12 +392,32 @@ async def test_a_workflow_says_who_may_begin(talk: Site) -> None:
 
 
 async def test_a_chat_may_want_a_login(talk: Site) -> None:
-    from lingstream.models import Chat
-
     url = await begun(talk)
     await Chat.objects.acreate(workflow=await Workflow.objects.aget(), anonymous=False)
     assert (await post(talk, URL, workflow="talk"))["error"]["code"] == "forbidden"
     assert (await post(talk, f"{url}messages/", text="hi"))["error"]["code"] == "forbidden"
+
+
+async def test_a_chat_that_is_switched_off_is_only_read(talk: Site) -> None:
+    url = await begun(talk)
+    run = await turn(talk, f"{url}messages/", text="hi")
+    await Chat.objects.acreate(workflow=await Workflow.objects.aget(), enabled=False, attachments="files")
+    name = url.split("/")[-2]
+    for path, body in (
+        (URL, {"workflow": "talk"}),
+        (f"{url}messages/", {"text": "more"}),
+        (f"{url}regenerate/", {"run": run}),
+        (f"{url}edit/", {"run": run, "text": "hello"}),
+        ("/ling/workflows/talk/runs/", {"input": {}, "conversation": name}),
+    ):
+        answer = await talk.http.post(path, json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "chat-disabled"), path
+    file = {"data": {"conversation": name}, "files": {"file": ("a", b"a")}}
+    assert (await talk.http.post("/ling/attachments/", **file)).json()["error"]["code"] == "chat-disabled"
+    with pytest.raises(UsageError, match="switched off"):
+        await (await Conversation.objects.aget()).aask("more")
+    assert len((await get(talk, url))["turns"]) == 1
+    assert (await talk.http.patch(url, json={"title": "Kept"})).status_code == 200
 
 
 def test_the_identity_of_nobody_has_no_conversations(db: None) -> None:

@@ -11,9 +11,11 @@ from django.contrib.auth.models import User
 
 from lingstream.conversations import chores
 from lingstream.conversations.chores import after_turn
+from lingstream.core.engine.chat import Chat as EngineChat
+from lingstream.core.exceptions import ConfigurationError
 from lingstream.execution.runner import get_runner
 from lingstream.execution.storage import in_database
-from lingstream.models import BotRun, Chat, Conversation, Run
+from lingstream.models import BotRun, Chat, Conversation, Provider, Run
 from tests import site as sites
 from tests.execution.test_start import ended
 from tests.site import Site
@@ -74,6 +76,19 @@ class TestATitle:
         await ask(talk, "And on two?")
         assert len(await quiet(talk, "title")) == 1
         assert [turn.number for turn in await (await fresh(talk)).aturns()] == [1, 2]
+
+    async def test_is_given_by_the_chats_helper(self, talk: Conversation) -> None:
+        cheap = await Provider.objects.acreate(name="cheap", kind="test", default_model="small")
+        await wants(titles=True, helper=cheap)
+        await ask(talk, "hi")
+        (run,) = await quiet(talk, "title")
+        bot = await BotRun.objects.aget(run=run)
+        assert (bot.provider, bot.model, (await fresh(talk)).title) == ("cheap", "small", "Clouds and you")
+
+    async def test_by_a_helper_that_is_none_is_not_given(self, talk: Conversation) -> None:
+        turn = await ask(talk, "hi")
+        with pytest.raises(ConfigurationError, match="needs the provider 'gone'"):
+            await in_database(chores.queue_title, talk, turn, EngineChat(helper="gone"))
 
     @pytest.mark.parametrize("columns", [{"title": "Mine", "title_by": "user"}, {"title": "Old"}])
     async def test_of_its_owners_own_stays(self, talk: Conversation, columns: Any) -> None:

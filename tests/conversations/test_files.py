@@ -14,6 +14,7 @@ from django.utils import timezone
 from lingstream.access.claims import claim
 from lingstream.access.visitors import digest_of, make_visitor_token
 from lingstream.conversations.files import sniffed
+from lingstream.core.engine.chat import MOST_IN_MESSAGE
 from lingstream.execution.retention import prune
 from lingstream.execution.storage import in_database
 from lingstream.models import Attachment, BotRun, Chat, Conversation, Run
@@ -169,6 +170,25 @@ class TestAFile:
         answer = await upload(talk, await begun(talk), content)
         assert (answer.status_code, answer.json().get("error", {"code": ""})["code"]) == (status, code)
 
+    async def test_is_not_taken_where_no_message_could_hold_it(self, talk: Site) -> None:
+        await Chat.objects.aupdate(max_size=MOST_IN_MESSAGE)
+        name = await begun(talk)
+        for size, status in ((MOST_IN_MESSAGE, 201), (MOST_IN_MESSAGE + 1, 413), (2 * MOST_IN_MESSAGE, 413)):
+            answer = await upload(talk, name, b"x" * size)
+            assert answer.status_code == status, answer.text
+        assert answer.json()["error"]["code"] == "attachment-too-large"
+
+    async def test_is_counted_apart_from_starts(self, talk: Site, bounds: Any) -> None:
+        bounds(UPLOADS_PER_IDENTITY="2/d", STARTS_PER_IDENTITY="2/d")
+        name = await begun(talk)
+        assert [(await upload(talk, name)).status_code for _ in range(3)] == [201, 201, 429]
+        form = {"data": {"text": "hi"}, "files": {"file": ("a", PNG)}}
+        refused = await talk.http.post(f"{URL}{name}/messages/", **form)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate-limited")
+        await turn(talk, name, text="without a file")
+        talk.http.headers["authorization"] = f"Ling-Visitor {make_visitor_token('you')}"
+        assert (await upload(talk, await begun(talk))).status_code == 201
+
     async def test_more_may_not_wait_than_anybody_needs(self, talk: Site, monkeypatch: Any) -> None:
         monkeypatch.setattr("lingstream.conversations.files._MOST_WAITING", 1)
         name = await begun(talk)
@@ -231,6 +251,34 @@ class TestAMessageWithFiles:
         answer = await talk.http.post(f"{URL}{name}/messages/", data={"text": "hi"}, files={"x": ("x", b"")})
         assert "attachment" not in str((await ended(answer.json()["run"])).message)
 
+    @pytest.mark.parametrize(
+        ("form", "files", "code"),
+        [
+            ({"parent": "nonsense"}, [PNG], "not-found"),
+            ({}, [PNG] * 3, "too-many"),
+            ({}, [PNG, b"x" * 2_000], "attachment-too-large"),
+            ({"input": '"text"'}, [PNG], "uri"),
+            ({"text": "at once"}, [PNG], "rate-limited"),
+        ],
+    )
+    async def test_that_is_refused_takes_its_files_along(
+        self, talk: Site, bounds: Any, form: dict[str, str], files: list[bytes], code: str
+    ) -> None:
+        bounds(STARTS_PER_IDENTITY="2/d")
+        name = await begun(talk)
+        await turn(talk, name, parts=[part(await upload(talk, name))])
+        if code != "rate-limited":
+            bounds()
+        answer = await talk.http.post(
+            f"{URL}{name}/messages/",
+            data={"text": "hi", **form},
+            files=[("file", ("a", content)) for content in files],
+        )
+        assert answer.json()["error"]["code"] == code
+        kept = await Attachment.objects.aget()
+        assert kept.run_id is not None
+        assert default_storage.listdir("lingstream")[1] == [Path(kept.file.name).name]
+
     async def test_is_sent_once_more_with_the_same(self, talk: Site) -> None:
         name = await begun(talk)
         run = await turn(talk, name, parts=[part(await upload(talk, name))])
@@ -258,7 +306,7 @@ class TestAMessageWithFiles:
         assert await code(part(theirs)) == "not-found"
         assert await code({"type": "file", "attachment": "nonsense"}) == "not-found"
         assert await code(*[part(mine)] * 3) == "too-many"
-        monkeypatch.setattr("lingstream.conversations.files._MOST_FOR_MODEL", 10)
+        monkeypatch.setattr("lingstream.conversations.files.MOST_IN_MESSAGE", 10)
         assert await code(part(mine)) == "attachment-too-large"
         await Chat.objects.aupdate(attachments="none")
         assert await code(part(mine)) == "attachment-type"

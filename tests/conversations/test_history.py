@@ -134,6 +134,52 @@ def test_neighbours_of_one_role_are_one_message(talk: Talk) -> None:
     assert talk.remembered() == ["u: q1\n\nq2", "a: a2\n\na3", "u: q4", "a: a4"]
 
 
+class TestTheGreeting:
+    @pytest.fixture(autouse=True)
+    def greeted(self, chatting: Any) -> None:
+        chatting(greeting={"en": "Hello!", "zh": "你好！"})
+
+    @pytest.mark.parametrize(("language", "said"), [("", "Hello!"), ("de", "Hello!"), ("zh-hans", "你好！")])
+    def test_is_the_bots_first_word(self, talk: Talk, language: str, said: str) -> None:
+        first = Run(workflow="test", conversation=talk.row, language=language)
+        assert history_of(first) == [{"role": "assistant", "content": said}]
+        talk.turn("q1", "a1", language=language)
+        talk.turn("q2", "a2", language="en")
+        assert talk.remembered() == [f"a: {said}", "u: q1", "a: a1", "u: q2", "a: a2"]
+
+    def test_is_joined_with_what_the_bot_begins_with(self, talk: Talk) -> None:
+        talk.turn("", "a1", cause="greeting")
+        assert talk.remembered() == ["a: Hello!\n\na1"]
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ({"history_tokens": 4}, ["a: Hello!", "u: q1", "a: a1", "u: q2", "a: a2"]),
+            ({"history_tokens": 3}, ["u: q1", "a: a1", "u: q2", "a: a2"]),
+            ({"history_tokens": 1}, ["u: q2", "a: a2"]),
+            ({"history_tokens": 0}, []),
+        ],
+    )
+    def test_goes_before_the_first_turn_does(
+        self, talk: Talk, chatting: Any, fields: Any, expected: list[str]
+    ) -> None:
+        talk.turn("q1", "a1")
+        talk.turn("q2", "a2")
+        chatting(greeting="Hello!", **fields)
+        assert talk.remembered() == expected
+
+    def test_is_what_its_summary_stands_for(self, talk: Talk, chatting: Any) -> None:
+        first = talk.turn("q1", "a1")
+        talk.turn("q2", "a2")
+        Conversation.objects.update(summary={"text": "S", "until": str(first.pk)})
+        chatting(greeting="Hello!", summarize=True)
+        assert talk.remembered()[1:] == ["u: q2", "a: a2"]
+
+    def test_is_no_matter_of_runs_that_are_no_turns(self, talk: Talk) -> None:
+        assert history_of(Run(workflow="test", conversation=talk.row, cause="title")) == []
+        assert history_of(Run(workflow="test")) == []
+
+
 class TestTheBudget:
     @pytest.mark.parametrize(
         ("tokens", "expected"),
@@ -159,6 +205,29 @@ class TestTheBudget:
         chatting(history_tokens=100)
         assert talk.remembered() == ["u: " + "q" * 100, "a: " + "a" * 300]
 
+    @pytest.mark.parametrize(
+        ("asked", "usage", "told"),
+        [
+            ("a" * 4_000, {"prompt_tokens": 2_000}, 100),  # twice as many as are estimated
+            ("a" * 4_000, {"prompt_tokens": 500}, 400),
+            ("a" * 4_000, {"prompt_tokens": 90_000}, 100),
+            ("a" * 4_000, {"prompt_tokens": 1}, 400),
+            ("a" * 4_000, {"prompt_tokens": 2_000, "estimated": True}, 200),
+            ("a" * 4_000, {}, 200),
+            ("a" * 400, {"prompt_tokens": 200}, 200),  # too few to tell
+            ([{"type": "image_url", "image_url": {}}], {"prompt_tokens": 9_000}, 200),
+        ],
+    )
+    def test_is_counted_as_the_model_has_counted_before(
+        self, talk: Talk, chatting: Any, asked: Any, usage: dict[str, Any], told: int
+    ) -> None:
+        call = {"step": "answer", "instance": "answer#1", "status": "finished"}
+        messages = [{"role": "user", "content": asked}]
+        BotRun.objects.create(run=talk.turn("hi"), messages=messages, usage=usage, **call)
+        talk.turn("q" * 4_000)
+        chatting(history_tokens=200)
+        assert talk.remembered() == ["u: " + "q" * 4 * told]
+
     def test_reads_no_more_than_it_has_room_for(self, talk: Talk, chatting: Any, monkeypatch: Any) -> None:
         for number in range(60):
             talk.turn(f"q{number}", "a" * 40)
@@ -170,7 +239,7 @@ class TestTheBudget:
             connection,
         ) as queries:
             found = History().recall(talk.now())
-        assert (len(found), len(read), len(queries)) == (18, 10, 2)
+        assert (len(found), len(read), len(queries)) == (18, 10, 3)
 
     def test_a_memory_of_the_sites_may_count_turns(self, talk: Talk) -> None:
         for number in range(5):
@@ -263,6 +332,12 @@ class TestAfterACrash:
 
 
 def test_a_chat_says_what_is_possible() -> None:
-    for wrong in ({"attachments": "some"}, {"history_tokens": -1}, {"input_uri": "a//b"}):
+    for wrong in (
+        {"attachments": "some"},
+        {"on_abort": "maybe"},
+        {"history_tokens": -1},
+        {"max_size": 2_500_001},
+        {"input_uri": "a//b"},
+    ):
         with pytest.raises(lingstream.core.exceptions.UsageError):
             Chat(**wrong)  # type: ignore[arg-type]

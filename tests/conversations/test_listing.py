@@ -126,6 +126,16 @@ def test_what_is_said_of_each(ann: Identity) -> None:
     assert (item["unread"], item["open"]) == (0, False)
 
 
+@pytest.mark.parametrize("cause", Run.Cause)
+def test_a_turn_is_unread_unless_a_person_began_it(ann: Identity, cause: Run.Cause) -> None:
+    talk = Conversation.objects.create(owner=ann.user, count=1)
+    quiet = cause in ("title", "summary")
+    run = Run.objects.create(conversation=talk, number=0 if quiet else 1, hidden=quiet, cause=cause)
+    Conversation.objects.filter(pk=talk.pk).update(leaf=None if quiet else run)
+    (item,) = listed(ann, Wanted())["conversations"]
+    assert item["unread"] == (cause not in ("user", "edit", "regenerate", "title", "summary"))
+
+
 @pytest.mark.slow
 def test_a_hundred_thousand_are_listed_by_an_index(ann: Identity) -> None:
     bob = Identity.of(User.objects.create(username="bob"), None)

@@ -11,10 +11,19 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from lingstream.models import Conversation, Run
+from lingstream.core.engine.chat import Chat as EngineChat
+from lingstream.models import Chat, Conversation, Occasion, Run, Workflow
 from tests.access.test_migration import migrate
 
 BEFORE = ("lingstream", "0001_initial")
+
+
+@pytest.fixture
+def eleventh_version(transactional_db: None) -> Iterator[Any]:
+    """The tables before chats had policies."""
+    before = ("lingstream", "0011_attachments")
+    yield migrate(before).loader.project_state([before]).apps
+    newest()
 
 
 @pytest.fixture
@@ -25,7 +34,7 @@ def first_version(transactional_db: None) -> Iterator[Any]:
 
 
 def newest() -> None:
-    migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes("lingstream"))
+    migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes())
 
 
 def turns(conversation: Any) -> list[tuple[str, int, str | None, str]]:
@@ -101,3 +110,39 @@ def test_more_conversations_than_fit_in_one_batch(first_version: Any) -> None:
     newest()
     assert not Conversation.objects.exclude(count=2).exists()
     assert Run.objects.filter(number=2, parent__number=1).count() == 450
+
+
+def test_a_chat_takes_no_file_that_no_message_could_hold(eleventh_version: Any) -> None:
+    old = {name: eleventh_version.get_model("lingstream", name) for name in ("Chat", "Workflow")}
+    for slug, size in (("usual", 5_000_000), ("small", 10)):
+        workflow = old["Workflow"].objects.create(slug=slug)
+        old["Chat"].objects.create(workflow=workflow, max_size=size)
+    newest()
+    rows = {row.workflow.slug: row.to_chat() for row in Chat.objects.select_related("workflow")}
+    assert rows == {"usual": EngineChat(max_size=2_500_000), "small": EngineChat(max_size=10)}
+
+
+def test_conversations_from_before_bots_spoke_first_and_back(transactional_db: None) -> None:
+    target = [("lingstream", "0011_attachments")]
+    migrate(*target)
+    apps = MigrationExecutor(connection).loader.project_state(target).apps
+    old = {name: apps.get_model("lingstream", name) for name in ("Conversation", "Workflow", "Chat")}
+
+    def store(title: str) -> None:
+        workflow = old["Workflow"].objects.create(slug=title)
+        old["Chat"].objects.create(workflow=workflow)
+        old["Conversation"].objects.create(title=title, workflow=title)
+
+    store("before")
+    newest()
+    store("after")  # by a process of the version before, while the site is being deployed
+    for talk in Conversation.objects.all():
+        assert (talk.timezone, talk.nudge_at, talk.nudges, talk.nudged_today) == ("", None, 0, 0)
+        assert Chat.objects.get(workflow__slug=talk.title).to_chat().greeting == {}
+    workflow = Workflow.objects.get(slug="after")
+    Occasion.objects.create(workflow=workflow, kind="silence", name="silence", after=60)
+    Run.objects.create(workflow="after", conversation=talk, number=1, cause="silence")
+    migrate(*target)
+    assert old["Conversation"].objects.count() == 2
+    newest()
+    assert Run.objects.get().cause == "silence" and not Occasion.objects.exists()

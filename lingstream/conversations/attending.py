@@ -1,0 +1,36 @@
+"""Who looks at which conversation: asked when a page attaches itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from lingstream.access.identity import Identity
+from lingstream.access.permissions import check_conversation
+from lingstream.core.exceptions import AccessError, LingError, NotFound
+from lingstream.models import Conversation
+
+__all__ = ["opened_many", "typed"]
+
+
+def opened_many(names: Collection[UUID], identity: Identity) -> dict[UUID, Conversation | LingError]:
+    """Return conversations for their owner or visitor, or why one is refused; one query."""
+    rows = Conversation.objects.filter(pk__in=names, deleted_at=None).in_bulk()
+    return {name: _opened(rows.get(name), name, identity) for name in names}
+
+
+def typed(conversation: UUID) -> None:
+    """Store that its owner is typing: a bot does not interrupt him."""
+    Conversation.objects.filter(pk=conversation).update(typing_at=Now())
+
+
+def _opened(row: Conversation | None, name: UUID, identity: Identity) -> Conversation | LingError:
+    if row is None:
+        return NotFound(f"there is no conversation '{name}'")
+    try:
+        check_conversation(row, identity)
+    except AccessError as fault:
+        return fault
+    return row
