@@ -40,11 +40,12 @@ def application(site: ASGIApp) -> ASGIApp:
     from channels.auth import AuthMiddlewareStack
     from channels.security.websocket import AllowedHostsOriginValidator
 
+    from .access.origins import ForeignPages
     from .transports.socket import LingConsumer
     from .transports.stream import Streams
 
-    socket = AllowedHostsOriginValidator(AuthMiddlewareStack(LingConsumer.as_asgi()))
-    made = _Site(Streams(site), socket)
+    socket = AuthMiddlewareStack(LingConsumer.as_asgi())
+    made = _Site(Streams(site), ForeignPages(AllowedHostsOriginValidator(socket), socket))
     _call_at_the_start_of_daphne(made.live)
     return made
 

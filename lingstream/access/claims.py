@@ -9,6 +9,7 @@ from django.db import IntegrityError, models, router, transaction
 from django.db.models import Exists, OuterRef
 
 from ..models import Attachment, Conversation, Feedback, Run, owner_key
+from ..models.locks import locked
 from .visitors import digest_of, visitor_of
 
 __all__ = ["claim", "claim_at_login"]
@@ -16,7 +17,7 @@ __all__ = ["claim", "claim_at_login"]
 logger = logging.getLogger("lingstream")
 
 _TRIES = 3
-# In the order in which whoever starts a run takes their locks; the column is what an owner has each once of.
+# In the order of lingstream.models.locks; the column is what an owner has each once of.
 _CLAIMED: tuple[tuple[type[models.Model], str], ...] = ((Conversation, "external_id"), (Run, "key"))
 
 
@@ -53,6 +54,7 @@ def claim_at_login(sender: Any, request: Any = None, user: Any = None, **kwargs:
 
 def _claim(model: type[models.Model], unique: str, user: Any, visitor: str) -> None:
     rows = model._default_manager.filter(owner_key=owner_key(None, "", visitor))
+    list(locked(rows.order_by("pk")).values_list("pk"))  # in which order an UPDATE does it nobody knows
     theirs = {"owner_key": owner_key(user.pk, ""), "scope": OuterRef("scope"), unique: OuterRef(unique)}
     taken = Exists(model._default_manager.filter(**theirs))
     rows.exclude(**{unique: ""}).filter(taken).update(**{unique: ""})

@@ -14,6 +14,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE, CsrfViewMiddleware
+from django.utils.translation import gettext as _
 
 from ..core.exceptions import AccessError
 
@@ -60,16 +61,18 @@ def check(request: HttpRequest, *, signed_in: bool) -> None:
 
 def _fault(request: HttpRequest, reason: str) -> CsrfError:
     header = HttpHeaders.parse_header_name(settings.CSRF_HEADER_NAME)
+    named = {"header": header}
     if reason == REASON_NO_CSRF_COOKIE:
-        message = "expected the CSRF cookie, got none: allow this site's cookies and reload the page"
+        message = _("expected the CSRF cookie, got none: allow this site's cookies and reload the page")
         return CsrfError(message, f"{reason} The page has to be rendered with {{% lingstream_script %}}.")
     if "checking failed" in reason:
-        message = "expected a page of this site to ask, got one of another address: open the page anew"
+        message = _("expected a page of this site to ask, got one of another address: open the page anew")
         return CsrfError(message, f"{reason} {_of_origin(request)}")
     if not request.META.get(settings.CSRF_HEADER_NAME):
-        message = f"expected the CSRF token in the header {header}, got none: reload the page"
+        message = _("expected the CSRF token in the header %(header)s, got none: reload the page") % named
         return CsrfError(message, f"{reason} A proxy that drops {header} has to pass it on.")
-    return CsrfError(f"expected this session's CSRF token in the header {header}: reload the page", reason)
+    message = _("expected this session's CSRF token in the header %(header)s: reload the page") % named
+    return CsrfError(message, reason)
 
 
 def _of_origin(request: HttpRequest) -> str:

@@ -14,25 +14,38 @@ from io import BytesIO
 from ipaddress import IPv6Network, ip_address
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
+from django.utils.translation import get_language_from_request
 
 from ..conf import app_settings
 from ..core.exceptions import AccessError, ConfigurationError, InternalError, LingError, UsageError
 from ..models import owner_key
+from .origins import foreign_origin
 from .visitors import digest_of, shown_visitor, visitor_of
 
-__all__ = ["UNKNOWN", "Identity", "ScopeRequest", "address_of", "identify", "identify_socket", "scope_of"]
+__all__ = [
+    "UNKNOWN",
+    "Identity",
+    "ScopeRequest",
+    "address_of",
+    "identify",
+    "identify_socket",
+    "language_of",
+    "scope_of",
+]
 
 logger = logging.getLogger("lingstream")
 
 _SALT = "lingstream.run"
 _DIGEST = re.compile(r"[0-9a-f]{40}")  # a session key of Django's has 32 characters
 UNKNOWN = "unknown"  # an address that the server does not tell, as behind a Unix socket
+_LOCALE = "django.middleware.locale.LocaleMiddleware"
 _LONGEST_SCOPE = 200  # as the column
 
 
@@ -137,12 +150,14 @@ class ScopeRequest:
 def identify(request: HttpRequest) -> Identity:
     """Return who sends a request, as Django's middleware has it.
 
-    A visitor's token decides alone: then nothing speaks for the request that a browser sends by itself.
+    A visitor's token decides alone: then nothing speaks for the request that a browser sends by itself. So it
+    is with a page of another origin, which a chat lists.
 
     :raises AccessError: the site's ``SCOPE`` refuses; ``visitor``: a visitor's token that is not good.
     """
     address = address_of(request)
-    if visitor := shown_visitor(request.headers.get("Authorization", "")):
+    visitor = shown_visitor(request.headers.get("Authorization", ""))
+    if visitor or foreign_origin(request):
         return Identity.of(None, None, scope_of(request, AnonymousUser()), address, visitor)
     user = getattr(request, "user", None) or AnonymousUser()
     session = getattr(request, "session", None)
@@ -166,6 +181,13 @@ def identify_socket(scope: Mapping[str, Any], visitor_token: str = "") -> Identi
     if (session := scope.get("session")) is not None:
         request.session = session
     return identify(request)
+
+
+def language_of(scope: Mapping[str, Any]) -> str:
+    """Return the language of a WebSocket's reader: as ``LocaleMiddleware`` has it, where the site does."""
+    if _LOCALE not in settings.MIDDLEWARE:
+        return settings.LANGUAGE_CODE
+    return get_language_from_request(ASGIRequest({**scope, "method": "GET"}, BytesIO()))
 
 
 def scope_of(request: HttpRequest, user: Any) -> str | None:

@@ -3,9 +3,12 @@
 A run is open to its owner, to the visitor or the browser session that started it, to users with a permission,
 and to who shows a signed token that the start returned: all of them within its scope only. One of them is
 enough; who shows a token that opens nothing (it is old, or another run's) is asked for the others.
+A trial is open to staff only, whoever else could show its token, and nobody's opinion of it is kept.
 """
 
 from __future__ import annotations
+
+from django.utils.translation import gettext as _
 
 from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import AccessError
@@ -26,6 +29,8 @@ def check_start(slug: str, workflow: Workflow | None, identity: Identity) -> Non
     """
     if identity.trusted or (workflow is None and slug not in registered()):
         return  # where there is nothing to start, the plan will say so
+    if declared(slug).access == "code":
+        raise AccessError("expected the site's own code to start this workflow")
     access = workflow.access if workflow else declared(slug).access or default_access()
     if access == Workflow.Access.ANYONE:
         return
@@ -56,7 +61,7 @@ def check_feedback(run: Run, identity: Identity, token: str | None = None) -> No
 
     :raises AccessError: it may not.
     """
-    if not identity.sees(run.scope):
+    if run.trial or not identity.sees(run.scope):
         raise _strange()
     fault = _strange() if not token else _token_fault(run, token, reading=False)
     if fault and not _owns(run, identity):
@@ -69,11 +74,11 @@ def check_conversation(conversation: Conversation, identity: Identity) -> None:
     :raises AccessError: it may not.
     """
     if not _owns(conversation, identity):
-        raise AccessError("this conversation belongs to somebody else")
+        raise AccessError(_("this conversation belongs to somebody else"))
 
 
 def _check(run: Run, identity: Identity, token: str | None, permission: str, *, reading: bool) -> None:
-    if not identity.sees(run.scope):
+    if not identity.sees(run.scope) or (run.trial and not getattr(identity.user, "is_staff", False)):
         raise _strange()
     fault = _strange() if not token else _token_fault(run, token, reading=reading)
     if fault and not (_owns(run, identity) or identity.user.has_perm(permission)):

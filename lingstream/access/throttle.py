@@ -1,8 +1,8 @@
-"""How often who may start runs, and how many at a time.
+"""How often who may start runs and send files, and how many runs at a time.
 
 The port is one method; ``LINGSTREAM["THROTTLE"]`` names another implementation, or none. The default counts
-starts in Django's cache (so they are counted per process, unless the cache is shared) and open runs in the
-database. A cache that is away bounds nothing, and says so in the log.
+starts and files in Django's cache (so they are counted per process, unless the cache is shared) and open runs
+in the database. A cache that is away bounds nothing, and says so in the log.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, Protocol
 from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from ..conf import app_settings
 from ..core.exceptions import RateLimited
@@ -24,34 +26,45 @@ from ..models import OPEN, Run
 from .identity import Identity
 from .policy import Rate, parse_rate
 
-__all__ = ["Asked", "CacheThrottle", "Throttle", "check_throttle", "counted_for"]
+__all__ = ["START", "UPLOAD", "Asked", "CacheThrottle", "Throttle", "check_throttle", "counted_for"]
 
 logger = logging.getLogger("lingstream")
 
+START, UPLOAD = "start", "upload"
+
 _SALT = "lingstream.throttle"
 _BY_ADDRESS = "address:"
+_TOO_OFTEN = {
+    START: gettext_noop("expected up to %(most)s starts in %(seconds)s s; try again in %(left)s s"),
+    UPLOAD: gettext_noop("expected up to %(most)s uploads in %(seconds)s s; try again in %(left)s s"),
+}
 _BUSY = 5  # seconds after which who has too many open runs may try again
 
 
 class Asked(NamedTuple):
-    """One start from outside.
+    """One start from outside, or one file.
 
     :param counted_for: whom it is counted for: ``user:5``, ``session:…`` or, for a visitor without either, a
         digest of the address.
     :param by_user: somebody has signed in.
+    :param what: :data:`START`, of a run or a conversation, or :data:`UPLOAD`, of a file.
+    :param rate: what the chat allows that it is a turn of, ``""`` where nothing is said.
     """
 
     workflow: str
     counted_for: str
     identity: Identity
     by_user: bool
+    what: str = START
+    rate: str = ""
 
 
 class Throttle(Protocol):
-    """The port: asked in a thread, before a run from outside is created; runs of a known key are not new."""
+    """The port: asked in a thread, before a run from outside is created (runs of a known key are not new),
+    and before a file is kept."""
 
     def check(self, asked: Asked) -> None:
-        """Count the start.
+        """Count what is asked.
 
         :raises RateLimited: it is one too many.
         """
@@ -59,28 +72,41 @@ class Throttle(Protocol):
 
 
 class CacheThrottle:
-    """``STARTS_PER_IDENTITY``, ``STARTS_PER_ADDRESS`` (for who has not signed in) and ``OPEN_RUNS``."""
+    """``STARTS_PER_IDENTITY``, ``STARTS_PER_ADDRESS`` (for who has not signed in) and ``OPEN_RUNS``; of files
+    ``UPLOADS_PER_IDENTITY`` and ``UPLOADS_PER_ADDRESS``.
+    """
 
     def check(self, asked: Asked) -> None:
         """See :meth:`Throttle.check`."""
         given = app_settings()
         known = asked.identity.owner_key
         address = "" if asked.by_user else asked.identity.address
-        if given.open_runs and _open_runs(asked.counted_for) >= given.open_runs:
-            if asked.counted_for.startswith(_BY_ADDRESS):
-                _hint(address)
-            raise RateLimited(
-                f"expected up to {given.open_runs} runs at the same time; wait for one to end",
-                retry_after=_BUSY,
-            )
+        if asked.what == UPLOAD:
+            rates = given.uploads_per_identity, given.uploads_per_address
+        else:
+            self._check_open(asked, address)
+            rates = given.starts_per_identity, given.starts_per_address
+        chat = f"chat.{asked.workflow}", parse_rate(asked.rate)
         if known != "anyone":
-            _count("identity", known, parse_rate(given.starts_per_identity))
+            _count(asked.what, "identity", known, parse_rate(rates[0]))
+            _count(asked.what, chat[0], known, chat[1])
         if address:
             try:
-                _count("address", _digest(address), parse_rate(given.starts_per_address))
+                _count(asked.what, "address", _digest(address), parse_rate(rates[1]))
+                _count(asked.what, chat[0], _digest(address), chat[1])
             except RateLimited:
                 _hint(address)
                 raise
+
+    def _check_open(self, asked: Asked, address: str) -> None:
+        most = app_settings().open_runs
+        if most and _open_runs(asked.counted_for) >= most:
+            if asked.counted_for.startswith(_BY_ADDRESS):
+                _hint(address)
+            raise RateLimited(
+                _("expected up to %(most)s runs at the same time; wait for one to end") % {"most": most},
+                retry_after=_BUSY,
+            )
 
 
 def counted_for(identity: Identity) -> str:
@@ -92,15 +118,17 @@ def counted_for(identity: Identity) -> str:
     return identity.owner_key if is_held else _BY_ADDRESS + _digest(identity.address)
 
 
-def check_throttle(workflow: str, identity: Identity) -> None:
-    """Ask the site's throttle about a start, if it comes from outside.
+def check_throttle(workflow: str, identity: Identity, what: str = START, rate: str = "") -> None:
+    """Ask the site's throttle about a start or a file, if it comes from outside.
 
+    :param what: as in :class:`Asked`.
+    :param rate: as in :class:`Asked`.
     :raises RateLimited: it is one too many.
     """
     path = app_settings().throttle
     if path and not identity.trusted:
         by_user = identity.owner_id is not None
-        _made(path).check(Asked(workflow, counted_for(identity), identity, by_user))
+        _made(path).check(Asked(workflow, counted_for(identity), identity, by_user, what, rate))
 
 
 @lru_cache(maxsize=8)
@@ -108,17 +136,16 @@ def _made(path: str) -> Any:
     return import_string(path)()
 
 
-def _count(kind: str, who: str, rate: Rate | None) -> None:
+def _count(what: str, kind: str, who: str, rate: Rate | None) -> None:
     if rate is None:
         return
     now = time.time()
     window = int(now // rate.seconds)
     left = int((window + 1) * rate.seconds - now) + 1
     name = hashlib.sha256(who.encode()).hexdigest()
-    if _increment(f"lingstream.{kind}.{rate.seconds}.{window}.{name}", rate.seconds + 1) > rate.most:
-        raise RateLimited(
-            f"expected up to {rate.most} starts in {rate.seconds} s; try again in {left} s", retry_after=left
-        )
+    if _increment(f"lingstream.{what}.{kind}.{rate.seconds}.{window}.{name}", rate.seconds + 1) > rate.most:
+        numbers = {"most": rate.most, "seconds": rate.seconds, "left": left}
+        raise RateLimited(_(_TOO_OFTEN[what]) % numbers, retry_after=left)
 
 
 def _hint(address: str) -> None:
@@ -131,7 +158,7 @@ def _hint(address: str) -> None:
 
 
 def _open_runs(who: str) -> int:
-    return Run.objects.filter(counted_for=who, status__in=OPEN).count()
+    return Run.objects.real().filter(counted_for=who, status__in=OPEN).count()
 
 
 def _increment(key: str, seconds: int) -> int:
@@ -141,7 +168,7 @@ def _increment(key: str, seconds: int) -> int:
     except ValueError:
         return 1  # it ran out in between, or the cache keeps nothing
     except Exception:
-        logger.warning("starts are not counted: the cache is away", exc_info=True)
+        logger.warning("starts and files are not counted: the cache is away", exc_info=True)
         return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core import signing
@@ -38,14 +38,16 @@ _SCHEME = "ling-visitor"
 _RENEW_AFTER = 86_400
 
 
-def new_visitor(key: str = "") -> str:
+def new_visitor(key: str = "", *, of: Literal["start", "session", "embed"] = "start") -> str:
     """Return an id that nobody has.
 
-    :param key: what makes the visitor known, his session's digest or the key of his first start: the same
-        gives the same id, to two starts at once and to one that is repeated as its answer was lost.
+    :param key: what makes the visitor known: the same gives the same id, to two starts at once and to one
+        that is repeated as its answer was lost.
+    :param of: whose key it is, that of a first start, a session's digest or what another site vouches for.
+        A client chooses the first one: it must never lead to the id of another kind.
     """
     if key:
-        return salted_hmac(f"{_SALT}.key", key, algorithm="sha256").hexdigest()[:32]
+        return salted_hmac(f"{_SALT}.{of}", key, algorithm="sha256").hexdigest()[:32]
     return secrets.token_hex(16)
 
 

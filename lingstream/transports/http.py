@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from lingstream.access.csrf import CsrfError
 from lingstream.core.wire.dialect import named
 from lingstream.core.wire.json import loads
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
 from lingstream.execution.storage import in_database, run_to_cancel, run_to_read, runs_to_read
 
-from .feed import Feed, answer
+from .asked import Feed
+from .feed import answer
 from .requests import answer_json, api, identity_of, token_of
 from .response import stream
 from .starting import asked_for, body_of, respond, wanted
@@ -60,15 +62,21 @@ async def events(request: HttpRequest, run_id: str) -> HttpResponseBase:
 async def feed(request: HttpRequest) -> HttpResponseBase:
     """Follow many runs in one response.
 
-    Body: ``{"runs": [{"run", "after"?, "token"?}], "wait"?}``. Without ``wait`` it streams server-sent
-    events, with the socket's messages as data, until all runs have ended. With it, it is one turn of a long
-    polling: JSON lines, at once if there are any, else after ``wait`` seconds at most. A run that is refused
-    is told so in a message of its own, and the others are followed all the same.
+    Body: ``{"runs"?: [{"run", "after"?, "token"?}], "attach"?: [{"conversation", "seq"?}], "all"?: true,
+    "wait"?}``. Without ``wait`` it streams server-sent events, with the socket's messages as data, until all
+    runs have ended; notices of conversations have no end. With it, it is one turn of a long polling: JSON
+    lines, at once if there are any, else after ``wait`` seconds at most. What is refused is told so in a
+    message of its own, and the rest is followed all the same: without a CSRF token the runs whose own tokens
+    are shown.
     """
     asked = Feed.from_json(loads(body_of(request)))
-    identity = await identity_of(request, acts=True, shows=all(each.token for each in asked.runs))
+    try:
+        identity = await identity_of(request, acts=True)
+    except CsrfError as fault:
+        asked = asked.with_tokens(fault)
+        identity = await identity_of(request, acts=True, shows=True)
     names = [(each.run, each.token) for each in asked.runs]
-    return answer(request, asked, await in_database(runs_to_read, names, identity))
+    return answer(request, asked, await in_database(runs_to_read, names, identity), identity)
 
 
 @api("POST")

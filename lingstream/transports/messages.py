@@ -47,8 +47,11 @@ async def batches(
         turn.end()
 
 
-def refusal(run: str, error: LingError) -> dict[str, Any]:
-    """Return the message that a run is not, or no longer, followed; without an id it is none of its log."""
+def refusal(run: str | None, error: LingError) -> dict[str, Any]:
+    """Return the message that a run is not, or no longer, followed; without an id it is none of its log.
+
+    :param run: ``None`` where what was asked for names none.
+    """
     return {"run": run, "error": told(error)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import (
@@ -24,6 +24,7 @@ from django.views.decorators.csrf import csrf_exempt
 from lingstream.access import csrf
 from lingstream.access.faults import told
 from lingstream.access.identity import Identity, identify
+from lingstream.access.origins import allow, foreign_origin, preflight
 from lingstream.access.tokens import check_share, make_share, make_token
 from lingstream.access.visitors import SESSION_KEY, make_visitor_token, renewed
 from lingstream.core.exceptions import (
@@ -40,14 +41,25 @@ from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.storage import in_database
 from lingstream.models import Run
 
-__all__ = ["answer_json", "api", "identity_of", "name_run", "name_visitor", "token_of"]
+__all__ = [
+    "answer_json",
+    "api",
+    "commits",
+    "identity_of",
+    "name_run",
+    "name_visitor",
+    "status_of",
+    "token_of",
+]
 
 P = ParamSpec("P")
+V = TypeVar("V", bound=Callable[..., Any])
 View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
 
 _STATUSES = {
     "bad-request": 400,
     "forbidden": 403,
+    "chat-disabled": 403,
     "not-found": 404,
     "unknown-workflow": 404,
     "busy": 503,
@@ -92,10 +104,7 @@ def api(*methods: str) -> Callable[[View[P]], View[P]]:
         @wraps(view)
         async def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             try:
-                _check_asgi(request)
-                if request.method not in methods:
-                    raise UsageError(f"expected {' or '.join(methods)}, got {request.method}", code="method")
-                response = await view(request, *args, **kwargs)
+                response = await _answered(request, *args, **kwargs)
             except DisallowedHost:
                 raise
             except Exception as error:
@@ -105,14 +114,27 @@ def api(*methods: str) -> Callable[[View[P]], View[P]]:
             response["Ling-Protocol"] = PROTOCOL
             if fresh := renewed(request.headers.get("Authorization", "")):
                 response["Ling-Visitor"] = fresh
+            await allow(request, response)
             return response
 
-        made = csrf_exempt(wrapped)
-        for alias in connections:
-            made = transaction.non_atomic_requests(using=alias)(made)
-        return made
+        async def _answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            _check_asgi(request)
+            if request.method == "OPTIONS":
+                return preflight(methods)
+            if request.method not in methods:
+                raise UsageError(f"expected {' or '.join(methods)}, got {request.method}", code="method")
+            return await view(request, *args, **kwargs)
+
+        return commits(csrf_exempt(wrapped))
 
     return decorate
+
+
+def commits(view: V) -> V:
+    """Keep a view out of ``ATOMIC_REQUESTS``: a run must be committed before a process executes it."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 def answer_json(data: Any, status: int = 200) -> HttpResponse:
@@ -170,9 +192,23 @@ def name_visitor(request: HttpRequest, response: HttpResponseBase, visitor: str)
     return response
 
 
+def status_of(error: LingError, code: str) -> int:
+    """Return the HTTP status of an error.
+
+    :param code: as it is told, which may hide the error's own.
+    """
+    if status := _STATUSES.get(code):
+        return status
+    if isinstance(error, AccessError):
+        return 403
+    if isinstance(error, NotFound):
+        return 404
+    return 400 if isinstance(error, UsageError) else 500
+
+
 def _identify(request: HttpRequest, acts: bool, shows: bool) -> Identity:
     identity = identify(request)
-    if acts:
+    if acts and not foreign_origin(request):
         try:
             csrf.check(request, signed_in=identity.owner_id is not None)
         except AccessError:
@@ -194,7 +230,7 @@ def _check_asgi(request: HttpRequest) -> None:
 async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
     fault = error if isinstance(error, LingError) else _translated(error)
     body = told(fault)
-    response = answer_json({"error": body}, _status(fault, body["code"]))
+    response = answer_json({"error": body}, status_of(fault, body["code"]))
     if isinstance(fault, RateLimited):
         response["Retry-After"] = str(fault.retry_after)
     elif fault.retryable:
@@ -215,13 +251,3 @@ def _translated(error: Exception) -> LingError:
         if isinstance(error, kinds):
             return LingError(message, code=code)
     return InternalError("the request")
-
-
-def _status(error: LingError, code: str) -> int:
-    if status := _STATUSES.get(code):
-        return status
-    if isinstance(error, AccessError):
-        return 403
-    if isinstance(error, NotFound):
-        return 404
-    return 400 if isinstance(error, UsageError) else 500

@@ -13,6 +13,7 @@ from lingstream.conf import app_settings
 from lingstream.core.exceptions import InternalError
 from lingstream.core.log.frames import Frame, parse_id
 from lingstream.core.wire.dialect import Dialect, EndStream, Factory
+from lingstream.execution.disconnect import or_cancel
 from lingstream.models import Run
 
 from .flow import Budget, send_waits
@@ -23,15 +24,18 @@ __all__ = ["stream", "unbuffered"]
 
 
 def stream(
-    request: HttpRequest, run: Run, dialect: Factory, after: str | None = None
+    request: HttpRequest, run: Run, dialect: Factory, after: str | None = None, *, binding: bool = False
 ) -> StreamingHttpResponse:
     """Return the run's frames as a response that is written while they come.
 
     :param dialect: makes what writes them.
     :param after: id of the last frame that the viewer has.
+    :param binding: who closes the response cancels the run.
     """
     writer = dialect(str(run.pk), parse_id(after or ""))
     parts = _parts(run, writer, after)
+    if binding:
+        parts = or_cancel(str(run.pk), parts)
     return unbuffered(request, parts, writer.content_type, writer.headers)
 
 

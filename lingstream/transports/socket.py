@@ -14,9 +14,10 @@ from contextlib import aclosing
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.utils import translation
 
 from lingstream.access.faults import told as told_of
-from lingstream.access.identity import Identity, identify_socket
+from lingstream.access.identity import Identity, identify_socket, language_of
 from lingstream.access.tokens import is_share
 from lingstream.access.visitors import keep_visitor, make_visitor_token, refresh_visitor
 from lingstream.conf import app_settings
@@ -30,6 +31,7 @@ from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 from lingstream.models import Run
 
 from .asgi import Send
+from .attached import Attach, Attachments, SessionEnded, attach_failed
 from .flow import Budget, Credits, Turn, send_waits
 from .messages import MOST_RUNS, batches, lost
 from .viewer import beginning, started
@@ -56,7 +58,10 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def connect(self) -> None:
         """Accept; who may do what is asked message by message."""
+        translation.activate(language_of(self.scope))  # of this task, and of those that it makes
         self._viewers: dict[str, asyncio.Task[None]] = {}
+        self._attached = Attachments()
+        self._telling: asyncio.Task[None] | None = None
         self._credits = Credits()
         self._sending = asyncio.Lock()
         self._ended = False
@@ -69,8 +74,10 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def disconnect(self, code: int) -> None:
         """Stop following; the runs go on."""
-        for viewer in self._viewers.values():
-            viewer.cancel()
+        for task in (*self._viewers.values(), self._telling):
+            if task:
+                task.cancel()
+        self._attached.close()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer one message."""
@@ -98,7 +105,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._answer({"error": told_away(error).to_wire()}, ref)
         except Exception:
             logger.exception("a socket message failed")
-            await self._answer({"error": InternalError("this message").to_wire()}, ref)
+            await self._answer({"error": told_of(InternalError("this message"))}, ref)
 
     # -- messages ----------------------------------------------------------------------------------
 
@@ -128,18 +135,43 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         run = await self._open(run_to_cancel, message)
         await get_runner().cancel(run)
 
+    async def _attach(self, message: dict[str, Any]) -> None:
+        await in_database(refresh_visitor, self.scope.get("session"))
+        identity = await self._identity()
+        if message.get("all") is True:
+            answer = await self._attached.attach_all(identity)
+        else:
+            [found] = await self._attached.attach([Attach.from_json(message)], identity)
+            if isinstance(found, LingError):
+                raise found
+            answer = found
+        await self._answer(answer.to_wire(), message.get("ref"))
+        if self._telling is None and not self._ended:
+            self._telling = asyncio.create_task(self._send_notices())
+        await self._attached.settle()
+
+    async def _detach(self, message: dict[str, Any]) -> None:
+        if message.get("all") is True:
+            self._attached.detach_all()
+        else:
+            self._attached.detach(Attach.from_json(message).conversation)
+
+    async def _typing(self, message: dict[str, Any]) -> None:
+        await self._attached.typing(Attach.from_json(message).conversation)
+
     async def _ack(self, message: dict[str, Any]) -> None:
         """The socket has been read on; of frames that no credits were spent on, it changes nothing."""
         self._credits.ack(_text(message, "run") or "", _text(message, "id") or "")
 
     async def _hello(self, message: dict[str, Any]) -> None:
-        """Who asks from here on is the visitor whose token is shown, and nobody else."""
+        """Who asks from here on is the visitor whose token is shown, and nobody else; attached to nothing."""
         before, self._visitor = self._visitor, _text(message, "visitor") or ""
         try:
             await self._identity()
         except AccessError:
             self._visitor = before
             raise
+        self._attached.clear()
 
     async def _ping(self, message: dict[str, Any]) -> None:
         await self._answer({"type": "pong"}, message.get("ref"))
@@ -227,6 +259,20 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             with contextlib.suppress(Exception):  # the socket may be what failed
                 await self._send(text)
 
+    async def _send_notices(self) -> None:
+        pause = app_settings().frame_interval
+        try:
+            while (notices := await self._attached.news()) is not None:
+                for notice in notices:
+                    await self._send(dumps(notice.to_wire()).decode())
+                await asyncio.sleep(pause)
+        except SessionEnded as fault:
+            await self._end(why=fault.message)  # the client comes back as who it is now
+        except Exception as error:
+            text = attach_failed(error)
+            with contextlib.suppress(Exception):  # the socket may be what failed
+                await self._send(text)
+
     async def _answer(self, data: dict[str, Any], ref: Any) -> None:
         await self._send(dumps(data if ref is None else {**data, "ref": ref}).decode())
 
@@ -257,6 +303,9 @@ _HANDLERS = {
     "subscribe": LingConsumer._subscribe,
     "unsubscribe": LingConsumer._unsubscribe,
     "cancel": LingConsumer._cancel,
+    "attach": LingConsumer._attach,
+    "detach": LingConsumer._detach,
+    "typing": LingConsumer._typing,
     "ack": LingConsumer._ack,
     "hello": LingConsumer._hello,
     "ping": LingConsumer._ping,

@@ -17,7 +17,7 @@ from .requests import answer_json, name_run, name_visitor
 from .response import stream
 from .viewer import beginning, started
 
-__all__ = ["asked_for", "body_of", "respond", "wanted"]
+__all__ = ["asked_for", "body_of", "length_of", "respond", "wanted"]
 
 _NO_STREAM = "application/json"  # the answer 202
 
@@ -28,12 +28,20 @@ def body_of(request: HttpRequest) -> bytes:
     :raises UsageError: ``too-large``: it is longer than ``MAX_BODY``; ``bad-request``.
     """
     limit = app_settings().max_body
+    if length_of(request) > limit or len(body := request.body) > limit:
+        raise UsageError(f"expected a body of up to {limit} bytes, got more", code="too-large")
+    return body
+
+
+def length_of(request: HttpRequest) -> int:
+    """Return how long the body is said to be, in bytes.
+
+    :raises UsageError: ``bad-request``: by what is no number.
+    """
     length = request.headers.get("Content-Length") or "0"
     if not length.isdecimal() or len(length) > 18:
         raise UsageError(f"expected Content-Length to be a number, got {length!r:.80}", code="bad-request")
-    if int(length) > limit or len(body := request.body) > limit:
-        raise UsageError(f"expected a body of up to {limit} bytes, got more", code="too-large")
-    return body
+    return int(length)
 
 
 def asked_for(request: HttpRequest) -> DialectKind | None:
@@ -59,16 +67,23 @@ def wanted(request: HttpRequest) -> DialectKind | None:
 
 
 async def respond(
-    request: HttpRequest, start: Start, identity: Identity, dialect: DialectKind | None
+    request: HttpRequest,
+    start: Start,
+    identity: Identity,
+    dialect: DialectKind | None,
+    *,
+    binding: bool = False,
 ) -> HttpResponseBase:
     """Start a run and answer with it.
 
     :param dialect: as :func:`wanted` returned it, before anything else was looked at.
+    :param binding: who closes the stream cancels the run.
     """
     identity, visitor = introduce(start, identity)
     run, new = await get_runner().start(start, identity)
     if dialect:
-        response: HttpResponseBase = stream(request, run, dialect.factory, beginning() if new else None)
+        after = beginning() if new else None
+        response: HttpResponseBase = stream(request, run, dialect.factory, after, binding=binding)
     else:
         told = {**started(run), "status": run.status, "events": run_url(request, "events", run)}
         response = answer_json(told, 202)

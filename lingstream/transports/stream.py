@@ -16,6 +16,7 @@ from contextlib import aclosing
 
 from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import translation
 
 from lingstream.core.wire.dialect import EndStream
 
@@ -51,7 +52,8 @@ class Streams:
         answer = _Answer(send)
         await self._app({**scope, _KEY: answer}, receive, answer.send)
         if answer.head is not None:
-            await _stream(answer.head, answer.parts, receive, send)
+            with translation.override(answer.language):  # Django's middleware said so in a task of its own
+                await _stream(answer.head, answer.parts, receive, send)
 
 
 def streamed(
@@ -87,10 +89,12 @@ class _Answer:
         self._mark = ""
         self.parts: AsyncGenerator[bytes, None] = _nothing()
         self.head: Message | None = None
+        self.language: str | None = None
 
     def hand_over(self, parts: AsyncGenerator[bytes, None]) -> str:
         """Keep what is to be streamed; return what its response is known by: middleware may send another."""
         self.parts, self._mark = parts, secrets.token_hex(8)
+        self.language = translation.get_language()
         return self._mark
 
     async def send(self, message: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -82,6 +83,20 @@ async def test_who_is_asked(
             assert response.status_code == (403 if csrf else 200), response.text
     finally:
         django_app._middleware_chain = before
+
+
+@pytest.mark.parametrize("wait", [None, 1])
+async def test_of_many_runs_those_with_tokens_need_no_proof(site: Site, wait: float | None) -> None:
+    ended = {"workflow": "w", "status": "finished", "epoch": 1, "log_id": "1-9", "document": {}}
+    bare, shown, wrong = [await Run.objects.acreate(**ended) for _ in range(3)]
+    asked = [(bare, None), (shown, make_token(shown.pk)), (wrong, make_token(bare.pk))]
+    body = {"runs": [{"run": str(run.pk), "token": token} for run, token in asked], "wait": wait}
+    response = await site.http.post("/ling/events/", json=body, headers={"cookie": "sessionid=unknown"})
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines()]
+    messages = [json.loads(line) for line in lines if line.startswith("{")]
+    refused = {each["run"]: each["error"]["code"] for each in messages if "error" in each}
+    assert refused == {str(bare.pk): "csrf", str(wrong.pk): "forbidden"}
+    assert [each["run"] for each in messages if "done" in each] == [str(shown.pk)]
 
 
 PROVED = {"cookie": f"sessionid=unknown; csrftoken={TOKEN}", "x-csrftoken": TOKEN}

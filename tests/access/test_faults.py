@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.asgi import get_asgi_application
+from django.utils.translation import override
 
 from lingstream.access.faults import told, told_error, told_frame
-from lingstream.core.exceptions import ConfigurationError, LingError, ProviderError, UsageError
+from lingstream.asgi import application
+from lingstream.core.exceptions import (
+    ConfigurationError,
+    InternalError,
+    LingError,
+    ProviderError,
+    UsageError,
+)
 from lingstream.core.log.frames import Frame, FrameId
 from lingstream.execution.runner import get_runner
 from lingstream.models import BotRun, Prompt, Run, Step
@@ -76,6 +85,40 @@ class Failing(ScriptedProvider):
 
     def stream(self, messages: Any, options: Any) -> Any:
         raise self._error
+
+
+TIMED_OUT = "模型回答超时"
+
+
+def test_sentences_are_in_the_readers_language() -> None:
+    body = {"code": "provider-timeout", "message": SECRETS[0]}
+    with override("zh-hans"):
+        assert told_error(body)["message"] == TIMED_OUT
+        assert told(ConfigurationError(SECRETS[0]))["message"] == told(InternalError("this"))["message"]
+    assert told_error(body)["message"] == "the model took too long to answer"
+
+
+async def test_on_every_way_to_a_viewer(
+    transactional_db: None, fresh_runner: None, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """As the browser asks, which is what the site's own pages do: no middleware of Django's sees a socket."""
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
+    late = ProviderError("slow", code="provider-timeout")
+    monkeypatch.setattr(sites, "scripted", lambda plan, key: Failing(late))
+    reads = {"Accept-Language": "zh-hans,en;q=0.5"}
+    async with sites.serve(application(get_asgi_application())) as site:
+        await site.workflow(answer="A")
+        async with site.socket(additional_headers=reads) as socket:
+            await socket.start("test")
+            assert TIMED_OUT in str(await socket.until("error"))
+        site.http.headers.update(reads)
+        async with site.stream("test") as response:
+            assert TIMED_OUT in (await response.aread()).decode()
+        long = {"input": {"question": "x" * 20_001}, "conversation": "new"}
+        refused = await site.http.post("/ling/workflows/test/runs/", json=long)
+        assert refused.json()["error"]["message"] == "消息最多 20000 个字符，实际为 20001 个"
+    run = await Run.objects.afirst()
+    assert run and run.language == "zh-hans" and run.errors[0]["message"] == "slow"
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: error.code)

@@ -49,6 +49,8 @@ STARTS: dict[str, dict[str, str]] = {
     "python: anyone": {"nobody": "ok", "signed in": "ok", "start_workflow": "ok"},
     "python: permission": {"nobody": NO, "signed in": NO, "start_workflow": "ok"},
     "python: nothing": {"nobody": NO, "signed in": "ok", "start_workflow": "ok"},
+    "python: code": {"nobody": NO, "signed in": NO, "start_workflow": NO},
+    "python: code, row: anyone": {"nobody": NO, "signed in": NO, "start_workflow": NO},
 }
 
 
@@ -182,7 +184,8 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workflows in Python of this test only."""
     monkeypatch.setattr(registry, "_functions", dict(registry._functions))
     monkeypatch.setattr(registry, "_declared", dict(registry._declared))
-    for slug, access in (("anyone", "anyone"), ("permission", "permission"), ("nothing", "")):
+    said = {"anyone": "anyone", "permission": "permission", "nothing": "", "code": "code"}
+    for slug, access in {**said, "code-row-anyone": "code"}.items():
 
         @registry.workflow(f"python-{slug}", access=access)
         async def nothing(run: Any) -> None:
@@ -197,6 +200,8 @@ async def test_starts_by_both_transports(site: Site, functions: None) -> None:
     for access in ("anyone", "authenticated", "permission"):
         await site.workflow(f"row-{access}", a="A")
         await Workflow.objects.filter(slug=f"row-{access}").aupdate(access=access)
+    await site.workflow("python-code-row-anyone", a="A")
+    await Workflow.objects.filter(slug="python-code-row-anyone").aupdate(access="anyone")
     sites.answers = '{"a": "b"}'
     callers = {
         "nobody": Caller(),
@@ -206,7 +211,7 @@ async def test_starts_by_both_transports(site: Site, functions: None) -> None:
     for transport in ("http", "socket"):
         found: dict[str, dict[str, str]] = {}
         for workflow in STARTS:
-            slug = workflow.replace(": ", "-")
+            slug = workflow.replace(": ", "-").replace(", ", "-")
             for name, caller in callers.items():
                 if transport == "http":
                     code = await caller.post(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from lingstream.access import throttle
 from lingstream.access.identity import Identity
-from lingstream.access.throttle import Asked, check_throttle, counted_for
+from lingstream.access.throttle import START, UPLOAD, Asked, check_throttle, counted_for
 from lingstream.core.exceptions import RateLimited
 from lingstream.execution.runner import get_runner
 from lingstream.models import Run
@@ -23,20 +22,6 @@ from ..site import Site
 from .tenants import Caller
 
 URL = "/ling/workflows/test/runs/"
-DEFAULT = "lingstream.access.throttle.CacheThrottle"
-
-
-@pytest.fixture
-def bounds(settings: Any) -> Iterator[Any]:
-    """Set the bounds; what is not given does not bound."""
-
-    def set_(**given: Any) -> None:
-        none = {"STARTS_PER_IDENTITY": "", "STARTS_PER_ADDRESS": "", "OPEN_RUNS": 0, "THROTTLE": DEFAULT}
-        settings.LINGSTREAM = {**settings.LINGSTREAM, **none, **given}
-
-    cache.clear()
-    yield set_
-    cache.clear()
 
 
 class Clock:
@@ -56,9 +41,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def allowed(identity: Identity) -> bool:
+def allowed(identity: Identity, what: str = START) -> bool:
     try:
-        check_throttle("w", identity)
+        check_throttle("w", identity, what)
     except RateLimited as error:
         assert error.retryable and error.retry_after > 0
         return False
@@ -91,6 +76,19 @@ def test_who_has_not_signed_in_is_counted_by_address_whatever_its_session(
     assert [record.getMessage() for record in caplog.records] == [
         "too many starts or open runs from 192.0.2.1; behind proxies set TRUSTED_PROXIES"
     ]
+
+
+def test_files_are_counted_apart_from_starts_and_whatever_runs(
+    db: None, bounds: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    bounds(UPLOADS_PER_IDENTITY="2/m", UPLOADS_PER_ADDRESS="3/m", STARTS_PER_IDENTITY="1/m", OPEN_RUNS=1)
+    one, other = visitor("192.0.2.1", "s1"), visitor("192.0.2.1", "s2")
+    assert allowed(one)
+    Run.objects.create(workflow="w", counted_for=counted_for(one))
+    assert [allowed(one, UPLOAD) for _ in range(3)] == [True, True, False]
+    assert not allowed(one)
+    assert [allowed(other, UPLOAD) for _ in range(2)] == [True, False]
+    assert "192.0.2.1; behind proxies" in caplog.text
 
 
 def test_the_sites_own_code_is_not_throttled(bounds: Any) -> None:

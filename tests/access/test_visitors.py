@@ -150,6 +150,8 @@ class TestBySession:
             await socket.receive()
             assert await caller.post(talk, URL, body={"input": sites.QUESTION, "conversation": "new"}) == "ok"
             name = str((await Conversation.objects.aget()).pk)
+            await socket.send(type="attach", conversation=name, ref=1)
+            assert (await socket.receive())["notice"]["kind"] == "attached"
             assert (await socket.start("talk", conversation=name))["conversation"] == name
 
     async def test_a_socket_stores_it_beside_what_requests_have_stored(self, talk: Site) -> None:

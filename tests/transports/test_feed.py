@@ -71,6 +71,13 @@ async def events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
             assert line in ("", ": alive"), line
 
 
+def messages_of(response: httpx.Response) -> list[dict[str, Any]]:
+    """The messages of a response that has ended, streamed or polled for."""
+    assert response.status_code == 200, response.text
+    texts = (line.removeprefix("data: ") for line in response.text.splitlines())
+    return [json.loads(text) for text in texts if text.startswith("{")]
+
+
 async def three(site: Site) -> tuple[list[dict[str, Any]], list[asyncio.Event]]:
     """Three runs that talk at the same time, each as far as its gates let it."""
     gates = [asyncio.Event() for _ in range(3)]
@@ -181,25 +188,70 @@ async def test_a_run_that_is_refused_is_told_so_and_the_others_go_on(site: Site,
         str(mine.pk): (make_token(mine.pk), ""),
     }
     runs = [{"run": run, "token": token} for run, (token, _) in asked.items()]
-    text = (await site.http.post(URL, json={"runs": runs, "wait": wait})).text
-    messages = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if "{" in line]
+    messages = messages_of(await site.http.post(URL, json={"runs": runs, "wait": wait}))
     refused = {each["run"]: each["error"]["code"] for each in messages if "id" not in each}
     assert refused == {run: code for run, (_, code) in asked.items() if code}
     assert [each["run"] for each in messages if "done" in each] == [str(mine.pk)]
 
 
+ENTRIES: dict[str, tuple[Any, str | None, str]] = {
+    # an entry, the run that its refusal names, and a word of it
+    "no object": ("x", None, "'x'"),
+    "no id": ({}, None, "{}"),
+    "an id that is none": ({"run": 7}, None, "7"),
+    "a long id": ({"run": "x" * 501}, None, "expected run"),
+    "a place that is none": ({"run": "x", "after": 7}, "x", "expected after"),
+    "a token that is none": ({"run": "x", "token": ["x"]}, "x", "expected token"),
+}
+
+
+@pytest.mark.parametrize("wait", [None, 20])
+@pytest.mark.parametrize(("entry", "named", "word"), ENTRIES.values(), ids=ENTRIES)
+async def test_an_entry_that_cannot_be_read_is_refused_by_itself(
+    site: Site, entry: Any, named: str | None, word: str, wait: float | None
+) -> None:
+    run = await Run.objects.acreate(**ENDED)
+    good = {"run": str(run.pk), "token": make_share(run.pk)}
+    for runs in ([entry, good], [good, entry]):
+        refused, *followed = messages_of(await site.http.post(URL, json={"runs": runs, "wait": wait}))
+        assert (refused["run"], refused["error"]["code"]) == (named, "usage")
+        assert word in refused["error"]["message"]
+        assert [each["run"] for each in followed if "done" in each] == [str(run.pk)]
+
+
+async def test_a_run_that_is_asked_for_twice_is_followed_as_first_asked(site: Site) -> None:
+    run = await Run.objects.acreate(**ENDED)
+    asked = {"run": str(run.pk), "token": make_share(run.pk)}
+    body = {"runs": [asked, {**asked, "token": None}], "wait": 20}
+    refused, *followed = messages_of(await site.http.post(URL, json=body))
+    assert refused["run"] is None, "that would be the end of the run for its client"
+    assert "once" in refused["error"]["message"] and str(run.pk) in refused["error"]["message"]
+    assert [each["run"] for each in followed if "done" in each] == [str(run.pk)]
+
+
+@pytest.mark.parametrize("wait", [None, 20])
+async def test_more_runs_than_one_response_has_are_told_of_and_the_others_followed(
+    site: Site, wait: float | None
+) -> None:
+    rows = await Run.objects.abulk_create([Run(**ENDED) for _ in range(103)])
+    runs = [{"run": str(row.pk), "token": make_share(row.pk)} for row in rows]
+    refused, *followed = messages_of(await site.http.post(URL, json={"runs": runs, "wait": wait}))
+    assert (refused["run"], refused["error"]["code"]) == (None, "too-many")
+    assert "100 runs" in refused["error"]["message"] and "3 more" in refused["error"]["message"]
+    ended = {each["run"] for each in followed if "done" in each}
+    assert ended == {each["run"] for each in runs[:100]}
+
+
+async def test_what_is_refused_has_a_bound(site: Site) -> None:
+    response = await site.http.post(URL, json={"runs": [{}] * 50_000})
+    assert len(messages_of(response)) == 101
+
+
 BODIES: dict[str, tuple[Any, str]] = {
     "no object": ([], "runs"),
     "no runs": ({}, "runs"),
-    "an empty list": ({"runs": []}, "0 runs"),
-    "too many": ({"runs": [{"run": str(number)} for number in range(101)]}, "101 runs"),
-    "no objects": ({"runs": ["x"]}, "'x'"),
-    "no id": ({"runs": [{}]}, "{}"),
-    "an id that is none": ({"runs": [{"run": 7}]}, "7"),
-    "a long id": ({"runs": [{"run": "x" * 501}]}, "expected run"),
-    "a place that is none": ({"runs": [{"run": "x", "after": 7}]}, "expected after"),
-    "a token that is none": ({"runs": [{"run": "x", "token": ["x"]}]}, "expected token"),
-    "a run twice": ({"runs": [{"run": "x"}, {"run": "x", "after": "1-2"}]}, "once"),
+    "no list": ({"runs": {"run": "x"}}, "runs"),
+    "an empty list": ({"runs": []}, "at least one"),
     "a wait that is none": ({"runs": [{"run": "x"}], "wait": "long"}, "expected wait"),
     "a flag": ({"runs": [{"run": "x"}], "wait": True}, "expected wait"),
     "too long a wait": ({"runs": [{"run": "x"}], "wait": 61}, "expected wait"),

@@ -1,0 +1,247 @@
+"""The conversations that one connection hears of: what the socket and the response for many runs share.
+
+Who may is asked at each attach, and not at a notice: it has no content, and a connection stays who it is. Two
+things make it somebody else, and then it is attached to nothing: a ``hello`` on a socket, and a logout, which
+ends what was attached in that session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from lingstream.access.faults import told
+from lingstream.access.identity import Identity
+from lingstream.conversations.attending import opened_many, typed
+from lingstream.conversations.notices import topic_of, topics_of_owner, topics_of_session
+from lingstream.core.exceptions import AccessError, LingError, NotFound, UsageError
+from lingstream.core.notices import GONE, MISSED, Listener, Notice
+from lingstream.core.wire.json import dumps
+from lingstream.execution.storage import in_database
+from lingstream.hubs import get_hub
+from lingstream.models import Conversation
+
+from . import tabs
+
+__all__ = ["MOST_ATTACHED", "Attach", "Attachments", "SessionEnded", "attach_failed", "not_attached"]
+
+logger = logging.getLogger("lingstream")
+
+MOST_ATTACHED = 100
+"""Conversations that one connection may be attached to, beside all of its owner's."""
+
+_LONGEST_NAME = 500
+_LOGOUT = 1.0  # seconds for the request that ends a session: who comes back at once would be let in again
+_TYPING_EVERY = 5.0  # seconds between two that are stored
+_LARGEST = 2**63
+
+
+class SessionEnded(AccessError):
+    """Who has attached itself has logged out since."""
+
+
+class Attach(NamedTuple):
+    """One conversation that is asked for.
+
+    :param seq: which the client has.
+    """
+
+    conversation: str
+    seq: int | None = None
+
+    @classmethod
+    def from_json(cls, data: Any) -> Attach:
+        """Return what a client asks for.
+
+        :raises UsageError: an object of another shape.
+        """
+        name = data.get("conversation") if isinstance(data, dict) else None
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+            raise UsageError(f'expected an object like {{"conversation": "<id>"}}, got {data!r:.80}')
+        seq = data.get("seq")
+        if seq is not None and not (type(seq) is int and 0 <= seq < _LARGEST):
+            raise UsageError(f"expected seq to be a number of changes, got {seq!r:.80}")
+        return cls(name, seq)
+
+
+class Attachments:
+    """What one connection is attached to; :meth:`close` it with the connection."""
+
+    def __init__(self) -> None:
+        self._listener: Listener | None = None
+        self._conversations: set[UUID] = set()
+        self._new: list[Conversation] = []  # whose people were not told of this tab yet
+        self._typed: dict[UUID, float] = {}
+        self._owned: tuple[str, ...] = ()
+
+    async def attach(self, asked: Sequence[Attach], identity: Identity) -> list[Notice | LingError]:
+        """Hear of conversations; return for each its present ``seq``, or why it is refused."""
+        names = {each.conversation: _uuid(each.conversation) for each in asked}
+        listener = await self._listening()
+        # Of its own, for what happens between the question and the answer: nobody hears of what is refused.
+        early = await get_hub().notices.listen()
+        early.add(*(topic_of(name) for name in names.values() if name))
+        try:
+            found = await in_database(opened_many, {name for name in names.values() if name}, identity)
+            outcomes = [self._admit(each.conversation, names, found) for each in asked]
+            listener.add(*topics_of_session(identity), *map(topic_of, self._conversations))
+            heard = {notice.conversation: notice.seq for notice in early.take()}
+        finally:
+            early.close()
+        return [_later(each, heard) if isinstance(each, Notice) else each for each in outcomes]
+
+    async def attach_all(self, identity: Identity) -> Notice:
+        """Hear of all conversations of this person, within the tenant.
+
+        :raises AccessError: nobody is asking.
+        """
+        topics = await in_database(topics_of_owner, identity)
+        if not topics:
+            raise AccessError("expected a signed-in user, a visitor or a session, got nobody")
+        (await self._listening()).add(*topics_of_session(identity), *topics)
+        self._owned = topics
+        return MISSED
+
+    async def settle(self) -> None:
+        """Let it be known who is there; after the answer, which does not wait for it."""
+        while self._new:
+            await tabs.came(self._new.pop())
+
+    async def typing(self, name: str) -> None:
+        """Its owner types in a conversation; of what comes too soon after the last time nothing is stored.
+
+        :raises AccessError: this connection is not attached to it.
+        """
+        conversation = _uuid(name)
+        if conversation is None or conversation not in self._conversations:
+            raise AccessError("expected typing in a conversation that this connection is attached to")
+        now = asyncio.get_running_loop().time()
+        if now >= self._typed.get(conversation, 0.0) + _TYPING_EVERY:
+            self._typed[conversation] = now
+            await in_database(typed, conversation)
+
+    async def answers(
+        self, asked: Sequence[Attach], identity: Identity, *, owned: bool, news_only: bool
+    ) -> list[dict[str, Any]]:
+        """Attach to all that is asked for; return the messages that answer it.
+
+        :param owned: hear of all conversations of this person.
+        :param news_only: leave out what the client knows.
+        """
+        found: list[dict[str, Any]] = []
+        for each, outcome in zip(asked, await self.attach(asked, identity), strict=True):
+            if isinstance(outcome, LingError):
+                found.append(not_attached(each.conversation, outcome))
+            elif not news_only or each.seq is None or each.seq < (outcome.seq or 0):
+                found.append(outcome.to_wire())
+        if owned:
+            try:
+                answer = await self.attach_all(identity)
+                found += [] if news_only else [answer.to_wire()]
+            except AccessError as fault:
+                found.append(not_attached(None, fault))
+        return found
+
+    def detach(self, name: str) -> None:
+        """Hear no more of a conversation."""
+        conversation = _uuid(name)
+        if self._listener and conversation in self._conversations:
+            self._listener.discard(topic_of(conversation))
+            self._leave(conversation)
+
+    def detach_all(self) -> None:
+        """Hear no more of all conversations, but of those that were attached by themselves."""
+        if self._listener:
+            self._listener.discard(*self._owned)
+        self._owned = ()
+
+    async def news(self, within: float | None = None) -> list[Notice] | None:
+        """Return the notices that have come; none after ``within`` seconds; ``None`` at the process's end.
+
+        :raises SessionEnded: nothing more will.
+        """
+        listener = await self._listening()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await listener.wait()
+        if listener.ended:
+            return None
+        notices = listener.take()
+        if GONE in notices:
+            self.clear()
+            await asyncio.sleep(_LOGOUT)
+            raise SessionEnded("the session has ended: attach again as who you are now")
+        return notices
+
+    def clear(self) -> None:
+        """Be attached to nothing, and forget what was heard."""
+        self.detach_all()
+        if self._listener:
+            self._listener.discard(*map(topic_of, self._conversations))
+            self._listener.take()
+        for conversation in list(self._conversations):
+            self._leave(conversation)
+
+    def close(self) -> None:
+        """The connection has ended."""
+        self.clear()
+        if self._listener:
+            self._listener.close()
+
+    def _leave(self, conversation: UUID) -> None:
+        self._conversations.discard(conversation)
+        self._typed.pop(conversation, None)
+        fresh = [row for row in self._new if row.pk != conversation]
+        if len(fresh) == len(self._new):
+            tabs.left(conversation)
+        self._new = fresh
+
+    async def _listening(self) -> Listener:
+        if self._listener is None:
+            listener = await get_hub().notices.listen()
+            self._listener = self._listener or listener
+        return self._listener
+
+    def _admit(self, name: str, names: dict[str, UUID | None], found: dict[UUID, Any]) -> Notice | LingError:
+        conversation = names[name]
+        if conversation is None:
+            return NotFound(f"there is no conversation {name[:60]!r}")
+        row = found[conversation]
+        if isinstance(row, LingError):
+            return row
+        if conversation not in self._conversations and len(self._conversations) >= MOST_ATTACHED:
+            return UsageError(
+                f"this connection is attached to {MOST_ATTACHED} conversations", code="too-many"
+            )
+        if conversation not in self._conversations:
+            self._conversations.add(conversation)
+            self._new.append(row)
+        return Notice(str(conversation), row.seq, "attached")
+
+
+def not_attached(conversation: str | None, error: LingError) -> dict[str, Any]:
+    """Return the message that a connection is not attached to a conversation; ``None`` for all of them."""
+    return {"conversation": conversation, "error": told(error)}
+
+
+def attach_failed(error: Exception) -> str:
+    """Log what a connection failed with; return what its client is told."""
+    logger.warning("a connection hears of no more conversations: %r", error)
+    fault = LingError("conversations cannot be heard of at the moment; attach again", retryable=True)
+    return dumps(not_attached(None, fault)).decode()
+
+
+def _later(notice: Notice, heard: dict[str | None, int | None]) -> Notice:
+    """``notice``, with what has happened while the database was asked."""
+    return notice._replace(seq=max(notice.seq or 0, heard.get(notice.conversation) or 0))
+
+
+def _uuid(name: str) -> UUID | None:
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
