@@ -1,0 +1,180 @@
+"""Collections and what turns their texts into vectors; searches are tried on a page of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.db.models import Count, OuterRef, Prefetch, Subquery
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from lingstream.admin.media import LingAdmin, tenant
+
+from ..evaluation import figures
+from ..models import Chunk, Collection, Document, Embedder, Question
+from .questions import evaluated
+from .trial import TrialForm, tried
+
+__all__ = ["CollectionAdmin", "EmbedderAdmin"]
+
+
+_FIGURES = ("in_first_3", "in_first_8", "mrr", "asked_at")
+
+
+class QuestionInline(admin.TabularInline):  # type: ignore[type-arg]
+    """What a search should find: golden questions."""
+
+    model = Question
+    extra = 0
+    classes = ("collapse",)
+    fields = ("text", "expected", "language")
+
+
+@admin.register(Collection)
+class CollectionAdmin(LingAdmin):
+    """What is searched together."""
+
+    list_display = (
+        *("slug", "title", "access", "embedder", "documents", "passages"),
+        *("in_first_3", "in_first_8", "mrr", "asked_at", "shown_trial"),
+    )
+    list_filter = ("access", "embedder", "shared")
+    list_select_related = ("embedder",)
+    search_fields = ("slug", "title")
+    filter_horizontal = ("groups",)
+    inlines = (QuestionInline,)
+    readonly_fields = ("documents", "passages", "revision", "shown_trial", *_FIGURES)
+    actions = ("evaluate_selected",)
+    fieldsets = (
+        (None, {"fields": ("slug", "title", ("documents", "passages", "revision"), "shown_trial", _FIGURES)}),
+        (_("Who may search"), {"fields": ("access", "groups", "shared", "narrow_by")}),
+        (_("How it is found"), {"fields": (("embedder", "store"),)}),
+        (
+            _("How it is cut, and kept"),
+            {
+                "fields": (("chunk_size", "chunk_overlap"), "pipeline", "guard_percent"),
+                "classes": ("collapse",),
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Collection]:
+        rows: models.QuerySet[Collection] = super().get_queryset(request)
+        scope = tenant(request)
+        asked = Question.objects.exclude(rank=None).only("collection_id", "rank", "asked_at")
+        return rows.annotate(
+            document_count=_counted(Document, "source__collection", scope),
+            chunk_count=_counted(Chunk, "collection", scope),
+        ).prefetch_related(Prefetch("questions", asked, to_attr="asked_questions"))
+
+    def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:
+        """Write what the form has, and not the revision, which passes raise meanwhile."""
+        fields = [field.name for field in obj._meta.concrete_fields if field.name not in ("id", "revision")]
+        obj.save(update_fields=fields if change else None)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.trial)
+        return [
+            path("<int:pk>/trial/", view, name="lingstream_knowledge_collection_trial"),
+            *super().get_urls(),
+        ]
+
+    def trial(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask the collection, as somebody, and see why a passage won."""
+        collection = self.get_object(request, str(pk))
+        if collection is None:
+            raise Http404
+        # What it shows is not only what who tries it may find.
+        if not self.has_change_permission(request, collection):
+            raise PermissionDenied
+        form = TrialForm(request.GET or None)
+        found = tried(collection, form, tenant(request)) if form.is_valid() else {}
+        shared = {**self.admin_site.each_context(request), "opts": self.opts, "row": collection}
+        context = {**shared, "title": _("Try a search"), "form": form, **found}
+        return TemplateResponse(request, "lingstream_knowledge/admin/trial.html", context)
+
+    @admin.display(description=_("documents"), ordering="document_count")
+    def documents(self, collection: Any) -> SafeString | str:
+        if not collection.pk:
+            return "-"
+        url = reverse("admin:lingstream_knowledge_document_changelist")
+        return format_html(
+            '<a href="{}?source__collection__id__exact={}">{}</a>',
+            url,
+            collection.pk,
+            collection.document_count,
+        )
+
+    @admin.display(description=_("passages"), ordering="chunk_count")
+    def passages(self, collection: Any) -> int | str:
+        return collection.chunk_count if collection.pk else "-"
+
+    @admin.action(description=_("Evaluate the golden questions"), permissions=["change"])
+    def evaluate_selected(self, request: HttpRequest, queryset: models.QuerySet[Collection]) -> None:
+        self.message_user(request, *evaluated(Question.objects.filter(collection__in=queryset)))
+
+    @admin.display(description=_("in first 3"))
+    def in_first_3(self, collection: Any) -> str:
+        """The share of golden questions that found what was expected so early, when they were asked last."""
+        return _figure(collection, "first")
+
+    @admin.display(description=_("in first 8"))
+    def in_first_8(self, collection: Any) -> str:
+        return _figure(collection, "all")
+
+    @admin.display(description=_("MRR"))
+    def mrr(self, collection: Any) -> str:
+        return _figure(collection, "mrr")
+
+    @admin.display(description=_("evaluated"))
+    def asked_at(self, collection: Any) -> Any:
+        return min((each.asked_at for each in _asked(collection) if each.asked_at), default=None)
+
+    @admin.display(description=_("try"))
+    def shown_trial(self, collection: Collection) -> SafeString | str:
+        if not collection.pk:
+            return "-"
+        url = reverse("admin:lingstream_knowledge_collection_trial", args=[collection.pk])
+        return format_html('<a href="{}">{}</a>', url, _("Try a search"))
+
+
+@admin.register(Embedder)
+class EmbedderAdmin(LingAdmin):
+    """What turns texts into vectors."""
+
+    list_display = ("slug", "kind", "provider", "model", "dimensions")
+    list_filter = ("kind",)
+    search_fields = ("slug", "model")
+    autocomplete_fields = ()
+    fieldsets = (
+        (None, {"fields": ("slug", "kind", ("provider", "model", "dimensions"))}),
+        (_("Prefixes"), {"fields": (("query_prefix", "passage_prefix"),), "classes": ("collapse",)}),
+        (_("Requests"), {"fields": (("batch_texts", "max_concurrency"),), "classes": ("collapse",)}),
+    )
+
+
+def _asked(collection: Any) -> list[Question]:
+    return getattr(collection, "asked_questions", [])
+
+
+def _figure(collection: Any, name: str) -> str:
+    asked = [each.rank or 0 for each in _asked(collection)]
+    return f"{getattr(figures(asked), name):.2f}" if asked else "-"
+
+
+def _counted(model: type[models.Model], field: str, scope: str | None) -> Coalesce:
+    """How many rows of a model belong to a collection: a subquery, as two joins would multiply each other.
+
+    :param scope: the tenant whose rows count; ``None``: all of them.
+    """
+    of = {field: OuterRef("pk"), **({} if scope is None else {"scope": scope})}
+    rows = model._default_manager.filter(**of).order_by().values(field)
+    return Coalesce(Subquery(rows.annotate(count=Count("pk")).values("count")), 0)

@@ -1,0 +1,216 @@
+"""Documents as they are indexed: their text with the borders of its passages, and who finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import models
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from lingstream.admin.display import MAX_SHOWN, pretty, printable, status_badge
+from lingstream.admin.media import ScopedAdmin, tenant
+
+from ..asker import Asker, room_of
+from ..models import Collection, Document, DocumentText, Source
+from ..registry import is_restricted, visible_keys
+from .commands import look_again
+from .trial import find_user
+
+__all__ = ["DocumentAdmin", "passages"]
+
+_SEES_USERS = "{0.app_label}.view_{0.model_name}".format(get_user_model()._meta)
+
+
+@admin.register(Document)
+class DocumentAdmin(ScopedAdmin):
+    """What was found at the sources: to be read, looked at again and deleted, never edited."""
+
+    list_display = (
+        "__str__",
+        "source",
+        "shown_status",
+        "language",
+        "size",
+        "passages",
+        "version",
+        "changed_at",
+        "error_code",
+    )
+    list_filter = ("status", "source__collection", "source", "error_code", "language", "scope")
+    list_select_related = ("source",)
+    search_fields = ("=key", "title", "url")
+    more_filters = ("source", "owner")
+    show_full_result_count = False
+    actions = ("reindex",)
+    ordering = ("-id",)
+    change_form_template = "lingstream_knowledge/admin/document.html"
+    fieldsets = (
+        (None, {"fields": ("title", "shown_address", "source", "shown_status", "shown_error", "passages")}),
+        (_("Text"), {"fields": ("shown_text",)}),
+        (
+            _("Details"),
+            {
+                "fields": (
+                    ("key", "mime", "size", "language"),
+                    ("version", "changed_at", "created_at"),
+                    ("seen", "misses", "attempts"),
+                    ("retry_at", "check_at"),
+                    "shown_metadata",
+                ),
+                "classes": ("collapse",),
+            },
+        ),
+        (_("Whose"), {"fields": (("owner", "scope"),)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Document]:
+        rows: models.QuerySet[Document] = super().get_queryset(request)
+        if not self.has_reindex_permission(request):  # who only looks sees what they would find
+            rows = rows.filter(_found_by(request.user, tenant(request)))
+        return rows.annotate(chunk_count=Count("chunks"))
+
+    def has_reindex_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered: to who may change sources."""
+        return request.user.has_perm("lingstream_knowledge.change_source")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(require_POST(self.reindex_one))
+        name = "lingstream_knowledge_document_reindex"
+        return [path("<int:pk>/reindex/", view, name=name), *super().get_urls()]
+
+    @admin.action(description=_("Index selected documents again"), permissions=["reindex"])
+    def reindex(self, request: HttpRequest, queryset: models.QuerySet[Document]) -> None:
+        count = look_again(queryset.order_by())
+        told = ngettext(
+            "%(count)d document is looked at again.", "%(count)d documents are looked at again.", count
+        )
+        self.message_user(request, told % {"count": count})
+
+    def reindex_one(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Do the same for one, from its page."""
+        if not self.has_reindex_permission(request):
+            raise PermissionDenied
+        self.reindex(request, self.get_queryset(request).filter(pk=pk))
+        return HttpResponseRedirect(reverse("admin:lingstream_knowledge_document_change", args=[pk]))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        more = {"can_reindex": self.has_reindex_permission(request), **self._seen(request, object_id)}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
+
+    def _seen(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """Whether the user whose name was typed finds the document."""
+        who, document = request.GET.get("who"), self.get_object(request, unquote(object_id))
+        found: dict[str, Any] = {"can_ask": request.user.has_perm(_SEES_USERS), "who": who or ""}
+        if who is None or document is None or not found["can_ask"]:
+            return found
+        try:
+            kept_out = _keeps_out(document, find_user(who.strip()))
+        except ValidationError as error:
+            return {**found, "seen": " ".join(error.messages)}
+        return {**found, "seen": _NOT_FOUND.get(kept_out, _("finds it"))}
+
+    @admin.display(description=_("status"), ordering="status")
+    def shown_status(self, document: Document) -> SafeString:
+        return status_badge(document.status, document.get_status_display())
+
+    @admin.display(description=_("passages"))
+    def passages(self, document: Any) -> int:
+        return int(document.chunk_count)
+
+    @admin.display(description=_("address"))
+    def shown_address(self, document: Document) -> SafeString | str:
+        if document.url.startswith(("https://", "http://")):
+            return format_html('<a href="{0}" rel="noreferrer">{0}</a>', document.url)
+        return document.url or "-"
+
+    @admin.display(description=_("error"))
+    def shown_error(self, document: Document) -> str:
+        return f"{document.error_code}: {document.error}" if document.error_code else "-"
+
+    @admin.display(description=_("metadata"))
+    def shown_metadata(self, document: Document) -> SafeString:
+        return pretty(document.metadata)
+
+    @admin.display(description=_("text"))
+    def shown_text(self, document: Document) -> str:
+        return render_to_string("lingstream_knowledge/admin/text.html", {"parts": _parts(document)})
+
+
+#: Why somebody does not find a document.
+_NOT_FOUND = {
+    "access": _("does not find it: may not search the collection"),
+    "owner": _("does not find it: it belongs to somebody else"),
+    "visible": _("does not find it: the site hides the row from them"),
+}
+
+
+def _found_by(user: Any, scope: str | None) -> models.Q:
+    """The condition that a user finds a document.
+
+    Of a model whose rows the site shows to some only, none is: asking for each would be a query for each.
+    """
+    asker = Asker(user.pk, scope, user)
+    slugs = list(Collection.objects.values_list("slug", flat=True))
+    found = models.Q(pk__in=())
+    for place in room_of(slugs, asker, {}).places.values():
+        here = models.Q(source__collection=place.collection_id, owner_key__in=place.owner_keys or ())
+        found |= here if place.scope is None else here & models.Q(scope=place.scope)
+    sources = Source.objects.values_list("pk", "slug", "kind")
+    return found & ~models.Q(source__in=[pk for pk, *source in sources if is_restricted(*source)])
+
+
+def _keeps_out(document: Document, user: Any) -> str:
+    """Why a user who searches in the document's scope does not find it; ``""``: they do."""
+    source = document.source
+    room = room_of([source.collection.slug], Asker(user.pk, document.scope, user), {})
+    place = room.places.get(source.collection_id)
+    if place is None:
+        return "access"
+    if kept_out := place.keeps_out(document.scope, document.owner_key):
+        return kept_out
+    if not is_restricted(source.slug, source.kind):
+        return ""
+    return "" if document.key in visible_keys(source.slug, [document.key], user) else "visible"
+
+
+def passages(text: str, pieces: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Yield the parts of a text in its order: its passages, and what lies between them, up to a bound.
+
+    :param pieces: with ``start``, ``end`` and ``heading``, in order. Where they overlap, what is in both
+        stands in each.
+    """
+    place = 0
+    for number, piece in enumerate(pieces, 1):
+        if piece.start >= MAX_SHOWN:
+            return
+        if place < piece.start:
+            yield {"text": printable(text[place : piece.start])}
+        shown = printable(text[piece.start : piece.end])
+        yield {"number": number, "heading": piece.heading, "text": shown}
+        place = max(place, piece.end)
+    yield {"text": printable(text[place:MAX_SHOWN])}
+
+
+def _parts(document: Document) -> list[dict[str, Any]]:
+    chunks = document.chunks.order_by("position").only("start", "end", "heading")
+    return list(passages(_text_of(document), chunks))
+
+
+def _text_of(document: Document) -> str:
+    packed = DocumentText.objects.filter(document=document).values_list("packed", flat=True).first()
+    return DocumentText.unpack(packed) if packed else ""

@@ -1,0 +1,100 @@
+"""A search that is tried: what it finds for somebody, by what, and what it does not find and why."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext_lazy as _
+
+from lingstream.access.identity import Identity
+from lingstream.core.exceptions import LingError
+
+from ..models import Collection, Document
+from ..rerank import rerankers
+from ..search import MODES, search
+
+__all__ = ["TrialForm", "find_user", "tried"]
+
+
+#: Why a passage is not among the hits that who asks may see all the same.
+_BEHIND = ("rank", "budget")
+
+
+def find_user(name: str) -> Any:
+    """Return the user of that name, nobody for an empty one.
+
+    :raises ValidationError: there is none.
+    """
+    if not name:
+        return AnonymousUser()
+    model = get_user_model()
+    try:
+        return model._default_manager.get_by_natural_key(name)
+    except model.DoesNotExist:
+        raise forms.ValidationError(
+            _("Expected the name of a user, got %(name)s.") % {"name": name}
+        ) from None
+
+
+class TrialForm(forms.Form):
+    """What is asked, by whom, and how it is searched."""
+
+    question = forms.CharField(
+        label=_("Question"), max_length=4_000, widget=forms.TextInput(attrs={"class": "vTextField"})
+    )
+    who = forms.CharField(
+        label=_("As"), max_length=150, required=False, help_text=_("A user's name; empty: a visitor.")
+    )
+    scope = forms.CharField(label=_("In the scope"), max_length=200, required=False)
+    mode = forms.ChoiceField(label=_("Mode"), choices=[(mode, mode) for mode in MODES], required=False)
+    rerank = forms.ChoiceField(label=_("Reranker"), required=False)
+    k = forms.IntegerField(label=_("Passages"), min_value=1, max_value=50, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = sorted(rerankers())
+        self.fields["rerank"].choices = [("", "-"), *((name, name) for name in names)]  # type: ignore[attr-defined]
+        if not names:
+            del self.fields["rerank"]
+
+    def clean_who(self) -> Any:
+        """The user."""
+        return find_user(self.cleaned_data["who"])
+
+
+def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[str, Any]:
+    """Search as the form says; return what the page shows.
+
+    :param tenant: of who tries it, who sees no other's; ``None``: all of them.
+    """
+    given = form.cleaned_data
+    scope = given["scope"] if tenant is None else tenant
+    began = time.perf_counter()
+    try:
+        hits = async_to_sync(search)(
+            collection,
+            given["question"],
+            identity=Identity(given["who"], scope=scope),
+            k=given["k"] or 8,
+            mode=given["mode"] or MODES[0],
+            rerank=given.get("rerank", ""),
+            explain=True,
+        )
+    except LingError as error:
+        return {"fault": error.message}
+    own = Document.objects.filter(pk__in={hit.document_id for hit in hits if hit.removed})
+    seen = set((own if tenant is None else own.filter(scope=tenant)).values_list("pk", flat=True))
+    found = [hit for hit in hits if not hit.removed]
+    return {
+        "took": (time.perf_counter() - began) * 1_000,
+        "hits": found,
+        "notes": hits.notes,
+        "hidden": [hit for hit in hits if hit.removed not in ("", *_BEHIND) and hit.document_id in seen],
+        "behind": [hit for hit in hits if hit.removed in _BEHIND],
+        "tokens": sum(hit.tokens for hit in found),
+    }

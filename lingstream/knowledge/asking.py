@@ -1,0 +1,50 @@
+"""Asking for documents: somebody has saved, deleted or sent something, in a transaction of their own.
+
+What is written here commits or rolls back with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Many
+from functools import partial
+
+from django.db import router, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
+
+from lingstream.models.locks import locked
+
+from .claims import atomically
+from .due import wake
+from .models import Document, Source
+
+__all__ = ["ask", "forget"]
+
+
+def ask(source: Source, keys: Many[str], *, using: str | None = None) -> None:
+    """Have documents looked at, those that are new among them; soon after the transaction has committed.
+
+    :param using: the database of the transaction, if it is not that of the documents.
+    """
+    there = Document.objects.filter(source=source, key__in=keys)
+    wanted = {
+        "asked": F("asked") + 1,
+        "seen": Greatest("seen", source.number),
+        "status": Document.Status.PENDING,
+        "retry_at": None,
+        "attempts": 0,
+    }
+    if there.update(**wanted) < len(set(keys)):
+        rows = [Document(source=source, key=key, seen=source.number) for key in dict.fromkeys(keys)]
+        Document.objects.bulk_create(rows, ignore_conflicts=True)
+        there.update(**wanted)  # one that another transaction has just added knows nothing of this wish
+    transaction.on_commit(partial(wake, source.pk), using=using or router.db_for_write(Document), robust=True)
+
+
+def forget(source: Source, keys: Many[str]) -> int:
+    """Delete documents, with all that hangs on them; return how many."""
+    with atomically():
+        there = Document.objects.filter(source=source, key__in=keys)
+        pks = list(locked(there.order_by("pk"), whole=True).values_list("pk", flat=True))
+        Document.objects.filter(pk__in=pks).delete()
+    return len(pks)

@@ -1,0 +1,150 @@
+"""Who works on a source: one at a time, decided by the database and by nothing else.
+
+1. A source is held by one run or command for ``LEASE`` seconds, renewed while it lives. The claim is a single
+   conditional UPDATE by the database's time, and adds one to the epoch.
+2. What a holder writes stands in a transaction that has locked the source at its epoch: who was overtaken
+   writes nothing more.
+3. A source is given back only if no document is due, which the same statement asks. Who makes one due commits
+   first and wakes afterwards, so either the holder sees it or the next one does.
+4. Locks are taken in the order source, collection, document. A document that somebody else's transaction has
+   locked is passed over: it is about to change again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from lingstream.core.exceptions import LingError
+from lingstream.models.locks import locked
+
+from .models import Collection, Document, Source, Sync
+
+__all__ = ["LEASE", "Held", "Overtaken", "atomically", "claim", "due_documents", "is_free", "to_be_taken"]
+
+LEASE = timedelta(seconds=60)
+
+
+class Overtaken(LingError):
+    """Another run or command holds the source by now, or somebody has stopped the pass."""
+
+    code = "overtaken"
+
+
+def atomically() -> Any:
+    """Return a transaction in the database that holds documents, as a context manager."""
+    return transaction.atomic(using=router.db_for_write(Document))
+
+
+def claim(source_id: int, holder: str) -> Held | None:
+    """Take a source; ``None``: somebody else holds it, or it is gone.
+
+    :param holder: the run or command; one that has held it before takes it back at once.
+    """
+    with atomically():
+        mine = Source.objects.filter(is_free() | Q(holder=holder), pk=source_id)
+        if not mine.update(epoch=F("epoch") + 1, holder=holder, held_until=Now() + LEASE):
+            return None
+        source = Source.objects.select_related("collection__embedder__provider").get(pk=source_id)
+    return Held(source, source.epoch)
+
+
+def is_free() -> Q:
+    """The condition that nobody alive holds a source."""
+    return Q(held_until=None) | Q(held_until__lt=Now())
+
+
+def due_documents() -> QuerySet[Document]:
+    """Documents that are to be looked at now."""
+    waits = Q(retry_at=None) | Q(retry_at__lte=Now())
+    return Document.objects.filter(waits, status=Document.Status.PENDING)
+
+
+def to_be_taken() -> QuerySet[Source]:
+    """Sources that have something to do by the clock, and that nobody holds; those due longest come first."""
+    running = Sync.objects.filter(source=OuterRef("pk"), status=Sync.Status.RUNNING)
+    due = Q(next_at__lte=Now()) | Exists(running) | Exists(due_documents().filter(source=OuterRef("pk")))
+    calm = Q(probe_at=None) | Q(probe_at__lte=Now())
+    return Source.objects.filter(is_free(), calm, due, paused=False).order_by("next_at", "pk")
+
+
+@dataclass(slots=True)
+class Held:
+    """A source in the hands of this process.
+
+    :param source: as it was when it was taken, with its collection and embedder.
+    :param epoch: what all that is written is conditional on.
+    """
+
+    source: Source
+    epoch: int
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction in which nobody else can take the source.
+
+        :raises Overtaken: somebody has.
+        """
+        with atomically():
+            mine = Source.objects.filter(pk=self.source.pk, epoch=self.epoch)
+            if not locked(mine).values_list("pk", flat=True).first():
+                raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")
+            yield
+
+    def revise(self, also: Iterable[int] = ()) -> int:
+        """Raise the collection's revision within a transaction; return the new one.
+
+        :param also: other collections, which passages leave.
+        :raises Overtaken: all vectors of the collection are another embedder's since this has begun.
+        """
+        collection = self.source.collection
+        Collection.objects.filter(pk__in={collection.pk, *also}).update(revision=F("revision") + 1)
+        row = Collection.objects.only("revision", "embedded_by").get(pk=collection.pk)
+        if row.embedded_by != collection.embedded_by:
+            raise Overtaken(f"the collection {collection.slug!r} has another embedder by now")
+        return row.revision
+
+    def document(self, pk: int) -> Document | None:
+        """Lock a document within a transaction; ``None``: it is gone, or in somebody else's hands."""
+        return self.documents([pk]).get(pk)
+
+    def documents(self, pks: Iterable[int]) -> dict[int, Document]:
+        """Lock documents within a transaction, those that nobody else has; return them by their keys."""
+        rows = locked(Document.objects.filter(pk__in=list(pks)).order_by("pk"), skip=True)
+        return {row.pk: row for row in rows}
+
+    def renew(self) -> None:
+        """Say that the holder lives.
+
+        :raises Overtaken: somebody else has taken the source.
+        """
+        self._update(held_until=Now() + LEASE)
+
+    def change(self, **columns: Any) -> None:
+        """Change columns of the source, here and in the database.
+
+        :raises Overtaken: as :meth:`renew`.
+        """
+        self._update(**columns)
+        for name, value in columns.items():
+            if not hasattr(value, "resolve_expression"):
+                setattr(self.source, name, value)
+
+    def release(self, *, even_if_due: bool = False) -> bool:
+        """Give the source back; return false if there is more to do, and then it is still held."""
+        mine = Source.objects.filter(pk=self.source.pk, epoch=self.epoch)
+        if not even_if_due:
+            mine = mine.exclude(Exists(due_documents().filter(source=OuterRef("pk"))))
+        given = mine.update(holder="", held_until=None)
+        return bool(given) or not Source.objects.filter(pk=self.source.pk, epoch=self.epoch).exists()
+
+    def _update(self, **columns: Any) -> None:
+        if not Source.objects.filter(pk=self.source.pk, epoch=self.epoch).update(**columns):
+            raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")

@@ -1,0 +1,93 @@
+"""The kinds of embeddings, by the name that rows have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+
+from lingstream.core.exceptions import UsageError
+
+from .port import Embedding, EmbeddingPlan
+
+__all__ = ["EmbeddingKind", "build_embedding", "embedding_kinds", "fingerprint", "register_embedding"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingKind:
+    """A kind of embeddings.
+
+    :param factory: makes one; it imports what it needs when it is called.
+    :param title: for people.
+    :param version: of what is not in a row and yet changes vectors: weights, how they are pooled.
+    :param remote: it asks the server of a provider.
+    """
+
+    factory: Callable[[EmbeddingPlan], Embedding]
+    title: str = ""
+    version: str = ""
+    remote: bool = False
+
+
+def _static(plan: EmbeddingPlan) -> Embedding:
+    from .static import StaticEmbedding
+
+    return StaticEmbedding(plan)
+
+
+def _openai(plan: EmbeddingPlan) -> Embedding:
+    from .openai import build
+
+    return build(plan)
+
+
+_kinds = {
+    "static": EmbeddingKind(_static, "Word vectors, offline", version="l2-supercat-256 mean"),
+    "openai": EmbeddingKind(_openai, "A provider's /embeddings", remote=True),
+}
+
+
+def register_embedding(name: str, kind: EmbeddingKind) -> EmbeddingKind:
+    """Make a kind known, under its name; return it."""
+    _kinds[name] = kind
+    return kind
+
+
+def embedding_kinds() -> Mapping[str, EmbeddingKind]:
+    """Return the kinds that this process knows, by name."""
+    return MappingProxyType(_kinds)
+
+
+def build_embedding(plan: EmbeddingPlan) -> Embedding:
+    """Make what a plan says.
+
+    :raises UsageError: ``unknown-kind``, or what the kind says about the plan: a package or a key is missing.
+    """
+    kind = _kind(plan)
+    if kind.remote and plan.provider is None:
+        raise UsageError(f"expected a provider for embeddings of the kind {plan.kind!r}, got none")
+    return kind.factory(plan)
+
+
+def fingerprint(plan: EmbeddingPlan) -> str:
+    """Return a digest of all that changes a vector; how many are made at a time does not.
+
+    :raises UsageError: ``unknown-kind``.
+    """
+    asked = plan.provider
+    # A deployment of Azure is a model.
+    where = asked and [asked.kind, asked.base_url, asked.options.get("deployment", "")]
+    model = plan.model or (asked.model if asked else "")
+    prefixes = [plan.query_prefix, plan.passage_prefix]
+    parts = [plan.kind, _kind(plan).version, where, model, plan.dimensions, prefixes]
+    return sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _kind(plan: EmbeddingPlan) -> EmbeddingKind:
+    if plan.kind not in _kinds:
+        known = ", ".join(sorted(_kinds))
+        message = f"expected a kind of embeddings among {known}, got {plan.kind!r:.80}"
+        raise UsageError(message, code="unknown-kind")
+    return _kinds[plan.kind]

@@ -1,0 +1,143 @@
+"""Vectors for passages: in batches across documents, outside every transaction, and paid for once.
+
+1. A text that a vector was made of before is not embedded again; what was just paid for is kept before
+   anything else is done with it, so that a crash loses no more than the batch under way.
+2. A batch that fails is in no other's way: the documents that need it fail, and no others.
+3. All vectors of one fingerprint have as many dimensions as the first that was kept: a server that answers
+   with others has another model by now, of which nobody has told the embedder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from django.db.models.functions import Now
+
+from lingstream.core.ending import end_tasks
+from lingstream.core.exceptions import LingError
+from lingstream.execution.away import AWAY
+
+from .embed import Embedding, build_embedding
+from .models import Embedder, EmbeddingCache
+
+__all__ = ["Vectors", "embedding_of", "forget_unused", "vectors_of"]
+
+logger = logging.getLogger("lingstream")
+
+#: Calls a function that uses the ORM in a thread, as :meth:`Lane.call` does.
+Call = Callable[..., Awaitable[Any]]
+
+_made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Embedding]] = WeakKeyDictionary()
+
+_ASKED = 500  # hashes in one statement
+_RECENT = timedelta(days=1)  # a vector that was used since then need not say so again
+
+
+class Vectors(NamedTuple):
+    """What texts have become, by their hashes.
+
+    :param data: float32, little endian, of unit length.
+    :param failed: why there is none.
+    """
+
+    data: dict[str, bytes]
+    failed: dict[str, LingError]
+
+
+def embedding_of(embedder: Embedder) -> Embedding:
+    """Return what makes an embedder's vectors; one for each event loop, as it keeps its connections.
+
+    :raises UsageError: its kind is none, or lacks a package or a key.
+    """
+    made = _made.setdefault(asyncio.get_running_loop(), {})
+    plan = embedder.to_plan()
+    name = f"{embedder.pk} {plan!r}"
+    if name not in made:
+        made[name] = build_embedding(plan)
+    return made[name]
+
+
+async def vectors_of(
+    texts: Mapping[str, str], embedder: Embedder, embedding: Embedding, call: Call
+) -> Vectors:
+    """Return the vectors of ``texts``, which are by hash."""
+    found = Vectors(await call(_kept, embedder.fingerprint, list(texts)), {})
+    missing = [each for each in texts if each not in found.data]
+    size = await call(_size, embedder.fingerprint) if missing else 0
+    room = asyncio.Semaphore(embedder.max_concurrency)
+
+    async def embed(hashes: Sequence[str]) -> None:
+        async with room:  # until it is kept: as many batches as may be under way can be lost
+            try:
+                data = await embedding.embed([texts[each] for each in hashes], "passage")
+                _check(data, len(hashes), size)
+            except Exception as error:
+                found.failed.update(dict.fromkeys(hashes, _refusal(embedder, error)))
+                return
+            made = dict(zip(hashes, data, strict=True))
+            try:
+                await call(_keep, embedder.fingerprint, made)
+            except AWAY:
+                raise
+            except Exception:  # it is paid again next time, and is here for now
+                logger.exception("vectors of the embedder %s cannot be kept", embedder)
+            found.data.update(made)
+
+    starts = range(0, len(missing), embedder.batch_texts)
+    tasks = [asyncio.create_task(embed(missing[start : start + embedder.batch_texts])) for start in starts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        await end_tasks(*tasks)
+    return found
+
+
+def forget_unused(most: int) -> int:
+    """Keep the ``most`` vectors that were used last; return how many are gone."""
+    older = EmbeddingCache.objects.order_by("-used_at", "-pk").values("pk")[most:]
+    return EmbeddingCache.objects.filter(pk__in=older).delete()[0]
+
+
+def _kept(fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for start in range(0, len(hashes), _ASKED):
+        rows = EmbeddingCache.objects.filter(
+            fingerprint=fingerprint, text_hash__in=hashes[start : start + _ASKED]
+        )
+        found |= {text: bytes(data) for text, data in rows.values_list("text_hash", "data")}
+        rows.filter(used_at__lt=Now() - _RECENT).update(used_at=Now())
+    return found
+
+
+def _size(fingerprint: str) -> int:
+    """How long the vectors of an embedder are, in bytes; 0: there is none yet."""
+    kept = EmbeddingCache.objects.filter(fingerprint=fingerprint).values_list("data", flat=True)
+    return max((len(data) for data in kept[:1]), default=0)
+
+
+def _check(data: Sequence[bytes], count: int, size: int) -> None:
+    if len(data) != count:
+        raise LingError(f"expected {count} vectors, got {len(data)}", code="vectors", retryable=True)
+    sizes = {len(each) for each in data}
+    size = size or max(sizes)
+    if sizes != {size}:
+        got = ", ".join(str(each // 4) for each in sorted(sizes))
+        raise LingError(f"expected vectors of {size // 4} dimensions as before, got {got}", code="vectors")
+
+
+def _refusal(embedder: Embedder, error: Exception) -> LingError:
+    """Return an error of an embedding that people can read; one of a site's own kind may be any."""
+    if isinstance(error, LingError):
+        return error
+    logger.error("the embedder %s has failed", embedder, exc_info=error)
+    return LingError(f"the embedder {embedder}: {type(error).__name__}: {error}", retryable=True)
+
+
+def _keep(fingerprint: str, made: Mapping[str, bytes]) -> None:
+    rows = (EmbeddingCache(fingerprint=fingerprint, text_hash=text, data=data) for text, data in made.items())
+    EmbeddingCache.objects.bulk_create(rows, ignore_conflicts=True)

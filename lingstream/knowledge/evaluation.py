@@ -1,0 +1,108 @@
+"""Golden questions: asked of a collection, and what came of it as figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.db.models.functions import Now
+
+from lingstream.access.identity import Identity
+from lingstream.execution.start import Start, begin
+from lingstream.models import Run
+
+from .candidates import Mode
+from .due import EVALUATION
+from .hits import Hit
+from .models import Question
+from .search import search
+
+__all__ = [
+    "HITS",
+    "MOST",
+    "Figures",
+    "ask",
+    "evaluate",
+    "figures",
+    "questions_of",
+    "rank_of",
+    "request_evaluation",
+]
+
+#: Questions of one evaluation.
+MOST = 1_000
+
+#: Passages that a golden question is asked for.
+HITS = 8
+
+
+class Figures(NamedTuple):
+    """How good a collection is.
+
+    :param questions: that were asked.
+    :param first: share of those that found what was expected among the first three passages.
+    :param all: the same, among all that were asked for.
+    :param mrr: the mean of 1 / rank of what was expected.
+    """
+
+    questions: int
+    first: float
+    all: float
+    mrr: float
+
+
+async def ask(
+    collection: str, text: str, *, k: int = HITS, mode: Mode = "hybrid", scope: str = ""
+) -> list[Hit]:
+    """Search as the site's own code, in whatever collection; nothing that belongs to somebody is found."""
+    return await search(collection, text, identity=Identity.of_site(scope=scope), k=k, mode=mode)
+
+
+def rank_of(expected: Sequence[str], hits: Iterable[Hit]) -> int:
+    """Return the rank of the first passage of a document that was expected; 0: there is none."""
+    return next((rank for rank, hit in enumerate(hits, 1) if hit.key in expected), 0)
+
+
+async def evaluate(questions: Sequence[Question], seconds: float) -> list[Question]:
+    """Ask golden questions, and write down what came; return those that there was no time for.
+
+    :param questions: with their collections.
+    :param seconds: after which none is asked any more; the first one is in any case.
+    """
+    until = time.monotonic() + seconds
+    for number, question in enumerate(questions):
+        if number and time.monotonic() > until:
+            return list(questions[number:])
+        hits = await ask(question.collection.slug, question.text)
+        rank = rank_of(question.expected, hits)
+        found = [{"key": hit.key, "title": hit.title, "heading": [*hit.heading]} for hit in hits]
+        rows = Question.objects.filter(pk=question.pk)
+        await rows.aupdate(rank=rank, found=found, asked_at=Now())
+    return []
+
+
+def request_evaluation(questions: Sequence[Question]) -> Run:
+    """Have golden questions asked in a run.
+
+    :param questions: at most :data:`MOST`.
+    :raises LingError: ``no-runner``: no process that executes runs lives.
+    """
+    input = {"questions": [question.pk for question in questions]}
+    return begin(Start(workflow=EVALUATION, input=input), Identity.of_site())
+
+
+def questions_of(pks: Sequence[int]) -> list[Question]:
+    """Return the questions of a run, in the order in which they are asked."""
+    rows = Question.objects.select_related("collection").filter(pk__in=pks)
+    return list(rows.order_by("asked_at", "pk"))
+
+
+def figures(ranks: Sequence[int], k: int = HITS) -> Figures:
+    """Return the figures of one question or more, by their ranks.
+
+    :param k: passages that each was asked for.
+    """
+    count = len(ranks)
+    first, found = (sum(0 < rank <= most for rank in ranks) / count for most in (3, k))
+    return Figures(count, first, found, sum(1 / rank for rank in ranks if rank) / count)

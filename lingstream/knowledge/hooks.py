@@ -1,0 +1,96 @@
+"""Webhooks of sources: another system sends documents, or says which have changed, by requests that it signs.
+
+How they are signed stands in :mod:`lingstream.access.signatures`; whoever cannot sign is told the same,
+whatever there is. A request that is sent again changes nothing: documents are compared with what is kept, and
+a signature that was good once is answered as it was then, for as long as it is good.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponseBase
+
+from lingstream.access.identity import Identity, address_of, scope_of
+from lingstream.access.signatures import VALID, digest, is_signed, refusal
+from lingstream.access.throttle import check_throttle
+from lingstream.core.document import jsonuri
+from lingstream.core.exceptions import InvalidInput, UsageError
+from lingstream.core.validation import compile_schema
+from lingstream.core.wire.json import loads
+from lingstream.execution.storage import in_database
+from lingstream.transports.requests import answer_json, api
+from lingstream.transports.starting import length_of
+
+from .asking import ask
+from .claims import atomically
+from .models import Source
+from .sources.upload import take_back
+from .sources.webhook import DOCUMENT, Webhook, keep
+
+__all__ = ["MOST_BYTES", "SENT", "documents"]
+
+#: Bytes of a request.
+MOST_BYTES = 2 * 1024 * 1024
+
+_KEY = {"type": "string", "maxLength": 500, "pattern": r"^[^\x00]+$"}
+_KEYS = {"type": "array", "items": _KEY, "maxItems": 1_000}
+#: What a request holds.
+SENT = {
+    "type": "object",
+    "properties": {
+        "documents": {"type": "array", "items": DOCUMENT, "maxItems": 100},
+        "gone": _KEYS,
+        "keys": _KEYS,
+    },
+    "additionalProperties": False,
+}
+
+
+@api("POST")
+async def documents(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Take ``{"documents": [{"key", "text" | "html", "title"?, "url"?, "language"?, "metadata"?}]}``.
+
+    ``"gone": [key, …]`` are documents that are to go, and ``"keys"`` those that have changed where a source
+    of any kind has them, and are to be looked at. 202 with how many were ``changed``, ``unchanged``, ``gone``
+    and ``asked`` for: they are found soon after.
+    """
+    if length_of(request) > MOST_BYTES or len(request.body) > MOST_BYTES:
+        raise UsageError(f"expected a body of up to {MOST_BYTES} bytes, got more", code="too-large")
+    return answer_json(await in_database(_take, request, slug, request.body), 202)
+
+
+def _take(request: HttpRequest, slug: str, body: bytes) -> dict[str, int]:
+    scope = scope_of(request, AnonymousUser()) or ""
+    check_throttle("", Identity(AnonymousUser(), scope=scope, address=address_of(request)))
+    header = request.headers.get("Ling-Signature", "")
+    source = Source.objects.filter(slug=slug).first()
+    good = is_signed(header, source.secret() if source else "", body)
+    if source is None or not good:
+        raise refusal("source")
+    name = f"lingstream.source.{source.pk}.{digest('', header, body)}"
+    with contextlib.suppress(Exception):  # a cache that is away knows nothing of it
+        if known := cache.get(name):
+            return dict(known)
+    done = _done(source, loads(body))
+    with contextlib.suppress(Exception):
+        cache.set(name, done, 2 * VALID)
+    return done
+
+
+def _done(source: Source, sent: Any) -> dict[str, int]:
+    if found := compile_schema(SENT).failures(sent):
+        where = jsonuri.join(*found[0].path)
+        raise InvalidInput(f"{where}: {found[0].message}" if where else found[0].message, uri=where)
+    if source.kind != Webhook.kind and (sent.get("documents") or sent.get("gone")):
+        raise UsageError(f"expected only keys for a source of the kind {source.kind}, got documents")
+    keys = set(sent.get("keys", ()))
+    with atomically():
+        kept = keep(source, sent.get("documents", ()))
+        gone = sum(take_back(source, key) for key in dict.fromkeys(sent.get("gone", ())))
+        if keys:
+            ask(source, keys)
+    return {**kept._asdict(), "gone": gone, "asked": len(keys)}

@@ -1,0 +1,289 @@
+"""Documents in the index: what of each differs, and the one transaction that makes it so.
+
+1. A passage is known by its document, its text and which of its like it is: the same passage keeps its row,
+   its id and its vector, wherever in the document it has moved. All passages are compared at once.
+2. Passages, words, vectors, text and hashes of a document change in one transaction, at the source's epoch:
+   readers find the old document or the new one.
+3. A document that somebody has asked for since it was read stays ``pending``, whatever was stored.
+4. Its hints (``etag``, ``modified``) stand for what was read last, whether or not that gave passages; a
+   document that could not be read has none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from django.db.models.functions import Now
+
+from lingstream.core.provider import estimated_tokens
+from lingstream.models.owned import owner_key
+
+from .claims import Held
+from .listing import links_of
+from .models import Chunk, Document, DocumentText
+from .outcomes import close, in_order, recovered
+from .pipeline import Prepared, digest
+from .sources.port import Content
+from .stores import words
+from .stores.port import store_named
+
+__all__ = [
+    "BY_WORDS",
+    "Draft",
+    "Reading",
+    "described",
+    "drafts",
+    "passage_text",
+    "read_columns",
+    "store",
+    "whose",
+    "without_vectors",
+]
+
+#: Instead of a document's fingerprint: its passages have no vectors, and the next look gives them some.
+BY_WORDS = "words"
+
+#: What of a passage is written anew where it stands at another place, or belongs to somebody else.
+_PLACE = ("collection_id", "position", "heading", "start", "end", "language", "owner_key", "scope")
+_TOLD = ("heading", "owner_key", "scope")  # what of that its words and its vector have
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A document that was read.
+
+    :param document: its row, as it was when it was taken.
+    :param content: its body is not needed any more.
+    :param read: see :func:`read_columns`.
+    :param fingerprint: of the rules that gave ``prepared``.
+    """
+
+    document: Document
+    content: Content
+    read: Mapping[str, Any]
+    prepared: Prepared
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """How a document's passages will differ from what there is.
+
+    :param passages: all of them, as they will be.
+    :param gone: ids of those that will not be.
+    :param left: collections that they leave, as their source has.
+    :param written: those that are not there yet, or elsewhere, or somebody else's.
+    :param spoken: those whose words differ.
+    :param embedded: hash of the text that a vector is needed of, by the passage that needs it.
+    :param texts: those texts, by hash.
+    """
+
+    reading: Reading
+    columns: dict[str, Any]
+    passages: list[Chunk] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    left: set[int] = field(default_factory=set)
+    written: list[Chunk] = field(default_factory=list)
+    spoken: list[Chunk] = field(default_factory=list)
+    embedded: dict[UUID, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing that is found, or found by, differs."""
+        document = self.reading.document
+        same = all(getattr(document, name) == value for name, value in self.columns.items())
+        return same and not (self.gone or self.written or self.spoken or self.embedded)
+
+
+def passage_text(title: str, heading: Sequence[str], text: str) -> str:
+    """Return what a passage's vector is made of: it with what it stands under."""
+    above = " — ".join(part for part in (title, *heading) if part)
+    return f"{above}\n{text}" if above else text
+
+
+def drafts(held: Held, readings: Sequence[Reading]) -> list[Draft | Exception]:
+    """Compare documents with what there is of them, by one query; one that cannot be is an error."""
+    known: defaultdict[int, dict[UUID, Chunk]] = defaultdict(dict)
+    pks = [reading.document.pk for reading in readings]
+    for chunk in Chunk.objects.filter(document__in=pks).defer("text"):
+        known[chunk.document_id][chunk.uid] = chunk
+    return [_compared(held, reading, known[reading.document.pk]) for reading in readings]
+
+
+def described(held: Held, content: Content, prepared: Prepared) -> dict[str, Any]:
+    """Return the columns that say what a document is."""
+    return {
+        **whose(held, content),
+        "url": content.url[:2_000],
+        "title": prepared.title,
+        "language": prepared.language[:20],
+        "metadata": dict(prepared.metadata),
+        "text_hash": prepared.text_hash,
+    }
+
+
+def whose(held: Held, content: Content) -> dict[str, Any]:
+    """Return the columns that say who may find a document."""
+    source = held.source
+    owner_id = source.owner_id if content.owner_id is None else content.owner_id
+    return {
+        "owner_id": owner_id,
+        "owner_key": "" if owner_id is None else owner_key(owner_id, ""),
+        "scope": source.scope if content.scope is None else content.scope,
+    }
+
+
+def read_columns(content: Content, fingerprint: str) -> dict[str, Any]:
+    """Return the columns that say what was read of a document, and under which rules."""
+    return {
+        "mime": content.mime[:100],
+        "size": len(content.body),
+        "etag": content.etag[:500],
+        "modified": content.modified[:100],
+        "raw_hash": content.digest(),
+        "links": links_of(content.links),
+        "pipeline": fingerprint,
+    }
+
+
+def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], number: int) -> int:
+    """Make documents what their drafts say, in one transaction; return how many.
+
+    Those that are in somebody else's hands are left.
+
+    :param vectors: by hash of their texts, all that the drafts want, where the collection has an embedder.
+    :param number: of the pass.
+    :raises Overtaken: the source is.
+    """
+    collection = held.source.collection
+    with held.transaction():
+        collection.revision = held.revise(left for draft in made for left in draft.left)
+        rows = held.documents(draft.reading.document.pk for draft in made)
+        made = [draft for draft in made if draft.reading.document.pk in rows]
+        Chunk.objects.filter(pk__in=[pk for draft in made for pk in draft.gone]).delete()
+        written = [chunk for draft in made for chunk in draft.written]
+        for chunk in written:
+            chunk.pk = None  # that of a try that was lost may be another one's by now
+        Chunk.objects.bulk_create(
+            written,
+            update_conflicts=True,
+            unique_fields=["uid"],
+            update_fields=_PLACE,
+        )
+        for draft in made:
+            words.write(draft.spoken, draft.columns["title"])
+        embedded = [
+            (chunk, vectors[draft.embedded[chunk.uid]])
+            for draft in made
+            for chunk in draft.passages
+            if chunk.uid in draft.embedded
+        ]
+        if embedded:
+            store_named(collection.store).write(collection, embedded)
+        DocumentText.objects.bulk_create(
+            [DocumentText(document=rows[pk], packed=packed) for pk, packed in map(_packed, made)],
+            update_conflicts=True,
+            unique_fields=["document"],
+            update_fields=["packed"],
+        )
+        for draft in made:
+            _describe(held, rows[draft.reading.document.pk], draft, number)
+    recovered(held)
+    return len(made)
+
+
+def _packed(draft: Draft) -> tuple[int, bytes]:
+    return draft.reading.document.pk, DocumentText.pack(draft.reading.prepared.text)
+
+
+def _describe(held: Held, row: Document, draft: Draft, number: int) -> None:
+    """Write down in a locked row what the document is."""
+    changed = row.text_hash != draft.columns["text_hash"]
+    columns = {
+        **in_order(row, held.source, number, changed=changed),
+        **draft.reading.read,
+        **draft.columns,
+        "status": Document.Status.INDEXED,
+        "version": row.version + changed,
+    }
+    close(row, draft.reading.document.asked, **columns, **({"changed_at": Now()} if changed else {}))
+
+
+def without_vectors(held: Held, pk: int) -> None:
+    """Take the vectors of a document's passages, in whatever store, and leave the rest as it is."""
+    with held.transaction():
+        held.revise()
+        if (row := held.document(pk)) is None:
+            return
+        chunks = list(Chunk.objects.filter(document=row))
+        Chunk.objects.filter(document=row).delete()  # vectors go with a passage's row, in every store
+        for chunk in chunks:
+            chunk.pk, chunk.document = None, row
+        Chunk.objects.bulk_create(chunks)
+        words.write(chunks, row.title)
+        Document.objects.filter(pk=row.pk).update(pipeline=BY_WORDS)
+
+
+def _compared(held: Held, reading: Reading, known: Mapping[UUID, Chunk]) -> Draft | Exception:
+    try:
+        return _draft(held, reading, known)
+    except Exception as error:
+        return error
+
+
+def _draft(held: Held, reading: Reading, known: Mapping[UUID, Chunk]) -> Draft:
+    document, title = reading.document, reading.prepared.title
+    draft = Draft(reading, described(held, reading.content, reading.prepared))
+    # Stores find passages by what marks them, too.
+    marked = document.pipeline != reading.fingerprint or any(
+        getattr(document, name) != draft.columns[name] for name in ("title", "metadata")
+    )
+    draft.passages = list(_passages(held, draft))
+    for chunk in draft.passages:
+        before = known.get(chunk.uid)
+        if before is None or any(getattr(before, name) != getattr(chunk, name) for name in _PLACE):
+            draft.written.append(chunk)
+        else:
+            chunk.pk = before.pk
+        retold = before is None or any(getattr(before, name) != getattr(chunk, name) for name in _TOLD)
+        if retold or marked:
+            draft.spoken.append(chunk)
+        if (retold or marked) and held.source.collection.embedder_id:
+            text = passage_text(title, chunk.heading, chunk.text)
+            draft.embedded[chunk.uid] = key = digest(text)
+            draft.texts[key] = text
+    uids = {chunk.uid for chunk in draft.passages}
+    draft.gone = [chunk.pk for uid, chunk in known.items() if uid not in uids]
+    draft.left = {chunk.collection_id for chunk in known.values()} - {held.source.collection_id}
+    return draft
+
+
+def _passages(held: Held, draft: Draft) -> Iterator[Chunk]:
+    prepared = draft.reading.prepared
+    # As it will be: its words are marked with its metadata.
+    document = Document(pk=draft.reading.document.pk, metadata=draft.columns["metadata"])
+    alike: Counter[str] = Counter()
+    for position, piece in enumerate(prepared.pieces):
+        text = prepared.text[piece.start : piece.end]
+        text_hash = digest(text)
+        yield Chunk(
+            uid=uuid5(NAMESPACE_OID, f"{document.pk}:{text_hash}:{alike[text_hash]}"),
+            collection_id=held.source.collection_id,
+            document=document,
+            position=position,
+            heading=list(piece.heading),
+            start=piece.start,
+            end=piece.end,
+            text=text,
+            text_hash=text_hash,
+            tokens=estimated_tokens(text),
+            language=draft.columns["language"],
+            owner_key=draft.columns["owner_key"],
+            scope=draft.columns["scope"],
+        )
+        alike[text_hash] += 1

@@ -1,0 +1,182 @@
+"""What a source lists becomes rows: 200 at a time, and two statements for those that are as they were.
+
+1. A document that is new or may have changed becomes ``pending``; of one that has not, only ``seen`` is set.
+2. What a document leads to is listed before the document counts as done, so that a crash in between loses
+   nothing; what one that has not changed leads to is listed as well.
+3. ``seen`` only grows, so that whoever was overtaken lets nothing look as if it had vanished.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+from django.db import connections, router
+from django.db.models import BooleanField, Case, Q, Value, When
+from django.db.models.functions import Now
+
+from lingstream.models.locks import locked
+
+from .claims import Held, atomically
+from .models import Document
+from .sources.port import Ref
+
+__all__ = [
+    "BATCH",
+    "Noted",
+    "fitting",
+    "is_changed",
+    "is_key",
+    "known_documents",
+    "links_of",
+    "note",
+    "stored_links",
+]
+
+#: References in one statement.
+BATCH = 200
+
+_LONGEST_KEY, _LONGEST_URL = 500, 2_000
+_MOST_LINKS = 2_000  # of one document
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+
+
+class Noted(NamedTuple):
+    """What came of a batch.
+
+    :param seen: documents that this pass had not seen before.
+    :param pending: keys that are to be looked at.
+    :param links: what those that are as they were lead to.
+    :param dropped: those there was no room for.
+    """
+
+    seen: int
+    pending: set[str]
+    links: list[Ref]
+    dropped: int
+
+
+class _Known(NamedTuple):
+    """A document as a listing is compared with it; the names are those of columns."""
+
+    id: int
+    key: str
+    etag: str
+    modified: str
+    size: int
+    pipeline: str
+    status: str
+    seen: int
+    depth: int
+    links: list[list[str]]
+    due: bool
+
+
+def note(
+    held: Held, refs: Sequence[Ref], number: int, fingerprint: str, *, room: int, force: bool = False
+) -> Noted:
+    """Write down what a source lists.
+
+    :param refs: at most :data:`BATCH` of them, each key once.
+    :param number: of the pass.
+    :param fingerprint: of the rules under which documents are indexed now.
+    :param room: documents that the pass may see beside those that it has seen.
+    :param force: look also at those that are not due, if the listing does not say that they are the same.
+    """
+    known = {row.key: row for row in known_documents(held.source.pk, [ref.key for ref in refs], force=force)}
+    unseen = [ref for ref in refs if ref.key not in known or known[ref.key].seen < number]
+    dropped = {ref.key for ref in unseen[max(room, 0) :]}
+    there = [(ref, known[ref.key]) for ref in refs if ref.key in known and ref.key not in dropped]
+    new = [ref for ref in refs if ref.key not in known and ref.key not in dropped]
+    changed = {row.id for ref, row in there if is_changed(ref, row, number, fingerprint)}
+    same = [(ref, row) for ref, row in there if row.id not in changed]
+    waiting = {row.key for _, row in same if row.status == Document.Status.PENDING}
+    certain = {row.id for ref, row in same if (ref.tag or ref.modified) and row.key not in waiting}
+    _mark(changed, number, status=Document.Status.PENDING, retry_at=None, attempts=0)
+    _mark(certain, number, misses=0)
+    _mark({row.id for _, row in same} - certain, number)
+    _add(held, new, number)
+    return Noted(
+        len(unseen) - len(dropped),
+        waiting.union((row.key for _, row in there if row.id in changed), (ref.key for ref in new)),
+        [link for _, row in same if row.key not in waiting for link in stored_links(row.links, row.depth)],
+        len(dropped),
+    )
+
+
+def is_key(key: str) -> bool:
+    """Whether any database takes it for a key."""
+    return 0 < len(key) <= _LONGEST_KEY and _UNFIT.search(key) is None
+
+
+def fitting(text: str, most: int) -> str:
+    """Return ``text`` as any database takes it, ``most`` characters of it."""
+    return _UNFIT.sub("\ufffd", text[:most])
+
+
+def links_of(refs: Iterable[Ref]) -> list[list[str]]:
+    """Return links as the column has them: ``[key, url]``, and ``[key]`` where they are the same."""
+    found = {ref.key: ref for ref in refs if is_key(ref.key)}
+    return [[key] if ref.url == key else [key, ref.url] for key, ref in list(found.items())[:_MOST_LINKS]]
+
+
+def stored_links(links: Sequence[Sequence[str]], depth: int) -> list[Ref]:
+    """Return what a document at ``depth`` leads to, as its column has it."""
+    return [Ref(key=link[0], url=link[-1], depth=depth + 1) for link in links]
+
+
+def known_documents(source: int, keys: Sequence[str], *, force: bool = False) -> list[_Known]:
+    """Return what there is of ``keys``, by one statement.
+
+    :param force: also what is not due counts as due.
+    """
+    look = Q(check_at=None) | Q(check_at__lte=Now())
+    due = Case(When(look, then=Value(True)), default=Value(force), output_field=BooleanField())
+    rows = Document.objects.filter(source=source, key__in=keys).annotate(due=due)
+    return [_Known(*row) for row in rows.values_list(*_Known._fields)]
+
+
+def is_changed(ref: Ref, row: _Known, number: int, fingerprint: str) -> bool:
+    """Whether a pass has to look at a document that is listed as ``ref``."""
+    if row.status == Document.Status.PENDING:
+        return False
+    if row.seen == number and (row.status == Document.Status.FAILED or not (ref.tag or ref.modified)):
+        return False  # this pass has looked at it before it was taken up again
+    if row.pipeline != fingerprint:
+        return True
+    if ref.tag:
+        return ref.tag != row.etag
+    if ref.modified:
+        return ref.modified != row.modified or (ref.size is not None and ref.size != row.size)
+    return row.due
+
+
+def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:
+    """Set ``seen`` and more; a row that somebody's transaction has locked is about to be pending anyway."""
+    pks = list(pks)
+    if not pks:
+        return
+    rows = Document.objects.filter(pk__in=pks, seen__lte=number)
+    if not columns:
+        rows = rows.filter(seen__lt=number)
+    skips = connections[router.db_for_write(Document)].features.has_select_for_update_skip_locked
+    context: AbstractContextManager[Any] = atomically() if skips else nullcontext()
+    with context:
+        free = Document.objects.filter(pk__in=locked(rows, skip=True).values("pk")) if skips else rows
+        free.update(seen=number, **columns)
+
+
+def _add(held: Held, refs: Sequence[Ref], number: int) -> None:
+    rows = [
+        Document(
+            source=held.source,
+            key=ref.key,
+            url=fitting(ref.url, _LONGEST_URL),
+            depth=ref.depth,
+            seen=number,
+        )
+        for ref in refs
+    ]
+    Document.objects.bulk_create(rows, ignore_conflicts=True)

@@ -1,0 +1,24 @@
+"""Rows of knowledge: what is searched, where it comes from, and what was found of it."""
+
+from .citations import Citation
+from .collections import Collection, Embedder
+from .documents import Chunk, Document, DocumentText
+from .questions import Question
+from .sources import Source, Sync
+from .uploads import Upload
+from .vectors import EmbeddingCache, Vector
+
+__all__ = [
+    "Chunk",
+    "Citation",
+    "Collection",
+    "Document",
+    "DocumentText",
+    "Embedder",
+    "EmbeddingCache",
+    "Question",
+    "Source",
+    "Sync",
+    "Upload",
+    "Vector",
+]

@@ -1,0 +1,78 @@
+"""What was answered with passages."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from lingstream.models import Run
+
+from .documents import Chunk, Document
+
+__all__ = ["Citation"]
+
+
+class Citations(models.QuerySet["Citation"]):
+    """Citations, with what their documents have become."""
+
+    def keep(self, run: str, uri: str, chunk: str, verified: bool) -> None:
+        """Store a citation unless it is stored already.
+
+        :param chunk: the uid of the passage, or anything else where there is none.
+        """
+        uid = _uid(chunk)
+        found = uid and Chunk.objects.filter(uid=uid).values_list("document", "document__version").first()
+        document, version = found or (None, 0)
+        values = {"chunk_uid": uid, "document_id": document, "version": version, "verified": verified}
+        self.get_or_create(run_id=run, uri=uri, defaults=values)
+
+    def stale(self) -> Citations:
+        """Return those whose document has changed since, or is gone."""
+        changed = ~Q(document__version=F("version")) | Q(document=None)
+        return self.filter(changed, chunk_uid__isnull=False)
+
+
+def _uid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+class Citation(models.Model):
+    """A passage that a run's answer names; checked when the citation's field closed."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="citations", verbose_name=_("run"))
+    uri = models.CharField(_("place"), max_length=500)
+    document = models.ForeignKey(
+        Document,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="citations",
+        verbose_name=_("document"),
+    )
+    version = models.PositiveIntegerField(
+        _("version"), default=0, help_text=_("Of the document, when it was cited; another one: it is stale.")
+    )
+    chunk_uid = models.UUIDField(_("passage"), null=True, blank=True)
+    verified = models.BooleanField(_("verified"), default=False)
+
+    objects = Citations.as_manager()
+
+    class Meta:
+        verbose_name = _("citation")
+        verbose_name_plural = _("citations")
+        constraints = [models.UniqueConstraint(fields=["run", "uri"], name="lingstream_citation_place")]
+
+    def __str__(self) -> str:
+        return self.uri
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its document has changed since, or is gone."""
+        gone = self.document is None or self.document.version != self.version
+        return self.chunk_uid is not None and gone

@@ -1,0 +1,105 @@
+"""A pass over a source, as a row: how it begins, how far it is, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from .claims import Held
+from .indexer import BY_WORDS, without_vectors
+from .listing import fitting
+from .models import Collection, Document, Source, Sync
+from .outcomes import pause
+from .pipeline import Rules, check_pipeline, digest
+
+__all__ = ["COUNTS", "begin_pass", "end_pass", "rules_of", "save_pass", "settle_vectors"]
+
+_LONGEST = 2_000  # characters of a problem
+
+#: What is counted of a pass; names of columns, and of what its viewers see.
+COUNTS = ("seen", "changed", "deleted", "failed")
+
+
+def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync | None:
+    """Return the pass that has not ended, or a new one, if there is to be one.
+
+    :param full: whether there is.
+    :param run: the run that goes on with it.
+    """
+    with held.transaction():
+        row = Sync.objects.filter(source=held.source, status=Sync.Status.RUNNING).first()
+        if row is None and full:
+            number = held.source.number + 1
+            held.change(number=number)
+            row = Sync.objects.create(source=held.source, number=number, trigger=trigger)
+        if row and run:
+            Sync.objects.filter(pk=row.pk).update(run=run)
+    return row
+
+
+def save_pass(held: Held, row: Sync, counts: Mapping[str, int]) -> None:
+    """Write down how far a pass is."""
+    for name in COUNTS:
+        setattr(row, name, counts[name])
+    row.problem = fitting(row.problem, _LONGEST)
+    with held.transaction():
+        row.save(update_fields=["listed", "complete", "problem", *COUNTS])
+
+
+def end_pass(held: Held, row: Sync | None, status: str, state: str, problem: str, failing: str = "") -> None:
+    """Write down how a pass has ended, and what that says of its source.
+
+    :param row: ``None``: it was no pass, but what was pending.
+    :param state: of the source; one that has failed is left alone for a while.
+    :param failing: what else is wrong with the source, until its documents come again.
+    """
+    problem = fitting(problem, _LONGEST)
+    with held.transaction():
+        if row:
+            ended = {"status": status, "problem": problem, "ended_at": Now()}
+            Sync.objects.filter(pk=row.pk).update(**ended)
+        told = "; ".join(filter(None, (problem, failing)))
+        held.change(state=state, problem=told)
+    if status == Sync.Status.FAILED:
+        pause(held, state, problem)
+
+
+def rules_of(source: Source) -> tuple[Rules, str]:
+    """Return how the documents of a source are cut, and a fingerprint of that and of whose they are.
+
+    :raises UsageError: the collection's pipeline cannot be used.
+    """
+    collection = source.collection
+    embedder = collection.embedder.fingerprint if collection.embedder else ""
+    steps = check_pipeline(collection.pipeline)
+    rules = Rules(steps, collection.chunk_size, collection.chunk_overlap, embedder)
+    whose = f"{collection.pk}\0{collection.embedder_id}\0{source.owner_id}\0{source.scope}"
+    return rules, digest(f"{rules.fingerprint}\0{whose}")
+
+
+def settle_vectors(held: Held) -> None:
+    """Say behind a pass that a collection's vectors are its embedder's, once all are; else words are asked.
+
+    What this source has of another embedder's, as it could not be read since, is found by words from now on.
+    """
+    collection = held.source.collection
+    if collection.embedder is None or collection.embedded_by == (made_by := collection.embedder.fingerprint):
+        return
+    if collection.embedded_by:
+        for pk in list(_left(held.source).values_list("pk", flat=True)):
+            without_vectors(held, pk)
+        sources = Source.objects.filter(collection=collection)
+        if any(_left(each).exists() for each in sources.select_related("collection__embedder__provider")):
+            return
+    with held.transaction():
+        Collection.objects.filter(pk=collection.pk).update(embedded_by=made_by)
+    collection.embedded_by = made_by
+
+
+def _left(source: Source) -> QuerySet[Document]:
+    """Documents whose passages may have vectors that were made by other rules."""
+    rows = Document.objects.filter(source=source).exclude(text_hash="")
+    return rows.exclude(pipeline__in=[rules_of(source)[1], BY_WORDS])

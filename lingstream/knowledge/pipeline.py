@@ -1,0 +1,226 @@
+"""From what was fetched to passages, in memory: extract, normalise, language, the collection's steps, split.
+
+No Django here: the same content under the same rules gives the same passages, in any process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from lingstream.core.engine.data import json_data
+from lingstream.core.engine.kinds import NOBODY, Put, Services, StepCall, Text, check_options, kind_of
+from lingstream.core.engine.plan import StepPlan
+from lingstream.core.exceptions import LingError, UsageError
+
+from .sources.port import Content, Failed
+from .text.extract import Extracted, ExtractionError
+from .text.language import language_of
+from .text.normalise import normalise
+from .text.split import Piece, split
+
+__all__ = ["Prepared", "RecordStep", "Rules", "check_pipeline", "digest", "prepare"]
+
+_VERSION = 1  # of what this module and the folder `text` make of the same bytes
+_MOST_TEXT = 2_000_000  # characters of one document
+_MOST_CHUNKS = 5_000
+_MOST_STEPS = 20
+_TITLE = 500  # characters, as the column
+_EMPTY = frozenset({"no-text-layer"})
+_KEYS = frozenset({"kind", "options"})
+
+
+class Reader(Protocol):
+    """What turns bytes into text; see :class:`~.text.extract.pool.Extractor`."""
+
+    async def extract(self, body: bytes, mime: str, url: str = "") -> Extracted:
+        """Return the text of a document."""
+        ...
+
+
+class RecordStep(NamedTuple):
+    """One step of a pipeline."""
+
+    kind: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a collection cuts its documents.
+
+    :param size: of a passage, in characters, and so ``overlap``.
+    :param embedder: the fingerprint of what makes its vectors.
+    """
+
+    steps: tuple[RecordStep, ...] = ()
+    size: int = 1_200
+    overlap: int = 0
+    embedder: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the rules: under the same one, the same content needs no second look.
+
+        :raises UsageError: ``unknown-kind``.
+        """
+        steps = [[each.kind, kind_of(each.kind).version, dict(each.options)] for each in self.steps]
+        return digest(json.dumps([_VERSION, steps, self.size, self.overlap, self.embedder], sort_keys=True))
+
+
+class Prepared(NamedTuple):
+    """What became of a document's content.
+
+    :param status: ``indexed``, ``empty`` or ``skipped``.
+    :param code: why it has no passages, and so ``problem``.
+    """
+
+    text: str = ""
+    title: str = ""
+    language: str = ""
+    metadata: Mapping[str, Any] = MappingProxyType({})
+    pieces: Sequence[Piece] = ()
+    status: str = "indexed"
+    code: str = ""
+    problem: str = ""
+
+    @property
+    def text_hash(self) -> str:
+        """Of what people read of it."""
+        return digest(f"{self.title}\0{self.text}") if self.text else ""
+
+
+def digest(text: str) -> str:
+    """Return a hash of text, which may hold what no encoding has."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_pipeline(data: Any) -> tuple[RecordStep, ...]:
+    """Return the steps of a collection's ``pipeline``.
+
+    :raises UsageError: they are no list of record kinds with options that fit.
+    """
+    if not isinstance(data, list) or len(data) > _MOST_STEPS:
+        raise UsageError(f'expected up to {_MOST_STEPS} steps like [{{"kind": "…"}}], got {data!r:.80}')
+    return tuple(_step(each) for each in data)
+
+
+async def prepare(
+    key: str, content: Content, rules: Rules, reader: Reader, services: Services
+) -> Prepared | Failed:
+    """Return the passages of a document, or why there are none.
+
+    :param key: its name within its source.
+    """
+    try:
+        text = await _read(content, reader)
+        if text.noindex:
+            return Prepared(status="skipped", code="noindex", problem="the document asks not to be indexed")
+        found = await asyncio.to_thread(_normalised, content, text)
+        for number, step in enumerate(rules.steps):
+            record = await _record(key, content, found, step, number, services)
+            if record is None:
+                return Prepared(status="skipped", code="left-out", problem=f"by the step {step.kind}")
+            found = record
+        return await asyncio.to_thread(_cut, found, rules)
+    except ExtractionError as error:
+        if error.code in _EMPTY:
+            return Prepared(status="empty", code=error.code, problem=error.message)
+        return Failed(error.code, error.message)
+    except LingError as error:
+        return Failed(error.code, error.message, error.retryable, getattr(error, "retry_after", None))
+
+
+def _step(data: Any) -> RecordStep:
+    if not isinstance(data, dict) or not isinstance(data.get("kind"), str) or data.keys() - _KEYS:
+        raise UsageError(f'expected a step like {{"kind": "…", "options": {{…}}}}, got {data!r:.80}')
+    options = data.get("options", {})
+    if not isinstance(options, dict):
+        raise UsageError(f"expected the options of {data['kind']!r} to be an object, got {options!r:.80}")
+    if not kind_of(data["kind"]).record:
+        raise UsageError(f"expected a kind that works on records, got {data['kind']!r}", code="unknown-kind")
+    check_options(StepPlan(name=data["kind"], kind=data["kind"], options=options))
+    return RecordStep(data["kind"], MappingProxyType(options))
+
+
+async def _read(content: Content, reader: Reader) -> Extracted:
+    if isinstance(content.body, str):
+        return Extracted(text=content.body)
+    return await reader.extract(content.body, content.mime, content.url)
+
+
+def _normalised(content: Content, read: Extracted) -> Prepared:
+    text = _bounded(normalise(read.text))
+    title = normalise(content.title or read.title)[:_TITLE]
+    language = content.language or read.language or language_of(text)
+    return Prepared(text, title, language, json_data(dict(content.metadata)))
+
+
+def _bounded(text: str) -> str:
+    if len(text) > _MOST_TEXT:
+        raise UsageError(
+            f"expected up to {_MOST_TEXT:,} characters of text, got {len(text):,}", code="too-large"
+        )
+    return text
+
+
+def _cut(found: Prepared, rules: Rules) -> Prepared:
+    if not found.text.strip():
+        return Prepared(title=found.title, status="empty", code="no-text", problem="there is no text in it")
+    pieces = split(found.text, rules.size, rules.overlap)
+    if len(pieces) > _MOST_CHUNKS:
+        raise UsageError(f"expected up to {_MOST_CHUNKS:,} passages, got {len(pieces):,}", code="too-large")
+    return found._replace(pieces=pieces)
+
+
+async def _record(
+    key: str, content: Content, found: Prepared, step: RecordStep, number: int, services: Services
+) -> Prepared | None:
+    """What a step makes of a record: an object changes it, a list has the parts of it, an empty one none."""
+    record = {
+        "key": key,
+        "url": content.url,
+        "title": found.title,
+        "language": found.language,
+        "text": found.text,
+        "metadata": dict(found.metadata),
+    }
+    call = StepCall(
+        input=record,
+        options=step.options,
+        plan=StepPlan(name=step.kind, kind=step.kind),
+        root="",
+        identity=NOBODY,
+        history=(),
+        services=services,
+        idempotency_key=digest(f"{key}\0{number}\0{found.text_hash}"),
+        attempt=1,
+    )
+    said: Any = {}
+    async with aclosing(kind_of(step.kind).run(call)) as saying:  # type: ignore[type-var]
+        async for each in saying:
+            if isinstance(each, Put) and each.uri == "":
+                said = each.value
+            elif isinstance(each, Text):
+                said = {"text": said.get("text", "") + each.text}
+    parts = said if isinstance(said, list) else [said]
+    if not all(isinstance(part, dict) for part in parts):
+        raise UsageError(f"expected the step {step.kind!r} to give records, got {said!r:.80}", code="record")
+    return await asyncio.to_thread(_joined, found, [{**record, **part} for part in parts]) if parts else None
+
+
+def _joined(found: Prepared, records: Sequence[Mapping[str, Any]]) -> Prepared:
+    """The parts of one document follow each other; the first says what it is called."""
+    first = records[0]
+    return found._replace(
+        text=_bounded(normalise("\n\n".join(str(each["text"]) for each in records))),
+        title=normalise(str(first["title"]))[:_TITLE],
+        language=str(first["language"]),
+        metadata=json_data(first["metadata"]) if isinstance(first["metadata"], dict) else found.metadata,
+    )

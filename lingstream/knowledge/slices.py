@@ -1,0 +1,300 @@
+"""A slice of work on a source: steps 1 to 6 of :mod:`.sync`, as far as they come in its time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from lingstream.core.engine.kinds import Services
+from lingstream.core.exceptions import Fenced, LingError
+from lingstream.execution.away import AWAY
+
+from .claims import Held, Overtaken, due_documents
+from .deletion import delete_missed, note_missing
+from .embed import build_embedding
+from .embedding import Call
+from .listing import BATCH, Noted, is_key, note
+from .looking import Looking, told
+from .models import Document, Source, Sync
+from .outcomes import DEGRADED_AFTER, pause, trouble
+from .passes import COUNTS, end_pass, save_pass, settle_vectors
+from .pipeline import Rules
+from .sources.port import Content, Listing, Ref, source_kind
+from .text.extract.pool import Extractor
+
+__all__ = ["Outcome", "Report", "Slice"]
+
+_GROUP = 32  # documents that are looked at together
+_LISTING = 480.0  # seconds that a listing may take; the run has 600 in all
+_STILL = 0.2  # seconds to wait where all that is due is in somebody else's hands
+_SAVED = 2.0  # seconds between two writes of the counts
+_COUNTED = 5.0  # seconds between two counts of what is left
+
+#: Hears what changes of ``{"phase", "seen", "changed", "deleted", "failed", "left", "current"}``.
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a slice ended.
+
+    :param status: ``finished``, ``unfinished`` (there is more to do at once), ``waiting`` (its source fails
+        and is left alone for a while), ``failed``, ``busy`` (somebody else holds the source) or
+        ``overtaken``.
+    """
+
+    status: str
+    problem: str = ""
+
+
+class Slice:
+    """One slice of work on a source.
+
+    :param row: the pass, if it is one.
+    :param rules: how documents are cut, and ``fingerprint``: of that, and of whose they are.
+    :param call: calls functions that use the ORM.
+    :param services: what the steps of a pipeline may ask for.
+    :param report: hears how far it is.
+    :param seconds: after which it ends.
+    """
+
+    def __init__(
+        self,
+        held: Held,
+        row: Sync | None,
+        rules: Rules,
+        fingerprint: str,
+        *,
+        call: Call,
+        services: Services,
+        report: Report | None,
+        seconds: float,
+    ) -> None:
+        self._held = held
+        self._row = row
+        self._rules, self._fingerprint = rules, fingerprint
+        self._call = call
+        self._services = services
+        self._report = report
+        self._kind = source_kind(held.source.kind)
+        self._delete_after = held.source.delete_after or self._kind.delete_after
+        self._number = row.number if row else held.source.number
+        self._counts = Counter({name: getattr(row, name) if row else 0 for name in COUNTS})
+        self._followed: set[str] = set()
+        self._limited = False
+        self._listed_here = False
+        self._has_looked = False
+        self._put_off = False  # there was no time for what the listing had with it
+        self._problem = row.problem if row else ""
+        now = time.monotonic()
+        self._begun, self._until, self._saved, self._counted = now, now + seconds, now, 0.0
+
+    async def run(self) -> Outcome:
+        """Do what there is to do, or as much of it as a slice may."""
+        async with AsyncExitStack() as stack:
+            self._listing: Listing = await stack.enter_async_context(self._kind.open(self._held.source))
+            self._looking = await self._prepared(stack)
+            self._counts["seen"] = await self._call(self._seen)
+            if self._row and not self._row.listed:
+                await self._list()
+            while await self._work():
+                await self._finish()
+                if await self._call(self._held.release):
+                    self._say(phase="finished", current="", left=await self._call(self._left))
+                    return Outcome("finished", self._problem)
+        if self._is_degraded:
+            problem = await self._call(trouble, self._held)
+            await self._call(pause, self._held, Source.State.DEGRADED, problem)
+            self._say(phase="waiting", current="")
+            return Outcome("waiting", problem)
+        return Outcome("unfinished")
+
+    async def _prepared(self, stack: AsyncExitStack) -> Looking:
+        """Return what looks at documents; what it opens is closed by ``stack``."""
+        reader = Extractor()
+        stack.push_async_callback(reader.aclose)
+        embedding = None
+        if embedder := self._held.source.collection.embedder:
+            embedding = build_embedding(embedder.to_plan())
+            stack.push_async_callback(embedding.aclose)
+        return Looking(
+            held=self._held,
+            listing=self._listing,
+            reader=reader,
+            embedding=embedding,
+            services=self._services,
+            rules=self._rules,
+            fingerprint=self._fingerprint,
+            call=self._call,
+            note=self._note,
+            hear=lambda key: self._say(current=key),
+            number=self._number,
+            delete_after=self._delete_after,
+            concurrency=self._kind.concurrency,
+            is_over=lambda: self._is_over,
+        )
+
+    # -- 1: what there is ----------------------------------------------------------------------------------
+
+    async def _list(self) -> None:
+        self._say(phase="listing")
+        try:
+            async with aclosing(self._listed()) as batches:
+                async for batch in batches:
+                    await self._note(batch)
+                    self._check_time()
+        except (Overtaken, Fenced, *AWAY):
+            raise
+        except Exception as error:
+            self._problem = told(error, f"the listing of the source {self._held.source}")
+        if not self._put_off:  # else the next slice lists what it has with it again
+            await self._save(listed=True)
+
+    async def _listed(self) -> AsyncGenerator[Iterable[Ref]]:
+        """What the listing gives, in batches; a database that fails it need not be ours."""
+        batch: dict[str, Ref] = {}
+        try:
+            async for ref in self._listing.refs():
+                batch.setdefault(ref.key, ref)
+                if len(batch) == BATCH:
+                    yield batch.values()
+                    batch = {}
+        except AWAY as error:
+            raise LingError(f"the listing: {error}", code="listing", retryable=True) from error
+        yield batch.values()
+
+    def _check_time(self) -> None:
+        """A listing goes on for longer than a slice, which would never come to its end; but not for ever."""
+        if time.monotonic() - self._begun > _LISTING:
+            raise LingError(f"expected a listing to end within {_LISTING:g} s", code="listing")
+
+    async def _note(self, refs: Iterable[Ref]) -> None:
+        """Write down what is there, and what those that have not changed lead to."""
+        queue = deque(refs)
+        while queue:
+            batch: dict[str, Ref] = {}
+            while queue and len(batch) < BATCH:
+                ref = queue.popleft()
+                if is_key(ref.key) and ref.depth <= self._held.source.max_depth:
+                    batch.setdefault(ref.key, ref)
+            noted = await self._call(self._noted, list(batch.values()))
+            self._limited = self._limited or bool(noted.dropped)
+            self._count(seen=noted.seen)
+            links = {link.key: link for link in noted.links if link.key not in self._followed}
+            self._followed.update(links)
+            queue.extend(links.values())
+            contents = {key: batch[key].document for key in noted.pending if batch[key].content}
+            keys = list(contents)
+            for start in range(0, len(keys), _GROUP):
+                if self._is_over:
+                    self._put_off = True
+                    break
+                await self._look(await self._call(self._taken, keys[start : start + _GROUP]), contents)
+        if self._row and self._row.complete and (self._limited or self._listing.problem):
+            await self._save()  # before the documents are done that tell so: no other slice looks at them
+
+    def _seen(self) -> int:
+        return Document.objects.filter(source=self._held.source, seen=self._number).count()
+
+    def _noted(self, refs: Sequence[Ref]) -> Noted:
+        room = self._held.source.max_documents - self._counts["seen"]
+        force = self._row is not None and self._row.trigger == Sync.Trigger.MANUAL
+        return note(self._held, refs, self._number, self._fingerprint, room=room, force=force)
+
+    # -- 2 to 5: what is pending ---------------------------------------------------------------------------
+
+    async def _work(self) -> bool:
+        """Look at what is due; return whether nothing is any more."""
+        self._say(phase="fetching")
+        probing = self._is_degraded
+        while not self._is_over:
+            documents = await self._call(self._taken, None, 1 if probing else _GROUP)
+            if not documents:
+                return True
+            counts = await self._look(documents, {})
+            if self._is_degraded:
+                return False
+            probing = False
+            if not counts["done"]:
+                await asyncio.sleep(_STILL)
+        return False
+
+    def _taken(self, keys: Sequence[str] | None, most: int = _GROUP) -> list[Document]:
+        """Documents that are due, among these keys or among all."""
+        due = due_documents().filter(source=self._held.source).order_by("pk")
+        return list((due if keys is None else due.filter(key__in=keys))[:most])
+
+    async def _look(self, documents: Sequence[Document], contents: Mapping[str, Content]) -> Counter[str]:
+        counts = await self._looking.look(documents, contents)
+        self._has_looked = True
+        self._count(**{name: counts[name] for name in ("changed", "failed")})
+        now = time.monotonic()
+        if now - self._counted > _COUNTED:
+            self._say(left=await self._call(self._left))
+            self._counted = time.monotonic()
+        if now - self._saved > _SAVED:
+            await self._save()
+        return counts
+
+    def _left(self) -> int:
+        return Document.objects.filter(source=self._held.source, status=Document.Status.PENDING).count()
+
+    # -- 6, and the end ------------------------------------------------------------------------------------
+
+    async def _finish(self) -> None:
+        self._say(phase="deleting", current="")
+        await self._save()
+        row = self._row
+        if row and row.complete:
+            await self._call(note_missing, self._held, row)
+        deleted, waiting = await self._call(delete_missed, self._held, self._number, self._delete_after)
+        self._count(deleted=deleted)
+        failing = await self._call(trouble, self._held) if self._held.source.failures else ""
+        problem = self._problem
+        state = Source.State.DEGRADED if problem or failing else Source.State.OK
+        if waiting:
+            state = Source.State.CONFIRM
+            vanished = f"{waiting} documents have vanished, or are disowned by their site"
+            problem = "; ".join(filter(None, (vanished, problem)))
+        if row or waiting or deleted:
+            await self._save()
+            await self._call(end_pass, self._held, row, Sync.Status.FINISHED, state, problem, failing)
+        if row:
+            await self._call(settle_vectors, self._held)
+        self._row = None
+
+    async def _save(self, *, listed: bool = False) -> None:
+        """Write down how far the pass is, and whether its listing is complete, before that is acted upon."""
+        if self._row is None:
+            return
+        if listed:
+            self._row.listed = self._row.complete = self._listed_here = True
+        if self._row.listed:
+            self._problem = self._problem or self._listing.problem
+            whole = self._listing.complete or not self._listed_here
+            self._row.complete &= whole and not self._limited and not self._problem
+        self._row.problem = self._problem
+        await self._call(save_pass, self._held, self._row, self._counts)
+        self._saved = time.monotonic()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the slice has had its time; one look is done in any case, so that each comes further."""
+        return self._has_looked and time.monotonic() > self._until
+
+    @property
+    def _is_degraded(self) -> bool:
+        return self._held.source.failures >= DEGRADED_AFTER
+
+    def _count(self, **more: int) -> None:
+        self._counts.update(more)
+        self._say(**{name: self._counts[name] for name, number in more.items() if number})
+
+    def _say(self, **said: Any) -> None:
+        if self._report and said:
+            self._report(said)

@@ -1,0 +1,48 @@
+"""What sources of files share, wherever these lie: which of them are meant, and what they are."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+__all__ = ["LARGEST", "OPTIONS", "PATTERNS", "address_of", "is_wanted", "mime_of"]
+
+#: Bytes of a file.
+LARGEST = 20_000_000
+#: The files that are meant unless a source says which.
+PATTERNS = ("*.md", "*.markdown", "*.txt", "*.html", "*.htm", "*.pdf", "*.docx", "*.pptx", "*.xlsx")
+
+_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".txt": "text/plain"}
+
+#: Options of a source of files.
+OPTIONS: Mapping[str, Any] = {
+    "patterns": {"type": "array", "items": {"type": "string"}, "title": "names", "maxItems": 100},
+    "url": {"type": "string", "title": "address of a file, with {path} in it"},
+}
+
+
+def is_wanted(key: str, patterns: Iterable[str]) -> bool:
+    """Whether a file's path, or its name, fits one of the patterns."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:  # a name that is not UTF-8 is no key
+        return False
+    name = PurePosixPath(key).name
+    return any(fnmatch(key, pattern) or fnmatch(name, pattern) for pattern in patterns)
+
+
+def mime_of(name: str) -> str:
+    """Return what a file is by its name, ``""`` where that does not say."""
+    return _TYPES.get(PurePosixPath(name).suffix.lower()) or mimetypes.guess_type(name)[0] or ""
+
+
+def address_of(key: str, template: str) -> str:
+    """Return where a person opens a file.
+
+    :param template: an address with ``{path}`` in it; ``""``: nowhere.
+    """
+    return template.replace("{path}", quote(key))

@@ -1,0 +1,168 @@
+"""Files of a folder on this machine, inside ``LINGSTREAM["KNOWLEDGE_ROOTS"]``.
+
+1. No name leads out of the source's folder, neither by ``..`` nor by a symbolic link; that is asked of the
+   resolved path each time a file is listed, and again when it is opened.
+2. Folders that are symbolic links are not entered, and what is no regular file is not opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lingstream.conf import app_settings
+from lingstream.core.exceptions import ConfigurationError, UsageError
+
+from ..models import Source
+from .files import LARGEST, OPTIONS, PATTERNS, address_of, is_wanted, mime_of
+from .port import Content, Failed, Fetched, Gone, Known, Ref, SourceKind
+
+__all__ = ["Folder", "FolderListing"]
+
+_AT_ONCE = 200  # files that a thread looks at before the event loop hears of them
+_MOST_WATCHED = 500  # files; to look at so many takes 50 ms
+
+
+class Folder(SourceKind):
+    """See :class:`SourceKind`."""
+
+    kind = "folder"
+    title = "Folder"
+    watches = True
+    config_schema = {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string", "minLength": 1, "title": "folder"},
+            **OPTIONS,
+            "watch": {
+                "type": "boolean",
+                "title": "watch",
+                "description": f"Look every few seconds whether one of {_MOST_WATCHED} files has changed.",
+                "default": False,
+            },
+        },
+        "required": ["path"],
+        "additionalProperties": False,
+    }
+
+    @asynccontextmanager
+    async def open(self, source: Source) -> AsyncIterator[FolderListing]:
+        """See :class:`SourceKind`.
+
+        :raises UsageError: the folder is not there, or is none that may be read.
+        """
+        yield FolderListing(_folder(source.config), source.config)
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """See :class:`SourceKind`."""
+        _folder(config)
+
+    def state(self, config: Mapping[str, Any]) -> str:
+        """See :class:`SourceKind`: names, times and sizes of files, if they are to be watched."""
+        if not config.get("watch"):
+            return ""
+        files = [*islice(FolderListing(_folder(config), config).files(), _MOST_WATCHED + 1)]
+        if len(files) > _MOST_WATCHED:
+            return ""
+        told = "".join(f"{file.key}\0{file.etag}\n" for file in files)
+        return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class FolderListing:
+    """The files of one folder; see :class:`Listing`."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.complete = False
+        self.problem = ""
+        self._folder = folder
+        self._patterns = tuple(config.get("patterns") or PATTERNS)
+        self._url = config.get("url", "")
+
+    async def refs(self) -> AsyncIterator[Ref]:
+        """See :class:`Listing`."""
+        found = self.files()
+        while batch := await asyncio.to_thread(lambda: list(islice(found, _AT_ONCE))):
+            for ref in batch:
+                yield ref
+        self.complete = not self.problem
+
+    def files(self) -> Iterator[Ref]:
+        """Yield the files; in a thread."""
+        for folder, folders, names in os.walk(self._folder, onerror=self._failed):
+            folders.sort()
+            for name in sorted(names):
+                path = Path(folder, name)
+                key = path.relative_to(self._folder).as_posix()
+                if is_wanted(key, self._patterns) and (known := self._status(key)):
+                    yield Ref(key=key, url=address_of(key, self._url), etag=_etag(known), size=known.st_size)
+
+    async def fetch(self, known: Known) -> Fetched:
+        """See :class:`Listing`."""
+        if not is_wanted(known.key, self._patterns):
+            return Gone(for_good=True)
+        return await asyncio.to_thread(self._read, known.key)
+
+    def _failed(self, error: OSError) -> None:
+        """A folder that cannot be read is not an empty one."""
+        self.problem = f"{error.filename}: {error.strerror}"
+
+    def _inside(self, key: str) -> Path | None:
+        try:
+            path = (self._folder / key).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            return None
+        return path if path.is_relative_to(self._folder) else None
+
+    def _status(self, key: str) -> os.stat_result | None:
+        path = self._inside(key)
+        try:
+            known = path.stat() if path else None
+        except OSError:
+            return None
+        return known if known and stat.S_ISREG(known.st_mode) else None
+
+    def _read(self, key: str) -> Fetched:
+        path = self._inside(key)
+        if path is None or not self._status(key):
+            return Gone(for_good=True)
+        try:
+            # What has become a pipe meanwhile would wait for ever for somebody who writes.
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                known = os.fstat(file.fileno())
+                body = file.read(LARGEST + 1)
+        except FileNotFoundError:
+            return Gone(for_good=True)
+        except OSError as error:
+            return Failed("unreadable", f"{key}: {error.strerror}", retryable=True)
+        if len(body) > LARGEST:
+            return Failed("too-large", f"expected a file of up to {LARGEST:,} bytes, got {known.st_size:,}")
+        return Content(body=body, mime=mime_of(path.name), url=address_of(key, self._url), etag=_etag(known))
+
+
+def _etag(known: os.stat_result) -> str:
+    """What differs after each change; the time alone has gaps of milliseconds."""
+    return f"{known.st_mtime_ns:x}-{known.st_ctime_ns:x}-{known.st_size:x}-{known.st_ino:x}"
+
+
+def _folder(config: Mapping[str, Any]) -> Path:
+    roots = [Path(root).resolve() for root in app_settings().knowledge_roots]
+    if not roots:
+        raise ConfigurationError("expected a folder in LINGSTREAM['KNOWLEDGE_ROOTS'], and there is none")
+    path = Path(str(config.get("path", "")))
+    nowhere = UsageError(f"expected a folder, and there is none at {str(path)!r:.200}", code="no-folder")
+    try:
+        found = (path if path.is_absolute() else roots[0] / path).resolve()
+    except (OSError, ValueError, RuntimeError):  # a name that is none, or links that lead in a circle
+        raise nowhere from None
+    if not any(found.is_relative_to(root) for root in roots):
+        raise UsageError(f"expected a folder inside LINGSTREAM['KNOWLEDGE_ROOTS'], got {str(path)!r:.200}")
+    if not os.path.isdir(found):  # noqa: PTH112 (Path.is_dir() fails for a name that is too long)
+        raise nowhere
+    return found

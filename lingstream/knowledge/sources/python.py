@@ -1,0 +1,117 @@
+"""Documents from a function of the site's: ``@source("tickets")`` in an app's ``knowledge.py``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from lingstream.core.exceptions import UsageError
+
+from ..models import Source
+from .port import Fetched, Gone, Known, Ref, SourceKind
+
+__all__ = ["Python", "PythonListing", "source"]
+
+Lists: TypeAlias = Callable[[Source], AsyncIterator[Ref]]
+Fetches: TypeAlias = Callable[[Source, Known], Awaitable[Fetched]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Function(NamedTuple):
+    list: Lists
+    fetch: Fetches | None
+
+
+_functions: dict[str, _Function] = {}
+
+
+def source(slug: str, *, fetch: Fetches | None = None) -> Callable[[F], F]:
+    """Make an async generator of :class:`Ref` the source function ``slug``; it stays what it is.
+
+    It gets the source's row, whose ``config["options"]`` are its own. A :class:`Ref` with ``content`` is the
+    document itself, and one whose ``etag`` is as before is not looked at.
+
+    :param fetch: returns one document, for those that were listed without; unless given, the function is
+        called again for it, up to the document.
+    :raises UsageError: it is no async generator, or another function has that slug.
+    """
+
+    def register(function: F) -> F:
+        if not inspect.isasyncgenfunction(function):
+            raise UsageError(f"expected an async generator for the source {slug!r}, got {function!r:.100}")
+        known = _functions.setdefault(slug, _Function(function, fetch))
+        if (known.list.__module__, known.list.__qualname__) != (function.__module__, function.__qualname__):
+            raise UsageError(
+                f"the source {slug!r} is {known.list.__module__}.{known.list.__qualname__} already"
+            )
+        _functions[slug] = _Function(function, fetch)
+        return function
+
+    return register
+
+
+class Python(SourceKind):
+    """See :class:`SourceKind`; rows name a function by its slug, never by its path."""
+
+    kind = "python"
+    title = "Python function"
+    config_schema = {
+        "type": "object",
+        "properties": {
+            "function": {"type": "string", "minLength": 1},
+            "options": {"type": "object"},
+        },
+        "required": ["function"],
+        "additionalProperties": False,
+    }
+
+    @asynccontextmanager
+    async def open(self, source: Source) -> AsyncIterator[PythonListing]:
+        """See :class:`SourceKind`.
+
+        :raises UsageError: ``unknown-function``.
+        """
+        yield PythonListing(source, _named(source.config))
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """See :class:`SourceKind`."""
+        _named(config)
+
+
+class PythonListing:
+    """One call of a function; see :class:`Listing`."""
+
+    def __init__(self, source: Source, function: _Function) -> None:
+        self.complete = False
+        self.problem = ""
+        self._source = source
+        self._function = function
+
+    async def refs(self) -> AsyncIterator[Ref]:
+        """See :class:`Listing`."""
+        async with aclosing(self._function.list(self._source)) as refs:  # type: ignore[type-var]
+            async for ref in refs:
+                yield ref
+        self.complete = True
+
+    async def fetch(self, known: Known) -> Fetched:
+        """See :class:`Listing`."""
+        if self._function.fetch:
+            return await self._function.fetch(self._source, known)
+        async with aclosing(self._function.list(self._source)) as refs:  # type: ignore[type-var]
+            async for ref in refs:
+                if ref.key == known.key and ref.content:
+                    return ref.document
+        return Gone(for_good=True)
+
+
+def _named(config: Mapping[str, Any]) -> _Function:
+    name = config.get("function", "")
+    if name not in _functions:
+        known = ", ".join(sorted(_functions)) or "none"
+        raise UsageError(
+            f"expected a function with @source among {known}, got {name!r:.80}", code="unknown-function"
+        )
+    return _functions[name]

@@ -1,0 +1,147 @@
+"""Vectors in memory: blocks that never change, and what of them is nearest to a question.
+
+A search reads blocks while another thread renews the list of them, and needs no lock for it; a change costs a
+copy of the blocks that it touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .port import Near
+
+__all__ = ["ROWS", "Block", "Row", "blocks_of", "nearest", "packed", "without"]
+
+#: A passage's id, its vector and its marks.
+Row: TypeAlias = tuple[int, bytes, tuple[int, ...]]
+
+ROWS = 8_192  # of a block
+_FEW = 0.25  # of a block's rows: copying as many costs less than multiplying all of them
+
+
+class Block:
+    """Some vectors of one length.
+
+    :param ids: of their passages, int64 of shape (n,).
+    :param vectors: float32 of shape (n, dimensions).
+    :param marks: of each passage.
+    """
+
+    def __init__(
+        self, ids: NDArray[np.int64], vectors: NDArray[np.float32], marks: list[tuple[int, ...]]
+    ) -> None:
+        self.ids = ids
+        self.vectors = vectors
+        self.marks = marks
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps, about."""
+        return int(self.vectors.nbytes + 24 * len(self.ids) + 4 * sum(map(len, self.marks)))
+
+    @cached_property
+    def _having(self) -> dict[int, NDArray[np.intp]]:
+        """The rows that have a mark."""
+        having: dict[int, list[int]] = {}
+        for row, marks in enumerate(self.marks):
+            for mark in marks:
+                having.setdefault(mark, []).append(row)
+        return {mark: np.array(rows, np.intp) for mark, rows in having.items()}
+
+    def within(self, groups: Sequence[Sequence[int]]) -> NDArray[np.intp]:
+        """Return the rows that have a mark of each group."""
+        allowed = np.ones(len(self.ids), bool)
+        for group in groups:
+            has = np.zeros(len(self.ids), bool)
+            for mark in group:
+                has[self._having.get(mark, [])] = True
+            allowed &= has
+        return np.flatnonzero(allowed)
+
+    def scores(self, question: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the scores of some rows."""
+        if len(rows) < _FEW * len(self.ids):
+            return self.vectors[rows] @ question
+        return (self.vectors @ question)[rows]
+
+    def kept(self, rows: NDArray[np.bool_]) -> Block:
+        """Return a block of some rows of this one."""
+        marks = [marks for marks, keep in zip(self.marks, rows, strict=True) if keep]
+        return Block(self.ids[rows], self.vectors[rows], marks)
+
+    def followed_by(self, other: Block) -> Block:
+        """Return a block of the rows of both."""
+        ids, vectors = np.concatenate((self.ids, other.ids)), np.concatenate((self.vectors, other.vectors))
+        return Block(ids, vectors, self.marks + other.marks)
+
+
+def blocks_of(rows: Iterable[Row], dimensions: int) -> Iterator[Block]:
+    """Yield rows as blocks; a vector of another length was written for another embedder, and is left out."""
+    fitting = (row for row in rows if len(row[1]) == 4 * dimensions)
+    while some := [*islice(fitting, ROWS)]:
+        ids, vectors, marks = zip(*some, strict=True)
+        matrix = np.frombuffer(b"".join(vectors), "<f4").reshape(len(ids), dimensions)
+        yield Block(np.array(ids, np.int64), matrix, list(marks))
+
+
+def without(blocks: Iterable[Block], gone: NDArray[np.int64]) -> Iterator[Block]:
+    """Yield blocks without some passages; what has none of them is the block that it was."""
+    for block in blocks:
+        kept = ~np.isin(block.ids, gone)
+        if kept.all():
+            yield block
+        elif kept.any():
+            yield block.kept(kept)
+
+
+def packed(blocks: Iterable[Block]) -> list[Block]:
+    """Return the same rows in few blocks; what is full stays the block that it was."""
+    few: list[Block] = []
+    for block in blocks:
+        if few and len(few[-1].ids) + len(block.ids) <= ROWS:
+            few[-1] = few[-1].followed_by(block)
+        else:
+            few.append(block)
+    return few
+
+
+def nearest(
+    blocks: Iterable[Block], question: bytes, groups: Sequence[Sequence[int]], k: int, also: Sequence[int]
+) -> list[Near]:
+    """Return what :meth:`~.port.VectorStore.find` does, of blocks."""
+    asked = np.frombuffer(question, "<f4")
+    wanted = np.array(also, np.int64)
+    best: list[Near] = []
+    others: list[Near] = []
+    for block in blocks:
+        rows = block.within(groups)
+        scores = block.scores(asked, rows)
+        best = _first([*best, *_near(block, rows, scores, _highest(scores, k))], k)
+        if also:
+            others += _near(block, rows, scores, np.flatnonzero(np.isin(block.ids[rows], wanted)))
+    found = {near.chunk_id for near in best}
+    return best + [near for near in others if near.chunk_id not in found]
+
+
+def _highest(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    return np.argpartition(scores, -k)[-k:]
+
+
+def _first(found: list[Near], k: int) -> list[Near]:
+    return sorted(found, key=lambda near: (-near.score, near.chunk_id))[:k]
+
+
+def _near(
+    block: Block, rows: NDArray[np.intp], scores: NDArray[np.float32], which: NDArray[np.intp]
+) -> list[Near]:
+    return [
+        Near(int(block.ids[rows[at]]), float(scores[at]), block.vectors[rows[at]].tobytes()) for at in which
+    ]

@@ -1,0 +1,89 @@
+"""The port of stores of vectors: what the indexer writes in a document's transaction, and a search finds in.
+
+1. What is written is found once its transaction is committed, and not before.
+2. The vectors of a passage go with its row, however that goes. A store may be late with it: a search drops
+   what has no row.
+3. Nothing outside of the bounds is found, whatever ``also`` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, cast
+
+from lingstream.core.exceptions import ConfigurationError
+from lingstream.providers.dotted import import_dotted
+
+if TYPE_CHECKING:
+    from ..models import Chunk, Collection
+    from .bounds import Bounds
+
+__all__ = ["Near", "VectorStore", "register_store", "store_named", "stores"]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """One passage as a store found it.
+
+    :param score: the cosine of the angle between its vector and the question's, from -1 to 1.
+    :param vector: float32, little endian, of unit length.
+    """
+
+    chunk_id: int
+    score: float
+    vector: bytes
+
+
+class VectorStore(Protocol):
+    """The port: one stateless object for each store. All of it uses the ORM: call it in a thread."""
+
+    def write(self, collection: Collection, vectors: Sequence[tuple[Chunk, bytes]]) -> None:
+        """Write vectors of the collection's embedder, or write them anew: where their bounds differ, too.
+
+        :param collection: with the revision that it has by this transaction.
+        :param vectors: of passages with their documents.
+        """
+        ...
+
+    def find(
+        self, collection: Collection, question: bytes, bounds: Bounds, k: int, also: Sequence[int] = ()
+    ) -> list[Near]:
+        """Return the ``k`` nearest passages, best first, and then those of ``also`` that are not among them.
+
+        :param question: a vector of the collection's embedder.
+        :param bounds: those of this collection alone.
+        :param also: passages found otherwise, whose vectors are wanted, too.
+        """
+        ...
+
+
+_stores: dict[str, str | VectorStore] = {
+    "database": "lingstream.knowledge.stores.database.DatabaseStore",
+    "pgvector": "lingstream.knowledge.stores.pgvector.PgVectorStore",
+}
+
+
+def register_store(name: str, store: VectorStore) -> None:
+    """Make a store known, under the name that collections have."""
+    _stores[name] = store
+
+
+def stores() -> Mapping[str, str | VectorStore]:
+    """Return the stores there are by name; one that nobody has asked for yet is a dotted path."""
+    return MappingProxyType(_stores)
+
+
+def store_named(name: str) -> VectorStore:
+    """Return a store.
+
+    :raises ConfigurationError: there is none of that name.
+    """
+    store = _stores.get(name)
+    if store is None:
+        raise ConfigurationError(f"expected a store among {', '.join(sorted(_stores))}, got {name!r:.80}")
+    if isinstance(store, str):
+        made = cast("type[VectorStore]", import_dotted(store))
+        store = _stores[name] = made()
+    return store

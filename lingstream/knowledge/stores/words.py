@@ -1,0 +1,161 @@
+"""The words of passages: written with them, in the same transaction, and found by those of a question.
+
+What is indexed are words of our own (:mod:`..text.words`), on every database the same, so that none has to
+know a language. Title and headings count as words of a passage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from django.db import connections, router
+
+from lingstream.core.exceptions import ConfigurationError
+
+from ..models import Chunk
+from ..text.words import words
+from .bounds import Bounds, marks_of
+
+__all__ = ["SUPPORTED", "find", "write"]
+
+_LONGEST = 200  # characters of a word; PostgreSQL refuses 2,047 bytes
+
+
+class _Statements(NamedTuple):
+    """What a database does with words.
+
+    :param marks: marks as it wants them written.
+    :param find: returns a statement with its values, for marks in groups, a question's words, and a number.
+    """
+
+    write: str
+    marks: Callable[[Sequence[int]], Any]
+    find: Callable[[Sequence[Sequence[int]], Sequence[str], int], tuple[str, list[Any]]]
+
+
+def _fts5(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
+    """Rank those that have a telling word: to rank all that have a common one takes ten times as long."""
+    marks = " AND ".join(f"marks : ({_either(group)})" for group in groups)
+    counted = " UNION ALL ".join([_COUNTED] * len(asked))
+    values = [value for word in asked for value in (word, f'{marks} AND words : "{word}"')]
+    return _RANKED.format(counted=counted), [*values, _MOST_RANKED, marks, _either(asked), k]
+
+
+def _either(words: Sequence[int] | Sequence[str]) -> str:
+    return " OR ".join(f'"{each}"' for each in words)
+
+
+def _tsquery(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
+    marks = [" | ".join(f"'#{mark}'" for mark in group) for group in groups]
+    within = " & ".join(f"({group})" for group in marks)
+    return _RANKED_BY_POSTGRESQL, [" | ".join(f"'{word}'" for word in asked), within, k]
+
+
+# Words are taken from the rarest on, until they have enough passages together; the others count where one of
+# them is there. bm25 looks up each passage that matches. What has more than that is counted no further.
+_MOST_RANKED = 1_000
+_COUNTED = """
+    SELECT %s, (
+        SELECT count(*) FROM (
+            SELECT 1 FROM lingstream_knowledge_words WHERE lingstream_knowledge_words MATCH %s LIMIT 1001
+        )
+    )
+"""
+_RANKED = """
+    WITH counted (word, number) AS ({counted}),
+    summed AS (
+        SELECT '"' || word || '"' AS word,
+            row_number() OVER rarest = 1 OR sum(number) OVER rarest <= %s AS tells
+        FROM counted WHERE number > 0 WINDOW rarest AS (ORDER BY number, word)
+    ),
+    telling AS (
+        SELECT group_concat(word, ' OR ') FILTER (WHERE tells) AS words, min(tells) AS all_tell FROM summed
+    ),
+    asked AS (
+        SELECT %s || ' AND words : (' || words || ')'
+            || iif(all_tell, '', ' AND words : (' || %s || ')') AS query
+        FROM telling
+    )
+    SELECT rowid, -rank FROM lingstream_knowledge_words
+    WHERE lingstream_knowledge_words MATCH coalesce((SELECT query FROM asked), 'marks : none')
+    AND rank MATCH 'bm25(0.0, 1.0)' ORDER BY rank LIMIT %s
+"""
+_RANKED_BY_POSTGRESQL = """
+    SELECT chunk_id, ts_rank(words, asked, 1)
+    FROM lingstream_knowledge_words, to_tsquery('lingstream_words', %s) asked
+    WHERE numnode(asked) > 0 AND words @@ (%s::tsquery && asked) ORDER BY 2 DESC, 1 LIMIT %s
+"""
+
+# In FTS5 marks are words of a column of their own, in a tsvector those that begin with #, as no word does. So
+# the index itself keeps out what is not to be found, and a large neighbour costs a small tenant nothing.
+_SQLITE = _Statements(
+    write="INSERT OR REPLACE INTO lingstream_knowledge_words (rowid, marks, words) VALUES (%s, %s, %s)",
+    marks=lambda marks: " ".join(map(str, marks)),
+    find=_fts5,
+)
+_POSTGRESQL = _Statements(
+    write="""
+        INSERT INTO lingstream_knowledge_words (chunk_id, words)
+        VALUES (%s, array_to_tsvector(%s) || to_tsvector('lingstream_words', %s))
+        ON CONFLICT (chunk_id) DO UPDATE SET words = excluded.words
+    """,
+    marks=lambda marks: [f"#{mark}" for mark in marks],
+    find=_tsquery,
+)
+_STATEMENTS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
+SUPPORTED = tuple(_STATEMENTS)
+
+
+def write(chunks: Sequence[Chunk], title: str) -> None:
+    """Write the words of passages, or write them anew: where their bounds differ, too.
+
+    Their documents are loaded already. The words of a passage go with its row.
+
+    :param title: the document's.
+    :raises ConfigurationError: the database is none that words can be found in.
+    """
+    known, cursor = _open(router.db_for_write(Chunk))
+    with cursor:
+        cursor.executemany(
+            known.write,
+            [(chunk.pk, known.marks(_marks(chunk)), " ".join(_words(chunk, title))) for chunk in chunks],
+        )
+
+
+def find(bounds: Bounds, asked: Sequence[str], k: int) -> list[tuple[int, float]]:
+    """Return the ids of the ``k`` passages that match best, and how well: more is better, best first.
+
+    :param asked: words as :func:`~..text.words.query_words` gives them; one is enough.
+    :raises ConfigurationError: as :func:`write`.
+    """
+    asked = [word for word in dict.fromkeys(each[:_LONGEST] for each in asked) if _is_word(word)]
+    if not asked or not all(bounds.marks):
+        return []
+    known, cursor = _open(router.db_for_read(Chunk))
+    with cursor:
+        cursor.execute(*known.find(bounds.marks, asked, k))
+        return [(pk, float(score)) for pk, score in cursor.fetchall()]
+
+
+def _open(alias: str) -> tuple[_Statements, Any]:
+    connection = connections[alias]
+    known = _STATEMENTS.get(connection.vendor)
+    if known is None:
+        raise ConfigurationError(
+            f"expected {' or '.join(SUPPORTED)}, in which words can be found, got {connection.vendor}"
+        )
+    return known, connection.cursor()
+
+
+def _marks(chunk: Chunk) -> Sequence[int]:
+    return marks_of(chunk.collection_id, chunk.scope, chunk.owner_key, chunk.document.metadata)
+
+
+def _words(chunk: Chunk, title: str) -> list[str]:
+    return [word[:_LONGEST] for word in words("\n".join((title, *chunk.heading, chunk.text)))]
+
+
+def _is_word(text: str) -> bool:
+    """Whether nothing in it could end the quotes around it."""
+    return text != "" and not any(character in text for character in "\"'\\\0")

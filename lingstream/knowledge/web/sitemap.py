@@ -1,0 +1,103 @@
+"""Sitemaps (sitemaps.org): lists of pages and lists of lists, as XML or as lines, packed or not."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+from .links import MOST_CHARACTERS, normalise
+from .markup import Reader, read_xml
+
+__all__ = ["MOST_BYTES", "Sitemap", "read_sitemap"]
+
+#: Bytes of a sitemap, unpacked.
+MOST_BYTES = 20 * 1024 * 1024
+
+_GZIP = 31  # zlib's word for it
+_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(slots=True)
+class Sitemap:
+    """One file.
+
+    :param pages: normalised addresses of pages, each once, in their order.
+    :param sitemaps: and of further sitemaps.
+    :param cut: there is more of it than was read.
+    """
+
+    pages: list[str] = field(default_factory=list)
+    sitemaps: list[str] = field(default_factory=list)
+    cut: bool = False
+
+
+def read_sitemap(body: bytes, url: str, most: int) -> Sitemap:
+    """Return what a sitemap lists; it may take a second of CPU.
+
+    :param url: where it is.
+    :param most: addresses that are read.
+    :raises ValueError: it is no sitemap.
+    """
+    body, cut = _unpacked(body)
+    reader = _SitemapReader(url, most)
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
+        read_xml(body, reader)
+    else:
+        reader.lines(body)
+    if not reader.known:
+        raise ValueError(f"expected a sitemap, got {body[:60]!r}")
+    return Sitemap([*reader.pages], [*reader.sitemaps], cut or reader.cut)
+
+
+def _unpacked(body: bytes) -> tuple[bytes, bool]:
+    if not body.startswith(_MAGIC):
+        return body, False
+    inflate = zlib.decompressobj(_GZIP)
+    try:
+        unpacked = inflate.decompress(body, MOST_BYTES)
+    except zlib.error:
+        raise ValueError("expected a sitemap, got a gzip that is broken") from None
+    return unpacked, not inflate.eof
+
+
+class _SitemapReader(Reader):
+    def __init__(self, url: str, most: int) -> None:
+        super().__init__()
+        self.pages: dict[str, None] = {}
+        self.sitemaps: dict[str, None] = {}
+        self.known = False
+        self._url, self._most = url, most
+        self._path: list[str] = []
+        self._location = ""
+
+    def lines(self, body: bytes) -> None:
+        """Read one address a line."""
+        for line in body.splitlines():
+            if line.startswith((b"http://", b"https://")):
+                self.known = True
+                if len(self.pages) >= self._most:
+                    self.cut = True
+                    return
+                self._add(self.pages, line.decode("utf-8", "replace"))
+
+    def opened(self, tag: str, attributes: dict[str, str]) -> None:
+        self._path.append(tag)
+        self.known = self.known or self._path in (["urlset"], ["sitemapindex"])
+        self._location = ""
+
+    def text(self, data: str) -> None:
+        if self._path[-1:] == ["loc"] and len(self._location) <= MOST_CHARACTERS:
+            self._location += data
+
+    def closed(self, tag: str) -> None:
+        if self._path == ["urlset", "url", "loc"]:
+            self._add(self.pages, self._location)
+        elif self._path == ["sitemapindex", "sitemap", "loc"]:
+            self._add(self.sitemaps, self._location)
+        del self._path[-1:]
+
+    def _add(self, to: dict[str, None], location: str) -> None:
+        if address := location.strip() and normalise(location, self._url):
+            if address not in to and len(self.pages) + len(self.sitemaps) >= self._most:
+                self.leave()
+            to[address] = None

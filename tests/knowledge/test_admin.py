@@ -1,0 +1,359 @@
+"""The admin of knowledge: an editor adds a source, looks at what came of it, and asks; others may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from lingstream.core.engine.kinds import Services
+from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source, Sync
+from lingstream.knowledge.sync import sync
+from lingstream.models import Run, Runner
+from tests.admin.forms import client_with, errors_of, form_data
+
+from .building import collection, document, find
+
+pytestmark = pytest.mark.django_db(transaction=True)  # a pass has a thread of its own
+
+URL = "/admin/lingstream_knowledge/"
+PAGE = "# Clouds\n\nA cloud is made of droplets.\n\n## Rain\n\nRain falls out of clouds that are full.\n"
+
+
+@pytest.fixture
+def folder(settings: Any, tmp_path: Path) -> Path:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "KNOWLEDGE_ROOTS": [str(tmp_path)]}
+    (tmp_path / "clouds.md").write_text(PAGE, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def source(folder: Path) -> Source:
+    into = Collection.objects.create(slug="help", access="anyone", chunk_size=100)
+    return Source.objects.create(slug="files", collection=into, kind="folder", config={"path": str(folder)})
+
+
+def one_pass(source: Source) -> None:
+    asked = {"services": Services(lambda plan: None), "trigger": "manual"}  # type: ignore[arg-type, return-value]
+    assert async_to_sync(sync)(source.pk, uuid4().hex, **asked).status == "finished"
+
+
+def page(client: Client, path: str, **query: Any) -> str:
+    response = client.get(f"{URL}{path}", query)
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+class TestSources:
+    def test_are_of_a_kind_that_is_chosen_first(self, admin_client: Client) -> None:
+        for query in ({}, {"kind": "nothing"}):
+            html = page(admin_client, "source/add/", **query)
+            assert "?kind=folder" in html and "?kind=upload" in html
+
+    def test_have_the_fields_of_their_kind(self, admin_client: Client, folder: Path) -> None:
+        into = collection()
+        url = f"{URL}source/add/?kind=folder"
+        data = form_data(admin_client.get(url))
+        sent = {**data, "collection": into.pk, "slug": "files", "options-folder-path": str(folder)}
+        response = admin_client.post(url, sent)
+        assert response.status_code == 302, errors_of(response)
+        made = Source.objects.get(slug="files")
+        assert (made.kind, made.config) == ("folder", {"path": str(folder)})
+
+    def test_say_beside_the_field_what_is_wrong(self, admin_client: Client, folder: Path) -> None:
+        into = collection()
+        url = f"{URL}source/add/?kind=folder"
+        data = {**form_data(admin_client.get(url)), "collection": into.pk, "slug": "files"}
+        assert "options-folder-path" in errors_of(admin_client.post(url, data))
+        outside = errors_of(admin_client.post(url, {**data, "options-folder-path": "/etc"}))
+        assert "KNOWLEDGE_ROOTS" in str(outside)
+
+    def test_keep_what_is_not_touched(self, admin_client: Client, source: Source) -> None:
+        url = f"{URL}source/{source.pk}/change/"
+        before = source.config
+        response = admin_client.post(url, {**form_data(admin_client.get(url)), "max_documents": 7})
+        assert response.status_code == 302, errors_of(response)
+        source.refresh_from_db()
+        assert (source.config, source.kind, source.max_documents) == (before, "folder", 7)
+
+    def test_show_what_a_pass_would_find(self, admin_client: Client, source: Source, folder: Path) -> None:
+        (folder / "gone.md").write_text("Soon gone.")
+        one_pass(source)
+        (folder / "gone.md").unlink()
+        (folder / "new.md").write_text("New.")
+        html = page(admin_client, f"source/{source.pk}/dry-run/")
+        assert "<summary>new: 1</summary>" in html and "<li>new.md</li>" in html
+        assert "<summary>gone: 1</summary>" in html and "<li>gone.md</li>" in html
+        assert sorted(source.documents.values_list("key", flat=True)) == ["clouds.md", "gone.md"]
+
+    def test_show_one_document_as_it_would_be_cut(self, admin_client: Client, source: Source) -> None:
+        html = page(admin_client, f"source/{source.pk}/try/", key="clouds.md")
+        assert "Clouds › Rain" in html and "droplets" in html
+        assert not Document.objects.exists()
+        assert "gone" in page(admin_client, f"source/{source.pk}/try/", key="none.md")
+        assert "errornote" in page(admin_client, f"source/{source.pk}/try/", key="../../etc/passwd")
+
+    def test_take_files(self, admin_client: Client) -> None:
+        source = Source.objects.create(slug="up", collection=collection(kind="python"), kind="upload")
+        files = [SimpleUploadedFile("a.md", b"# A", "text/markdown")]
+        admin_client.post(f"{URL}source/{source.pk}/upload/", {"file": files})
+        assert source.documents.get().key == "a.md"
+
+    def test_begin_and_stop_a_pass(self, admin_client: Client, source: Source) -> None:
+        Runner.objects.create(heartbeat_at=timezone.now())
+        command = f"{URL}source/{source.pk}/command/"
+        told = admin_client.post(f"{command}sync/", follow=True).content.decode()
+        source.refresh_from_db()
+        assert "A pass has begun." in told and source.holder
+        Sync.objects.create(source=source, number=1)
+        assert "Stop" in page(admin_client, f"source/{source.pk}/change/")
+        admin_client.post(f"{command}stop/")
+        source.refresh_from_db()
+        assert source.paused and not source.holder
+        admin_client.post(f"{command}resume/")
+        source.refresh_from_db()
+        assert not source.paused
+
+    def test_try_failures_of_one_sort_again_or_leave_them(self, admin_client: Client, source: Source) -> None:
+        failed = {"source": source, "status": Document.Status.FAILED}
+        codes = {"a": "http-503", "b": "timed-out"}
+        for key, code in codes.items():
+            Document.objects.create(key=key, error_code=code, **failed)
+        html = page(admin_client, f"source/{source.pk}/change/")
+        assert all(code in html for code in codes.values())
+        command = f"{URL}source/{source.pk}/command/"
+        admin_client.post(f"{command}retry/", {"code": "http-503"})
+        admin_client.post(f"{command}discard/", {"code": "timed-out"})
+        assert dict(Document.objects.values_list("key", "status")) == {"a": "pending", "b": "skipped"}
+
+    def test_do_nothing_for_who_may_only_look(self, source: Source) -> None:
+        client = client_with("view_source")
+        assert "ling-commands" not in page(client, f"source/{source.pk}/change/")
+        for path in ("command/sync/", "upload/"):
+            assert client.post(f"{URL}source/{source.pk}/{path}").status_code == 403
+        for path in ("dry-run/", "try/"):
+            assert client.get(f"{URL}source/{source.pk}/{path}").status_code == 403
+        assert client.get(f"{URL}source/{source.pk}/command/sync/").status_code == 405
+
+
+class TestDocuments:
+    def test_show_their_text_with_the_borders_of_passages(self, admin_client: Client, source: Source) -> None:
+        one_pass(source)
+        made = Document.objects.get()
+        html = page(admin_client, f"document/{made.pk}/change/")
+        assert html.count("<figure id=") == Chunk.objects.count() > 1
+        assert "Clouds › Rain" in html
+
+    def test_are_text_and_never_html(self, admin_client: Client, source: Source, folder: Path) -> None:
+        (folder / "clouds.md").write_text("<script>alert(1)</script> and so on")
+        one_pass(source)
+        html = page(admin_client, f"document/{Document.objects.get().pk}/change/")
+        assert "<script>alert" not in html and "&lt;script&gt;alert(1)" in html
+
+    @pytest.mark.parametrize(
+        ("access", "who", "told"),
+        [
+            ("anyone", "", "finds it"),
+            ("anyone", "ann", "finds it"),
+            ("authenticated", "", "may not search"),
+            ("authenticated", "ann", "finds it"),
+            ("permission", "ann", "may not search"),
+            ("groups", "ann", "finds it"),
+            ("groups", "bob", "may not search"),
+            ("own", "ann", "somebody else"),
+            ("own", "owner", "finds it"),
+            ("anyone", "nobody-knows", "Expected the name of a user"),
+        ],
+    )
+    def test_say_who_finds_them(self, admin_client: Client, access: str, who: str, told: str) -> None:
+        ann, _, owner = (User.objects.create(username=name) for name in ("ann", "bob", "owner"))
+        into = collection(access=access)
+        team = Group.objects.create(name="team")
+        team.user_set.add(ann)
+        into.groups.add(team)
+        document(into, "Text.", owner=owner if access == "own" else None)
+        html = page(admin_client, f"document/{Document.objects.get().pk}/change/", who=who)
+        assert told in html.partition("<output>")[2].partition("</output>")[0]
+
+    def test_of_rows_that_no_app_declares_any_more_are_found_by_nobody(self, admin_client: Client) -> None:
+        document(collection(kind="models"), "Text.", key="7")
+        html = page(admin_client, f"document/{Document.objects.get().pk}/change/", who="")
+        assert "the site hides the row" in html.partition("<output>")[2].partition("</output>")[0]
+        assert "0 documents" in page(client_with("view_document"), "document/")
+
+    def test_are_indexed_again_by_who_may(self, admin_client: Client, source: Source) -> None:
+        one_pass(source)
+        made = Document.objects.get()
+        url = f"{URL}document/{made.pk}/reindex/"
+        assert client_with("view_document").post(url).status_code == 403
+        admin_client.post(url)
+        made.refresh_from_db()
+        assert (made.status, made.raw_hash) == ("pending", "")
+        one_pass(source)
+        made.refresh_from_db()
+        assert made.status == "indexed" and made.raw_hash
+
+    def test_are_for_who_only_looks_those_that_they_would_find(self) -> None:
+        owner = User.objects.create(username="owner")
+        document(collection("open"), "One.", key="open.md")
+        document(collection("secret", access="permission"), "Two.", key="secret.md")
+        document(Collection.objects.get(slug="open"), "Three.", key="of-somebody.md", owner=owner)
+        client = client_with("view_document")
+        html = page(client, "document/")
+        assert "open.md" in html and "secret.md" not in html and "of-somebody.md" not in html
+        for hidden in Document.objects.exclude(key="open.md"):
+            assert client.get(f"{URL}document/{hidden.pk}/change/").status_code == 302
+        editor = Client()
+        editor.force_login(User.objects.create_superuser("editor"))
+        assert "of-somebody.md" in page(editor, "document/")
+
+
+def test_a_webhook_shows_its_secret_to_who_may_change_it(admin_client: Client) -> None:
+    source = Source.objects.create(slug="hook", collection=collection(), kind="webhook")
+    before = source.secret()
+    assert before in page(admin_client, f"source/{source.pk}/change/")
+    assert before not in page(client_with("view_source"), f"source/{source.pk}/change/")
+    url = f"{URL}source/{source.pk}/change/"
+    admin_client.post(url, {**form_data(admin_client.get(url)), "renew": "on"})
+    source.refresh_from_db()
+    assert source.secret() != before
+
+
+class TestTrial:
+    def test_shows_what_is_found_and_what_is_not_and_why(self, admin_client: Client) -> None:
+        owner = User.objects.create(username="owner")
+        into = collection()
+        document(into, "Clouds are made of droplets.", title="Open")
+        document(into, "Clouds of mine.", title="Mine", owner=owner)
+        html = page(admin_client, f"collection/{into.pk}/trial/", question="clouds")
+        found, hidden = html.split("Not found, and why")
+        assert "Open" in found and "Mine" not in found and "Mine" in hidden and "owner" in hidden
+        found = page(admin_client, f"collection/{into.pk}/trial/", question="clouds", who="owner")
+        assert "Mine" in found and "Not found, and why" not in found
+
+    def test_says_what_is_wrong(self, admin_client: Client) -> None:
+        into = collection()
+        html = page(admin_client, f"collection/{into.pk}/trial/", question="x", who="nobody-knows")
+        assert "Expected the name of a user" in html
+
+    def test_is_for_who_may_change_the_collection(self) -> None:
+        into = collection()
+        client = client_with("view_collection", "view_document")
+        assert client.get(f"{URL}collection/{into.pk}/trial/", {"question": "x"}).status_code == 403
+
+
+def test_lists_count_without_multiplying(admin_client: Client) -> None:
+    into = collection()
+    document(into, "One.", "Two.")
+    document(into, "Three.")
+    Question.objects.create(collection=into, text="?", expected=["0.md"])
+    html = page(admin_client, "collection/")
+    assert f'source__collection__id__exact={into.pk}">2</a>' in html
+    assert '<td class="field-passages">3</td>' in html
+
+
+class TestWhatPassesWriteMeanwhile:
+    def test_is_not_put_back_by_who_saves_a_source(self, admin_client: Client, source: Source) -> None:
+        url = f"{URL}source/{source.pk}/change/"
+        data = form_data(admin_client.get(url))
+        change = Source.save
+
+        def save(row: Source, *args: Any, **kwargs: Any) -> None:
+            Source.objects.filter(pk=row.pk).update(number=7, epoch=9)  # a pass that has begun just now
+            change(row, *args, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Source, "save", save)
+            assert admin_client.post(url, data).status_code == 302
+        source.refresh_from_db()
+        assert (source.number, source.epoch) == (7, 9)
+
+    def test_nor_by_who_saves_a_collection(self, admin_client: Client) -> None:
+        into = collection()
+        url = f"{URL}collection/{into.pk}/change/"
+        data = form_data(admin_client.get(url))
+        change = Collection.save
+
+        def save(row: Collection, *args: Any, **kwargs: Any) -> None:
+            Collection.objects.filter(pk=row.pk).update(revision=7)
+            change(row, *args, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Collection, "save", save)
+            assert admin_client.post(url, {**data, "title": "Other"}).status_code == 302
+        into.refresh_from_db()
+        assert (into.revision, into.title) == (7, "Other")
+
+
+def test_what_has_moved_is_found_by_nobody_until_it_is_looked_at(
+    admin_client: Client, source: Source
+) -> None:
+    one_pass(source)
+    assert find("help", "droplets")
+    other = Collection.objects.create(slug="other", access="permission")
+    url = f"{URL}source/{source.pk}/change/"
+    admin_client.post(url, {**form_data(admin_client.get(url)), "collection": other.pk})
+    assert find("help", "droplets") == []
+    source.refresh_from_db()
+    one_pass(source)
+    assert find("help", "droplets") == [] and Chunk.objects.filter(collection=other).exists()
+
+
+def test_confirmed_deletions_are_done(admin_client: Client, source: Source, folder: Path) -> None:
+    Runner.objects.create(heartbeat_at=timezone.now())
+    for number in range(30):
+        (folder / f"{number}.md").write_text(f"Number {number}.")
+    one_pass(source)
+    for number in range(30):
+        (folder / f"{number}.md").unlink()
+    one_pass(source)
+    source.refresh_from_db()
+    assert (source.state, source.documents.count()) == ("needs-confirmation", 31)
+    admin_client.post(f"{URL}source/{source.pk}/command/confirm/")
+    source.refresh_from_db()
+    assert source.holder and not Run.objects.get(workflow="knowledge-sync").input["full"]
+    asked = {"services": Services(lambda plan: None), "full": False}  # type: ignore[arg-type, return-value]
+    async_to_sync(sync)(source.pk, source.holder, **asked)
+    assert source.documents.count() == 1
+
+
+class TestTenants:
+    @pytest.fixture(autouse=True)
+    def _of_a(self, settings: Any) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.knowledge.test_admin.tenant_a"}
+
+    def test_see_sources_and_counts_of_their_own(self, source: Source) -> None:
+        document(source.collection, "Ours.", scope="a")
+        document(source.collection, "Theirs.", scope="b")
+        into = Source.objects.create(slug="of-a", scope="a", kind="upload", collection=source.collection)
+        client = client_with("change_source", "change_collection", "view_document")
+        html = page(client, "source/")
+        assert "of-a" in html and ">files<" not in html
+        assert client.get(f"{URL}source/{source.pk}/dry-run/").status_code == 404
+        assert page(client, f"source/{into.pk}/dry-run/")
+        assert '<td class="field-passages">1</td>' in page(client, "collection/")
+
+    def test_see_no_passage_of_another_in_a_trial(self, source: Source) -> None:
+        document(source.collection, "Clouds are ours.", scope="a", title="Ours")
+        document(source.collection, "Clouds are theirs.", scope="b", title="Theirs")
+        client = client_with("change_collection", "view_document")
+        html = page(client, f"collection/{source.collection_id}/trial/", question="clouds", scope="b")
+        assert "Ours" in html and "Theirs" not in html and "theirs" not in html
+
+
+def tenant_a(request: Any) -> str:
+    return "a"
+
+
+def test_odd_input_is_told_and_no_fault_of_ours(admin_client: Client, source: Source) -> None:
+    source.collection.pipeline = [{"kind": "gone"}]
+    source.collection.save()
+    assert "gone" in page(admin_client, f"source/{source.pk}/dry-run/")
+    assert "gone" in page(admin_client, f"source/{source.pk}/try/", key="clouds.md")

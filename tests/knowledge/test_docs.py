@@ -1,0 +1,97 @@
+"""The demo's documentation: golden questions find their page, and answers are what the pages say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.management import call_command
+from django.test import Client
+
+from lingsite.extracted import extracted
+from lingstream.access.identity import Identity
+from lingstream.knowledge.citations import checked, fenced
+from lingstream.knowledge.hits import Hit
+from lingstream.knowledge.models import Source
+from lingstream.knowledge.search import search
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = [json.loads(line) for line in (ROOT / "tests/cases/knowledge/docs.jsonl").read_text().splitlines()]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def pages(tmp_path: Path, settings: Any) -> Iterator[Path]:
+    """A copy of the pages, indexed as ``make run`` does it."""
+    folder = Path(shutil.copytree(ROOT / "docs", tmp_path / "docs"))
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "KNOWLEDGE_ROOTS": [str(folder)]}
+    call_command("demo", verbosity=0)
+    call_command("ling_knowledge", "sync", "docs")
+    yield folder
+
+
+def found(question: str) -> list[Hit]:
+    return async_to_sync(search)("docs", question, identity=Identity.of_site(), k=8)
+
+
+def answered(question: str) -> tuple[str, list[dict[str, Any]]]:
+    """What the demo says without a model, and what becomes of its citations."""
+    passages = [hit.passage for hit in found(question)]
+    said = json.loads(extracted(fenced(passages), question))
+    return said["answer"], [checked(each, passages) for each in said["citations"]]
+
+
+def test_golden_questions_find_their_pages_and_all_that_is_cited_is_there(pages: Path) -> None:
+    ranks = []
+    for golden in GOLDEN:
+        keys = [hit.key for hit in found(golden["question"])]
+        ranks.append(next((place for place, key in enumerate(keys, 1) if key in golden["expected"]), 99))
+        answer, citations = answered(golden["question"])
+        assert all(each["verified"] and each["url"].startswith("/docs/") for each in citations), answer
+    assert sum(rank <= 3 for rank in ranks) / len(ranks) >= 0.88
+    assert all(rank <= 8 for rank in ranks), ranks
+
+
+def test_a_page_that_is_edited_changes_the_answer(pages: Path) -> None:
+    question = "Which colour has the flag of the hub?"
+    before, _ = answered(question)
+    page = pages / "hubs.md"
+    page.write_text(page.read_text() + "\n## Its flag\n\nThe flag of the hub has the colour vermilion.\n")
+    call_command("ling_knowledge", "sync", "docs")
+    after, [first, *_] = answered(question)
+    assert "vermilion" not in before and after.startswith("The flag of the hub has the colour vermilion [1].")
+    assert first["verified"] and "/docs/hubs.md#:~:text=The%20flag" in first["url"]
+    page.write_text(page.read_text().replace("vermilion", "teal"))
+    call_command("ling_knowledge", "sync", "docs")
+    assert "teal" in answered(question)[0]
+
+
+def test_what_the_pages_do_not_say_is_not_said(pages: Path) -> None:
+    assert answered("Who won the football match yesterday evening in Lisbon?") == (
+        "The pages do not say.",
+        [],
+    )
+
+
+def test_the_passage_stands_on_the_page_that_a_citation_leads_to(pages: Path, client: Client) -> None:
+    page = client.get("/docs/client.md").content.decode()
+    assert "<h1>The client</h1>" in page and "<script" not in page.split("</head>")[1]
+    assert client.get("/docs/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["../manage.py", "images/architecture.svg", "nothing.md", "%2e%2e/README.md"]
+)
+def test_no_page_is_outside_of_the_folder(client: Client, name: str) -> None:
+    assert client.get(f"/docs/{name}").status_code == 404
+
+
+def test_the_source_is_looked_at_by_the_timer(pages: Path) -> None:
+    source = Source.objects.get(slug="docs")
+    assert (source.every, source.config["watch"]) == (300, True)
