@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-__all__ = ["MAX_SHOWN", "duration", "named", "pretty", "printable", "status_badge", "tokens"]
+__all__ = ["MAX_SHOWN", "duration", "named", "pretty", "printable", "status_badge", "times", "tokens"]
 
 MAX_SHOWN = 200_000
 
@@ -54,6 +55,12 @@ def status_badge(status: str, label: Any) -> SafeString:
 def duration(start: datetime | None, end: datetime | None) -> str:
     """Return the time between, ``12.3 s``, or ``-``."""
     return f"{(end - start).total_seconds():.1f} s" if start and end else "-"
+
+
+def times(found: Iterable[datetime]) -> SafeString:
+    """Show times as a list, each with its zone."""
+    shown = format_html_join("", "<li>{}</li>", ((date_format(each, "D j N Y, H:i T"),) for each in found))
+    return format_html("<ol>{}</ol>", shown)
 
 
 def tokens(usage: Any) -> str:

@@ -215,7 +215,7 @@ class JSONField(OptionField):
         if self._may_be_text and _is_template(typed):
             return _lines(typed.strip())
         found = _JSON.clean(typed)
-        return _finite(str(found) if isinstance(found, str) else found)  # Django's own kind of text
+        return str(found) if isinstance(found, str) else found  # Django has a kind of text of its own
 
 
 def option_field(schema: Mapping[str, Any], *, required: bool) -> OptionField:

@@ -19,7 +19,7 @@ from ..core.exceptions import LingError
 from ..models import BotRun, Run, Step, Trigger
 from ..models.graphs import graph_faults
 
-__all__ = ["PENDING", "GraphFormSet", "GraphInline"]
+__all__ = ["PENDING", "GraphFormSet", "GraphInline", "last_documents", "last_run"]
 
 PENDING = "name:"  # a choice that names a step which this very save creates
 
@@ -58,9 +58,13 @@ class GraphFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         ]
 
     def _judge(self) -> None:
-        graph = self._graph()
+        rows, edges = self.drafted()
+        limits = self.instance.limits if isinstance(self.instance.limits, dict) else {}  # not validated yet
+        depth = limits.get("depth", Limits().depth)
+        graph = Graph(tuple(row.to_node() for row in rows), tuple(edges), depth)
         documents = last_documents(self.request, self.instance.slug) if self.request else {}
-        found = graph_faults(graph, documents)
+        schema = self.instance.input_schema
+        found = graph_faults(graph, documents, schema if isinstance(schema, dict) else {})
         self.warnings = [fault.message for fault in found if fault.level == "warning"]
         errors = [fault for fault in found if fault.level == "error"]
         if loose := [fault.message for fault in errors if not self._show(fault, graph)]:
@@ -80,8 +84,8 @@ class GraphFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         form.add_error(fault.field if fault.field in form.fields else None, fault.message)
         return True
 
-    def _graph(self) -> Graph:
-        """The graph as it will be; what the page does not show counts as it is stored."""
+    def drafted(self) -> tuple[list[Step], list[TriggerPlan]]:
+        """Return steps and triggers as they will be; what the page does not show counts as it is stored."""
         workflow, steps, triggers = self.instance, self._of(Step), self._of(Trigger)
         if steps is not None:
             rows = [form.instance for form in steps.kept()]
@@ -93,9 +97,7 @@ class GraphFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         else:
             stored = workflow.triggers.select_related("source", "target") if workflow.pk else ()
             edges = [row.to_plan(names[str(row.source_id)], names[str(row.target_id)]) for row in stored]
-        limits = workflow.limits if isinstance(workflow.limits, dict) else {}  # not validated yet
-        depth = limits.get("depth", Limits().depth)
-        return Graph(tuple(row.to_node() for row in rows), tuple(edges), depth)
+        return rows, edges
 
     def _of(self, model: type[Any]) -> GraphFormSet | None:
         return next((formset for formset in self._page if formset.model is model), None)
@@ -126,20 +128,22 @@ def _edge(form: Any, names: Mapping[str, str]) -> TriggerPlan:
 
 def last_documents(request: HttpRequest, slug: str) -> dict[str, Any]:
     """Return the last document of a workflow for each step that helped to write it, if one may see it."""
-    if not request.user.has_perm("lingstream.view_run"):
-        return {}
-    try:
-        scope = scope_of(request, request.user)
-    except LingError:
-        return {}
-    runs = Run.objects.filter(workflow=slug, status=Run.Status.FINISHED, finished_at__isnull=False)
-    run = (
-        (runs if scope is None else runs.filter(scope=scope))
-        .order_by("-finished_at")
-        .only("document")
-        .first()
-    )
+    run = last_run(request, slug)
     if run is None:
         return {}
     steps = BotRun.objects.filter(run=run, status=BotRun.Status.FINISHED).values_list("step", flat=True)
     return dict.fromkeys(steps, run.document)
+
+
+def last_run(request: HttpRequest, slug: str) -> Run | None:
+    """Return the last run of a workflow that has finished, with its document, if one may see it."""
+    if not request.user.has_perm("lingstream.view_run"):
+        return None
+    try:
+        scope = scope_of(request, request.user)
+    except LingError:
+        return None
+    runs = Run.objects.real().filter(workflow=slug, status=Run.Status.FINISHED, finished_at__isnull=False)
+    if scope is not None:
+        runs = runs.filter(scope=scope)
+    return runs.order_by("-finished_at").only("document").first()

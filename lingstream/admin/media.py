@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
 
-__all__ = ["TEMPLATE", "LingAdmin", "ReadOnlyAdmin", "ScopedAdmin"]
+__all__ = ["TEMPLATE", "LingAdmin", "ReadOnlyAdmin", "Scoped", "ScopedAdmin", "tenant"]
 
 #: The widget of a template that is one line.
 TEMPLATE = forms.TextInput(attrs={"class": "vTextField ling-template", "spellcheck": "false"})
@@ -43,12 +43,13 @@ class ReadOnlyAdmin(LingAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         filters = self.get_list_filter(request)
-        offered = {item[0] if isinstance(item, (list, tuple)) else item for item in filters}
+        fields = (item[0] if isinstance(item, (list, tuple)) else item for item in filters)
+        offered = {getattr(item, "parameter_name", item) for item in fields}
         known = {*offered, *self.more_filters, self.date_hierarchy}
         return lookup.partition("__")[0] in known and super().lookup_allowed(lookup, value, request)
 
 
-class ScopedAdmin(ReadOnlyAdmin):
+class Scoped:
     """Rows of one tenant: of others there are none, on lists as on pages, in searches, actions and deletions.
 
     :param scope_field: where the tenant stands.
@@ -57,9 +58,21 @@ class ScopedAdmin(ReadOnlyAdmin):
     scope_field = "scope"
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        try:
-            scope = scope_of(request, request.user)
-        except LingError as error:
-            raise PermissionDenied(error.message) from error
-        rows: models.QuerySet[Any] = super().get_queryset(request)
+        scope = tenant(request)
+        rows: models.QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
         return rows if scope is None else rows.filter(**{self.scope_field: scope})
+
+
+class ScopedAdmin(Scoped, ReadOnlyAdmin):
+    """Rows of one tenant that only the runner writes."""
+
+
+def tenant(request: HttpRequest) -> str | None:
+    """Return the tenant of who looks; ``None`` is every one.
+
+    :raises PermissionDenied: the site does not say.
+    """
+    try:
+        return scope_of(request, request.user)
+    except LingError as error:
+        raise PermissionDenied(error.message) from error

@@ -1,6 +1,6 @@
-"""The options of a step as form fields, made from the JSON schema of its kind.
+"""The options of a kind (of steps, of sources) as form fields, made from its JSON schema.
 
-Each property is a field of the step's form, so that labels, help and errors are Django's own. A field holds
+Each property is a field of the row's form, so that labels, help and errors are Django's own. A field holds
 what is typed, as text; what that means is read once it is known which kind has been chosen. What nobody has
 changed is kept as it is stored.
 """
@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
+from django.forms import BaseForm
 from django.forms.utils import pretty_name
 from django.utils.html import escape
 from django.utils.translation import gettext as _
 
 from lingstream.core.document import jsonuri
-from lingstream.core.engine.kinds import StepKind, step_kinds
+from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.exceptions import UsageError
 from lingstream.core.validation import compile_schema
 
@@ -44,29 +45,43 @@ def forms_of(kind: str = "", stored: Mapping[str, Any] | None = None) -> dict[st
     :param kind: of the step that is shown; ``stored`` are its options.
     """
     return {
-        name: KindForm(known, stored if name == kind else None)
+        name: KindForm(name, known.options_schema, stored if name == kind else None)
         for name, known in step_kinds().items()
         if known.options_schema
     }
 
 
 def option_name(kind: str, option: str) -> str:
-    """Return the name of a field of the step's form."""
+    """Return the name of a field of the row's form."""
     return f"options-{kind}-{option}"
 
 
 class KindForm:
     """The options of one kind.
 
-    :param stored: those of a step of that kind.
+    :param schema: of its options.
+    :param stored: those of a row of that kind.
     """
 
-    def __init__(self, kind: StepKind, stored: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, kind: str, schema: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> None:
         self.kind = kind
-        self._schema = kind.options_schema
+        self._schema = schema
         self._stored = dict(stored or {})
         self._properties: Mapping[str, Any] = self._schema.get("properties", {})
         self.fields = dict(self._make())
+
+    @property
+    def named(self) -> dict[str, OptionField]:
+        """The fields by their names in the row's form."""
+        return {option_name(self.kind, name): field for name, field in self.fields.items()}
+
+    def read_from(self, form: BaseForm) -> dict[str, Any]:
+        """Return the options that were typed into a row's form, which is told what is wrong with them."""
+        typed = {name: form.cleaned_data.get(option_name(self.kind, name)) for name in self.fields}
+        options, errors = self.read(typed)
+        for name, message in errors:
+            form.add_error(option_name(self.kind, name) if name else None, message)
+        return options
 
     def read(self, typed: Mapping[str, Any]) -> Read:
         """Return the options that were typed, and what is wrong with them.

@@ -1,183 +1,73 @@
-"""Prompts: the newest text is edited on the prompt's page, and saving it makes the next version."""
+"""Prompts: what is live is edited on the prompt's page, and saving it makes the next version."""
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, NamedTuple, cast
 
-from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db import models
+from django.forms import Script
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from ..core import templates
-from ..models import Prompt, PromptLabel, PromptVersion
-from .display import pretty, printable
-from .media import LingAdmin, ReadOnlyAdmin
+from ..models import LIVE, Prompt, PromptVersion
+from .comparing import ComparePage
+from .differences import Hunks, differences, hunks
+from .display import pretty
+from .labels import PromptLabelInline, may_publish, point, states
+from .media import LingAdmin, ReadOnlyAdmin, tenant
+from .previewing import PreviewPage
+from .prompt_figures import DAYS, MOST, figures
+from .prompt_form import PromptForm
+from .prompt_usage import usage
+from .publishing import PublishPage, log_moves, publish_button, told_of
+from .trials_prompts import TryingPrompts
 
 __all__ = ["PromptAdmin", "PromptVersionAdmin"]
 
-LIVE = "production"
 SHOWN_VERSIONS = 20
-
-
-class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A prompt, and the text of its next version."""
-
-    text = forms.CharField(
-        label=_("Text"),
-        required=False,
-        strip=False,
-        max_length=templates.MAX_SOURCE,
-        help_text=PromptVersion._meta.get_field("text").help_text,
-        widget=forms.Textarea(attrs={"rows": 18, "class": "ling-code ling-prompt", "spellcheck": "false"}),
-    )
-    note = forms.CharField(
-        label=_("Note"),
-        required=False,
-        max_length=200,
-        help_text=_("What changed, and why. Kept with the new version."),
-        widget=forms.TextInput(attrs={"class": "vTextField"}),
-    )
-    publish = forms.BooleanField(
-        label=_("Put the new version into production"),
-        required=False,
-        help_text=_("Moves the label “production” to it; runs that start from now on use it."),
-    )
-    base = forms.IntegerField(required=False, widget=forms.HiddenInput)
-
-    class Meta:
-        model = Prompt
-        fields = ("slug", "name", "description", "variables")
-        widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.newest = self.instance.newest if self.instance.pk else None
-        if self.newest:
-            self.initial.setdefault("text", self.newest.text)
-            self.initial["base"] = self.newest.number
-        elif not self.instance.pk:
-            self.initial.setdefault("publish", True)
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"]
-        return text.replace("\r\n", "\n")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if "text" not in cleaned or not isinstance(cleaned.get("variables"), dict):
-            return cleaned  # the fields say why
-        problems = templates.check(cleaned["text"], cleaned["variables"])
-        if problems:
-            self.add_error("text", [str(problem) for problem in problems])
-            return cleaned
-        self._refuse_stale()
-        self._refuse_orphans(cleaned)
-        return cleaned
-
-    @property
-    def text_changed(self) -> bool:
-        """Whether saving makes a new version."""
-        return self.newest is None or self.cleaned_data["text"] != self.newest.text
-
-    def _refuse_stale(self) -> None:
-        if self.newest and self.text_changed and self.cleaned_data.get("base") != self.newest.number:
-            message = _(
-                "Version %(number)d was saved while you were editing. Your text is still here: copy it, open "
-                "the page again and bring both together."
-            )
-            raise ValidationError(message % {"number": self.newest.number}, code="stale")
-
-    def _refuse_orphans(self, cleaned: dict[str, Any]) -> None:
-        """A variable that a labelled version uses stays declared until the label has moved on."""
-        if not self.instance.pk or "variables" not in self.changed_data:
-            return
-        for label in self.instance.labels.select_related("version"):
-            if label.name == LIVE and cleaned.get("publish"):
-                continue
-            for problem in templates.check(label.version.text, cleaned["variables"]):
-                message = _("v%(number)d, which is “%(label)s”, needs it. %(problem)s") % {
-                    "number": label.version.number,
-                    "label": label.name,
-                    "problem": problem,
-                }
-                self.add_error("variables", message)
-
-
-class PromptLabelFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
-    """Offers the versions of this prompt only, and keeps the labels that are in use."""
-
-    def clean(self) -> None:
-        super().clean()
-        for form in self.deleted_forms:
-            if form.instance.pk and (users := form.instance.users()):
-                raise ValidationError(form.instance.in_use(users), code="in-use")
-
-    def add_fields(self, form: Any, index: int | None) -> None:
-        super().add_fields(form, index)
-        if "version" in form.fields:
-            field = form.fields["version"]
-            assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  # it is a foreign key
-            field.queryset = PromptVersion.objects.filter(prompt=self.instance).defer("text")
-            field.label_from_instance = _version_label  # type: ignore[method-assign,assignment]
-
-
-class PromptLabelInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Moving a label is one select and “Save”."""
-
-    model = PromptLabel
-    formset = PromptLabelFormSet
-    fields = ("name", "version", "updated_at")
-    readonly_fields = ("updated_at",)
-    extra = 0
-    verbose_name_plural = _("labels: which version is used")
-
-    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        formset = super().get_formset(request, obj, **kwargs)
-        if "version" in formset.form.base_fields:
-            widget = formset.form.base_fields["version"].widget
-            for name in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
-                setattr(widget, name, False)
-        return formset
+SHOWN_LINES = 200  # that differ, of each of them
+PAGES = (ComparePage, PreviewPage, PublishPage)
 
 
 @admin.register(Prompt)
-class PromptAdmin(LingAdmin):
-    """Who may change prompts writes versions; who may change prompt labels puts them into production."""
+class PromptAdmin(TryingPrompts, LingAdmin):
+    """Who may change prompts writes versions; who may publish prompts puts them into production."""
 
     form = PromptForm
     list_display = ("slug", "name", "newest_version", "live_version", "updated_at")
     search_fields = ("slug", "name", "description")
     list_filter = ("updated_at",)
-    readonly_fields = ("history",)
+    readonly_fields = ("tools",)
     save_on_top = True
+    save_as = True
     ordering = ("slug",)
 
+    class Media:
+        js = (Script("lingstream/admin/prompt.js", type="module"),)
+
+    def get_urls(self) -> list[Any]:
+        return [*(page(self).url() for page in PAGES), *super().get_urls()]
+
     def get_fieldsets(self, request: HttpRequest, obj: Prompt | None = None) -> Any:
-        text = ["text", "note"]
-        if self.has_view_or_change_permission(request, obj) and not self.has_change_permission(request, obj):
-            text = ["text"]
-        elif _may_publish(request):
-            text.append("publish")
-        if obj is None or self.has_change_permission(request, obj):
-            text.append("base")
+        may_change = obj is None or self.has_change_permission(request, obj)
+        text = ["text"]
+        if may_change:
+            text += ["tools"] * (obj is not None) + ["messages", "note"] + ["publish"] * may_publish(request)
+            text += ["base", "origin_number"]
         about = {"fields": ["slug", "name", "description", "variables"]}
         if obj is None:
             return [(None, about), (_("Text"), {"fields": text})]
         return [
             (None, {"fields": text}),
             (_("About the prompt"), {**about, "classes": ["collapse"]}),
-            (_("Versions"), {"fields": ["history"]}),
         ]
 
     def get_inlines(self, request: HttpRequest, obj: Prompt | None) -> Any:
-        return [PromptLabelInline] if obj and obj.versions.exists() else []
+        return [PromptLabelInline] if obj and obj.newest else []
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Prompt]:
         newest = models.Max("versions__number")
@@ -189,27 +79,39 @@ class PromptAdmin(LingAdmin):
         self, request: HttpRequest, obj: Prompt | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
-        number = request.GET.get("from", "")
-        if obj and number.isdecimal() and (old := obj.versions.filter(number=int(number[:9])).first()):
-            return type(
-                "PromptForm", (form,), {"__init__": _starting_from(cast(type[PromptForm], form), old)}
-            )
-        return form
+        start = obj.version(request.GET.get("from", "")) if obj else None
+        return type("PromptForm", (form,), {"start": start})
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        prompt = context.get("original")
+        more = {**history(prompt), **_use(request, prompt)} if prompt else {}
+        return super().render_change_form(request, {**context, **more}, *args, **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        prompt = form.instance
+        before = states(prompt)
         super().save_related(request, form, formsets, change)
-        prompt, version = form.instance, form.newest
+        version = self._new_version(request, form) if form.text_changed else form.origin
+        if form.cleaned_data.get("publish") and may_publish(request):
+            point(version)
+        log_moves(self, request, prompt, before)
         if form.text_changed:
-            version = PromptVersion(prompt=prompt, text=form.cleaned_data["text"])
-            version.created_by = cast(Any, request.user)
-            version.note = form.cleaned_data["note"]
-            version.save()
-            self.message_user(request, _("Saved as version %(number)d.") % {"number": version.number})
-        if form.cleaned_data.get("publish") and _may_publish(request):
-            PromptLabel.objects.update_or_create(prompt=prompt, name=LIVE, defaults={"version": version})
-        elif form.text_changed:
-            text = _("It is used once a label points to it: choose it under “labels” below and save.")
-            self.message_user(request, text, messages.INFO)
+            self._tell(request, version)
+
+    def _new_version(self, request: HttpRequest, form: Any) -> PromptVersion:
+        columns = {name: form.cleaned_data[name] for name in ("text", "messages", "note")}
+        version = PromptVersion(prompt=form.instance, **columns)
+        version.created_by = cast(Any, request.user)
+        version.save()
+        return version
+
+    def _tell(self, request: HttpRequest, version: PromptVersion) -> None:
+        live = version.prompt.live
+        if live == version:
+            told = _("Saved as version %(number)d, which is live.") % {"number": version.number}
+            self.message_user(request, told, messages.SUCCESS)
+        else:
+            self.message_user(request, told_of(version, live, may=may_publish(request)), messages.WARNING)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         shown, counts, missing, protected = super().get_deleted_objects(objs, request)
@@ -227,43 +129,52 @@ class PromptAdmin(LingAdmin):
 
     @admin.display(description=_("text"))
     def text(self, prompt: Prompt) -> SafeString:
-        """The newest text, for those who may only look."""
-        return pretty(prompt.newest.text) if prompt.newest else SafeString("-")
+        """What is live, or else the newest, for those who may only look."""
+        shown = prompt.live or prompt.newest
+        return pretty(shown.text) if shown else SafeString("-")
 
-    @admin.display(description="")
-    def history(self, prompt: Prompt) -> str:
-        rows = list(
-            prompt.versions.select_related("created_by").prefetch_related("labels")[: SHOWN_VERSIONS + 1]
-        )
-        older = [*rows[1:], None]
-        entries = [Entry.of(row, before) for row, before in zip(rows, older, strict=True)][:SHOWN_VERSIONS]
-        everything = f"{reverse('admin:lingstream_promptversion_changelist')}?prompt__id__exact={prompt.pk}"
-        context = {"entries": entries, "more": len(rows) > SHOWN_VERSIONS, "all_url": everything}
-        return render_to_string("lingstream/admin/history.html", context)
+    @admin.display(description=_("before you save"))
+    def tools(self, prompt: Prompt) -> str:
+        """What can be done with the text in the box, without saving it."""
+        return render_to_string("lingstream/admin/prompt_tools.html", {"prompt": prompt})
+
+
+def history(prompt: Prompt) -> dict[str, Any]:
+    """Return what the list of versions on a prompt's page shows."""
+    rows = list(
+        prompt.versions.select_related("created_by").prefetch_related("labels", "tests")[: SHOWN_VERSIONS + 1]
+    )
+    older = [*rows[1:], None]
+    entries = [Entry.of(row, before) for row, before in zip(rows, older, strict=True)][:SHOWN_VERSIONS]
+    everything = f"{reverse('admin:lingstream_promptversion_changelist')}?prompt__id__exact={prompt.pk}"
+    return {"entries": entries, "more": len(rows) > SHOWN_VERSIONS, "all_url": everything}
 
 
 class Entry(NamedTuple):
-    """A version in the list of a prompt's page."""
+    """A version in the list of a prompt's page, with the lines that differ from the version before."""
 
     version: PromptVersion
     labels: list[str]
-    diff: list[tuple[str, str]]
+    hunks: Hunks
+    before: PromptVersion | None
 
     @classmethod
     def of(cls, version: PromptVersion, before: PromptVersion | None) -> Entry:
-        """Return the entry, with the lines that differ from the version before."""
-        return cls(version, [label.name for label in version.labels.all()], diff(before, version))
+        """Return the entry of a version."""
+        found = hunks(differences(before.text, version.text), SHOWN_LINES) if before else Hunks([])
+        labels = [label.name for label in version.labels.all()]
+        labels += [f"{label.name} {label.weight} %" for label in version.tests.all()]
+        return cls(version, labels, found, before)
 
+    @property
+    def publish(self) -> SafeString:
+        """The button that makes it live."""
+        return publish_button(self.version)
 
-def diff(before: PromptVersion | None, after: PromptVersion) -> list[tuple[str, str]]:
-    """Return the lines of a unified diff as (kind, line): ``added``, ``removed``, ``place`` or ``same``."""
-    if before is None:
-        return []
-    lines = list(difflib.unified_diff(before.text.splitlines(), after.text.splitlines(), lineterm="", n=2))[
-        2:
-    ]
-    kinds = {"+": "added", "-": "removed", "@": "place"}
-    return [(kinds.get(line[:1], "same"), printable(line)) for line in lines]
+    @property
+    def live(self) -> bool:
+        """Whether runs use it."""
+        return LIVE in self.labels
 
 
 @admin.register(PromptVersion)
@@ -274,7 +185,7 @@ class PromptVersionAdmin(ReadOnlyAdmin):
     list_filter = ("prompt", "created_at")
     list_select_related = ("prompt", "created_by")
     search_fields = ("prompt__slug", "text", "note")
-    fields = ("prompt", "number", "note", "created_by", "created_at", "label_names", "shown_text")
+    fields = ("prompt", "number", "note", "created_by", "created_at", "label_names", "messages", "shown_text")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[PromptVersion]:
         return super().get_queryset(request).prefetch_related("labels")
@@ -291,22 +202,12 @@ class PromptVersionAdmin(ReadOnlyAdmin):
         return pretty(version.text)
 
 
-def _may_publish(request: HttpRequest) -> bool:
-    permissions = ("lingstream.add_promptlabel", "lingstream.change_promptlabel")
-    return request.user.has_perms(permissions)
-
-
-def _version_label(version: Any) -> str:
-    return f"v{version.number} · {version.note}" if version.note else f"v{version.number}"
-
-
-def _starting_from(form: type[PromptForm], old: PromptVersion) -> Any:
-    def init(self: PromptForm, *args: Any, **kwargs: Any) -> None:
-        kwargs["initial"] = {
-            **(kwargs.get("initial") or {}),
-            "text": old.text,
-            "note": _("Back to v%d") % old.number,
-        }
-        form.__init__(self, *args, **kwargs)
-
-    return init
+def _use(request: HttpRequest, prompt: Prompt) -> dict[str, Any]:
+    found = figures(prompt, tenant(request))
+    return {
+        "figures": found,
+        "usage": usage(prompt, found),
+        "days": DAYS,
+        "most": MOST,
+        "may_publish": may_publish(request),
+    }

@@ -27,7 +27,16 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Provider
-        fields = ("name", "kind", "base_url", "key_name", "default_model", "options", "max_concurrency")
+        fields = (
+            "name",
+            "kind",
+            "base_url",
+            "key_name",
+            "default_model",
+            "options",
+            "max_concurrency",
+            "prices",
+        )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -2,57 +2,124 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from django.contrib import admin
-from django.contrib.auth import get_user_model
+from django.contrib import admin, messages
 from django.db import models
-from django.db.models import Count
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from lingstream.execution import ownership
+from lingstream.conversations.downloads import download
+from lingstream.core.engine.registry import registered
+from lingstream.core.exceptions import LingError
+from lingstream.execution.retention import delete_runs
 
-from ..models import OPEN, Conversation, Feedback, Run, Runner
-from .display import pretty
-from .media import ReadOnlyAdmin, ScopedAdmin
-from .step_runs import BIG_RUN, BotRunInline, Shown
+from ..models import Run, Runner, Workflow
+from .display import duration, pretty, tokens
+from .keyset import KeysetAdmin, ValuesFilter
+from .media import ReadOnlyAdmin, tenant
+from .private import WITHHELD, mark_withheld, withheld_from
+from .run_actions import run_again, stop
+from .run_csv import KIND, csv_of
+from .run_page import RunPage
+from .run_search import found
+from .step_runs import BIG_RUN, Shown
+from .versions import version_link
 
-__all__ = ["ConversationAdmin", "FeedbackAdmin", "RunAdmin", "RunnerAdmin"]
+__all__ = ["RunAdmin", "RunnerAdmin"]
 
-_USERNAME = get_user_model().USERNAME_FIELD
+_MOST_AT_ONCE = {"export_csv": 10_000, "again": 20}  # runs that an action takes, the newest; others take
+_MOST_ELSE = 1_000
+_PREVIEW = 90  # characters
+
+
+class WorkflowFilter(ValuesFilter):
+    """By the workflows that there are."""
+
+    title, parameter_name, column = _("workflow"), "workflow", "workflow"
+
+    def known(self) -> Iterator[str]:
+        yield from registered()
+        yield from Workflow.objects.values_list("slug", flat=True)
+
+
+class ErrorFilter(ValuesFilter):
+    """By the code of the error that decided."""
+
+    title, parameter_name, column = _("error code"), "error_code", "error_code"
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
+        rows = super().queryset(request, queryset)
+        return rows.exclude(error_code="") if self.value() else rows  # what the index says of its rows
+
+
+class ScopeFilter(ValuesFilter):
+    """By the tenant, for who sees every one."""
+
+    title, parameter_name, column = _("scope"), "scope", "scope"
+
+    def known(self) -> Iterator[str]:
+        return super().known() if tenant(self.request) is None else iter(())
+
+
+class RepairedFilter(admin.SimpleListFilter):
+    """Runs in whose answers something had to be mended."""
+
+    title, parameter_name = _("repaired"), "repaired"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
+        return queryset.filter(repaired__gt=0) if self.value() == "yes" else queryset
 
 
 @admin.register(Run)
-class RunAdmin(Shown, ScopedAdmin):
+class RunAdmin(Shown, KeysetAdmin, RunPage):
     """What was asked, what came of it, what it cost."""
 
+    keyset = ("created_at", "pk")
     list_display = (
         "shown_id",
-        "workflow",
         "shown_status",
-        "owner",
+        "workflow",
+        "shown_asked",
+        "shown_owner",
         "created_at",
         "shown_time",
         "shown_usage",
     )
-    list_filter = ("status", "workflow", "created_at", "scope")
-    list_select_related = ("owner",)
-    # Never by a piece of a session's digest or of a start key: search must not read out what opens runs.
-    search_fields = ("id", "workflow", "=key", f"owner__{_USERNAME}", "scope")
+    list_filter = ("status", WorkflowFilter, ErrorFilter, RepairedFilter, "created_at", ScopeFilter)
+    list_select_related = ("owner", "text")
+    # What it searches is decided by `run_search`, and never a piece of a session's digest or of a start key:
+    # it must not read out what opens runs.
+    search_fields = ("id",)
+    search_help_text = _(
+        "An id or its beginning, a conversation's id, a workflow, an error code, the beginning of an owner's "
+        "name, or words of the input or the error."
+    )
     more_filters = ("conversation", "owner")
-    date_hierarchy = "created_at"
-    show_full_result_count = False
-    actions = ("cancel",)
-    inlines = (BotRunInline,)
+    actions = ("stop", "again", "export_csv")
     fieldsets = (
         (
             None,
-            {"fields": ("id", "workflow", "shown_status", "shown_usage", "shown_input", "shown_document")},
+            {
+                "fields": (
+                    "id",
+                    "workflow",
+                    "shown_version",
+                    "shown_status",
+                    "shown_usage",
+                    "shown_input",
+                    "shown_document",
+                )
+            },
         ),
         (_("Errors"), {"fields": ("shown_errors",)}),
         (
@@ -86,9 +153,28 @@ class RunAdmin(Shown, ScopedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Run]:
-        rows = super().get_queryset(request)
+        rows: models.QuerySet[Run] = mark_withheld(super().get_queryset(request), request)
         match = request.resolver_match
-        return rows.defer(*BIG_RUN) if match and match.url_name == "lingstream_run_changelist" else rows
+        if match and match.url_name == "lingstream_run_changelist":
+            return rows.filter(trial=False).defer(*BIG_RUN)
+        return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Run], search_term: str
+    ) -> tuple[models.QuerySet[Run], bool]:
+        if not search_term.strip():
+            return queryset, False
+        withheld = withheld_from(request.user)
+        return found(queryset, search_term, scope=tenant(request), withheld=withheld), False
+
+    def response_action(
+        self, request: HttpRequest, queryset: models.QuerySet[Run], *args: Any, **where: Any
+    ) -> Any:
+        most = _MOST_AT_ONCE.get(request.POST.get("action", ""), _MOST_ELSE)
+        if request.POST.get("select_across") == "1":
+            newest = list(queryset.values_list("pk", flat=True)[:most])
+            queryset = queryset.filter(pk__in=newest)
+        return super().response_action(request, queryset, *args, **where)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if request.user.has_perm("lingstream.view_provider"):
@@ -99,22 +185,79 @@ class RunAdmin(Shown, ScopedAdmin):
             for title, options in self.fieldsets or ()
         ]
 
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
+    def delete_model(self, request: HttpRequest, obj: Run) -> None:
+        self.delete_queryset(request, Run.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
+        delete_runs(queryset)
+
+    def has_stop_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered."""
         return request.user.has_perm("lingstream.cancel_run")
 
-    @admin.action(description=_("Cancel selected runs"), permissions=["cancel"])
-    def cancel(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
-        wanted = list(queryset.filter(status__in=OPEN, cancel_requested_at=None))
-        for run in wanted:
-            ownership.request_cancel(run)
-        count = len(wanted)
-        text = ngettext("%(count)d run is being canceled.", "%(count)d runs are being canceled.", count)
+    def has_again_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered."""
+        return request.user.has_perm("lingstream.start_workflow")
+
+    @admin.action(description=_("Stop selected runs"), permissions=["stop"])
+    def stop(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
+        count = stop(queryset)
+        text = ngettext("%(count)d run is being stopped.", "%(count)d runs are being stopped.", count)
         self.message_user(request, text % {"count": count})
 
-    @admin.display(description=_("run"), ordering="id")
+    @admin.action(description=_("Run selected runs again, as of today"), permissions=["again"])
+    def again(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
+        most, count = _MOST_AT_ONCE["again"], 0
+        for run in queryset.defer(None)[:most]:
+            try:
+                run_again(run, request.user, same_plan=False)
+            except LingError as error:
+                self.message_user(request, f"{run}: {error.message}", messages.ERROR)
+            else:
+                count += 1
+        text = ngettext("%(count)d run has been started.", "%(count)d runs have been started.", count)
+        self.message_user(request, text % {"count": count})
+
+    @admin.action(description=_("Save selected runs as CSV"), permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> HttpResponseBase:
+        rows = queryset.defer(*BIG_RUN).select_related("owner", "text")
+        return download(request, csv_of(rows), KIND, "runs.csv")
+
+    @admin.display(description=_("run"))
     def shown_id(self, run: Run) -> str:
         return str(run.pk)[:8]
+
+    @admin.display(description=_("version"))
+    def shown_version(self, run: Run) -> str:
+        return version_link(run)
+
+    @admin.display(description=_("status"))
+    def shown_status(self, run: Run) -> SafeString:
+        count = run.repaired
+        mended = ngettext("%(count)d repair", "%(count)d repairs", count) % {"count": count} if count else ""
+        return _lines(super().shown_status(run), run.error_code, mended)
+
+    @admin.display(description=_("input and error"))
+    def shown_asked(self, run: Any) -> SafeString:
+        text = getattr(run, "text", None)
+        asked = WITHHELD if run.withheld else _short(text.input) if text else ""
+        return _lines(asked, _short(text.error) if text else "")
+
+    @admin.display(description=_("owner"))
+    def shown_owner(self, run: Run) -> SafeString:
+        if run.conversation_id is None:
+            return _lines(run.owner)
+        url = reverse("admin:lingstream_conversation_change", args=[run.conversation_id])
+        return _lines(run.owner, format_html('<a href="{}">{}</a>', url, str(run.conversation_id)[:8]))
+
+    @admin.display(description=_("time"))
+    def shown_time(self, run: Run) -> SafeString:
+        first = "" if run.first_token is None else _("first: %(seconds).1f s") % {"seconds": run.first_token}
+        return _lines(duration(run.started_at, run.finished_at), first)
+
+    @admin.display(description=_("tokens"))
+    def shown_usage(self, run: Run) -> SafeString:
+        return _lines(tokens(run.usage), "" if run.cost is None else f"{run.cost:.4f}")
 
     @admin.display(description=_("key"))
     def shown_key(self, run: Run) -> str:
@@ -122,16 +265,16 @@ class RunAdmin(Shown, ScopedAdmin):
         return run.key if run.owner_key != "anyone" else "•••" if run.key else "-"
 
     @admin.display(description=_("input"))
-    def shown_input(self, run: Run) -> SafeString:
-        return pretty(run.input)
+    def shown_input(self, run: Any) -> SafeString | str:
+        return str(WITHHELD) if run.withheld else pretty(run.input)
 
     @admin.display(description=_("message"))
-    def shown_message(self, run: Run) -> SafeString | str:
-        return "-" if run.message is None else pretty(run.message)
+    def shown_message(self, run: Any) -> SafeString | str:
+        return _asked(run, run.message)
 
     @admin.display(description=_("remembered"))
-    def shown_context(self, run: Run) -> SafeString | str:
-        return "-" if run.context is None else pretty(run.context)
+    def shown_context(self, run: Any) -> SafeString | str:
+        return _asked(run, run.context)
 
     @admin.display(description=_("document"))
     def shown_document(self, run: Run) -> SafeString:
@@ -146,77 +289,6 @@ class RunAdmin(Shown, ScopedAdmin):
         return pretty(run.plan)
 
 
-@admin.register(Conversation)
-class ConversationAdmin(ScopedAdmin):
-    """Conversations, with a link to their runs."""
-
-    list_display = ("__str__", "workflow", "owner", "scope", "run_count", "created_at", "updated_at")
-    list_filter = ("workflow", "updated_at", "archived_at", "deleted_at", "scope")
-    list_select_related = ("owner",)
-    search_fields = ("id", "title", "workflow", f"owner__{_USERNAME}")
-    more_filters = ("owner",)
-    date_hierarchy = "updated_at"
-    ordering = ("-updated_at",)
-    fields = (
-        "id",
-        "title",
-        "workflow",
-        "external_id",
-        "owner",
-        "scope",
-        "run_count",
-        "shown_summary",
-        "shown_data",
-        "created_at",
-        "updated_at",
-        "archived_at",
-        "deleted_at",
-    )
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Conversation]:
-        rows: models.QuerySet[Conversation] = super().get_queryset(request)
-        return rows.annotate(number_of_runs=Count("runs"))
-
-    @admin.display(description=_("summary"))
-    def shown_summary(self, conversation: Conversation) -> SafeString | str:
-        return "-" if conversation.summary is None else pretty(conversation.summary)
-
-    @admin.display(description=_("data"))
-    def shown_data(self, conversation: Conversation) -> SafeString:
-        return pretty(conversation.data)
-
-    @admin.display(description=_("runs"), ordering="number_of_runs")
-    def run_count(self, conversation: Any) -> SafeString:
-        url = reverse("admin:lingstream_run_changelist")
-        return format_html(
-            '<a href="{}?conversation__id__exact={}">{}</a>',
-            url,
-            conversation.pk,
-            conversation.number_of_runs,
-        )
-
-
-@admin.register(Feedback)
-class FeedbackAdmin(ScopedAdmin):
-    """What people think of answers."""
-
-    list_display = ("value", "run", "shown_uri", "reason", "comment", "owner", "created_at")
-    list_display_links = ("value", "run")
-    list_filter = ("value", "run__workflow", "created_at", "scope")
-    list_select_related = ("owner", "run")
-    search_fields = ("run__id", "reason", "comment")
-    date_hierarchy = "created_at"
-    fields = ("run", "shown_uri", "value", "reason", "comment", "owner", "scope", "created_at")
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Feedback]:
-        rows: models.QuerySet[Feedback] = super().get_queryset(request)
-        return rows.defer(*(f"run__{name}" for name in BIG_RUN))
-
-    @admin.display(description=_("field"))
-    def shown_uri(self, feedback: Feedback) -> SafeString | str:
-        return pretty(feedback.uri) if feedback.uri else "-"
-
-
 @admin.register(Runner)
 class RunnerAdmin(ReadOnlyAdmin):
     """Processes that execute runs. Their rows go by themselves: deleting one would change all its runs."""
@@ -228,3 +300,19 @@ class RunnerAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _asked(run: Any, value: Any) -> SafeString | str:
+    if run.withheld:
+        return str(WITHHELD)
+    return "-" if value is None else pretty(value)
+
+
+def _short(text: str) -> str:
+    return Truncator(text).chars(_PREVIEW)
+
+
+def _lines(first: Any, *more: Any) -> SafeString:
+    """What is said, and below it, smaller, what else there is to say."""
+    rest = [format_html('<span class="ling-below">{}</span>', each) for each in more if each]
+    return format_html("{}" * (len(rest) + 1), first or "-", *rest)

@@ -19,15 +19,16 @@ from .display import pretty
 from .graphs import GraphInline
 from .media import TEMPLATE
 from .options import forms_of, option_name
+from .schemas import SchemaForm
 
 __all__ = ["StepInline"]
 
 _BOT = "bot"
 _KIND = Step._meta.get_field("kind")
-_OF_BOTS = ("prompt", "label", "provider", "model", "params", "variables", "history")
+_OF_BOTS = ("prompt", "label", "pinned", "provider", "model", "params", "variables", "history")
 
 
-class StepForm(forms.ModelForm):  # type: ignore[type-arg]
+class StepForm(SchemaForm):
     """A step.
 
     It has fields for the options of every kind, as the kind may be changed on the page; those of the kind
@@ -46,20 +47,14 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
         self._stored_kind = self.instance.kind
         self._offer_kinds()
         self._forms = forms_of(self.instance.kind, self.instance.options)
-        for kind, form in self._forms.items():
-            for option, field in form.fields.items():
-                self.fields[option_name(kind, option)] = field
+        for form in self._forms.values():
+            self.fields.update(form.named)
 
     @cached_property
     def changed_data(self) -> list[str]:
         """The fields that have been changed; options of kinds that are not chosen are none."""
         kind = self["kind"].value()
-        others = {
-            option_name(name, option)
-            for name, form in self._forms.items()
-            if name != kind
-            for option in form.fields
-        }
+        others = {field for name, form in self._forms.items() if name != kind for field in form.named}
         return [name for name in super().changed_data if name not in others]
 
     def clean(self) -> dict[str, Any]:
@@ -108,27 +103,20 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
             setattr(self.instance, name, default)
 
     def _read_options(self, kind: str) -> None:
-        if kind not in self._forms:
-            self.instance.options = {}
-            return
-        form = self._forms[kind]
-        typed = {name: self.cleaned_data.get(option_name(kind, name)) for name in form.fields}
-        self.instance.options, errors = form.read(typed)
-        for option, message in errors:
-            self.add_error(option_name(kind, option) if option else None, message)
+        form = self._forms.get(kind)
+        self.instance.options = form.read_from(self) if form else {}
 
     def _add_option_error(self, error: ValidationError) -> None:
         """Show what the model has found, if the form has found nothing: it looks at the same first."""
         form = self._forms.get(self.cleaned_data.get("kind", ""))
-        names = [option_name(form.kind.kind, option) for option in form.fields] if form else []
-        if any(name in self.errors for name in names):
+        if form and any(name in self.errors for name in form.named):
             return
         params, option, messages = error.params or {}, "", error.messages
         if form and "uri" in params:
             option, rest = form.place(params["uri"])
             messages = [f"{rest}: {params['problem']}" if rest else str(params["problem"])]
         for message in messages:
-            self.add_error(option_name(form.kind.kind, option) if form and option else None, message)
+            self.add_error(option_name(form.kind, option) if form and option else None, message)
 
 
 class StepInline(GraphInline):
@@ -143,7 +131,7 @@ class StepInline(GraphInline):
         (
             _("Model"),
             {
-                "fields": (("prompt", "label"), ("provider", "model")),
+                "fields": (("prompt", "label", "pinned"), ("provider", "model")),
                 "classes": ("ling-kind", "ling-kind-bot"),
             },
         ),
@@ -174,7 +162,7 @@ class StepInline(GraphInline):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
         if self.has_change_permission(request, obj) or self.has_add_permission(request, obj):
-            return [fieldsets[0], *self._of_kinds(), *fieldsets[1:]]
+            return [*fieldsets[:2], *self._of_kinds(), *fieldsets[2:]]
         return fieldsets
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
@@ -193,9 +181,9 @@ class StepInline(GraphInline):
     def _of_kinds(self) -> list[tuple[Any, dict[str, Any]]]:
         return [
             (
-                _("Options: %(kind)s") % {"kind": form.kind.title or name},
+                _("Options: %(kind)s") % {"kind": step_kinds()[name].title or name},
                 {
-                    "fields": [option_name(name, option) for option in form.fields],
+                    "fields": list(form.named),
                     "classes": ["collapse", "ling-kind", "ling-options", f"ling-kind-{name}"],
                 },
             )

@@ -108,9 +108,26 @@ class TriggerForm(forms.ModelForm):  # type: ignore[type-arg]
 class TriggerFormSet(GraphFormSet):
     """Knows the steps of the page: the stored ones and the ones that were typed."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound and self.save_as_new:
+            self.data = self._of_new_steps()
+
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
         form.offer(self._choices, self._deleted)
+
+    def _of_new_steps(self) -> Any:
+        """What was sent, as if all steps had been typed: a workflow saved as a new one has no others."""
+        sent: Any = self.data
+        data = sent.copy()
+        new = {row["id"]: PENDING + row["name"] for row in self._rows()}
+        for name, value in self.data.items():
+            if name.startswith(f"{self.prefix}-") and name.endswith(tuple(TriggerForm.ENDS)):
+                data[name] = new.get(value, value)
+        for index in range(len(new)):
+            data[f"steps-{index}-id"] = ""
+        return data
 
     @property
     def _choices(self) -> list[tuple[str, str]]:

@@ -9,6 +9,5 @@ from tests.outside.letter import Letter
 
 
 @pytest.fixture(autouse=True)
-def _letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "_kinds", dict(kinds._kinds))
+def _letter() -> None:
     kinds.register_kind(Letter())

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-__all__ = ["errors_of", "form_data", "post_page"]
+__all__ = ["client_with", "errors_of", "form_data", "post_page"]
+
+
+def client_with(*permissions: str) -> Client:
+    """Return the browser of somebody of the staff with these permissions and no others."""
+    user = User.objects.create_user("staff", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 def form_data(response: Any) -> dict[str, Any]:

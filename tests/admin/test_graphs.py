@@ -191,7 +191,7 @@ class TestWarnings:
         assert workflow.triggers.get().pattern == "list/*/topic"
 
     def test_of_a_new_workflow(self, admin_client: Client) -> None:
-        steps = {**new_step(0, "one"), **new_step(1, "two", root="t")}
+        steps = {**new_step(0, "one", input="Hi"), **new_step(1, "two", root="t")}
         changes = {"slug": "new", "access": "anyone", **steps, **new_trigger(0, "name:one", "name:two")}
         (found,) = warnings(post_page(admin_client, f"{URL}add/", changes))
         assert "two may start several times" in found

@@ -14,7 +14,7 @@ from django.test import Client
 from lingstream.execution.plans import load_plan
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Workflow
 
-from .forms import errors_of, post_page
+from .forms import errors_of, form_data, post_page
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def sign_in(*permissions: str) -> Client:
 
 
 EDITOR = ("view_prompt", "change_prompt", "add_prompt", "view_promptversion")
-PUBLISHER = (*EDITOR, "view_promptlabel", "add_promptlabel", "change_promptlabel")
+PUBLISHER = (*EDITOR, "publish_prompt")
 
 
 class TestLiveLabels:
@@ -110,9 +110,16 @@ def load_plan_text(slug: str) -> str:
 
 
 class TestEditing:
-    def test_the_newest_text_is_on_the_page(self, admin_client: Client, page: str, prompt: Prompt) -> None:
+    def test_what_is_live_is_in_the_box(self, admin_client: Client, page: str, prompt: Prompt) -> None:
         PromptVersion.objects.create(prompt=prompt, text="The <newest>.")
-        assert "The &lt;newest&gt;." in admin_client.get(page).content.decode()
+        assert form_data(admin_client.get(page))["text"] == "Tone: {{ tone }}\n\nExplain.\n"
+        html = admin_client.get(page).content.decode()
+        assert "Live: <strong>v1</strong>" in html
+        assert "you are editing <strong>v1</strong>" in html
+        assert '<a href="?from=2">edit v2, the newest</a>' in html
+        html = admin_client.get(f"{page}?from=2").content.decode()
+        assert "The &lt;newest&gt;.</textarea>" in html
+        assert "you are editing <strong>v2</strong>" in html
 
     def test_changed_text_is_saved_as_the_next_version(
         self, admin_client: Client, page: str, prompt: Prompt
@@ -166,14 +173,13 @@ class TestEditing:
 
     def test_an_old_text_can_be_taken_up_again(self, admin_client: Client, page: str, prompt: Prompt) -> None:
         PromptVersion.objects.create(prompt=prompt, text="second")
+        PromptLabel.objects.update(version=prompt.newest)
         assert post_page(admin_client, f"{page}?from=1", {}).status_code == 302
-        newest = prompt.newest
-        assert newest is not None
-        assert (newest.number, newest.text, newest.note) == (
-            3,
-            "Tone: {{ tone }}\n\nExplain.\n",
-            "Back to v1",
-        )
+        assert prompt.versions.count() == 2
+        post_page(admin_client, f"{page}?from=1", {"publish": "on"})
+        assert prompt.labels.get().version.number == 1
+        post_page(admin_client, f"{page}?from=2", {"text": "second, better"})
+        assert prompt.newest == prompt.version(3)
 
     @pytest.mark.parametrize("number", ["x", "99", "-1", "9" * 40])
     def test_an_old_text_that_does_not_exist_is_ignored(
@@ -189,8 +195,8 @@ class TestEditing:
         )
         html = admin_client.get(page).content.decode()
         assert "bolder" in html
-        assert '<span class="ling-removed">-Explain.</span>' in html
-        assert '<span class="ling-added">+&lt;b&gt;Explain&lt;/b&gt;.</span>' in html
+        assert '<del class="ling-removed"><span class="ling-sign">−</span> Explain.</del>' in html
+        assert "<mark>&lt;b&gt;</mark>Explain<mark>&lt;/b&gt;</mark>.</ins>" in html
 
     def test_a_long_history_stays_a_short_page(
         self, admin_client: Client, page: str, prompt: Prompt, django_assert_max_num_queries: Any

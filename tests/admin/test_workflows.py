@@ -217,7 +217,7 @@ class TestSteps:
 class TestTriggers:
     def test_offer_the_steps_of_this_workflow_only(self, admin_client: Client, page: str) -> None:
         Step.objects.create(workflow=Workflow.objects.create(slug="other"), name="foreign")
-        (_steps, triggers, _chat) = admin_client.get(page).context["inline_admin_formsets"]
+        (_steps, triggers, *_) = admin_client.get(page).context["inline_admin_formsets"]
         names = [label for _value, label in triggers.formset.forms[0].fields["when_step"].choices]
         assert names == ["---------", "answer", "details"]
 
@@ -344,10 +344,36 @@ class TestChat:
         assert not Chat.objects.exists()
         changes = {"chat-TOTAL_FORMS": 1, "chat-0-input_uri": "ask", "chat-0-history_tokens": 100}
         changes |= {"chat-0-answer_uri": "", "chat-0-attachments": "none"}
-        changes |= {"chat-0-max_files": 5, "chat-0-max_size": 10}
-        assert post_page(admin_client, page, changes).status_code == 302
+        changes |= {"chat-0-max_files": 5, "chat-0-max_size": 10, "chat-0-on_abort": "cancel"}
+        changes |= {"chat-0-rate": "5/m", "chat-0-longest": 9, "chat-0-origins": '["https://shop.example"]'}
+        cheap = Provider.objects.create(name="cheap", kind="scripted")
+        assert post_page(admin_client, page, {**changes, "chat-0-helper": cheap.pk}).status_code == 302
         chat = Chat.objects.get(workflow=workflow).to_chat()
         assert (chat.input_uri, chat.answer_uri, chat.history_tokens) == ("ask", "", 100)
+        assert (chat.enabled, chat.helper, chat.on_abort) == (False, "cheap", "cancel")
+        assert (chat.rate, chat.longest, chat.origins) == ("5/m", 9, ("https://shop.example",))
+
+    def test_shows_what_other_sites_need_and_renews_it(self, admin_client: Client, page: str) -> None:
+        chat = Chat.objects.create(workflow=Workflow.objects.get(), origins=["https://shop.example"])
+        text = admin_client.get(page).content.decode()
+        assert "/ling/embed/facts/" in text and chat.embed_secret() in text
+        post_page(admin_client, page, {"chat-0-renew": "on"})
+        text = admin_client.get(page).content.decode()
+        assert chat.embed_secret() not in text and Chat.objects.get().embed_secret() in text
+
+    def test_who_may_only_look_sees_no_secret(self, page: str, workflow: Workflow) -> None:
+        chat = Chat.objects.create(workflow=workflow, origins=["https://shop.example"])
+        user = User.objects.create_user("looks", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+        client = Client()
+        client.force_login(user)
+        text = client.get(page).content.decode()
+        assert "shop.example" in text and chat.embed_secret() not in text
+
+    def test_no_file_is_larger_than_what_a_message_holds(self, admin_client: Client, page: str) -> None:
+        changes = {"chat-TOTAL_FORMS": 1, "chat-0-max_size": 2_500_001}
+        response = post_page(admin_client, page, changes)
+        assert "less than or equal to 2500000" in response.content.decode()
 
     def test_a_place_that_is_none_is_refused(self, admin_client: Client, page: str) -> None:
         Chat.objects.create(workflow=Workflow.objects.get())

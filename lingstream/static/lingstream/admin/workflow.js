@@ -2,13 +2,7 @@
    the step names being typed above. Without this script all kinds are there, folded away, and the choices are
    those of the last save. */
 
-const KIND = /^steps-(\d+|__prefix__)-kind$/;
-const NAME = /^steps-(\d+)-name$/;
-const PENDING = "name:";
-
-function kindSelect(row) {
-  return [...row.querySelectorAll("select")].find((select) => KIND.test(select.name));
-}
+import { KIND, PENDING, isName, kindSelect, typedSteps } from "./rows.js";
 
 /* Who may only look has no choice, and sees the kind as text. */
 function shownText(row) {
@@ -23,14 +17,14 @@ function isBlank(control) {
 
 /* What is hidden is sent all the same, as it may be shown again; but not what is blank, as Django takes no
    more than 1,000 fields. */
-function showFieldset(fieldset, shown) {
+function showFieldset(fieldset, shown, opened = shown) {
   fieldset.hidden = !shown;
   if (!fieldset.classList.contains("ling-options")) return;
   for (const control of fieldset.querySelectorAll("input, select, textarea")) {
     control.disabled = !shown && isBlank(control);
   }
   const details = fieldset.querySelector("details");
-  if (details) details.open = shown;
+  if (details && !details.querySelector(".errorlist")) details.open = opened;
 }
 
 function showKind(row) {
@@ -40,25 +34,15 @@ function showKind(row) {
   for (const fieldset of row.querySelectorAll(".ling-kind")) {
     const { classList } = fieldset;
     if (classList.contains("ling-stored-options")) showFieldset(fieldset, asStored);
-    else showFieldset(fieldset, !asStored && classList.contains(`ling-kind-${kind}`));
+    else {
+      const shown = !asStored && classList.contains(`ling-kind-${kind}`);
+      showFieldset(fieldset, shown, shown && kind !== "bot"); // whose options are few, and rare
+    }
   }
 }
 
 function showKinds() {
   for (const row of document.querySelectorAll("#steps-group .inline-related")) showKind(row);
-}
-
-function typedSteps() {
-  const steps = [];
-  for (const input of document.querySelectorAll('input[name^="steps-"][name$="-name"]')) {
-    const found = NAME.exec(input.name);
-    const name = input.value.trim();
-    if (!found || !name) continue;
-    const id = document.getElementById(`id_steps-${found[1]}-id`)?.value;
-    const deleted = document.getElementById(`id_steps-${found[1]}-DELETE`)?.checked;
-    if (!deleted) steps.push({ value: id || PENDING + name, name, index: found[1] });
-  }
-  return steps;
 }
 
 function refill(select, steps) {
@@ -103,7 +87,7 @@ document.addEventListener("submit", (event) => {
   half.reportValidity();
 });
 document.addEventListener("input", (event) => {
-  if (NAME.test(event.target.name ?? "")) update();
+  if (isName(event.target)) update();
 });
 document.addEventListener("formset:added", (event) => {
   if (event.detail?.formsetName === "steps") showKind(event.target);
@@ -113,3 +97,8 @@ document.addEventListener("formset:removed", update);
 // Browsers fill a page again to which one goes back, after scripts have run.
 addEventListener("pageshow", showKinds);
 showKinds();
+// Django puts the cursor into the first control of an empty form, which is a button where those are on top;
+// its script is an async one.
+if (document.getElementById("django-admin-form-add-constants")?.dataset.modelName) {
+  addEventListener("load", () => document.getElementById("id_slug")?.focus());
+}

@@ -1,0 +1,50 @@
+/**
+ * run-play: a run that is over, once more. The server plays its recording by the engine itself, ten times as fast,
+ * and sends frames as it would to a viewer; the client's own fold makes the document of them.
+ */
+
+import { Run } from "../run.js";
+
+const button = document.querySelector("[data-play]");
+const place = document.getElementById("ling-played");
+const [status, text] = ["[role=status]", "pre"].map((selector) => place.querySelector(selector));
+
+button?.addEventListener("click", async () => {
+    button.disabled = true;
+    place.hidden = false;
+    text.textContent = status.textContent = "";
+    try {
+        await play(await fetch(button.dataset.play, { headers: { accept: "application/jsonl" } }));
+    } catch (error) {
+        status.textContent = `${button.dataset.fault} ${error.message}`;
+    } finally {
+        button.disabled = false;
+    }
+});
+
+async function play(response) {
+    if (!response.ok) throw new Error(`${response.status}`);
+    const run = new Run();
+    run.finished.catch(() => {});
+    for await (const line of lines(response.body)) {
+        run.receive(JSON.parse(line));
+        show(run);
+    }
+    await run.finished.catch(() => {}); // it may have failed then; its end is checked before it is told
+    show(run);
+}
+
+function show(run) {
+    text.textContent = JSON.stringify(run.document, null, 2) ?? "";
+    status.textContent = run.error ? `${run.status} · ${run.error.code}: ${run.error.message}` : run.status;
+}
+
+async function* lines(body) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+        const parts = (rest + piece.value).split("\n");
+        rest = parts.pop();
+        yield* parts;
+    }
+}

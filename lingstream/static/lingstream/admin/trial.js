@@ -1,0 +1,189 @@
+/* Try it: executes what stands in the page's form, as a run that nobody else sees, and shows it as it goes on. */
+
+import { isName, typedSteps } from "./rows.js";
+import { offers } from "./trial-adopt.js";
+import { Column } from "./trial-column.js";
+import { clear, complain } from "./trial-faults.js";
+import { InputForm } from "./trial-input.js";
+import { Refused, Server } from "./trial-server.js";
+import { Table } from "./trial-table.js";
+import { data, make, word } from "./trial-words.js";
+
+const panel = document.getElementById("trial");
+const page = document.getElementById(panel.dataset.form);
+const form = panel.querySelector("form");
+const { keep, many, start, stop } = form.elements;
+const server = new Server(data);
+const input = new InputForm(panel.querySelector("[data-part=fields]"));
+const client = await connected();
+const columns = [...panel.querySelectorAll(".ling-try-column")].map((each) => new Column(each, client, server));
+const shown = () => columns.filter((column) => column.isShown);
+
+/** The site's client, of the same module that the page has loaded already. */
+async function connected() {
+  const { Client, join, split } = await import(document.querySelector("script[data-lingstream]").src);
+  return Object.assign(new Client(), { join, split });
+}
+
+/** What is to be tried, beside the page's form. */
+function fieldsOf(column) {
+  const fields = { ...column.fields, "trial-input": input.text };
+  if (form.elements.acts?.checked) fields["trial-acts"] = "on";
+  if (form.elements.target) fields["trial-target"] = form.elements.target.value;
+  return fields;
+}
+
+async function run() {
+  clear();
+  const going = shown();
+  for (const column of going) column.cancel();
+  setBusy(true);
+  await Promise.all(going.map(runColumn));
+  setBusy(false);
+}
+
+async function runColumn(column) {
+  column.say(word("starting"));
+  try {
+    await column.show(await server.start(page, fieldsOf(column)));
+    const found = offers(column, page);
+    if (found.length > 0) column.offer(found);
+  } catch (error) {
+    column.say(word("notStarted"));
+    refuse(error);
+  }
+}
+
+function refuse(error) {
+  if (!(error instanceof Refused)) throw error;
+  const { "trial-input": ours, ...others } = error.errors;
+  if (ours) input.complain(ours, error.uri);
+  complain(page, panel.querySelector("[data-part=faults]"), others);
+}
+
+function setBusy(busy) {
+  start.disabled = busy;
+  stop.disabled = !busy;
+}
+
+/* -- where the input comes from ------------------------------------------------------------------------------ */
+
+const offered = new Map([["", undefined]]); // inputs by the value of the choice
+
+/** The target that is chosen on a prompt's page; a workflow's page is its own. */
+function target() {
+  const chosen = form.elements.target?.value;
+  return data.targets?.find(({ value }) => value === chosen) ?? { workflow: data.workflow };
+}
+
+function schemaNow() {
+  if (data.targets) return target().schema;
+  const box = page.elements.input_schema;
+  try {
+    return JSON.parse(box?.value || "{}");
+  } catch {
+    return null; // half of it is typed
+  }
+}
+
+function followSchema() {
+  const schema = schemaNow();
+  if (schema === null) return;
+  input.schema = schema;
+  panel.querySelector("[data-part=as-json]").hidden = !input.hasFields;
+}
+
+async function offerInputs() {
+  const select = form.elements.from;
+  const { workflow } = target();
+  offered.clear();
+  select.replaceChildren(new Option(word("byHand"), ""));
+  offer(word("examples"), "example", data.examples.filter((each) => each.workflow === workflow), ({ name }) => name);
+  const keeping = panel.querySelector("[data-part=keep]");
+  if (keeping) keeping.hidden = !workflow;
+  if (many) panel.querySelector("[data-part=many]").hidden = !workflow;
+  if (!data.may.inputs || !workflow) return;
+  const found = await server.inputs({ workflow, n: "20" }).catch(() => []);
+  if (target().workflow === workflow) offer(word("realInputs"), "run", found, titleOf);
+}
+
+function titleOf({ title, input: value }) {
+  return `${title}: ${JSON.stringify(value).slice(0, 60)}`;
+}
+
+function offer(label, kind, rows, name) {
+  if (rows.length === 0) return;
+  const group = make("optgroup", { label });
+  rows.forEach((row, index) => {
+    offered.set(`${kind}-${index}`, row.input);
+    group.append(new Option(name(row), `${kind}-${index}`));
+  });
+  form.elements.from.append(group);
+}
+
+/** Another page may send us here with a run whose input is to be tried: `?trial_run=…`. */
+async function takeInputOf(run) {
+  panel.scrollIntoView();
+  const [found] = await server.inputs({ run }).catch(() => []);
+  if (found) input.value = found.input;
+}
+
+async function keepExample() {
+  const place = panel.querySelector("[data-part=kept]");
+  clear();
+  const fields = { workflow: target().workflow, name: form.elements.name.value, "trial-input": input.text };
+  try {
+    const row = await server.keep(fields);
+    data.examples.push({ workflow: target().workflow, ...row });
+    place.textContent = word("kept");
+    await offerInputs();
+  } catch (error) {
+    place.textContent = "";
+    refuse(error);
+  }
+}
+
+/* -- what is listened to --------------------------------------------------------------------------------------- */
+
+/** The steps that are being typed, to choose one of. */
+function followSteps() {
+  const names = typedSteps().map(({ name }) => name);
+  for (const select of form.querySelectorAll("[name=step]")) {
+    const chosen = select.value;
+    select.replaceChildren(new Option(word("allSteps"), ""), ...names.map((name) => new Option(name, name)));
+    if (names.includes(chosen)) select.value = chosen;
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+stop.addEventListener("click", () => shown().forEach((column) => column.cancel()));
+keep?.addEventListener("click", keepExample);
+form.addEventListener("change", ({ target: changed }) => {
+  if (changed.name === "beside") columns[1].isShown = changed.checked;
+  if (changed.name === "as-json") input.asJson = changed.checked;
+  if (changed.name === "from" && offered.has(changed.value)) input.value = offered.get(changed.value);
+  if (changed.name !== "target") return;
+  followSchema();
+  offerInputs();
+});
+page.addEventListener("input", ({ target: changed }) => {
+  if (changed.name === "input_schema") followSchema();
+  if (isName(changed)) followSteps();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || start.disabled) return;
+  if (!page.contains(event.target) && !panel.contains(event.target)) return;
+  event.preventDefault();
+  run();
+});
+if (many) new Table(form, client, server, { columns, fieldsOf, target, refuse, page, clear });
+
+followSchema();
+followSteps();
+await offerInputs();
+const asked = new URLSearchParams(location.search).get("trial_run");
+if (asked) await takeInputOf(asked);
+panel.dataset.ready = "";
