@@ -10,7 +10,7 @@ from django.templatetags.static import static
 
 from lingstream.conf import app_settings
 
-__all__ = ["ENTRY", "MODULES", "client_url", "markdown_url", "module_urls"]
+__all__ = ["ENTRY", "MODULES", "client_url", "module_urls", "part_url"]
 
 ENTRY = "lingstream/index.js"
 BUNDLE = "lingstream/lingstream.min.js"
@@ -21,14 +21,15 @@ MODULES = (
     "bindings.js",
     "bots.js",
     "changes.js",
-    "checksum.js",
     "client.js",
+    "condition.js",
     "core.js",
     "each.js",
     "element.js",
     "fallback.js",
     "fold.js",
     "jsonuri.js",
+    "keys.js",
     "kinds.js",
     "lifecycle.js",
     "order.js",
@@ -43,8 +44,8 @@ MODULES = (
     "session.js",
     "socket.js",
     "text.js",
-    "values.js",
     "view.js",
+    "visitor.js",
     "watch.js",
 )
 
@@ -54,9 +55,12 @@ def client_url() -> str:
     return static(BUNDLE if _is_bundle() else ENTRY)
 
 
-def markdown_url() -> str:
-    """Return where the Markdown renderer is, which pages without Markdown do not load."""
-    return static("lingstream/markdown.min.js" if _is_bundle() else "lingstream/markdown.js")
+def part_url(name: str) -> str:
+    """Return where a part is that pages load only if they use it.
+
+    :param name: such as ``markdown``.
+    """
+    return static(f"lingstream/{name}.min.js" if _is_bundle() else f"lingstream/{name}.js")
 
 
 def module_urls() -> list[str]:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, sync_playwright
+
+from lingstream.testing import OpenAIServer
 
 from ..chaos.patience import scaled
 from ..ports import free_port
+from .files import HOSTS, serving
 from .played import TIMEOUT, Peer, playing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -39,39 +48,86 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     # Not for the session: the event loop that playwright keeps open would be in the way of asyncio's tests.
-    with sync_playwright() as playwright:
+    with serving() as port, sync_playwright() as playwright:
         executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
         chosen = executable if Path(executable).exists() else None
-        browser = playwright.chromium.launch(executable_path=chosen, args=ARGUMENTS)
+        rules = f"--host-resolver-rules=MAP {HOSTS} 127.0.0.1:{port}"
+        browser = playwright.chromium.launch(executable_path=chosen, args=[*ARGUMENTS, rules])
         yield browser
         browser.close()
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+@pytest.fixture(scope="package")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """What all pages share: what the browser has loaded and compiled once is there for the next."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(scaled(TIMEOUT))
     yield context
     context.close()
 
 
 @pytest.fixture
-def new_page(context: BrowserContext) -> Iterator[NewPage]:
-    """Open pages that must not have complained on the console when the test ends."""
+def context(profile: BrowserContext) -> Iterator[BrowserContext]:
+    """The profile without pages, cookies, stored items and permissions of other tests."""
+    profile.set_default_timeout(scaled(TIMEOUT))
+    before = profile.pages
+    yield profile
+    profile.set_offline(False)
+    for page in profile.pages:
+        if page not in before:
+            clear_storage(page)
+            page.close()
+    profile.clear_cookies()
+    profile.clear_permissions()
+
+
+def clear_storage(page: Page) -> None:
+    """Forget what the origins of a page's frames have stored, a visitor's token for one."""
+    session = page.context.new_cdp_session(page)
+    for origin in {"{0.scheme}://{0.netloc}".format(urlsplit(frame.url)) for frame in page.frames}:
+        if origin.startswith("http"):
+            session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "local_storage"})
+    session.detach()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Page], Page]]:
+    """A page that is listened to must not have complained on the console when the test ends."""
     complaints: list[str] = []
+    pages: list[Page] = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    def open_page() -> Page:
-        page = context.new_page()
+    def note_error(error: Error) -> None:
+        complaints.append(str(error))
+
+    def listen_to(page: Page) -> Page:
         page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("pageerror", note_error)
+        pages.append(page)
         return page
 
-    yield open_page
+    yield listen_to
+    for page in pages:
+        page.remove_listener("console", note)
+        page.remove_listener("pageerror", note_error)
     assert complaints == []
+
+
+@pytest.fixture
+def new_page(context: BrowserContext, listen: Callable[[Page], Page]) -> NewPage:
+    """Open pages that are listened to."""
+    return lambda: listen(context.new_page())
+
+
+@pytest.fixture(scope="module")
+def tab(profile: BrowserContext) -> Iterator[Page]:
+    """One page for all tests of a module, which leave nothing behind when they open it anew."""
+    page = profile.new_page()
+    page.set_default_timeout(scaled(TIMEOUT))
+    yield page
+    page.close()
 
 
 @pytest.fixture
@@ -108,19 +164,25 @@ def until(page: Page, condition: str) -> None:
 
 
 @contextmanager
-def serve(directory: Path, environment: dict[str, str], server: str = "daphne") -> Iterator[str]:
-    """Run the demo project on a free port with a database of its own."""
+def serve(
+    directory: Path, environment: dict[str, str], server: str = "daphne", rate: float | None = None
+) -> Iterator[str]:
+    """Run the demo project on a free port with a database of its own.
+
+    :param directory: for the database and what the server says; a database that is there is kept.
+    :param rate: tokens per second of the model, where it plays recorded answers.
+    """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LINGSTREAM_")},
         "DJANGO_SETTINGS_MODULE": "tests.browser.strict",
-        "DJANGO_SQLITE": str(directory / "demo.sqlite3"),
         **environment,
     }
-    for command in (["migrate", "--verbosity", "0"], ["demo"]):
-        manage = [sys.executable, "manage.py", *command]
-        subprocess.run(
-            manage, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=scaled(120)
-        )
+    database = directory / "demo.sqlite3"
+    if not database.exists():
+        database.write_bytes(filled_database(frozenset(environment.items())))
+    if rate is not None:
+        set_rate(database, rate)
+    environment["DJANGO_SQLITE"] = str(database)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     options = {
@@ -140,6 +202,40 @@ def serve(directory: Path, environment: dict[str, str], server: str = "daphne") 
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@cache
+def filled_database(environment: frozenset[tuple[str, str]]) -> bytes:
+    """A database with the demo in it, made once for all servers with this environment."""
+    with TemporaryDirectory() as directory:
+        database = Path(directory) / "demo.sqlite3"
+        variables = {**dict(environment), "DJANGO_SQLITE": str(database)}
+        for command in (["migrate", "--verbosity", "0"], ["demo"]):
+            manage = [sys.executable, "manage.py", *command]
+            subprocess.run(
+                manage, cwd=ROOT, env=variables, check=True, capture_output=True, timeout=scaled(120)
+            )
+        with closing(sqlite3.connect(database)) as connection:
+            return connection.serialize()
+
+
+def set_rate(database: Path, rate: float) -> None:
+    options = json.dumps({"script": "recorded", "rate": rate})
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE lingstream_provider SET options = ? WHERE name = 'demo'", [options])
+
+
+@contextmanager
+def chatting(directory: Path, reply: Callable[[dict[str, Any]], Any]) -> Iterator[str]:
+    """Serve a site whose workflow `talk` asks a model that ``reply`` plays."""
+    with OpenAIServer(reply) as model:
+        environment = {
+            "DJANGO_SETTINGS_MODULE": "tests.browser.chat_site",
+            "LINGSTREAM_ENDPOINT": model.base_url,
+            "LINGSTREAM_MODEL": "any",
+        }
+        with serve(directory, environment) as url:
+            yield url
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

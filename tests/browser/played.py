@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, Route, WebSocketRoute
+from playwright.sync_api import Page, WebSocketRoute
 
 from tests.chaos.patience import scaled
 
+from .files import SCRIPT, put
+
 TIMEOUT = 30_000  # milliseconds of an idle machine
 ORIGIN = "http://lingstream.test"
-STATIC = Path(__file__).resolve().parent.parent.parent / "lingstream" / "static"
 VECTORS = json.loads((Path(__file__).parent.parent / "cases" / "protocol.json").read_text())
 RUN = VECTORS["cases"][0]["frames"][0]["run"]
 STRICT = {
@@ -69,31 +69,18 @@ def playing(
     page: Page, *, policy: dict[str, str] = STRICT, files: dict[str, str] | None = None
 ) -> Iterator[Callable[[str], Peer]]:
     """Give a function that opens a page with some markup in its body, beside scripts of its own."""
-    body = ""
-
-    def answer(route: Route) -> None:
-        path = urlsplit(route.request.url).path
-        if path.startswith("/static/"):
-            source = (STATIC / path.removeprefix("/static/")).read_text()
-            route.fulfill(body=source, content_type="text/javascript")
-        elif path in (files or {}):
-            route.fulfill(body=(files or {})[path], content_type="text/javascript")
-        elif path == "/":
-            route.fulfill(body=body, content_type="text/html; charset=utf-8", headers=policy)
-        else:
-            route.fulfill(body="", content_type="image/svg+xml")  # the icon that a browser asks for
 
     def open_page(markup: str) -> Peer:
-        nonlocal body
         script = '<script type="module" src="/static/lingstream/index.js" data-lingstream></script>'
-        body = f"<!DOCTYPE html><html><head>{script}</head><body>{markup}</body></html>"
-        page.route(f"{ORIGIN}/**", answer)
+        html = f"<!DOCTYPE html><html><head>{script}</head><body>{markup}</body></html>"
+        put(f"{ORIGIN}/", html, headers=policy)
+        for path, source in (files or {}).items():
+            put(f"{ORIGIN}{path}", source, SCRIPT)
         peer = Peer(page)
         page.goto(ORIGIN)
         return peer
 
     yield open_page
-    page.unroute_all(behavior="wait")
 
 
 def set_(uri: str, value: Any, **more: Any) -> dict[str, Any]:

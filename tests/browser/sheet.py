@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, Route
 
+from .files import SCRIPT, put
+
 ORIGIN = "http://bindings.test"
-ROOT = Path(__file__).resolve().parent.parent.parent
-STATIC = ROOT / "lingstream" / "static"
 STRICT = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
@@ -45,29 +43,24 @@ class Sheet:
 
     def __init__(self, page: Page, policy: str | None = STRICT) -> None:
         self.page = page
-        self._policy = policy
-        self._body = ""
+        self._headers = {"Content-Security-Policy": policy} if policy else {}
         self.files: dict[str, str] = {}
-        page.route(f"{ORIGIN}/**", self._answer)
+        """Modules in place of ours, by path."""
 
     def _answer(self, route: Route) -> None:
-        path = urlsplit(route.request.url).path
-        headers = {"Content-Security-Policy": self._policy} if self._policy else {}
-        if path == "/":
-            route.fulfill(body=self._body, content_type="text/html; charset=utf-8", headers=headers)
-        elif path in self.files:
-            route.fulfill(body=self.files[path], content_type="text/javascript")
-        elif path.startswith("/static/"):
-            source = (STATIC / path.removeprefix("/static/")).read_text()
-            route.fulfill(body=source, content_type="text/javascript")
-        else:
-            route.fulfill(body="", content_type="image/svg+xml")
+        source = self.files[route.request.url.removeprefix(ORIGIN)]
+        route.fulfill(body=source, content_type=SCRIPT)
 
     def open(self, markup: str, head: str = "", begin: str = BEGIN) -> Sheet:
         """Show the markup inside the section and bind it; nothing is drawn yet."""
-        self._body = (
-            f"<!DOCTYPE html><html lang=en><head>{head}</head><body><section>{markup}</section></body></html>"
+        body = f"<body><section>{markup}</section></body>"
+        put(
+            f"{ORIGIN}/",
+            f"<!DOCTYPE html><html lang=en><head>{head}</head>{body}</html>",
+            headers=self._headers,
         )
+        for path in self.files:
+            self.page.route(ORIGIN + path, self._answer)
         self.page.goto(ORIGIN)
         self.page.evaluate(begin)
         return self

@@ -26,8 +26,9 @@ MIDDLEWARE = [f"{__name__}.Policy", *DEMO_MIDDLEWARE]
 
 
 class Policy:
-    """Puts the policy on every response, of the page of tests too."""
+    """Puts the policy on every response that has none, of the page of tests too."""
 
+    policy = POLICY
     async_capable = True
     sync_capable = False
 
@@ -44,7 +45,7 @@ class Policy:
             response = HttpResponse(PAGE % await self._painted(request))
         else:
             response = await self._get_response(request)
-        response["Content-Security-Policy"] = POLICY
+        response.setdefault("Content-Security-Policy", self.policy)
         return response
 
     async def _painted(self, request: HttpRequest) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from .conftest import serve
+from .staff import sign_in
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.browser.admin_site"}
 PATH = "/admin/lingstream/workflow/"
@@ -41,16 +42,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def admin(page: Page, site: Site) -> Page:
     """Signed in, on the list of workflows."""
-    page.route("**/favicon.ico", _nothing)  # Django's admin has none
-    sign_in(page, site)
+    sign_in(page, site.url, PATH)
     return page
-
-
-def sign_in(page: Page, site: Site) -> None:
-    page.goto(f"{site.url}/admin/login/?next={PATH}")
-    page.fill("#id_username", "admin")
-    page.fill("#id_password", "admin")
-    go(page, "[type=submit]")
 
 
 def go(page: Page, selector: str) -> None:
@@ -59,18 +52,17 @@ def go(page: Page, selector: str) -> None:
         page.click(selector)
 
 
-def _nothing(route: Route) -> None:
-    route.fulfill(status=204)
-
-
 def row(page: Page, name: str) -> Locator:
-    """The form of the step that is called so."""
+    """The form of the step that is called so, opened."""
     number = page.evaluate(
         """(name) => [...document.querySelectorAll("#steps-group [id$='-name']")]
             .find((input) => input.value === name).name.split("-")[1]""",
         name,
     )
-    return page.locator(f"#steps-{number}")
+    found = page.locator(f"#steps-{number}")
+    if (fold := found.locator(".ling-fold")).get_attribute("aria-expanded") == "false":
+        fold.click()
+    return found
 
 
 def last(page: Page) -> Locator:
@@ -104,8 +96,8 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
     page = admin
     go(page, "text=cloud-facts")
     assert shown(row(page, "answer")) == [
-        "Options: Bot: ask a model",
         "Model",
+        "Options: Bot: ask a model",
         "Parameters, variables and history",
         "Output, and what viewers get of it",
         "Failures, and order",
@@ -114,7 +106,7 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
     page.click("text=Add another Step")
     new = last(page)
     field(new, "Name").fill("post")
-    assert shown(new)[:2] == ["Options: Bot: ask a model", "Model"]
+    assert shown(new)[:2] == ["Model", "Options: Bot: ask a model"]
     choose(new, "Write a letter")
     assert shown(new) == [
         "Options: Write a letter",
@@ -167,7 +159,7 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
     assert site.options("post") == ("letter", expected)
 
     choose(row(page, "post"), "Bot: ask a model")
-    assert shown(row(page, "post"))[:2] == ["Options: Bot: ask a model", "Model"]
+    assert shown(row(page, "post"))[:2] == ["Model", "Options: Bot: ask a model"]
     choose(row(page, "post"), "Compute values")
     field(row(page, "post"), "Set").fill('{"a": "1 + 1"}')
     save(page)
@@ -230,7 +222,7 @@ def test_without_scripts_every_kind_is_there_folded_away(
     context = browser.new_context(java_script_enabled=False)
     request.addfinalizer(context.close)
     page = context.new_page()
-    sign_in(page, site)
+    sign_in(page, site.url, PATH)
     go(page, "text=outline")
     step = page.locator("#steps-0")
     assert {"Model", "Options: Compute values", "Options: Write a letter"} <= set(shown(step))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from .sheet import Open, Sheet, append, set_
 
@@ -14,6 +15,12 @@ HITS = """<ul data-ling-each="hits"><template><li><my-card data-ling-prop-hit=".
     </template></ul>"""
 CARDS = """<ul data-ling-each="cards" data-ling-key="id"><template><li><b data-ling="id"></b><input>
     <details><summary>more</summary></details></li></template></ul>"""
+
+
+@pytest.fixture
+def page(tab: Page, listen: Callable[[Page], Page]) -> Iterator[Page]:
+    yield listen(tab)
+    tab.unroute_all()
 
 
 @pytest.fixture
@@ -113,10 +120,19 @@ class TestClosed:
 
 
 class TestDirtyPaths:
-    """Work is counted: what of the document is read, and what of the page is written."""
+    """Work is counted: what of the document is read, what of the page is looked at, and what is written."""
 
     COUNT = """([size, ops]) => {
-        let reads = 0;
+        let [reads, looks] = [0, 0];
+        const { get: original } = Object.getOwnPropertyDescriptor(Element.prototype, "children");
+        const children = {
+            configurable: true,
+            get() {
+                const all = original.call(this);
+                looks += all.length;
+                return all;
+            },
+        };
         const counted = (value) => value === null || typeof value !== "object" ? value : new Proxy(value, {
             get(target, key) {
                 if (typeof key === "string" && key !== "length") reads += 1;
@@ -134,8 +150,10 @@ class TestDirtyPaths:
         const all = { subtree: true, childList: true, attributes: true, characterData: true };
         observer.observe(document.body, all);
         reads = 0;
+        Object.defineProperty(Element.prototype, "children", children);
         bindings.render(counted(folded));
-        return [reads, observer.takeRecords().length];
+        Object.defineProperty(Element.prototype, "children", { configurable: true, get: original });
+        return [reads, looks, observer.takeRecords().length];
     }"""
     MARKUP = """<h1 data-ling="title"></h1><ol data-ling-each="list"><template><li>
         <b data-ling="topic"></b><i data-ling="details"></i><em data-ling-if="more" hidden></em>
@@ -161,8 +179,9 @@ class TestDirtyPaths:
             moved = [{**op, "uri": op["uri"].replace("list/20", f"list/{size}")} for op in ops]
             costs.append(page.evaluate(self.COUNT, [size, moved]))
         assert costs[0] == costs[1]
-        reads, writes = costs[0]
+        reads, looks, writes = costs[0]
         assert reads < 20
+        assert looks < 20
         assert 0 < writes < 20
         assert on.texts("h1")[0].startswith("t")
 
@@ -549,11 +568,11 @@ class TestProperties:
         page.on("console", lambda message: told.append(message.text))
         sheet = Sheet(page)
         sheet.open(f"<my-card data-ling-prop-{name}=v>kept</my-card>")
+        sheet.replace({"v": "<img src=x onerror=alert(1)>"})
+        assert page.inner_text("my-card") == "kept"
         if name != "prototype":
             assert len(told) == 1
             assert f"data-ling-prop-{name} is not allowed" in told[0]
-        sheet.replace({"v": "<img src=x onerror=alert(1)>"})
-        assert page.inner_text("my-card") == "kept"
         assert page.evaluate(
             "Object.getPrototypeOf(document.querySelector('my-card')) === HTMLElement.prototype"
         )
@@ -565,6 +584,20 @@ class TestProperties:
         sheet.open(f"<iframe data-ling-prop-{name}=v></iframe>")
         sheet.replace({"v": "javascript:alert(1)"})
         assert page.evaluate(f"document.querySelector('iframe').getAttribute('{name}')") is None
+
+    @pytest.mark.parametrize("name", ["attr-onclick", "attr-style", "prop-text-content"])
+    def test_what_is_refused_is_told_once_for_all_items(self, context: Any, name: str) -> None:
+        page = context.new_page()
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        sheet = Sheet(page)
+        sheet.open(f"<ul data-ling-each=v><template><li data-ling-{name}=.>kept</li></template></ul>")
+        sheet.replace({"v": ["alert(1)"] * 3})
+        assert page.eval_on_selector_all("li", "all => all.map(({ outerHTML }) => outerHTML)") == [
+            f'<li data-ling-{name}="." data-ling-item="{index}">kept</li>' for index in range(3)
+        ]
+        assert len(told) == 1
+        assert f"data-ling-{name} is not allowed" in told[0]
 
     def test_give_the_item_itself_also_to_what_is_defined_later(self, sheet: Open, page: Page) -> None:
         on = sheet(HITS)
@@ -873,7 +906,7 @@ class TestMarkdown:
         on.settle("t")
         on.settle("")
         assert page.evaluate("made") == [
-            {"options": {"images": "same-origin"}, "pieces": ["# One", " two three"], "ended": 1}
+            {"options": {"images": "same-origin", "copy": ""}, "pieces": ["# One", " two three"], "ended": 1}
         ]
         assert page.get_attribute("div", "data-ling-writing") is None
 
@@ -958,10 +991,14 @@ class TestKindsThatFewPagesHave:
     )
 
     def test_draw_all_at_once_when_they_are_there(self, sheet: Open, page: Page) -> None:
+        held: list[Route] = []
+        page.route("**/rare.js", lambda route: held.append(route))
         on = sheet(self.MARKUP)
         page.evaluate("apply([{uri: '', value: {t: '*x*', n: 5000, h: {tag: 'em', children: ['y']}}}])")
         assert page.evaluate("bindings.render(folded)") is False
         assert on.texts("section > *") == [""] * 5
+        for route in held:
+            route.continue_()
         page.evaluate("draw()")
         assert on.texts("section > *") == ["*x*", "x", "5,000", "y", ""]
         assert page.locator("p.x.on[hidden]").count() == 1

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.chaos.patience import scaled
 
 from .conftest import serve, until
 from .proxy import FATES, proxied
 
+BRISK = 120  # tokens a second: what is tested takes no longer than the answer
 Visit = Callable[..., Page]
 INPUT = """{"question": "Can I lie on a cloud?"}"""
 ASKS = (
@@ -27,40 +28,47 @@ addEventListener("unhandledrejection", (event) => faults.push(String(event.reaso
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp(request.param), {}, server=request.param) as url:
+    with serve(tmp_path_factory.mktemp(request.param), {}, server=request.param, rate=BRISK) as url:
         yield url
 
 
 @pytest.fixture
 def visit(context: BrowserContext) -> Iterator[Visit]:
-    """Open a page with some markup on a site."""
-    pages: list[Page] = []
-
-    def open_page(url: str, markup: str) -> Page:
-        page = context.new_page()
-        pages.append(page)
-        page.add_init_script(WATCH)
-        page.goto(f"{url}/there/?body={quote(markup)}")
-        return page
-
-    yield open_page
-    for page in pages:
-        if page.is_closed():
-            continue
+    """Open a page with some markup on a site; nothing may have been thrown in it when the test ends."""
+    yield lambda url, markup: open_page(context, url, markup)
+    for page in context.pages:
         assert page.evaluate("faults") == []
+
+
+def open_page(context: BrowserContext, url: str, markup: str) -> Page:
+    page = context.new_page()
+    page.add_init_script(WATCH)
+    page.goto(f"{url}/there/?body={quote(markup)}")
+    return page
 
 
 FIRST_TEXTS = """[...document.querySelectorAll('p')].every((place) => place.textContent !== '')"""
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.fixture
+def fresh(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile of its own: Chromium holds sockets back where many have failed before."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, pytest.param(4, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("fate", FATES)
-def test_a_page_whose_sockets_do_not_come_through(server: str, visit: Visit, fate: str, count: int) -> None:
+def test_a_page_whose_sockets_do_not_come_through(
+    server: str, fresh: BrowserContext, fate: str, count: int
+) -> None:
     with proxied(server, fate) as (url, proxy):
-        page = visit(url, ASKS * count)
+        page = open_page(fresh, url, ASKS * count)
         until(page, FIRST_TEXTS)
         assert page.evaluate("performance.now()") < scaled(5_500)
         assert proxy.sockets == 1, "one decision for all"
+        assert page.evaluate("faults") == []
         page.close()
 
 
@@ -98,26 +106,33 @@ ONE_KEY = {
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("code", ONE_KEY.values(), ids=ONE_KEY)
-def test_one_key_is_one_run(site: str, visit: Visit, transport: str, code: str) -> None:
-    page = visit(site, WAITS % transport * 2)
+def test_one_key_is_one_run(site: str, visit: Visit, transport: str) -> None:
+    """All cases side by side on one page, each with two elements and two clients of its own."""
+    page = visit(site, WAITS % transport * 2 * len(ONE_KEY))
+    cases = ", ".join(
+        f"async ({{ first, second, one, other, key }}) => {{ {code} }}" for code in ONE_KEY.values()
+    )
     page.evaluate(
         """([transport, input]) => void (async () => {
             const { Client } = await import("/static/lingstream/index.js");
-            const [first, second] = document.querySelectorAll("ling-stream");
-            const [one, other] = [new Client({ transport }), new Client({ transport })];
-            const [workflow, key] = ["cloud-facts", crypto.randomUUID()];
+            const elements = document.querySelectorAll("ling-stream");
+            const workflow = "cloud-facts";
             const has = (run, type) => new Promise((go) => run.addEventListener(type, go, { once: true }));
-            const runs = await (async () => { CODE })();
-            await Promise.all(runs.map((run) => run.finished));
-            window.results = runs.map(({ id, status, document }) => [id, status, document.details_cn !== ""]);
-        })()""".replace("CODE", code),
+            const cases = [CASES].map(async (run, number) => {
+                const [first, second] = [elements[2 * number], elements[2 * number + 1]];
+                const [one, other] = [new Client({ transport }), new Client({ transport })];
+                const runs = await run({ first, second, one, other, key: crypto.randomUUID() });
+                await Promise.all(runs.map((run) => run.finished));
+                return runs.map(({ id, status, document }) => [id, status, document.details_cn !== ""]);
+            });
+            window.results = await Promise.all(cases);
+        })()""".replace("CASES", cases),
         [transport, {"question": "Can I lie on a cloud?"}],
     )
     until(page, "window.results !== undefined")
-    results = page.evaluate("results")
-    assert len({run for run, *_ in results}) == 1
-    assert [result[1:] for result in results] == [["finished", True]] * len(results)
+    for name, results in zip(ONE_KEY, page.evaluate("results"), strict=True):
+        assert len({run for run, *_ in results}) == 1, name
+        assert [result[1:] for result in results] == [["finished", True]] * len(results), name
 
 
 REFUSED = {
@@ -183,6 +198,7 @@ MOVES = {
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("code", MOVES.values(), ids=MOVES)
+@pytest.mark.parametrize("site", ["daphne"], indirect=True)
 def test_an_element_is_removed_and_put_back(site: str, visit: Visit, transport: str, code: str) -> None:
     one = WAITS % transport
     page = visit(
@@ -216,7 +232,10 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+# None of them gets as far as its transport.
+@pytest.mark.parametrize(
+    "transport", ["websocket", *(pytest.param(each, marks=pytest.mark.soak) for each in ("sse", "poll"))]
+)
 @pytest.mark.parametrize("case", MISTAKES.values(), ids=MISTAKES)
 def test_what_cannot_be_asked_fails_without_a_throw(
     server: str, visit: Visit, transport: str, case: tuple[str, str, str]

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page, expect
 
 from lingstream.testing import OpenAIServer
 from tests.node import node, peers
 
+from ..chaos.patience import scaled
 from .conftest import NewPage, serve, until
+from .played import TIMEOUT
 from .strict import POLICY
 
 PEER = Path(__file__).parent.parent / "peers" / "fold_jsonl.mjs"
@@ -39,8 +41,9 @@ FOUND = """async () => {
 
 
 def open_demo(page: Page, server: str, transport: str = "auto") -> None:
-    """Open the page and note all events with their time."""
+    """Open the page, without the script of its chat, and note all events with their time."""
     page.add_init_script(RECORD)
+    page.route("**/lingstream/chat.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
     page.goto(f"{server}/")
     for workflow in ("cloud-facts", "outline", "field-guide"):
         page.locator(f"#{workflow} input[value={transport}]").check(force=True)
@@ -257,6 +260,30 @@ def test_an_unknown_workflow_is_said_on_the_page(page: Page, server: str) -> Non
     assert "no-such-thing" in page.inner_text("#outline [role=alert]")
 
 
+def greeted(page: Page, server: str) -> Locator:
+    """Open the page and wait until the companion has spoken first."""
+    page.goto(f"{server}/")
+    chat = page.locator("#companion ling-chat")
+    expect(chat.locator(".ling-markdown").first).to_contain_text("Hello!", timeout=scaled(TIMEOUT))
+    expect(chat.locator("ling-stream[status=finished]")).to_have_count(1, timeout=scaled(TIMEOUT))
+    return chat
+
+
+def test_the_companion_greets_and_answers_with_cards_beside_the_others(page: Page, server: str) -> None:
+    chat = greeted(page, server)
+    assert chat.locator(".ling-card").count() == 0
+    chat.get_by_role("textbox", name="Message").fill("Can I lie on a cloud?")
+    page.keyboard.press("Enter")
+    expect(chat.locator("ling-stream[status=finished]")).to_have_count(2, timeout=scaled(TIMEOUT))
+    cards = chat.locator(".ling-card h3").all_text_contents()
+    assert cards[0] == "Half a gram"
+    expect(chat.get_by_role("button", name="How much does a cloud weigh?").last).to_be_visible()
+    page.reload()
+    until(page, "document.querySelector('ling-chat').conversation !== null")
+    assert chat.locator(".ling-card h3").all_text_contents() == cards
+    assert page.locator(".wire .op").count() == 0
+
+
 def test_nothing_scrolls_sideways(page: Page, server: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_demo(page, server)
@@ -274,7 +301,7 @@ def test_nothing_scrolls_sideways(page: Page, server: str) -> None:
 def test_names_for_everything_that_can_be_used(page: Page, server: str) -> None:
     open_demo(page, server)
     nameless = page.evaluate(
-        """[...document.querySelectorAll("button, input, a, [role=log], ling-stream")]
+        """[...document.querySelectorAll("button, input:not([type=hidden]), a, [role=log], ling-stream")]
             .filter((element) => {
                 const label = element.getAttribute("aria-label") ?? element.labels?.[0]?.textContent;
                 return !(label ?? element.textContent).trim();
@@ -293,7 +320,7 @@ def test_axe_has_nothing_to_say(
 ) -> None:
     page.set_viewport_size({"width": width, "height": 812})
     page.emulate_media(color_scheme=scheme)
-    open_demo(page, server)
+    greeted(page, server)
     page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
     assert page.evaluate(FOUND) == []
     ask(page, "field-guide")

@@ -287,7 +287,9 @@ DOCS = (Path(__file__).parent.parent.parent / "docs" / "client.md").read_text()
 HOWTO = (Path(__file__).parent.parent.parent / "docs" / "howto.md").read_text()
 
 
-@pytest.mark.parametrize("markup", re.findall(r"```html\n(.*?)```", DOCS, re.DOTALL), ids=["first", "each"])
+@pytest.mark.parametrize(
+    "markup", re.findall(r"```html\n(<ling-stream.*?)```", DOCS, re.DOTALL), ids=["first", "each"]
+)
 def test_examples_of_the_docs(show: Callable[[str], Peer], page: Page, markup: str) -> None:
     peer = show(markup)
     peer.start()

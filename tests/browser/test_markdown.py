@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 from ..chaos.patience import scaled
+from .conftest import until
+from .files import put
+from .played import ORIGIN, STREAM, STRICT, Peer, set_
 
-DRAW = """async ([pieces, images]) => {
+DRAW = """async ([all, images]) => {
     const { Markdown } = await import("/static/lingstream/markdown.js");
     const element = document.createElement("article");
-    document.body.append(element);
-    const markdown = new Markdown(element, { images });
-    for (const piece of pieces) markdown.append(piece);
-    await markdown.end();
-    const html = element.innerHTML;
-    element.remove();
-    return html;
+    const drawn = [];
+    for (const pieces of all) {
+        const markdown = new Markdown(element, { images });
+        for (const piece of pieces) markdown.append(piece);
+        await markdown.end();
+        drawn.push([element.innerHTML, element.textContent]);
+        element.replaceChildren();
+    }
+    return drawn;
 }"""
 REL = ' rel="noopener noreferrer nofollow"'
 DRAWN = {
@@ -112,27 +118,44 @@ PIECES = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def drawing(profile: BrowserContext) -> Iterator[Page]:
+    """A page in which texts are drawn and leave nothing."""
+    page = profile.new_page()
+    open_empty(page)
+    yield page
+    page.close()
+
+
 @pytest.fixture
-def page(page: Page, server: str) -> Page:
-    page.goto(f"{server}/there/?body=")
+def page(page: Page) -> Page:
+    open_empty(page)
     return page
 
 
-def draw(page: Page, pieces: list[str], images: str = "") -> str:
+def open_empty(page: Page) -> None:
+    put(f"{ORIGIN}/", "<!DOCTYPE html><body></body>", headers=STRICT)
+    page.goto(ORIGIN)
+
+
+def draw_all(page: Page, cuts: list[list[str]], images: str = "") -> list[tuple[str, str]]:
+    """Markup and text that one text becomes, for each way to cut it."""
+    return [(html, text) for html, text in page.evaluate(DRAW, [cuts, images])]
+
+
+def draw(page: Page, text: str, images: str = "") -> str:
     """The elements that a text becomes, without the directions that all blocks have."""
-    html: str = page.evaluate(DRAW, [pieces, images])
+    ((html, _),) = draw_all(page, [[text]], images)
     return html.replace(' dir="auto"', "").replace(' dir="ltr"', "")
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_markdown_becomes_elements_at_every_cut(page: Page, name: str) -> None:
+def test_markdown_becomes_elements_at_every_cut(drawing: Page, name: str) -> None:
     text, html = DRAWN[name]
     units = [unit.decode("utf-16-le", "surrogatepass") for unit in utf16(text)]
-    assert draw(page, [text]).replace("\ud83d", "�") == (html or ELSEWHERE[name])
-    whole = page.evaluate(DRAW, [[text], ""])
-    assert page.evaluate(DRAW, [units, ""]) == whole
+    assert draw(drawing, text).replace("\ud83d", "�") == (html or ELSEWHERE[name])
     halves = [["".join(units[:cut]), "".join(units[cut:])] for cut in range(len(units))]
-    assert {page.evaluate(DRAW, [pieces, ""]) for pieces in halves} == {whole}
+    assert len(set(draw_all(drawing, [[text], units, *halves]))) == 1
 
 
 def utf16(text: str) -> list[bytes]:
@@ -141,23 +164,23 @@ def utf16(text: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", GAPS)
-def test_what_is_known_to_be_missing(page: Page, name: str) -> None:
+def test_what_is_known_to_be_missing(drawing: Page, name: str) -> None:
     text, html = GAPS[name]
-    assert draw(page, [text]) == html
+    assert draw(drawing, text) == html
 
 
 @pytest.mark.parametrize("text", HALF_OPEN)
-def test_nothing_is_left_hidden_at_the_end(page: Page, text: str) -> None:
-    shown = page.evaluate(DRAW.replace("element.innerHTML", "element.textContent"), [[text], ""])
+def test_nothing_is_left_hidden_at_the_end(drawing: Page, text: str) -> None:
+    ((_, shown),) = draw_all(drawing, [[text]])
     assert shown.replace("\ud83d", "\ufffd").strip() == HALF_OPEN[text]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_soup_is_safe_and_the_same_at_every_cut(page: Page, seed: int) -> None:
+def test_soup_is_safe_and_the_same_at_every_cut(drawing: Page, seed: int) -> None:
     dice = random.Random(seed)
     texts = ["".join(dice.choices(PIECES, k=dice.randint(1, 16 if seed else 200))) for _ in range(150)]
     texts = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
-    complaints = page.evaluate(
+    complaints = drawing.evaluate(
         """async (texts) => {
             const { Markdown } = await import("/static/lingstream/markdown.js");
             const { ELEMENTS } = await import("/static/lingstream/nodes.js");
@@ -207,16 +230,11 @@ class TestImages:
         ],
     )
     def test_are_shown_where_the_page_allows_their_origin(
-        self, page: Page, images: str, src: str, is_shown: bool
+        self, drawing: Page, images: str, src: str, is_shown: bool
     ) -> None:
-        page.route("**/x.png*", lambda route: route.abort())
-        script = DRAW.replace("document.body.append(element);", "")
-        html = page.evaluate(script.replace("document.createElement", "inert.createElement").replace(
-            "async ([pieces, images]) => {",
-            "async ([pieces, images]) => { const inert = document.implementation.createHTMLDocument();",
-        ), [[f"![a *b*]({src})"], images])  # fmt: skip
+        html = draw(drawing, f"![a *b*]({src})", images)
         image = f'<img alt="a *b*" src="{src}">'
-        assert html == f'<p dir="auto">{image if is_shown else "a *b*"}</p>'
+        assert html == f"<p>{image if is_shown else 'a *b*'}</p>"
 
 
 ATTACKS = {
@@ -298,3 +316,24 @@ def test_the_text_that_came_last_is_the_one_that_is_drawn(page: Page) -> None:
         "# word\n\n" * 100_000,
     )
     assert html == '<p dir="auto"><em>x</em></p>'
+
+
+def test_a_text_that_another_script_wipes_while_it_is_drawn_is_drawn_anew(
+    page: Page, show: Callable[[str], Peer]
+) -> None:
+    peer = show(STREAM % '<article data-ling-markdown="a"></article>')
+    page.evaluate(
+        """() => {
+            const article = document.querySelector("article");
+            new MutationObserver((_, observer) => {
+                window.wiped = article.textContent.length;
+                observer.disconnect();
+                article.replaceChildren();
+            }).observe(article, { childList: true });
+        }"""
+    )
+    peer.start()
+    peer.ops(1, set_("", {"a": "*one* word more\n\n" * 10_000 + "# The end\n\n."}))
+    until(page, "document.querySelector('article h1')?.textContent === 'The end'")
+    assert page.evaluate("wiped") < 100_000  # in the midst of it
+    assert page.locator("article em").count() == 10_000

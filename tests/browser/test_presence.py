@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
@@ -88,9 +86,14 @@ def test_a_page_that_is_left_and_shown_again_goes_on(server: str, visit: Visit, 
     """As a browser says it that keeps the page; playwright cannot follow one that does."""
     page = visit(server, ASKS % (INPUT, f"transport={transport!r}") * 2)
     until(page, TEXTS)
-    for event in ("pagehide", "pageshow"):
-        page.evaluate("(name) => dispatchEvent(new PageTransitionEvent(name, { persisted: true }))", event)
-    assert page.evaluate(STATES) == ["connecting", "connecting"]
+    states = page.evaluate(
+        f"""() => {{
+            for (const name of ["pagehide", "pageshow"])
+                dispatchEvent(new PageTransitionEvent(name, {{ persisted: true }}));
+            return {STATES};
+        }}"""
+    )
+    assert states == ["connecting", "connecting"]
     until(page, f"{STATES}.every((state) => state === 'finished')")
 
 
@@ -110,31 +113,37 @@ def test_a_page_without_a_network_comes_back_when_there_is_one(
         assert page.evaluate("performance.now()") - began < scaled(10_000)
 
 
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """They share a database and no hub."""
+    directory = tmp_path_factory.mktemp("two_processes")
+    with serve(directory, {}) as here, serve(directory, {}) as there:
+        yield here, there
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_run_that_another_process_executes_is_shown_to_its_end(
-    visit: Visit, tmp_path: Path, transport: str
+    two_processes: tuple[str, str], visit: Visit, transport: str
 ) -> None:
-    """Two processes that share a database and no hub."""
-    with ExitStack() as stack:
-        here, there = [stack.enter_context(serve(tmp_path, {})) for _ in range(2)]
-        page = visit(there, ASKS % (INPUT, ""))
-        until(page, TEXTS)
-        run, token = page.evaluate(KNOWN)
-        other = visit(here, ASKS % ("{}", f'manual transport="{transport}"'))
-        other.evaluate(
-            """([run, token]) => {
-                window.told = [];
-                addEventListener("ling:error", ({ detail }) => told.push(detail.code));
-                const stream = document.querySelector("ling-stream");
-                const copy = stream.cloneNode(true);
-                copy.setAttribute("run", run);
-                copy.setAttribute("token", token);
-                stream.replaceWith(copy);
-            }""",
-            [run, token],
-        )
-        until(other, f"{STATES}[0] === 'finished'")
-        assert other.evaluate("told") == ["elsewhere"]
-        until(page, f"{STATES}[0] === 'finished'")
-        whole = page.evaluate("document.querySelector('ling-stream').document")
-        assert other.evaluate("document.querySelector('ling-stream').document") == whole
+    here, there = two_processes
+    page = visit(there, ASKS % (INPUT, ""))
+    until(page, TEXTS)
+    run, token = page.evaluate(KNOWN)
+    other = visit(here, ASKS % ("{}", f'manual transport="{transport}"'))
+    other.evaluate(
+        """([run, token]) => {
+            window.told = [];
+            addEventListener("ling:error", ({ detail }) => told.push(detail.code));
+            const stream = document.querySelector("ling-stream");
+            const copy = stream.cloneNode(true);
+            copy.setAttribute("run", run);
+            copy.setAttribute("token", token);
+            stream.replaceWith(copy);
+        }""",
+        [run, token],
+    )
+    until(other, f"{STATES}[0] === 'finished'")
+    assert other.evaluate("told") == ["elsewhere"]
+    until(page, f"{STATES}[0] === 'finished'")
+    whole = page.evaluate("document.querySelector('ling-stream').document")
+    assert other.evaluate("document.querySelector('ling-stream').document") == whole

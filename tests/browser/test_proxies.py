@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -14,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.chaos.patience import scaled
 
-from .conftest import ROOT, TIMEOUT, serve, until
+from .conftest import TIMEOUT, serve, until
 from .nginx import NGINX, nginx
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="no nginx: sh tests/install_tools.sh, as root")
@@ -100,21 +97,10 @@ def test_a_proxy_that_holds_responses_back_is_polled_through(
         page.close()
 
 
-@pytest.fixture
-def slow(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The demo with a model that takes its time."""
-    with serve(tmp_path, {}) as url:
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.browser.strict",
-            "DJANGO_SQLITE": str(tmp_path / "demo.sqlite3"),
-        }
-        code = (
-            "from lingstream.models import Provider; "
-            "Provider.objects.update(options={'script': 'recorded', 'rate': 4})"
-        )
-        command = [sys.executable, "manage.py", "shell", "-c", code]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    with serve(tmp_path_factory.mktemp("slow"), {}, rate=4) as url:
         yield url
 
 

@@ -55,7 +55,7 @@ def show(page: Page, server: str, folder: Path, settings: Any) -> Iterator[Show]
         name = urlsplit(request.url).path.removeprefix("/recipes/")
         if name == "ask/":
             route.fulfill(content_type="text/html", body=ask(folder, request))
-        elif name == "module.js" or name.endswith(".bundle"):
+        elif name in ("module.js", "talk.js") or name.endswith(".bundle"):
             code = BLOCKS[name] if name in BLOCKS else bundled(folder, name.removesuffix(".bundle"))
             route.fulfill(content_type="text/javascript", body=code)
         else:
@@ -121,6 +121,18 @@ def test_a_module(show: Show, page: Page) -> None:
     show("module.html")
     page.click("button")
     page.wait_for_selector(f"output:has-text('{ANSWER}')")
+
+
+def test_a_chat_page(show: Show, page: Page) -> None:
+    assert len(BLOCKS["talk.js"].splitlines()) <= 30
+    show("talk.html")
+    page.fill("input", "Can I lie on a cloud?")
+    page.click("button")
+    page.wait_for_selector(f"li:has-text('{ANSWER}')")
+    page.wait_for_function("localStorage.talk")
+    page.reload()
+    page.wait_for_selector(f"li:has-text('{ANSWER}')")
+    assert page.locator("li").count() == 1
 
 
 @pytest.mark.parametrize("framework", ["react", "svelte"])

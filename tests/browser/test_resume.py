@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
+
+from lingstream.core.document import canonical
 
 from .conftest import until
-from .played import RUN, STREAM, Peer, done, snapshot
+from .played import RUN, STREAM, Peer, done, playing, snapshot
 
 Show = Callable[[str], Peer]
 FIRST = "document.querySelector('ling-stream')"
@@ -136,6 +138,23 @@ def test_each_of_several_of_one_workflow_has_its_own(show: Show, page: Page, mar
     peer.wait("subscribe", 3)
     asked = [(message["run"], message["token"]) for message in peer.messages[3:]]
     assert asked == [(run, f"T{run}") for run in runs]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_end_is_checked_by_what_is_loaded_for_it(context: BrowserContext, is_there: bool) -> None:
+    page = context.new_page()  # the browser itself tells of a module that does not come
+    with playing(page) as show:
+        peer = show('<ling-stream workflow="w" manual><p data-ling="a"></p></ling-stream>')
+        if not is_there:
+            page.route("**/checksum.js", lambda route: route.abort())
+        page.evaluate(f"{FIRST}.start({{}})")
+        begun(peer, page)
+        peer.send(done(2, crc32=1))
+        if is_there:
+            assert peer.wait("subscribe").get("after") is None, "it asks for a snapshot"
+            peer.send(snapshot({"a": "x"}), done(2, crc32=canonical.crc32({"a": "x"})))
+        page.wait_for_selector("ling-stream[status=finished]")
+        assert kinds(peer) == ["start", "subscribe"][: 1 + is_there]
 
 
 def test_a_copy_shows_the_run_of_the_original(show: Show, page: Page) -> None:

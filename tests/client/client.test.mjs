@@ -7,6 +7,7 @@ import { FeedTransport } from "../../lingstream/static/lingstream/feed.js";
 import { POLL } from "../../lingstream/static/lingstream/poll.js";
 import { SocketTransport } from "../../lingstream/static/lingstream/socket.js";
 import { SSE } from "../../lingstream/static/lingstream/sse.js";
+import { Visitor } from "../../lingstream/static/lingstream/visitor.js";
 import { fake, listen, ordinary, over, settled, vectors } from "./vectors.mjs";
 
 const { run: RUN } = vectors.cases[0].frames[0];
@@ -374,6 +375,7 @@ describe("coming back", () => {
         const run = client.subscribe(RUN);
         const done = { ...frames.at(-1), done: { ...frames.at(-1).done, crc32: 1 } };
         for (const frame of [...frames.slice(0, -1), done]) calls[0].sink.frame(frame);
+        await until(() => calls.length === 2);
         assert.equal(calls[1].request.after, null);
         for (const frame of frames) calls[1].sink.frame(frame);
         assert.equal((await run.finished).status, "finished");
@@ -676,6 +678,19 @@ for (const transport of ["sse", "poll"]) {
             assert.equal(faults[0].code, "not-found");
         });
 
+        test("100 are followed at a time, and who waits comes as others end", async () => {
+            const ids = Array.from({ length: 102 }, (_, number) => `run-${number}`);
+            const ends = (run) => FRAMES.map((frame) => ({ ...frame, run }));
+            const { client, requests } = overHttp(transport, [
+                [...ends(ids[0]), ...ends(ids[1]), "open"],
+                [...ids.slice(2).flatMap(ends)],
+            ]);
+            const runs = await Promise.all(ids.map((id) => client.subscribe(id).finished));
+            assert.deepEqual(new Set(runs.map(({ status }) => status)), new Set(["finished"]));
+            const asked = requests.map(({ body }) => body.runs.map(({ run }) => run));
+            assert.deepEqual(asked, [ids.slice(0, 100), ids.slice(2)]);
+        });
+
         test("the last that leaves ends the response; one of several has it asked for anew", async () => {
             const { client, requests } = overHttp(transport, [["open"], ["open"]]);
             const [run, other] = [client.subscribe(RUN), client.subscribe("B")];
@@ -772,6 +787,7 @@ describe("a transport that is loaded when it is needed", () => {
         channel.cancel(RUN, "T");
         await settled();
         channel.close();
+        await settled();
         assert.deepEqual(calls, [["subscribe", "a request"], ["cancel", RUN, "T"], ["close"]]);
     });
 
@@ -793,10 +809,97 @@ describe("a transport that is loaded when it is needed", () => {
         assert.deepEqual(calls, [["subscribe", "another"]]);
     });
 
-    test("that does not come cancels nothing, and says so", async () => {
-        const fallback = new Fallback(() => Promise.reject(new TypeError("offline")));
-        const fault = await new Promise((resolve) => fallback.cancel(RUN, "T", resolve));
-        assert.equal(fault.code, "connection");
+    test("that does not come cancels nothing, and the run says so", async () => {
+        const sse = new Fallback(() => Promise.reject(new TypeError("offline")));
+        const websocket = { subscribe: (_, sink) => (sink.lost({ opened: false }), { close() {} }) };
+        const client = new Client({ transport: "websocket", transports: { websocket, sse } });
+        const run = client.subscribe(RUN, { token: "T" });
+        const faults = listen(run, "error");
+        run.cancel();
+        await settled();
+        const [{ code, message, retryable }] = faults;
+        assert.deepEqual([code, retryable], ["connection", true]);
+        assert.match(message, /cancel/);
+        run.close();
+    });
+});
+
+describe("a visitor, on a socket", () => {
+    const begun = (socket, visitor) => socket.say({ started: { run: RUN, token: "T", visitor }, ref: "1" });
+    const hello = (visitor) => ({ type: "hello", visitor });
+
+    test("is known again on the next one by the token that he was given, said before all else", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket();
+        const run = client.start("w", {}, { conversation: "new" });
+        sockets[0].accept();
+        begun(sockets[0], "V");
+        sockets[0].onclose({});
+        mock.timers.tick(500);
+        sockets[1].accept();
+        assert.deepEqual(sockets[1].sent.map(({ type }) => type), ["hello", "subscribe"]);
+        assert.deepEqual(sockets[1].sent[0], hello("V"));
+        close(run, sockets[1]);
+    });
+
+    test("whose token is taken no more shows it no more", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets, visitor } = overSocket();
+        visitor.keep("V");
+        const run = client.subscribe(RUN, { token: "T" });
+        sockets[0].accept();
+        assert.deepEqual(sockets[0].sent[0], hello("V"));
+        const warn = mock.method(console, "warn", () => {});
+        sockets[0].say({ error: { code: "visitor", message: "…", retryable: false } });
+        warn.mock.restore();
+        assert.deepEqual([visitor.token, run.ended], ["", false]);
+        sockets[0].onclose({});
+        mock.timers.tick(500);
+        sockets[1].accept();
+        assert.deepEqual(sockets[1].sent.map(({ type }) => type), ["subscribe"]);
+        close(run, sockets[1]);
+    });
+
+    test("who is told a token by another way says it on the socket that is open, and is attached anew", async () => {
+        const { client, sockets, visitor } = overSocket();
+        const end = await client.on("notice", () => {});
+        sockets[0].accept();
+        visitor.keep("V");
+        assert.deepEqual(sockets[0].sent.map(({ type }) => type), ["attach", "hello", "attach"]);
+        end();
+        sockets[0].onclose({});
+    });
+});
+
+describe("notices, on a socket", () => {
+    const notice = { conversation: "c", seq: 2, kind: "turn", run: RUN };
+
+    test("are told until nobody listens; two who listen are attached once", async () => {
+        const { client, sockets } = overSocket();
+        const told = [];
+        const ends = [await client.on("notice", (each) => told.push(each)), await client.on("notice", () => {})];
+        sockets[0].accept();
+        sockets[0].say({ notice: { conversation: null, seq: null, kind: "attached", run: null }, ref: "1" });
+        sockets[0].say({ notice });
+        assert.deepEqual(told, [notice]);
+        for (const end of ends) end();
+        const [attach, detach] = sockets[0].sent;
+        assert.deepEqual([attach, detach], [{ ref: "1", type: "attach", all: true }, { type: "detach", all: true }]);
+        sockets[0].say({ notice });
+        assert.equal(told.length, 1);
+        sockets[0].onclose({});
+    });
+
+    test("that stop for the moment are asked for again", async () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket();
+        const end = await client.on("notice", () => {});
+        sockets[0].accept();
+        sockets[0].say({ conversation: null, error: { code: "lost", message: "…", retryable: true } });
+        mock.timers.tick(500);
+        assert.deepEqual(sockets[0].sent.map(({ type }) => type), ["attach", "attach"]);
+        end();
+        sockets[0].onclose({});
     });
 });
 
@@ -881,8 +984,9 @@ function overSocket({ deaf = false, ...options } = {}) {
         sockets.push(socket);
         return socket;
     };
-    const transports = { websocket: new SocketTransport("ws://test/", open), sse: fake().client };
-    return { client: new Client({ transport: "websocket", ...options, transports }), sockets };
+    const visitor = new Visitor("", null);
+    const transports = { websocket: new SocketTransport("ws://test/", visitor, open), sse: fake().client };
+    return { client: new Client({ transport: "websocket", ...options, transports }), sockets, visitor };
 }
 
 /** A client over HTTP; each answer is a response, the messages of one, or null for no network. */

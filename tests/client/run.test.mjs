@@ -474,3 +474,35 @@ describe("a signal", () => {
         assert.equal(removed.callCount(), 1);
     });
 });
+
+describe("who watches a run", () => {
+    test("is told what its listeners are told, until that is ended", () => {
+        const fed = new Fed();
+        const told = [];
+        const end = fed.run.watch((type, detail) => told.push([type, detail]));
+        const heard = ["ops", "closed"].map((type) => listen(fed.run, type));
+        fed.append("a", "x");
+        fed.closes("a");
+        end();
+        fed.append("a", "y");
+        assert.deepEqual(told.map(([type]) => type), ["ops", "event", "closed"]);
+        assert.deepEqual(told[0][1], heard[0][0]);
+        assert.deepEqual(told[2][1], heard[1][0]);
+        assert.equal(heard[0].length, 2);
+    });
+
+    test("is told neither after it was ended by another, nor of what was there before it", () => {
+        const fed = new Fed();
+        const told = [];
+        fed.run.watch((type) => {
+            told.push(["first", type]);
+            end();
+            fed.run.watch((type) => told.push(["late", type]));
+        });
+        const end = fed.run.watch((type) => told.push(["ended", type]));
+        fed.append("a", "x");
+        assert.deepEqual(told, [["first", "ops"]]);
+        fed.append("a", "y");
+        assert.deepEqual(told.slice(1, 3), [["first", "ops"], ["late", "ops"]]);
+    });
+});

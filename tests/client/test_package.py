@@ -9,6 +9,7 @@ import re
 import subprocess
 import tarfile
 import tomllib
+import zlib
 from pathlib import Path
 
 import pytest
@@ -98,10 +99,12 @@ def test_it_has_each_file_that_it_names_and_no_admin(installed: Path) -> None:
 def test_node_imports_it_without_a_page(installed: Path) -> None:
     script = """
         import { Client, Run, fold } from "lingstream";
+        import { checksum } from "lingstream/checksum";
         new Client({ base: "https://example.com/ling/" });
-        console.log(typeof Run, JSON.stringify(fold(null, { uri: "", value: [1] })));
+        console.log(typeof Run, JSON.stringify(fold(null, { uri: "", value: [1] })), checksum([1]));
     """
-    assert call(node(), "--input-type=module", "--eval", script, folder=installed) == "function [1]\n"
+    expected = f"function [1] {zlib.crc32(b'[1]')}\n"
+    assert call(node(), "--input-type=module", "--eval", script, folder=installed) == expected
 
 
 def test_its_core_is_small(tmp_path: Path) -> None:
@@ -110,6 +113,8 @@ def test_its_core_is_small(tmp_path: Path) -> None:
         "--bundle",
         "--minify",
         "--format=esm",
+        "--external:./checksum.js",
+        "--external:./conversations.js",
         "--external:./feed.js",
         "--external:./iteration.js",
         f"--outfile={made}",
@@ -121,14 +126,19 @@ def test_its_core_is_small(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "most"),
     [
-        ("lingstream", 18),
+        ("lingstream", 16),
         ("markdown", 7),
+        ("conversations", 4.25),
         ("feed", 3),
         ("rare", 5),
         ("announcer", 2),
+        ("checksum", 1),
+        ("chat", 10),
         ("iteration", 2),
         ("forms", 2),
         ("commands", 1),
+        ("cite", 2.5),
+        ("source-note", 2),
     ],
 )
 def test_each_minified_file_is_small(name: str, most: float) -> None:

@@ -39,7 +39,8 @@ def stored(status: str = "running", log_id: str = "1-7", **more: Any) -> Run:
 
 class TestWords:
     def test_are_those_of_the_client(self) -> None:
-        client = (STATIC / "announcer.js").read_text()
+        names = ("announcer.js", "cite.js", "source-note.js")
+        client = "".join((STATIC / name).read_text() for name in names)
         for name, word in tags.WORDS.items():
             assert f'{name}: "{word}"' in client
 

@@ -13,3 +13,8 @@ export function nearest({ element, scope }, selector) {
 export function imagesFor(part) {
     return nearest(part, "[data-ling-images]")?.getAttribute("data-ling-images") ?? "";
 }
+
+/** @returns {string} the label of a button on each block of code; `""`: there is none */
+export function copyFor(part) {
+    return nearest(part, "[data-ling-copy]")?.getAttribute("data-ling-copy") ?? "";
+}

@@ -42,6 +42,20 @@ export function isBindableProperty(element, name) {
     return isCustom(element) && !(name in HTMLElement.prototype) && !/^on|html$|srcdoc$/i.test(name);
 }
 
+/**
+ * @param {{recipe: object, element: Element}} given to a binding
+ * @param {boolean} isFine whether it may write what its attribute names; what it may not is told of once, however many
+ *   copies of a template have it
+ * @returns {boolean} the same
+ */
+export function isAllowed({ recipe, element }, isFine) {
+    if (!isFine && !recipe.isTold) {
+        console.error(`lingstream: data-ling-${recipe.kind}-${recipe.name} is not allowed`, element);
+        recipe.isTold = true;
+    }
+    return isFine;
+}
+
 /** @param {Element} element */
 export function isCustom(element) {
     return element.localName.includes("-") && element.localName !== "ling-stream";

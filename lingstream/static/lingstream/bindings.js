@@ -15,7 +15,7 @@ import { Watch } from "./watch.js";
 
 /** @import { Op } from "./fold.js" */
 
-const BUDGET = 8; // milliseconds of a frame
+const BUDGET = 4; // milliseconds of a frame
 
 /** The bindings below one element. Feed it with `note` and `settle`, then `render`. */
 export class Bindings {

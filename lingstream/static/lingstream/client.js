@@ -1,10 +1,14 @@
 /** client: starts and watches the runs of one site, over whatever connection there is. */
 
 import { Fallback } from "./fallback.js";
+import { randomKey } from "./keys.js";
 import { absolute, written } from "./page.js";
 import { Run } from "./run.js";
 import { Session } from "./session.js";
 import { SocketTransport } from "./socket.js";
+
+/** @import { Conversation, ConversationOptions } from "./conversation.js" */
+/** @import { Conversations, Wanted } from "./conversations.js" */
 
 /** What is tried next where one does not come through. */
 const NEXT = { websocket: "sse", sse: "poll", poll: "websocket" };
@@ -17,6 +21,8 @@ const NEXT = { websocket: "sse", sse: "poll", poll: "websocket" };
  *   through, long polling where that does not either
  * @property {boolean} [ack] let the server count what we have read (flow control; WebSocket only; true unless told otherwise)
  * @property {string} [csrf] CSRF token; else the script tag's or the cookie's
+ * @property {string | null} [visitor] the token of a visitor that this page keeps (null while it has none): this
+ *   client's connections are his then, and nothing is stored; `on("visitor", …)` tells each new one
  * @property {number} [retries] attempts to come back before a run counts as lost
  * @property {"keep" | "close"} [hidden] close: a page that has been hidden for a minute keeps no connection
  * @property {Record<"websocket" | "sse" | "poll", object>} [transports] others than the built-in ones
@@ -27,22 +33,21 @@ export class Client {
     #transports;
     #current;
     #auto;
-    #ack;
-    #retries;
-    #hidden;
+    #manner; // of its sessions
+    #late; // what pages with conversations load
     #sessions = new Map(); // by the run's id, and by what was asked under a key
 
     /** @param {ClientOptions} options */
     constructor(options = {}) {
-        const { transport = "auto", hidden = "keep" } = options;
+        const { transport = "auto", hidden = "keep", ack = true, retries = 10 } = options;
         check({ transport }, ["auto", ...Object.keys(NEXT)]);
         check({ hidden }, ["keep", "close"]);
         this.#transports = options.transports ?? connect(options);
         this.#auto = transport === "auto";
         this.#current = this.#auto ? "websocket" : transport;
-        this.#ack = options.ack ?? true;
-        this.#retries = options.retries ?? 10;
-        this.#hidden = hidden;
+        this.#manner = { ack, retries, hidden };
+        const link = { client: this, Run, transports: this.#transports, watch: this.#watch.bind(this) };
+        this.#late = new Fallback(async () => (await import("./conversations.js")).connect(link));
     }
 
     /**
@@ -56,7 +61,7 @@ export class Client {
         const run = new Run({ workflow, key, input }).cancelBy(signal);
         let name;
         try {
-            if (!workflow) throw new TypeError("expected the slug of a workflow to start");
+            if (!workflow) throw new TypeError("expected a workflow");
             name = JSON.stringify([workflow, input, key]);
         } catch (error) {
             return refuse(run, error);
@@ -89,12 +94,38 @@ export class Client {
         return this.#watch(run, null, id);
     }
 
-    #watch(run, request, name) {
+    /**
+     * @param {string} id of a conversation, or `new`: the first message that is sent begins that
+     * @param {ConversationOptions} [options]
+     * @returns {Promise<Conversation>}
+     */
+    conversation(id, options) {
+        return this.#late.ask("conversation", id, options);
+    }
+
+    /**
+     * @param {Wanted} [wanted]
+     * @returns {Promise<Conversations>} the person's, the newest first
+     */
+    conversations(wanted) {
+        return this.#late.ask("conversations", wanted);
+    }
+
+    /**
+     * @param {"notice" | "visitor"} type that something has changed in one of the person's conversations; the token of
+     *   the visitor, if there is one, and each new one (`""`: none any more)
+     * @param {(told: any) => void} listener
+     * @returns {Promise<() => void>} ends that
+     */
+    on(type, listener) {
+        return this.#late.ask("on", type, listener);
+    }
+
+    /** @param {object} [first] transport of the start, where that goes another way than what follows */
+    #watch(run, request, name, first) {
         const session = new Session(run, request, {
-            ack: this.#ack,
-            retries: this.#retries,
-            hidden: this.#hidden,
-            pick: () => this.#transports[this.#current],
+            ...this.#manner,
+            pick: () => (!run.id && first) || this.#transports[this.#current],
             failed: (transport) => this.#failed(transport),
             cancel: (...asked) => this.#transports.sse.cancel(...asked),
             register: () => [name, run.id].forEach((known) => known && this.#sessions.set(known, session)),
@@ -144,17 +175,14 @@ function check(option, known) {
     if (!known.includes(value)) throw new TypeError(`expected ${name} among ${known.join(", ")}, got "${value}"`);
 }
 
-function connect({ base = written("base") ?? "/ling/", socket = written("socket") ?? "/ws/ling/", csrf }) {
-    const http = (way) => new Fallback(async () => (await import("./feed.js")).connect(way, base, { csrf }));
-    return {
-        websocket: SocketTransport.shared(absolute(socket, absolute(base))),
-        sse: http("sse"),
-        poll: http("poll"),
-    };
-}
-
-/** `crypto.randomUUID` exists in secure contexts only; a demo on a phone in the house is none. */
-function randomKey() {
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+function connect({
+    base = written("base") ?? "/ling/",
+    socket = written("socket") ?? "/ws/ling/",
+    csrf,
+    visitor: token = written("user") && "", // a login speaks for itself
+}) {
+    const websocket = SocketTransport.shared(absolute(socket, absolute(base)), absolute(base), token);
+    const { visitor } = websocket;
+    const http = (way) => new Fallback(async () => (await import("./feed.js")).connect(way, base, { csrf, visitor }));
+    return { websocket, sse: http("sse"), poll: http("poll") };
 }

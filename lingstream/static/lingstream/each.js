@@ -59,8 +59,11 @@ export class Each extends Part {
         for (const item of this.#items) item?.dispose();
     }
 
+    /** The last template, which new items come before: looked for from behind, because lists grow there. */
     get #end() {
-        return [...this.element.children].findLast(({ localName }) => localName === "template") ?? null;
+        let end = this.element.lastElementChild;
+        while (end !== null && end.localName !== "template") end = end.previousElementSibling;
+        return end;
     }
 
     #markCut() {
@@ -71,7 +74,7 @@ export class Each extends Part {
     #hasPlan() {
         this.#plan ??= this.context.planOf(this.element);
         if (this.#plan === null && !this.#isTold) {
-            console.error("lingstream: data-ling-each needs a <template> inside", this.element);
+            console.error("lingstream: expected a <template> in", this.element);
             this.#isTold = true;
         }
         return this.#plan !== null;

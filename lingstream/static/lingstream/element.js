@@ -13,12 +13,14 @@ import { View, tell } from "./view.js";
 /** @import { Status } from "./run.js" */
 
 const clients = new Map();
-const FORWARDED = ["started", "ops", "event", "closed", "snapshot", "error", "status", "done"];
 const STARTS = "form[data-ling-start]";
 
 /** `<ling-stream workflow="…" data-input='{…}'>`; leaving the page stops the watching, not the run. */
 export class LingStreamElement extends HTMLElement {
     static observedAttributes = ["run", "share", "status", "aria-busy"];
+
+    /** For modules that come by themselves, as the chat's does: who imports it gets another copy where it is minified. */
+    static Client = Client;
 
     static {
         const isNative = "commandForElement" in HTMLButtonElement.prototype;
@@ -30,7 +32,7 @@ export class LingStreamElement extends HTMLElement {
     #isResuming = false;
     #isReady = false;
     #isAway = false;
-    #listeners = null;
+    #unwatch = null;
     #record = null;
     #form = null;
     #forms = null;
@@ -218,21 +220,17 @@ export class LingStreamElement extends HTMLElement {
 
     #leave() {
         this.#isAway = true;
-        this.#listeners?.abort();
+        this.#unwatch?.();
         this.#run?.close();
     }
 
     #follow(run) {
         const previous = this.state;
-        this.#listeners?.abort();
+        this.#unwatch?.();
         this.#run?.close();
-        this.#listeners = new AbortController();
         this.#run = run;
         this.#late = [];
-        for (const type of run ? FORWARDED : []) {
-            const handle = (event) => this.#observe(type, event.detail, run);
-            run.addEventListener(type, handle, { signal: this.#listeners.signal });
-        }
+        this.#unwatch = run?.watch((type, detail) => this.#observe(type, detail, run));
         this.#view.show(run);
         this.#reflect();
         if (this.state !== previous) tell(this, "status", { status: this.state, previous });
@@ -246,6 +244,7 @@ export class LingStreamElement extends HTMLElement {
         }
         if (type === "started") this.#remember();
         this.#view.note(type, detail);
+        if (type === "ops") return; // the view tells of them
         if (run.isBusy) {
             this.#reflect();
             tell(this, type, detail);

@@ -15,35 +15,41 @@ export class Fallback {
 
     /** See session.js. */
     start(request, sink) {
-        return this.#open("start", request, sink);
+        return this.open("start", request, sink);
     }
 
     /** See session.js. */
     subscribe(request, sink) {
-        return this.#open("subscribe", request, sink);
+        return this.open("subscribe", request, sink);
+    }
+
+    /** @returns {Promise<any>} what a method of the transport gives, for these arguments */
+    async ask(method, ...asked) {
+        return (await this.#loaded())[method](...asked);
     }
 
     /** See feed.js. */
     cancel(run, token, denied) {
-        const message = "no connection to cancel the run over";
-        const fail = () => denied({ code: "connection", message, retryable: true });
-        this.#loaded().then((transport) => transport.cancel(run, token, denied), fail);
+        this.#loaded().then((transport) => transport.cancel(run, token, denied), () => denied());
     }
 
-    #open(method, request, sink) {
-        let [channel, isClosed] = [null, false];
-        const asked = [];
-        const begin = (transport) => {
-            if (isClosed) return;
-            channel = transport[method](request, sink);
-            for (const each of asked) channel.cancel(...each);
-        };
-        this.#loaded().then(begin, () => isClosed || sink.lost({ opened: false }));
+    /**
+     * @param {string} method
+     * @param {object} request
+     * @param {object} sink
+     * @returns {object} the channel that the method of the transport gives
+     */
+    open(method, request, sink) {
+        let isClosed = false;
+        const channel = this.#loaded().then(
+            (transport) => (isClosed ? null : transport[method](request, sink)),
+            () => void (isClosed || sink.lost({ opened: false })),
+        );
         return {
-            cancel: (...each) => (channel ? channel.cancel(...each) : asked.push(each)),
-            close() {
+            cancel: async (...asked) => (await channel)?.cancel(...asked),
+            async close() {
                 isClosed = true;
-                channel?.close();
+                (await channel)?.close();
             },
         };
     }

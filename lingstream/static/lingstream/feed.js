@@ -5,16 +5,19 @@
  * are asked for, each behind what has been seen of it. When that list changes, the response is left for another.
  */
 
-import { written } from "./page.js";
+import { Http, readFault } from "./http.js";
 import { POLL } from "./poll.js";
 import { SSE } from "./sse.js";
 
 /** @import { Fault } from "./run.js" */
+/** @import { Visitor } from "./visitor.js" */
 
+const MOST_RUNS = 100; // as the server follows in one response
 const TOGETHER = 10; // milliseconds in which changes of the list are taken together
 const SHORT = 1_000;
 const MOST_SHORT = 3;
 const SILENT_FOR = 45_000;
+const LISTEN_AGAIN = 1_000; // a timer for each piece would cost more than what is in it
 
 /**
  * @typedef {object} Way how the response is read
@@ -26,7 +29,7 @@ const SILENT_FOR = 45_000;
 /**
  * @param {"sse" | "poll"} way
  * @param {string} base where `lingstream.urls` is included
- * @param {{csrf?: string}} options
+ * @param {{csrf?: string, visitor?: Visitor}} options
  * @returns {FeedTransport}
  */
 export function connect(way, base, options) {
@@ -35,26 +38,23 @@ export function connect(way, base, options) {
 
 /** A transport as session.js describes it. */
 export class FeedTransport {
-    #base;
+    #http;
     #way;
-    #csrf;
-    #fetch;
     #channels = new Set();
     #reading = null;
     #timer = null;
     #watchdog = null;
     #short = 0;
+    #areWaiting = false; // runs that the response has no room for
 
     /**
      * @param {string} base where `lingstream.urls` is included
      * @param {Way} way
-     * @param {{csrf?: string, fetch?: typeof fetch}} [options]
+     * @param {{csrf?: string, visitor?: Visitor, fetch?: typeof fetch}} [options]
      */
-    constructor(base, way, { csrf, fetch = (url, init) => globalThis.fetch(url, init) } = {}) {
-        this.#base = base.endsWith("/") ? base : `${base}/`;
+    constructor(base, way, options) {
+        this.#http = new Http(base, options);
         this.#way = way;
-        this.#csrf = csrf;
-        this.#fetch = fetch;
     }
 
     /** See session.js. */
@@ -69,26 +69,35 @@ export class FeedTransport {
         return this.#handle(this.#add({ sink, run, token, after }));
     }
 
+    /** See notices.js. */
+    attach({ run, after }, sink) {
+        return this.#handle(this.#add({ sink, run, after, hasNotices: true }));
+    }
+
+    /** See http.js. */
+    request(...asked) {
+        return this.#http.request(...asked);
+    }
+
     /**
      * Cancel a run that we may not be connected to.
      *
      * @param {string} run
      * @param {string | null} token
-     * @param {(fault: Fault) => void} denied is told why it was not
+     * @param {(fault?: Fault) => void} denied is told why it was not; without a fault there was no connection
      */
     async cancel(run, token, denied) {
         const headers = token ? { Authorization: `Ling ${token}` } : {};
-        const response = await this.#post(`runs/${encodeURIComponent(run)}/cancel/`, undefined, { headers });
-        if (response === null) {
-            denied({ code: "connection", message: "no connection to cancel the run over", retryable: true });
-        } else if (response.ok) await response.body?.cancel();
+        const response = await this.#http.send(`runs/${encodeURIComponent(run)}/cancel/`, undefined, { headers });
+        if (response === null) denied();
+        else if (response.ok) await response.body?.cancel();
         else denied((await readFault(response)).fault);
     }
 
     async #start(channel, workflow, body) {
         const { sink, abort } = channel;
         const url = `workflows/${encodeURIComponent(workflow)}/runs/`;
-        const response = await this.#post(url, body, { signal: abort.signal });
+        const response = await this.#http.send(url, body, { signal: abort.signal });
         const started = response?.ok ? await response.json().catch(() => null) : null;
         const failure = started?.run ? null : await failureOf(response);
         if (abort.signal.aborted) return;
@@ -102,7 +111,7 @@ export class FeedTransport {
 
     #handle(channel) {
         return {
-            cancel: (run, token) => this.cancel(run, token, (fault) => channel.sink.denied(fault)),
+            cancel: (run, token) => this.cancel(run, token, channel.sink.denied),
             close: () => {
                 channel.abort?.abort();
                 if (this.#channels.delete(channel)) this.#change();
@@ -135,7 +144,7 @@ export class FeedTransport {
         const { wait, patience } = this.#way;
         const begun = Date.now();
         this.#listen(patience, false);
-        const response = await this.#post("events/", { runs: this.#runs(), wait }, { signal });
+        const response = await this.#http.send("events/", { runs: this.#runs(), ...this.#notices(), wait }, { signal });
         const failure = response?.ok ? null : await failureOf(response);
         if (signal.aborted) return;
         if (failure) {
@@ -151,25 +160,39 @@ export class FeedTransport {
         if (!signal.aborted && this.#timer === null) this.#ended(heard, Date.now() - begun < SHORT);
     }
 
-    /** What several places ask for is sent once, from where all of them have it. */
+    /** What several places ask for is sent once, from where all of them have it. The first come first. */
     #runs() {
         const runs = new Map();
-        for (const { run, token, after } of this.#channels) {
+        for (const { run, token, after, hasNotices } of this.#channels) {
+            if (hasNotices) continue;
             const known = runs.get(run);
             const place = known && known.after !== after ? undefined : (after ?? undefined);
             runs.set(run, { run, token: token ?? known?.token ?? undefined, after: place });
         }
-        return [...runs.values()];
+        this.#areWaiting = runs.size > MOST_RUNS;
+        return [...runs.values()].slice(0, MOST_RUNS);
+    }
+
+    #notices() {
+        const attached = [...this.#channels].filter(({ hasNotices }) => hasNotices);
+        const attach = attached
+            .filter(({ run }) => run !== "all")
+            .map(({ run, after }) => ({ conversation: run, seq: after ?? undefined }));
+        const all = attach.length < attached.length || undefined;
+        return { attach: attach.length > 0 ? attach : undefined, all };
     }
 
     /** @returns {Promise<boolean>} whether there was any message */
     async #read(reader, signal) {
         const [parse, decoder] = [this.#way.parser(), new TextDecoder()];
-        let heard = false;
+        let [heard, listensSince] = [false, 0];
         for (;;) {
             const { value, done } = await reader.read().catch(() => ({ done: true }));
             if (done || signal.aborted) return heard;
-            this.#listen(SILENT_FOR, true);
+            if (Date.now() - listensSince > LISTEN_AGAIN) {
+                listensSince = Date.now();
+                this.#listen(SILENT_FOR, true);
+            }
             for (const text of parse(decoder.decode(value, { stream: true }))) {
                 heard = true;
                 this.#deliver(JSON.parse(text));
@@ -178,12 +201,36 @@ export class FeedTransport {
     }
 
     #deliver(message) {
-        for (const channel of [...this.#channels].filter(({ run }) => run === message.run)) {
+        if (message.notice) {
+            this.#notify(message.notice);
+            return;
+        }
+        for (const channel of this.#readers(message)) {
             const isRefused = message.id === undefined;
-            if (isRefused || message.done) this.#channels.delete(channel); // the server has forgotten it too
+            if (isRefused || message.done) this.#forget(channel);
             channel.after = message.id;
             if (isRefused) channel.sink.refused(message.error);
             else channel.sink.frame(message);
+        }
+    }
+
+    /** The server has forgotten it too. */
+    #forget(channel) {
+        this.#channels.delete(channel);
+        if (this.#areWaiting) this.#change();
+    }
+
+    /** What is refused without a name is all that the person has, or word of anything, for the moment. */
+    #readers({ run, conversation, error }) {
+        const channels = [...this.#channels];
+        if (conversation !== null) return channels.filter((channel) => channel.run === (run ?? conversation));
+        return channels.filter((channel) => channel.hasNotices && (error.retryable || channel.run === "all"));
+    }
+
+    #notify(notice) {
+        for (const channel of [...this.#channels].filter(({ hasNotices }) => hasNotices)) {
+            if (channel.run === notice.conversation) channel.after = Math.max(channel.after ?? 0, notice.seq);
+            channel.sink.frame({ event: "notice", data: notice });
         }
     }
 
@@ -214,35 +261,11 @@ export class FeedTransport {
         clearTimeout(this.#watchdog);
         this.#watchdog = setTimeout(() => this.#finish((sink) => sink.lost({ opened })), milliseconds);
     }
-
-    /** @returns {Promise<Response | null>} null where there is no network, or we have left */
-    async #post(path, body, { headers, signal } = {}) {
-        const type = body && { "Content-Type": "application/json" };
-        try {
-            return await this.#fetch(this.#base + path, {
-                method: "POST",
-                body: JSON.stringify(body),
-                headers: { Accept: "application/json", "X-CSRFToken": this.#csrfToken(), ...type, ...headers },
-                cache: "no-store",
-                signal,
-            });
-        } catch {
-            return null;
-        }
-    }
-
-    #csrfToken() {
-        if (this.#csrf) return this.#csrf;
-        const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(globalThis.document?.cookie ?? "")?.[1];
-        return written("csrf") || cookie || "";
-    }
 }
 
-/** What is wrong with a response, as a call of a sink: one that is not ours is a proxy's, which lost the server. */
+/** What is wrong with a response, as a call of a sink. */
 async function failureOf(response) {
-    if (response === null) return (sink) => sink.lost({ opened: false });
-    const { fault, isOurs } = await readFault(response);
-    const isProxy = !isOurs && (response.ok || response.status >= 500 || response.status === 429);
+    const { fault, isProxy } = response ? await readFault(response) : { isProxy: true };
     return (sink) => (isProxy ? sink.lost({ opened: false }) : sink.refused(fault));
 }
 
@@ -250,12 +273,4 @@ async function failureOf(response) {
 function isNoJson(error) {
     if (error instanceof SyntaxError) return null;
     throw error;
-}
-
-async function readFault(response) {
-    const { status } = response;
-    const { error } = (await response.json().catch(() => null)) ?? {};
-    const message = `the server answered with status ${status}`;
-    const fault = { code: `http-${status}`, message, retryable: status >= 500, ...error };
-    return { isOurs: Boolean(error?.code), fault };
 }

@@ -1,6 +1,6 @@
 /** fold: apply ops, the smallest changes of a document. Mirrors `lingstream.core.document.ops.fold`. */
 
-import { JsonUriError, child, get, put, split } from "./jsonuri.js";
+import { JsonUriError, child, describe, get, put, split } from "./jsonuri.js";
 import { plain } from "./plain.js";
 
 /**
@@ -74,9 +74,4 @@ export function redraw(picture, { uri, delta, value }, document, ours) {
 /** A field that is null is no string; one that is not there begins as "". */
 function missing(container, key) {
     return child(container, key) === null ? null : "";
-}
-
-function describe(value) {
-    if (value === null) return "null";
-    return Array.isArray(value) ? "an array" : `a ${typeof value}`;
 }

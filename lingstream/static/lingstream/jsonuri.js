@@ -133,9 +133,17 @@ export function put(container, key, value, uri) {
     } else if (container !== null && typeof container === "object") {
         container[key] = value;
     } else {
-        const found = container === undefined ? "nothing" : container === null ? "null" : `a ${typeof container}`;
-        throw new JsonUriError(`expected a container above "${uri}", found ${found}`, uri);
+        throw new JsonUriError(`expected a container above "${uri}", found ${describe(container)}`, uri);
     }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string} what it is, for errors
+ */
+export function describe(value) {
+    if (value === null || value === undefined) return String(value);
+    return Array.isArray(value) ? "an array" : `a ${typeof value}`;
 }
 
 /** Split at the slashes that no backslash protects; segments stay escaped. */
@@ -146,7 +154,7 @@ function splitEscaped(uri) {
     for (;;) {
         const found = pattern.exec(uri);
         if (found === null) {
-            throw new JsonUriError(`expected a character after the backslash that ends "${uri}"`, uri);
+            throw new JsonUriError(`expected a character after the backslash in "${uri}"`, uri);
         }
         segments.push(found[1]);
         if (found[2] === "") return segments;

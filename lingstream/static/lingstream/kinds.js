@@ -3,13 +3,13 @@
  * markup: until they are there nothing is drawn, so a page is never drawn in part.
  */
 
+import { Condition } from "./condition.js";
 import { Each } from "./each.js";
 import { Text } from "./text.js";
-import { Attribute, Condition } from "./values.js";
 
 /** @import { Part } from "./scope.js" */
 
-const KINDS = { each: Each, text: Text, attr: Attribute, if: Condition };
+const KINDS = { each: Each, text: Text, if: Condition };
 const loads = new Set();
 
 let loading = 0;
@@ -22,7 +22,7 @@ export const parsers = { markdown: null };
  * @returns {typeof Part | undefined} undefined while it is not loaded; what cannot be loaded shows its text or nothing
  */
 export function kindOf(name) {
-    return KINDS[name] ?? (["format", "markdown"].includes(name) && loading === 0 ? Text : undefined);
+    return KINDS[name] ?? (["format", "markdown", "cite"].includes(name) && loading === 0 ? Text : undefined);
 }
 
 /** @param {string} name of a kind that is met in the markup */

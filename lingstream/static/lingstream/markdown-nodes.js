@@ -67,6 +67,7 @@ const IS_RIGHT_TO_LEFT = new RegExp(`[${RIGHT_TO_LEFT}]`, "u");
 export class MarkdownNodes {
     #document;
     #images;
+    #copy;
     #open;
     #text = "";
     #made = 0;
@@ -76,11 +77,13 @@ export class MarkdownNodes {
     /**
      * @param {Element} element is emptied
      * @param {string} images origins whose images are shown
+     * @param {string} copy label of the buttons that copy code; `""`: there are none
      */
-    constructor(element, images) {
+    constructor(element, images, copy) {
         element.replaceChildren();
         this.#document = element.ownerDocument;
         this.#images = images;
+        this.#copy = copy;
         this.#open = [{ type: smd.DOCUMENT, element, depth: 0, isDrawn: true, inLink: false }];
         this.parser = smd.parser(this);
     }
@@ -176,6 +179,7 @@ export class MarkdownNodes {
         if (type === smd.TABLE_CELL && element.parentNode.localName === "thead") tag = "th";
         element = this.#make(tag, element);
         if (tag === "pre") {
+            if (this.#copy) element.append(this.#copyButton(element));
             element = this.#make("code", element);
             depth += 1;
         }
@@ -198,6 +202,15 @@ export class MarkdownNodes {
         this.#made += 1;
         this.#inLine = INLINE.has(tag) ? this.#inLine + 1 : 0;
         return element;
+    }
+
+    /** Without a text of its own: what is said of an answer, and what is copied of it, has none of its buttons. */
+    #copyButton(element) {
+        const button = this.#document.createElement("button");
+        button.type = "button";
+        button.setAttribute("aria-label", this.#copy);
+        button.addEventListener("click", () => navigator.clipboard?.writeText(element.textContent));
+        return button;
     }
 
     #showImage(element, url) {

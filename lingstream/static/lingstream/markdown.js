@@ -31,13 +31,13 @@ export class Markdown {
 
     /**
      * @param {Element} element is emptied; the `Markdown` that drew in it before stops
-     * @param {{images?: string}} [options] images: the origins whose images are shown and not only their alt
-     *     texts, such as `"same-origin https://cdn.example"`
+     * @param {{images?: string, copy?: string}} [options] images: the origins whose images are shown and not only their
+     *     alt texts, such as `"same-origin https://cdn.example"`; copy: label of a button on each block of code
      */
-    constructor(element, { images = "" } = {}) {
+    constructor(element, { images = "", copy = "" } = {}) {
         Markdown.#drawnBy.set(element, this);
         this.#element = element;
-        this.#nodes = new MarkdownNodes(element, images);
+        this.#nodes = new MarkdownNodes(element, images, copy);
         this.#parser = new MarkdownParser(this.#nodes);
     }
 

@@ -1,8 +1,8 @@
 /** page: what `{% lingstream_script %}` wrote into the page, so that no address is known to the modules. */
 
 /**
- * @param {"base" | "socket" | "csrf"} name
- * @returns {string | undefined} undefined where the modules came without the tag
+ * @param {"base" | "socket" | "csrf" | "user"} name
+ * @returns {string | undefined} undefined where the modules came without the tag, or nobody is signed in
  */
 export function written(name) {
     return globalThis.document?.querySelector("script[data-lingstream]")?.dataset[name];
@@ -18,7 +18,7 @@ export function absolute(address, base = globalThis.document?.baseURI) {
     try {
         return new URL(address, base).href;
     } catch (error) {
-        throw new TypeError(`expected a whole address outside of a page, got "${address}"`, { cause: error });
+        throw new TypeError(`expected an address, got "${address}"`, { cause: error });
     }
 }
 

@@ -1,9 +1,6 @@
-/**
- * properties: `data-ling-prop-<name>` writes a property, and does not take from a person what they hold or wrote;
- * `data-ling-class-<name>` writes a class.
- */
+/** properties: `data-ling-prop-<name>` writes a property, and does not take from a person what they hold or wrote. */
 
-import { isCustom } from "./attributes.js";
+import { isAllowed, isBindableProperty, isCustom } from "./attributes.js";
 import { isTrue, toText } from "./places.js";
 import { Part } from "./scope.js";
 
@@ -21,13 +18,15 @@ export class Property extends Part {
     constructor(given) {
         super(given);
         const { element } = this;
-        this.#name = given.name;
-        if (isCustom(element) && !(given.name in HTMLElement.prototype)) {
+        const name = (this.#name = given.name.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase()));
+        if (!isAllowed(given, isBindableProperty(element, name))) {
+            this.#write = () => {};
+        } else if (isCustom(element) && !(name in HTMLElement.prototype)) {
             this.#write = this.#give;
-        } else if (given.name === "disabled") {
+        } else if (name === "disabled") {
             this.#write = this.#disable;
             this.attributes = ["disabled", "aria-disabled"];
-        } else if (["value", "checked", "selected"].includes(given.name)) {
+        } else if (["value", "checked", "selected"].includes(name)) {
             this.#write = this.#fill;
             this.#isTyped = element.defaultValue !== undefined && element.value !== element.defaultValue;
             for (const type of ["compositionstart", "input"]) {
@@ -37,7 +36,7 @@ export class Property extends Part {
         } else {
             this.#write = this.#turn;
             // Who opens or closes a <details> changes its attribute too, and may.
-            if (given.name === "hidden") this.attributes = ["hidden"];
+            if (name === "hidden") this.attributes = ["hidden"];
         }
     }
 
@@ -141,28 +140,6 @@ export class Property extends Part {
         };
         element.addEventListener("click", refuse, { capture: true, signal });
         element.addEventListener("blur", () => this.#disable(), { signal });
-    }
-}
-
-/** `data-ling-class-<name>`: the class, where the value is true. */
-export class ClassName extends Part {
-    attributes = ["class"];
-    #name;
-    #isSet = null;
-
-    constructor(given) {
-        super(given);
-        this.#name = given.name;
-    }
-
-    draw(value) {
-        this.#isSet = isTrue(value);
-        this.repair();
-    }
-
-    repair() {
-        const { classList } = this.element;
-        if (this.#isSet !== null && classList.contains(this.#name) !== this.#isSet) classList.toggle(this.#name);
     }
 }
 

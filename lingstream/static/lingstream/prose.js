@@ -1,6 +1,6 @@
-/** prose: `data-ling-markdown`, parsed as it comes. */
+/** prose: `data-ling-markdown`, parsed as it comes, and `data-ling-cite`, in which numbers lead to sources. */
 
-import { imagesFor } from "./around.js";
+import { copyFor, imagesFor } from "./around.js";
 import { toText } from "./places.js";
 import { Content, growthOf, lengthOfPiece } from "./text.js";
 
@@ -10,13 +10,21 @@ export class Markdown extends Content {
     #text = undefined;
     #rest = "";
     #parser = null;
+    #marks = null;
+    #isWaiting = false; // for what makes links
     #hasEnded = false;
+
+    constructor(given) {
+        super(given);
+        if (this.element.hasAttribute("data-ling-cite")) this.#loadMarks();
+    }
 
     get seesEnds() {
         return true;
     }
 
     *render(value, touched) {
+        if (this.#isWaiting) return;
         this.mark();
         const text = toText(value);
         const growth = growthOf(this.#text, text, touched);
@@ -24,6 +32,7 @@ export class Markdown extends Content {
         else this.#rest += growth;
         this.#text = text;
         if (text !== undefined) yield* this.#feed();
+        this.#marks?.update();
     }
 
     repair() {
@@ -38,6 +47,27 @@ export class Markdown extends Content {
         this.context.unfinished.delete(this);
     }
 
+    /** @returns {{append: (text: string) => void, end: () => void | Promise<void>}} what draws the text, from the begin */
+    parse() {
+        const create = this.context.parsers.markdown ?? plainText;
+        return create(this.element, { images: imagesFor(this), copy: copyFor(this) });
+    }
+
+    async #loadMarks() {
+        const { fresh, unfinished } = this.context;
+        this.#isWaiting = true;
+        unfinished.add(this);
+        try {
+            const { Marks } = await import("./cite.js");
+            this.#marks = new Marks(this);
+        } catch (error) {
+            console.error("lingstream:", error);
+        }
+        this.#isWaiting = false;
+        unfinished.delete(this);
+        if (!this.isGone) fresh.add(this);
+    }
+
     #startOver(text) {
         if (text === undefined && this.#parser !== null) this.element.textContent = this.placeholder;
         this.#parser = null;
@@ -47,12 +77,9 @@ export class Markdown extends Content {
     }
 
     *#feed() {
-        if (this.#parser === null) {
-            this.keepPlaceholder();
-            const create = this.context.parsers.markdown ?? plainText;
-            this.#parser = create(this.element, { images: imagesFor(this) });
-        }
-        while (this.#rest !== "") {
+        // What others have changed in a pause is drawn anew, by another parser.
+        while (this.#parser === null || this.#rest !== "") {
+            this.#parser ??= this.#begin();
             const piece = this.#rest.slice(0, lengthOfPiece(this.#rest, PIECE));
             this.#rest = this.#rest.slice(piece.length);
             this.#parser.append(piece);
@@ -63,15 +90,29 @@ export class Markdown extends Content {
         this.#end(this.#parser);
     }
 
+    #begin() {
+        this.keepPlaceholder();
+        const parser = this.parse();
+        return this.#marks?.around(parser) ?? parser;
+    }
+
     /** A long text is drawn by its parser in tasks of its own: until then the page does not show all. */
     async #end(parser) {
-        const { unfinished } = this.context;
+        const { fresh, unfinished } = this.context;
         unfinished.add(this);
         try {
             await parser.end();
         } finally {
             if (this.#parser === parser) unfinished.delete(this);
+            if (this.#marks !== null && !this.isGone) fresh.add(this); // for what was drawn in such a task
         }
+    }
+}
+
+/** A text without Markdown, in which numbers lead to sources. */
+export class Cited extends Markdown {
+    parse() {
+        return plainText(this.element);
     }
 }
 

@@ -2,7 +2,16 @@
 
 import { Formatted } from "./formats.js";
 import { Html } from "./html.js";
-import { ClassName, Property } from "./properties.js";
-import { Markdown } from "./prose.js";
+import { Property } from "./properties.js";
+import { Cited, Markdown } from "./prose.js";
+import { Attribute, ClassName } from "./values.js";
 
-export const RARE = { class: ClassName, format: Formatted, html: Html, markdown: Markdown, prop: Property };
+export const RARE = {
+    attr: Attribute,
+    cite: Cited,
+    class: ClassName,
+    format: Formatted,
+    html: Html,
+    markdown: Markdown,
+    prop: Property,
+};

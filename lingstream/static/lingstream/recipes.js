@@ -1,6 +1,6 @@
 /** recipes: reads from the markup which bindings its elements have, and compiles templates. */
 
-import { isBindable, isBindableProperty, isCustom } from "./attributes.js";
+import { isCustom } from "./attributes.js";
 import { need } from "./kinds.js";
 import { Place } from "./places.js";
 
@@ -12,6 +12,7 @@ const CONTENTS = [
     ["data-ling-html", "html"],
     ["data-ling-markdown", "markdown"],
     ["data-ling", "text"],
+    ["data-ling-cite", "cite"],
 ];
 const NAMED = /^data-ling-(attr|prop|class)-(.+)$/;
 
@@ -55,8 +56,8 @@ function recipesOf(element) {
     for (const { name, value } of element.attributes) {
         if (!name.startsWith("data-ling-")) continue;
         if (name === "data-ling-if") add("if", value);
-        const named = NAMED.exec(name);
-        if (named !== null) addNamed(element, named, value, add);
+        const [, kind, written] = NAMED.exec(name) ?? [];
+        if (kind !== undefined) add(kind, value, written);
     }
     if (element.localName === "ling-stream") return recipes;
     const [name, kind] = CONTENTS.find(([attribute]) => element.hasAttribute(attribute)) ?? [];
@@ -66,14 +67,6 @@ function recipesOf(element) {
         add(isFormatted ? "format" : kind, element.getAttribute(name), "", true);
     }
     return recipes;
-}
-
-function addNamed(element, [attribute, kind, name], uri, add) {
-    if (kind === "class") return add(kind, uri, name);
-    const property = name.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase());
-    const isAllowed = kind === "attr" ? isBindable(name) : isBindableProperty(element, property);
-    if (!isAllowed) return console.error(`lingstream: ${attribute} is not allowed`, element);
-    return add(kind, uri, kind === "attr" ? name : property);
 }
 
 /** A template whose bindings were looked up once: copies are made without looking again. */

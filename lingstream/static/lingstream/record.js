@@ -1,5 +1,7 @@
 /** record: what an element keeps of its run in sessionStorage: a reload shows that run and pays for no other. */
 
+import { written } from "./page.js";
+
 const holders = new Map(); // names to who has them on this page
 
 /**
@@ -12,7 +14,7 @@ const holders = new Map(); // names to who has them on this page
  * @property {string | null} written `data-input`, as it was then
  */
 
-/** One element's, by the page's path, its workflow and its `id`, or else its place in the document. */
+/** One element's, by the user, the page's path, its workflow and its `id`, or else its place in the document. */
 export class RunRecord {
     #name;
 
@@ -49,7 +51,7 @@ export class RunRecord {
  * @returns {string} whose record it is: an element keeps its one while this stays
  */
 export function ownerOf(element) {
-    return JSON.stringify([element.getAttribute("workflow"), element.id]);
+    return JSON.stringify([written("user"), element.getAttribute("workflow"), element.id]);
 }
 
 /** Among its kind, in its document or shadow root, and where that is. */

@@ -6,7 +6,6 @@
  */
 
 import { Bots } from "./bots.js";
-import { checkInSlices } from "./checksum.js";
 import { fold, redraw } from "./fold.js";
 import { JsonUriError, ancestors, get } from "./jsonuri.js";
 import { plain } from "./plain.js";
@@ -65,6 +64,8 @@ export class Run extends EventTarget {
     #repaired = false;
     #awaitsSnapshot = false;
     #link = null;
+    #watchers = new Set();
+    #heard = new Set();
     #finished;
     #settle;
 
@@ -215,6 +216,29 @@ export class Run extends EventTarget {
     }
 
     /**
+     * As of any EventTarget; events of types that nobody ever asked for are not made.
+     *
+     * @param {string} type
+     * @param {EventListenerOrEventListenerObject | null} listener
+     * @param {boolean | AddEventListenerOptions} [options]
+     */
+    addEventListener(type, listener, options) {
+        this.#heard.add(type);
+        super.addEventListener(type, listener, options);
+    }
+
+    /**
+     * The same for all types, and without events: for a page that shows a thousand frames a second they are dear.
+     *
+     * @param {(type: string, detail: any) => void} watcher must not throw
+     * @returns {() => void} ends it
+     */
+    watch(watcher) {
+        this.#watchers.add(watcher);
+        return () => this.#watchers.delete(watcher);
+    }
+
+    /**
      * @param {string} uri
      * @returns {boolean} whether the field was seen to be complete
      */
@@ -267,6 +291,7 @@ export class Run extends EventTarget {
     /** @param {object} link what connects this run to its server: isShared, reopen, again, cancel, close */
     attach(link) {
         this.#link = link;
+        loadCheck();
     }
 
     /** @param {{run: string, token?: string, share?: string, workflow?: string}} started the answer to a start */
@@ -404,8 +429,8 @@ export class Run extends EventTarget {
             this.#bots.end();
             this.#finish(status, { usage: this.#usage });
         };
-        if (typeof crc32 === "number") checkInSlices(this.#document, finish);
-        else finish(crc32);
+        if (typeof crc32 !== "number") finish(crc32);
+        else loadCheck().then((check) => (check ? check(this.#document, finish) : finish(crc32)));
     }
 
     /** Asking for a snapshot again and again would loop where the fault is ours. */
@@ -435,8 +460,17 @@ export class Run extends EventTarget {
     }
 
     #fire(type, detail) {
-        this.dispatchEvent(new CustomEvent(type, { detail }));
+        for (const watcher of [...this.#watchers]) if (this.#watchers.has(watcher)) watcher(type, detail);
+        if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }));
     }
+}
+
+/** @returns {Promise<Function | null>} what is needed at the end; where it cannot be loaded nothing is checked */
+function loadCheck() {
+    return import("./checksum.js").then(
+        ({ checkInSlices }) => checkInSlices,
+        () => null,
+    );
 }
 
 /** An iterator that is loaded: it gives what there is by then, and what comes. */

@@ -36,6 +36,7 @@ import { child, escape } from "./jsonuri.js";
  * @property {Place} place
  * @property {boolean} isContent whether it fills its element
  * @property {object | null} plan of a list's items
+ * @property {boolean} [isTold] that it is not allowed
  */
 
 /** One binding of one element. What it wrote last it can write again. */

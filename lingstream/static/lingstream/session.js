@@ -4,8 +4,9 @@
  *
  * A transport has `start(request, sink)` and `subscribe(request, sink)`, which return a channel with
  * `cancel(run, token)` and `close()`; it calls `sink.started(info)`, `sink.frame(frame)`,
- * `sink.refused(fault)` (the server said no), `sink.denied(fault)` (it did not cancel) and `sink.lost({opened})`
- * (no connection, or no longer).
+ * `sink.refused(fault)` (the server said no), `sink.denied(fault)` (it did not cancel; without a fault it could not be
+ * asked), `sink.lost({opened})` (no connection, or no longer) and `sink.again()` (another transport goes on with what
+ * was started). What has `connect(transport, sink)` in the place of a run asks in its own way.
  */
 
 import { attend } from "./presence.js";
@@ -80,7 +81,8 @@ export class Session {
         const request = run ? { run, token: token ?? share, after } : this.#request;
         const method = run ? "subscribe" : "start";
         if (!run) this.#timer = setTimeout(() => this.#unanswered(), ANSWER_WITHIN);
-        const channel = transport[method]({ ...request, ack: this.#client.ack }, sink);
+        const channel =
+            this.#run.connect?.(transport, sink) ?? transport[method]({ ...request, ack: this.#client.ack }, sink);
         if (this.#sink !== sink) channel.close();
         else this.#channel = channel;
         if (run && this.#canceling) channel.cancel(run, token);
@@ -125,6 +127,7 @@ export class Session {
             refused: whenCurrent(this.#refused),
             denied: whenCurrent(this.#denied),
             lost: whenCurrent(this.#lost),
+            again: whenCurrent(this.again),
         };
         return sink;
     }
@@ -135,7 +138,7 @@ export class Session {
             this.#lost({ opened: true });
             return;
         }
-        const message = `the server has not answered the start within ${ANSWER_WITHIN / 1000} s`;
+        const message = "no answer in time";
         this.#refused({ code: "unanswered", message, retryable: true });
     }
 
@@ -167,7 +170,7 @@ export class Session {
     }
 
     /** The run goes on, and may be canceled once more. */
-    #denied(fault) {
+    #denied(fault = { code: "connection", message: "no connection to cancel", retryable: true }) {
         this.#canceling = false;
         this.#run.report(fault);
     }

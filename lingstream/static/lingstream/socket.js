@@ -1,5 +1,7 @@
 /** socket: all runs of a page over one WebSocket. */
 
+import { Visitor } from "./visitor.js";
+
 const PROTOCOL = "lingstream.v1";
 const OPEN_WITHIN = 5_000;
 const PING_AFTER = 15_000;
@@ -8,6 +10,7 @@ const LINGER = 5_000;
 const ACK_EVERY = 32_768;
 const TOO_BIG = 1009;
 const CANCEL = " cancel"; // behind the ref of the channel that asked
+const NOTICES = ""; // in the place of a channel's run
 const MOST = 1_048_576; // a longer message makes some servers, daphne among them, drop the connection without a code
 
 /**
@@ -35,30 +38,35 @@ export class SocketTransport {
     #pinged = false;
 
     /**
-     * @param {string} address
-     * @returns {SocketTransport} the page's one for this address
+     * @param {string} url
+     * @param {string} base of the site
+     * @param {string | null} [token] of the visitor
+     * @returns {SocketTransport} the page's one for these; a process without a page may speak for several people, and
+     *   shares none
      */
-    static shared(address) {
-        const url = new URL(address);
-        url.protocol = url.protocol.replace("http", "ws");
-        if (!this.#shared.has(url.href)) this.#shared.set(url.href, new SocketTransport(url.href));
-        return this.#shared.get(url.href);
+    static shared(url, base, token) {
+        const key = `${url} ${token}`;
+        const known = globalThis.document && this.#shared.get(key);
+        return known || this.#shared.set(key, new SocketTransport(url, new Visitor(base, token))).get(key);
     }
 
     /**
      * @param {string} url
+     * @param {Visitor} visitor who says on it who he is
      * @param {(url: string) => WebSocket} [open] another way to make the socket
      */
-    constructor(url, open = (address) => new WebSocket(address, [PROTOCOL])) {
-        this.#url = url;
+    constructor(url, visitor, open = (address) => new WebSocket(address, [PROTOCOL])) {
+        this.#url = url.replace(/^http/, "ws");
         this.#open = open;
+        this.visitor = visitor;
+        visitor.listeners.add((token) => this.#introduce(token));
         // At once, and not some seconds after the last run: a page with an open socket is not kept.
         globalThis.addEventListener?.("pagehide", () => this.#close());
     }
 
     /** See session.js. */
     start({ workflow, input, key, conversation, ack }, sink) {
-        return this.#begin({ type: "start", workflow, input, key, conversation, ack: ack || undefined }, sink);
+        return this.begin({ type: "start", workflow, input, key, conversation, ack: ack || undefined }, sink);
     }
 
     /** See session.js. */
@@ -66,13 +74,24 @@ export class SocketTransport {
         // The server reads a run once for each socket, from where the last one asks: others want it from there too.
         const place = this.#runs.has(run) ? undefined : (after ?? undefined);
         const message = { type: "subscribe", run, token: token ?? undefined, after: place };
-        return this.#begin({ ...message, ack: ack || undefined }, sink);
+        return this.begin({ ...message, ack: ack || undefined }, sink);
     }
 
-    #begin(message, sink) {
-        const channel = { ref: String(++this.#refs), run: message.run ?? null, sink, ack: message.ack };
+    /** @param {object} message that nobody answers, for a server that is connected */
+    tell(message) {
+        if (this.#ready) this.#send(message);
+    }
+
+    /**
+     * @param {object} message
+     * @param {object} sink see session.js
+     * @param {string | null} [run] whose frames it is for; `""`: notices; null: that of the answer
+     * @returns {object} a channel
+     */
+    begin(message, sink, run = message.run ?? null) {
+        const channel = { ref: String(++this.#refs), run, sink, ack: message.ack };
         this.#channels.set(channel.ref, channel);
-        if (channel.run) this.#join(channel);
+        if (run !== null) this.#join(channel);
         // The ref comes first: so the server finds it in what it cannot read, too.
         channel.size = this.#send({ ref: channel.ref, ...message });
         const ref = channel.ref + CANCEL;
@@ -134,7 +153,12 @@ export class SocketTransport {
     #greet() {
         this.#ready = true;
         this.#send({ type: "ping" });
+        this.#introduce(this.visitor.token);
         for (const text of this.#queue.splice(0)) this.#socket.send(text);
+    }
+
+    #introduce(token) {
+        if (token) this.tell({ type: "hello", visitor: token });
     }
 
     #receive(text) {
@@ -144,6 +168,7 @@ export class SocketTransport {
         const message = JSON.parse(text);
         if (message.started) this.#begun(message);
         else if (message.id) this.#deliver(message, text.length);
+        else if (message.notice) this.#deliver({ run: NOTICES, event: "notice", data: message.notice }, 0);
         else if (message.error) this.#refuse(message);
     }
 
@@ -154,6 +179,7 @@ export class SocketTransport {
     }
 
     #begun({ started, ref }) {
+        if (started.visitor) this.visitor.keep(started.visitor);
         const channel = this.#channels.get(ref);
         if (channel === undefined) {
             this.#leaving.add(started.run); // closed before it was answered
@@ -182,11 +208,12 @@ export class SocketTransport {
         this.#send({ type: "ack", run, id });
     }
 
-    #refuse({ error, ref, run }) {
+    #refuse({ error, ref, conversation, run = conversation === null ? NOTICES : undefined }) {
         if (ref?.endsWith(CANCEL)) {
             this.#channels.get(ref.slice(0, -CANCEL.length))?.sink.denied(error);
             return;
         }
+        if (error.code === "visitor") this.visitor.keep("");
         const asked = this.#channels.get(ref);
         const refused = asked ? [asked] : [...(this.#runs.get(run) ?? [])];
         if (refused.length === 0) console.warn("lingstream:", error.code, error.message);

@@ -80,20 +80,19 @@ export class Text extends Content {
 
     #show(text, touched) {
         const wanted = text ?? this.placeholder;
-        const growth = this.#isDrawn ? growthOf(this.#shown, text, touched) : undefined;
+        const growth = growthOf(this.#shown, text, touched);
         const isThere = !this.#isDrawn && this.element.textContent === wanted;
-        if (text !== undefined) this.keepPlaceholder(isThere);
-        if (growth !== undefined) this.#append(growth);
-        else if (!isThere) this.#write(wanted);
+        if (growth !== undefined) {
+            this.#append(growth);
+        } else {
+            if (text !== undefined) this.keepPlaceholder(isThere);
+            if (!isThere) this.#write(wanted);
+        }
         this.#isDrawn = true;
         this.#shown = text;
     }
 
     #write(text) {
-        if (text.length <= NODE_SIZE) {
-            this.element.textContent = text;
-            return;
-        }
         const pieces = [];
         for (let rest = text; rest !== ""; rest = rest.slice(pieces.at(-1).length)) {
             pieces.push(rest.slice(0, lengthOfPiece(rest, NODE_SIZE)));

@@ -1,11 +1,13 @@
 /** view: how a run is shown in an element: its bindings, its error and what screen readers are told. */
 
 import { Bindings } from "./bindings.js";
+import { isTrue } from "./places.js";
 
 /** @import { Run } from "./run.js" */
 
-const WRITE_FOR = 8; // milliseconds of a frame
+const WRITE_FOR = 4; // milliseconds of a frame: to lay out what was written takes the browser several times as long
 const HIDDEN_FRAME = 100;
+const MOST_OPS = 1_000; // that wait for a frame
 const PLACES = ["status", "busy", "error", "input", "usage", "reasoning"];
 const TOUCHED = { status: PLACES.slice(0, 3), error: ["error"], snapshot: ["reasoning"], done: ["usage"] };
 const OWN_ERRORS = "[data-ling^='@error'], [data-ling-if^='@error']";
@@ -18,6 +20,7 @@ export class View {
     #announcer = null;
     #frame = null;
     #whenWritten = null;
+    #news = null; // ops since the last frame
 
     /** @param {Element} element */
     constructor(element) {
@@ -27,8 +30,9 @@ export class View {
     /** @param {Run | null} run */
     show(run) {
         this.#run = run;
-        if (run !== null) this.#announce(() => {});
+        if (run !== null) this.#announce();
         this.#whenWritten = null;
+        this.#news = null;
         this.#bindings?.reset(run?.cut);
         this.#touch(PLACES);
         this.schedule();
@@ -36,16 +40,19 @@ export class View {
 
     /** What the run's event says; it is written with the next frame. */
     note(type, detail) {
-        if (type === "ops") {
-            this.#announce((announcer) => announcer.grows());
-            this.#bindings?.note(detail.ops);
-        }
-        if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
-        if (type === "event" && detail.event === "response") this.#bindings?.settle(detail.root ?? "");
-        if (type === "event" && detail.event === "reasoning") this.#touch(["reasoning"]);
-        if (type === "snapshot") this.#bindings?.reset(this.#run.cut);
-        this.#touch(TOUCHED[type] ?? []);
         this.schedule();
+        if (type === "ops") {
+            this.#news ??= { ops: [] };
+            for (const op of detail.ops) this.#news.ops.push(op);
+            this.#news.id = detail.id;
+            if (this.#news.ops.length < MOST_OPS && !document.hidden) return;
+        }
+        this.#tellNews();
+        if (type === "closed") this.#bindings?.settle(detail.uri, detail.cut);
+        if (detail.event === "response") this.#bindings?.settle(detail.root ?? "");
+        if (detail.event === "reasoning") this.#touch(["reasoning"]);
+        if (type === "snapshot") this.#bindings?.reset(this.#run.cut);
+        this.#touch(TOUCHED[type]);
     }
 
     /** A run was started here, so somebody waits for it. */
@@ -78,20 +85,35 @@ export class View {
     #render() {
         cancelAnimationFrame(this.#frame);
         this.#frame = null;
+        this.#tellNews();
         const detail = { document: this.#element.document, draw: () => this.#draw() };
-        if (tell(this.#element, "draw", detail, true)) this.#draw(performance.now() + WRITE_FOR);
+        // A hidden page has no frames to keep.
+        const deadline = document.hidden ? Infinity : performance.now() + WRITE_FOR;
+        if (tell(this.#element, "draw", detail, true)) this.#draw(deadline);
         else this.#conclude();
         if (this.#run?.isBusy) this.#announce((announcer) => announcer.look());
     }
 
-    /** What takes longer than until the deadline follows in the next frame; a hidden page has no frames to keep. */
+    /** One event for all ops, however many frames of the run they came in. */
+    #tellNews() {
+        const news = this.#news;
+        if (!news) return;
+        this.#news = null;
+        this.#announce((announcer) => announcer.grows());
+        this.#bindings?.note(news.ops);
+        tell(this.#element, "ops", news);
+    }
+
+    /** What takes longer than until the deadline follows in the next frame. */
     #draw(deadline = Infinity) {
+        this.#tellNews();
         if (this.#bindings === null) {
             this.#bindings = new Bindings(this.#element, { about: () => this.#about() });
             this.#bindings.reset(this.#run?.cut);
+            if (this.#run?.ended) this.#bindings.settle(""); // before there was anything to settle
         }
         const { document } = this.#element;
-        const isWhole = this.#bindings.render(document, globalThis.document.hidden ? Infinity : deadline);
+        const isWhole = this.#bindings.render(document, deadline);
         this.#showError();
         if (!isWhole) {
             this.#goOn();
@@ -109,7 +131,7 @@ export class View {
 
     /** What is being loaded for a hidden page is waited for without frames: it has none. */
     #goOn() {
-        if (globalThis.document.hidden) setTimeout(() => this.#render(), HIDDEN_FRAME);
+        if (document.hidden) setTimeout(() => this.#render(), HIDDEN_FRAME);
         else this.schedule();
     }
 
@@ -126,7 +148,7 @@ export class View {
         return { status, busy: isBusy, error: failure, input, usage, reasoning };
     }
 
-    #touch(names) {
+    #touch(names = []) {
         for (const name of names) this.#bindings?.touch(name);
     }
 
@@ -137,7 +159,7 @@ export class View {
     #showError() {
         const error = this.#run?.failure ?? null;
         const places = this.#within("[data-ling-error]");
-        if (error !== null && isEmpty(this.#run.document) && places.length + this.#within(OWN_ERRORS).length === 0) {
+        if (error !== null && !isTrue(this.#run.document) && places.length + this.#within(OWN_ERRORS).length === 0) {
             const place = this.#element.ownerDocument.createElement("p");
             place.setAttribute("role", "alert");
             place.setAttribute("data-ling-error", "");
@@ -161,8 +183,4 @@ export class View {
 export function tell(element, type, detail, cancelable = false) {
     const options = { detail, bubbles: true, composed: true, cancelable };
     return element.dispatchEvent(new CustomEvent(`ling:${type}`, options));
-}
-
-function isEmpty(value) {
-    return value === null || (typeof value === "object" && Object.keys(value).length === 0);
 }

@@ -10,3 +10,5 @@ export declare function nearest({ element, scope }: {
 }, selector: string): Element | null;
 /** @returns {string} whose images a model may show here; see nodes.js */
 export declare function imagesFor(part: any): string;
+/** @returns {string} the label of a button on each block of code; `""`: there is none */
+export declare function copyFor(part: any): string;

@@ -16,6 +16,16 @@ export declare function isBindable(name: string): boolean;
  * @returns {boolean} whether `data-ling-prop-<name>` is allowed
  */
 export declare function isBindableProperty(element: Element, name: string): boolean;
+/**
+ * @param {{recipe: object, element: Element}} given to a binding
+ * @param {boolean} isFine whether it may write what its attribute names; what it may not is told of once, however many
+ *   copies of a template have it
+ * @returns {boolean} the same
+ */
+export declare function isAllowed({ recipe, element }: {
+    recipe: object;
+    element: Element;
+}, isFine: boolean): boolean;
 /** @param {Element} element */
 export declare function isCustom(element: Element): boolean;
 /**

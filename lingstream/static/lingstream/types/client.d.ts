@@ -1,5 +1,7 @@
 /** client: starts and watches the runs of one site, over whatever connection there is. */
 import { Run } from "./run.js";
+import type { Conversation, ConversationOptions } from "./conversation.js";
+import type { Conversations, Wanted } from "./conversations.js";
 export type ClientOptions = {
     /**
      * where `lingstream.urls` is included; else what the script tag says; outside of a page absolute
@@ -23,6 +25,11 @@ export type ClientOptions = {
      */
     csrf?: string;
     /**
+     * the token of a visitor that this page keeps (null while it has none): this
+     * client's connections are his then, and nothing is stored; `on("visitor", …)` tells each new one
+     */
+    visitor?: string | null;
+    /**
      * attempts to come back before a run counts as lost
      */
     retries?: number;
@@ -43,6 +50,8 @@ export type ClientOptions = {
  *   through, long polling where that does not either
  * @property {boolean} [ack] let the server count what we have read (flow control; WebSocket only; true unless told otherwise)
  * @property {string} [csrf] CSRF token; else the script tag's or the cookie's
+ * @property {string | null} [visitor] the token of a visitor that this page keeps (null while it has none): this
+ *   client's connections are his then, and nothing is stored; `on("visitor", …)` tells each new one
  * @property {number} [retries] attempts to come back before a run counts as lost
  * @property {"keep" | "close"} [hidden] close: a page that has been hidden for a minute keeps no connection
  * @property {Record<"websocket" | "sse" | "poll", object>} [transports] others than the built-in ones
@@ -77,6 +86,24 @@ export declare class Client {
         input?: unknown;
         frames?: object[];
     }): Run;
+    /**
+     * @param {string} id of a conversation, or `new`: the first message that is sent begins that
+     * @param {ConversationOptions} [options]
+     * @returns {Promise<Conversation>}
+     */
+    conversation(id: string, options?: ConversationOptions): Promise<Conversation>;
+    /**
+     * @param {Wanted} [wanted]
+     * @returns {Promise<Conversations>} the person's, the newest first
+     */
+    conversations(wanted?: Wanted): Promise<Conversations>;
+    /**
+     * @param {"notice" | "visitor"} type that something has changed in one of the person's conversations; the token of
+     *   the visitor, if there is one, and each new one (`""`: none any more)
+     * @param {(told: any) => void} listener
+     * @returns {Promise<() => void>} ends that
+     */
+    on(type: "notice" | "visitor", listener: (told: any) => void): Promise<() => void>;
 }
 /**
  * What cannot even be asked fails as what the server refuses, so that one listener hears of both.

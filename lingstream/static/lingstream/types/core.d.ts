@@ -1,6 +1,15 @@
 /** lingstream's client without a page: for Node, workers, and who draws by other means. No module here needs a DOM. */
-export { checksum } from "./checksum.js";
 export { Client } from "./client.js";
 export { fold } from "./fold.js";
 export { JsonUriError, escape, get, join, set, split, unescape } from "./jsonuri.js";
 export { Run, RunError } from "./run.js";
+export type Conversation = import("./conversation.js").Conversation;
+export type Conversations = import("./conversations.js").Conversations;
+export type Notice = import("./notices.js").Notice;
+export type Turn = import("./turn.js").Turn;
+/**
+ * @typedef {import("./conversation.js").Conversation} Conversation
+ * @typedef {import("./conversations.js").Conversations} Conversations
+ * @typedef {import("./notices.js").Notice} Notice
+ * @typedef {import("./turn.js").Turn} Turn
+ */

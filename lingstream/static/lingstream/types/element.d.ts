@@ -10,6 +10,8 @@ import type { Status } from "./run.js";
 export declare class LingStreamElement extends HTMLElement {
     #private;
     static observedAttributes: string[];
+    /** For modules that come by themselves, as the chat's does: who imports it gets another copy where it is minified. */
+    static Client: typeof Client;
     constructor();
     connectedCallback(): void;
     disconnectedCallback(): void;

@@ -5,6 +5,7 @@
  * are asked for, each behind what has been seen of it. When that list changes, the response is left for another.
  */
 import type { Fault } from "./run.js";
+import type { Visitor } from "./visitor.js";
 export type Way = {
     /**
      * seconds that the server may wait before it answers; else it streams
@@ -28,11 +29,12 @@ export type Way = {
 /**
  * @param {"sse" | "poll"} way
  * @param {string} base where `lingstream.urls` is included
- * @param {{csrf?: string}} options
+ * @param {{csrf?: string, visitor?: Visitor}} options
  * @returns {FeedTransport}
  */
 export declare function connect(way: "sse" | "poll", base: string, options: {
     csrf?: string;
+    visitor?: Visitor;
 }): FeedTransport;
 /** A transport as session.js describes it. */
 export declare class FeedTransport {
@@ -40,10 +42,11 @@ export declare class FeedTransport {
     /**
      * @param {string} base where `lingstream.urls` is included
      * @param {Way} way
-     * @param {{csrf?: string, fetch?: typeof fetch}} [options]
+     * @param {{csrf?: string, visitor?: Visitor, fetch?: typeof fetch}} [options]
      */
-    constructor(base: string, way: Way, { csrf, fetch }?: {
+    constructor(base: string, way: Way, options?: {
         csrf?: string;
+        visitor?: Visitor;
         fetch?: typeof fetch;
     });
     /** See session.js. */
@@ -65,12 +68,22 @@ export declare class FeedTransport {
         cancel: (run: any, token: any) => Promise<void>;
         close: () => void;
     };
+    /** See notices.js. */
+    attach({ run, after }: {
+        after: any;
+        run: any;
+    }, sink: any): {
+        cancel: (run: any, token: any) => Promise<void>;
+        close: () => void;
+    };
+    /** See http.js. */
+    request(...asked: any[]): Promise<any>;
     /**
      * Cancel a run that we may not be connected to.
      *
      * @param {string} run
      * @param {string | null} token
-     * @param {(fault: Fault) => void} denied is told why it was not
+     * @param {(fault?: Fault) => void} denied is told why it was not; without a fault there was no connection
      */
-    cancel(run: string, token: string | null, denied: (fault: Fault) => void): Promise<void>;
+    cancel(run: string, token: string | null, denied: (fault?: Fault) => void): Promise<void>;
 }

@@ -75,3 +75,8 @@ export declare function set(document: unknown, uri: string, value: unknown): unk
  * @param {string} uri for the error
  */
 export declare function put(container: unknown, key: string, value: unknown, uri: string): void;
+/**
+ * @param {unknown} value
+ * @returns {string} what it is, for errors
+ */
+export declare function describe(value: unknown): string;

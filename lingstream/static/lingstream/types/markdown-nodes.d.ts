@@ -13,8 +13,9 @@ export declare class MarkdownNodes {
     /**
      * @param {Element} element is emptied
      * @param {string} images origins whose images are shown
+     * @param {string} copy label of the buttons that copy code; `""`: there are none
      */
-    constructor(element: Element, images: string);
+    constructor(element: Element, images: string, copy: string);
     add_token(_data: any, type: any): void;
     add_text(_data: any, text: any): void;
     set_attr(_data: any, name: any, value: any): void;

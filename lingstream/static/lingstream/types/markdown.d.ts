@@ -14,11 +14,12 @@ export declare class Markdown {
     #private;
     /**
      * @param {Element} element is emptied; the `Markdown` that drew in it before stops
-     * @param {{images?: string}} [options] images: the origins whose images are shown and not only their alt
-     *     texts, such as `"same-origin https://cdn.example"`
+     * @param {{images?: string, copy?: string}} [options] images: the origins whose images are shown and not only their
+     *     alt texts, such as `"same-origin https://cdn.example"`; copy: label of a button on each block of code
      */
-    constructor(element: Element, { images }?: {
+    constructor(element: Element, { images, copy }?: {
         images?: string;
+        copy?: string;
     });
     /**
      * Draw more of the text: up to 1,024 characters at once, of more what 8 ms allow, and the rest by itself.

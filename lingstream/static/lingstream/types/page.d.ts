@@ -1,9 +1,9 @@
 /** page: what `{% lingstream_script %}` wrote into the page, so that no address is known to the modules. */
 /**
- * @param {"base" | "socket" | "csrf"} name
- * @returns {string | undefined} undefined where the modules came without the tag
+ * @param {"base" | "socket" | "csrf" | "user"} name
+ * @returns {string | undefined} undefined where the modules came without the tag, or nobody is signed in
  */
-export declare function written(name: "base" | "socket" | "csrf"): string | undefined;
+export declare function written(name: "base" | "socket" | "csrf" | "user"): string | undefined;
 /**
  * @param {string} address
  * @param {string} [base] what it is relative to; else the page

@@ -28,7 +28,7 @@ export type Kept = {
  * @property {string} key the same start under it is the same run
  * @property {string | null} written `data-input`, as it was then
  */
-/** One element's, by the page's path, its workflow and its `id`, or else its place in the document. */
+/** One element's, by the user, the page's path, its workflow and its `id`, or else its place in the document. */
 export declare class RunRecord {
     #private;
     owner: string;

@@ -96,6 +96,21 @@ export declare class Run extends EventTarget {
     /** @returns {ReadableStream<Uint8Array>} the ops as JSON lines */
     toReadableStream(): ReadableStream<Uint8Array>;
     /**
+     * As of any EventTarget; events of types that nobody ever asked for are not made.
+     *
+     * @param {string} type
+     * @param {EventListenerOrEventListenerObject | null} listener
+     * @param {boolean | AddEventListenerOptions} [options]
+     */
+    addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+    /**
+     * The same for all types, and without events: for a page that shows a thousand frames a second they are dear.
+     *
+     * @param {(type: string, detail: any) => void} watcher must not throw
+     * @returns {() => void} ends it
+     */
+    watch(watcher: (type: string, detail: any) => void): () => void;
+    /**
      * @param {string} uri
      * @returns {boolean} whether the field was seen to be complete
      */

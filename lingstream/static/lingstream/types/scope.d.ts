@@ -94,6 +94,10 @@ export type Recipe = {
      * of a list's items
      */
     plan: object | null;
+    /**
+     * that it is not allowed
+     */
+    isTold?: boolean;
 };
 /** @import { Changes } from "./changes.js" */
 /** @import { Place } from "./places.js" */
@@ -128,6 +132,7 @@ export type Recipe = {
  * @property {Place} place
  * @property {boolean} isContent whether it fills its element
  * @property {object | null} plan of a list's items
+ * @property {boolean} [isTold] that it is not allowed
  */
 /** One binding of one element. What it wrote last it can write again. */
 export declare class Part {

@@ -1,0 +1,190 @@
+/** chat-composer: where a message is written. */
+
+import { copyOf, kept, part, show, write } from "./chat-parts.js";
+
+/** @import { Conversation } from "./conversation.js" */
+
+const IME = 229; // Safari ends a composition before it tells of the key that did
+const GROWS = CSS.supports("field-sizing", "content");
+
+export class Composer {
+    #chat;
+    #conversation;
+    #form;
+    #field;
+    #refused;
+    #files = [];
+    #sent = () => {};
+
+    /**
+     * @param {HTMLElement} chat
+     * @param {Conversation} conversation
+     * @param {{signal: AbortSignal, sent: () => void}} options sent: called when something is being sent
+     */
+    constructor(chat, conversation, { signal, sent }) {
+        this.#chat = chat;
+        this.#conversation = conversation;
+        this.#form = part(chat, "composer");
+        this.#refused = part(chat, "refused");
+        this.#sent = sent;
+        if (!this.#form) return; // this person may only read
+        this.#field = this.#form.elements.text;
+        this.#field.required = false; // a file may do without a text
+        const on = (target, type, handle) => target?.addEventListener(type, handle, { signal });
+        on(this.#field, "input", () => this.#input());
+        on(this.#field, "keydown", (event) => this.#key(event));
+        on(this.#field, "paste", (event) => this.#take(event, event.clipboardData));
+        on(chat, "dragover", (event) => this.#picker && event.preventDefault());
+        on(chat, "drop", (event) => this.#take(event, event.dataTransfer));
+        on(this.#picker, "change", () => this.#pick());
+        on(part(this.#form, "waiting"), "click", ({ target }) => this.#drop(target.closest("button")));
+        this.#field.value ||= kept(this.#draft) ?? "";
+        this.update();
+    }
+
+    /** Where that opens no keyboard over the page. */
+    focus() {
+        if (!isCoarse()) this.#field?.focus();
+    }
+
+    /** @param {string} message why something was refused; `""`: nothing was */
+    tell(message) {
+        write(this.#refused, message);
+        show(this.#refused, message !== "");
+    }
+
+    /** Say what was written. */
+    async submit() {
+        const text = this.#field.value.trim();
+        const files = this.#files;
+        if (text === "" && files.length === 0) return;
+        const draft = this.#draft;
+        this.#write("");
+        this.#setFiles([]);
+        kept(draft, null);
+        try {
+            await this.send(files.length > 0 ? { parts: await this.#upload(text, files) } : { text });
+        } catch {
+            this.#write([text, this.#field.value].filter(Boolean).join("\n"));
+            this.#setFiles([...files, ...this.#files]);
+            this.focus();
+        }
+    }
+
+    /**
+     * @param {object} said as `Conversation.send` takes it
+     * @throws {Error} it was refused, and the page says why
+     */
+    send(said) {
+        this.#sent();
+        return this.attempt(() => this.#conversation.send(said));
+    }
+
+    /**
+     * @template T
+     * @param {() => Promise<T>} ask
+     * @returns {Promise<T>}
+     * @throws {Error} it was refused, and the page says why
+     */
+    async attempt(ask) {
+        this.tell("");
+        try {
+            return await ask();
+        } catch (error) {
+            this.tell(error.message);
+            throw error;
+        }
+    }
+
+    /** Send becomes Stop while an answer is written and nothing else is. */
+    update() {
+        if (!this.#form) return;
+        const isBusy = this.#conversation.open;
+        const isEmpty = this.#field.value.trim() === "" && this.#files.length === 0;
+        const [send, stop] = [part(this.#form, "send"), part(this.#form, "stop")];
+        const isStop = isBusy && isEmpty && stop !== null;
+        if (document.activeElement === (isStop ? send : stop)) this.focus();
+        show(stop, isStop);
+        show(send, !isStop);
+    }
+
+    get #draft() {
+        return `draft ${this.#conversation.id ?? this.#conversation.workflow}`;
+    }
+
+    get #picker() {
+        return this.#form.elements.file;
+    }
+
+    #write(text) {
+        this.#field.value = text;
+        kept(this.#draft, text);
+        this.#grow();
+        this.update();
+    }
+
+    #input() {
+        kept(this.#draft, this.#field.value);
+        if (this.#field.value) this.#conversation.typing();
+        this.#grow();
+        this.update();
+    }
+
+    /** Where the browser does not see to it. */
+    #grow() {
+        if (GROWS) return;
+        this.#field.style.height = "auto";
+        this.#field.style.height = `${this.#field.scrollHeight}px`;
+    }
+
+    #key(event) {
+        if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === IME) return;
+        if (isCoarse()) return; // its keyboard has no other key for a new line
+        event.preventDefault();
+        this.#form.requestSubmit();
+    }
+
+    #take(event, data) {
+        const files = [...(data?.files ?? [])];
+        if (!this.#picker || files.length === 0) return;
+        event.preventDefault();
+        this.#setFiles([...this.#files, ...files]);
+    }
+
+    #pick() {
+        this.#setFiles([...this.#files, ...this.#picker.files]);
+        this.#picker.value = "";
+    }
+
+    #drop(button) {
+        if (!button) return;
+        this.#setFiles(this.#files.filter((_, index) => String(index) !== button.value));
+        this.focus();
+    }
+
+    #setFiles(files) {
+        const most = Number(this.#picker?.dataset.most ?? 0);
+        this.#files = files.slice(0, most);
+        const list = part(this.#form, "waiting");
+        list?.replaceChildren(...this.#files.map(({ name }, index) => this.#chipOf(name, index)));
+        show(list, this.#files.length > 0);
+        this.update();
+    }
+
+    #chipOf(name, index) {
+        const item = copyOf(this.#chat, "chip");
+        write(part(item, "name"), name);
+        item.querySelector("button").value = index;
+        return item;
+    }
+
+    async #upload(text, files) {
+        const kept = await this.attempt(() => Promise.all(files.map((file) => this.#conversation.upload(file))));
+        const parts = kept.map(({ id, name }) => ({ type: "file", attachment: id, name }));
+        return text ? [{ type: "text", text }, ...parts] : parts;
+    }
+}
+
+function isCoarse() {
+    return matchMedia("(pointer: coarse)").matches;
+}

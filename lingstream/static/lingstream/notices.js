@@ -1,0 +1,115 @@
+/**
+ * notices: that something has changed in a conversation, and not what. They may get lost or come twice: `seq` decides.
+ *
+ * One attachment for each conversation, however many places of the page ask for it, and one for all of the
+ * person's. It stands in the place of a run in session.js, so it comes back as runs do.
+ */
+
+/**
+ * @typedef {object} Notice
+ * @property {string | null} conversation
+ * @property {number | null} seq of the conversation, with this change
+ * @property {"turn" | "ended" | "change" | "remove" | "attached"} kind attached: is heard of from here on; without a
+ *   conversation some notices may have been lost
+ * @property {string | null} run
+ *
+ * @typedef {object} Listener
+ * @property {(notice: Notice) => void} hear
+ * @property {() => void} wake looks for itself: the page is in sight again, and no notices come to it
+ */
+
+const ALL = "all";
+
+/** What a client is attached to. */
+export class Notices {
+    #link;
+    #attachments = new Map();
+
+    constructor(link) {
+        this.#link = link;
+        const wake = () => globalThis.document?.hidden || this.#attachments.forEach((each) => each.wake());
+        for (const type of ["visibilitychange", "online"]) globalThis.addEventListener?.(type, wake);
+        // Whoever shows another token is attached to nothing any more.
+        link.visitor?.listeners.add(() => this.#attachments.forEach((each) => each.again()));
+    }
+
+    /**
+     * @param {string} name of a conversation, or `all`
+     * @param {Listener} listener
+     * @returns {() => void} ends that
+     */
+    follow(name, listener) {
+        const known = this.#attachments.get(name);
+        const attachment = known ?? new Attachment(name);
+        attachment.listeners.add(listener);
+        if (!known) {
+            this.#attachments.set(name, attachment);
+            this.#link.watch(attachment, null, name);
+        }
+        return () => {
+            attachment.listeners.delete(listener);
+            if (attachment.listeners.size > 0 || this.#attachments.get(name) !== attachment) return;
+            this.#attachments.delete(name);
+            this.#link.tell({ type: "detach", ...(name === ALL ? { all: true } : { conversation: name }) });
+            attachment.close();
+        };
+    }
+}
+
+class Attachment {
+    last = null; // the seq that was told
+    ended = false;
+    listeners = new Set();
+    #session = null;
+
+    constructor(name) {
+        this.id = name;
+    }
+
+    attach(session) {
+        this.#session = session;
+    }
+
+    /** The socket and the transports over HTTP say it in their own ways. */
+    connect(transport, sink) {
+        const [run, after] = [this.id, this.last ?? undefined];
+        if (!transport.begin) return transport.open("attach", { run, after }, sink);
+        const what = run === ALL ? { all: true } : { conversation: run, seq: after };
+        return transport.begin({ type: "attach", ...what }, sink, "");
+    }
+
+    receive({ data: notice }) {
+        const { conversation, seq } = notice;
+        if (this.id === ALL || conversation === this.id) this.#tell(({ hear }) => hear(notice));
+        else if (conversation === null) this.#tell(({ wake }) => wake());
+        if (conversation === this.id) this.last = Math.max(this.last ?? 0, seq);
+    }
+
+    /** A server, or a proxy, that has none is no fault: who listens looks by itself now and then. */
+    end() {
+        this.ended = true;
+    }
+
+    report() {}
+
+    interrupt() {}
+
+    wake() {
+        if (!this.ended) return;
+        this.again();
+        this.#tell(({ wake }) => wake());
+    }
+
+    again() {
+        this.ended = false;
+        this.#session.again();
+    }
+
+    #tell(way) {
+        [...this.listeners].forEach(way);
+    }
+
+    close() {
+        this.#session.close();
+    }
+}

@@ -1,0 +1,20 @@
+"""``{% load lingstream_admin %}``: what the admin's own pages need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+__all__ = ["lingstream_dashboard", "register"]
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def lingstream_dashboard(context: template.Context) -> dict[str, Any]:
+    """Return what the app's index page shows; see :mod:`lingstream.admin.dashboard`."""
+    # Django imports this module on every site; not every site has the admin.
+    from lingstream.admin.dashboard import dashboard
+
+    return dashboard(context["request"])

@@ -1,0 +1,1 @@
+"""A site with a workflow that is talked to."""

@@ -1,0 +1,152 @@
+"""A chat in a frame on another site's page, in Chromium: its button, whose it is, and what both ends say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from ..chaos.patience import scaled
+from .conftest import chatting
+from .files import put
+
+numbers = count()  # a browser keeps who one is for each shop
+NO_STORAGE = """
+if (window !== top) Object.defineProperty(window, "localStorage", {
+    get() { throw new DOMException("third-party storage is blocked", "SecurityError"); },
+});
+"""
+HEARD = """
+for (const kind of ["open", "close", "unread"]) addEventListener(`lingstream:${kind}`, ({ detail }) =>
+    (globalThis.heard ??= []).push([kind, detail.count ?? null]));
+"""
+
+
+def reply(request: dict[str, Any]) -> str:
+    return json.dumps({"answer": f"You said {request['messages'][-1]['content']}."})
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A site whose workflow `talk` is for pages of *.shop.test; yields the frame's URL."""
+    with chatting(tmp_path_factory.mktemp("embed"), reply) as url:
+        yield f"{url}/ling/embed/talk/"
+
+
+def shop(page: Page, chat: str, more: str = "", host: str = "") -> Page:
+    """Open a page of a new shop with the chat's button, under a policy that allows nothing inline."""
+    url = f"http://{host or f'shop-{next(numbers)}.shop.test'}/"
+    site = chat.removesuffix("/ling/embed/talk/")
+    script = f'<script async src="{site}/static/lingstream/embed.js" data-chat="{chat}" {more}></script>'
+    policy = f"default-src 'none'; script-src {site}; frame-src {site}"
+    put(
+        url,
+        f"<!doctype html><html lang=en><title>Shop</title>{script}<p>Shoes",
+        headers={"Content-Security-Policy": policy},
+    )
+    page.goto(url)
+    expect(page.get_by_role("button")).to_be_visible()
+    return page
+
+
+def frame_of(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe")
+
+
+def say(page: Page, text: str) -> None:
+    field = frame_of(page).get_by_role("textbox", name="Message")
+    field.fill(text)
+    field.press("Enter")
+    expect(frame_of(page).locator(".ling-markdown").last).to_have_text(f"You said {text}.")
+    expect(frame_of(page).locator("ling-stream").last).to_have_attribute("status", "finished")
+
+
+def test_a_chat_behind_a_button(page: Page, chat: str) -> None:
+    page.add_init_script(HEARD)
+    page.add_init_script(NO_STORAGE)
+    shop(page, chat, 'data-label="Ask us"')
+    assert page.locator("iframe").count() == 0  # nothing is loaded before somebody wants it
+    button = page.get_by_role("button", name="Ask us")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(frame_of(page).get_by_role("textbox", name="Message")).to_be_focused()
+    say(page, "hello")
+    page.keyboard.press("Escape")
+    expect(page.locator("iframe")).to_be_hidden()
+    expect(button).to_be_focused()
+    expect(button).to_have_attribute("aria-expanded", "false")
+    assert [kind for kind, _ in page.evaluate("heard") if kind != "unread"] == ["open", "close"]
+
+    page.reload()  # the page around has kept who one is
+    page.get_by_role("button", name="Ask us").click()
+    expect(frame_of(page).locator(".ling-markdown")).to_have_text("You said hello.")
+    say(page, "again")
+    frame_of(page).get_by_role("link", name="New conversation").click()
+    say(page, "other")
+    expect(frame_of(page).locator(".ling-turns .ling-turn")).to_have_count(1)
+
+
+def test_what_the_page_says_to_it(page: Page, chat: str) -> None:
+    shop(page, chat, 'data-lang="zh-hans" data-theme="dark" data-side="left"')
+    page.evaluate("document.querySelector('script').chat.say('from the shop')")
+    page.evaluate("document.querySelector('script').chat.open()")
+    expect(frame_of(page).locator(".ling-markdown").last).to_have_text("You said from the shop.")
+    root = frame_of(page).locator("html")
+    assert root.get_attribute("lang") == "zh-hans"
+    assert root.evaluate("element => getComputedStyle(element).colorScheme") == "dark"
+    page.evaluate("document.querySelector('script').chat.theme('light')")
+    expect(root).to_have_css("color-scheme", "light")
+    assert page.locator("iframe").bounding_box()["x"] < 100  # type: ignore[index]
+    page.set_viewport_size({"width": 375, "height": 700})
+    assert page.locator("iframe").bounding_box() == {"x": 0, "y": 0, "width": 375, "height": 700}
+    frame_of(page).locator("[data-close]").click()
+    expect(page.locator("iframe")).to_be_hidden()
+
+
+def test_a_token_that_is_not_taken_is_told_of(context: Any, chat: str) -> None:
+    page = context.new_page()
+    page.add_init_script("addEventListener('lingstream:event', ({ detail }) => (globalThis.told = detail));")
+    shop(page, chat, 'data-user="x.y.z"').get_by_role("button").click()
+    expect(frame_of(page).get_by_role("alert")).to_contain_text("vouch", timeout=scaled(30) * 1000)
+    page.wait_for_function("globalThis.told?.error")
+    page.evaluate("document.querySelector('script').chat.user('')")  # he is nobody known, then
+    say(page, "anonymous")
+
+
+def test_others_learn_nothing(page: Page, chat: str) -> None:
+    """A message from another window, or with another shape, changes nothing and gets no token."""
+    shop(page, chat)
+    page.get_by_role("button").click()
+    say(page, "mine")
+    stolen = page.evaluate(
+        """() => new Promise((resolve) => {
+            const channel = new MessageChannel();
+            channel.port1.onmessage = ({ data }) => resolve(data);
+            const frame = document.querySelector("div").shadowRoot.querySelector("iframe").contentWindow;
+            frame.postMessage({ lingstream: 1, type: "hello", token: "" }, "*", [channel.port2]);
+            frame.postMessage(null, "*");
+            postMessage({ lingstream: 1, type: "ready" }, "*");
+            setTimeout(() => resolve("nothing"), 500);
+        })"""
+    )
+    assert stolen == "nothing"
+    expect(frame_of(page).locator(".ling-markdown").last).to_have_text("You said mine.")
+
+
+def test_a_page_that_is_not_listed_shows_nothing(context: Any, chat: str) -> None:
+    page = context.new_page()
+    with page.expect_console_message(lambda message: "frame-ancestors" in message.text):
+        shop(page, chat, host="thief.test").get_by_role("button").click()
+    assert page.frames[-1].evaluate("document.querySelector('ling-chat')") is None
+
+
+def test_its_own_site_has_it_in_the_page(context: Any, chat: str) -> None:
+    page = context.new_page()
+    script = f'<script src="/static/lingstream/embed.js" data-chat="{chat}"></script>'
+    with page.expect_console_message(lambda message: "lingstream_chat" in message.text):
+        page.goto(f"{chat.removesuffix('/ling/embed/talk/')}/there/?body={quote(script)}")

@@ -1,0 +1,267 @@
+"""The graph on a workflow's page: seen, and built from an empty form by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from ..node import peers
+from .conftest import serve
+from .staff import sign_in
+from .test_admin import PATH, SETTINGS, Site, field, go, message, row, save
+from .test_demo import FOUND
+
+MOST_FIELDS, MOST_ACTIONS = 12, 40
+ASKED = "Question: {{ input.question }}; topic: {{ value }}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("graph")
+    with serve(directory, SETTINGS) as url:
+        yield Site(url, directory / "demo.sqlite3")
+
+
+@pytest.fixture
+def admin(page: Page, site: Site) -> Page:
+    sign_in(page, site.url, PATH)
+    return page
+
+
+class Built(NamedTuple):
+    steps: list[tuple[Any, ...]]
+    triggers: list[tuple[Any, ...]]
+
+
+def built(database: Path, slug: str) -> Built:
+    """A workflow as it is stored."""
+    steps = """SELECT s.name, s.kind, p.slug, s.input, s.root, s.format FROM lingstream_step s
+        JOIN lingstream_workflow w ON w.id = s.workflow_id LEFT JOIN lingstream_prompt p ON p.id = s.prompt_id
+        WHERE w.slug = ? ORDER BY s.id"""
+    triggers = """SELECT a.name, t.event, t.pattern, b.name, t.root FROM lingstream_trigger t
+        JOIN lingstream_workflow w ON w.id = t.workflow_id
+        JOIN lingstream_step a ON a.id = t.source_id JOIN lingstream_step b ON b.id = t.target_id
+        WHERE w.slug = ?"""
+    with closing(sqlite3.connect(database)) as connection:
+        return Built(*(connection.execute(query, [slug]).fetchall() for query in (steps, triggers)))
+
+
+OUTLINE = Built(
+    [
+        ("outline", "bot", "outline", "{{ input.question }}", "", "json"),
+        ("details", "bot", "outline-details", ASKED, "outline/{{ match[0] }}/details", "text"),
+    ],
+    [("outline", "string-response", "outline/*/topic", "details", None)],
+)
+
+
+class Editor:
+    """Who uses the page; counts what they do, and the fields that they write into."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.fields = self.actions = 0
+
+    def click(self, target: Locator) -> None:
+        target.click()
+        self.actions += 1
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.actions += 1
+
+    def type(self, text: str) -> None:
+        self.page.keyboard.type(text)
+        self.actions += 1
+        self.fields += 1
+
+    def choose_prompt(self, name: str) -> None:
+        """In the box that the focus is in, or the one that has just been clicked."""
+        self.type(name)
+        expect(self.page.locator(".select2-results__option--highlighted")).to_contain_text(name)
+
+    def check(self) -> None:
+        assert self.fields <= MOST_FIELDS
+        assert self.actions <= MOST_ACTIONS
+
+
+def box(page: Page, name: str) -> Locator:
+    return page.locator(f"#ling-graph .ling-box[aria-label^='{name}']")
+
+
+def arrow(page: Page, ends: str) -> Locator:
+    return page.locator(f"#ling-graph .ling-arrow[aria-label^='{ends}']")
+
+
+def saved(page: Page, database: Path, slug: str) -> Built:
+    assert "was added successfully" in message(page)
+    return built(database, slug)
+
+
+def test_outline_is_built_from_an_empty_form_by_mouse(admin: Page, site: Site) -> None:
+    page, editor = admin, Editor(admin)
+    page.goto(f"{site.url}/admin/lingstream/workflow/add/")
+    add = page.locator("#ling-graph [data-part=add]")
+    editor.click(page.locator("#id_slug"))
+    editor.type("by-mouse")
+    editor.click(add)
+    editor.type("outline")
+    editor.click(page.locator("#steps-0 .field-prompt .select2-selection"))
+    editor.choose_prompt("Outline: topics")
+    editor.click(page.locator(".select2-results__option--highlighted"))
+    editor.click(add)
+    editor.type("details")
+    editor.click(page.locator("#id_steps-1-input"))
+    editor.press("Control+A")
+    editor.type(ASKED)
+    page.locator("#id_steps-1-format").select_option("text")
+    editor.actions, editor.fields = editor.actions + 2, editor.fields + 1
+    editor.click(page.locator("#steps-1 .field-prompt .select2-selection"))
+    editor.choose_prompt("Outline: one topic")
+    editor.click(page.locator(".select2-results__option--highlighted"))
+    editor.click(arrow(page, "outline → details"))
+    editor.type("outline/*/topic")
+    with page.expect_navigation():
+        editor.click(page.locator("[name=_save]").first)
+    editor.check()
+    assert saved(page, site.database, "by-mouse") == OUTLINE
+
+
+def test_and_by_keyboard_alone(admin: Page, site: Site) -> None:
+    page, editor = admin, Editor(admin)
+    page.goto(f"{site.url}/admin/lingstream/workflow/add/")
+    expect(page.locator("#id_slug")).to_be_focused()
+    editor.type("by-keyboard")
+    editor.press(*["Tab"] * 8, "Enter")
+    expect(page.locator("#id_steps-0-name")).to_be_focused()
+    editor.type("outline")
+    editor.press(*["Tab"] * 5, "Enter")
+    editor.choose_prompt("Outline: topics")
+    editor.press("Enter", "Escape")
+    expect(box(page, "outline")).to_be_focused()
+    editor.press("n")
+    editor.type("details")
+    editor.press(*["Tab"] * 2)
+    editor.type(ASKED.removesuffix("{{ value }}"))  # which stands there already
+    editor.press(*["Tab"] * 2)
+    editor.type("text")
+    editor.press("Tab", "Enter")
+    editor.choose_prompt("Outline: one topic")
+    editor.press("Enter", "Escape", "Tab")
+    expect(arrow(page, "outline → details")).to_be_focused()
+    editor.press("Enter")
+    editor.type("outline/*/topic")
+    with page.expect_navigation():
+        editor.press("Enter")
+    editor.check()
+    assert saved(page, site.database, "by-keyboard") == OUTLINE
+
+
+def lines(page: Page, group: str) -> list[str]:
+    """The rows of a group, each in its one line, and a mark at those that are open."""
+    return page.locator(f"#{group}-group .inline-related:not(.empty-form)").evaluate_all(
+        """(rows) => rows.map((row) => {
+            const mark = row.classList.contains("ling-folded") ? "" : "> ";
+            return mark + row.querySelector(".ling-fold").textContent.trim();
+        })"""
+    )
+
+
+def unmet(page: Page) -> Locator:
+    return page.locator(".ling-unmet:visible")
+
+
+def test_what_is_typed_is_drawn_and_what_is_chosen_is_opened(admin: Page) -> None:
+    page = admin
+    go(page, "a:text-is('outline')")
+    details = "details · bot Outline: one topic · outline/*/topic → outline/{{ match[0] }}/details"
+    assert lines(page, "steps") == ["outline · bot Outline: topics", details]
+    assert lines(page, "triggers") == ["outline · string-response · outline/*/topic → details"]
+
+    box(page, "outline").click()
+    assert lines(page, "steps") == ["> outline · bot Outline: topics", details]
+    field(row(page, "outline"), "Name").fill("plan")
+    expect(box(page, "plan")).to_have_attribute("aria-pressed", "true")
+    expect(arrow(page, "plan → details")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(box(page, "plan")).to_be_focused()
+
+    arrow(page, "plan → details").focus()
+    page.keyboard.press("Enter")
+    pattern = page.locator("#id_triggers-0-pattern")
+    expect(pattern).to_be_focused()
+    options = page.locator("#id_triggers-0-pattern-places option")
+    expect(options).to_have_count(1)
+    expect(options).to_have_attribute("value", "outline/*/topic")
+    pattern.fill("outline/*/title")
+    expect(unmet(page)).to_have_text(re.compile("example in its prompt.* It has: outline/\\*/topic"))
+    pattern.fill("**/topic")
+    expect(unmet(page)).to_have_count(0)
+    page.locator("#id_triggers-0-event").select_option("object-response")
+    expect(unmet(page)).to_have_text(re.compile("It has: outline, outline/\\*"))
+    page.locator("#id_triggers-0-event").select_option("string-response")
+    expect(unmet(page)).to_have_count(0)
+
+    box(page, "details").focus()
+    page.keyboard.press("c")
+    expect(page.locator("[data-part=said]")).to_contain_text("Choose the step that details is to start")
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-part=said]")).to_be_empty()
+    page.locator("[data-part=connect]").click()
+    page.locator("#ling-graph summary").click()
+    page.locator("[data-part=list] button", has_text="plan").first.click()
+    assert lines(page, "triggers")[1:] == ["> details · string-response → plan"]
+    expect(arrow(page, "details → plan")).to_be_visible()
+    page.locator("#triggers-1 .inline-deletelink").click()
+    expect(arrow(page, "details → plan")).to_have_count(0)
+
+
+def test_what_was_told_and_what_is_offered_stand_at_their_fields(admin: Page) -> None:
+    page = admin
+    go(page, "a:text-is('outline')")
+    field(row(page, "details"), "Root").fill("one")
+    save(page)
+    assert "Saved, but look again" in message(page)
+    wrong = page.locator(".ling-wrong").get_attribute("aria-label")
+    assert wrong == "outline → details: string-response outline/*/topic"
+    arrow(page, "outline → details").click()
+    expect(page.locator("#triggers-0 .ling-warning")).to_contain_text("expected {{ match[0] }} in the root")
+
+    step = row(page, "details")
+    step.locator("summary", has_text="Output, and what").click()
+    field(step, "Output schema").fill('{"answer": "text"}')
+    field(step, "Root").fill("outline/{{ match[0] }}/details")
+    save(page)
+    step = page.locator("#steps-1")  # open, as something in it is wrong
+    step.locator(".ling-convert").click()
+    assert json.loads(field(step, "Output schema").input_value())["required"] == ["answer"]
+    expect(step.locator(".errorlist")).to_have_count(0)
+    field(step, "Output schema").fill("")
+    save(page)
+    assert "was changed successfully" in message(page)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "dark")])
+def test_axe_has_nothing_to_say_of_it(
+    context: BrowserContext, site: Site, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page = context.new_page()  # nobody listens to: axe tries to style its own measurements, in vain
+    sign_in(page, site.url, PATH)
+    page.set_viewport_size({"width": width, "height": 812})
+    page.emulate_media(color_scheme=scheme)
+    go(page, "a:text-is('cloud-facts')")
+    box(page, "answer").click()
+    page.locator("#ling-graph summary").click()
+    page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate(FOUND.replace("axe.run()", "axe.run('#ling-graph, h3')"))
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,214 @@
+"""Try it, as who edits workflows and prompts uses it: watched, compared, stopped, refused and published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from lingstream.testing import OpenAIServer
+
+from ..chaos.patience import scaled
+from .conftest import serve
+from .gate import Gate
+from .played import TIMEOUT
+from .staff import sign_in
+
+ADMIN = "/admin/lingstream"
+TOPICS = ['{"outline": [{"topic": "<b>One</b>"}', ', {"topic": "Two",}', "]}"]  # with a comma too many
+ANSWERED = "finished"
+
+
+gates: dict[str, Gate] = {}
+asked: list[dict[str, Any]] = []
+
+
+def reply(request: dict[str, Any]) -> Any:
+    """Two topics and a detail of each; what begins with “hold” waits behind the first topic."""
+    asked.append(request)
+    question = request["messages"][-1]["content"]
+    if "Topic:" in question:
+        return ["De", "tails."]
+    gate = [gates.setdefault(question, Gate())] if "hold" in question else []
+    return [TOPICS[0], *gate, *TOPICS[1:]]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with OpenAIServer(reply) as model:
+        environment = {
+            "DJANGO_SETTINGS_MODULE": "tests.browser.admin_site",
+            "LINGSTREAM_ENDPOINT": model.base_url,
+            "LINGSTREAM_MODEL": "any",
+        }
+        with serve(tmp_path_factory.mktemp("trials"), environment) as url:
+            expect.set_options(timeout=scaled(TIMEOUT))
+            yield url
+            expect.set_options(timeout=None)
+
+
+def opened(page: Page, url: str, path: str) -> Locator:
+    """Open a page of the admin, and return its panel."""
+    sign_in(page, url, f"{ADMIN}/{path}/")
+    return panel_of(page)
+
+
+def panel_of(page: Page) -> Locator:
+    panel = page.locator("#trial[data-ready]")
+    expect(panel).to_be_visible()
+    return panel
+
+
+def run(panel: Locator) -> None:
+    panel.locator("[name=start]").click()
+
+
+def column(panel: Locator, side: str) -> Locator:
+    return panel.locator(f"[data-side={side}]")
+
+
+def state(panel: Locator, side: str = "a") -> Locator:
+    return column(panel, side).locator(".ling-try-state")
+
+
+def test_a_draft_is_watched_stopped_compared_and_tried_on_what_others_asked(page: Page, url: str) -> None:
+    panel = opened(page, url, "workflow/2/change")
+    page.locator("#steps-0 .ling-fold").click()
+    page.fill("#id_steps-0-input", "Tell: {{ input.question }}")
+    page.fill("#trial-input-question", "hold it")
+    page.focus("#id_steps-0-input")
+    page.keyboard.press("Control+Enter")
+    tree = column(panel, "a").locator(".ling-try-tree").first
+    expect(tree).to_contain_text("<b>One</b>")  # as text, while the rest is still to come
+    expect(tree).to_contain_text("Details.")
+    expect(state(panel)).to_contain_text("running")
+    gates["Tell: hold it"].open()
+    expect(state(panel)).to_contain_text(ANSWERED)
+    expect(tree).to_contain_text("Two")
+    expect(tree.locator(".ling-try-repair")).to_be_visible()
+    steps = column(panel, "a").locator(".ling-try-steps > li")
+    expect(steps).to_have_count(3)
+    steps.first.locator("summary").click()
+    expect(steps.first).to_contain_text("Tell: hold it")
+    expect(steps.first).to_contain_text('{"topic": "Two",}')
+    expect(steps.nth(1).locator(".ling-try-figures")).to_contain_text("in all")
+
+    # Side by side, and stopped with one click.
+    panel.locator("[name=beside]").check()
+    page.fill("#trial-input-question", "hold both")
+    page.select_option("#trial-version-b", "saved")
+    page.fill("#trial-model-b", "other")
+    page.fill("#trial-temperature-b", "0.5")
+    run(panel)
+    for side in "ab":
+        expect(column(panel, side).locator(".ling-try-tree").first).to_contain_text("One")
+    panel.locator("[name=stop]").click()
+    for side in "ab":
+        expect(state(panel, side)).to_contain_text("canceled")
+    expect(panel.locator("[name=start]")).to_be_enabled()
+    models = {each["messages"][-1]["content"]: (each["model"], each.get("temperature")) for each in asked}
+    assert (models["Tell: hold both"], models["hold both"]) == (("any", None), ("other", 0.5))
+    column(panel, "b").get_by_role("button", name="Make this the draft").click()
+    expect(page.locator("#id_steps-0-model")).to_have_value("other")
+
+    # What people have asked.
+    for question in ("first", "second"):
+        start(page, question)
+    panel.locator("[data-part=many] > summary").click()
+    expect_real_runs(page, 2)
+    panel.locator("[name=many]").click()
+    expect(panel.locator("#trial-progress")).to_have_text("2 of 2")
+    rows = panel.locator("[data-part=table] tbody tr")
+    assert {text.split("\t")[0] for text in rows.all_inner_texts()} == {
+        '{"question":"first"}',
+        '{"question":"second"}',
+    }
+    expect(rows.first).to_contain_text("yes")
+    page.set_viewport_size({"width": 375, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    page.reload()
+    expect(page.locator("#id_steps-0-input")).to_have_value("{{ input.question }}")  # nothing was saved
+    expect(panel_of(page).locator("#trial-from")).to_contain_text("first")
+
+
+def start(page: Page, question: str) -> None:
+    """Start a real run."""
+    page.evaluate(
+        """async (question) => {
+            const headers = {"X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]").value};
+            const body = JSON.stringify({input: {question}});
+            await fetch("/ling/workflows/outline/runs/", {method: "POST", headers, body});
+        }""",
+        question,
+    )
+
+
+def expect_real_runs(page: Page, count: int) -> None:
+    """Wait for the end of real runs."""
+    page.evaluate(
+        """async (count) => {
+            const url = "/admin/lingstream/workflow/trials/inputs/?workflow=outline";
+            while ((await (await fetch(url)).json()).inputs.length < count) {
+                await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+        }""",
+        count,
+    )
+
+
+def test_what_is_wrong_is_shown_at_its_field(context: BrowserContext, url: str) -> None:
+    page = context.new_page()  # whose console tells of each refusal
+    panel = opened(page, url, "workflow/2/change")
+    page.fill("#trial-input-question", "")
+    run(panel)
+    expect(page.locator("#trial-input-question")).to_have_attribute("aria-invalid", "true")
+    page.fill("#trial-input-question", "why?")
+    page.evaluate("document.querySelector('#id_limits').value = '[1]'")  # it is folded away
+    run(panel)
+    expect(page.locator("#id_limits")).to_be_visible()
+    panel.get_by_role("button", name="Go to the field").click()
+    expect(page.locator("#id_limits")).to_be_focused()
+    expect(state(panel)).to_contain_text("not started")
+    page.evaluate("document.querySelector('#id_steps-1-input').value = '{{ nobody }}'")
+    run(panel)
+    expect(page.locator("#id_steps-1-input")).to_be_visible()
+    page.fill("#id_steps-1-input", "Topic: {{ value }}")
+    page.fill("#id_limits", "")
+    run(panel)
+    expect(page.locator(".ling-try-error")).to_have_count(0)
+    expect(state(panel)).to_contain_text(ANSWERED)
+    panel.locator("[data-part=keep] > summary").click()
+    panel.locator("[name=name]").fill("A short one")
+    panel.locator("[name=keep]").click()
+    expect(panel.locator("#trial-from")).to_contain_text("A short one")
+
+
+def test_a_prompt_is_tried_and_published(page: Page, url: str) -> None:
+    panel = opened(page, url, "prompt/add")
+    page.fill("#id_slug", "fresh")
+    page.fill("#id_text", "Be brief.")
+    page.select_option("#trial-target", ":text")
+    page.fill("#trial-json", '"Topic: clouds"')
+    run(panel)
+    expect(column(panel, "a").locator(".ling-try-result")).to_contain_text("Details.")
+    assert [each["content"] for each in asked[-1]["messages"]] == ["Be brief.", "Topic: clouds"]
+    with page.expect_navigation():
+        column(panel, "a").get_by_role("button", name="Publish this").click()
+    page.fill("#id_text", "Be briefer.")
+    panel = panel_of(page)
+    panel.locator("[name=beside]").check()
+    page.select_option("#trial-target", ":text")
+    page.select_option("#trial-version-b", "1")
+    page.fill("#trial-json", '"Topic: clouds"')
+    run(panel)
+    for side in "ab":
+        expect(state(panel, side)).to_contain_text(ANSWERED)
+    assert {each["messages"][0]["content"] for each in asked[-2:]} == {"Be brief.", "Be briefer."}
+    page.on("dialog", lambda dialog: dialog.accept())  # what is in the box is not saved
+    with page.expect_navigation():
+        column(panel, "b").get_by_role("button", name="Publish this").click()
+    expect(page.locator(".messagelist")).to_contain_text("Version 1 is live")
