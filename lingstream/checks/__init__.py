@@ -1,5 +1,5 @@
 """System checks: importing this registers them all."""
 
-from . import access, ports, settings, site
+from . import access, occasions, ports, schedules, settings, site
 
-__all__ = ["access", "ports", "settings", "site"]
+__all__ = ["access", "occasions", "ports", "schedules", "settings", "site"]

@@ -8,9 +8,10 @@
 ``lingstream.W006``  several web processes with logs in memory
 ``lingstream.W007``  ``CONN_MAX_AGE`` under ASGI
 ``lingstream.W008``  ``DEAD_AFTER`` is below the time for which SQLite may keep a heartbeat waiting
-``lingstream.W009``  django-eventstream as it comes: everybody reads, or not everybody hears
+``lingstream.W009``  django-eventstream: everybody reads every channel, or hears everything several times
 ``lingstream.W013``  a pool of connections that the runner's own threads could empty
 ``lingstream.W014``  nobody executes the runs that the site's own code starts
+``lingstream.W020``  SQLite's transactions that read before they write fail beside another writer
 ===================  =====================================================================
 
 W006 knows the number of processes from the environment; with ``check --database`` it counts those that live,
@@ -164,6 +165,23 @@ def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_transactions(**kwargs: Any) -> list[CheckMessage]:
+    """What has read cannot wait for SQLite's lock any more: it is refused at once, whatever its time-out."""
+    from lingstream.models import Run
+
+    alias = router.db_for_write(Run)
+    given = connections[alias].settings_dict["OPTIONS"].get("transaction_mode") or "DEFERRED"
+    if connections[alias].vendor != "sqlite" or given.upper() != "DEFERRED":
+        return []
+    message = (
+        f"DATABASES[{alias!r}]: a transaction of SQLite's that reads before it writes fails with "
+        '"database is locked" where another one writes meanwhile.'
+    )
+    hint = f'Set DATABASES[{alias!r}]["OPTIONS"]["transaction_mode"] = "IMMEDIATE".'
+    return [Warning(message, hint=hint, id="lingstream.W020")]
+
+
+@register()
 def check_pool(**kwargs: Any) -> list[CheckMessage]:
     """A pool of connections that the runner's own threads could empty."""
     from lingstream.models import Run
@@ -207,13 +225,15 @@ def _eventstream() -> Iterator[CheckMessage]:
     if _everybody_reads(getattr(settings, "EVENTSTREAM_CHANNELMANAGER_CLASS", None)):
         yield Warning(
             "django-eventstream lets everybody read every channel.",
-            hint="Set EVENTSTREAM_CHANNELMANAGER_CLASS to a manager whose can_read_channel asks who reads.",
+            hint="Set EVENTSTREAM_CHANNELMANAGER_CLASS to a manager whose can_read_channel asks who reads; "
+            "inherit lingstream.transports.eventstream.NoticeChannels.",
             id="lingstream.W009",
         )
-    if not _memory_only() and not hasattr(settings, "EVENTSTREAM_REDIS"):
+    if hasattr(settings, "EVENTSTREAM_REDIS"):
         yield Warning(
-            "django-eventstream sends within one process; by EXECUTION and HUB this site has several.",
-            hint="Set EVENTSTREAM_REDIS.",
+            "EVENTSTREAM_REDIS is set: notices reach each process by the hub, and each sends them to all of "
+            "them again. Its listener does not come back after Redis was away, its channel is every site's.",
+            hint="Leave it out, unless the site's own events need it.",
             id="lingstream.W009",
         )
 

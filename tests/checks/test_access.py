@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.core.checks import CheckMessage, run_checks
 
-from lingstream.core.engine.registry import workflow
+from lingstream.checks import access as checks
+from lingstream.core.engine.chat import Chat as CoreChat
+from lingstream.core.engine.registry import Declared, workflow
 from lingstream.core.exceptions import UsageError
-from lingstream.models import Workflow
+from lingstream.models import Chat, Workflow
 
 
 def found(name: str, **kwargs: Any) -> list[CheckMessage]:
@@ -68,3 +70,31 @@ def test_the_hint_says_whether_anything_bounds_it(settings: Any) -> None:
 def test_a_word_that_is_no_access_is_refused_where_it_is_written() -> None:
     with pytest.raises(UsageError, match="'everyone'"):
         workflow("x", access="everyone")
+
+
+class TestChats:
+    @pytest.mark.django_db
+    @pytest.mark.parametrize(
+        ("chat", "more", "expected"),
+        [
+            ({}, {}, False),
+            ({"rate": ""}, {}, False),
+            ({"rate": ""}, {"STARTS_PER_ADDRESS": ""}, True),
+            ({"rate": "5/m"}, {"STARTS_PER_ADDRESS": ""}, False),
+            ({}, {"THROTTLE": ""}, True),
+            ({"anonymous": False}, {"THROTTLE": ""}, False),
+        ],
+    )
+    def test_one_that_nothing_bounds_is_named(
+        self, settings: Any, chat: dict[str, Any], more: dict[str, Any], expected: bool
+    ) -> None:
+        settings.LINGSTREAM = more
+        Chat.objects.create(workflow=Workflow.objects.create(slug="talk", access="anyone"), **chat)
+        messages = [message.msg for message in found("W017", databases=["default"])]
+        assert messages == ["Visitors may talk to the chat 'talk' as often as they like."] * expected
+
+    def test_a_rate_in_python_that_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(checks, "registered", lambda: {"talk": None})
+        monkeypatch.setattr(checks, "declared", lambda slug: Declared(chat=CoreChat(rate="20 a minute")))
+        (message,) = found("E011")
+        assert message.msg == "The chat 'talk': expected a rate like 60/m (s, m, h or d), got '20 a minute'."

@@ -341,15 +341,27 @@ def test_a_pool_that_the_runner_would_empty(
 
 
 @pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("IMMEDIATE", []), ("exclusive", []), ("deferred", ["lingstream.W020"]), (None, ["lingstream.W020"])],
+)
+def test_transactions_of_sqlite_that_cannot_wait(
+    monkeypatch: pytest.MonkeyPatch, mode: Any, expected: list[str]
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict["OPTIONS"], "transaction_mode", mode)
+    assert ids() == expected
+
+
+@pytest.mark.parametrize(
     ("manager", "ours", "redis", "expected"),
     [
         (None, {}, None, 1),
         (DEFAULT, {}, None, 1),
         ("tests.checks.test_checks.Manager", {}, None, 0),
         ("no.such.Manager", {}, None, 0),
-        ("tests.checks.test_checks.Manager", REDIS, None, 1),
-        ("tests.checks.test_checks.Manager", REDIS, {"host": "localhost"}, 0),
-        (None, REDIS, None, 2),
+        ("lingstream.transports.eventstream.NoticeChannels", {}, None, 0),
+        ("tests.checks.test_checks.Manager", REDIS, None, 0),
+        ("tests.checks.test_checks.Manager", {}, {"host": "localhost"}, 1),
+        (None, REDIS, {"host": "localhost"}, 2),
     ],
 )
 def test_the_traps_of_django_eventstream(
