@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["INPUT_SCHEMA", "PROMPTS", "WORKFLOWS"]
+__all__ = ["DOCS", "INPUT_SCHEMA", "PROMPTS", "WORKFLOWS"]
 
 _HINT = """{# Try it: write “Tone: pirate” below, tick “Put the new version into production”,
    save, and ask again on the demo page. A line “Sign as: Ada” works as well. #}
@@ -92,6 +92,20 @@ Tone: {{ tone }}
 Reply with Markdown and nothing else.
 """,
     },
+    "companion": {
+        "name": "Companion",
+        "variables": {"tone": "friendly"},
+        "text": """You are a companion who knows the sky, in a conversation with a curious person.
+Answer in one or two sentences. Put up to three facts worth keeping on cards: a title of at most three words,
+and one sentence. Suggest up to three questions that the person may want to ask next.
+A message in the place of a question that speaks of “the user” is an instruction to you: follow it.
+
+Tone: {{ tone }}
+
+Reply with JSON in this form and nothing else:
+{"answer": "…", "cards": [{"title": "…", "text": "…"}], "related_question": ["…"]}
+""",
+    },
 }
 
 _ASKED = "Question: {{ input.question }}\nShort answer: {{ value }}"
@@ -156,6 +170,50 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             {"source": "clouds", "target": "guide", "event": "response"},
         ],
     },
+    "docs-chat": {
+        "name": "Documentation",
+        "description": "Questions about lingstream, answered from its documentation with citations.",
+        "steps": [],
+        "triggers": [],
+        "chat": {"titles": False, "summarize": False},
+    },
+    "companion": {
+        "name": "Companion",
+        "description": "A chat that greets, answers in cards and suggests, and does not wait to be asked.",
+        "steps": [
+            {
+                "name": "companion",
+                "prompt": "companion",
+                "input": "{{ input.question }}",
+                "history": True,
+            },
+        ],
+        "triggers": [],
+        "chat": {"titles": False, "summarize": False},
+        "occasions": [
+            {
+                "kind": "greeting",
+                "name": "greeting",
+                "input": "The conversation begins. Greet the user.",
+            },
+            {
+                "kind": "silence",
+                "name": "silence",
+                "input": "The user has been silent, for the "
+                "{{ '1st' if occasion.number == 1 else '2nd' }} time.",
+                "after": 60,
+                "factor": 3,
+                "at_most": 2,
+            },
+        ],
+    },
+}
+
+#: The folder that ``/docs/`` answers from, looked at as soon as a page has changed.
+DOCS: dict[str, Any] = {
+    "kind": "folder",
+    "config": {"path": ".", "patterns": ["*.md"], "url": "/docs/{path}", "watch": True},
+    "every": 300,
 }
 
 INPUT_SCHEMA: dict[str, Any] = {

@@ -17,9 +17,11 @@ from typing import Any
 from lingstream.core.provider import ChatOptions, Message
 from lingstream.providers.scripted import text_of
 
+from .extracted import condensed, extracted
+
 __all__ = ["answers"]
 
-_FIELDS = ("outline", "clouds", "answer", "details", "related_question", "details_cn")
+_FIELDS = ("outline", "clouds", "answer", "cards", "details", "related_question", "details_cn")
 
 
 def answers(messages: Sequence[Message], options: ChatOptions) -> str:
@@ -27,6 +29,10 @@ def answers(messages: Sequence[Message], options: ChatOptions) -> str:
     system = "\n".join(text_of(message) for message in messages if message["role"] == "system")
     asked = next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "")
     question = _line("Question", asked) or asked.strip()
+    if '"citations"' in system:
+        return extracted(system, question)
+    if "understood without" in system:
+        return condensed(messages)
     wanted = [name for name in _FIELDS if f'"{name}"' in system]
     if not wanted and "Markdown" in system:
         return _voiced(str(_guide(question)["guide"]), system)
@@ -41,7 +47,7 @@ def _field(name: str, question: str, system: str) -> Any:
     if name == "clouds":
         return _guide(question)["clouds"]
     value = _fact(question)[name]
-    if name == "related_question":
+    if name in ("related_question", "cards"):
         return value
     return _signed(value, system) if name == "details_cn" else _voiced(value, system)
 
@@ -55,7 +61,8 @@ def _topic_text(question: str, topic: str) -> str:
 
 
 def _fact(question: str) -> dict[str, Any]:
-    return _find(question, "facts") or _filled(_recorded()["any_fact"], question)
+    found = _find(question, "companion") or _find(question, "facts")
+    return found or _filled(_recorded()["any_fact"], question)
 
 
 def _outline(question: str) -> list[dict[str, str]]:

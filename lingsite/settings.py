@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "lingstream",
+    "lingstream.knowledge",
     "lingsite",
 ]
 
@@ -82,6 +83,8 @@ LINGSTREAM = {
     "STARTS_PER_ADDRESS": "600/m",
     "STARTS_PER_IDENTITY": "600/m",
     "OPEN_RUNS": 200,
+    # What the page /docs/ answers from.
+    "KNOWLEDGE_ROOTS": [str(BASE_DIR / "docs")],
     # The key of the demo model may go to the demo's endpoint and nowhere else.
     "PROVIDER_KEYS": {
         "LINGSTREAM_API_KEY": [os.environ.get("LINGSTREAM_ENDPOINT", "https://api.openai.com/v1")]

@@ -1,8 +1,8 @@
-/** The demo page's own: what came over the wire beside each stream, and the choice of the transport. */
+/** The demo page's own: what came over the wire beside each stream but the chat's, and the choice of the transport. */
 
 import { Wire } from "./wire.js";
 
-for (const stream of document.querySelectorAll("ling-stream")) {
+for (const stream of document.querySelectorAll(".workflow > ling-stream")) {
     new Wire(stream);
     rememberTransport(stream.querySelector("[data-transport]"), stream);
 }

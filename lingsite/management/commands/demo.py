@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from lingsite import demo_data
-from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
+from lingstream.access.groups import GROUPS, make_groups
+from lingstream.knowledge.models import Collection, Source
+from lingstream.models import (
+    Chat,
+    Occasion,
+    Prompt,
+    PromptLabel,
+    PromptVersion,
+    Provider,
+    Step,
+    Trigger,
+    Workflow,
+)
 
 
 class Command(BaseCommand):
@@ -28,6 +42,9 @@ class Command(BaseCommand):
             prompts = {slug: self._prompt(slug, **prompt) for slug, prompt in demo_data.PROMPTS.items()}
             for slug, workflow in demo_data.WORKFLOWS.items():
                 self._workflow(slug, prompts, **workflow)
+            self._docs()
+        if not Group.objects.filter(name__in=GROUPS).exists():
+            make_groups()
         self._superuser()
 
     def _provider(self) -> None:
@@ -65,6 +82,8 @@ class Command(BaseCommand):
         description: str,
         steps: list[dict[str, Any]],
         triggers: list[dict[str, Any]],
+        chat: dict[str, Any] | None = None,
+        occasions: Sequence[dict[str, Any]] = (),
     ) -> None:
         defaults: dict[str, Any] = {"name": name, "description": description}
         defaults |= {"input_schema": demo_data.INPUT_SCHEMA, "access": "anyone", "show_reasoning": True}
@@ -78,6 +97,15 @@ class Command(BaseCommand):
         for trigger in triggers:
             ends = {"source": rows[trigger["source"]], "target": rows[trigger["target"]]}
             Trigger.objects.create(workflow=workflow, **{**trigger, **ends})
+        if chat is not None:
+            Chat.objects.create(workflow=workflow, **chat)
+        for occasion in occasions:
+            Occasion.objects.create(workflow=workflow, **occasion)
+
+    def _docs(self) -> None:
+        given = {"title": "Documentation", "access": Collection.Access.ANYONE}
+        collection, _ = Collection.objects.get_or_create(slug="docs", defaults=given)
+        Source.objects.get_or_create(slug="docs", defaults={"collection": collection, **demo_data.DOCS})
 
     def _superuser(self) -> None:
         users = get_user_model()
