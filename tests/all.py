@@ -1,39 +1,53 @@
-"""``make test``: all tests, in two processes side by side.
+"""``make test``: all tests, in three processes side by side.
 
 Those of ``tests/chaos`` mostly wait, until a process counts as dead or a server is back, and take a tenth of
-a CPU in ten minutes; the others take one whole.
+a CPU; the browser's and the rest take one each, and about as long as each other.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
+from .node import peers
 from .soak import ROOT, end
 
 __all__ = ["main"]
 
-WAITING = "tests/chaos"
-LOG = ROOT / "build" / "chaos.log"
+BESIDE = ("tests/chaos", "tests/browser")
+LOGS = ROOT / "build" / "tests"
 
 
 def main() -> int:
-    """Run both; return 0 if both have passed."""
-    LOG.parent.mkdir(exist_ok=True)
-    with LOG.open("wb") as output:
-        command = pytest(WAITING)
-        chaos = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
-        try:
-            codes = [subprocess.call(pytest(f"--ignore={WAITING}"), cwd=ROOT), chaos.wait()]
-        finally:  # also when we are interrupted
-            end(chaos)
-    print(f"\n{WAITING}:\n{LOG.read_text(errors='replace')}", flush=True)
+    """Run all; return 0 if all have passed. What goes on beside the rest is printed when that is through."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    peers()  # once, for who of them comes first
+    with ExitStack() as running:
+        beside = {part: _start(part, running) for part in BESIDE}
+        codes = [subprocess.call(_pytest(*(f"--ignore={part}" for part in BESIDE)), cwd=ROOT)]
+        for part, process in beside.items():
+            codes.append(process.wait())
+            print(f"\n{part}:\n{_log(part).read_text(errors='replace')}", flush=True)
     return int(any(codes))
 
 
-def pytest(*arguments: str) -> list[str]:
-    """What to call."""
-    return [sys.executable, "-m", "pytest", *arguments]
+def _start(part: str, running: ExitStack) -> subprocess.Popen[bytes]:
+    with _log(part).open("wb") as output:
+        process = subprocess.Popen(
+            _pytest(part), cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+        )
+    running.callback(end, process)  # also when we are interrupted
+    return process
+
+
+def _log(part: str) -> Path:
+    return LOGS / f"{part.replace('/', '-')}.log"
+
+
+def _pytest(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "--durations=12", *arguments]
 
 
 if __name__ == "__main__":

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
-pytest.register_assert_rewrite("lingstream.testing.hub_contract", "lingstream.testing.log_contract")
+pytest.register_assert_rewrite(
+    *(f"lingstream.testing.{name}" for name in ("hub_contract", "log_contract", "notices_contract"))
+)
 
 from lingstream import hubs  # noqa: E402
 from lingstream.core.ending import bounded  # noqa: E402
+from lingstream.core.engine import kinds, registry  # noqa: E402
+from lingstream.core.wire import dialect  # noqa: E402
 from lingstream.execution import runner  # noqa: E402
 
 from .site import Site, serve  # noqa: E402
+
+THROTTLE = "lingstream.access.throttle.CacheThrottle"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,6 +60,22 @@ def _steady(finalizer: Callable[[], object]) -> Callable[[], object]:
     return finalize
 
 
+@pytest.fixture(autouse=True)
+def _own_registries() -> Iterator[None]:
+    """What a test registers is not there for the next one."""
+    known: tuple[dict[str, Any], ...] = (
+        registry._functions,
+        registry._declared,
+        kinds._kinds,
+        dialect._kinds,
+    )
+    before = [dict(each) for each in known]
+    yield
+    for names, each in zip(known, before, strict=True):
+        names.clear()
+        names.update(each)
+
+
 @pytest.fixture
 async def fresh_runner() -> AsyncIterator[None]:
     """A runner and a hub of the test's own event loop, closed at its end."""
@@ -67,6 +90,20 @@ async def fresh_runner() -> AsyncIterator[None]:
 def _forget() -> None:
     runner._runner.cache_clear()
     hubs._made.cache_clear()
+
+
+@pytest.fixture
+def bounds(settings: Any) -> Iterator[Callable[..., None]]:
+    """Set the default throttle's bounds; what is not given does not bound."""
+    rates = ("STARTS_PER_IDENTITY", "STARTS_PER_ADDRESS", "UPLOADS_PER_IDENTITY", "UPLOADS_PER_ADDRESS")
+    none = {**dict.fromkeys(rates, ""), "OPEN_RUNS": 0, "THROTTLE": THROTTLE}
+
+    def bound(**given: Any) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, **none, **given}
+
+    cache.clear()
+    yield bound
+    cache.clear()
 
 
 @pytest.fixture

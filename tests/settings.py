@@ -15,7 +15,7 @@ DATABASES["default"]["TEST"] = {"NAME": str(_FILE)}  # noqa: F405
 if _GIVEN := os.environ.get("TEST_DATABASE"):  # another one, as JSON: tests/chaos/test_postgresql.py
     DATABASES["default"] = json.loads(_GIVEN)  # noqa: F405
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.outside"]  # noqa: F405
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.outside", "tests.knowledge.library"]  # noqa: F405
 DEBUG = False
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # asked for from 6.1 on
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -23,7 +23,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("core", "chaos", "hubs", "browser", "providers")
 
-COMMANDS: dict[str, list[str]] = {"ownership": ["bench/ownership.py", "--soak"]}
+COMMANDS: dict[str, list[str]] = {
+    "ownership": ["bench/ownership.py", "--soak"],
+    "decoder": ["tests/fuzz_decoder.py", "--seconds", "600"],
+}
 """What is no test of pytest, and long enough to be run once: what comes after ``python``; one that fails does
 not return 0."""
 

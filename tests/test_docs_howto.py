@@ -27,6 +27,8 @@ BLOCKS = [
 # What the page takes for granted, as the README says it.
 INSTALLED = 'INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "channels", "lingstream", "shop"]\n'
 SERVED = 'ASGI_APPLICATION = "mysite.asgi.application"\nSTATIC_ROOT = BASE_DIR / "static_root"\n'
+# About what docs/operations.md has: on a busy machine five seconds are not enough for a lock.
+DATABASE = 'DATABASES["default"]["OPTIONS"] = {"timeout": 10, "transaction_mode": "IMMEDIATE"}\n'
 URLS = 'from django.urls import include\nurlpatterns += [path("ling/", include("lingstream.urls"))]\n'
 CONSUMER = """
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -48,7 +50,7 @@ class Project:
         self._environment["PYTHONPATH"] = str(ROOT)
         self.run("-m", "django", "startproject", "mysite", ".")
         self.run("manage.py", "startapp", "shop")
-        self.append("mysite/settings.py", INSTALLED + SERVED)
+        self.append("mysite/settings.py", INSTALLED + SERVED + DATABASE)
         self.append("mysite/urls.py", URLS)
         self.append("shop/consumers.py", CONSUMER)
         (folder / "mysite/asgi.py").unlink()

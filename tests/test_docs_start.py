@@ -17,11 +17,13 @@ from django.core.management import call_command
 from django.db.models.signals import post_save
 from django.template import engines
 from django.test import RequestFactory
+from django.utils import timezone
 
 from lingstream import astart, start
 from lingstream.access.identity import Identity
 from lingstream.core.exceptions import LingError
-from lingstream.models import Run, Runner
+from lingstream.execution.schedules import Slots
+from lingstream.models import Run, Runner, Schedule
 from tests.site import store_workflow
 
 PAGE = (Path(__file__).parents[1] / "docs" / "workflows.md").read_text(encoding="utf-8")
@@ -52,7 +54,8 @@ def module(path: str) -> SimpleNamespace:
 def test_the_view(monkeypatch: pytest.MonkeyPatch, alive: Runner, visitor: str) -> None:
     request = RequestFactory().get("/advice/", {"q": "Which one?"})
     request.user = User.objects.create(username="ann") if visitor == "ann" else AnonymousUser()
-    request.session = SimpleNamespace(session_key="s3ssion" if visitor == "session" else None)
+    key = "s3ssion" if visitor == "session" else None
+    request.session = SimpleNamespace(session_key=key, accessed=True, get=lambda name, default: default)
     views = module("shop/views.py")
     template = engines["django"].from_string(BLOCKS["shop/templates/advice.html"])
     monkeypatch.setitem(
@@ -110,6 +113,17 @@ def test_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     Run.objects.update(input={"month": "June"})
     with pytest.raises(LingError, match="belongs to a run of another"):
         summarize(ann.pk, "May")
+
+
+def test_the_schedule(alive: Runner) -> None:
+    ann = User.objects.create(username="ann")
+    for _ in range(2):
+        module("shop/schedules.py").send_summaries(ann)
+    Schedule.objects.update(next_at=timezone.now())
+    slots = Slots()
+    assert [slots.take(row) for row in slots.find(9)] == [True]
+    run = Run.objects.get()
+    assert (run.workflow, run.input, run.owner) == ("summary", {"days": 1}, ann)
 
 
 def test_every_argument_is_in_the_table() -> None:

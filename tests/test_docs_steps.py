@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core import mail
 
@@ -53,13 +54,13 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_block_of_python_says_where_it_belongs() -> None:
-    assert len(BLOCKS) == SECTION.count("```python") == 3
+    assert len(BLOCKS) == SECTION.count("```python") == 4
 
 
 def test_the_table_has_every_kind() -> None:
     table = SECTION[SECTION.index("| kind | does |") :].partition("\n\n")[0]
     named = set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE))
-    shops = {"customer", "send-mail", "count-down"}
+    shops = {"customer", "send-mail", "count-down", "last-changes"}
     others = {kind for kind in kinds.step_kinds() if kind.startswith("outside-")} | {"letter"}
     assert named | shops | {"bot"} == set(kinds.step_kinds()) - others
 
@@ -177,6 +178,25 @@ async def test_the_workflow_that_thanks(site: Site) -> None:
     assert (message.to, message.subject, message.body) == (["ann@example.com"], "Thank you", "Dear Ann.")
     assert re.fullmatch(r"<\w{64}@example\.com>", message.extra_headers["Message-ID"])
     assert kind_of("send-mail").has_effects(StepPlan("s", "send-mail"))
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_query() -> None:
+    ann, bob = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    for user, what in ((ann, "Clouds"), (bob, "Rain")):
+        await LogEntry.objects.acreate(user=user, object_repr=what, action_flag=1)
+
+    async def who() -> Who:
+        return Who(str(ann.pk))
+
+    plan = Plan(
+        "test", steps=(StepPlan("changes", "last-changes", root="changes", options={"days": "{{ 1 }}"}),)
+    )
+    made = SiteServices()
+    ended = await outcome(plan, services=made, identity=who)
+    await made.aclose()
+    (row,) = ended.document["changes"]
+    assert row["object_repr"] == "Clouds" and row["action_time"].startswith("20")
 
 
 async def test_the_count_down() -> None:

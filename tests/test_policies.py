@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from lingstream.execution.runner import get_runner
-from lingstream.models import Run, Workflow
+from lingstream.models import Chat, Run, Workflow
 
 from . import site as sites
-from .site import Site
+from .site import Site, read_sse
 
 URL = "/ling/workflows/test/runs/"
 
@@ -81,6 +81,34 @@ async def test_a_queued_run_can_be_canceled_before_it_starts(site: Site) -> None
     gate.set()
     await get_runner().wait(first["run"])
     assert (await Run.objects.aget(pk=second["run"])).status == "canceled"
+
+
+@pytest.mark.parametrize("policy", ["continue", "cancel"])
+async def test_when_the_sender_of_a_message_closes_its_answer(site: Site, policy: str) -> None:
+    gate = asyncio.Event()
+    sites.answers = [['{"answer": "one', gate, '"}']]
+    await Chat.objects.acreate(workflow=await site.workflow(answer="A"), on_abort=policy, titles=False)
+    begun = await site.http.post("/ling/conversations/", json={"workflow": "test"})
+    headers = {
+        "Authorization": f"Ling-Visitor {begun.headers['ling-visitor']}",
+        "Accept": "text/event-stream",
+    }
+    url = f"/ling/conversations/{begun.json()['id']}/messages/"
+    async with site.socket() as watching:
+        async with site.http.stream("POST", url, json={"text": "hi"}, headers=headers) as response:
+            run, token = response.headers["ling-run"], response.headers["ling-token"]
+            more = f"/ling/runs/{run}/events/?token={response.headers['ling-share']}"
+            async with site.http.stream("GET", more) as watched:
+                await anext(read_sse(watched))  # who only watches may go
+            await watching.send(type="subscribe", run=run, token=token)
+            await watching.until("snapshot")
+            async for event in read_sse(response):
+                if "one" in event["data"]:
+                    break
+        if policy == "continue":
+            gate.set()
+        done = await watching.until("done")
+    assert done["done"]["status"] == {"continue": "finished", "cancel": "canceled"}[policy]
 
 
 @pytest.mark.parametrize("policy", ["continue", "cancel"])

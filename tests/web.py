@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from lingstream.core.ending import end_tasks
 
 __all__ = ["Answer", "Asked", "WebServer", "web"]
 
-Pieces: TypeAlias = Sequence[bytes | asyncio.Event]
+Pieces: TypeAlias = Iterable[bytes | asyncio.Event]
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Answer:
 
     :param body: pieces are written one by one, and an event between two of them is waited for.
     :param drop: the connection is closed before the answer is complete.
+    :param length: what ``Content-Length`` says, be it true or not; without it the body comes in chunks.
     """
 
     body: bytes | Pieces = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     drop: bool = False
+    length: int | None = None
 
 
 @dataclass
@@ -126,7 +128,9 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 
 async def _write(answer: Answer, request: Asked, writer: asyncio.StreamWriter) -> bool:
     pieces = [answer.body] if isinstance(answer.body, bytes) else answer.body
-    headers = {"Transfer-Encoding": "chunked", **answer.headers}
+    chunked = answer.length is None
+    framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(answer.length)}
+    headers = {**framing, **answer.headers}
     lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
@@ -134,11 +138,11 @@ async def _write(answer: Answer, request: Asked, writer: asyncio.StreamWriter) -
         if isinstance(piece, asyncio.Event):
             await piece.wait()
         elif piece:
-            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
             await writer.drain()
     if answer.drop:
         return False
-    if request.method != "HEAD":
+    if chunked and request.method != "HEAD":
         writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True

@@ -193,9 +193,9 @@ class Viewer:
             assert (await self.next()).kind != "done", self.frames
 
     async def until(self, wanted: Callable[[Frame], bool]) -> Frame:
-        """Wait for a frame."""
+        """Wait for a frame, to the run's end at the latest."""
         while not wanted(frame := await self.next()):
-            pass
+            assert frame.kind != "done", self.frames
         return frame
 
     async def done(self, status: str = "finished") -> Any:

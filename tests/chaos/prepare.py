@@ -8,7 +8,7 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 
-from lingstream.models import Chat  # noqa: E402
+from lingstream.models import Chat, Occasion  # noqa: E402
 from tests.site import store_provider, store_trigger, store_workflow  # noqa: E402
 
 
@@ -25,6 +25,14 @@ def prepare(base_url: str) -> None:
     talk = store_workflow("talk", remembers)
     store_trigger(talk, "answer", "details", "answer")
     Chat.objects.create(workflow=talk, titles=False)
+    door = store_workflow("door", {"answer": "ANSWER"})
+    Chat.objects.create(workflow=door, titles=False)
+    for kind in ("connected", "disconnected"):
+        Occasion.objects.create(workflow=door, kind=kind, name=kind)
+    silent = store_workflow("silent", {"answer": "ANSWER"})
+    Occasion.objects.create(
+        workflow=silent, kind="silence", name="silence", input="NUDGE", after=1, at_most=1
+    )
     topic = {"prompt": "TOPIC", "root": "outline/{{ match[0] }}/details", "format": "text"}
     outline = store_workflow("outline", {"outline": "OUTLINE", "topic": topic})
     store_trigger(outline, "outline", "topic", "outline/*/topic")

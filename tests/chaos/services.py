@@ -27,9 +27,15 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 TABLES = (
+    *(f"lingstream_knowledge_{name}" for name in ("citation", "question", "vector", "chunk", "documenttext")),
+    *(f"lingstream_knowledge_{name}" for name in ("document", "upload", "sync", "source")),
+    *(f"lingstream_knowledge_{name}" for name in ("collection_groups", "collection")),
+    "lingstream_schedule",
+    "lingstream_presence",
     "lingstream_attachment",
     "lingstream_feedback",
     "lingstream_botrun",
+    "lingstream_runtext",
     "lingstream_run",
     "lingstream_conversation",
     "lingstream_runner",
@@ -144,7 +150,7 @@ class Sqlite:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Execute a statement and return what it gives."""
-        connection = sqlite3.connect(self._path, timeout=20)
+        connection = sqlite3.connect(self._path, timeout=20, isolation_level=None)
         connection.row_factory = sqlite3.Row
         try:
             return [

@@ -9,7 +9,7 @@ import httpx
 
 from .conftest import MakeCluster
 from .harness import Viewer, reply
-from .patience import PATIENCE, scaled
+from .patience import PATIENCE, scaled, within
 from .test_workers import ANSWER, DETAILS
 
 TALK = {**json.loads(ANSWER), **json.loads(DETAILS)}
@@ -34,6 +34,9 @@ async def test_a_summary_that_comes_meanwhile_has_no_bot_asked_again(cluster: Ma
         await viewer.sees("Clouds")
         summary = json.dumps({"text": "Of clouds.", "until": told["run"]})
         world.database.rows("UPDATE lingstream_conversation SET summary = ?, seq = seq + 1", [summary])
+        async with within():
+            while world.bots(second["run"]) == {}:  # the first bot's answer, to be played back
+                await asyncio.sleep(0.05)
         owner, _ = world.owner(second["run"], workers)
         owner.kill()
         gate.set()

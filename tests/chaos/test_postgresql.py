@@ -15,11 +15,27 @@ from .services import Postgres
 
 SUITES = (
     "tests/access/test_migration.py",
+    "tests/admin/test_prompt_figures.py",
     "tests/access/test_visitors.py",
+    "tests/admin/test_run_list.py",
     "tests/conversations/test_api.py",
     "tests/conversations/test_listing.py",
+    "tests/conversations/test_locks.py",
     "tests/conversations/test_migration.py",
+    "tests/conversations/test_occasions.py",
+    "tests/conversations/test_silence.py",
     "tests/conversations/test_turns.py",
+    "tests/knowledge/test_leaks.py",
+    "tests/knowledge/test_recall.py",
+    "tests/knowledge/test_search.py",
+    "tests/knowledge/test_search_access.py",
+    "tests/knowledge/test_stores.py",
+    "tests/knowledge/test_models.py",
+    "tests/knowledge/test_truth.py",
+    "tests/knowledge/test_words.py",
+    "tests/execution/test_export.py",
+    "tests/execution/test_schedules.py",
+    "tests/models/test_workflow_versions.py",
 )
 # A thread of a test's may still have its connection when the database is to go, with the whole server.
 _GOES = "ignore:Error when trying to teardown"

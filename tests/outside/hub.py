@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from contextvars import Context
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from lingstream.core.exceptions import Fenced
 from lingstream.core.log.buffer import FrameBuffer
 from lingstream.core.log.frames import FrameId, Kind
 from lingstream.core.log.reader import BufferReader
 from lingstream.core.log.state import RunState
+from lingstream.core.notices import MemoryNotices, Notice
 from lingstream.core.wire.frames import frame_from_wire, frame_to_wire
 from lingstream.core.wire.json import dumps, loads
 
@@ -36,6 +39,7 @@ class Board:
         self.runs: dict[str, list[Row]] = {}
         self.watching: set[tuple[str, BoardHub]] = set()
         self.listening: set[asyncio.Queue[str]] = set()
+        self.notices: WeakSet[BoardNotices] = WeakSet()
 
     def place(self, run: str) -> FrameId:
         """Return the id of a run's newest frame."""
@@ -63,6 +67,19 @@ class Board:
         """Tell all processes that there is news of ``run``."""
         for queue in self.listening:
             queue.put_nowait(run)
+
+
+class BoardNotices(MemoryNotices):
+    """See :class:`lingstream.core.notices.Notices`."""
+
+    def __init__(self, board: Board) -> None:
+        super().__init__()
+        self._board = board
+        board.notices.add(self)
+
+    def publish(self, topics: Sequence[str], notice: Notice) -> None:
+        for each in list(self._board.notices):
+            each.deliver(topics, notice)
 
 
 class BoardLog:
@@ -167,6 +184,7 @@ class BoardHub:
     def __init__(self, board: Board, *, max_frames: int = 5_000, ttl: float = 300.0) -> None:
         self.outgoing: asyncio.Queue[BoardLog] = asyncio.Queue()
         self._incoming: asyncio.Queue[str] = asyncio.Queue()
+        self.notices = BoardNotices(board)
         self._board = board
         self._max_frames = max_frames
         self._ttl = ttl
@@ -213,6 +231,7 @@ class BoardHub:
 
     async def aclose(self) -> None:
         self._closed = True
+        self.notices.end()
         for log in self._logs.values():
             with contextlib.suppress(Fenced):
                 await log.flush()

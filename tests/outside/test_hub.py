@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import pytest
 
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.log.state import empty_snapshot
+from lingstream.core.notices import Notice
 from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
 from lingstream.testing import HubContract
@@ -87,5 +89,13 @@ async def test_the_page_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = log.buffer.frames()
     assert not other.heard(frames[1]) and all(map(other.heard, frames))
     assert (await elsewhere.read())[0].body["document"] == {"answer": "Clouds"}
+    bus = SimpleNamespace(send_soon=lambda *what: sent.append(what))
+    notices, there = page["MyNotices"](bus), page["MyNotices"](bus)
+    here, listener = await notices.listen(), await there.listen()
+    for each in (here, listener):
+        each.add("topic")
+    notices.publish(["topic"], Notice("c", 1, "turn", "r"))
+    there.heard(*json.loads(json.dumps(sent[-1])))
+    assert here.take() == listener.take() == [Notice("c", 1, "turn", "r")]
     log.refused()
     assert (log.heard(frames[0]) and not reader.ready) or await reader.read() == frames[:1]

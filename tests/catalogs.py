@@ -1,0 +1,101 @@
+"""The package's catalogs: what its modules and templates have translated, and ``python -m tests.catalogs``.
+
+That writes the catalogs anew: what is not said any more goes, what is new stays to be translated.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polib
+from django.utils.translation.template import templatize
+
+__all__ = ["APPS", "LANGUAGES", "catalog_of", "said_in"]
+
+ROOT = Path(__file__).parents[1] / "lingstream"
+#: The folders that have a catalog of their own, without what lies in another one's.
+APPS = (ROOT, ROOT / "knowledge")
+LANGUAGES = {"en": "nplurals=2; plural=(n != 1);", "zh_Hans": "nplurals=1; plural=0;"}
+
+_STRING = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_CALL = re.compile(rf"\b(?:_|n?gettext)\(\s*{_STRING}(?:\s*,\s*{_STRING})?", re.DOTALL)
+_FUNCTIONS = {"gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
+
+
+def said_in(app: Path) -> dict[str, str]:
+    """Return the texts that an app has translated, each with its plural, or ``""``."""
+    others = [each for each in APPS if each != app and each.is_relative_to(app)]
+    found: dict[str, str] = {}
+    for path in sorted([*app.rglob("*.py"), *app.rglob("*.html")]):
+        if not any(path.is_relative_to(other) for other in others):
+            tell = _in_module if path.suffix == ".py" else _in_template
+            for text, plural in tell(path.read_text("utf-8")):
+                found[text] = found.get(text) or plural
+    found.pop("", None)
+    return found
+
+
+def catalog_of(app: Path, language: str) -> Path:
+    """Return the path of a catalog."""
+    return app / "locale" / language / "LC_MESSAGES" / "django.po"
+
+
+def _in_module(source: str) -> Iterator[tuple[str, str]]:
+    tree = ast.parse(source)
+    names = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        for alias in node.names
+        if alias.name in _FUNCTIONS
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(ast.Name(name), [ast.Constant(str(text)), *more]) if name in names:
+                plural = more[0].value if more and isinstance(more[0], ast.Constant) else ""
+                yield text, str(plural)
+
+
+def _in_template(source: str) -> Iterator[tuple[str, str]]:
+    for text, plural in _CALL.findall(templatize(source)):
+        yield ast.literal_eval(text), ast.literal_eval(plural) if plural else ""
+
+
+def main() -> None:
+    """Write the catalogs of all apps, and compile them."""
+    for app in APPS:
+        said = said_in(app)
+        for language, plurals in LANGUAGES.items():
+            path = catalog_of(app, language)
+            before = {entry.msgid: entry for entry in polib.pofile(path)} if path.exists() else {}
+            catalog = polib.POFile(wrapwidth=110)
+            catalog.metadata = {
+                "Project-Id-Version": "lingstream",
+                "Language": language,
+                "MIME-Version": "1.0",
+                "Content-Type": "text/plain; charset=UTF-8",
+                "Content-Transfer-Encoding": "8bit",
+                "Plural-Forms": plurals,
+            }
+            catalog.extend(_entry(before.get(text), text, plural, language) for text, plural in said.items())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            catalog.save(str(path))
+            catalog.save_as_mofile(str(path.with_suffix(".mo")))
+
+
+def _entry(before: polib.POEntry | None, text: str, plural: str, language: str) -> polib.POEntry:
+    if language == "en":
+        forms = {0: text, 1: plural} if plural else {}
+        return polib.POEntry(
+            msgid=text, msgid_plural=plural, msgstr="" if plural else text, msgstr_plural=forms
+        )
+    said = (before.msgstr or before.msgstr_plural.get(0, "")) if before else ""
+    forms = {0: said} if plural else {}
+    return polib.POEntry(msgid=text, msgid_plural=plural, msgstr="" if plural else said, msgstr_plural=forms)
+
+
+if __name__ == "__main__":
+    main()

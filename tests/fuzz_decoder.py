@@ -1,0 +1,211 @@
+"""``make soak SUITES=decoder``: what model servers send, mutated for ten minutes, through both decoders.
+
+Whatever comes: nothing raises, the cuts change nothing, the answer ends or fails by a code that is known, and
+what comes out can be stored and sent. A stream that shows otherwise is kept in ``build/fuzz``::
+
+    python tests/fuzz_decoder.py --seconds 600 --seed 7
+    python tests/fuzz_decoder.py build/fuzz/responses-1f2e.bin      # once more
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import random
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from zlib import crc32
+
+import orjson
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lingstream.core.provider import Chunk, merged_calls  # noqa: E402
+from lingstream.providers.openai.completions import CompletionDecoder  # noqa: E402
+from lingstream.providers.openai.decoder import Decoder  # noqa: E402
+from lingstream.providers.openai.responses import ResponseDecoder  # noqa: E402
+from tests.providers.test_dialects import CASES, bytes_of  # noqa: E402
+
+DECODERS: dict[str, type[Decoder]] = {"completions": CompletionDecoder, "responses": ResponseDecoder}
+CODES = {
+    f"provider-{code}"
+    for code in (
+        *("auth", "permission", "bad-request", "not-found", "quota", "rate-limit", "timeout", "unavailable"),
+        *("disconnected", "bad-response", "error"),
+    )
+}
+PIECES = [
+    *(
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"\n\n",
+        b"\xef\xbb\xbf",
+        b"\xef",
+        b" ",
+        b":",
+        b"data:",
+        b"data: ",
+        b"data: [DONE]\n\n",
+    ),
+    *(
+        b"event: error\n",
+        b"event: done\n",
+        b"error: no\n",
+        b"id: 1\n",
+        b"null",
+        b"{}",
+        b"[]",
+        b"{",
+        b"}",
+        b'"',
+    ),
+    *(b"\\ud83d", b"\\ude00", b"\xf0\x9f\x98\x80", b"\xff", b"NaN", b"1e999", b"9" * 400, b"-1", b"true"),
+    *(
+        b"[" * 2000,
+        b'{"a":' * 2000,
+        b'"error":',
+        b'"detail":',
+        b'"finish_reason":',
+        b'"index":',
+        b'"message":',
+    ),
+]
+SECONDS_PER_MEGABYTE = 20.0  # byte by byte, on a slow machine: far from what anything quadratic takes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="mutate what model servers send")
+    parser.add_argument("streams", nargs="*", type=Path, help="look at these only")
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
+    asked = parser.parse_args()
+    if asked.streams:
+        for path in asked.streams:
+            check(path.name.partition("-")[0], path.read_bytes(), random.Random(0))
+        return 0
+    print(f"seed {asked.seed}", flush=True)
+    rounds, end = 0, time.monotonic() + asked.seconds
+    for api, stream, dice in mutations(asked.seed):
+        if time.monotonic() > end:
+            break
+        rounds += 1
+        try:
+            check(api, stream, dice)
+        except Exception:
+            print(f"round {rounds}: {kept(api, stream)}", flush=True)
+            raise
+    print(f"{rounds} streams")
+    return 0
+
+
+def mutations(seed: int) -> Iterator[tuple[str, bytes, random.Random]]:
+    """Yield for ever: which decoder, a stream, and dice for its cuts."""
+    dice = random.Random(seed)
+    known = [bytes_of(case) for case in CASES.values()]
+    while True:
+        stream = dice.choice(known) if dice.random() < 0.9 else dice.randbytes(dice.randrange(300))
+        for _ in range(dice.randrange(1, 6)):
+            stream = mutated(stream, known, dice)
+        yield dice.choice(list(DECODERS)), stream[:20_000], dice
+
+
+def mutated(stream: bytes, known: list[bytes], dice: random.Random) -> bytes:
+    start, end = sorted((dice.randrange(len(stream) + 1), dice.randrange(len(stream) + 1)))
+    match dice.randrange(7):
+        case 0:
+            return stream[:start] + stream[end:]
+        case 1:
+            return stream[:start] + dice.choice(PIECES) + stream[start:]
+        case 2:
+            return stream[:end] + stream[start:]
+        case 3:
+            return stream[:start] + bytes([dice.randrange(256)]) + stream[start + 1 :]
+        case 4:
+            other = dice.choice(known)
+            return stream[:start] + other[dice.randrange(len(other) + 1) :]
+        case 5:
+            return swapped(stream, dice)
+        case _:
+            return stream[:end]
+
+
+def swapped(stream: bytes, dice: random.Random) -> bytes:
+    """Two values of an event that have changed places, or one that has become something else."""
+    lines = stream.split(b"\n")
+    at = dice.randrange(len(lines))
+    try:
+        event = orjson.loads(lines[at].removeprefix(b"data: "))
+    except orjson.JSONDecodeError:
+        return stream
+    places = [
+        (box, key) for box in boxes(event) for key in (box if isinstance(box, dict) else range(len(box)))
+    ]
+    if places:
+        (box, key), (other, name) = dice.choice(places), dice.choice(places)
+        odd = dice.choice([None, True, 0, -1, 1e99, "", "x", [], {}, [[]], {"text": "x"}, 2**70])
+        box[key] = odd if dice.random() < 0.6 else copy.deepcopy(other[name])
+    lines[at] = b"data: " + json.dumps(event).encode()
+    return b"\n".join(lines)
+
+
+def boxes(value: object) -> Iterator[dict[str, object] | list[object]]:
+    if isinstance(value, dict | list):
+        yield value
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from boxes(each)
+
+
+def check(api: str, stream: bytes, dice: random.Random) -> None:
+    """Decode a stream whole, byte by byte and in random pieces.
+
+    :raises AssertionError: for what is wrong.
+    """
+    begun = time.process_time()
+    expected = decoded(api, [stream])
+    assert decoded(api, (stream[at : at + 1] for at in range(len(stream)))) == expected
+    took = time.process_time() - begun
+    assert took < 0.5 + SECONDS_PER_MEGABYTE * len(stream) / 1e6, f"{took:.1f} s for {len(stream)} bytes"
+    for _ in range(3):
+        cuts = sorted(dice.randrange(len(stream) + 1) for _ in range(dice.randrange(8)))
+        pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+        assert decoded(api, pieces) == expected, cuts
+
+
+def decoded(api: str, pieces: Iterable[bytes]) -> tuple[object, ...]:
+    """What came out in all, which no cut may change."""
+    decoder = DECODERS[api]()
+    chunks = [chunk for piece in pieces for chunk in decoder.feed(piece)]
+    chunks += decoder.close()
+    error = decoder.error
+    assert error is not None or decoder.finished
+    assert error is None or (error.code in CODES and 0 < len(error.message) < 1000 and error.message.encode())
+    text, reasoning = "".join(chunk.text for chunk in chunks), "".join(chunk.reasoning for chunk in chunks)
+    calls = merged_calls(call for chunk in chunks for call in chunk.tool_calls)
+    for said in (text, reasoning, *(f"{call.id}{call.name}{call.arguments}" for call in calls)):
+        said.encode()
+    usage, finish = last(chunk.usage for chunk in chunks), last(chunk.finish for chunk in chunks)
+    assert usage is None or all(0 <= count < 2**31 for count in usage)  # type: ignore[attr-defined]
+    assert Chunk() not in chunks
+    logprobs = [token for chunk in chunks for token in chunk.logprobs]
+    return text, reasoning, usage, finish, calls, repr(logprobs), error and (error.code, error.message)
+
+
+def last(values: Iterable[object]) -> object:
+    return next((value for value in reversed([*values]) if value), None)
+
+
+def kept(api: str, stream: bytes) -> Path:
+    """Keep a stream, and return where."""
+    path = ROOT / "build" / "fuzz" / f"{api}-{crc32(stream):08x}.bin"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(stream)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""docs/sources.md: its configurations are ones, its figures are those of the code, its request is taken."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lingstream.access.signatures import is_signed
+from lingstream.core.validation import check_options, compile_schema
+from lingstream.knowledge import hooks
+from lingstream.knowledge.sources import crawl, files
+from lingstream.knowledge.sources.port import source_kind
+from lingstream.knowledge.web import feed, fetch, links, page, robots, sitemap
+
+PAGE = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
+KINDS = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", PAGE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kinds_options_are_told(kind: str) -> None:
+    known = set(source_kind(kind).config_schema["properties"]) - {"key_header", "key_prefix"}
+    assert set(re.findall(r"`(\w+)`", KINDS[kind])) == known
+
+
+@pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+def test_a_configuration_is_one(text: str, settings: Any) -> None:
+    settings.STORAGES = {**settings.STORAGES, "library": settings.STORAGES["default"]}
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "KNOWLEDGE_STORAGES": ["library"]}
+    config = json.loads(text)
+    name = {"seeds": "web", "feeds": "feed", "storage": "storage"}[next(iter(config))]
+    check_options(source_kind(name).config_schema, config)
+    source_kind(name).check(config)
+
+
+def test_a_request_as_it_is_told_is_taken() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {"secret": "s"}
+    exec(code, names)
+    assert is_signed(names["headers"]["Ling-Signature"], "s", names["body"])
+    assert not compile_schema(hooks.SENT).failures(json.loads(names["body"]))
+
+
+def test_its_figures_are_those_of_the_code() -> None:
+    megabyte = 1024 * 1024
+    figures = {
+        "30 s": fetch.MOST_SECONDS,
+        "20 MB": fetch.MOST_BYTES / megabyte,
+        "10; of a page": fetch.MOST_REDIRECTS,
+        "500 KB": robots.MOST_BYTES / 1024,
+        "5,000 rules": robots.MOST_RULES,
+        "500 with stars": robots.MOST_STARS,
+        "2 MB, 1,000 links": page.MOST_BYTES / megabyte,
+        "1,000 links": page.MOST_LINKS,
+        "50, with 50,000": crawl.MOST_SITEMAPS,
+        "50,000 addresses": crawl.MOST_ADDRESSES,
+        "5 MB": feed.MOST_BYTES / megabyte,
+        "2,000 characters": links.MOST_CHARACTERS,
+        "up to 10 seconds": robots.MOST_DELAY,
+        "read up to 20 MB": files.LARGEST / 1_000_000,
+        "JSON of up to 2 MB": hooks.MOST_BYTES / megabyte,
+    }
+    assert sitemap.MOST_BYTES == fetch.MOST_BYTES
+    for text, value in figures.items():
+        assert text in PAGE
+        assert float(re.sub(r"\D*([\d,]+).*", r"\1", text).replace(",", "")) == value
