@@ -1,0 +1,174 @@
+"""The admin's list of runs and the dashboard at a million runs, on SQLite and on PostgreSQL.
+
+Usage: python bench/admin.py [--rows 1000000] [--postgresql]
+
+Each page is asked for through the whole of Django, three times; the fastest and the slowest count. Runs are
+spread over a week, ten workflows and a thousand people; one in a hundred has failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+CHUNK = 5_000
+WORDS = ["cloud", "rain", "sun", "wind", "snow", "storm", "light", "water", "drop", "sky"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--postgresql", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        server = _configure(Path(folder), postgresql=given.postgresql)
+        try:
+            _measure(given.rows)
+        finally:
+            if server:
+                server.close()
+
+
+def _configure(folder: Path, *, postgresql: bool):  # type: ignore[no-untyped-def]
+    server = None
+    if postgresql:
+        from tests.chaos.services import Postgres
+
+        server = Postgres(shared_buffers="512MB", work_mem="16MB")
+        server.start()
+        os.environ["TEST_DATABASE"] = json.dumps(server.database)
+    else:
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "bench.sqlite3")}
+        options = {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"}
+        os.environ["TEST_DATABASE"] = json.dumps({**database, "OPTIONS": options})
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    return server
+
+
+def _measure(rows: int) -> None:
+    from django.contrib.auth.models import User
+    from django.core.cache import cache
+    from django.db import connection
+    from django.test import Client
+
+    began = time.monotonic()
+    middle = _fill(rows)
+    print(f"{connection.vendor}: {rows} runs stored in {time.monotonic() - began:.0f} s")
+    client = Client(HTTP_HOST="localhost")
+    client.force_login(User.objects.create_superuser("root"))
+    url = "/admin/lingstream/run/"
+    print(f"{'page':44}{'fastest':>10}{'slowest':>10}")
+    for name, address, query in [
+        ("the first page", url, {}),
+        ("a page in the middle", url, {"before": middle}),
+        ("a workflow", url, {"workflow": "w3"}),
+        ("failed ones", url, {"status__exact": "failed"}),
+        ("lost ones, of which there are none", url, {"status__exact": "lost"}),
+        ("failed ones of a workflow", url, {"status__exact": "failed", "workflow": "w3"}),
+        ("an error code", url, {"error_code": "provider"}),
+        ("a common word", url, {"q": "cloud"}),
+        ("two common words and a beginning", url, {"q": "rain sun clo"}),
+        ("a rare word", url, {"q": "needle"}),
+        ("a word that nobody said", url, {"q": "nowhere"}),
+        ("an owner", url, {"q": "user77"}),
+        ("the beginning of an id", url, {"q": "abcd1"}),
+        ("the dashboard", "/admin/lingstream/", {}),
+    ]:
+        times = []
+        for _number in range(3):
+            cache.clear()
+            began = time.perf_counter()
+            response = client.get(address, query)
+            times.append(time.perf_counter() - began)
+            assert response.status_code == 200, response
+        print(f"{name:44}{min(times) * 1000:8.0f} ms{max(times) * 1000:8.0f} ms", flush=True)
+
+
+def _fill(rows: int) -> str:
+    """Store some runs by the ORM and multiply them in the database; return a place in their middle."""
+    from django.contrib.auth.models import User
+    from django.db import connection
+    from django.utils import timezone
+
+    from lingstream.models import Run
+
+    people = User.objects.bulk_create(User(username=f"user{number}") for number in range(1_000))
+    known = Run.objects.bulk_create(_runs(min(rows, CHUNK), people, timezone.now()))
+    columns = [field.column for field in Run._meta.concrete_fields if field.name not in ("id", "created_at")]
+    sqlite = connection.vendor == "sqlite"
+    copied = ", ".join(columns)
+    statements = {
+        "copy": f"INSERT INTO lingstream_run (id, created_at, {copied}) "
+        + (
+            f"SELECT lower(hex(randomblob(16))), datetime(created_at, '-' || (abs(random()) % 604800) || ' "
+            f"seconds'), {copied} FROM lingstream_run LIMIT %s"
+            if sqlite
+            else f"SELECT gen_random_uuid(), created_at - random() * interval '7 days', {copied} "
+            "FROM lingstream_run LIMIT %s"
+        ),
+        "texts": "INSERT INTO lingstream_runtext (run_id, input, words) SELECT id, 'x', "
+        + " || ' ' || ".join([_WORD[sqlite]] * 4)
+        + f" || {_NEEDLE[sqlite]} FROM lingstream_run ORDER BY created_at",
+    }
+    with connection.cursor() as cursor:
+        count = len(known)
+        while count < rows:
+            more = min(count, rows - count)
+            cursor.execute(statements["copy"], [more])
+            count += more
+        cursor.execute(statements["texts"])
+        cursor.execute("ANALYZE")
+    middle = Run.objects.order_by("created_at")[rows // 2]
+    return f"{middle.created_at.isoformat()}~{middle.pk}"
+
+
+# By whether it is SQLite.
+_WORD = {
+    True: f"json_extract('{json.dumps(WORDS)}', '$[' || (abs(random()) % {len(WORDS)}) || ']')",
+    False: f"(ARRAY{WORDS})[1 + floor(random() * {len(WORDS)})::int]",
+}
+_NEEDLE = {
+    True: "CASE abs(random()) % 100000 WHEN 0 THEN ' needle' ELSE '' END",
+    False: "CASE WHEN random() < 0.00001 THEN ' needle' ELSE '' END",
+}
+
+
+def _runs(count: int, people, now) -> Iterator:  # type: ignore[no-untyped-def,type-arg]
+    from lingstream.models import Run
+
+    for number in range(count):
+        owner = people[number % len(people)]
+        failed = number % 100 == 7
+        yield Run(
+            pk=uuid4(),
+            workflow=f"w{number % 10}",
+            status="failed" if failed else "finished",
+            error_code="provider" if failed else "",
+            owner=owner,
+            owner_key=f"user:{owner.pk}",
+            input={"question": "x" * 100},
+            document={"answer": "y" * 500},
+            created_at=now - timedelta(minutes=number),
+            first_token=0.3,
+            prompt_tokens=100,
+            completion_tokens=300,
+        )
+
+
+if __name__ == "__main__":
+    main()

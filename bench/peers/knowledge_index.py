@@ -1,0 +1,137 @@
+"""A peer's incremental index in memory: ``knowledge_index.py langchain|llamaindex|haystack SIZE``.
+
+Each as its documentation has it; texts come cut already, in pieces of the same length.
+"""
+
+import json
+import sys
+
+from corpus import indexed, pieces, vector  # this folder's
+
+
+class Counted:
+    """The corpus's vectors, counted."""
+
+    def __init__(self):
+        self.count = 0
+
+    def of(self, texts):
+        self.count += len(texts)
+        return [vector(text).tolist() for text in texts]
+
+    def taken(self):
+        count, self.count = self.count, 0
+        return count
+
+
+def langchain(counted):
+    from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.indexing import InMemoryRecordManager, index
+    from langchain_core.vectorstores import InMemoryVectorStore
+
+    class Embedded(Embeddings):
+        def embed_documents(self, texts):
+            return counted.of(texts)
+
+        def embed_query(self, text):
+            return vector(text).tolist()
+
+    store, records = InMemoryVectorStore(Embedded()), InMemoryRecordManager("bench")
+    records.create_schema()
+
+    def one_pass(documents):
+        given = [
+            Document(piece, metadata={"source": key, "title": title, "position": position})
+            for key, (title, text) in documents.items()
+            for position, piece in enumerate(pieces(text))
+        ]
+        index(given, records, store, cleanup="full", source_id_key="source")
+        return counted.taken()
+
+    return one_pass
+
+
+def llamaindex(counted):
+    from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+    from llama_index.core.schema import Document, TextNode, TransformComponent
+    from llama_index.core.storage.docstore import SimpleDocumentStore
+    from llama_index.core.vector_stores import SimpleVectorStore
+
+    class Cut(TransformComponent):
+        def __call__(self, nodes, **_):
+            return [
+                TextNode(
+                    id_=f"{node.id_} {position}",
+                    text=piece,
+                    metadata=node.metadata,
+                    relationships={"1": node.as_related_node_info()},
+                )
+                for node in nodes
+                for position, piece in enumerate(pieces(node.text))
+            ]
+
+    class Embedded(TransformComponent):
+        def __call__(self, nodes, **_):
+            for node, found in zip(nodes, counted.of([node.text for node in nodes]), strict=True):
+                node.embedding = found
+            return nodes
+
+    pipeline = IngestionPipeline(
+        transformations=[Cut(), Embedded()],
+        docstore=SimpleDocumentStore(),
+        docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
+        vector_store=SimpleVectorStore(),
+        disable_cache=True,
+    )
+
+    def one_pass(documents):
+        pipeline.run(
+            documents=[
+                Document(id_=key, text=text, metadata={"title": title})
+                for key, (title, text) in documents.items()
+            ]
+        )
+        return counted.taken()
+
+    return one_pass
+
+
+def haystack(counted):
+    from haystack import Document, Pipeline, component
+    from haystack.components.writers import DocumentWriter
+    from haystack.document_stores.in_memory import InMemoryDocumentStore
+    from haystack.document_stores.types import DuplicatePolicy
+
+    @component
+    class Embedded:
+        @component.output_types(documents=list[Document])
+        def run(self, documents: list[Document]):
+            for document, found in zip(
+                documents, counted.of([each.content for each in documents]), strict=True
+            ):
+                document.embedding = found
+            return {"documents": documents}
+
+    pipeline = Pipeline()
+    pipeline.add_component("embed", Embedded())
+    pipeline.add_component("write", DocumentWriter(InMemoryDocumentStore(), policy=DuplicatePolicy.OVERWRITE))
+    pipeline.connect("embed.documents", "write.documents")
+
+    def one_pass(documents):
+        given = [
+            Document(content=piece, meta={"key": key, "title": title, "position": position})
+            for key, (title, text) in documents.items()
+            for position, piece in enumerate(pieces(text))
+        ]
+        pipeline.run({"embed": {"documents": given}})
+        return counted.taken()
+
+    return one_pass
+
+
+if __name__ == "__main__":
+    name, number = sys.argv[1:]
+    counted = Counted()
+    one_pass = {"langchain": langchain, "llamaindex": llamaindex, "haystack": haystack}[name](counted)
+    print(json.dumps(indexed(one_pass, int(number))))

@@ -1,0 +1,112 @@
+"""A folder of documents, indexed again and again: ``python -m bench.project.indexing DOCUMENTS``.
+
+The rows are in ``BENCH_DATABASE``, a file of SQLite's, and are there after a crash; the files in a folder
+beside it. What is printed has ``equal``: whether the index is in the end as a fresh one would be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.project.settings")
+os.environ.setdefault("BENCH_MODEL", "http://127.0.0.1")
+
+import django
+from corpus import indexed, vector
+
+FOLDER = Path(os.environ["BENCH_DATABASE"]).parent / "documents"
+
+
+class Embedded:
+    """The corpus's vectors, counted."""
+
+    dimensions = 256
+    count = 0
+
+    async def embed(self, texts: list[str], kind: str) -> list[bytes]:
+        Embedded.count += len(texts)
+        return [vector(text).astype("<f4").tobytes() for text in texts]
+
+    async def aclose(self) -> None:
+        pass
+
+
+def written(documents: Mapping[str, tuple[str, str]]) -> None:
+    """Make the folder have these documents; what is there already is not touched."""
+    for path in FOLDER.iterdir():
+        if path.name not in documents:
+            path.unlink()
+    for key, (title, text) in documents.items():
+        path, content = FOLDER / key, f"# {title}\n\n{text}"
+        if not path.exists() or path.read_text("utf-8") != content:
+            path.write_text(content, "utf-8")
+
+
+def one_pass(slug: str) -> int:
+    """Do one pass over a source; return how many passages were embedded."""
+    from lingstream.core.engine.kinds import Services
+    from lingstream.knowledge.models import Source
+    from lingstream.knowledge.sync import sync
+
+    Embedded.count = 0
+    source = Source.objects.get(slug=slug)
+    outcome = asyncio.run(sync(source.pk, slug, services=Services(lambda plan: None)))  # type: ignore[arg-type, return-value]
+    if outcome.status != "finished":
+        sys.exit(f"the pass has ended {outcome.status}: {outcome.problem}")
+    return Embedded.count
+
+
+def digest(slug: str) -> str:
+    """Return a digest of all passages and vectors of a collection."""
+    from lingstream.knowledge.models import Vector
+
+    rows = Vector.objects.filter(collection__slug=slug).order_by("chunk__document__key", "chunk__position")
+    hashed = sha256()
+    for key, text, data in rows.values_list("chunk__document__key", "chunk__text", "data"):
+        hashed.update(f"{key} {text}".encode() + bytes(data))
+    return hashed.hexdigest()
+
+
+def main(number: int) -> None:
+    """Index, again, and what has changed; print what it costs."""
+    from django.conf import settings
+
+    settings.LINGSTREAM["KNOWLEDGE_ROOTS"] = [str(FOLDER)]
+    django.setup()
+    from django.core.management import call_command
+
+    from lingstream.knowledge.embed import EmbeddingKind, register_embedding
+    from lingstream.knowledge.models import Collection, Embedder, Source
+
+    call_command("migrate", verbosity=0)
+    register_embedding("corpus", EmbeddingKind(lambda plan: Embedded()))
+    embedder = Embedder.objects.create(slug="corpus", kind="corpus")
+    FOLDER.mkdir()
+
+    def source(slug: str) -> None:
+        collection = Collection.objects.create(slug=slug, access="anyone", embedder=embedder)
+        Source.objects.create(slug=slug, collection=collection, kind="folder", config={"path": str(FOLDER)})
+
+    def brought_up_to_date(documents: Mapping[str, tuple[str, str]]) -> int:
+        written(documents)
+        return one_pass("help")
+
+    from lingstream.knowledge.text.language import language_of
+
+    language_of("what every process loads once, as it imports its modules")
+    source("help")
+    costs = indexed(brought_up_to_date, number)
+    source("fresh")
+    one_pass("fresh")
+    print(json.dumps(costs | {"equal": digest("help") == digest("fresh")}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
