@@ -10,7 +10,7 @@ TESTS := $(VENV)/.installed-tests
 BENCH := $(VENV)/.installed-bench
 INSTALL := $(BIN)/python -m pip install --quiet
 
-.PHONY: run test soak check bench format client clean
+.PHONY: run test soak check bench format client messages clean
 
 $(DEMO): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,7 @@ $(BENCH): $(TESTS) bench/requirements.txt
 run: $(DEMO)
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py demo
+	$(BIN)/python manage.py ling_knowledge sync docs
 	$(BIN)/python manage.py runserver $(PORT)
 
 test: $(TESTS)
@@ -53,12 +54,16 @@ bench: $(BENCH)
 	$(BIN)/python bench/validation.py
 	$(BIN)/python bench/stream.py
 	$(BIN)/python bench/client.py
+	$(BIN)/python bench/knowledge.py
 
 format: $(TESTS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # The one minified file and the types, which are committed, from the client's modules.
+messages: $(TESTS)
+	$(BIN)/python -m tests.catalogs
+
 client: $(TESTS)
 	$(BIN)/python -c "from tests.node import peers; peers()"
 	$(BIN)/node tests/peers/build_client.mjs
