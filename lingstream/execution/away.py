@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.utils.translation import gettext as _
 
 from lingstream.core.exceptions import LingError
@@ -13,8 +13,11 @@ __all__ = ["AWAY", "told_away"]
 
 logger = logging.getLogger("lingstream")
 
-AWAY = (OperationalError, InterfaceError)
-"""What Django raises when a database cannot be reached, is locked or has gone away."""
+AWAY = (OperationalError, InterfaceError, InternalError)
+"""What Django raises when a database cannot be reached, is locked or has gone away.
+
+The last is what PostgreSQL says to whom it has taken a transaction: he was silent in it for too long.
+"""
 
 
 def told_away(error: Exception) -> LingError:

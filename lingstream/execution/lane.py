@@ -22,6 +22,9 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from django.db import connections
 
+from lingstream.conf import app_settings
+from lingstream.models.locks import expire
+
 from .away import AWAY
 
 __all__ = ["Ages", "DatabaseThread", "Lane", "end_threads", "keep_connections", "patiently"]
@@ -87,7 +90,7 @@ def keep_connections() -> None:
 
 
 class DatabaseThread(threading.Thread):
-    """A thread that closes its connections when it ends.
+    """A thread that closes its connections when it ends, and loses its locks if the process stands still.
 
     :param work: what it does, to the end.
     """
@@ -99,6 +102,7 @@ class DatabaseThread(threading.Thread):
 
     def run(self) -> None:
         """See :class:`threading.Thread`."""
+        expire(app_settings().dead_after)
         try:
             self._work()
         finally:

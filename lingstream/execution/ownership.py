@@ -278,9 +278,12 @@ def interrupt(conversation: Conversation) -> list[Run]:
 
 @contextmanager
 def _ending(run: Run) -> Iterator[list[Conversation]]:
-    """A transaction in which a turn may end; its conversation's lock comes first, as everywhere."""
+    """A transaction in which a run may end; its conversation's lock comes first, as everywhere."""
     with atomically():
-        yield hold([run.conversation_id] if run.conversation_id and run.cause not in QUIET else [])
+        held = hold([run.conversation_id] if run.conversation_id and run.cause not in QUIET else [])
+        # An UPDATE would lock it as well, and keep it locked if this process stands still: see there.
+        list(locked(Run.objects.filter(pk=run.pk)).values_list("pk"))
+        yield held
 
 
 def _tell_conversation(held: list[Conversation], run: Run) -> None:

@@ -5,6 +5,9 @@
 3. What the database locks by itself counts. Deleting a run empties ``Conversation.leaf``, and the ``parent``
    of those behind it; storing one holds its parent's key. Who does either holds the conversation.
 4. Who passes over what is locked (``skip``) waits for nobody. Who holds a lock waits for nothing but locks.
+5. A process that stands still keeps no lock, or what is taken from it could not be gone on with: a thread
+   that has called :func:`expire` loses its transaction when it is silent in one, where the database can do
+   that (PostgreSQL). It finds its connection closed, and tries again.
 
 ===================================  ==============================  =======================================
 who                                  conversations                   then
@@ -30,14 +33,41 @@ A site that starts or cancels runs of several conversations in one transaction o
 
 from __future__ import annotations
 
+import threading
 from typing import TypeVar
 
 from django.db import connections, router
-from django.db.models import Model, QuerySet
+from django.db.models import BooleanField, Func, Model, QuerySet, Value
 
-__all__ = ["locked"]
+__all__ = ["expire", "locked"]
 
 M = TypeVar("M", bound=Model)
+
+
+class _Thread(threading.local):
+    silence: float | None = None
+
+
+_thread = _Thread()
+
+
+def expire(silence: float) -> None:
+    """Let locks that this thread takes from now on end with their transaction if it is silent in it.
+
+    :param silence: seconds.
+    """
+    _thread.silence = silence
+
+
+class _Expires(Func):
+    """Bounds the silence in this transaction, and is true.
+
+    A condition of the query that locks, and not a statement of its own: there are thousands of those. Not of
+    the session either: behind a pooler the next one in it may be a view that waits for something in peace.
+    """
+
+    template = "(set_config('idle_in_transaction_session_timeout', %(expressions)s, true) IS NOT NULL)"
+    output_field = BooleanField()
 
 
 def locked(rows: QuerySet[M], *, skip: bool = False, whole: bool = False) -> QuerySet[M]:
@@ -46,7 +76,10 @@ def locked(rows: QuerySet[M], *, skip: bool = False, whole: bool = False) -> Que
     :param skip: pass over rows that somebody else has locked.
     :param whole: rows that will be deleted; else others may refer to them meanwhile.
     """
-    features = connections[router.db_for_write(rows.model)].features
+    connection = connections[router.db_for_write(rows.model)]
+    features = connection.features
+    if _thread.silence is not None and connection.vendor == "postgresql":
+        rows = rows.filter(_Expires(Value(f"{_thread.silence * 1000:.0f}")))
     return rows.select_for_update(
         of=("self",) if features.has_select_for_update_of else (),
         skip_locked=skip and features.has_select_for_update_skip_locked,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.admin import site
@@ -21,7 +21,9 @@ from lingstream.conversations.opinions import give_feedback
 from lingstream.core.engine.run import RunResult
 from lingstream.core.provider import Usage
 from lingstream.execution import ownership, retention
+from lingstream.execution.away import AWAY
 from lingstream.execution.journal import Write, result_of, store
+from lingstream.execution.lane import DatabaseThread
 from lingstream.models import Attachment, BotRun, Conversation, Feedback, Run
 from lingstream.models.locks import locked
 from tests.chaos.patience import scaled
@@ -132,6 +134,19 @@ def logs_in(world: World) -> None:
     claim(world.user, "me")
 
 
+def claims(world: World) -> None:
+    ownership.claim(uuid4(), 15, attempts=3, most=8)
+
+
+def loses(world: World) -> None:
+    ownership.lose(uuid4(), 15, attempts=0)
+
+
+def loses_what_is_no_turn(world: World) -> None:
+    Run.objects.update(conversation=None, parent=None)
+    loses(world)
+
+
 @pytest.mark.parametrize(
     "action",
     [
@@ -185,3 +200,37 @@ def test_pruning_leaves_a_conversation_that_somebody_is_at_for_the_next_time() -
     assert set(Run.objects.values_list("pk", flat=True)) & {LOW, HIGH} == {LOW}
     prunes(world)
     assert not Run.objects.filter(pk__in=[LOW, HIGH]).exists()
+
+
+@pytest.mark.parametrize("action", [stores_ends, claims, loses, loses_what_is_no_turn, prunes, forgets])
+def test_a_process_that_stands_still_keeps_no_lock(action: Callable[[World], None], settings: Any) -> None:
+    """Stopped, swapped out or cut off, in a transaction of one of its own threads."""
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DEAD_AFTER": 0.5}
+    world = World()
+    still, goes_on = Event(), Event()
+    errors: list[BaseException] = []
+
+    def stand_still(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith(("UPDATE", "DELETE")) and connection.in_atomic_block and not still.is_set():
+            still.set()
+            assert goes_on.wait(scaled(60))
+        return execute(sql, *rest)
+
+    def work() -> None:
+        try:
+            with connection.execute_wrapper(stand_still):
+                action(world)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = DatabaseThread("a thread of the runner's", work)
+    try:
+        assert still.wait(scaled(30)), errors
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{scaled(30):.0f}s'")
+            assert len(locked(Run.objects.order_by("pk"), whole=True)) == 4
+            assert len(locked(Conversation.objects.order_by("pk"), whole=True)) == 2
+    finally:
+        goes_on.set()
+        thread.join(scaled(30))
+    assert [isinstance(error, AWAY) for error in errors] == [True], errors  # it tries again

@@ -104,6 +104,7 @@ USE_THE_ORM = {
     "lingstream.conversations",
     "lingstream.execution.export",
     "lingstream.execution.journal",
+    "lingstream.execution.lane",
     "lingstream.execution.memory",
     "lingstream.execution.ownership",
     "lingstream.execution.plans",
