@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test import TransactionTestCase
 
 pytest.register_assert_rewrite(
     *(f"lingstream.testing.{name}" for name in ("hub_contract", "log_contract", "notices_contract"))
@@ -22,6 +24,7 @@ from lingstream.core.wire import dialect  # noqa: E402
 from lingstream.execution import runner  # noqa: E402
 
 from .site import Site, serve  # noqa: E402
+from .tables import Versions, as_now, drop_database, make_tables  # noqa: E402
 
 THROTTLE = "lingstream.access.throttle.CacheThrottle"
 
@@ -58,6 +61,46 @@ def _steady(finalizer: Callable[[], object]) -> Callable[[], object]:
             raise RuntimeError("a fixture was cancelled while it cleared up") from error
 
     return finalize
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_keepdb: bool) -> bool:
+    """The file is there before pytest-django looks for it, with its tables."""
+    return django_db_keepdb or connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    if connection.vendor != "sqlite":
+        yield
+        return
+    name = connection.settings_dict["NAME"]
+    with django_db_blocker.unblock():
+        make_tables()
+    yield
+    drop_database(str(name))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Tables, and the same rows in them after each test that commits."""
+    with django_db_blocker.unblock():
+        restore = as_now()
+        connection.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", restore)
+        yield
+
+
+@pytest.fixture(scope="session")
+def versions(django_db_setup: None, django_db_blocker: Any) -> Iterator[Versions]:
+    """Databases as earlier migrations left them."""
+    made = Versions()
+    yield made
+    with django_db_blocker.unblock():
+        made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -6,14 +6,13 @@ import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
-
 from lingstream.models import Chat, Occasion  # noqa: E402
 from tests.site import store_provider, store_trigger, store_workflow  # noqa: E402
+from tests.tables import make_tables  # noqa: E402
 
 
 def prepare(base_url: str) -> None:
-    call_command("migrate", verbosity=0)
+    make_tables()
     store_provider(kind="openai", base_url=base_url)
     text = store_workflow("text", {"answer": "ANSWER"})
     text.limits = {"characters": 20_000_000}

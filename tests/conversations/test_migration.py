@@ -14,23 +14,21 @@ from django.utils import timezone
 from lingstream.core.engine.chat import Chat as EngineChat
 from lingstream.models import Chat, Conversation, Occasion, Run, Workflow
 from tests.access.test_migration import migrate
-
-BEFORE = ("lingstream", "0001_initial")
-
-
-@pytest.fixture
-def eleventh_version(transactional_db: None) -> Iterator[Any]:
-    """The tables before chats had policies."""
-    before = ("lingstream", "0011_attachments")
-    yield migrate(before).loader.project_state([before]).apps
-    newest()
+from tests.tables import Versions
 
 
 @pytest.fixture
-def first_version(transactional_db: None) -> Iterator[Any]:
-    """The tables as the first migration makes them; afterwards as all of them do."""
-    yield migrate(BEFORE).loader.project_state([BEFORE]).apps
-    newest()
+def eleventh_version(transactional_db: None, versions: Versions) -> Iterator[Any]:
+    """A database before chats had policies."""
+    with versions.at("lingstream", "0011_attachments") as apps:
+        yield apps
+
+
+@pytest.fixture
+def first_version(transactional_db: None, versions: Versions) -> Iterator[Any]:
+    """A database with the tables as the first migration makes them."""
+    with versions.at("lingstream", "0001_initial") as apps:
+        yield apps
 
 
 def newest() -> None:
@@ -122,11 +120,11 @@ def test_a_chat_takes_no_file_that_no_message_could_hold(eleventh_version: Any) 
     assert rows == {"usual": EngineChat(max_size=2_500_000), "small": EngineChat(max_size=10)}
 
 
-def test_conversations_from_before_bots_spoke_first_and_back(transactional_db: None) -> None:
+def test_conversations_from_before_bots_spoke_first_and_back(eleventh_version: Any) -> None:
     target = [("lingstream", "0011_attachments")]
-    migrate(*target)
-    apps = MigrationExecutor(connection).loader.project_state(target).apps
-    old = {name: apps.get_model("lingstream", name) for name in ("Conversation", "Workflow", "Chat")}
+    old = {
+        name: eleventh_version.get_model("lingstream", name) for name in ("Conversation", "Workflow", "Chat")
+    }
 
     def store(title: str) -> None:
         workflow = old["Workflow"].objects.create(slug=title)

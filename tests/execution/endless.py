@@ -22,6 +22,7 @@ from django.core.management import call_command  # noqa: E402
 
 import lingstream  # noqa: E402
 from lingstream.models import Runner  # noqa: E402
+from tests.tables import make_tables  # noqa: E402
 
 
 @lingstream.workflow("endless")
@@ -31,7 +32,7 @@ async def endless(run: Any) -> None:
 
 
 if __name__ == "__main__":
-    call_command("migrate", verbosity=0)
+    make_tables()
     Runner.objects.create(kind="worker")
     lingstream.start("endless", {})
     call_command("ling_worker", skip_checks=True)

@@ -29,6 +29,7 @@ from django.db import connection  # noqa: E402
 from lingstream.knowledge import deletion  # noqa: E402
 from lingstream.knowledge.models import Chunk, Collection, Document, Embedder, Source  # noqa: E402
 
+from ..tables import make_tables  # noqa: E402
 from .embedders import register  # noqa: E402
 from .pages import change  # noqa: E402
 from .world import cut_out, fresh, indexed  # noqa: E402
@@ -39,7 +40,7 @@ register(Path(os.environ["EMBEDDED"]))
 
 def prepare() -> None:
     """Make the tables, and one source of files."""
-    call_command("migrate", verbosity=0)
+    make_tables()
     embedder = Embedder.objects.create(slug="told", kind="told", batch_texts=8, max_concurrency=1)
     collection = Collection.objects.create(slug="docs", embedder=embedder, chunk_size=100)
     config = {"path": os.environ["ROOT"]}

@@ -25,8 +25,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "from lingstream.models import Provider; provider = Provider.objects.get(); "
         "provider.options['rate'] = 400; provider.save()"
     )
-    for command in (["migrate", "--verbosity", "0"], ["demo"], ["shell", "--verbosity", "0", "-c", hurry]):
-        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True)
+    for command in (
+        ["-m", "tests.tables", "demo"],
+        ["manage.py", "shell", "--verbosity", "0", "-c", hurry],
+    ):
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True)
     return environment
 
 

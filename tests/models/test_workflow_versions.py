@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from lingstream.models import (
     WorkflowVersion,
 )
 from tests.access.test_migration import migrate
+from tests.tables import Versions
 
 ASKED = {"type": "object", "required": ["question"]}
 
@@ -291,10 +293,15 @@ class TestGoingBack:
         assert (plan.published, plan.steps[0].input) == (1, "{{ input.question }}")
 
 
-def test_workflows_from_before_are_published_and_back(transactional_db: None) -> None:
+@pytest.fixture
+def before_versions(transactional_db: None, versions: Versions) -> Iterator[Any]:
+    with versions.at("lingstream", "0018_schedules") as apps:
+        yield apps
+
+
+def test_workflows_from_before_are_published_and_back(before_versions: Any) -> None:
     target = [("lingstream", "0018_schedules")]
-    migrate(*target)
-    apps = MigrationExecutor(connection).loader.project_state(target).apps
+    apps = before_versions
     old = {name: apps.get_model("lingstream", name) for name in ("Workflow", "Step", "Trigger", "Prompt")}
     workflow = old["Workflow"].objects.create(slug="facts", limits={"bots": 3})
     asked = old["Prompt"].objects.create(slug="short")

@@ -9,10 +9,11 @@ from django.core.management import call_command  # noqa: E402
 
 from tests.ordinary.people import EMAIL, PASSWORD  # noqa: E402
 from tests.site import store_cloud_facts, store_provider  # noqa: E402
+from tests.tables import make_tables  # noqa: E402
 
 
 def prepare() -> None:
-    call_command("migrate", verbosity=0)
+    make_tables()
     call_command("collectstatic", verbosity=0, interactive=False)
     get_user_model().objects.create_superuser(username="ann", email=EMAIL, password=PASSWORD)
     store_provider()
