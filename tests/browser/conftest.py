@@ -172,14 +172,10 @@ def serve(
     :param directory: for the database and what the server says; a database that is there is kept.
     :param rate: tokens per second of the model, where it plays recorded answers.
     """
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("LINGSTREAM_")},
-        "DJANGO_SETTINGS_MODULE": "tests.browser.strict",
-        **environment,
-    }
     database = directory / "demo.sqlite3"
     if not database.exists():
         database.write_bytes(filled_database(frozenset(environment.items())))
+    environment = variables(environment)
     if rate is not None:
         set_rate(database, rate)
     environment["DJANGO_SQLITE"] = str(database)
@@ -204,17 +200,20 @@ def serve(
                 process.wait()
 
 
+def variables(environment: dict[str, str]) -> dict[str, str]:
+    """What a process of the demo finds in its environment."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LINGSTREAM_")}
+    return {**kept, "DJANGO_SETTINGS_MODULE": "tests.browser.strict", **environment}
+
+
 @cache
 def filled_database(environment: frozenset[tuple[str, str]]) -> bytes:
-    """A database with the demo in it, made once for all servers with this environment."""
+    """A database with the demo in it, made once for all servers that are given this environment."""
     with TemporaryDirectory() as directory:
         database = Path(directory) / "demo.sqlite3"
-        variables = {**dict(environment), "DJANGO_SQLITE": str(database)}
-        for command in (["migrate", "--verbosity", "0"], ["demo"]):
-            manage = [sys.executable, "manage.py", *command]
-            subprocess.run(
-                manage, cwd=ROOT, env=variables, check=True, capture_output=True, timeout=scaled(120)
-            )
+        command = [sys.executable, "-m", "tests.tables", "demo"]
+        given = {**variables(dict(environment)), "DJANGO_SQLITE": str(database)}
+        subprocess.run(command, cwd=ROOT, env=given, check=True, capture_output=True, timeout=scaled(120))
         with closing(sqlite3.connect(database)) as connection:
             return connection.serialize()
 
