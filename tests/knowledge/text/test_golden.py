@@ -18,7 +18,7 @@ CASES = ROOT / "tests/cases/knowledge"
 
 # Questions, pages, size of a passage, and the least recall in the first passages, by how many they are.
 SETS: dict[str, tuple[str, Path, int, dict[int, float]]] = {
-    "docs": ("docs.jsonl", ROOT / "docs", 1200, {3: 0.88, 8: 1.0}),
+    "docs": ("docs.jsonl", CASES / "docs", 1200, {3: 0.88, 8: 1.0}),
     "chinese": ("chinese.jsonl", CASES / "chinese", 1200, {3: 0.75}),
     "chinese, in small passages": ("chinese.jsonl", CASES / "chinese", 300, {3: 0.75}),
 }
@@ -62,7 +62,12 @@ def test_the_right_page_is_among_the_first(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "folder"), [("docs.jsonl", ROOT / "docs"), ("chinese.jsonl", CASES / "chinese")]
+    ("file", "folder"),
+    [
+        ("docs.jsonl", ROOT / "docs"),
+        ("docs.jsonl", CASES / "docs"),
+        ("chinese.jsonl", CASES / "chinese"),
+    ],
 )
 def test_every_question_expects_pages_that_there_are(file: str, folder: Path) -> None:
     for question in questions(file):
