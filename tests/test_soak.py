@@ -20,21 +20,21 @@ def soak(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_suite_that_passes_is_run_as_often_as_asked(tmp_path: Path) -> None:
-    done = soak("core", "--times", 2, "--key", "test_nothing_to_end", "--logs", tmp_path)
+    done = soak("providers", "--times", 2, "--key", "test_events_of_one_packet", "--logs", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split(",")[0] for line in done.stdout.splitlines()] == [
-        "core 1/2: passed",
-        "core 2/2: passed",
+        "providers 1/2: passed",
+        "providers 2/2: passed",
     ]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_first_failure_ends_it_and_its_output_is_kept(tmp_path: Path) -> None:
-    done = soak("core", "--times", 2, "--key", "no_test_has_this_name", "--logs", tmp_path)
+    done = soak("providers", "--times", 2, "--key", "no_test_has_this_name", "--logs", tmp_path)
     assert done.returncode == 1
-    assert "core 1/2: FAILED" in done.stdout and "2/2" not in done.stdout
+    assert "providers 1/2: FAILED" in done.stdout and "2/2" not in done.stdout
     (log,) = tmp_path.iterdir()
-    assert log.name == "core-1-failed.log" and "deselected" in log.read_text()
+    assert log.name == "providers-1-failed.log" and "deselected" in log.read_text()
 
 
 def test_an_unknown_suite_is_refused() -> None:
