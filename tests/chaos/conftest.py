@@ -84,11 +84,25 @@ async def cluster(
         yield make
 
 
+@pytest.fixture(scope="session")
+def sqlite_files() -> list[Sqlite]:
+    """What tests copy, once the first of them has made it."""
+    return []
+
+
 @pytest.fixture
-async def embedded(tmp_path: Path, model_port: int) -> AsyncIterator[Cluster]:
+async def embedded(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    model_port: int,
+    sqlite_files: list[Sqlite],
+) -> AsyncIterator[Cluster]:
     """The default of a site: one process, SQLite, logs in memory."""
-    database = Sqlite(tmp_path / "db.sqlite3")
-    _prepare(database, model_port)
+    if not sqlite_files:
+        made = Sqlite(tmp_path_factory.mktemp("sqlite") / "db.sqlite3")
+        _prepare(made, model_port)
+        sqlite_files.append(made)
+    database = sqlite_files[0].copy(tmp_path / "db.sqlite3")
     context: AbstractAsyncContextManager[Cluster] = Cluster(database, model_port).running()
     async with context as cluster:
         yield cluster

@@ -148,6 +148,15 @@ class Sqlite:
         options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": command}
         self.database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "OPTIONS": options}
 
+    def copy(self, path: Path) -> Sqlite:
+        """Return a copy with all that was committed."""
+        with (
+            contextlib.closing(sqlite3.connect(self._path)) as old,
+            contextlib.closing(sqlite3.connect(path)) as new,
+        ):
+            old.backup(new)
+        return Sqlite(path)
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Execute a statement and return what it gives."""
         connection = sqlite3.connect(self._path, timeout=20, isolation_level=None)
