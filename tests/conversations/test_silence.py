@@ -26,7 +26,7 @@ from lingstream.models import Conversation, Occasion, Run, Runner, Workflow
 from tests import site as sites
 from tests.conversations.test_turns import at_once
 
-MANY = 100_000
+MANY = 20_000
 
 
 @pytest.fixture
