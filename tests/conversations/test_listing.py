@@ -15,8 +15,9 @@ from django.utils import timezone
 from lingstream.access.identity import Identity
 from lingstream.conversations.listing import Wanted, _rows, listed
 from lingstream.models import Conversation, Run, owner_key
+from tests.chaos.patience import scaled
 
-MANY = 100_000
+MANY = 20_000
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_a_turn_is_unread_unless_a_person_began_it(ann: Identity, cause: Run.Cau
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_are_listed_by_an_index(ann: Identity) -> None:
+def test_many_are_listed_by_an_index(ann: Identity) -> None:
     bob = Identity.of(User.objects.create(username="bob"), None)
     made = talks(ann, MANY // 2)
     talks(bob, MANY // 2)
@@ -157,5 +158,5 @@ def test_a_hundred_thousand_are_listed_by_an_index(ann: Identity) -> None:
             assert "lingstream_conv_" in plan, plan
             assert "SCAN lingstream_conversation" not in plan and "Seq Scan on lingstream_conv" not in plan
             assert len(queries) <= 3
-            assert took < 1.0, plan
+            assert took < scaled(1.0), plan
     assert owner_key(ann.owner_id, "") == ann.owner_key

@@ -19,6 +19,7 @@ from lingstream.conversations.presence import Leaving, is_kept, keep
 from lingstream.models import Conversation, Occasion, Presence, Run, Runner, Workflow
 from lingstream.transports import tabs
 from tests import site as sites
+from tests.chaos.patience import scaled
 from tests.site import Site, Socket, store_workflow
 
 KINDS = ("connected", "disconnected")
@@ -155,13 +156,13 @@ async def attached(socket: Socket, talk: Conversation) -> None:
 
 async def stored(condition: Q, **counted: int) -> None:
     """Wait for rows: nobody tells of them."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(scaled(30)):
         while await Presence.objects.filter(condition).acount() != counted["rows"]:
             await asyncio.sleep(0.01)
 
 
 async def bot_began(count: int) -> list[str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(scaled(30)):
         while await Run.objects.acount() < count:
             await asyncio.sleep(0.01)
     return [run.input["occasion"]["name"] async for run in Run.objects.order_by("number")]

@@ -10,6 +10,7 @@ import pytest
 
 from lingstream.core import ending
 from lingstream.core.ending import bounded, consume, end_tasks
+from tests.chaos.patience import scaled
 
 from .support import ALL, Deaf
 
@@ -99,7 +100,7 @@ class TestBounded:
     @pytest.mark.parametrize("cancels", [0, 1, 2, ALL])
     async def test_goes_on_after_its_time(self, cancels: int) -> None:
         deaf = Deaf(cancels)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled(10)):
             with pytest.raises(TimeoutError, match=r"Deaf\.work took longer than 0\.02 s"):
                 await bounded(deaf.work(), SOON, within=SOON)
         assert deaf.heard == min(cancels, 2) + 1
@@ -111,7 +112,7 @@ class TestBounded:
         task = asyncio.create_task(bounded(deaf.work(), 60, within=SOON))
         await deaf.waits.wait()
         task.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled(10)):
             await asyncio.wait({task})
         assert task.cancelled() and deaf.heard == min(cancels, 2) + 1
         deaf.released.set()
@@ -149,7 +150,7 @@ class TestConsume:
         task = asyncio.create_task(consume(deaf.items(), taken.append, within=SOON))
         await deaf.waits.wait()
         task.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled(10)):
             await asyncio.wait({task})
         assert task.cancelled() and taken == [0]
         deaf.released.set()
@@ -164,7 +165,7 @@ class TestConsume:
             taken.append(item)
             raise ValueError("too many")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled(10)):
             with pytest.raises(ValueError, match="too many"):
                 await consume(deaf.closes(), take, within=SOON)
         assert (taken, deaf.heard) == ([0], min(cancels, 2) + 1)

@@ -16,6 +16,7 @@ from lingstream.conf import LingstreamSettings
 from lingstream.execution.heart import Beat, Heart
 from lingstream.execution.lane import Lane
 from lingstream.models import Run, Runner
+from tests.chaos.patience import scaled
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +42,7 @@ class Process:
         self.pulsing = asyncio.create_task(self._pulse())
 
     async def until(self, condition: Callable[[Beat], bool]) -> Beat:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled(10)):
             while not (self.beats and condition(self.beats[-1])):
                 self._news.clear()
                 await self._news.wait()
@@ -125,7 +126,7 @@ async def test_a_process_whose_loop_stands_still_is_not_alive(process: Process) 
 
 async def test_only_who_has_been_steady_for_long_enough_may_judge(process: Process) -> None:
     assert not process.heart.steady
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         while not process.heart.steady:
             await process.beat()
     assert time.monotonic() - process.begun >= HASTY["dead_after"]

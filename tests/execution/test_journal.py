@@ -23,6 +23,7 @@ from lingstream.core.log.state import empty_snapshot
 from lingstream.core.provider import Usage
 from lingstream.execution.journal import Checkpoints, DatabaseJournal, Write, Writer, result_of, store
 from lingstream.models import BotRun, Conversation, Run
+from tests.chaos.patience import scaled
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,7 +55,7 @@ class Gated:
 
     def __call__(self, writes: Sequence[Write]) -> list[bool]:
         self.batches.append(len(writes))
-        self.gate.wait(10)
+        self.gate.wait(scaled(10))
         return store(writes)
 
 
@@ -203,7 +204,7 @@ async def test_checkpoints_store_what_has_grown_until_the_run_ends(writer: Write
     checkpoints = Checkpoints(writer, 0.05)
     with checkpoints.of(run, log):
         log.write(1, "ops", [Set("answer", "half")])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled(10)):
             while (await Run.objects.aget(pk=run.pk)).document != {"answer": "half"}:
                 await asyncio.sleep(0.01)
     stored = await Run.objects.aget(pk=run.pk)

@@ -14,6 +14,7 @@ from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.execution.pool import Pooled, ProviderPool
 from lingstream.providers.scripted import ScriptedProvider
 from tests import site as sites
+from tests.chaos.patience import scaled
 from tests.core.support import ALL, Deaf
 
 closings: list[Closing] = []
@@ -53,7 +54,7 @@ async def test_one_that_does_not_close_is_left_and_the_others_are_closed(
     pool = ProviderPool()
     for way in ("never", "fails", "at once"):
         pool.get(ProviderPlan(kind="closing", model=way))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         await pool.aclose()
     assert [provider.closed for provider in closings] == [False, False, True]
     assert "a provider did not close: reset by peer" in caplog.text
@@ -108,7 +109,7 @@ async def test_the_pool_does_not_grow_with_every_edit_of_a_row(built: list[Closa
         pool.get(plan(number))
     assert len(pool._built) == 2
     assert pool.get(plan(1)) is first, "one that is in use went before those that are not"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(scaled(5)):
         await asyncio.gather(*(model.closed.wait() for model in built[1:-1]))
     assert not built[0].closed.is_set()
     await pool.aclose()
@@ -126,7 +127,7 @@ async def test_one_that_is_given_up_ends_its_calls_first(built: list[Closable]) 
     gate.set()
     assert await call == "half whole"
     del call
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(scaled(5)):
         await built[0].closed.wait()
     await pool.aclose()
 

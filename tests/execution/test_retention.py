@@ -26,6 +26,7 @@ from lingstream.execution.start import Start
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Conversation, Run, Runner, Workflow
 from tests import site as sites
+from tests.chaos.patience import scaled
 from tests.site import Site
 
 
@@ -212,7 +213,7 @@ class TestErase:
         dead = await Runner.objects.acreate(heartbeat_at=timezone.now() - timedelta(minutes=5))
         await Run.objects.acreate(workflow="facts", owner=ann, status="running", runner=dead)
         await Run.objects.acreate(workflow="facts", owner=ann)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(scaled(5)):
             assert await retention.aerase(ann) == 2
 
     async def test_what_does_not_end_is_deleted_all_the_same(

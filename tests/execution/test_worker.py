@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 
 from lingstream.execution import broker
 from lingstream.testing.log_contract import PATIENCE
+from tests.chaos.patience import scaled
 from tests.core.support import ALL, ROOT, Deaf
 
 REDIS = "lingstream.hubs.redis.RedisHub"
@@ -80,7 +81,7 @@ flaky = Flaky()
 async def test_a_listener_that_fails_is_started_anew(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.LINGSTREAM = {**settings.LINGSTREAM, "BROKER": "tests.execution.test_worker.flaky"}
     monkeypatch.setattr(broker, "_PAUSES", (0.01,))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         woken = 0
         async for _ in broker.messages():
             woken += 1
@@ -116,7 +117,7 @@ async def test_nobody_waits_for_a_broker_that_neither_starts_nor_stops(
     settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.LINGSTREAM = {**settings.LINGSTREAM, "BROKER": "tests.execution.test_worker.deafened"}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         await broker.notify("a run")
         assert "Deafened.startup took longer than 1 s" in caplog.text
         deafened.code.released.set()

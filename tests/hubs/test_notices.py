@@ -15,6 +15,7 @@ from lingstream.core.notices import MISSED, Listener, Notice
 from lingstream.core.wire.json import dumps
 from lingstream.hubs.redis import RedisHub, notices
 from lingstream.hubs.redis.streams import Unreachable
+from tests.chaos.patience import scaled
 
 from ..chaos.patience import within
 from .conftest import RedisServer
@@ -108,15 +109,17 @@ async def test_while_redis_is_away_a_process_hears_itself_and_then_that_it_misse
     await told(hub, there, 1)
     here.take()
     own_redis.freeze(signal.SIGSTOP)
+    took = 0.0
     for number in range(2, 200):
         begun = time.monotonic()
         hub.notices.publish(["t"], Notice("c", number, "change"))
-        assert time.monotonic() - begun < 0.2
+        took += time.monotonic() - begun
         assert await heard(here) == [Notice("c", number, "change")]
         await asyncio.sleep(0.01)
+    assert took < scaled(3), "it waited for Redis, which takes 0.3 s each time"
     begun = time.monotonic()
     late = await listener(hub)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < scaled(3)
     own_redis.freeze(signal.SIGCONT)
     for each in (here, there, late):
         while MISSED not in await heard(each):
@@ -162,4 +165,4 @@ async def test_and_waits_for_a_redis_that_is_away_only_now_and_then(
             command.notices.publish(["t"], Notice("c", number, "change"))
         return time.monotonic() - begun
 
-    assert await asyncio.to_thread(publish) < 4
+    assert await asyncio.to_thread(publish) < scaled(4)

@@ -39,6 +39,7 @@ from lingstream.models import (
 )
 from lingstream.providers.policy import check_provider
 from tests.admin.forms import post_page
+from tests.chaos.patience import scaled
 from tests.execution.test_start import ended
 from tests.site import Site
 
@@ -58,7 +59,7 @@ def say(system: str, user: str) -> str:
 
 async def spoken(talk: Conversation, number: int) -> Run:
     """Wait for the bot's word into the silence, one of two."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         while len(found := [turn for turn in await talk.aturns() if turn.cause == "silence"]) < number:
             await asyncio.sleep(0.05)
     return found[-1]

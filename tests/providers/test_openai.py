@@ -16,6 +16,7 @@ from lingstream.core.provider import ChatOptions, Chunk, Usage
 from lingstream.providers import build_provider, preload
 from lingstream.providers.openai import provider as module
 from lingstream.testing import OpenAIServer, Reply, collect, collect_chunks
+from tests.chaos.patience import scaled
 
 KEY = "sk-proj-Zq81mVtX0pLw7RkE3nYb"
 TEXT = '{"answer": "云 is 😀", "n": [1, 2]}'
@@ -225,7 +226,7 @@ async def test_a_stalled_server_is_a_timeout(where):
         error = await failure(provider)
         assert (error.code, error.retryable) == ("provider-timeout", True)
         assert error.message == "the model server sent nothing for 0.05 s"
-        await asyncio.wait_for(server.requests[0].ended.wait(), 5)
+        await asyncio.wait_for(server.requests[0].ended.wait(), scaled(5))
         assert server.requests[0].closed_early
 
 
@@ -251,16 +252,16 @@ async def test_closing_the_stream_hangs_up_on_the_model(how):
             await stream.aclose()
         else:
             del stream
-        await asyncio.wait_for(server.requests[0].ended.wait(), 5)
+        await asyncio.wait_for(server.requests[0].ended.wait(), scaled(5))
         assert server.requests[0].closed_early
 
 
 async def test_cancelling_hangs_up_before_the_first_byte_too():
     async with talking(Reply(before=asyncio.Event())) as (provider, server):
         task = asyncio.ensure_future(collect(provider))
-        request = await asyncio.wait_for(server.received(), 5)
+        request = await asyncio.wait_for(server.received(), scaled(5))
         task.cancel()
-        await asyncio.wait_for(request.ended.wait(), 5)
+        await asyncio.wait_for(request.ended.wait(), scaled(5))
         assert request.closed_early
         assert task.cancelled()
 
@@ -299,7 +300,7 @@ async def test_who_has_the_whole_answer_does_not_wait_for_the_end_of_its_connect
         assert (await collect(provider)).text == "42"
         assert not gone.is_set()
         await provider.aclose()
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), scaled(5))
 
 
 @pytest.mark.parametrize("name", ["stream_options", "response_format"])
@@ -484,7 +485,7 @@ async def test_tls(tmp_path, monkeypatch, request):
         stream = provider.stream(ASK, ChatOptions())
         await anext(stream)
         await stream.aclose()
-        await asyncio.wait_for(server.requests[-1].ended.wait(), 5)
+        await asyncio.wait_for(server.requests[-1].ended.wait(), scaled(5))
         assert server.requests[-1].closed_early
         assert (await collect(provider)).text == TEXT
 

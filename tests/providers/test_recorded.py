@@ -14,6 +14,7 @@ from lingstream.core.engine.plan import BotPlan, Plan, StepPlan, TriggerPlan
 from lingstream.core.exceptions import UsageError
 from lingstream.core.log.frames import Frame
 from lingstream.providers.recorded import Recording, played
+from tests.chaos.patience import scaled
 from tests.core.support import MemoryJournal, outcome
 
 PLAN = Plan(
@@ -60,7 +61,7 @@ async def recorded(plan: Plan = PLAN, answers: Any = ANSWERS, **times: Any) -> t
 
 
 async def play(recording: Recording, **more: Any) -> list[Frame]:
-    async with asyncio.timeout(20), aclosing(played(recording, **more)) as batches:
+    async with asyncio.timeout(scaled(20)), aclosing(played(recording, **more)) as batches:
         return [frame async for batch in batches for frame in batch]
 
 

@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from lingstream.models import BotRun
 from lingstream.testing import OpenAIServer, Reply
 from tests import site as sites
+from tests.chaos.patience import scaled
 from tests.site import Site, document_of
 
 KEY = "sk-a-key-that-must-not-be-seen-0123456789"
@@ -154,7 +155,7 @@ async def test_cancel_closes_the_connection_to_the_model(site: Site, model: Any)
                 pass
             await socket.send(type="cancel", run=started["run"])
             done = await socket.until("done")
-            await asyncio.wait_for(server.requests[0].ended.wait(), 10)
+            await asyncio.wait_for(server.requests[0].ended.wait(), scaled(10))
         assert server.requests[0].closed_early
     assert done["done"]["status"] == "canceled"
     assert done["done"]["usage"]["estimated"] is True

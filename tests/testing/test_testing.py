@@ -22,6 +22,7 @@ from lingstream.testing import (
     stamp_age,
     stamped,
 )
+from tests.chaos.patience import scaled
 
 
 def post(server, path="/chat/completions", **body):
@@ -132,11 +133,11 @@ async def test_a_client_that_goes_away_is_noticed():
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         )
-        request = await asyncio.wait_for(server.received(), 5)
+        request = await asyncio.wait_for(server.received(), scaled(5))
         await reader.readuntil(b'"content":"a"')
         assert not request.ended.is_set()
         writer.close()
-        await asyncio.wait_for(request.ended.wait(), 5)
+        await asyncio.wait_for(request.ended.wait(), scaled(5))
         assert request.closed_early
 
 

@@ -20,6 +20,7 @@ from lingstream.models import Conversation
 from lingstream.transports import asked, attached
 from tests import site as sites
 from tests.access.tenants import Caller
+from tests.chaos.patience import scaled
 from tests.hubs.conftest import shared_redis  # noqa: F401  # a fixture
 from tests.site import Site, Socket, lines
 
@@ -337,7 +338,7 @@ async def test_who_has_gone_hears_nothing_more(talk: Site) -> None:
         async with talk.http.stream("POST", FEED, json={"attach": [{"conversation": name}]}) as response:
             await anext(events(response))
             assert _topics()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         while _topics():
             await asyncio.sleep(0.01)
 
@@ -370,7 +371,7 @@ def _topics() -> Any:
 
 async def _listening() -> None:
     """Wait until a poll has attached itself: nobody tells of that."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         while not _topics():
             await asyncio.sleep(0.01)
 

@@ -18,6 +18,7 @@ from lingstream.hubs import get_hub
 from lingstream.models import Conversation
 from lingstream.transports import eventstream
 from tests.access.tenants import Caller
+from tests.chaos.patience import scaled
 from tests.hubs.conftest import shared_redis  # noqa: F401  # a fixture
 from tests.site import Site, read_sse
 
@@ -86,7 +87,7 @@ async def test_who_has_gone_leaves_nothing(talk: Site) -> None:  # noqa: F811
     async with talk.http.stream("GET", NOTICES) as response:
         await opened(response)
         assert eventstream._carriers and get_listener_manager().listeners_by_channel
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         while eventstream._carriers or get_listener_manager().listeners_by_channel:
             await asyncio.sleep(0.01)
 
@@ -95,7 +96,7 @@ async def test_it_ends_with_its_process(talk: Site) -> None:  # noqa: F811
     async with talk.http.stream("GET", NOTICES) as response:
         page = await opened(response)
         await get_hub().aclose()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled(10)):
             assert [event async for event in page] == []
 
 

@@ -20,6 +20,7 @@ from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
 from lingstream.models import Run, Workflow
 from tests import site as sites
+from tests.chaos.patience import scaled
 from tests.hubs.conftest import RedisServer, shared_redis  # noqa: F401  # a fixture
 from tests.site import Site, document_of, lines
 
@@ -146,7 +147,7 @@ async def test_a_turn_waits_no_longer_than_it_is_told(site: Site) -> None:
             break
         for message in found:
             reader.take(message)
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - begun < scaled(5)
     for gate in gates:
         gate.set()
 
@@ -349,13 +350,13 @@ async def test_a_process_that_goes_away_ends_it(site: Site, settings: Any, wait:
         for message in lines((await site.http.post(URL, json={"runs": reader.open, "wait": 20})).text):
             reader.take(message)
     asking = asyncio.create_task(site.http.post(URL, json={"runs": reader.open, "wait": wait}))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         for run in started:
             while not disconnect._viewers[run["run"]]:
                 await asyncio.sleep(0.01)
     await get_runner().drain()
     await get_hub().aclose()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         assert (await asking).status_code == 200
     for gate in gates:
         gate.set()

@@ -14,6 +14,7 @@ from django.test import AsyncClient
 
 from lingstream.models import BotRun, Run, Workflow
 from tests import site as sites
+from tests.chaos.patience import scaled
 from tests.site import Site, fold_sse, lines, read_sse
 
 CLOUD = {"answer": "No. You would fall through.", "details": "Clouds are water."}
@@ -415,7 +416,7 @@ async def _ended(run: str) -> None:
     """Wait for the end of a run, also of one that the runner has yet to take."""
     from lingstream.execution.runner import get_runner
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         while not (await Run.objects.aget(pk=run)).ended:
             await get_runner().wait(run)
             await asyncio.sleep(0.01)

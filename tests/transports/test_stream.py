@@ -26,6 +26,7 @@ from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
 from lingstream.models import Run, Workflow
 from tests import site as sites
+from tests.chaos.patience import scaled
 from tests.site import Site, fold_sse, lines, read_sse
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +143,7 @@ async def test_a_poll_that_waits_holds_no_thread(site: Site, settings: Any) -> N
     await Workflow.objects.aupdate(on_disconnect="cancel")  # so that viewers are counted
     started = (await site.start("test")).json()
     one = {"run": started["run"], "token": started["token"]}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         while "half" not in (
             first := (await site.http.post("/ling/events/", json={"runs": [one], "wait": 5})).text
         ):
@@ -153,7 +154,7 @@ async def test_a_poll_that_waits_holds_no_thread(site: Site, settings: Any) -> N
     async with httpx.AsyncClient(base_url=site.base, limits=limits, timeout=30) as http:
         body = {"runs": [one], "wait": 30}
         waiting = [asyncio.create_task(http.post("/ling/events/", json=body)) for _ in range(40)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(scaled(20)):
             while disconnect._viewers[started["run"]] < 40:
                 await asyncio.sleep(0.01)
         during = threading.active_count()
@@ -180,7 +181,7 @@ async def test_who_goes_away_is_a_viewer_no_longer(site: Site, settings: Any, ac
             if "half" in text:
                 break
         assert disconnect._viewers[run] == 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         while disconnect._viewers[run]:
             await asyncio.sleep(0.01)
     gate.set()

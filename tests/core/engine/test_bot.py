@@ -19,6 +19,7 @@ from lingstream.core.engine.run import Run
 from lingstream.core.exceptions import ConflictError, LingError, ProviderError, UsageError
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 from lingstream.providers.scripted import ScriptedProvider
+from tests.chaos.patience import scaled
 from tests.core.support import ALL, Deaf, frames_of, make_run, outcome, seen
 
 ARTICLE = '{"title": "Clouds", "tags": ["soft", "wet"], "body": {"text": "Water."}, "score": 1, "ok": true}'
@@ -575,7 +576,7 @@ class TestCancel:
         await seen(log, lambda document: document == {"a": "half"})
         await deaf.waits.wait()
         run.cancel()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(scaled(20)):
             assert (await task).status == "canceled"
         deaf.released.set()
         await asyncio.sleep(0)

@@ -17,6 +17,7 @@ from lingstream.knowledge.embed import EmbeddingPlan, build_embedding
 from lingstream.knowledge.embed import openai as module
 from lingstream.knowledge.embed.openai import OpenAIEmbedding
 from lingstream.testing import OpenAIServer, Reply, embeddings, vector_of
+from tests.chaos.patience import scaled
 
 KEY = "sk-a-key-that-must-not-be-seen-0123456789"
 TEXTS = [f"passage {number}" for number in range(10)]
@@ -224,7 +225,7 @@ async def test_if_one_batch_fails_no_other_is_left_at_work(serve: Any) -> None:
     )
     with pytest.raises(ProviderError):
         await made.embed(TEXTS, "passage")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(scaled(5)):
         for request in server.requests:
             await request.ended.wait()
 

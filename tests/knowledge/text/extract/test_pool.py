@@ -16,6 +16,7 @@ import pytest
 from lingstream.knowledge.text.extract import ExtractionError
 from lingstream.knowledge.text.extract.pool import Extractor
 from lingstream.knowledge.text.extract.result import MOST_BYTES
+from tests.chaos.patience import scaled
 
 from . import files
 
@@ -92,14 +93,14 @@ def at_work(folder: Path) -> bytes:
 
 
 async def appeared(path: Path) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         while not path.exists():
             await asyncio.sleep(0.01)
 
 
 async def gone(pid: int) -> None:
     """Wait until a process has ended."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(scaled(10)):
         while Path(f"/proc/{pid}").exists():
             await asyncio.sleep(0.01)
 
