@@ -7,21 +7,21 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from .harness import ROOT
 from .patience import scaled
 from .services import Postgres
 
 SUITES = (
+    # Databases are copied for these, which no thread of another test may be connected to.
     "tests/access/test_migration.py",
+    "tests/conversations/test_migration.py",
+    "tests/models/test_workflow_versions.py",
     "tests/admin/test_prompt_figures.py",
     "tests/access/test_visitors.py",
     "tests/admin/test_run_list.py",
     "tests/conversations/test_api.py",
     "tests/conversations/test_listing.py",
     "tests/conversations/test_locks.py",
-    "tests/conversations/test_migration.py",
     "tests/conversations/test_occasions.py",
     "tests/conversations/test_silence.py",
     "tests/conversations/test_turns.py",
@@ -35,22 +35,21 @@ SUITES = (
     "tests/knowledge/test_words.py",
     "tests/execution/test_export.py",
     "tests/execution/test_schedules.py",
-    "tests/models/test_workflow_versions.py",
 )
 # A thread of a test's may still have its connection when the database is to go, with the whole server.
 _GOES = "ignore:Error when trying to teardown"
 
 
-@pytest.mark.parametrize("suite", SUITES)
-def test_on_postgresql(postgres_server: Postgres, suite: str) -> None:
+def test_on_postgresql(postgres_server: Postgres) -> None:
+    """All in one process: each would import everything, and make its tables, for itself."""
     database = json.dumps({**postgres_server.database, "TEST": {"NAME": "tests"}})
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", suite, "-q", "-x", "-p", "no:cacheprovider", "-W", _GOES],
+        [sys.executable, "-m", "pytest", *SUITES, "-q", "-x", "-p", "no:cacheprovider", "-W", _GOES],
         cwd=ROOT,
         env={**os.environ, "TEST_DATABASE": database},
         capture_output=True,
         text=True,
-        timeout=scaled(240),
+        timeout=scaled(900),
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
