@@ -18,7 +18,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from lingstream.testing import OpenAIServer
 
@@ -63,6 +71,12 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     yield context
     context.close()
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> None:
+    """What is expected may take as long as anything else; by itself it would be 5 s, however busy we are."""
+    expect.set_options(timeout=scaled(TIMEOUT))
 
 
 @pytest.fixture

@@ -10,10 +10,8 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from lingstream.testing import OpenAIServer
 
-from ..chaos.patience import scaled
 from .conftest import serve
 from .gate import Gate
-from .played import TIMEOUT
 from .staff import sign_in
 
 ADMIN = "/admin/lingstream"
@@ -44,9 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "LINGSTREAM_MODEL": "any",
         }
         with serve(tmp_path_factory.mktemp("trials"), environment) as url:
-            expect.set_options(timeout=scaled(TIMEOUT))
             yield url
-            expect.set_options(timeout=None)
 
 
 def opened(page: Page, url: str, path: str) -> Locator:
