@@ -50,12 +50,11 @@ def make_tables() -> None:
 
 
 def _digest() -> str:
-    """What the tables depend on: the migrations of all apps, and who of them are there."""
+    """What the tables depend on: the migrations of the apps that are there."""
     digest = sha256(django.__version__.encode())
     for app in apps.get_app_configs():
-        digest.update(f"app {app.name}".encode())
         for path in sorted(Path(app.path, "migrations").glob("*.py")):
-            digest.update(path.name.encode() + path.read_bytes())
+            digest.update(f"{app.name} {path.name} ".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -49,8 +49,8 @@ def ranks(of: Collection, questions: list[dict[str, Any]], mode: Any, k: int) ->
     return found
 
 
-# The least recall among the first hits, and what both together rank higher than the better one; databases rank
-# words each in its own way.
+# The least recall among the first hits, and what both together rank higher than the better one: each database
+# ranks words in its own way.
 BOUNDS: dict[tuple[str, str], tuple[dict[int, float], float]] = {
     ("docs", "sqlite"): ({3: 0.92, 8: 1.0}, 0.02),
     ("docs", "postgresql"): ({3: 0.84, 8: 1.0}, 0.0),
