@@ -7,6 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+
+from lingstream.models import Workflow
+
 from .chaos.patience import scaled
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,3 +68,14 @@ def test_a_fixture_that_is_cancelled_fails_alone(tmp_path: Path) -> None:
     assert re.search(r"1 failed, 2 passed, 2 errors", done.stdout), done.stdout + done.stderr
     assert "a fixture was cancelled while it cleared up" in done.stdout
     assert "the fixture begins_badly was cancelled" in done.stdout
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("time", [1, 2])
+def test_a_test_that_commits_leaves_the_rows_that_it_found(time: int) -> None:
+    assert not Workflow.objects.exists()
+    kept = Permission.objects.get(codename="add_workflow", content_type__app_label="lingstream")
+    assert kept.content_type == ContentType.objects.get_for_model(Workflow)
+    Workflow.objects.create(slug="left")
+    Permission.objects.all().delete()
+    ContentType.objects.all().delete()
