@@ -27,10 +27,13 @@ def http_client(connections: int) -> httpx2.AsyncClient:
     transport = _transport(limits)
     if not {"http", "https", "all"} & set(getproxies()):
         return httpx2.AsyncClient(transport=transport)
-    # Behind a proxy httpx chooses a transport for each address: its own for the proxy, which is the
-    # operator's and decides what it reaches, and ours for what NO_PROXY names.
+    # Behind a proxy httpx chooses a transport for each address: one to the proxy, which is the operator's
+    # and decides what it reaches, and ours for what NO_PROXY names.
     client = httpx2.AsyncClient(verify=ssl_context(), limits=limits)
     client._transport = transport
+    for mounted in client._mounts.values():
+        if isinstance(mounted, httpx2.AsyncHTTPTransport):
+            mounted._pool._network_backend = AsyncioBackend(guarded=False)
     return client
 
 

@@ -2,7 +2,8 @@
 
 httpcore's own backend makes a cancel scope, a timer and two ``epoll_ctl`` calls for every read. A model's
 stream is thousands of tiny reads, and the whole read path costs half as much per token with this one
-(measured in ``docs/providers.md``).
+(measured in ``docs/providers.md``). The head of an answer is never given out together with bytes of the body,
+so that :mod:`.bodies` may read the body from here.
 """
 
 # ruff: noqa: ASYNC109  # httpcore's signatures
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
@@ -21,15 +23,23 @@ import httpcore2
 
 from .network import guard
 
-__all__ = ["AsyncioBackend"]
+__all__ = ["AsyncioBackend", "Connection", "SocketStream"]
 
 HIGH_WATER = 256 * 1024
 HEAD_START = 0.25  # seconds for one address before the next is tried beside it (RFC 8305)
 HAPPY_EYEBALLS = {"happy_eyeballs_delay": HEAD_START}
+BLANK_LINE = re.compile(rb"\n\r?\n")  # the end of a head, as h11 looks for it
+LONGEST_PART = 2  # bytes of an end of which the rest is still to come
 
 
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):
-    """Opens TCP connections for a connection pool of httpcore, on asyncio and uvloop."""
+    """Opens TCP connections for a connection pool of httpcore, on asyncio and uvloop.
+
+    :param guarded: only to where the site's guard lets us; an operator's proxy is not asked about.
+    """
+
+    def __init__(self, *, guarded: bool = True) -> None:
+        self._guarded = guarded
 
     async def connect_tcp(
         self,
@@ -47,7 +57,7 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         """
         try:
             async with asyncio.timeout(timeout):
-                return _Stream(await _connect(host, port))
+                return SocketStream(await _connect(host, port, self._guarded))
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout("no connection in time") from error
         except OSError as error:
@@ -58,13 +68,19 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-class _Stream(httpcore2.AsyncNetworkStream):
-    def __init__(self, connection: _Connection) -> None:
-        self._connection = connection
+class SocketStream(httpcore2.AsyncNetworkStream):
+    """One connection. ``at_body``: a head has been given out, and nothing of what follows it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.at_body = False
+        self._in_head = False
+        self._last = b""  # of the head
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        # All that has come, even past max_bytes: httpcore asks for 64 KiB and takes any amount.
-        connection = self._connection
+        """Return what has come: until the end of a head, all of it afterwards."""
+        # Even past max_bytes: httpcore asks for 64 KiB and takes any amount.
+        connection = self.connection
         if not connection.readable:
             try:
                 await connection.wait_for_data(timeout)
@@ -72,12 +88,14 @@ class _Stream(httpcore2.AsyncNetworkStream):
                 raise httpcore2.ReadTimeout("no data in time") from error
         if connection.error and not connection.received:
             raise httpcore2.ReadError(str(connection.error)) from connection.error
-        return connection.take()
+        self.at_body = False
+        return self._head_of(connection.take()) if self._in_head else connection.take()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._in_head, self._last = True, b""
         try:
             async with asyncio.timeout(timeout):
-                await self._connection.write(buffer)
+                await self.connection.write(buffer)
         except TimeoutError as error:
             raise httpcore2.WriteTimeout("not sent in time") from error
         except ConnectionError as error:
@@ -85,15 +103,15 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
     async def aclose(self) -> None:
         # abort, not close: closing TLS politely waits for the peer, and a model talks until it is hung up on.
-        self._connection.transport.abort()
-        await asyncio.shield(self._connection.lost)
+        self.connection.transport.abort()
+        await asyncio.shield(self.connection.lost)
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
         try:
             async with asyncio.timeout(timeout):
-                await self._connection.start_tls(ssl_context, server_hostname)
+                await self.connection.start_tls(ssl_context, server_hostname)
         except TimeoutError as error:
             await self.aclose()
             raise httpcore2.ConnectTimeout("no TLS handshake in time") from error
@@ -107,11 +125,22 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return self._connection.readable
-        return self._connection.transport.get_extra_info(info)
+            return self.connection.readable
+        return self.connection.transport.get_extra_info(info)
+
+    def _head_of(self, data: bytes) -> bytes:
+        known = len(self._last)
+        found = BLANK_LINE.search(self._last + data)
+        if found is None:
+            self._last = (self._last + data)[-LONGEST_PART:]
+            return data
+        self._in_head, self.at_body = False, True
+        end = found.end() - known
+        self.connection.put_back(data[end:])
+        return data[:end]
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """Collects what comes; with 256 KiB unread the socket rests until the reader has caught up."""
 
     transport: asyncio.Transport
@@ -166,10 +195,16 @@ class _Connection(asyncio.Protocol):
         """Return all that has come, ``b""`` at the end."""
         data = self.received[0] if len(self.received) == 1 else b"".join(self.received)
         self.received.clear()
-        if self._size > HIGH_WATER and not self._over:
+        if self._size > HIGH_WATER and not self._over and not self.transport.is_reading():
             self.transport.resume_reading()
         self._size = 0
         return data
+
+    def put_back(self, data: bytes) -> None:
+        """Have ``data`` taken once more, before what has come since."""
+        if data:
+            self.received.insert(0, data)
+            self._size += len(data)
 
     async def wait_for_data(self, timeout: float | None) -> None:
         """Wait until it is readable.
@@ -221,25 +256,25 @@ class _Connection(asyncio.Protocol):
             self._reader.set_exception(TimeoutError())
 
 
-async def _connect(host: str, port: int) -> _Connection:
-    """Connect to ``host``, in a site to one of the addresses that its guard has judged."""
+async def _connect(host: str, port: int, guarded: bool) -> Connection:
+    """Connect to ``host``; if ``guarded``, in a site to one of the addresses that its guard has judged."""
     loop = asyncio.get_running_loop()
-    if watch := guard():
+    if guarded and (watch := guard()):
         return await _connect_first(await watch.resolve(host, port), port)
     # uvloop does not know the argument.
     extra: Any = HAPPY_EYEBALLS if isinstance(loop, asyncio.BaseEventLoop) else {}
-    _, connection = await loop.create_connection(_Connection, host, port, **extra)
+    _, connection = await loop.create_connection(Connection, host, port, **extra)
     return connection
 
 
-async def _connect_first(addresses: Sequence[str], port: int) -> _Connection:
+async def _connect_first(addresses: Sequence[str], port: int) -> Connection:
     """Connect to the address that answers first; each has a head start on the next.
 
     :raises OSError: none answered; the last one's reason.
     """
     loop = asyncio.get_running_loop()
     waiting = list(addresses)
-    trying: set[asyncio.Task[_Connection]] = set()
+    trying: set[asyncio.Task[Connection]] = set()
     failure = OSError("no address")
     try:
         while waiting or trying:
@@ -259,12 +294,12 @@ async def _connect_first(addresses: Sequence[str], port: int) -> _Connection:
     raise failure
 
 
-async def _open(loop: asyncio.AbstractEventLoop, address: str, port: int) -> _Connection:
-    _, connection = await loop.create_connection(_Connection, address, port)
+async def _open(loop: asyncio.AbstractEventLoop, address: str, port: int) -> Connection:
+    _, connection = await loop.create_connection(Connection, address, port)
     return connection
 
 
-def _hang_up(task: asyncio.Task[_Connection]) -> None:
+def _hang_up(task: asyncio.Task[Connection]) -> None:
     """Close a connection that came when another one had won."""
     with contextlib.suppress(asyncio.CancelledError, OSError):
         task.result().transport.abort()

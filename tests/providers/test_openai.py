@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from lingstream.access.bodies import Body
 from lingstream.access.client import http_client, ssl_context
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
@@ -432,6 +433,25 @@ async def test_behind_a_proxy(monkeypatch):
 async def test_reads_go_through_our_own_sockets():
     async with http_client(7) as client:
         assert type(client._transport._pool._network_backend).__name__ == "AsyncioBackend"
+
+
+@pytest.mark.parametrize("api", ["completions", "responses"])
+async def test_a_stream_is_read_from_the_socket(api, monkeypatch):
+    """With another version of the SDK or of httpx it may be read by httpx, which would only be slower."""
+    bodies = []
+
+    class Noted(Body):
+        def __init__(self, response):
+            super().__init__(response)
+            bodies.append(self.is_direct)
+
+    monkeypatch.setattr(module, "Body", Noted)
+    async with talking(TEXT, api=api) as (provider, server):
+        for _ in range(2):
+            assert (await collect(provider)).text == TEXT
+        assert server.connections == 1
+        await provider.call("/embeddings", {"model": "m", "input": "x"})
+    assert bodies == [True, True, False]
 
 
 def test_one_provider_serves_many_loops():

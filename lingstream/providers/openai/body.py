@@ -1,19 +1,19 @@
-"""The body of an answer: packets as the network brings them, and the end of a connection."""
+"""What is made of the body of an answer, and the end of a connection."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import cast
+from collections.abc import AsyncGenerator
 
 import httpx2
 
+from lingstream.access.bodies import Body
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.provider import Chunk
 
 from .decoder import Decoder
 
-__all__ = ["DRAIN_SECONDS", "chunks_of", "give_up", "packets_of", "whole_body"]
+__all__ = ["DRAIN_SECONDS", "chunks_of", "give_up", "whole_body"]
 
 # Bytes of an answer that is no stream: 256 vectors of 4,096 numbers in digits are 15 MB.
 LONGEST_ANSWER = 64_000_000
@@ -21,35 +21,27 @@ LONGEST_ANSWER = 64_000_000
 DRAIN_SECONDS = 0.2
 
 
-def packets_of(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """Return the body's bytes as they come."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return response.aiter_bytes()  # a server that compresses although it was asked not to
-    # aiter_raw would cut and count what comes, for 5 µs a token.
-    return cast("AsyncGenerator[bytes, None]", aiter(cast(httpx2.AsyncByteStream, response.stream)))
-
-
-async def whole_body(response: httpx2.Response) -> bytes:
+async def whole_body(body: Body) -> bytes:
     """Return a body that is no stream.
 
     :raises ProviderError: ``provider-bad-response``: it is longer than 64 MB.
     """
-    body = bytearray()
-    async for data in packets_of(response):
-        body += data
-        if len(body) > LONGEST_ANSWER:
+    whole = bytearray()
+    while data := await body.read():
+        whole += data
+        if len(whole) > LONGEST_ANSWER:
             message = f"expected an answer of up to {LONGEST_ANSWER} bytes, got more"
             raise ProviderError(message, code="provider-bad-response")
-    return bytes(body)
+    return bytes(whole)
 
 
-async def chunks_of(packets: AsyncIterator[bytes], decoder: Decoder) -> AsyncGenerator[Chunk, None]:
-    """Yield what the decoder makes of packets.
+async def chunks_of(body: Body, decoder: Decoder) -> AsyncGenerator[Chunk, None]:
+    """Yield what the decoder makes of a body.
 
     :raises ProviderError: what the server said, or that its answer had no end.
     """
     try:
-        async for data in packets:
+        while data := await body.read():
             for chunk in decoder.feed(data):
                 yield chunk
             if decoder.error or decoder.done:
@@ -64,15 +56,14 @@ async def chunks_of(packets: AsyncIterator[bytes], decoder: Decoder) -> AsyncGen
         raise decoder.error
 
 
-async def give_up(response: httpx2.Response, packets: AsyncGenerator[bytes, None], *, drain: bool) -> None:
+async def give_up(body: Body, *, drain: bool) -> None:
     """Give up the connection, for another request if it is drained."""
     try:
         if drain:
             async with asyncio.timeout(DRAIN_SECONDS):
-                async for _ in packets:
+                while await body.read():
                     pass
-        await packets.aclose()
     except (TimeoutError, httpx2.HTTPError):
         pass
     finally:
-        await response.aclose()
+        await body.aclose()

@@ -15,6 +15,7 @@ from typing import Any, cast
 import httpx2
 import openai
 
+from lingstream.access.bodies import Body
 from lingstream.access.client import http_client
 from lingstream.access.network import AddressRefused
 from lingstream.access.responses import retry_after
@@ -24,7 +25,7 @@ from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.providers.options import OPENAI_URL, OWN_HEADERS
 
-from .body import DRAIN_SECONDS, chunks_of, give_up, packets_of, whole_body
+from .body import DRAIN_SECONDS, chunks_of, give_up, whole_body
 from .eventstream import EventStream, Named
 from .failures import describe, from_status, scrub
 from .protocols import PROTOCOLS, Dispensable, Refused
@@ -114,17 +115,16 @@ class OpenAIProvider:
         if ending := self._responses():  # a connection will be free in a moment: sooner than a new one
             await asyncio.wait(ending, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         with self._failures():
-            response = await self._open(self._body(messages, options))
-            packets = packets_of(response)
+            body = Body(await self._open(self._body(messages, options)))
             whole = False
             try:
                 decoder = self._protocol.decoder()
-                async with contextlib.aclosing(chunks_of(packets, decoder)) as chunks:
+                async with contextlib.aclosing(chunks_of(body, decoder)) as chunks:
                     async for chunk in chunks:
                         yield chunk
                 whole = True
             finally:
-                closing = give_up(response, packets, drain=whole)
+                closing = give_up(body, drain=whole)
                 if whole:
                     # The answer is complete, and who waits for it need not wait for the connection.
                     task = asyncio.create_task(closing, name="end of a response")
@@ -140,11 +140,11 @@ class OpenAIProvider:
         :raises ProviderError: as :meth:`stream`.
         """
         with self._failures():
-            response = await self._post(dict(body), path)
+            answer = Body(await self._post(dict(body), path))
             try:
-                return await whole_body(response)
+                return await whole_body(answer)
             finally:
-                await response.aclose()
+                await answer.aclose()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
