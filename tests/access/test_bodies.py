@@ -227,20 +227,24 @@ FRAMINGS = {
 }
 
 
+async def asked(client, url):
+    request = client.build_request("POST", url, content=b"", timeout=60)
+    return await client.send(request, stream=True)
+
+
 async def by_us(client, url):
     """What a body held, and how it ended; and whether it was read from the socket."""
     got = b""
-    async with client.stream("POST", url, content=b"") as response:
-        body = Body(response)
-        direct = body.is_direct
-        try:
-            while data := await body.read():
-                got += data
-            assert await body.read() == b""
-            how = "end"
-        except httpx2.HTTPError as error:
-            how = type(error).__name__
-        await body.aclose()
+    body = Body(await asked(client, url))
+    direct = body.is_direct
+    try:
+        while data := await body.read():
+            got += data
+        assert await body.read() == b""
+        how = "end"
+    except httpx2.HTTPError as error:
+        how = type(error).__name__
+    await body.aclose()
     return got, how, direct
 
 
@@ -357,21 +361,21 @@ async def test_a_connection_that_is_reset(way, framing, monkeypatch):
 async def test_who_reads_no_further_hangs_up(way, framing, how, monkeypatch):
     head, body, *_ = FRAMINGS[framing]
     async with reached(way, [head, body[:20], None], monkeypatch) as (server, client, url):
-        async with client.stream("POST", url, content=b"", timeout=60) as response:
-            if how == "time-out":
-                response.request.extensions["timeout"]["read"] = 0.02
-            reading = Body(response)
-            assert TEXT.startswith(await reading.read())
-            if how == "time-out":
-                with pytest.raises(httpx2.ReadTimeout):
-                    await _to_the_end(reading)
-            elif how == "cancel":
-                task = asyncio.ensure_future(_to_the_end(reading))
-                await asyncio.sleep(0)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-            await reading.aclose()
+        response = await asked(client, url)
+        if how == "time-out":
+            response.request.extensions["timeout"]["read"] = 0.02
+        reading = Body(response)
+        assert TEXT.startswith(await reading.read())
+        if how == "time-out":
+            with pytest.raises(httpx2.ReadTimeout):
+                await asyncio.wait_for(_to_the_end(reading), 5)
+        elif how == "cancel":
+            task = asyncio.ensure_future(_to_the_end(reading))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await reading.aclose()
         await asyncio.wait_for(server.gone.wait(), 5)
 
 
