@@ -1,9 +1,8 @@
 """The sockets below httpx, as plain asyncio protocols.
 
-httpcore's own backend makes a cancel scope, a timer and two ``epoll_ctl`` calls for every read. A model's
-stream is thousands of tiny reads, and the whole read path costs half as much per token with this one
-(measured in ``docs/providers.md``). The head of an answer is never given out together with bytes of the body,
-so that :mod:`.bodies` may read the body from here.
+httpcore's own backend makes a cancel scope, a timer and two ``epoll_ctl`` calls for every read, and a model's
+stream is thousands of tiny reads (figures in ``docs/providers.md``). The head of an answer is never given out
+together with bytes of the body, so that :mod:`.bodies` may read the body from here.
 """
 
 # ruff: noqa: ASYNC109  # httpcore's signatures
