@@ -19,13 +19,15 @@ from lingstream.conf import app_settings
 from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import LingError
 from lingstream.core.wire.json import dumps
+from lingstream.core.wire.socket import SocketMessages
 from lingstream.models import Run
 
 from .asked import Feed
 from .attached import Attachments, SessionEnded, attach_failed, not_attached
 from .flow import Budget, Turn, send_waits
-from .messages import batches, lost, refusal
+from .messages import lost, refusal
 from .response import unbuffered
+from .viewer import Viewer
 
 __all__ = ["answer"]
 
@@ -88,12 +90,13 @@ class _Response(ABC):
 
     async def _follow(self, run: Run, after: str | None) -> None:
         name = str(run.pk)
-        viewing = batches(run, after, Turn(self._sending, None), self._heartbeat)
+        encode = SocketMessages(name, after).encode
+        viewer = Viewer(run, after, self._heartbeat, Turn(self._sending, None))
         del run
         try:
-            async with aclosing(viewing):
-                async for batch in viewing:
-                    if not await self._write(text for _, text in batch):
+            async with aclosing(viewer):
+                async for batch in viewer:
+                    if not await self._write(text for frame in batch for text in encode(frame)):
                         return
         except Exception as error:
             await self._say(lost(name, error))

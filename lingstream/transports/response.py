@@ -18,7 +18,7 @@ from lingstream.models import Run
 
 from .flow import Budget, send_waits
 from .stream import streamed
-from .viewer import frames
+from .viewer import Viewer
 
 __all__ = ["stream", "unbuffered"]
 
@@ -67,13 +67,13 @@ async def _parts(run: Run, dialect: Dialect, after: str | None) -> AsyncGenerato
     settings = app_settings()
     budget = Budget(None if send_waits() else settings.viewer_budget)
     writing = _Writing(dialect, settings.heartbeat)
-    batches = frames(run, after, settings.heartbeat)
+    viewer = Viewer(run, after, settings.heartbeat)
     del run
     try:
-        async with aclosing(batches):  # type: ignore[type-var]
+        async with aclosing(viewer):
             if text := dialect.begin():
                 yield text
-            async for batch in batches:
+            async for batch in viewer:
                 if text := writing.batch(batch):
                     yield text
                 if writing.early or not budget.spend(len(text)):

@@ -23,7 +23,7 @@ from lingstream.access.visitors import keep_visitor, make_visitor_token, refresh
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import AccessError, InternalError, LingError, UsageError
 from lingstream.core.wire.json import dumps, loads
-from lingstream.core.wire.socket import ref_of
+from lingstream.core.wire.socket import SocketMessages, ref_of
 from lingstream.execution.away import AWAY, told_away
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
@@ -33,8 +33,8 @@ from lingstream.models import Run
 from .asgi import Send
 from .attached import Attach, Attachments, SessionEnded, attach_failed
 from .flow import Budget, Credits, Turn, send_waits
-from .messages import MOST_RUNS, batches, lost
-from .viewer import beginning, started
+from .messages import MOST_RUNS, lost
+from .viewer import Viewer, beginning, started
 
 __all__ = ["DIRECT_SEND", "SUBPROTOCOL", "LingConsumer"]
 
@@ -243,17 +243,19 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
         name = str(run.pk)
-        viewing = batches(run, after, Turn(self._sending, credits))
+        encode = SocketMessages(name, after).encode
+        viewer = Viewer(run, after, turn=Turn(self._sending, credits))
         del run
         try:
-            async with aclosing(viewing):
-                async for batch in viewing:
-                    for place, text in batch:
-                        await self._send_frame({"type": "websocket.send", "text": text})
-                        if credits:
-                            credits.sent(name, place, len(text))
-                        elif not self._budget.spend(len(text)):
-                            await self._end()
+            async with aclosing(viewer):
+                async for batch in viewer:
+                    for frame in batch:
+                        for text in encode(frame):
+                            await self._send_frame({"type": "websocket.send", "text": text})
+                            if credits:
+                                credits.sent(name, frame.id, len(text))
+                            elif not self._budget.spend(len(text)):
+                                await self._end()
         except Exception as error:
             text = lost(name, error)
             with contextlib.suppress(Exception):  # the socket may be what failed

@@ -6,10 +6,10 @@ All transports stand on this module: the socket, SSE and JSONL differ in how the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from math import ceil
-from typing import Any
+from typing import Any, Self
 
 from lingstream.access.faults import told_error, told_frames
 from lingstream.access.tokens import make_share, make_token
@@ -24,39 +24,12 @@ from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
 from lingstream.models import Run
 
+from .flow import Turn
 from .looks import look
 
-__all__ = ["at_end", "beginning", "frames", "started", "stored_frames", "stored_state"]
-
-Turn = Callable[[], Awaitable[None]]
+__all__ = ["Viewer", "at_end", "beginning", "started", "stored_frames", "stored_state"]
 
 _LOOK_AFTER = 5.0  # seconds of silence after which a viewer asks what the database says
-
-
-async def frames(
-    run: Run,
-    after: str | None = None,
-    heartbeat: float | None = None,
-    turn: Turn | None = None,
-    *,
-    whole: bool = False,
-) -> AsyncIterator[list[Frame]]:
-    """Yield what a viewer of ``run`` gets, batch by batch, to its end.
-
-    The first batch comes at once, the next ones at least ``FRAME_INTERVAL`` apart, with what came in between
-    merged: so a slow viewer costs no memory, and a fast model no more than a hundred writes a second.
-
-    :param after: id of the last frame that the viewer has.
-    :param heartbeat: seconds of silence after which an empty batch is yielded.
-    :param whole: errors with all that they say, for the site's staff; see :mod:`lingstream.access.faults`.
-    :param turn: awaited before a batch is read: a viewer that may be sent nothing holds nothing.
-    """
-    with watching(run), _observed(str(run.pk)):
-        batches = _Viewing(run, after, heartbeat, turn).batches(run)
-        del run  # with its plan and its document it would weigh more than all else that a viewer holds
-        async with aclosing(batches):
-            async for batch in batches:
-                yield batch if whole else told_frames(batch)
 
 
 @contextmanager
@@ -132,20 +105,43 @@ def _conversation_of(run: Run) -> str | None:
     return str(run.conversation_id) if run.conversation_id else None
 
 
-class _Viewing:
-    """One viewer: reads the run's log, and where that says nothing asks what the database says.
+class Viewer:
+    """One viewer of a run: an async iterator over what it gets, batch by batch, to the run's end.
 
-    So it comes to its end whatever becomes of the run: executed by a process whose log this one cannot read
-    (then it gets the stored state, as often as that changes, and the log as soon as there is one), ended by a
-    process that did not live to say so, or deleted.
+    The first batch comes at once, the next ones at least ``FRAME_INTERVAL`` apart, with what came in between
+    merged: so a slow viewer costs no memory, and a fast model no more than a hundred writes a second. An
+    empty batch is a heartbeat.
+
+    It reads the run's log, and where that says nothing asks what the database says. So it comes to its end
+    whatever becomes of the run: executed by a process whose log this one cannot read (then it gets the stored
+    state, as often as that changes, and the log as soon as there is one), ended by a process that did not
+    live to say so, or deleted.
+
+    Who iterates calls :meth:`aclose`, however that ends: till then the viewer counts as one.
+
+    :param after: id of the last frame that the viewer has.
+    :param heartbeat: seconds of silence after which an empty batch comes.
+    :param turn: taken before a batch is read, and ended when the next one is asked for: a viewer that may be
+        sent nothing holds nothing.
+    :param whole: errors with all that they say, for the site's staff; see :mod:`lingstream.access.faults`.
     """
 
-    def __init__(self, run: Run, after: str | None, heartbeat: float | None, turn: Turn | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        after: str | None = None,
+        heartbeat: float | None = None,
+        turn: Turn | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self._run: Run | None = run  # until the first batch is asked for
         self._name = str(run.pk)
         self._running, self._epoch = not run.ended, run.epoch
         self._after = after
         self._heartbeat = heartbeat
         self._turn = turn
+        self._whole = whole
         self._now = asyncio.get_running_loop().time
         place = parse_place(after or "")
         # What the viewer has. It may say anything; that an execution came which has not is not believed.
@@ -160,40 +156,62 @@ class _Viewing:
         self._told = False  # whether it was told that the run is elsewhere
         self._ended = False
         self._look: asyncio.Future[Run | None] | None = None
-        self._said_at = self._looked_at = self._now()
+        self._silence: _Silence | None = None
+        self._looked_at = self._now()
+        self._pause, self._due = app_settings().frame_interval, 0.0
+        self._counted = ExitStack()
 
-    async def batches(self, run: Run) -> AsyncGenerator[list[Frame], None]:
-        """Yield the batches; an empty one is a heartbeat."""
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Frame]:
+        batch: list[Frame] | None = None
+        if self._turn:
+            self._turn.end()
+        if self._silence is None:
+            batch = await self._begin()
+        while batch is None:
+            if self._ended:
+                raise StopAsyncIteration
+            await self._reader.wait()
+            if self._reader.ready:
+                # Not after each batch: at the pace of most models this takes no timer at all.
+                if (left := self._due - self._now()) > 0:
+                    await asyncio.sleep(left)
+                batch = await self._next()
+                self._due = self._now() + self._pause
+            else:
+                batch = await self._idle()
+        self._silence.broken()
+        return batch if self._whole else told_frames(batch)
+
+    async def aclose(self) -> None:
+        """Watch no longer; nothing more comes."""
+        self._ended = True
+        if self._turn:
+            self._turn.end()
+        if self._silence:
+            self._silence.end()
+        self._counted.close()
+
+    async def _begin(self) -> list[Frame] | None:
+        """Find the log; return what the database says, where that is to be said first."""
+        run, self._run = self._run, None  # with its plan and its document it would weigh more than all else
+        assert run is not None  # noqa: S101
+        heartbeat = self._heartbeat or _LOOK_AFTER
+        self._silence = _Silence(heartbeat / ceil(heartbeat / _LOOK_AFTER), self._ring)
+        self._counted.enter_context(watching(run))
+        self._counted.enter_context(_observed(self._name))
         log = await self._find()
         if log is None and run.ended:
             await self._take_turn()
-            yield self._stored_end(run)
-            return
+            self._ended = True
+            return self._stored_end(run)
         self._read(log, self._after)
         if not get_hub().shared and self._behind(run):
             await self._take_turn()
-            yield self._elsewhere(run)
-        del run
-        pause, due = app_settings().frame_interval, 0.0
-        heartbeat = self._heartbeat or _LOOK_AFTER
-        silence = _Silence(heartbeat / ceil(heartbeat / _LOOK_AFTER), self._ring)
-        try:
-            while not self._ended:
-                await self._reader.wait()
-                if self._reader.ready:
-                    # Not after each batch: at the pace of most models this takes no timer at all.
-                    if (left := due - self._now()) > 0:
-                        await asyncio.sleep(left)
-                    batch = await self._next()
-                    due = self._now() + pause
-                else:
-                    batch = await self._idle()
-                if batch is not None:
-                    self._said_at = self._now()
-                    silence.broken()
-                    yield batch
-        finally:
-            silence.end()
+            return self._elsewhere(run)
+        return None
 
     async def _next(self) -> list[Frame] | None:
         """What the log has."""
@@ -202,7 +220,7 @@ class _Viewing:
             if not self._reader.ready:
                 return None
         if self._turn:
-            await self._turn()
+            await self._turn.take()
         if batch := await self._reader.read():
             if self._place and self._stored:  # a notice about the log: it stands where the viewer is
                 return [frame._replace(id=self._place) for frame in batch]
@@ -224,9 +242,10 @@ class _Viewing:
             return batch
         if self._absent and get_runner().draining:
             self._ended = True  # nobody will abandon a log that is not there
-        elif self._now() - max(self._said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
+        said_at = self._silence.since if self._silence else 0.0
+        if self._now() - max(said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
             self._ask()
-        if self._heartbeat and self._now() - self._said_at >= self._heartbeat * 0.9:
+        if self._heartbeat and self._now() - said_at >= self._heartbeat * 0.9:
             return []
         return None
 
@@ -312,7 +331,7 @@ class _Viewing:
 
     async def _take_turn(self) -> None:
         if self._turn:
-            await self._turn()
+            await self._turn.take()
 
 
 class _Silence:
@@ -322,19 +341,20 @@ class _Silence:
         self._seconds = seconds
         self._ring = ring
         self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
+        self.since = self._loop.time()
+        """When something was said last."""
         self._timer = self._loop.call_later(seconds, self._check)
 
     def broken(self) -> None:
         """Something was said."""
-        self._since = self._loop.time()
+        self.since = self._loop.time()
 
     def end(self) -> None:
         """Stop listening."""
         self._timer.cancel()
 
     def _check(self) -> None:
-        end = self._since + self._seconds
+        end = self.since + self._seconds
         if end <= self._loop.time():
             self._ring()
             end = self._loop.time() + self._seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from lingstream.core.log.frames import Frame, FrameId
 from lingstream.execution.runner import get_runner
 from lingstream.models import BotRun, Prompt, Run, Step
 from lingstream.providers.scripted import ScriptedProvider
-from lingstream.transports.viewer import beginning, frames
+from lingstream.transports.viewer import Viewer, beginning
 
 from .. import site as sites
 from ..site import Site
@@ -148,7 +149,8 @@ async def test_no_way_to_a_viewer_tells_more(
     run = await Run.objects.afirst()
     assert bot is not None and run is not None
     assert bot.error["message"] == run.errors[0]["message"] == error.message
-    staff = [frame async for batch in frames(run, beginning(), whole=True) for frame in batch]
+    async with aclosing(Viewer(run, beginning(), whole=True)) as viewer:
+        staff = [frame async for batch in viewer for frame in batch]
     assert [frame.body["message"] for frame in staff if frame.kind == "error"] == [error.message]
 
 

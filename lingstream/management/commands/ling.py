@@ -22,7 +22,7 @@ from lingstream.core.wire.json import loads
 from lingstream.core.wire.ling import JSONL
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
-from lingstream.transports.viewer import beginning, frames
+from lingstream.transports.viewer import Viewer, beginning
 
 _REDRAW = 0.05  # seconds between two pictures
 
@@ -119,8 +119,8 @@ async def _follow(start: Start, view: Lines | Picture) -> str:
     try:
         run, _ = await runner.start(start, Identity.of_site())
         view.begin(str(run.pk))
-        async with aclosing(frames(run, beginning(), whole=True)) as batches:  # type: ignore[type-var]
-            async for batch in batches:
+        async with aclosing(Viewer(run, beginning(), whole=True)) as viewer:
+            async for batch in viewer:
                 view.show(batch)
                 if batch[-1].kind == "done":
                     status = batch[-1].body["status"]
