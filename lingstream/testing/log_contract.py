@@ -315,6 +315,43 @@ class RunLogContract:
         await viewer.read_to_end()
         assert viewer.document == STORY_DOCUMENT
 
+    async def test_who_listens_is_told_once_and_can_call_it_off(self) -> None:
+        log = await self.make_log()
+        await log.open(1, empty_snapshot())
+        elsewhere = await self.another(log)
+        told, called_off = Viewer(elsewhere.reader()), Viewer(elsewhere.reader())
+        for viewer in (told, called_off):
+            await viewer.read_to(log.last_id)
+        news, times = asyncio.Event(), 0
+
+        def tell() -> None:
+            nonlocal times
+            times += 1
+            news.set()
+
+        def never() -> None:
+            raise AssertionError("expected nothing after it was called off")
+
+        called_off.reader.listen(never)
+        called_off.reader.listen(None)
+        for round in (1, 2):
+            told.reader.listen(tell)
+            with raises(UsageError):
+                told.reader.listen(tell)
+            news.clear()
+            await write(log, 1, [("event", {"event": "status", "data": round})])
+            await write(log, 1, [("event", {"event": "status", "data": round})])
+            async with asyncio.timeout(PATIENCE):
+                await news.wait()
+            await told.read_to(log.last_id)
+            assert times == round
+        told.reader.listen(tell)
+        told.reader.interrupt()
+        assert times == 3
+        await write(log, 1, [DONE])
+        await told.read_to_end()
+        assert times == 3
+
     async def test_a_reader_is_for_one_task(self) -> None:
         log = await self.make_log()
         await log.open(1, empty_snapshot())

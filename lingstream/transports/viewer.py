@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from lingstream.access.faults import told_error, told_frames
 from lingstream.access.tokens import make_share, make_token
-from lingstream.conf import app_settings
 from lingstream.core.engine.run import done_body
 from lingstream.core.log.frames import Frame, FrameId, parse_id, parse_place
 from lingstream.core.log.memory import MemoryLog
@@ -26,6 +25,7 @@ from lingstream.models import Run
 
 from .flow import Turn
 from .looks import look
+from .pace import beat_of
 
 __all__ = ["Viewer", "at_end", "beginning", "started", "stored_frames", "stored_state"]
 
@@ -142,7 +142,8 @@ class Viewer:
         self._heartbeat = heartbeat
         self._turn = turn
         self._whole = whole
-        self._now = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         place = parse_place(after or "")
         # What the viewer has. It may say anything; that an execution came which has not is not believed.
         self._place = place._replace(part=0) if place and place.epoch <= run.epoch else None
@@ -156,9 +157,13 @@ class Viewer:
         self._told = False  # whether it was told that the run is elsewhere
         self._ended = False
         self._look: asyncio.Future[Run | None] | None = None
-        self._silence: _Silence | None = None
+        self._silence = _Silence(self._ring)
         self._looked_at = self._now()
-        self._pause, self._due = app_settings().frame_interval, 0.0
+        self._beat = beat_of(self._name)
+        self._joins = True
+        self._news: asyncio.Future[None] | None = None  # it is waited for
+        self._listens = False  # whether the log is to tell of news
+        self._rung = False  # whether something else than news came
         self._counted = ExitStack()
 
     def __aiter__(self) -> Self:
@@ -168,19 +173,21 @@ class Viewer:
         batch: list[Frame] | None = None
         if self._turn:
             self._turn.end()
-        if self._silence is None:
-            batch = await self._begin()
+        if self._run:
+            batch = await self._begin(self._run)
         while batch is None:
             if self._ended:
                 raise StopAsyncIteration
-            await self._reader.wait()
-            if self._reader.ready:
-                # Not after each batch: at the pace of most models this takes no timer at all.
-                if (left := self._due - self._now()) > 0:
-                    await asyncio.sleep(left)
+            ready, rung = self._reader.ready, False
+            # The first batch is not kept waiting for the beat of those who watch already.
+            if not ready or not (self._joins or self._beat.due):
+                rung = await self._wait(ready)
+                ready = self._reader.ready
+            if ready and not rung:
+                self._joins = False
+                self._beat.told()
                 batch = await self._next()
-                self._due = self._now() + self._pause
-            else:
+            elif not ready:
                 batch = await self._idle()
         self._silence.broken()
         return batch if self._whole else told_frames(batch)
@@ -190,16 +197,14 @@ class Viewer:
         self._ended = True
         if self._turn:
             self._turn.end()
-        if self._silence:
-            self._silence.end()
+        self._silence.end()
         self._counted.close()
 
-    async def _begin(self) -> list[Frame] | None:
+    async def _begin(self, run: Run) -> list[Frame] | None:
         """Find the log; return what the database says, where that is to be said first."""
-        run, self._run = self._run, None  # with its plan and its document it would weigh more than all else
-        assert run is not None  # noqa: S101
+        self._run = None  # with its plan and its document it would weigh more than all else
         heartbeat = self._heartbeat or _LOOK_AFTER
-        self._silence = _Silence(heartbeat / ceil(heartbeat / _LOOK_AFTER), self._ring)
+        self._silence.begin(heartbeat / ceil(heartbeat / _LOOK_AFTER))
         self._counted.enter_context(watching(run))
         self._counted.enter_context(_observed(self._name))
         log = await self._find()
@@ -212,6 +217,35 @@ class Viewer:
             await self._take_turn()
             return self._elsewhere(run)
         return None
+
+    async def _wait(self, ready: bool) -> bool:
+        """Wait until a batch may be read; return whether something else came first."""
+        if not self._rung:
+            news = self._news = self._loop.create_future()
+            self._listens = not ready
+            if ready:
+                self._beat.news(self._wake)
+            else:
+                self._reader.listen(self._heard)
+            try:
+                await news
+            finally:
+                self._news = None
+                if self._listens:
+                    self._reader.listen(None)
+                elif self._rung or news.cancelled():
+                    self._beat.leave(self._wake)
+        rung, self._rung = self._rung, False
+        return rung
+
+    def _heard(self) -> None:
+        """The log has something."""
+        self._listens = False
+        self._beat.news(self._wake)
+
+    def _wake(self) -> None:
+        if self._news and not self._news.done():
+            self._news.set_result(None)
 
     async def _next(self) -> list[Frame] | None:
         """What the log has."""
@@ -240,10 +274,10 @@ class Viewer:
             if batch := await self._seen(look.result()):
                 await self._take_turn()
             return batch
+        said_at = self._silence.since
         if self._absent and get_runner().draining:
             self._ended = True  # nobody will abandon a log that is not there
-        said_at = self._silence.since if self._silence else 0.0
-        if self._now() - max(said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
+        elif self._now() - max(said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
             self._ask()
         if self._heartbeat and self._now() - said_at >= self._heartbeat * 0.9:
             return []
@@ -327,7 +361,9 @@ class Viewer:
             self._look.add_done_callback(lambda _: self._ring())
 
     def _ring(self) -> None:
-        self._reader.interrupt()
+        """Look at what else there may be to say."""
+        self._rung = True
+        self._wake()
 
     async def _take_turn(self) -> None:
         if self._turn:
@@ -335,14 +371,19 @@ class Viewer:
 
 
 class _Silence:
-    """Calls ``ring`` after ``seconds`` of silence, with one timer that moves on instead of one per frame."""
+    """Calls ``ring`` after a silence, with one timer that moves on instead of one per frame."""
 
-    def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
-        self._seconds = seconds
+    def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._loop = asyncio.get_running_loop()
         self.since = self._loop.time()
         """When something was said last."""
+        self._seconds = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, seconds: float) -> None:
+        """Listen; silence is that nothing is said for so long."""
+        self._seconds = seconds
         self._timer = self._loop.call_later(seconds, self._check)
 
     def broken(self) -> None:
@@ -351,7 +392,8 @@ class _Silence:
 
     def end(self) -> None:
         """Stop listening."""
-        self._timer.cancel()
+        if self._timer:
+            self._timer.cancel()
 
     def _check(self) -> None:
         end = self.since + self._seconds

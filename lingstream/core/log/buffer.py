@@ -6,7 +6,7 @@ what it appends; one that processes share publishes what its store has, and rece
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from lingstream.core.document.ops import Append, copy_json
@@ -57,7 +57,7 @@ class FrameBuffer:
         self._published = 0  # position behind the last frame that readers may have
         self._joining = False  # whether a reader waits for a snapshot of what is published
         self._joined: tuple[list[Frame], int] = ([], -1)  # the one for them, and the position behind it
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[Callable[[], None], None] = {}  # in the order in which they came
 
     @property
     def state(self) -> RunState:
@@ -237,17 +237,17 @@ class FrameBuffer:
 
     def notify(self) -> None:
         """Let everybody who waits look again."""
-        for news in self._waiting:
-            if not news.done():
-                news.set_result(None)
+        waiting, self._waiting = self._waiting, {}
+        for news in waiting:
+            news()
 
-    async def wait(self, news: asyncio.Future[None]) -> None:
-        """Wait for ``news``, which the next :meth:`notify` gives a result, if nobody else does."""
-        self._waiting.add(news)
-        try:
-            await news
-        finally:
-            self._waiting.discard(news)
+    def call(self, news: Callable[[], None]) -> None:
+        """Call ``news`` at the next :meth:`notify`, once."""
+        self._waiting[news] = None
+
+    def leave(self, news: Callable[[], None]) -> None:
+        """Do not call ``news`` any more."""
+        self._waiting.pop(news, None)
 
     # -- helpers -----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ bounded and the writer never waits. ``lingstream.testing`` has the contract as a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..notices import Notices
@@ -19,7 +20,8 @@ __all__ = ["Hub", "LogReader", "RunLog"]
 class LogReader(Protocol):
     """A cursor in a log, for one task.
 
-    :meth:`wait` and :meth:`read` raise UsageError where another task waits: it would miss what this one gets.
+    :meth:`wait` and :meth:`read` raise UsageError where another task waits or listens: it would miss what
+    this one gets.
     """
 
     @property
@@ -27,12 +29,21 @@ class LogReader(Protocol):
         """Whether :meth:`read` returns at once."""
         ...
 
+    def listen(self, news: Callable[[], None] | None) -> None:
+        """Call ``news`` once, as soon as it may be ready; at once is not meant: ask :attr:`ready` before.
+
+        It is called from within what the writer does, so it only makes a note; ``None`` calls it off.
+
+        :raises UsageError: another one waits.
+        """
+        ...
+
     async def wait(self) -> None:
         """Return when it is ready, or interrupted. Cancelling the wait loses nothing."""
         ...
 
     def interrupt(self) -> None:
-        """Let :meth:`wait` return though nothing came."""
+        """Let :meth:`wait` return, or tell who listens, though nothing came."""
         ...
 
     async def read(self) -> list[Frame]:

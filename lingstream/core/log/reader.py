@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from lingstream.core.exceptions import UsageError
 
@@ -26,7 +27,7 @@ class BufferReader:
         """Whether it has read ``done``."""
         self._buffer = buffer
         self._owner = owner
-        self._news: asyncio.Future[None] | None = None
+        self._news: Callable[[], None] | None = None  # whom to tell that there is something to read
 
     @property
     def ready(self) -> bool:
@@ -34,34 +35,50 @@ class BufferReader:
         buffer = self._buffer
         return self.ended or not buffer.caught_up(self.position) or buffer.over
 
+    def listen(self, news: Callable[[], None] | None) -> None:
+        """See :meth:`LogReader.listen`."""
+        if news:
+            self._check_alone()
+            self._buffer.call(self._tell)
+        elif self._news:
+            self._buffer.leave(self._tell)
+        self._news = news
+
     async def wait(self) -> None:
         """See :meth:`LogReader.wait`."""
         self._check_alone()
         if not self.ready:
-            self._news = asyncio.get_running_loop().create_future()
+            news = asyncio.get_running_loop().create_future()
+            self.listen(lambda: None if news.done() else news.set_result(None))
             try:
-                await self._buffer.wait(self._news)
+                await news
             finally:
-                self._news = None
+                self.listen(None)
 
     def interrupt(self) -> None:
         """See :meth:`LogReader.interrupt`."""
-        if self._news and not self._news.done():
-            self._news.set_result(None)
+        if news := self._news:
+            self.listen(None)
+            news()
 
     async def read(self) -> list[Frame]:
         """See :meth:`LogReader.read`."""
         self._check_alone()
         buffer = self._buffer
-        while not self.ready:
+        while self.ended or buffer.caught_up(self.position):
+            if self.ended or buffer.over:
+                return []  # read to the end, or resumed behind it
             await self.wait()
-        if self.ended or buffer.caught_up(self.position):
-            return []  # read to the end, or resumed behind it
         frames, self.position = buffer.read_from(self.position)
         self.ended = frames[-1].kind == "done"
         return frames
 
+    def _tell(self) -> None:
+        news, self._news = self._news, None
+        if news:
+            news()
+
     def _check_alone(self) -> None:
-        """Two tasks would share the frames out between them, and an interrupt would reach one of them."""
+        """Two tasks would share the frames out between them, and the news would reach one of them."""
         if self._news:
             raise UsageError("expected one task at a reader, but another one waits: each needs its own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lingstream.core.log.frames import Frame
@@ -25,6 +26,10 @@ class RedisReader:
     def ready(self) -> bool:
         """See :attr:`LogReader.ready`."""
         return self._reader.ready or self._resumable != self._log.resumable
+
+    def listen(self, news: Callable[[], None] | None) -> None:
+        """See :meth:`LogReader.listen`."""
+        self._reader.listen(news)
 
     async def wait(self) -> None:
         """See :meth:`LogReader.wait`."""
