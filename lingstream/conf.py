@@ -46,7 +46,8 @@ class LingstreamSettings:
         ``lingstream.execution.memory.Memory``; ``""``: nothing.
     :param hub: dotted path of the hub that holds run logs.
     :param hub_options: keyword arguments of the hub.
-    :param frame_interval: seconds between two frames to one viewer.
+    :param frame_interval: seconds between two batches of frames to one viewer, where the process is idle.
+    :param frame_interval_busy: the same where it is busy; in between it is in between.
     :param heartbeat: seconds of silence after which an SSE stream gets a comment.
     :param log_ttl: seconds for which a finished run's log is kept; then the database answers.
     :param log_frames: frames that a log keeps; viewers further behind get a snapshot.
@@ -102,6 +103,7 @@ class LingstreamSettings:
     hub: str = "lingstream.core.log.memory.MemoryHub"
     hub_options: Mapping[str, Any] = field(default_factory=dict)
     frame_interval: float = 0.010
+    frame_interval_busy: float = 0.050
     heartbeat: float = 15.0
     log_ttl: float = 300.0
     log_frames: int = 5_000
@@ -143,6 +145,7 @@ class LingstreamSettings:
 BOUNDS: Mapping[str, Bounds] = MappingProxyType(
     {
         "frame_interval": Bounds(0, 60),
+        "frame_interval_busy": Bounds(0, 60),
         "heartbeat": Bounds(0.01, _DAY),
         "log_ttl": Bounds(1, 30 * _DAY),
         "log_frames": Bounds(1, 1_000_000),

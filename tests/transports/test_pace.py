@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lingstream.transports.pace import Beat
+from lingstream.transports.pace import Beat, Pace
 
-INTERVAL = 0.010
+INTERVAL, BUSY = 0.010, 0.050
 
 
 class Clocks:
@@ -18,10 +18,14 @@ class Clocks:
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.used = 7.0
         self.timers: list[Timer] = []
 
     def clock(self) -> float:
         return self.now
+
+    def cpu(self) -> float:
+        return self.used
 
     def later(self, seconds: float, call: Callable[[], None]) -> Any:
         self.timers.append(Timer(self.now + seconds, call))
@@ -55,10 +59,94 @@ def clocks() -> Clocks:
     return Clocks()
 
 
+@pytest.fixture
+def pace(clocks: Clocks) -> Pace:
+    return Pace(INTERVAL, BUSY, clock=clocks.clock, cpu=clocks.cpu, later=clocks.later)
+
+
+def work(pace: Pace, clocks: Clocks, share: float, seconds: float = 2.0, late: float = 0.0) -> float:
+    """Tell a batch every 10 ms, while this share of a core is used; return the pace after it."""
+    for _ in range(round(seconds / 0.010)):
+        clocks.now += 0.010
+        clocks.used += 0.010 * share
+        pace.told(clocks.now, late)
+    return pace.seconds
+
+
+class TestPace:
+    @pytest.mark.parametrize(
+        ("share", "seconds"),
+        [(0.0, 0.010), (0.25, 0.010), (0.50, 0.030), (0.75, 0.050), (1.0, 0.050), (2.0, 0.050)],
+    )
+    def test_it_goes_by_the_share_of_a_core(
+        self, pace: Pace, clocks: Clocks, share: float, seconds: float
+    ) -> None:
+        assert pace.seconds == INTERVAL
+        assert work(pace, clocks, share, 20.0) == pytest.approx(seconds, abs=0.0005)
+
+    @pytest.mark.parametrize(
+        ("late", "seconds"), [(0.0, 0.010), (0.025, 0.030), (0.050, 0.050), (9.0, 0.050)]
+    )
+    def test_a_loop_that_is_late_is_busy_whatever_it_uses(
+        self, pace: Pace, clocks: Clocks, late: float, seconds: float
+    ) -> None:
+        assert work(pace, clocks, 0.1, 20.0, late) == pytest.approx(seconds, abs=0.0005)
+
+    def test_a_moment_of_work_is_not_a_busy_process(self, pace: Pace, clocks: Clocks) -> None:
+        assert work(pace, clocks, 1.0, 0.26) == pytest.approx(0.020, abs=0.001)
+        assert work(pace, clocks, 1.0, 2.0) > 0.045
+
+    def test_after_a_pause_it_begins_with_what_the_pause_was(self, pace: Pace, clocks: Clocks) -> None:
+        work(pace, clocks, 1.0, 5.0)
+        clocks.now += 30.0
+        assert pace.told(clocks.now, 0.0) == pytest.approx(clocks.now + INTERVAL)
+
+    def test_the_next_batch_is_due_at_that_pace(self, pace: Pace, clocks: Clocks) -> None:
+        assert pace.told(clocks.now, 0.0) == clocks.now + INTERVAL
+        work(pace, clocks, 1.0, 20.0)
+        assert pace.told(clocks.now, 0.0) == pytest.approx(clocks.now + BUSY, abs=0.0005)
+
+    @pytest.mark.parametrize(("least", "most"), [(0.2, 0.05), (0.0, 0.0), (0.02, 0.02)])
+    def test_a_busy_pace_that_is_no_slower_changes_nothing(
+        self, clocks: Clocks, least: float, most: float
+    ) -> None:
+        pace = Pace(least, most, clock=clocks.clock, cpu=clocks.cpu)
+        assert work(pace, clocks, 1.0, 5.0, 1.0) == least
+
+
 class TestBeat:
     @pytest.fixture
-    def beat(self, clocks: Clocks) -> Beat:
-        return Beat(INTERVAL, clock=clocks.clock, later=clocks.later)
+    def beat(self, pace: Pace) -> Beat:
+        return Beat(pace)
+
+    def test_it_is_late_by_what_passes_between_the_call_and_the_reading(
+        self, beat: Beat, pace: Pace, clocks: Clocks
+    ) -> None:
+        for _ in range(200):
+            beat.news(lambda: None)
+            clocks.now += 0.050
+            beat.told()
+            clocks.pass_by(BUSY)
+        assert pace.seconds == pytest.approx(BUSY, abs=0.001)
+        for _ in range(200):
+            clocks.pass_by(1.0)  # the viewer was not there to be called: its client is slow, not this process
+            beat.told()
+        assert pace.seconds == INTERVAL
+
+    def test_a_busy_process_tells_the_first_after_a_silence_at_once(
+        self, beat: Beat, pace: Pace, clocks: Clocks
+    ) -> None:
+        work(pace, clocks, 1.0, 20.0)
+        beat.told()
+        told: list[float] = []
+        beat.news(lambda: told.append(clocks.now))
+        assert not told
+        clocks.pass_by(pace.seconds)
+        assert told == [clocks.now]
+        beat.told()
+        clocks.pass_by(BUSY)
+        beat.news(lambda: told.append(clocks.now))
+        assert told[-1] == clocks.now and len(told) == 2
 
     def test_the_first_goes_at_once_and_the_next_ones_together(self, beat: Beat, clocks: Clocks) -> None:
         told: list[str] = []
@@ -105,7 +193,7 @@ class TestBeat:
         assert told == ["second"]
 
     async def test_a_timer_of_the_loop_has_a_context_of_its_own(self) -> None:
-        beat, struck = Beat(0.001), asyncio.Event()
+        beat, struck = Beat(Pace(0.001, 0.001)), asyncio.Event()
         beat.told()
         beat.news(struck.set)
         await struck.wait()
