@@ -57,6 +57,8 @@ class FrameBuffer:
         self._published = 0  # position behind the last frame that readers may have
         self._joining = False  # whether a reader waits for a snapshot of what is published
         self._joined: tuple[list[Frame], int] = ([], -1)  # the one for them, and the position behind it
+        self._merged: list[Frame] = []  # as the last reader got them, for those who read as much
+        self._merged_from = (-1, -1)  # between which positions
         self._waiting: dict[Callable[[], None], None] = {}  # in the order in which they came
 
     @property
@@ -196,10 +198,14 @@ class FrameBuffer:
             return [frame._replace(body=copy_json(frame.body)) for frame in frames], end
         if all_of_it and published - position == 1 and self._last:
             return [self._last], published
-        frames = merge(self.frames(position, published))
-        if all_of_it and self._outgrown(frames):
-            return self.snapshot_frames(), published
-        return frames, published
+        if self._merged_from != (position, published):
+            frames = merge(self.frames(position, published))
+            if all_of_it and self._outgrown(frames):
+                return self.snapshot_frames(), published
+            if self.ended:
+                return frames, published
+            self._merged, self._merged_from = frames, (position, published)
+        return self._merged, published
 
     def caught_up(self, position: int) -> bool:
         """Whether nothing can be read from ``position`` yet."""
@@ -269,6 +275,8 @@ class FrameBuffer:
             self._bodies.append((kind, body))
         self._last = Frame(place, kind, body)
         self.end += 1
+        if self._merged:
+            self._merged, self._merged_from = [], (-1, -1)
         if self.end - self.start > 2 * self.max_frames:
             surplus = self.end - self.start - self.max_frames
             del self._uris[:surplus], self._bodies[:surplus]

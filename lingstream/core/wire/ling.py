@@ -12,12 +12,14 @@ from lingstream.core.log.frames import Frame, FrameId, Kind
 from .dialect import Dialect, dialect
 from .frames import frame_to_wire
 from .json import dumps
+from .shared import LastText
 
 __all__ = ["JSONL", "PROTOCOL", "SSE"]
 
 PROTOCOL = "1"
 
 _SSE_NAMES: dict[Kind, str] = {"event": "event", "snapshot": "snapshot", "error": "fault", "done": "done"}
+_last_event, _last_line = LastText(), LastText()
 
 
 @dialect("sse", media_type="text/event-stream", resumes=True)
@@ -39,18 +41,22 @@ class SSE(Dialect):
 
     def encode(self, frame: Frame) -> bytes:
         """Return the events of one frame."""
-        name = str(frame.id)
-        if frame.kind == "ops":
-            text = self._ops(name, frame.body)
-        else:
-            data = dumps(frame_to_wire(self._run, frame))
-            text = b"event: %b\nid: %b\ndata: %b\n\n" % (_SSE_NAMES[frame.kind].encode(), name.encode(), data)
+        # Of several ops, all ids but the last are made of the frame before.
+        several = frame.kind == "ops" and len(frame.body) > 1
+        text = _last_event.of(frame, (self._run, self._previous if several else None), self._text)
         self._previous = frame.id
         return text
 
     def heartbeat(self) -> bytes:
         """Return a comment."""
         return b": alive\n\n"
+
+    def _text(self, frame: Frame) -> bytes:
+        name = str(frame.id)
+        if frame.kind == "ops":
+            return self._ops(name, frame.body)
+        data = dumps(frame_to_wire(self._run, frame))
+        return b"event: %b\nid: %b\ndata: %b\n\n" % (_SSE_NAMES[frame.kind].encode(), name.encode(), data)
 
     def _ops(self, name: str, ops: list[Any]) -> bytes:
         last = len(ops)
@@ -76,13 +82,16 @@ class JSONL(Dialect):
 
     def encode(self, frame: Frame) -> bytes:
         """Return the lines of one frame."""
-        if frame.kind == "ops":
-            return b"".join([_op(op) + b"\n" for op in frame.body])
-        return dumps(frame_to_wire(self._run, frame)) + b"\n"
+        return _last_line.of(frame, self._run, self._text)
 
     def heartbeat(self) -> bytes:
         """Return an empty line."""
         return b"\n"
+
+    def _text(self, frame: Frame) -> bytes:
+        if frame.kind == "ops":
+            return b"".join([_op(op) + b"\n" for op in frame.body])
+        return dumps(frame_to_wire(self._run, frame)) + b"\n"
 
 
 def _op(op: Any) -> bytes:

@@ -17,6 +17,7 @@ from lingstream.core.log.frames import TEXT_EVENTS, Frame, FrameId, parse_id, va
 
 from .frames import frame_to_wire
 from .json import dumps, loads
+from .shared import LastText
 
 __all__ = ["LONGEST", "SocketMessages", "ref_of"]
 
@@ -28,6 +29,7 @@ _PIECE = 16  # a piece of text has LONGEST / 16 characters: JSON writes twelve b
 _WHOLE = 32  # a value below LONGEST / 32 characters is not taken apart
 _HEAD = 300  # characters of a message in which its ref is looked for
 _REF = re.compile(r'\s*\{\s*"ref"\s*:\s*("(?:[^"\\]|\\.){0,200}"|[0-9]{1,15})\s*[,}]')
+_last = LastText()
 
 
 def ref_of(content: str | bytes) -> Any:
@@ -61,7 +63,7 @@ class SocketMessages:
 
     def encode(self, frame: Frame) -> Iterable[str]:
         """Return the messages of one frame; those of a long one are made as they are asked for."""
-        text = self._text(frame)
+        text = _last.of(frame, self._run, self._text)
         previous, self._previous = self._previous, frame.id
         return (text.decode(),) if len(text) <= self._longest else self._several(frame, previous)
 

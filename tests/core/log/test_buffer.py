@@ -200,3 +200,29 @@ async def test_readers_that_left_are_forgotten() -> None:
         task.cancel()
     await asyncio.wait(tasks)
     assert not buffer.waiting
+
+
+async def test_readers_who_are_as_far_behind_share_what_was_merged() -> None:
+    buffer = opened(3)
+    buffer.publish()
+    one, two, behind = (BufferReader(buffer, after) for after in ("1-2", "1-2", "1-3"))
+    merged, same = await one.read(), await two.read()
+    assert merged[0] is same[0] == Frame(FrameId(1, 5), "ops", [Append("a", "xxx")])
+    assert await behind.read() == [Frame(FrameId(1, 5), "ops", [Append("a", "xx")])]
+    say(buffer, 2)
+    buffer.publish()
+    assert await one.read() == [Frame(FrameId(1, 7), "ops", [Append("a", "xx")])] == await two.read()
+    assert merged == [Frame(FrameId(1, 5), "ops", [Append("a", "xxx")])]
+
+
+async def test_what_was_merged_is_forgotten_with_the_next_frame() -> None:
+    buffer = opened(3)
+    buffer.publish()
+    await BufferReader(buffer, "1-2").read()
+    assert buffer._merged
+    say(buffer)
+    assert not buffer._merged
+    buffer.append(1, "done", {"status": "finished"})
+    buffer.publish()
+    assert [frame.kind for frame in await BufferReader(buffer, "1-2").read()] == ["ops", "done"]
+    assert not buffer._merged, "an ended log is kept for long, and its readers are few"
