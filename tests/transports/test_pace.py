@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from lingstream.core.document.ops import Append, Set
+from lingstream.core.log.frames import Frame, FrameId
+from lingstream.core.log.ports import RunLog
+from lingstream.core.log.state import empty_snapshot
+from lingstream.execution.runner import get_runner
+from lingstream.hubs import get_hub
+from lingstream.models import Run
 from lingstream.transports.pace import Beat, Pace
+from lingstream.transports.viewer import Viewer
 
 INTERVAL, BUSY = 0.010, 0.050
 
@@ -197,3 +207,104 @@ class TestBeat:
         beat.told()
         beat.news(struck.set)
         await struck.wait()
+
+
+@pytest.mark.usefixtures("fresh_runner")
+class TestViewers:
+    """Of one run, in one process, which is busy: they are told more every 50 ms."""
+
+    @pytest.fixture
+    async def log(self, clocks: Clocks, monkeypatch: pytest.MonkeyPatch) -> RunLog:
+        pace = Pace(BUSY, BUSY, clock=clocks.clock, cpu=clocks.cpu, later=clocks.later)
+        monkeypatch.setattr("lingstream.transports.pace._pace", lambda: pace)
+        self.run = Run(pk=uuid4(), status="running", epoch=1, plan={}, runner_id=get_runner().id)
+        log = get_hub().create(str(self.run.pk))
+        await log.open(1, empty_snapshot())
+        log.write(1, "ops", [Set("", {"a": ""})])
+        return log
+
+    @pytest.fixture
+    async def viewers(self, log: RunLog) -> AsyncIterator[list[Viewer]]:
+        """Two that have all there is, a while ago."""
+        async with aclosing(Viewer(self.run, "1-2")) as one, aclosing(Viewer(self.run, "1-2")) as two:
+            yield [one, two]
+
+    async def test_they_get_the_same_frame_at_once_and_then_every_interval(
+        self, log: RunLog, viewers: list[Viewer], clocks: Clocks
+    ) -> None:
+        for _ in range(2):
+            tasks = await asking(*viewers)
+            log.write(1, "ops", [Append("a", "x")])
+            [one], [two] = await asyncio.gather(*tasks)
+            assert one is two and one.body == [Append("a", "x")]
+            tasks = await asking(*viewers)
+            for _ in range(3):
+                log.write(1, "ops", [Append("a", "y")])
+                clocks.pass_by(0.010)
+            await turns()
+            assert not any(task.done() for task in tasks) and clocks.set == 1
+            clocks.pass_by(0.020)
+            [one], [two] = await asyncio.gather(*tasks)
+            assert one is two and one.body == [Append("a", "yyy")]
+            clocks.pass_by(1.0)
+        assert not clocks.set
+
+    async def test_who_joins_does_not_wait_for_the_others(
+        self, log: RunLog, viewers: list[Viewer], clocks: Clocks
+    ) -> None:
+        tasks = await asking(*viewers)
+        log.write(1, "ops", [Append("a", "x")])
+        await asyncio.gather(*tasks)
+        async with aclosing(Viewer(self.run)) as late:
+            assert [frame.kind for frame in await anext(late)] == ["snapshot"]
+            tasks = await asking(late, *viewers)
+            log.write(1, "ops", [Append("a", "y")])
+            await turns()
+            assert not any(task.done() for task in tasks)
+            clocks.pass_by(BUSY)
+            assert await asyncio.gather(*tasks) == [[Frame(FrameId(1, 4), "ops", [Append("a", "y")])]] * 3
+
+    async def test_who_leaves_while_it_waits_takes_its_timer_along(
+        self, log: RunLog, viewers: list[Viewer], clocks: Clocks
+    ) -> None:
+        tasks = await asking(*viewers)
+        log.write(1, "ops", [Append("a", "x")])
+        await asyncio.gather(*tasks)
+        tasks = await asking(*viewers)
+        log.write(1, "ops", [Append("a", "y")])
+        for task, left in zip(tasks, (1, 0), strict=True):
+            task.cancel()
+            await asyncio.wait([task])
+            assert clocks.set == left
+        tasks = await asking(*viewers)
+        clocks.pass_by(BUSY)
+        assert len({frame.id for [frame] in await asyncio.gather(*tasks)}) == 1
+
+    async def test_a_ring_while_it_waits_for_its_time_changes_nothing(
+        self, log: RunLog, viewers: list[Viewer], clocks: Clocks
+    ) -> None:
+        viewer = viewers[0]
+        log.write(1, "ops", [Append("a", "x")])
+        await anext(viewer)
+        [task] = await asking(viewer)
+        viewer._ring()
+        await turns()
+        log.write(1, "ops", [Append("a", "y")])
+        viewer._ring()
+        await turns()
+        assert not task.done() and clocks.set == 1
+        clocks.pass_by(BUSY)
+        assert await task == [Frame(FrameId(1, 4), "ops", [Append("a", "y")])]
+
+
+async def asking(*viewers: Viewer) -> list[asyncio.Task[list[Frame]]]:
+    """Tasks that wait for the next batch of each."""
+    tasks = [asyncio.ensure_future(anext(viewer)) for viewer in viewers]
+    await turns()
+    return tasks
+
+
+async def turns() -> None:
+    """Let the others get to where they wait."""
+    for _ in range(5):
+        await asyncio.sleep(0)
