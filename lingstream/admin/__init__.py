@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .conversations import AttachmentAdmin, ConversationAdmin, FeedbackAdmin
-from .occasions import OccasionAdmin
-from .prompts import PromptAdmin, PromptVersionAdmin
+from .prompts.admin import PromptAdmin, PromptVersionAdmin
 from .providers import ProviderAdmin
-from .runs import RunAdmin, RunnerAdmin
-from .schedules import ScheduleAdmin
-from .step_runs import BotRunAdmin
-from .workflows import WorkflowAdmin
+from .runs.admin import RunAdmin, RunnerAdmin
+from .runs.steps import BotRunAdmin
+from .workflows.admin import WorkflowAdmin
+from .workflows.occasions import OccasionAdmin
+from .workflows.schedules import ScheduleAdmin
 
 __all__ = [
     "AttachmentAdmin",

@@ -28,7 +28,7 @@ from ..models import Attachment, Conversation, Feedback, Run
 from .display import pretty, printable
 from .media import ScopedAdmin
 from .private import withheld_from
-from .step_runs import BIG_RUN
+from .runs.steps import BIG_RUN
 
 __all__ = ["AttachmentAdmin", "ConversationAdmin", "FeedbackAdmin"]
 

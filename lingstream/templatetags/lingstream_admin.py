@@ -13,8 +13,8 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def lingstream_dashboard(context: template.Context) -> dict[str, Any]:
-    """Return what the app's index page shows; see :mod:`lingstream.admin.dashboard`."""
+    """Return what the app's index page shows; see :mod:`lingstream.admin.runs.dashboard`."""
     # Django imports this module on every site; not every site has the admin.
-    from lingstream.admin.dashboard import dashboard
+    from lingstream.admin.runs.dashboard import dashboard
 
     return dashboard(context["request"])

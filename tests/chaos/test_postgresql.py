@@ -14,11 +14,9 @@ from .services import Postgres
 SUITES = (
     # Databases are copied for these, which no thread of another test may be connected to.
     "tests/access/test_migration.py",
-    "tests/conversations/test_migration.py",
-    "tests/models/test_workflow_versions.py",
-    "tests/admin/test_prompt_figures.py",
+    "tests/admin/prompts/test_figures.py",
     "tests/access/test_visitors.py",
-    "tests/admin/test_run_list.py",
+    "tests/admin/runs/test_list.py",
     "tests/conversations/test_api.py",
     "tests/conversations/test_listing.py",
     "tests/conversations/test_locks.py",

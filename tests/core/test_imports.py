@@ -73,8 +73,21 @@ ARROWS = {
     "conversations.pages": "core models access transports conversations conversations.buttons",
     "transports": "conf core models access execution hubs conversations",
     "checks": "conf core models access execution providers hubs transports asgi",
-    "admin": "conf core models access execution providers conversations conversations.turns "
-    "conversations.downloads transports",
+    "admin.display": "core",
+    "admin.differences": "admin.display",
+    "admin.fields": "models admin.display",
+    "admin.options": "core admin.fields",
+    "admin.media": "core access",
+    "admin.private": "models",
+    "admin.secret": "core access",
+    "admin.trials": "core models access execution admin.display admin.media admin.private",
+    "admin.prompts": "core models execution admin.display admin.differences admin.media admin.private "
+    "admin.trials",
+    "admin.workflows": "core models access execution admin.display admin.differences admin.media "
+    "admin.options admin.secret admin.trials",
+    "admin.runs": "conf core models access execution providers conversations.downloads transports "
+    "admin.display admin.media admin.private admin.workflows",
+    "admin": "conf models execution providers conversations conversations.turns conversations.downloads",
     "management": "admin conf core models access conversations execution hubs providers transports",
     "templatetags": "admin conf core models transports conversations",
     "knowledge": "conf core models access execution providers",

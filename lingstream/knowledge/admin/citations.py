@@ -9,7 +9,7 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from lingstream.admin.runs import RunAdmin
+from lingstream.admin.runs.admin import RunAdmin
 from lingstream.models import Run
 
 from ..models import Citation

@@ -1,0 +1,127 @@
+"""The form of a prompt: its text starts from a stored version, and a changed one becomes the next version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from ...core import templates
+from ...models import LIVE, Prompt, PromptVersion
+
+__all__ = ["PromptForm"]
+
+
+class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A prompt, and the text of its next version.
+
+    The text in the box is that of ``origin``: the version asked for, else what is live, else the newest.
+    """
+
+    #: The version to start from, where the page asks for one.
+    start: PromptVersion | None = None
+
+    text = forms.CharField(
+        label=_("Text"),
+        required=False,
+        strip=False,
+        max_length=templates.MAX_SOURCE,
+        help_text=PromptVersion._meta.get_field("text").help_text,
+        widget=forms.Textarea(attrs={"rows": 18, "class": "ling-code ling-prompt", "spellcheck": "false"}),
+    )
+    messages = forms.BooleanField(
+        label=_("Several messages"),
+        required=False,
+        help_text=PromptVersion._meta.get_field("messages").help_text,
+    )
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        max_length=200,
+        help_text=_("What changed, and why. Kept with the new version."),
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+    )
+    publish = forms.BooleanField(
+        label=_("Put the new version into production"),
+        required=False,
+        help_text=_("Moves the label “production” to its version; runs that start from now on use it."),
+    )
+    base = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    origin_number = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Prompt
+        fields = ("slug", "name", "description", "variables")
+        widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stored = self.instance if self.instance.pk else None
+        self.newest = stored.newest if stored else None
+        self.live = stored.live if stored else None
+        self.origin = self._posted_origin() or self.start or self.live or self.newest
+        if self.origin and self.newest:
+            self.initial.setdefault("text", self.origin.text)
+            self.initial.setdefault("messages", self.origin.messages)
+            self.initial["base"] = self.newest.number
+            self.initial["origin_number"] = self.origin.number
+        elif not stored:
+            self.initial.setdefault("publish", True)
+        if self.is_bound and "text" in self.fields:
+            self.fields["text"].widget.attrs["data-ling-unsaved"] = ""
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"]
+        return text.replace("\r\n", "\n")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if "text" not in cleaned or not isinstance(cleaned.get("variables"), dict):
+            return cleaned  # the fields say why
+        if problems := self._draft(cleaned).check_text(cleaned["text"], cleaned["messages"]):
+            self.add_error("text", [str(problem) for problem in problems])
+            return cleaned
+        self._refuse_stale()
+        self._refuse_orphans(cleaned)
+        return cleaned
+
+    @property
+    def text_changed(self) -> bool:
+        """Whether saving makes a new version."""
+        saved = (self.origin.text, self.origin.messages) if self.origin else None
+        return saved != (self.cleaned_data["text"], self.cleaned_data["messages"])
+
+    def _posted_origin(self) -> PromptVersion | None:
+        number = self.data.get(self.add_prefix("origin_number"), "") if self.is_bound else ""
+        return self.instance.version(number) if self.instance.pk else None
+
+    def _refuse_stale(self) -> None:
+        if self.newest and self.text_changed and self.cleaned_data.get("base") != self.newest.number:
+            message = _(
+                "Version %(number)d was saved while you were editing. Your text is still here: copy it, open "
+                "the page again and bring both together."
+            )
+            raise ValidationError(message % {"number": self.newest.number}, code="stale")
+
+    def _refuse_orphans(self, cleaned: dict[str, Any]) -> None:
+        """A variable that a labelled version uses stays declared until the label has moved on."""
+        if not self.instance.pk or "variables" not in self.changed_data:
+            return
+        for label in self.instance.labels.select_related("version", "other"):
+            if label.name == LIVE and cleaned.get("publish"):
+                continue
+            for version in filter(None, (label.version, label.other)):
+                version.prompt = self._draft(cleaned)
+                for problem in version.problems():
+                    message = _("v%(number)d, which is “%(label)s”, needs it. %(problem)s") % {
+                        "number": version.number,
+                        "label": label.name,
+                        "problem": problem,
+                    }
+                    self.add_error("variables", message)
+
+    def _draft(self, cleaned: dict[str, Any]) -> Prompt:
+        """The prompt as it will be."""
+        return Prompt(slug=cleaned.get("slug") or self.instance.slug, variables=cleaned["variables"])

@@ -1,0 +1,43 @@
+"""What staff do with runs: stop them, and run them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from lingstream.access.identity import Identity
+from lingstream.core.engine.registry import declared
+from lingstream.core.exceptions import UsageError
+from lingstream.execution import ownership
+from lingstream.execution.start import Start, begin
+from lingstream.execution.storage import plan_of
+
+from ...models import OPEN, Run, Workflow
+
+__all__ = ["run_again", "stop"]
+
+
+def stop(runs: Iterable[Run]) -> int:
+    """Ask for the end of those that have not ended, and that nobody has asked it of; return how many."""
+    wanted = [run for run in runs if run.status in OPEN and run.cancel_requested_at is None]
+    for run in wanted:
+        ownership.request_cancel(run)
+    return len(wanted)
+
+
+def run_again(run: Run, user: Any, *, same_plan: bool) -> Run:
+    """Start another run with the input of one; it is the user's, of the same tenant, in no conversation.
+
+    :param same_plan: with the prompts, models and steps of then, in place of today's.
+    :raises LingError: it cannot be started, see :func:`~lingstream.start`.
+    """
+    if run.trial:
+        raise UsageError(_("A trial is run again from the panel that it was started in."), code="trial")
+    if declared(run.workflow).access == "code":
+        raise UsageError(_("Only the site's own code starts this workflow."), code="access")
+    if Workflow.objects.filter(slug=run.workflow, enabled=False).exists():
+        raise UsageError(_("The workflow is switched off."), code="workflow-disabled")
+    plan = plan_of(run) if same_plan else None
+    return begin(Start(run.workflow, run.input, plan=plan), Identity.of_site(user, scope=run.scope))

@@ -1,0 +1,318 @@
+"""Runs and what belongs to them: to be read, searched, cancelled and deleted, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import models
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from lingstream.conversations.downloads import download
+from lingstream.core.engine.registry import registered
+from lingstream.core.exceptions import LingError
+from lingstream.execution.retention import delete_runs
+
+from ...models import Run, Runner, Workflow
+from ..display import duration, pretty, tokens
+from ..media import ReadOnlyAdmin, tenant
+from ..private import WITHHELD, mark_withheld, withheld_from
+from ..workflows.versions import version_link
+from .actions import run_again, stop
+from .csv import KIND, csv_of
+from .keyset import KeysetAdmin, ValuesFilter
+from .page import RunPage
+from .search import found
+from .steps import BIG_RUN, Shown
+
+__all__ = ["RunAdmin", "RunnerAdmin"]
+
+_MOST_AT_ONCE = {"export_csv": 10_000, "again": 20}  # runs that an action takes, the newest; others take
+_MOST_ELSE = 1_000
+_PREVIEW = 90  # characters
+
+
+class WorkflowFilter(ValuesFilter):
+    """By the workflows that there are."""
+
+    title, parameter_name, column = _("workflow"), "workflow", "workflow"
+
+    def known(self) -> Iterator[str]:
+        yield from registered()
+        yield from Workflow.objects.values_list("slug", flat=True)
+
+
+class ErrorFilter(ValuesFilter):
+    """By the code of the error that decided."""
+
+    title, parameter_name, column = _("error code"), "error_code", "error_code"
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
+        rows = super().queryset(request, queryset)
+        return rows.exclude(error_code="") if self.value() else rows  # what the index says of its rows
+
+
+class ScopeFilter(ValuesFilter):
+    """By the tenant, for who sees every one."""
+
+    title, parameter_name, column = _("scope"), "scope", "scope"
+
+    def known(self) -> Iterator[str]:
+        return super().known() if tenant(self.request) is None else iter(())
+
+
+class RepairedFilter(admin.SimpleListFilter):
+    """Runs in whose answers something had to be mended."""
+
+    title, parameter_name = _("repaired"), "repaired"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
+        return queryset.filter(repaired__gt=0) if self.value() == "yes" else queryset
+
+
+@admin.register(Run)
+class RunAdmin(Shown, KeysetAdmin, RunPage):
+    """What was asked, what came of it, what it cost."""
+
+    keyset = ("created_at", "pk")
+    list_display = (
+        "shown_id",
+        "shown_status",
+        "workflow",
+        "shown_asked",
+        "shown_owner",
+        "created_at",
+        "shown_time",
+        "shown_usage",
+    )
+    list_filter = ("status", WorkflowFilter, ErrorFilter, RepairedFilter, "created_at", ScopeFilter)
+    list_select_related = ("owner", "text")
+    # What it searches is decided by `.search`, and never a piece of a session's digest or of a start key:
+    # it must not read out what opens runs.
+    search_fields = ("id",)
+    search_help_text = _(
+        "An id or its beginning, a conversation's id, a workflow, an error code, the beginning of an owner's "
+        "name, or words of the input or the error."
+    )
+    more_filters = ("conversation", "owner")
+    actions = ("stop", "again", "export_csv")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "id",
+                    "workflow",
+                    "shown_version",
+                    "shown_status",
+                    "shown_usage",
+                    "shown_input",
+                    "shown_document",
+                )
+            },
+        ),
+        (_("Errors"), {"fields": ("shown_errors",)}),
+        (
+            _("Times"),
+            {
+                "fields": (
+                    "created_at",
+                    "started_at",
+                    "finished_at",
+                    "shown_time",
+                    "checkpoint_at",
+                    "cancel_requested_at",
+                )
+            },
+        ),
+        (
+            _("Conversation"),
+            {
+                "fields": ("conversation", "number", "parent", "cause", "shown_message", "shown_context"),
+                "classes": ("collapse",),
+            },
+        ),
+        (_("Owner"), {"fields": ("owner", "scope", "shown_key"), "classes": ("collapse",)}),
+        (
+            _("Execution"),
+            {
+                "fields": ("epoch", "attempts", "runner", "log_id", "language", "shown_plan"),
+                "classes": ("collapse",),
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Run]:
+        rows: models.QuerySet[Run] = mark_withheld(super().get_queryset(request), request)
+        match = request.resolver_match
+        if match and match.url_name == "lingstream_run_changelist":
+            return rows.filter(trial=False).defer(*BIG_RUN)
+        return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Run], search_term: str
+    ) -> tuple[models.QuerySet[Run], bool]:
+        if not search_term.strip():
+            return queryset, False
+        withheld = withheld_from(request.user)
+        return found(queryset, search_term, scope=tenant(request), withheld=withheld), False
+
+    def response_action(
+        self, request: HttpRequest, queryset: models.QuerySet[Run], *args: Any, **where: Any
+    ) -> Any:
+        most = _MOST_AT_ONCE.get(request.POST.get("action", ""), _MOST_ELSE)
+        if request.POST.get("select_across") == "1":
+            newest = list(queryset.values_list("pk", flat=True)[:most])
+            queryset = queryset.filter(pk__in=newest)
+        return super().response_action(request, queryset, *args, **where)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if request.user.has_perm("lingstream.view_provider"):
+            return self.fieldsets
+        # A plan holds the addresses of its providers.
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name != "shown_plan"]})
+            for title, options in self.fieldsets or ()
+        ]
+
+    def delete_model(self, request: HttpRequest, obj: Run) -> None:
+        self.delete_queryset(request, Run.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
+        delete_runs(queryset)
+
+    def has_stop_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered."""
+        return request.user.has_perm("lingstream.cancel_run")
+
+    def has_again_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered."""
+        return request.user.has_perm("lingstream.start_workflow")
+
+    @admin.action(description=_("Stop selected runs"), permissions=["stop"])
+    def stop(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
+        count = stop(queryset)
+        text = ngettext("%(count)d run is being stopped.", "%(count)d runs are being stopped.", count)
+        self.message_user(request, text % {"count": count})
+
+    @admin.action(description=_("Run selected runs again, as of today"), permissions=["again"])
+    def again(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
+        most, count = _MOST_AT_ONCE["again"], 0
+        for run in queryset.defer(None)[:most]:
+            try:
+                run_again(run, request.user, same_plan=False)
+            except LingError as error:
+                self.message_user(request, f"{run}: {error.message}", messages.ERROR)
+            else:
+                count += 1
+        text = ngettext("%(count)d run has been started.", "%(count)d runs have been started.", count)
+        self.message_user(request, text % {"count": count})
+
+    @admin.action(description=_("Save selected runs as CSV"), permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> HttpResponseBase:
+        rows = queryset.defer(*BIG_RUN).select_related("owner", "text")
+        return download(request, csv_of(rows), KIND, "runs.csv")
+
+    @admin.display(description=_("run"))
+    def shown_id(self, run: Run) -> str:
+        return str(run.pk)[:8]
+
+    @admin.display(description=_("version"))
+    def shown_version(self, run: Run) -> str:
+        return version_link(run)
+
+    @admin.display(description=_("status"))
+    def shown_status(self, run: Run) -> SafeString:
+        count = run.repaired
+        mended = ngettext("%(count)d repair", "%(count)d repairs", count) % {"count": count} if count else ""
+        return _lines(super().shown_status(run), run.error_code, mended)
+
+    @admin.display(description=_("input and error"))
+    def shown_asked(self, run: Any) -> SafeString:
+        text = getattr(run, "text", None)
+        asked = WITHHELD if run.withheld else _short(text.input) if text else ""
+        return _lines(asked, _short(text.error) if text else "")
+
+    @admin.display(description=_("owner"))
+    def shown_owner(self, run: Run) -> SafeString:
+        if run.conversation_id is None:
+            return _lines(run.owner)
+        url = reverse("admin:lingstream_conversation_change", args=[run.conversation_id])
+        return _lines(run.owner, format_html('<a href="{}">{}</a>', url, str(run.conversation_id)[:8]))
+
+    @admin.display(description=_("time"))
+    def shown_time(self, run: Run) -> SafeString:
+        first = "" if run.first_token is None else _("first: %(seconds).1f s") % {"seconds": run.first_token}
+        return _lines(duration(run.started_at, run.finished_at), first)
+
+    @admin.display(description=_("tokens"))
+    def shown_usage(self, run: Run) -> SafeString:
+        return _lines(tokens(run.usage), "" if run.cost is None else f"{run.cost:.4f}")
+
+    @admin.display(description=_("key"))
+    def shown_key(self, run: Run) -> str:
+        # Of a visitor without login and session the key is the only proof: who knows it gets the run's token.
+        return run.key if run.owner_key != "anyone" else "•••" if run.key else "-"
+
+    @admin.display(description=_("input"))
+    def shown_input(self, run: Any) -> SafeString | str:
+        return str(WITHHELD) if run.withheld else pretty(run.input)
+
+    @admin.display(description=_("message"))
+    def shown_message(self, run: Any) -> SafeString | str:
+        return _asked(run, run.message)
+
+    @admin.display(description=_("remembered"))
+    def shown_context(self, run: Any) -> SafeString | str:
+        return _asked(run, run.context)
+
+    @admin.display(description=_("document"))
+    def shown_document(self, run: Run) -> SafeString:
+        return pretty(run.document)
+
+    @admin.display(description=_("errors"))
+    def shown_errors(self, run: Run) -> SafeString:
+        return pretty(run.errors or "")
+
+    @admin.display(description=_("plan"))
+    def shown_plan(self, run: Run) -> SafeString:
+        return pretty(run.plan)
+
+
+@admin.register(Runner)
+class RunnerAdmin(ReadOnlyAdmin):
+    """Processes that execute runs. Their rows go by themselves: deleting one would change all its runs."""
+
+    list_display = ("__str__", "kind", "hostname", "pid", "started_at", "heartbeat_at", "stopped_at")
+    list_filter = ("kind", "heartbeat_at")
+    search_fields = ("hostname", "id")
+    fields = ("id", "kind", "hostname", "pid", "started_at", "heartbeat_at", "stopped_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _asked(run: Any, value: Any) -> SafeString | str:
+    if run.withheld:
+        return str(WITHHELD)
+    return "-" if value is None else pretty(value)
+
+
+def _short(text: str) -> str:
+    return Truncator(text).chars(_PREVIEW)
+
+
+def _lines(first: Any, *more: Any) -> SafeString:
+    """What is said, and below it, smaller, what else there is to say."""
+    rest = [format_html('<span class="ling-below">{}</span>', each) for each in more if each]
+    return format_html("{}" * (len(rest) + 1), first or "-", *rest)

@@ -1,0 +1,170 @@
+"""What the app's index page shows of runs: the last day and week, what is alive now, and the first steps.
+
+Six queries at most, kept for half a minute for each tenant: on a site with a million runs a week two of them
+read as many index entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from django.contrib.auth import get_user_model
+from django.core.cache import cache
+from django.db.models import Avg, Count, Exists, Q, QuerySet, Sum
+from django.db.models.functions import TruncHour
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from lingstream.conf import app_settings
+
+from ...models import OPEN, Prompt, Provider, Run, Runner, Workflow
+from ..media import tenant
+
+__all__ = ["Hour", "dashboard"]
+
+_KEPT = 30  # seconds
+_HOURS = 24
+_MOST_WORKFLOWS = 50
+_SAMPLE = 1_000  # of the last runs, for medians, which not every database has
+_FAILED = Q(status__in=(Run.Status.FAILED, Run.Status.LOST))
+_HEIGHT = 60  # of the drawing, in its own units
+_STEPS = (  # model, what it is for
+    ("provider", _("Add a provider: where a model lives. Call it “default”.")),
+    ("prompt", _("Write a prompt: what the model is told.")),
+    ("workflow", _("Build a workflow: a step with the prompt, and what its input is.")),
+)
+_LINKS = (
+    ("lingstream_knowledge", "collection", _("Collections")),
+    ("lingstream", "conversation", _("Conversations")),
+    ("lingstream", "occasion", _("Occasions")),
+    ("lingstream", "run", _("Runs")),
+)
+
+
+class Hour(NamedTuple):
+    """One column of the drawing: runs that ended well or go on, and above them those that failed."""
+
+    x: int
+    begins: datetime
+    runs: int
+    failed: int
+    height: int
+    failed_height: int
+
+    @property
+    def top(self) -> int:
+        """Where the column begins, from above."""
+        return _HEIGHT - self.height
+
+
+def dashboard(request: HttpRequest) -> dict[str, Any]:
+    """Return what the page shows to who looks: figures for who may view runs, steps and links for all."""
+    user = request.user
+    found: dict[str, Any] = {"steps": list(_first_steps(user)), "links": list(_links(user))}
+    if user.has_perm("lingstream.view_run"):
+        found["figures"] = _kept(tenant(request))
+    return found
+
+
+def _kept(scope: str | None) -> dict[str, Any]:
+    key = sha256(repr(scope).encode()).hexdigest()
+    found: Any = cache.get_or_set(f"lingstream.dashboard.{key}", lambda: _figures(scope), _KEPT)
+    return dict(found)
+
+
+def _figures(scope: str | None) -> dict[str, Any]:
+    now = timezone.now()
+    day, runs = now - timedelta(days=1), Run.objects.real()
+    if scope is not None:
+        runs = runs.filter(scope=scope)
+    sample = runs.filter(created_at__gte=day, first_token__isnull=False).order_by("-created_at")
+    times: Any = sample.values_list("first_token", flat=True)[:_SAMPLE]
+    first = sorted(times)
+    return {
+        "hours": _hours(runs, now),
+        "height": _HEIGHT,
+        "workflows": _by_workflow(runs, day, now - timedelta(days=7)),
+        "median": _quantile(first, 0.5),
+        "slowest": _quantile(first, 0.95),
+        "alive": runs.filter(status__in=OPEN).count(),
+        "runners": Runner.objects.filter(
+            heartbeat_at__gte=now - timedelta(seconds=app_settings().dead_after), stopped_at=None
+        ).count(),
+    }
+
+
+def _hours(runs: QuerySet[Run], now: datetime) -> list[Hour]:
+    first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=_HOURS - 1)
+    counted = (
+        runs.filter(created_at__gte=first).order_by().annotate(hour=TruncHour("created_at")).values("hour")
+    )
+    known: dict[datetime, Any] = {
+        each["hour"]: each for each in counted.annotate(runs=Count("pk"), failed=Count("pk", filter=_FAILED))
+    }
+    most = max((each["runs"] for each in known.values()), default=0) or 1
+    hours = []
+    for number in range(_HOURS):
+        begins = first + timedelta(hours=number)
+        then = known.get(begins, {})
+        count, failed = then.get("runs", 0), then.get("failed", 0)
+        heights = _HEIGHT * count // most, _HEIGHT * failed // most
+        hours.append(Hour(number * 10, begins, count, failed, *heights))
+    return hours
+
+
+def _by_workflow(runs: QuerySet[Run], day: datetime, week: datetime) -> list[dict[str, Any]]:
+    lately = Q(created_at__gte=day)
+    rows: Any = runs.filter(created_at__gte=week).order_by().values("workflow")
+    return list(
+        rows.annotate(
+            week=Count("pk"),
+            day=Count("pk", filter=lately),
+            failed_week=Count("pk", filter=_FAILED),
+            failed_day=Count("pk", filter=_FAILED & lately),
+            first=Avg("first_token", filter=lately),
+            tokens_week=Sum("prompt_tokens") + Sum("completion_tokens"),
+            tokens_day=Sum("prompt_tokens", filter=lately) + Sum("completion_tokens", filter=lately),
+            cost_week=Sum("cost"),
+            cost_day=Sum("cost", filter=lately),
+        ).order_by("-week", "workflow")[:_MOST_WORKFLOWS]
+    )
+
+
+def _quantile(values: Sequence[float], part: float) -> float | None:
+    return values[min(int(len(values) * part), len(values) - 1)] if values else None
+
+
+def _first_steps(user: Any) -> Iterator[dict[str, Any]]:
+    """What is still to be done before anything can be asked, for who may do it; nothing once it is done."""
+    there = dict(zip(("provider", "prompt", "workflow"), _there(user), strict=True))
+    if all(there.values()):
+        return
+    for model, text in _STEPS:
+        may = user.has_perm(f"lingstream.add_{model}")
+        yield {
+            "text": text,
+            "done": there[model],
+            "url": reverse(f"admin:lingstream_{model}_add") if may else "",
+        }
+
+
+def _there(user: Any) -> tuple[bool, ...]:
+    """Whether there are providers, prompts and workflows: one row, with three answers."""
+    users: Any = get_user_model()._default_manager.filter(pk=user.pk)
+    answers = [Exists(model._default_manager.all()) for model in (Provider, Prompt, Workflow)]
+    found: tuple[bool, ...] = users.values_list(*answers).get()
+    return found
+
+
+def _links(user: Any) -> Iterator[tuple[Any, str]]:
+    for app, model, title in _LINKS:
+        if user.has_perm(f"{app}.view_{model}"):
+            try:
+                yield title, reverse(f"admin:{app}_{model}_changelist")
+            except NoReverseMatch:
+                continue  # an app that is not installed here

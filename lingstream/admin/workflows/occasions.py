@@ -1,0 +1,166 @@
+"""When the bot speaks first: on a workflow's page, and in a list of its own for workflows in Python alone."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import models
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as now_in_words
+from django.utils.translation import gettext_lazy as _
+
+from ...models import Occasion, planned
+from ..display import times
+from ..media import TEMPLATE, LingAdmin
+from ..secret import SecretForm, shown_secret, tenant_of
+
+__all__ = ["OccasionAdmin", "OccasionInline"]
+
+_SHOWN = 5  # times of a schedule, and pauses of a silence
+
+
+class OccasionForm(SecretForm):
+    """An occasion; one that code declares can be switched off here, and no more."""
+
+    class Meta:
+        model = Occasion
+        fields = (
+            "kind",
+            "name",
+            "enabled",
+            "input",
+            "condition",
+            "audience",
+            "after",
+            "factor",
+            "at_most",
+            "daily",
+            "min_gap",
+            "quiet_from",
+            "quiet_to",
+            "schedule",
+            "within_days",
+        )
+        widgets = {
+            "input": forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+            "condition": TEMPLATE,
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.source == Occasion.Source.CODE:
+            for name in self.fields.keys() - {"enabled", "renew"}:
+                self.fields[name].disabled = True
+
+
+class OccasionFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """Sees those of one page together, and lets nobody delete what code declares: it would come again."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        if "DELETE" in form.fields and form.instance.source == Occasion.Source.CODE:
+            form.fields["DELETE"].disabled = True
+
+    def clean(self) -> None:
+        """Refuse what the constraints would, which look at one row after the other."""
+        super().clean()
+        kept = [
+            form.cleaned_data for form in self.forms if form not in self.deleted_forms and form.is_valid()
+        ]
+        names = [data["name"] for data in kept if data.get("name")]
+        if len(set(names)) < len(names):
+            raise forms.ValidationError(_("Expected a name that no other occasion of the workflow has."))
+        if sum(data.get("kind") == Occasion.Kind.SILENCE for data in kept) > 1:
+            raise forms.ValidationError(_("Expected at most one occasion of silence in a workflow."))
+
+
+class OccasionPages:
+    """What the two of them share: a preview, and the secret for who may change the row."""
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Occasion]:
+        rows: models.QuerySet[Occasion] = super().get_queryset(request)  # type: ignore[misc]
+        return rows.select_related("workflow").annotate(tenant=models.Value(tenant_of(request)))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        hook = ("hook", "renew") if self.has_change_permission(request, obj) else ()  # type: ignore[attr-defined]
+        return (
+            (None, {"fields": (("kind", "name", "enabled"), "preview", "input", "condition", "audience")}),
+            (_("How often"), {"fields": (("after", "factor", "at_most"), ("daily", "min_gap"))}),
+            (_("Quiet hours"), {"fields": (("quiet_from", "quiet_to"),)}),
+            (_("Schedule"), {"fields": (("schedule", "within_days"),)}),
+            (_("Source and webhook"), {"fields": ("source", *hook), "classes": ("collapse",)}),
+        )
+
+    @admin.display(description=_("next"))
+    def preview(self, occasion: Occasion) -> str | SafeString:
+        """When the next ones would come."""
+        if occasion.pk and occasion.kind == Occasion.Kind.SILENCE:
+            return _pauses(occasion)
+        if occasion.pk and occasion.kind == Occasion.Kind.SCHEDULE:
+            return times(islice(planned(occasion.schedule, timezone.now()), _SHOWN))
+        return "-"
+
+    @admin.display(description=_("webhook"))
+    def hook(self, occasion: Any) -> str | SafeString:
+        """Its address, and what its requests are signed with."""
+        if not occasion.pk or occasion.kind != Occasion.Kind.WEBHOOK:
+            return "-"
+        try:
+            url = reverse("lingstream:hook", args=[occasion.pk])
+        except NoReverseMatch:
+            url = "-"
+        secret = shown_secret(occasion.secret(getattr(occasion, "tenant", "")))
+        return format_html("<p>POST <code>{}</code></p>{}", url, secret)
+
+
+class OccasionInline(OccasionPages, admin.StackedInline):  # type: ignore[type-arg]
+    """The occasions of a workflow."""
+
+    model = Occasion
+    form = OccasionForm
+    formset = OccasionFormSet
+    extra = 0
+    classes = ("collapse",)
+    readonly_fields = ("preview", "hook", "source")
+
+
+@admin.register(Occasion)
+class OccasionAdmin(OccasionPages, LingAdmin):
+    """All occasions; new ones are made on their workflow's page, or declared in code."""
+
+    form = OccasionForm
+    list_display = ("name", "shown_workflow", "kind", "enabled", "source", "next_at", "skipped")
+    list_filter = ("kind", "enabled", "source")
+    search_fields = ("name", "slug", "workflow__slug")
+    readonly_fields = ("preview", "hook", "source")
+
+    @admin.display(description=_("workflow"))
+    def shown_workflow(self, occasion: Occasion) -> str:
+        return occasion.workflow_slug
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        declared = obj is not None and obj.source == Occasion.Source.CODE
+        return not declared and super().has_delete_permission(request, obj)
+
+
+def _pauses(occasion: Occasion) -> str:
+    numbers = range(min(occasion.most, _SHOWN))
+    pauses = [f"{(occasion.after or 0) * occasion.factor**number:g} s" for number in numbers]
+    text = now_in_words("After %(pauses)s of silence") % {"pauses": ", ".join(pauses)}
+    if occasion.most > _SHOWN:
+        text += " …"
+    if occasion.quiet_from and occasion.quiet_to:
+        hours = {"from": time_format(occasion.quiet_from), "to": time_format(occasion.quiet_to)}
+        text += "; " + now_in_words("not from %(from)s to %(to)s by the person's clock") % hours
+    return text

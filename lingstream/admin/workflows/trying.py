@@ -1,0 +1,81 @@
+"""Try it, on a workflow's page; and the addresses that the panels of all pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+
+from lingstream.core.engine.plan import Plan, TriggerPlan
+from lingstream.execution.plans import draft_plan
+
+from ...core.exceptions import UsageError
+from ...models import Step, Workflow
+from ..trials import reading
+from ..trials.trying import Trying, filled, published, saved
+from .graphs import GraphFormSet
+
+__all__ = ["TryingWorkflows"]
+
+_STORED = {"saved": saved, "published": published}
+
+
+class TryingWorkflows(Trying):
+    """The panel of a workflow's page: it tries what is in the form, what is saved, or what is published."""
+
+    def draft(self, request: HttpRequest, row: Workflow | None) -> Plan:
+        """See :meth:`Trying.draft`; what is stored already is judged as it is."""
+        wanted = _STORED.get(request.POST.get("trial-version", ""))
+        if wanted is None:
+            return self._drafted(request, row)
+        if row is None:
+            raise UsageError(_("This workflow has not been saved yet."))
+        return wanted(row)
+
+    def trial_context(self, request: HttpRequest, row: Workflow | None) -> dict[str, Any]:
+        """See :meth:`Trying.trial_context`."""
+        versions = [("", _("what is in the form"))]
+        if row is not None:
+            versions.append(("saved", _("as it is saved")))
+        if row is not None and row.published:
+            told = _("as it is published: v%(number)d") % {"number": row.published.number}
+            versions.append(("published", told))
+        return {
+            "start": reverse("admin:lingstream_workflow_trial", args=[row.pk if row else "add"]),
+            "workflow": row.slug if row else "",
+            "versions": versions,
+            "examples": reading.examples_of([row.slug] if row else []),
+            "steps": True,
+        }
+
+    def get_urls(self) -> list[Any]:
+        """Add the addresses at which panels read and repeat trials, whatever page they stand on."""
+        view = self.admin_site.admin_view
+        return [
+            path("trials/inputs/", view(reading.inputs), name="lingstream_trial_inputs"),
+            path("trials/examples/", view(reading.keep_example), name="lingstream_trial_examples"),
+            path("trials/<uuid:run_id>/", view(reading.trial), name="lingstream_trial"),
+            path("trials/<uuid:run_id>/again/", view(reading.again), name="lingstream_trial_again"),
+            *super().get_urls(),
+        ]
+
+    def _drafted(self, request: HttpRequest, workflow: Workflow | None) -> Plan:
+        """The plan that the posted form amounts to; it has passed the same clean as a save."""
+        form, formsets = filled(self, request, workflow)
+        draft: Workflow = form.instance
+        steps, triggers = _rows(draft, formsets)
+        return replace(draft_plan(draft, steps, triggers), input_schema=draft.input_schema)
+
+
+def _rows(draft: Workflow, formsets: Sequence[Any]) -> tuple[list[Step], list[TriggerPlan]]:
+    """The steps and the triggers in their order, from the first formset that knows all of the page's."""
+    page = next((each for each in formsets if isinstance(each, GraphFormSet)), None)
+    if page is not None:
+        steps, triggers = page.drafted()
+        return sorted(steps, key=lambda step: step.position), triggers
+    rows = draft.triggers.select_related("source", "target") if draft.pk else ()
+    return list(draft.steps.all()) if draft.pk else [], [row.to_plan() for row in rows]

@@ -1,0 +1,110 @@
+"""The app's index page: figures in few queries, and the first steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from lingstream.models import Prompt, Provider, Run, Runner, Workflow
+
+from ..forms import client_with
+
+pytestmark = pytest.mark.django_db
+
+URL = "/admin/lingstream/"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def runs() -> None:
+    now = timezone.now()
+    Runner.objects.create()
+    Runner.objects.create(heartbeat_at=now - timedelta(hours=1))
+    for hours, status, more in [
+        (0, "running", {}),
+        (1, "finished", {"prompt_tokens": 10, "completion_tokens": 5, "cost": "0.5", "first_token": 0.2}),
+        (2, "failed", {"first_token": 0.4}),
+        (50, "lost", {"prompt_tokens": 100, "cost": "1"}),
+        (24 * 8, "finished", {"prompt_tokens": 1000}),
+    ]:
+        Run.objects.create(workflow="facts", status=status, created_at=now - timedelta(hours=hours), **more)
+    Run.objects.create(workflow="other", scope="elsewhere", status="finished", created_at=now)
+
+
+def figures(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(URL).context["board"]["figures"]
+    return found
+
+
+@pytest.mark.usefixtures("runs")
+def test_counts_the_last_day_and_week(admin_client: Client) -> None:
+    found = figures(admin_client)
+    (facts,) = found["workflows"]
+    assert (facts["day"], facts["week"], facts["failed_day"], facts["failed_week"]) == (3, 4, 1, 2)
+    assert (facts["tokens_day"], facts["tokens_week"]) == (15, 115)
+    assert (facts["cost_day"], facts["cost_week"]) == (Decimal("0.5"), Decimal("1.5"))
+    assert (found["alive"], found["runners"]) == (1, 1)
+    assert (found["median"], found["slowest"]) == (0.4, 0.4)
+    hours = found["hours"]
+    assert [(hour.runs, hour.failed) for hour in hours[-3:]] == [(1, 1), (1, 0), (1, 0)]
+    assert sum(hour.runs for hour in hours) == 3
+    html = admin_client.get(URL).content.decode()
+    assert '<svg class="ling-hours"' in html
+    assert " style=" not in html.split('class="ling-board"')[1].split("</section>")[0]
+
+
+@pytest.mark.usefixtures("runs")
+def test_takes_six_queries_and_none_of_runs_for_a_while(
+    admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(100) as first:
+        admin_client.get(URL)
+    with django_assert_max_num_queries(100) as again:
+        admin_client.get(URL)
+    of_runs = [query["sql"] for query in first.captured_queries if "lingstream_" in query["sql"]]
+    assert len(of_runs) <= 6, of_runs
+    assert not [query for query in again.captured_queries if "lingstream_run" in query["sql"]]
+
+
+@pytest.mark.usefixtures("runs")
+def test_is_of_one_tenant(admin_client: Client, settings: Any) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.admin.runs.test_dashboard.elsewhere"}
+    assert [row["workflow"] for row in figures(admin_client)["workflows"]] == ["other"]
+
+
+def elsewhere(request: Any) -> str:
+    return "elsewhere"
+
+
+@pytest.mark.parametrize(("permission", "sees"), [("view_run", True), ("view_workflow", False)])
+def test_figures_are_for_who_may_view_runs(permission: str, sees: bool) -> None:
+    board = client_with(permission).get(URL).context["board"]
+    assert ("figures" in board) is sees
+    assert [str(title) for title, _url in board["links"]] == (["Runs"] if sees else [])
+
+
+def test_the_first_steps_are_links_until_they_are_done(admin_client: Client) -> None:
+    Prompt.objects.create(slug="tone")
+    steps = admin_client.get(URL).context["board"]["steps"]
+    assert [step["done"] for step in steps] == [False, True, False]
+    assert all(admin_client.get(step["url"]).status_code == 200 for step in steps)
+    nobody = client_with("view_run").get(URL).context["board"]["steps"]
+    assert [step["url"] for step in nobody] == ["", "", ""]
+    Provider.objects.create(name="default", kind="scripted")
+    Workflow.objects.create(slug="facts")
+    assert admin_client.get(URL).context["board"]["steps"] == []
+    titles = [str(title) for title, _url in admin_client.get(URL).context["board"]["links"]]
+    assert titles == ["Collections", "Conversations", "Occasions", "Runs"]

@@ -1,0 +1,366 @@
+"""The list of runs: found, filtered, paged and acted on without reading the table, on both databases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from lingstream.access.identity import Identity
+from lingstream.admin.runs.admin import RunAdmin
+from lingstream.admin.runs.keyset import MOST_COUNTED
+from lingstream.core.engine.run import RunResult
+from lingstream.core.exceptions import ProviderError
+from lingstream.core.provider import Usage
+from lingstream.execution.journal import Write, result_of, store
+from lingstream.execution.start import Start, create_run
+from lingstream.models import Attachment, Conversation, Provider, Run, RunText, Step, Workflow
+from lingstream.models.validators import validate_prices
+
+from ..forms import client_with
+
+pytestmark = pytest.mark.django_db
+
+URL = "/admin/lingstream/run/"
+MANY = 12_000
+WORDS = ("clouds", "rain", "sun", "云上的雨")
+
+
+def asked(question: Any, **columns: Any) -> Run:
+    """A run with its text, as one that was started has it."""
+    run = Run.objects.create(**{"workflow": "facts", "input": {"question": question}, **columns})
+    RunText.of(run)
+    return run
+
+
+def mine(request: Any) -> str:
+    return "mine"
+
+
+def theirs(request: Any) -> str:
+    return "theirs"
+
+
+def listed(client: Client, **query: Any) -> list[str]:
+    """The ids on a page, as they are shown."""
+    response = client.get(URL, query)
+    assert response.status_code == 200, response
+    return [str(run.pk) for run in response.context["cl"].result_list]
+
+
+class TestSearch:
+    @pytest.fixture
+    def run(self) -> Run:
+        owner = User.objects.create(username="ada.lovelace")
+        talk = Conversation.objects.create(owner=owner)
+        asked("Something else", workflow="other")
+        run = asked("Can I lie on a Cloud?\x00 云上的雨", owner=owner, conversation=talk, epoch=1)
+        error = ProviderError("the model caught fire", code="provider-down").to_wire()
+        Run.objects.filter(pk=run.pk).update(status=Run.Status.RUNNING)
+        ends = result_of(RunResult("failed", None, Usage(3, 4), (error,)), "1-9")
+        assert store([Write(run, 1, columns=ends)]) == [True]
+        run.refresh_from_db()
+        return run
+
+    @pytest.mark.parametrize(
+        ("text", "finds"),
+        [
+            ("{id}", True),
+            ("{short}", True),
+            ("{conversation}", True),
+            ("facts", True),
+            ("fact", False),
+            ("ada", True),
+            ("ada.lovelace", True),
+            ("lovelace", False),
+            ("provider-down", True),
+            ("caught fire", True),
+            ("CLOUD", True),
+            ("clo", True),
+            ("clo lie", False),
+            ("lie clo", True),
+            ("louds", False),
+            ("上的", True),
+            ("的上", False),
+            ("cloud' | 'x", False),
+            ('cloud" OR "x', False),
+            ("'\"*:&|!()<->", False),
+            ("nothing of it", False),
+        ],
+    )
+    def test_finds(self, admin_client: Client, run: Run, text: str, finds: bool) -> None:
+        names = {"id": run.pk, "short": str(run.pk)[:8], "conversation": run.conversation_id}
+        assert (str(run.pk) in listed(admin_client, q=text.format(**names))) is finds
+
+    def test_is_of_one_tenant_however_much_others_ask(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lingstream.admin.runs.search._MOST_TEXTS", 2)
+        mine = asked("my clouds", scope="mine")
+        theirs = [asked(f"clouds {number}", scope="theirs") for number in range(3)]
+        client = client_with("view_run")
+        for scope, runs in (("mine", [mine]), ("theirs", theirs[:0:-1])):
+            settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": f"tests.admin.runs.test_list.{scope}"}
+            assert listed(client, q="clouds") == [str(run.pk) for run in runs]
+
+    def test_a_deleted_run_is_not_found(self, admin_client: Client, run: Run) -> None:
+        run.delete()
+        assert listed(admin_client, q="cloud") == []
+        assert RunText.objects.filter(words__match="cloud").count() == 0
+
+    def test_starting_a_run_stores_what_it_is_found_by(self, admin_client: Client) -> None:
+        provider = Provider.objects.create(name="demo", kind="scripted")
+        flow = Workflow.objects.create(slug="facts")
+        Step.objects.create(workflow=flow, name="answer", provider=provider, input="{{ input.question }}")
+        run, _new = create_run(Start("facts", {"question": "Why is it blue?"}), Identity.of_site())
+        assert listed(admin_client, q="blue") == [str(run.pk)]
+        html = admin_client.get(URL).content.decode()
+        assert "Why is it blue?" in html
+
+
+class TestPrivate:
+    """What was asked of a private workflow is for who may change workflows."""
+
+    @pytest.fixture
+    def run(self) -> Run:
+        Workflow.objects.create(slug="facts", private=True)
+        return asked("SECRET wish")
+
+    @pytest.mark.parametrize(
+        ("permissions", "sees"), [(("view_run",), False), (("view_run", "change_workflow"), True)]
+    )
+    def test_inputs(self, run: Run, permissions: tuple[str, ...], sees: bool) -> None:
+        client = client_with(*permissions)
+        pages = [client.get(URL), client.get(f"{URL}{run.pk}/change/")]
+        pages.append(client.post(URL, {"action": "export_csv", "_selected_action": [run.pk]}))
+        for page in pages:
+            text = b"".join(page.streaming_content) if page.streaming else page.content
+            assert (b"SECRET" in text) is sees, page
+        assert (listed(client, q="secret") == [str(run.pk)]) is sees
+
+    @pytest.mark.parametrize(("more", "sees"), [((), False), (("change_workflow",), True)])
+    def test_conversations_and_files(
+        self, run: Run, more: tuple[str, ...], sees: bool, settings: Any, tmp_path: Path
+    ) -> None:
+        settings.MEDIA_ROOT = str(tmp_path)
+        talk = Conversation.objects.create()
+        parts = {"parts": [{"type": "text", "text": "SECRET"}]}
+        Run.objects.filter(pk=run.pk).update(conversation=talk, number=1, message=parts)
+        file = Attachment.objects.create(
+            conversation=talk, run=run, name="a.txt", size=1, file=ContentFile(b"x", "a.txt")
+        )
+        client = client_with("view_run", "view_conversation", "view_attachment", *more)
+        address = "/admin/lingstream/conversation/"
+        assert ("SECRET" in client.get(f"{address}{talk.pk}/change/").content.decode()) is sees
+        assert client.get(f"{address}{talk.pk}/export/json/").status_code == (200 if sees else 403)
+        download = client.get(f"/admin/lingstream/attachment/{file.pk}/download/")
+        assert download.status_code == (200 if sees else 403)
+        file.delete()
+
+
+class TestCost:
+    @pytest.mark.parametrize(
+        ("prices", "cost"),
+        [
+            ({}, None),
+            ({"small": {"input": 1}}, None),
+            ({"large": {"input": 2.5, "output": 10}}, Decimal("0.0325")),
+            ({"*": {"output": 10}}, Decimal("0.03")),
+        ],
+    )
+    def test_is_by_the_prices_of_the_provider(
+        self, prices: dict[str, Any], cost: Decimal | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lingstream.execution.prices._known", (0.0, {}))
+        Provider.objects.create(name="demo", kind="scripted", prices=prices)
+        run = asked("x", epoch=1, status=Run.Status.RUNNING)
+        entry = {"first": 0.5, "repairs": 2, "provider": "demo", "model": "large", "tokens": [1_000, 3_000]}
+        ended = RunResult("finished", None, Usage(1_000, 3_000), trace=(entry,))
+        assert store([Write(run, 1, columns=result_of(ended, "1-9"))]) == [True]
+        run.refresh_from_db()
+        assert run.cost == cost
+        assert (run.repaired, run.first_token, run.prompt_tokens, run.completion_tokens) == (
+            2,
+            0.5,
+            1_000,
+            3_000,
+        )
+
+    @pytest.mark.parametrize(
+        "prices",
+        [
+            [],
+            {"large": 1},
+            {"large": {}},
+            {"large": {"in": 1}},
+            {"large": {"input": -1}},
+            {"x": {"input": True}},
+        ],
+    )
+    def test_prices_of_another_shape_are_refused(self, prices: Any) -> None:
+        with pytest.raises(ValidationError, match="Expected"):
+            validate_prices(prices)
+
+
+class TestPages:
+    def test_follow_one_another_both_ways_without_gaps(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(RunAdmin, "list_per_page", 10)
+        now = timezone.now()
+        # Three at each time: a page ends among equals.
+        runs = [asked("x", created_at=now - timedelta(seconds=number // 3)) for number in range(25)]
+        everything = [
+            str(pk) for pk in Run.objects.order_by("-created_at", "-pk").values_list("pk", flat=True)
+        ]
+        assert len(everything) == len(runs)
+        seen, address = list[list[str]](), URL
+        while address:
+            cl = admin_client.get(address).context["cl"]
+            seen.append([str(run.pk) for run in cl.result_list])
+            address = URL + cl.older if cl.older else ""
+        assert [run for page in seen for run in page] == everything
+        back = [seen[-1]]
+        while cl.newer:
+            cl = admin_client.get(URL + cl.newer).context["cl"]
+            back.insert(0, [str(run.pk) for run in cl.result_list])
+        assert back == seen
+
+    def test_another_filter_begins_at_the_top(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(RunAdmin, "list_per_page", 1)
+        for _number in range(2):
+            asked("x")
+        older = admin_client.get(URL).context["cl"].older
+        html = admin_client.get(URL + older).content.decode()
+        links = re.findall(r'href="(\?[^"]*status__exact[^"]*)"', html)
+        assert links
+        assert not [link for link in links if "before=" in link]
+
+    @pytest.mark.parametrize("place", ["x", "2026-01-01T00:00:00+00:00", "x~y", "2026-01-01~zzz", "~"])
+    def test_a_place_that_is_none_is_refused(self, admin_client: Client, place: str) -> None:
+        assert admin_client.get(URL, {"before": place}).url == f"{URL}?e=1"  # type: ignore[attr-defined]
+
+
+class TestActions:
+    def test_csv_has_what_the_list_has_and_no_formula(self, admin_client: Client) -> None:
+        run = asked("=1+1", error_code="-x", cost="0.25", repaired=2)
+        response = admin_client.post(URL, {"action": "export_csv", "_selected_action": [run.pk]})
+        text = b"".join(response.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+        (row,) = csv.DictReader(io.StringIO(text))
+        assert row["id"] == str(run.pk)
+        assert (row["input"], row["error code"]) == ("'=1+1", "'-x")
+        assert (row["cost"], row["repaired"]) == ("0.250000", "2")
+        assert response["Content-Disposition"] == 'attachment; filename="runs.csv"'
+
+    @pytest.mark.parametrize(
+        ("permissions", "offered"),
+        [
+            (("view_run",), {"export_csv"}),
+            (("view_run", "cancel_run"), {"export_csv", "stop"}),
+            (("view_run", "start_workflow"), {"export_csv", "again"}),
+        ],
+    )
+    def test_are_offered_to_who_may(self, permissions: tuple[str, ...], offered: set[str]) -> None:
+        asked("x")
+        html = client_with(*permissions).get(URL).content.decode()
+        assert set(re.findall(r'<option value="(\w+)">', html)) == offered
+
+
+@pytest.fixture
+def many() -> None:
+    """As many runs as make a plan that reads the table dear."""
+    now = timezone.now()
+    owner = User.objects.create(username="ada")
+    talk = Conversation.objects.create(owner=owner)
+    runs = [
+        Run(
+            pk=uuid4(),
+            workflow="rare" if number % 2_000 == 0 else f"w{number % 4}",
+            status="failed" if number % 500 == 1 else "finished",
+            error_code="provider" if number % 500 == 1 else "",
+            repaired=int(number % 700 == 2),
+            scope="tenant" if number % 1_000 == 3 else "",
+            owner=owner if number % 900 == 4 else None,
+            owner_key=f"user:{owner.pk}" if number % 900 == 4 else "anyone",
+            conversation=talk if number % 3_000 == 5 else None,
+            created_at=now - timedelta(seconds=number),
+        )
+        for number in range(MANY)
+    ]
+    Run.objects.bulk_create(runs, 1_000)
+    texts = [
+        RunText(run=run, input="x", words=f"{WORDS[number % 3]} {'needle' if number % 5_000 == 6 else 'hay'}")
+        for number, run in enumerate(runs)
+    ]
+    RunText.objects.bulk_create(texts, 1_000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        if connection.vendor == "postgresql":  # to read all of so small a table may be right
+            cursor.execute("SET LOCAL enable_seqscan = off")
+
+
+_READS_ALL = re.compile(r"SCAN lingstream_(run|runtext)\b(?! USING (COVERING )?INDEX)")
+_MOST_READ = 4_500  # rows, of a word that a third of the runs has: where PostgreSQL's plan may be either
+
+
+def check_plan(sql: str) -> None:
+    """Check that a read of runs reads few of them, as the database would do it or has done it."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = [row[-1] for row in cursor.fetchall()]
+            assert not [line for line in plan if _READS_ALL.match(line)], (sql, plan)
+        else:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+            ((((plan,),)),) = cursor.fetchall()
+            assert rows_read(plan["Plan"]) <= _MOST_READ, (sql, plan)
+
+
+def rows_read(node: dict[str, Any]) -> int:
+    names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    own = sum(node.get(name, 0) for name in names) * node["Actual Loops"] if "Relation Name" in node else 0
+    return int(own) + sum(map(rows_read, node.get("Plans", ())))
+
+
+@pytest.mark.usefixtures("many")
+def test_no_page_reads_the_table(admin_client: Client) -> None:
+    place = f"{(timezone.now() - timedelta(seconds=9_000)).isoformat()}~{uuid4()}"
+    pages: list[dict[str, str]] = [
+        {},
+        {"before": place},
+        {"after": place},
+        {"workflow": "rare"},
+        {"workflow": "w1", "before": place},
+        {"status__exact": "failed"},
+        {"status__exact": "failed", "workflow": "w3"},
+        {"error_code": "provider"},
+        {"repaired": "yes"},
+        {"scope": "tenant"},
+        {"conversation__id__exact": str(Conversation.objects.get().pk)},
+        *({"q": text} for text in ("needle", "clouds", "ada", "provider", "rare", "abcd")),
+    ]
+    for page in pages:
+        with CaptureQueriesContext(connection) as captured:
+            response = admin_client.get(URL, page)
+        assert response.status_code == 200, page
+        assert response.context["cl"].result_count <= MOST_COUNTED
+        assert len(captured) <= 22, [query["sql"] for query in captured]
+        for query in list(captured):
+            if re.match(r'SELECT .* FROM "lingstream_run(text)?"', query["sql"]):
+                check_plan(query["sql"])

@@ -1,0 +1,353 @@
+"""The page of a run: its steps as bars, what was mended where, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from lingstream.admin.runs.rereading import plan_of_step, reread
+from lingstream.admin.runs.waterfall import WIDTH, waterfall
+from lingstream.core.engine.plan import BotPlan, Plan, StepPlan
+from lingstream.models import (
+    BotRun,
+    Conversation,
+    Example,
+    Prompt,
+    PromptVersion,
+    Provider,
+    Run,
+    Runner,
+    Step,
+    Workflow,
+)
+from lingstream.providers.recorded import Recording
+
+from ..forms import client_with
+
+pytestmark = pytest.mark.django_db
+
+URL = "/admin/lingstream/run/"
+BROKEN = '{"answer": "No.", n: 1, "rest": [1, 2'
+PLAN = Plan(
+    "facts",
+    steps=(
+        BotPlan("answer"),
+        BotPlan("note", root="note", format="text"),
+        StepPlan("ask", "workflow", options={"workflow": "in"}),
+    ),
+    workflows={"in": Plan("in", steps=(BotPlan("one", schema={"type": "object"}),))},
+)
+
+
+def entry(name: str, start: float, end: float | None, source: str = "", **more: Any) -> dict[str, Any]:
+    known = {"id": name, "kind": "bot", "root": "", "status": "finished", "source": source, "event": ""}
+    return {**known, "start": start, "first": None, "end": end, "repairs": 0, **more}
+
+
+@pytest.fixture
+def run() -> Run:
+    now = timezone.now()
+    flow = Workflow.objects.create(slug="facts")
+    provider = Provider.objects.create(name="demo", kind="scripted")
+    Step.objects.create(workflow=flow, name="answer", provider=provider, input="{{ input }}")
+    version = PromptVersion.objects.create(
+        prompt=Prompt.objects.create(slug="tone"), number=3, text="Be kind."
+    )
+    run = Run.objects.create(
+        workflow="facts",
+        status=Run.Status.FINISHED,
+        epoch=2,
+        conversation=Conversation.objects.create(),
+        input="Why?",
+        plan=PLAN.to_json(),
+        errors=[{"code": "one", "message": "first"}, {"code": "two", "message": "second"}],
+        started_at=now,
+        finished_at=now + timedelta(seconds=4),
+        trace=[
+            entry("answer#1", 0.0, 2.0, first=0.5, repairs=2, tokens=[7, 9]),
+            entry("sum#1", 2.0, 2.0, source="answer#1", event="response", kind="compute"),
+        ],
+    )
+    BotRun.objects.create(
+        run=run,
+        step="answer",
+        instance="answer#1",
+        digest="d",
+        epoch=2,
+        status="finished",
+        messages=[{"role": "user", "content": "Why?"}],
+        output=BROKEN,
+        repairs=[{"kind": "unquoted-key", "uri": "n", "offset": 19}],
+        prompt_version=f"tone v{version.number}",
+        finish="stop",
+        first_token=0.5,
+        started_at=now,
+        finished_at=now + timedelta(seconds=2),
+    )
+    BotRun.objects.create(run=run, kind="once", step="rate", instance="rate#1", digest="e", epoch=1, result=5)
+    return run
+
+
+def page(client: Client, run: Run) -> str:
+    response = client.get(f"{URL}{run.pk}/change/")
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+class TestWaterfall:
+    def test_has_each_step_below_what_started_it(self) -> None:
+        trace = [
+            entry("a#1", 0, 10),
+            entry("b#1", 1, 2, "a#1"),
+            entry("c#1", 1.5, 9, "b#1", first=4.0),
+            entry("b#2", 3, None, "a#1"),
+            entry("d#1", 5, 6, "gone#1"),
+        ]
+        bars = waterfall(Run(trace=trace), [])
+        assert [(bar.entry["id"], bar.depth) for bar in bars] == [
+            ("a#1", 0),
+            ("b#1", 1),
+            ("c#1", 2),
+            ("b#2", 1),
+            ("d#1", 0),
+        ]
+        assert [(bar.x, bar.width, bar.waits) for bar in bars[:3]] == [
+            (0, 1000, 0),
+            (100, 100, 0),
+            (150, 750, 250),
+        ]
+        assert all(0 <= bar.x <= bar.x + bar.width <= WIDTH + 4 for bar in bars)
+
+    def test_of_a_run_without_a_trace_has_what_its_journal_has(self) -> None:
+        now = timezone.now()
+        times = {"started_at": now, "finished_at": now + timedelta(seconds=2), "first_token": 1.0}
+        rows = [
+            BotRun(instance="a#1", **times),
+            BotRun(instance="b#1", started_at=now + timedelta(seconds=1)),
+        ]
+        bars = waterfall(Run(), rows)
+        assert [(bar.entry["id"], bar.x, bar.first) for bar in bars] == [("a#1", 0, 1.0), ("b#1", 500, None)]
+        assert waterfall(Run(), []) == []
+
+    def test_does_not_hang_on_a_circle(self) -> None:
+        bars = waterfall(Run(trace=[entry("a#1", 0, 1, "b#1"), entry("b#1", 0, 1, "a#1")]), [])
+        assert bars == []
+
+
+class TestRereading:
+    def test_marks_each_repair_at_its_place(self) -> None:
+        found = reread(BotRun(output=BROKEN, finish="stop"), BotPlan("answer"))
+        assert found.value == {"answer": "No.", "n": 1, "rest": [1, 2]}
+        assert "".join(text for _number, text in found.pieces) == BROKEN
+        assert [number for number, _text in found.pieces if number] == [each.number for each in found.repairs]
+        first = found.repairs[0]
+        assert (first.kind, first.uri, first.offset) == ("unquoted", "", 18)
+        assert first.after.startswith('{"answer"')
+        assert "n: 1" in first.before
+        assert ("string-response", "answer") in found.settled
+
+    @pytest.mark.parametrize(
+        ("output", "step"),
+        [
+            ("plain", BotPlan("a", format="text")),
+            ("x" * 300_000, BotPlan("a")),
+            ("[" * 100_000, BotPlan("a")),
+            ("", None),
+        ],
+    )
+    def test_shows_what_it_cannot_read_as_it_is(self, output: str, step: StepPlan | None) -> None:
+        found = reread(BotRun(output=output), step)
+        assert "".join(text for _number, text in found.pieces) == output
+
+    @pytest.mark.parametrize(
+        ("name", "found"),
+        [("note", "text"), ("ask.one", "json"), ("ask.two", None), ("nobody", None), ("a.b.c", None)],
+    )
+    def test_finds_the_plan_of_a_step_in_its_run(self, name: str, found: str | None) -> None:
+        step = plan_of_step(Run(plan=PLAN.to_json()), name)
+        assert (step and step.format) == found
+        assert plan_of_step(Run(plan={}), name) is None
+
+
+class TestPage:
+    def test_shows_all_kinds_of_steps_errors_and_links(self, admin_client: Client, run: Run) -> None:
+        html = page(admin_client, run)
+        for text in (
+            "sum#1",
+            "<td>compute</td>",
+            "response ← answer#1",
+            "rate#1",
+            "7 + 9",
+            "0.50 s",
+            "2 repairs",
+        ):
+            assert text in html, text
+        assert '<mark id="repair-' in html
+        assert "first" in html and "second" in html
+        assert "Execution 1:" in html and "Execution 2:" in html
+        for address in ("conversation", "promptversion", "workflow"):
+            assert re.search(rf'href="/admin/lingstream/{address}/[\w-]+/change/"', html), address
+        assert f"?trial_run={run.pk}" in html
+        assert " style=" not in html.split('<div id="content-main">')[1].split("</form>")[0]
+        assert "<ling-stream" not in html
+
+    def test_of_a_running_run_has_the_stream_and_stops_it(self, run: Run) -> None:
+        Run.objects.filter(pk=run.pk).update(status=Run.Status.RUNNING)
+        client = client_with("view_run", "cancel_run")
+        html = page(client, run)
+        assert f'<ling-stream manual run="{run.pk}">' in html
+        assert "data-lingstream" in html
+        assert client.post(f"{URL}{run.pk}/stop/").status_code == 302
+        run.refresh_from_db()
+        assert run.cancel_requested_at is not None
+        assert "is being stopped" in page(client, run)
+
+    @pytest.mark.parametrize("plan", ["same", "today"])
+    def test_runs_it_again(self, run: Run, plan: str) -> None:
+        Runner.objects.create()
+        run.refresh_from_db()
+        client = client_with("view_run", "start_workflow")
+        response = client.post(f"{URL}{run.pk}/again/{plan}/")
+        again = Run.objects.exclude(pk=run.pk).get()
+        assert response["Location"] == f"{URL}{again.pk}/change/"
+        assert (again.input, again.workflow, again.conversation) == (run.input, run.workflow, None)
+        assert again.owner == User.objects.get(username="staff")
+        assert (again.plan == run.plan) is (plan == "same")
+
+    def test_keeps_what_was_asked_as_an_example_once(self, run: Run) -> None:
+        client = client_with("view_run", "view_workflow", "add_example")
+        page = client.get(f"{URL}{run.pk}/change/").content.decode()
+        assert f"{URL}{run.pk}/example/" in page
+        for _ in range(2):
+            assert client.post(f"{URL}{run.pk}/example/").status_code == 302
+        kept = Example.objects.get()
+        assert (kept.workflow.slug, kept.name, kept.input) == ("facts", f"run {str(run.pk)[:8]}", run.input)
+
+    @pytest.mark.parametrize("rights", [["view_run"], ["view_run", "add_example"]])
+    def test_keeps_no_example_for_anybody_nor_of_what_is_withheld(self, run: Run, rights: list[str]) -> None:
+        Workflow.objects.update(private="add_example" in rights)
+        assert client_with(*rights).post(f"{URL}{run.pk}/example/").status_code == 403
+        assert not Example.objects.exists()
+
+    @pytest.mark.parametrize("plan", ["same", "today"])
+    def test_a_trial_is_not_made_a_real_run(self, admin_client: Client, run: Run, plan: str) -> None:
+        Run.objects.update(trial=True, conversation=None, key="")
+        assert f"{URL}{run.pk}/again/{plan}/" not in page(admin_client, run)
+        admin_client.post(f"{URL}{run.pk}/again/{plan}/")
+        assert Run.objects.count() == 1
+
+    def test_says_why_it_cannot_run_it_again(self, run: Run) -> None:
+        Workflow.objects.update(enabled=False)
+        client = client_with("view_run", "start_workflow")
+        response = client.post(f"{URL}{run.pk}/again/today/", follow=True)
+        assert 'class="error"' in response.content.decode()
+        assert Run.objects.count() == 1
+
+    @pytest.mark.parametrize("command", ["stop", "again/same", "again/today"])
+    def test_commands_are_for_who_may(self, run: Run, command: str, settings: Any) -> None:
+        client = client_with("view_run")
+        html = page(client, run)
+        assert f"/{command}/" not in html
+        assert client.post(f"{URL}{run.pk}/{command}/").status_code == 403
+        assert client.get(f"{URL}{run.pk}/{command}/").status_code == 405
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.admin.runs.test_page.elsewhere"}
+        stranger = Client()
+        stranger.force_login(User.objects.create_superuser("root"))
+        assert stranger.post(f"{URL}{run.pk}/{command}/").status_code == 404
+        assert Client().post(f"{URL}{run.pk}/{command}/")["Location"].startswith("/admin/login/")
+
+    def test_a_run_that_has_not_ended_is_not_deleted(self, admin_client: Client, run: Run) -> None:
+        Run.objects.filter(pk=run.pk).update(status=Run.Status.RUNNING)
+        html = admin_client.post(f"{URL}{run.pk}/delete/", {"post": "yes"}).content.decode()
+        assert "stop it first" in html
+        assert (
+            admin_client.post(
+                URL, {"action": "delete_selected", "_selected_action": [run.pk], "post": "yes"}
+            ).status_code
+            == 200
+        )
+        assert Run.objects.filter(pk=run.pk).exists()
+        Run.objects.filter(pk=run.pk).update(status=Run.Status.CANCELED)
+        assert admin_client.post(f"{URL}{run.pk}/delete/", {"post": "yes"}).status_code == 302
+        assert not Run.objects.filter(pk=run.pk).exists()
+
+
+class TestPlay:
+    def test_sends_the_frames_of_then(self, admin_client: Client, run: Run) -> None:
+        response: Any = admin_client.get(f"{URL}{run.pk}/play/")
+
+        async def body() -> bytes:
+            return b"".join([piece async for piece in response.streaming_content])
+
+        frames = [json.loads(line) for line in asyncio.run(body()).splitlines()]
+        assert list(frames[-1]) == ["run", "id", "done"]
+        ops = [op for frame in frames for op in frame.get("ops", ())]
+        assert "answer" in [op["uri"] for op in ops]
+        assert f"{URL}{run.pk}/play/" in page(admin_client, run)
+
+    def test_what_a_function_has_done_is_not_done_again(self, admin_client: Client, run: Run) -> None:
+        Run.objects.update(plan=Plan("facts", python=True).to_json())
+        assert admin_client.get(f"{URL}{run.pk}/play/").status_code == 404
+        assert f"{URL}{run.pk}/play/" not in page(admin_client, run)
+        with pytest.raises(CommandError, match="is a function"):
+            call_command("ling_replay", str(run.pk), speed=0)
+
+    def test_a_recording_is_a_file_that_can_be_read(self, admin_client: Client, run: Run) -> None:
+        Run.objects.update(
+            plan={**PLAN.to_json(), "providers": [{"name": "p", "base_url": "https://secret.example"}]}
+        )
+        response: Any = admin_client.get(f"{URL}{run.pk}/recording/")
+        text = b"".join(response.streaming_content).decode()
+        recording = Recording.read(text.splitlines())
+        assert [call["instance"] for call in recording.calls] == ["answer#1", "rate#1"]
+        assert recording.calls[0]["output"] == BROKEN
+        assert "secret.example" not in text
+
+    @pytest.mark.parametrize(
+        ("permissions", "private", "status"),
+        [
+            (("view_run",), False, 403),
+            (("view_run", "view_promptversion"), False, 200),
+            (("view_run", "view_promptversion"), True, 403),
+            (("view_promptversion",), False, 403),
+        ],
+    )
+    def test_recordings_are_for_who_sees_inputs_and_prompts(
+        self, run: Run, permissions: tuple[str, ...], private: bool, status: int
+    ) -> None:
+        Workflow.objects.update(private=private)
+        assert client_with(*permissions).get(f"{URL}{run.pk}/recording/").status_code == status
+
+    def test_what_has_not_ended_is_not_played(self, admin_client: Client, run: Run) -> None:
+        Run.objects.update(status=Run.Status.RUNNING)
+        assert admin_client.get(f"{URL}{run.pk}/play/").status_code == 404
+
+
+class TestCommand:
+    def test_writes_a_file_and_plays_it(self, run: Run, tmp_path: Path, capsys: Any) -> None:
+        file = tmp_path / "fixture.jsonl"
+        call_command("ling_replay", str(run.pk), to=file)
+        call_command("ling_replay", str(file), "--speed", "0", "--jsonl")
+        assert '"done"' in capsys.readouterr().out
+        call_command("ling_replay", str(file), "--speed", "0", "--jsonl", "--cut-at", "3")
+        assert "provider-connection" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("source", ["nothing", str(uuid4())])
+    def test_says_what_is_not_there(self, source: str) -> None:
+        with pytest.raises(CommandError, match="there is no run"):
+            call_command("ling_replay", source)
+
+
+def elsewhere(request: Any) -> str:
+    return "elsewhere"
