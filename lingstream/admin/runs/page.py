@@ -105,6 +105,7 @@ class RunPage(ScopedAdmin):
         self.message_user(request, told % {"workflow": workflow, "name": example.name})
         return _to(run)
 
+    @method_decorator(require_POST)
     def play_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Send the frames of a run that has ended as JSON lines, ten times as fast as they came."""
         run = self._run(request, object_id)

@@ -285,7 +285,7 @@ class TestPage:
 
 class TestPlay:
     def test_sends_the_frames_of_then(self, admin_client: Client, run: Run) -> None:
-        response: Any = admin_client.get(f"{URL}{run.pk}/play/")
+        response: Any = admin_client.post(f"{URL}{run.pk}/play/")
 
         async def body() -> bytes:
             return b"".join([piece async for piece in response.streaming_content])
@@ -296,9 +296,19 @@ class TestPlay:
         assert "answer" in [op["uri"] for op in ops]
         assert f"{URL}{run.pk}/play/" in page(admin_client, run)
 
+    def test_nothing_is_played_for_a_link_nor_for_another_site(self, run: Run) -> None:
+        """It is work for the server: an image's address on another page must not ask for it."""
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(User.objects.create_superuser("root"))
+        assert client.get(f"{URL}{run.pk}/play/").status_code == 405
+        assert client.post(f"{URL}{run.pk}/play/").status_code == 403
+        page(client, run)
+        token = {"csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+        assert client.post(f"{URL}{run.pk}/play/", token).status_code == 200
+
     def test_what_a_function_has_done_is_not_done_again(self, admin_client: Client, run: Run) -> None:
         Run.objects.update(plan=Plan("facts", python=True).to_json())
-        assert admin_client.get(f"{URL}{run.pk}/play/").status_code == 404
+        assert admin_client.post(f"{URL}{run.pk}/play/").status_code == 404
         assert f"{URL}{run.pk}/play/" not in page(admin_client, run)
         with pytest.raises(CommandError, match="is a function"):
             call_command("ling_replay", str(run.pk), speed=0)
@@ -331,7 +341,7 @@ class TestPlay:
 
     def test_what_has_not_ended_is_not_played(self, admin_client: Client, run: Run) -> None:
         Run.objects.update(status=Run.Status.RUNNING)
-        assert admin_client.get(f"{URL}{run.pk}/play/").status_code == 404
+        assert admin_client.post(f"{URL}{run.pk}/play/").status_code == 404
 
 
 class TestCommand:

@@ -5,18 +5,21 @@
 
 import { Run } from "../run.js";
 
-const button = document.querySelector("[data-play]");
+const form = document.querySelector("form[data-play]");
+const button = form?.querySelector("button");
 const place = document.getElementById("ling-played");
 const [status, text] = ["[role=status]", "pre"].map((selector) => place.querySelector(selector));
 
-button?.addEventListener("click", async () => {
+form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
     button.disabled = true;
     place.hidden = false;
     text.textContent = status.textContent = "";
     try {
-        await play(await fetch(button.dataset.play, { headers: { accept: "application/jsonl" } }));
+        const headers = { accept: "application/jsonl" };
+        await play(await fetch(form.action, { method: "POST", body: new FormData(form), headers }));
     } catch (error) {
-        status.textContent = `${button.dataset.fault} ${error.message}`;
+        status.textContent = `${form.dataset.fault} ${error.message}`;
     } finally {
         button.disabled = false;
     }
