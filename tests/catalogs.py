@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polib
@@ -80,10 +80,26 @@ def main() -> None:
                 "Content-Transfer-Encoding": "8bit",
                 "Plural-Forms": plurals,
             }
-            catalog.extend(_entry(before.get(text), text, plural, language) for text, plural in said.items())
+            catalog.extend(
+                _entry(before.get(text), text, said[text], language) for text in _ordered(said, before)
+            )
             path.parent.mkdir(parents=True, exist_ok=True)
             catalog.save(str(path))
             catalog.save_as_mofile(str(path.with_suffix(".mo")))
+
+
+def _ordered(said: Iterable[str], before: Iterable[str]) -> list[str]:
+    """What is there stays in its order, wherever its module has gone; what is new follows its neighbour."""
+    spoken = dict.fromkeys(said)
+    found = [text for text in before if text in spoken]
+    known, last = set(found), -1
+    for text in spoken:
+        if text in known:
+            last = found.index(text)
+        else:
+            last += 1
+            found.insert(last, text)
+    return found
 
 
 def _entry(before: polib.POEntry | None, text: str, plural: str, language: str) -> polib.POEntry:
