@@ -13,10 +13,18 @@ __all__ = ["Example"]
 
 
 class Example(models.Model):
-    """What a workflow may be tried with, under a name for people."""
+    """What a workflow may be tried with, under a name for people; each tenant has its own."""
 
     workflow = models.ForeignKey(
         Workflow, on_delete=models.CASCADE, related_name="examples", verbose_name=_("workflow")
+    )
+    scope = models.CharField(
+        _("scope"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Free for a site with tenants: the tenant's name."),
     )
     name = models.CharField(_("name"), max_length=200)
     input = JSONTextField(
@@ -27,8 +35,10 @@ class Example(models.Model):
     class Meta:
         verbose_name = _("example")
         verbose_name_plural = _("examples")
-        ordering = ["workflow", "name"]
-        constraints = [models.UniqueConstraint(fields=["workflow", "name"], name="lingstream_example_name")]
+        ordering = ["workflow", "scope", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["workflow", "scope", "name"], name="lingstream_example_name")
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -60,7 +60,7 @@ class TryingPrompts(Trying):
                 ("", _("what is in the box")),
                 *((str(number), f"v{number} {note}".strip()) for number, note in rows[:_MOST_VERSIONS]),
             ],
-            "examples": examples_of([each["workflow"] for each in targets if each["workflow"]]),
+            "examples": examples_of(request, [each["workflow"] for each in targets if each["workflow"]]),
             "may": {"publish": bool(row) and may_publish(request)},
         }
 

@@ -98,7 +98,7 @@ class RunPage(ScopedAdmin):
             raise Http404
         told = _("What was asked is an example of %(workflow)s already: %(name)s.")
         example, made = workflow.examples.get_or_create(
-            name=f"run {str(run.pk)[:8]}", defaults={"input": run.input}
+            scope=run.scope, name=f"run {str(run.pk)[:8]}", defaults={"input": run.input}
         )
         if made:
             told = _("What was asked is kept as an example of %(workflow)s: %(name)s.")

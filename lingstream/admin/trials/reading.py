@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -36,6 +36,8 @@ _MOST_STEPS = 200
 _LONGEST = 20_000  # characters of a text, and of the JSON of an input
 _MOST_ITEMS = 200  # of a list
 _MOST_EXAMPLES = 200
+
+_Scoped = TypeVar("_Scoped", Run, Example)
 
 
 def trial(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
@@ -110,7 +112,8 @@ def keep_example(request: HttpRequest) -> HttpResponseBase:
     workflow = Workflow.objects.filter(slug=request.POST.get("workflow", "")).first()
     if workflow is None:
         raise Http404
-    row = Example(workflow=workflow, name=request.POST.get("name", "").strip(), input=_to_keep(request))
+    input, scope = _to_keep(request)
+    row = Example(workflow=workflow, scope=scope, name=request.POST.get("name", "").strip(), input=input)
     try:
         row.full_clean(exclude=["input"])
     except ValidationError as error:
@@ -121,21 +124,26 @@ def keep_example(request: HttpRequest) -> HttpResponseBase:
     return JsonResponse({"name": row.name, "input": row.input}, status=201)
 
 
-def examples_of(workflows: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the examples of workflows, as the panel offers them."""
-    rows = Example.objects.filter(workflow__slug__in=workflows).select_related("workflow")[:_MOST_EXAMPLES]
-    return [{"workflow": row.workflow.slug, "name": row.name, "input": row.input} for row in rows]
+def examples_of(request: HttpRequest, workflows: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the examples of workflows that who asks may see, as the panel offers them."""
+    rows = _of_tenant(request, Example.objects.filter(workflow__slug__in=workflows))
+    rows = rows.exclude(workflow__slug__in=withheld_from(request.user)).select_related("workflow")
+    return [
+        {"workflow": row.workflow.slug, "name": row.name, "input": row.input} for row in rows[:_MOST_EXAMPLES]
+    ]
 
 
-def _to_keep(request: HttpRequest) -> Any:
+def _to_keep(request: HttpRequest) -> tuple[Any, str]:
+    """What is to be an example, and the tenant whose it will be."""
     if not (name := request.POST.get("run")):
-        return json_input(request)
+        return json_input(request), tenant(request) or ""
     if not request.user.has_perm("lingstream.view_run"):
         raise PermissionDenied
     try:
-        return _told(request, Run.objects.all()).only("input").get(pk=UUID(name)).input
+        run = _told(request, Run.objects.all()).only("input", "scope").get(pk=UUID(name))
     except (ValueError, Run.DoesNotExist):
         raise Http404 from None
+    return run.input, run.scope
 
 
 def _trial(request: HttpRequest, run_id: UUID) -> Run:
@@ -156,7 +164,7 @@ def _told(request: HttpRequest, rows: QuerySet[Run]) -> QuerySet[Run]:
     return _of_tenant(request, rows).exclude(workflow__in=withheld_from(request.user))
 
 
-def _of_tenant(request: HttpRequest, rows: QuerySet[Run]) -> QuerySet[Run]:
+def _of_tenant(request: HttpRequest, rows: QuerySet[_Scoped]) -> QuerySet[_Scoped]:
     scope = tenant(request)
     return rows if scope is None else rows.filter(scope=scope)
 

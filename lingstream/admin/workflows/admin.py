@@ -17,7 +17,8 @@ from django.utils.translation import gettext as now_in_words
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Chat, Example, Workflow
-from ..media import LingAdmin
+from ..media import LingAdmin, Scoped, tenant
+from ..private import withheld_from
 from ..secret import SecretForm, shown_secret, tenant_of
 from .drawings import drawing
 from .exporting import ExportingAdmin
@@ -79,12 +80,47 @@ class ChatInline(admin.StackedInline):  # type: ignore[type-arg]
         return format_html("<p>{}</p><pre>{}</pre>{}", told, script, secret)
 
 
-class ExampleInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Inputs to try the workflow with."""
+class ExampleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """An example, whose name is there once for its tenant, whether the tenant is a field or not."""
+
+    # Not public, but all that decides which constraints are looked at.
+    def _get_validation_exclusions(self) -> set[str]:
+        found: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return found - {"scope"}
+
+
+class ExampleFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """Those of one tenant."""
+
+    tenant: str | None = None
+
+    def _construct_form(self, i: int, **kwargs: Any) -> Any:
+        form = super()._construct_form(i, **kwargs)  # type: ignore[misc]
+        if self.tenant is not None and not form.instance.pk:
+            form.instance.scope = self.tenant
+        return form
+
+
+class ExampleInline(Scoped, admin.TabularInline):  # type: ignore[type-arg]
+    """Inputs to try the workflow with; who sees every tenant says whose they are."""
 
     model = Example
+    form = ExampleForm
+    formset = ExampleFormSet
     extra = 0
     classes = ("collapse",)
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Example]:
+        rows: models.QuerySet[Example] = super().get_queryset(request)
+        return rows.exclude(workflow__slug__in=withheld_from(request.user))
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return () if tenant(request) is None else ("scope",)
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        formset.tenant = tenant(request)  # type: ignore[attr-defined]
+        return formset
 
 
 @admin.register(Workflow)

@@ -48,7 +48,7 @@ class TryingWorkflows(Trying):
             "start": reverse("admin:lingstream_workflow_trial", args=[row.pk if row else "add"]),
             "workflow": row.slug if row else "",
             "versions": versions,
-            "examples": reading.examples_of([row.slug] if row else []),
+            "examples": reading.examples_of(request, [row.slug] if row else []),
             "steps": True,
         }
 

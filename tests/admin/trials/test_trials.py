@@ -16,7 +16,7 @@ from lingstream.execution.trials import start_trial
 from lingstream.models import BotRun, Example, Prompt, Run, Runner, Step, Trigger, Workflow
 from tests.site import store_cloud_facts, store_prompt
 
-from ..forms import client_with, form_data
+from ..forms import client_with, form_data, post_page
 from ..workflows.test_workflows import new_step, new_trigger
 
 pytestmark = pytest.mark.django_db
@@ -283,6 +283,67 @@ class TestExamples:
         offered = page.context["trial"]["data"]["examples"]
         assert offered == [{"workflow": "cloud-facts", "name": "short", "input": {"question": "?"}}]
         assert "examples-0-input" in page.content.decode()
+
+    def test_are_a_tenants_own(self, workflow: Workflow, settings: Any) -> None:
+        settings.ALLOWED_HOSTS = ["*"]
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.access.tenants.tenant"}
+        user, page = User.objects.create_superuser("root"), f"{URL}{workflow.pk}/change/"
+        clients = {name: Client(headers={"host": f"{name}.example"}) for name in ("a", "b", "all")}
+        for name, client in clients.items():
+            client.force_login(user)
+            if name != "all":
+                Group.objects.create(name=name)
+                data = {"workflow": "cloud-facts", "name": "same", "trial-input": f'{{"question": "{name}"}}'}
+                assert client.post(f"{TRIALS}examples/", data).status_code == 201
+                assert errors_of(client.post(f"{TRIALS}examples/", data))
+                run = Run.objects.create(workflow="cloud-facts", input={"question": name}, scope=name)
+                client.post(f"/admin/lingstream/run/{run.pk}/example/")
+                data = {"workflow": "cloud-facts", "name": "of a run", "run": str(run.pk)}
+                assert clients["a"].post(f"{TRIALS}examples/", data).status_code == (
+                    201 if name == "a" else 404
+                )
+        seen: dict[str, set[str]] = {}
+        for name, client in clients.items():
+            context = client.get(page).context
+            seen[name] = {each["input"]["question"] for each in context["trial"]["data"]["examples"]}
+            formset = next(
+                inline.formset
+                for inline in context["inline_admin_formsets"]
+                if inline.formset.model is Example
+            )
+            assert {form.instance.input["question"] for form in formset.initial_forms} == seen[name]
+            assert ("scope" in formset.empty_form.fields) is (name == "all")
+        assert seen == {"a": {"a"}, "b": {"b"}, "all": {"a", "b"}}
+
+    def test_are_written_on_the_page_for_its_tenant(self, workflow: Workflow, settings: Any) -> None:
+        settings.ALLOWED_HOSTS = ["*"]
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.access.tenants.tenant"}
+        Group.objects.create(name="a")
+        theirs = Example.objects.create(workflow=workflow, scope="b", name="x", input=1)
+        client, page = Client(headers={"host": "a.example"}), f"{URL}{workflow.pk}/change/"
+        client.force_login(User.objects.create_superuser("root"))
+        added = {"examples-TOTAL_FORMS": 1, "examples-0-name": "x", "examples-0-input": "2"}
+        assert post_page(client, page, {**added, "examples-0-workflow": workflow.pk}).status_code == 302
+        assert list(Example.objects.values_list("scope", "input")) == [("a", 2), ("b", 1)]
+        again = {"examples-TOTAL_FORMS": 2, "examples-1-name": "x", "examples-1-input": "3"}
+        refused = post_page(client, page, {**again, "examples-1-workflow": workflow.pk})
+        assert refused.status_code == 200 and Example.objects.count() == 2
+        post_page(client, page, {"examples-0-id": theirs.pk, "examples-0-input": "4"})
+        theirs.refresh_from_db()
+        assert (theirs.scope, theirs.input) == ("b", 1)
+
+    @pytest.mark.parametrize(("rights", "count"), [([], 0), (["change_workflow"], 1)])
+    def test_of_a_private_workflow_are_for_who_may_change_it(
+        self, workflow: Workflow, rights: list[str], count: int
+    ) -> None:
+        Workflow.objects.update(private=True)
+        Example.objects.create(workflow=workflow, name="from a run", input={"question": "SECRET"})
+        client = client_with("view_workflow", "view_example", "view_prompt", "change_prompt", *rights)
+        prompt = Prompt.objects.get(slug="cloud-facts-details")
+        offered = client.get(f"/admin/lingstream/prompt/{prompt.pk}/change/").context["trial"]["data"]
+        assert len(offered["examples"]) == count
+        html = client.get(f"{URL}{workflow.pk}/change/").content.decode()
+        assert ("SECRET" in html) is bool(count)
 
     @pytest.mark.parametrize(("permissions", "status"), [(["change_workflow"], 403), (["add_example"], 201)])
     def test_need_a_right(self, workflow: Workflow, permissions: list[str], status: int) -> None:
