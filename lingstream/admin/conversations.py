@@ -9,7 +9,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.db.models import Count
+from django.db.models import BooleanField, Case, Count, Exists, F, OuterRef, Q, Value, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import path, reverse
@@ -27,7 +27,7 @@ from lingstream.execution.retention import delete_conversations
 from ..models import Attachment, Conversation, Feedback, Run
 from .display import pretty, printable
 from .media import ScopedAdmin
-from .private import withheld_from
+from .private import WITHHELD, withheld_from
 from .runs.steps import BIG_RUN
 
 __all__ = ["AttachmentAdmin", "ConversationAdmin", "FeedbackAdmin"]
@@ -56,7 +56,7 @@ class ConversationAdmin(Served):
     """Conversations, with their turns. What was said is for who may see runs."""
 
     list_display = (
-        "__str__",
+        "shown_title",
         "workflow",
         "owner",
         "scope",
@@ -67,13 +67,13 @@ class ConversationAdmin(Served):
     )
     list_filter = ("workflow", "updated_at", "archived_at", "deleted_at", "scope")
     list_select_related = ("owner",)
-    search_fields = ("id", "title", "workflow", f"owner__{_USERNAME}")
+    search_fields = ("id", "known_title", "workflow", f"owner__{_USERNAME}")
     more_filters = ("owner",)
     date_hierarchy = "updated_at"
     ordering = ("-updated_at",)
     fields = (
         "id",
-        "title",
+        "shown_title",
         "workflow",
         "external_id",
         "owner",
@@ -113,7 +113,18 @@ class ConversationAdmin(Served):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Conversation]:
         rows: models.QuerySet[Conversation] = super().get_queryset(request)
-        return rows.annotate(number_of_runs=Count("runs"))
+        return rows.annotate(number_of_runs=Count("runs"), withheld=_withheld(request))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        """Titles are found by who may see them."""
+        known = Case(When(withheld=True, then=Value("")), default=F("title"))
+        return super().get_search_results(request, queryset.annotate(known_title=known), search_term)
+
+    @admin.display(description=_("title"))
+    def shown_title(self, conversation: Any) -> str:
+        return str(WITHHELD) if conversation.withheld else conversation.title or str(conversation)
 
     @admin.display(description=_("turns"))
     def shown_turns(self, conversation: Conversation) -> str:
@@ -213,11 +224,19 @@ class FeedbackAdmin(ScopedAdmin):
         return pretty(feedback.uri) if feedback.uri else "-"
 
 
-def _sees(request: HttpRequest, conversation: Conversation) -> bool:
+def _sees(request: HttpRequest, conversation: Any) -> bool:
     """Whether what was said is for who looks: who may view runs, and those of all its workflows."""
-    withheld = withheld_from(request.user)
-    private = withheld and conversation.runs.filter(workflow__in=withheld).exists()
-    return request.user.has_perm("lingstream.view_run") and not private
+    return request.user.has_perm("lingstream.view_run") and not conversation.withheld
+
+
+def _withheld(request: HttpRequest) -> Any:
+    """Whether a conversation is of a private workflow, or one of its runs is."""
+    slugs = withheld_from(request.user)
+    if not slugs:
+        return Value(False)
+    runs = Run.objects.filter(conversation=OuterRef("pk"), workflow__in=slugs)
+    private = Q(workflow__in=slugs) | Exists(runs)
+    return Case(When(private, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
 def _turns(conversation: Conversation) -> dict[str, Any]:

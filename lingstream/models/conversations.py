@@ -144,7 +144,8 @@ class Conversation(Owned):
         ]
 
     def __str__(self) -> str:
-        return self.title or str(self.pk)
+        # Not the title: that is made of what was said, and whoever sees rows may not see that.
+        return f"{self.workflow} {str(self.pk)[:8]}".strip()
 
     def say(self, workflow: str, input: Any, *, key: str = "") -> Run:
         """Let the bot begin: start a run of ``workflow`` as the next turn, in which no person has spoken.

@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from lingstream.models import Attachment, Conversation, Run
+from lingstream.models import Attachment, Conversation, Run, Schedule, Workflow
 
 from .forms import client_with
 
@@ -80,6 +80,36 @@ def test_what_was_said_is_for_who_may_see_runs(talk: Conversation) -> None:
     html = text_of(client.get(f"{URL}conversation/{talk.pk}/change/"))
     assert "Clouds" in html and "alert(1)" not in html and "/export/" not in html
     assert client.get(f"{URL}conversation/{talk.pk}/export/md/").status_code == 403
+
+
+@pytest.mark.parametrize("private", ["talk", "helper"])
+@pytest.mark.parametrize(("rights", "sees"), [([], False), (["change_workflow"], True)])
+def test_a_title_is_hidden_as_what_was_asked_is(
+    talk: Conversation, private: str, rights: list[str], sees: bool
+) -> None:
+    """It is made of that: of the first question, or by a model of it all."""
+    for slug in ("talk", "helper"):
+        Workflow.objects.create(slug=slug, private=slug == private)
+    Run.objects.create(workflow="helper", conversation=talk, number=4)
+    Schedule.objects.create(name="daily", workflow="talk", every=60, conversation=talk)
+    run, file = Run.objects.earliest("number"), Attachment.objects.get()
+    models = ("conversation", "run", "attachment", "schedule")
+    client = client_with(*(f"{verb}_{model}" for verb in ("view", "delete") for model in models), *rights)
+    for page in (
+        "conversation/",
+        f"conversation/{talk.pk}/change/",
+        f"conversation/{talk.pk}/delete/",
+        f"run/{run.pk}/change/",
+        "attachment/",
+        f"attachment/{file.pk}/change/",
+        f"schedule/{Schedule.objects.get().pk}/change/",
+    ):
+        html = text_of(client.get(f"{URL}{page}"))
+        shows = sees and page in ("conversation/", f"conversation/{talk.pk}/change/")
+        assert ("Clouds" in html) is shows, page
+    found = client.get(f"{URL}conversation/", {"q": "louds"}).context["cl"].result_count
+    assert (found == 1) is sees
+    assert client.get(f"{URL}conversation/", {"q": "talk"}).context["cl"].result_count == 1
 
 
 def test_a_file_is_downloaded_and_is_no_page(admin_client: Client, talk: Conversation) -> None:
