@@ -28,7 +28,11 @@ class Example(models.Model):
     )
     name = models.CharField(_("name"), max_length=200)
     input = JSONTextField(
-        _("input"), null=True, default=None, help_text=_("What the run is started with, as JSON.")
+        _("input"),
+        null=True,
+        blank=True,
+        default=None,
+        help_text=_("What the run is started with, as JSON."),
     )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 

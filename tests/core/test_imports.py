@@ -84,7 +84,7 @@ ARROWS = {
     "admin.prompts": "core models execution admin.display admin.differences admin.media admin.private "
     "admin.trials",
     "admin.workflows": "core models access execution admin.display admin.differences admin.media "
-    "admin.options admin.secret admin.trials",
+    "admin.options admin.private admin.secret admin.trials",
     "admin.runs": "conf core models access execution providers conversations.downloads transports "
     "admin.display admin.media admin.private admin.workflows",
     "admin": "conf models execution providers conversations conversations.turns conversations.downloads",

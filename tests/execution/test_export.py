@@ -13,6 +13,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from lingstream.core.engine import kinds, registry
 from lingstream.core.engine.kinds import StepKind
@@ -21,10 +23,11 @@ from lingstream.execution.export.applying import Imported, import_document
 from lingstream.execution.export.reading import MAX_SIZE, read_document, schema_problems
 from lingstream.execution.export.schema import document_schema
 from lingstream.execution.export.texts import FORMATS, as_text, written
-from lingstream.execution.export.writing import export_document
+from lingstream.execution.export.writing import export_document, workflow_data
 from lingstream.execution.plans import load_plan
 from lingstream.models import (
     Chat,
+    Example,
     Occasion,
     Prompt,
     PromptLabel,
@@ -104,6 +107,8 @@ def everything(db: None) -> Workflow:
     Occasion.objects.create(
         workflow=workflow, kind="silence", name="quiet", after=60, quiet_from=time(22), quiet_to=time(6, 30)
     )
+    for name, asked_for in (("empty", None), ("short", {"q": "Why?", "a": [1.5, "é\n"]})):
+        Example.objects.create(workflow=workflow, name=name, input=asked_for)
     for row in (inner, workflow):
         row.publish()
     return workflow
@@ -118,10 +123,13 @@ def plans() -> Any:
 class TestRoundTrip:
     def test_is_equal(self, everything: Workflow, format: str) -> None:
         text, before = written(export_document(), format), plans()
+        assert '"examples": [' in text or "examples:" in text
         wipe()
         found = import_document(read_document(text))
         assert not found.problems and {change.action for change in found.changes} == {"created"}
         assert written(export_document(), format) == text
+        kept = dict(Example.objects.values_list("name", "input"))
+        assert kept == {"empty": None, "short": {"q": "Why?", "a": [1.5, "é\n"]}}
         after = json.loads(
             json.dumps(plans()).replace("details v1", "details v2")
         )  # its number is of this site
@@ -184,6 +192,32 @@ class TestWriting:
             "workflows": ["inner", "outer"],
         }
         assert list(export_document()["prompts"]) == ["details", "tone", "unused"]
+
+    def test_has_the_examples_of_one_tenant_that_a_document_can_hold(self, everything: Workflow) -> None:
+        Example.objects.create(workflow=everything, name="theirs", scope="shop", input=1)
+        Example.objects.create(workflow=everything, name="odd", scope="shop", input={"q": "\0"})
+
+        def exported(**more: Any) -> list[str]:
+            entry = export_document(["outer"], **more)["workflows"]["outer"]
+            return [each["name"] for each in entry.get("examples", [])]
+
+        assert exported() == ["empty", "short"]
+        assert exported(scope="shop") == ["theirs"]
+        assert exported(scope=None) == exported(withheld=["outer"]) == []
+
+    def test_asks_once_for_all_that_steps_pin(self, everything: Workflow) -> None:
+        row = Workflow.objects.select_related("published", "chat__helper").get(slug="outer")
+        with CaptureQueriesContext(connection) as few:
+            workflow_data(row, drafts=True)
+        asked = Prompt.objects.get(slug="details")
+        for number in range(5):
+            Step.objects.create(
+                workflow=everything, name=f"s{number}", prompt=asked, pinned=1 + number % 2, root=f"r{number}"
+            )
+        with CaptureQueriesContext(connection) as many:
+            data = workflow_data(row, drafts=True)
+        assert [step.get("pinned") for step in data["steps"]] == [2, None, 1, 2, 1, 2, 1]
+        assert len(many) == len(few)
 
     def test_names_the_collections_that_steps_ask_for(self, everything: Workflow) -> None:
         class Find(StepKind):

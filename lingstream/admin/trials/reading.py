@@ -115,7 +115,7 @@ def keep_example(request: HttpRequest) -> HttpResponseBase:
     input, scope = _to_keep(request)
     row = Example(workflow=workflow, scope=scope, name=request.POST.get("name", "").strip(), input=input)
     try:
-        row.full_clean(exclude=["input"])
+        row.full_clean()
     except ValidationError as error:
         raise FormErrors(
             {"trial-name": [text for texts in error.message_dict.values() for text in texts]}

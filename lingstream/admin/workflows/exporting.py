@@ -24,12 +24,15 @@ from lingstream.execution.export.writing import export_document
 from ...core.exceptions import LingError
 from ...models import Prompt, Provider, Workflow
 from ..differences import differences, hunks
+from ..media import tenant
+from ..private import withheld_from
 from .versions import may_publish
 
 __all__ = ["ExportingAdmin"]
 
 _MODELS: Mapping[str, type[models.Model]] = {"providers": Provider, "prompts": Prompt, "workflows": Workflow}
-# What a section holds beside rows of its own: to change one is to add, change and delete these.
+# What a section holds beside rows of its own: to change one is to add, change and delete these. Examples are
+# asked for by themselves: an export goes without, and an import takes none away.
 _PARTS: Mapping[str, tuple[str, ...]] = {"workflows": ("step", "trigger", "chat", "occasion")}
 _TYPES = {"json": "application/json", "yaml": "application/yaml"}
 
@@ -117,8 +120,15 @@ class ExportingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return None
         sections = [name for name in _MODELS if not _lacking(request, _to_see([name]))]
         slugs = list(queryset.values_list("slug", flat=True))
+        sees = request.user.has_perm("lingstream.view_example")
         try:
-            text = written(export_document(slugs, sections=[*sections, "collections"]), format)
+            found = export_document(
+                slugs,
+                sections=[*sections, "collections"],
+                scope=(tenant(request) or "") if sees else None,
+                withheld=withheld_from(request.user),
+            )
+            text = written(found, format)
         except LingError as error:
             messages.error(request, error.message)
             return None
@@ -131,12 +141,19 @@ class ExportingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> tuple[Imported | None, list[str]]:
         """What a document changes, and the permissions that it takes and who asks does not have."""
         sections = [name for name in _MODELS if isinstance(document, dict) and document.get(name)]
-        if missing := _lacking(request, _to_see(sections)):
+        examples = {f"{verb}_example" for verb in ("view", "add", "change") if _has_examples(document)}
+        if missing := _lacking(request, _to_see(sections) | examples):
             return Imported(), missing  # what differs would show what is there
         try:
             with transaction.atomic():
                 publish = may_publish(request)
-                found = import_document(document, by=request.user, publish=publish, dry_run=dry_run)
+                found = import_document(
+                    document,
+                    by=request.user,
+                    publish=publish,
+                    dry_run=dry_run,
+                    scope=tenant(request) or "",
+                )
                 if missing := _lacking(request, _to_change(found.changes)):
                     transaction.set_rollback(True)
         except LingError as error:
@@ -182,6 +199,13 @@ def _to_change(changes: Iterable[Change]) -> set[str]:
             needed |= {f"{verb}_{part}" for part in parts for verb in ("add", "change", "delete")}
             needed |= {"publish_prompt"} if change.section == "prompts" else set()
     return needed
+
+
+def _has_examples(document: Any) -> bool:
+    """Whether a document, which may be anything so far, has examples of some workflow."""
+    workflows = document.get("workflows") if isinstance(document, dict) else None
+    entries = workflows.values() if isinstance(workflows, dict) else ()
+    return any(isinstance(entry, dict) and entry.get("examples") for entry in entries)
 
 
 def _lacking(request: HttpRequest, names: Iterable[str]) -> list[str]:

@@ -64,28 +64,31 @@ class Imported:
     missing: list[str] = field(default_factory=list)
 
 
-def import_document(data: Any, *, by: Any = None, publish: bool = True, dry_run: bool = False) -> Imported:
+def import_document(
+    data: Any, *, by: Any = None, publish: bool = True, dry_run: bool = False, scope: str = ""
+) -> Imported:
     """Make the rows of a site what a document says, in one transaction.
 
     :param by: the user who does so.
     :param publish: workflows are published, too; else they stay drafts.
     :param dry_run: look at all that would happen, and leave it.
+    :param scope: the tenant that gets the examples.
     :raises UsageError: ``conflict``: somebody else has changed the same meanwhile.
     """
     if problems := schema_problems(data):
         return Imported(problems=problems)
-    before = _texts(data)
+    before = _texts(data, scope)
     problems = []
     try:
         with transaction.atomic():
             numbers = {}
-            for part in Writer(data, by).parts:
+            for part in Writer(data, by, scope).parts:
                 problems += part()
                 if problems:
                     break
             else:
                 numbers = _published(data, by, problems) if publish else {}
-            after = {} if problems else _texts(data)
+            after = {} if problems else _texts(data, scope)
             if problems or dry_run:
                 transaction.set_rollback(True)
     except (IntegrityError, DataError) as error:
@@ -100,12 +103,17 @@ def import_document(data: Any, *, by: Any = None, publish: bool = True, dry_run:
     return Imported(changes, problems[:_MOST_PROBLEMS], _missing(data))
 
 
-def _texts(data: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """What the document names, as it is stored."""
+def _texts(data: Mapping[str, Any], scope: str) -> dict[tuple[str, str], str]:
+    """What the document names, as it is stored; examples only of workflows of which it has some."""
+    workflows = data.get("workflows", {})
+
+    def workflow(row: Workflow) -> dict[str, Any]:
+        return workflow_data(row, drafts=True, scope=scope if workflows[row.slug].get("examples") else None)
+
     asked: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
         ("providers", Provider, "name", provider_data),
         ("prompts", Prompt, "slug", prompt_data),
-        ("workflows", Workflow, "slug", lambda row: workflow_data(row, drafts=True)),
+        ("workflows", Workflow, "slug", workflow),
     ]
     found = {}
     for section, model, column, written in asked:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import models
 
-from lingstream.models import Chat, Occasion, Prompt, Provider, Step, Trigger, Workflow
+from lingstream.models import Chat, Example, Occasion, Prompt, Provider, Step, Trigger, Workflow
 from lingstream.models.drafts import SETTINGS, columns_of
 
 from .compact import without_defaults
@@ -28,12 +28,13 @@ COLUMNS: Mapping[type[models.Model], tuple[str, ...]] = {
     Workflow: tuple(name for name in _written(Workflow, "slug") if name not in SETTINGS),
     Chat: _written(Chat, "workflow"),
     Occasion: _written(Occasion, "workflow"),
+    Example: _written(Example, "workflow", "scope"),
     Step: tuple(columns_of(Step)),
     Trigger: tuple(columns_of(Trigger)),
 }
 
-# What another site may have another default for, and what an occasion is.
-_ALWAYS = {Workflow: ("access",), Occasion: ("kind", "name")}
+# What another site may have another default for, and what a row is called by.
+_ALWAYS = {Workflow: ("access",), Occasion: ("kind", "name"), Example: ("name",)}
 
 
 def columns_data(row: Any) -> dict[str, Any]:

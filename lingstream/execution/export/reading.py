@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -16,6 +14,7 @@ from lingstream.core.validation import compile_schema
 from lingstream.models.drafts import Problem
 
 from .schema import document_schema
+from .values import check_values
 
 __all__ = ["MAX_SIZE", "read_document", "schema_problems"]
 
@@ -34,7 +33,7 @@ def read_document(text: str) -> Any:
         raise UsageError(problem, code="too-large")
     data = _json(text) if text.lstrip("\ufeff \t\r\n").startswith("{") else _yaml(text)
     check_depth(data)
-    _check_values(data)
+    check_values(data)
     return data
 
 
@@ -80,34 +79,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"expected a number, got {name}")
-
-
-def _check_values(data: Any) -> None:
-    for value in _values(data):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(_("Expected finite numbers, got %s.") % value, code="document")
-        if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
-            raise UsageError(_("Expected text, got a NUL or half a character."), code="document")
-
-
-def _values(data: Any) -> Iterator[Any]:
-    pending = [data]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            pending += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            pending += value
-        else:
-            yield value
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _uri(path: tuple[str | int, ...]) -> str:

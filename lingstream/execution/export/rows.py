@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import UsageError
-from lingstream.models import Chat, Occasion, Prompt, PromptLabel, PromptVersion, Provider, Workflow
+from lingstream.models import Chat, Example, Occasion, Prompt, PromptLabel, PromptVersion, Provider, Workflow
 from lingstream.models.drafts import Problem, problems_of, refused
 
 from .columns import columns_from
@@ -23,10 +23,11 @@ class Writer:
 
     :param data: a document that the schema has nothing against.
     :param by: whose the versions are that are made.
+    :param scope: the tenant that gets the examples.
     """
 
-    def __init__(self, data: Mapping[str, Any], by: Any) -> None:
-        self._data, self._by = data, by
+    def __init__(self, data: Mapping[str, Any], by: Any, scope: str) -> None:
+        self._data, self._by, self._scope = data, by, scope
         self._pins: dict[str, dict[int, int]] = {}
         #: To be called in their order, up to the first that returns problems.
         self.parts = (self._providers, self._prompts, self._included, self._rows, self._graphs, self._more)
@@ -132,6 +133,7 @@ class Writer:
             found += refused(row.full_clean, uri)
             found += _chat(row, entry.get("chat"), f"{uri}/chat")
             found += _occasions(row, entry.get("occasions", []), f"{uri}/occasions")
+            found += _examples(row, self._scope, entry.get("examples", []), f"{uri}/examples")
         return found
 
 
@@ -153,9 +155,22 @@ def _occasions(workflow: Workflow, entries: list[dict[str, Any]], uri: str) -> l
     stored = {row.name: row for row in workflow.occasions.filter(source=Occasion.Source.ADMIN)}
     for name in stored.keys() - {entry["name"] for entry in entries}:
         stored[name].delete()
+    return _named(stored, lambda: Occasion(workflow=workflow), entries, uri)
+
+
+def _examples(workflow: Workflow, scope: str, entries: list[dict[str, Any]], uri: str) -> list[Problem]:
+    """They are no part of what a workflow does: those that the document does not name stay."""
+    names = [entry["name"] for entry in entries]
+    stored = {row.name: row for row in workflow.examples.filter(scope=scope, name__in=names)}
+    return _named(stored, lambda: Example(workflow=workflow, scope=scope), entries, uri)
+
+
+def _named(
+    stored: Mapping[str, Any], new: Callable[[], Any], entries: Iterable[Mapping[str, Any]], uri: str
+) -> list[Problem]:
     found = []
     for entry in entries:
-        row = stored.get(entry["name"]) or Occasion(workflow=workflow)
+        row = stored.get(entry["name"]) or new()
         found += _saved(row, entry, f"{uri}/{entry['name']}", read=True)
     return found
 

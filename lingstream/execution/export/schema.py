@@ -10,6 +10,7 @@ from django.utils.translation import override
 
 from lingstream.models import (
     Chat,
+    Example,
     Occasion,
     Prompt,
     PromptLabel,
@@ -71,6 +72,7 @@ def _workflow() -> dict[str, Any]:
             "triggers": _list(_object(_columns(Trigger), required=["source", "target"])),
             "chat": _object(_columns(Chat)),
             "occasions": _list(_object(_columns(Occasion), required=["kind", "name"])),
+            "examples": _list(_object(_columns(Example), required=["name"])),
         },
         required=["access", "steps", "triggers"],
     )

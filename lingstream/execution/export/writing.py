@@ -12,11 +12,12 @@ from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.engine.plan import StepPlan
 from lingstream.core.exceptions import UsageError
-from lingstream.models import Occasion, Prompt, PromptVersion, Provider, Workflow
+from lingstream.models import Occasion, Prompt, PromptVersion, Provider, PublishedStep, Step, Workflow
 from lingstream.models.fragments import includes
 
 from .columns import columns_data
 from .compact import compact
+from .values import check_values
 
 __all__ = ["FORMAT", "SECTIONS", "export_document", "prompt_data", "provider_data", "workflow_data"]
 
@@ -30,6 +31,8 @@ def export_document(
     *,
     drafts: bool = False,
     sections: Collection[str] = SECTIONS,
+    scope: str | None = "",
+    withheld: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return workflows, and what they need, as JSON data.
 
@@ -37,9 +40,14 @@ def export_document(
         providers that there are.
     :param drafts: as they are being edited, instead of as they are published.
     :param sections: what may be in it.
+    :param scope: the tenant whose examples come along; ``None``: no examples.
+    :param withheld: workflows whose examples do not.
     :raises UsageError: ``unknown-workflow``.
     """
-    workflows = {row.slug: workflow_data(row, drafts=drafts) for row in _workflows(slugs)}
+    workflows = {
+        row.slug: workflow_data(row, drafts=drafts, scope=None if row.slug in withheld else scope)
+        for row in _workflows(slugs)
+    }
     providers, prompts = _used(workflows) if slugs is not None else (None, None)
     rows: dict[str, Any] = {
         "providers": {row.name: provider_data(row) for row in _of(Provider, "name", providers)},
@@ -64,7 +72,8 @@ def prompt_data(row: Prompt) -> dict[str, Any]:
     A pinned version has a number in the document, by which steps name it: those of rows differ from site to
     site.
     """
-    labels, pins = list(row.labels.select_related("version", "other").order_by("name")), _pins(row)
+    labels = list(row.labels.select_related("version", "other").order_by("name"))
+    pins = _pins({row.slug}).get(row.slug, {})
     versions = []
     for version in row.versions.order_by("number"):
         found = {
@@ -79,30 +88,52 @@ def prompt_data(row: Prompt) -> dict[str, Any]:
     return {**columns_data(row), "versions": versions}
 
 
-def workflow_data(row: Workflow, *, drafts: bool = False) -> dict[str, Any]:
-    """Return a workflow, as it is published or, with ``drafts``, as it is being edited."""
+def workflow_data(row: Workflow, *, drafts: bool = False, scope: str | None = "") -> dict[str, Any]:
+    """Return a workflow, as it is published or, with ``drafts``, as it is being edited.
+
+    :param scope: the tenant whose examples come along; ``None``: no examples.
+    """
     is_draft = row.draft_only or (drafts and row.differs)
     data = compact((None if drafts else row.live()) or row.draft())
-    for step in data["steps"]:
-        if step.get("pinned"):
-            prompt = Prompt.objects.get(slug=step["prompt"])
-            step["pinned"] = _pins(prompt).get(step["pinned"], 0)
+    pinning = [step for step in data["steps"] if step.get("pinned")]
+    pins = _pins({step["prompt"] for step in pinning}) if pinning else {}
+    for step in pinning:
+        step["pinned"] = pins.get(step["prompt"], {}).get(step["pinned"], 0)
     chat = getattr(row, "chat", None)
     occasions = row.occasions.filter(source=Occasion.Source.ADMIN).order_by("name")
     more = {
         "draft": is_draft,
         "chat": chat and columns_data(chat),
         "occasions": list(map(columns_data, occasions)),
+        "examples": [] if scope is None else list(_examples(row, scope)),
     }
     kept = {name: value for name, value in more.items() if value or (name == "chat" and value is not None)}
     return {**columns_data(row), **data, **kept}
 
 
-def _pins(prompt: Prompt) -> dict[int, int]:
-    """The numbers of the versions that steps pin, each with its place among them."""
-    of: list[Any] = [prompt.steps, prompt.published_steps]
-    numbers = {number for steps in of for number in steps.values_list("pinned", flat=True) if number}
-    return {number: place for place, number in enumerate(sorted(numbers), 1)}
+def _pins(slugs: Collection[str]) -> dict[str, dict[int, int]]:
+    """By the prompt: the numbers of its versions that steps pin, each with its place among them."""
+    of: list[Any] = [Step.objects, PublishedStep.objects]
+    numbers: dict[str, set[int]] = {}
+    for steps in of:
+        rows = steps.filter(prompt__slug__in=slugs, pinned__isnull=False)
+        for slug, number in rows.values_list("prompt__slug", "pinned"):
+            numbers.setdefault(slug, set()).add(number)
+    return {
+        slug: {number: place for place, number in enumerate(sorted(found), 1)}
+        for slug, found in numbers.items()
+    }
+
+
+def _examples(row: Workflow, scope: str) -> Iterator[dict[str, Any]]:
+    """Those that a document can hold: inputs of people may have half a character, or a NUL."""
+    for example in row.examples.filter(scope=scope).order_by("name"):
+        data = columns_data(example)
+        try:
+            check_values(data)
+        except UsageError:
+            continue
+        yield data
 
 
 def _workflows(slugs: Collection[str] | None) -> list[Workflow]:

@@ -28,6 +28,8 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, help="by the name of the file, else json")
         parser.add_argument("-o", "--output", metavar="FILE", help="instead of printing it")
         parser.add_argument("--drafts", action="store_true", help="as they are edited, not as published")
+        parser.add_argument("--scope", default="", help="the tenant whose examples come along")
+        parser.add_argument("--no-examples", action="store_true", help="of nobody")
         parser.add_argument("--schema", action="store_true", help="the JSON schema of documents instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,7 +39,8 @@ class Command(BaseCommand):
             text = json.dumps(document_schema(), indent=2) + "\n"
         else:
             try:
-                data = export_document(options["slugs"] or None, drafts=options["drafts"])
+                scope = None if options["no_examples"] else options["scope"]
+                data = export_document(options["slugs"] or None, drafts=options["drafts"], scope=scope)
                 is_yaml = Path(output).suffix in (".yaml", ".yml")
                 text = written(data, named or ("yaml" if is_yaml else "json"))
             except LingError as error:

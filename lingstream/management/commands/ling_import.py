@@ -28,11 +28,14 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="show what would change, no more")
         parser.add_argument("--draft", action="store_true", help="leave workflows as drafts")
 
+        parser.add_argument("--scope", default="", help="the tenant that gets the examples")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
         try:
             data = read_document(_text(options["file"]))
-            found = import_document(data, publish=not options["draft"], dry_run=options["dry_run"])
+            publish, scope = not options["draft"], options["scope"]
+            found = import_document(data, publish=publish, dry_run=options["dry_run"], scope=scope)
         except (LingError, OSError, UnicodeDecodeError) as error:
             raise CommandError(str(error)) from error
         if found.problems:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from lingstream.execution.export.reading import read_document
 from lingstream.execution.export.writing import export_document
 from lingstream.execution.plans import load_plan
-from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Workflow
+from lingstream.models import Example, Prompt, PromptLabel, PromptVersion, Provider, Step, Workflow
 
 from ..forms import client_with
 from .test_versions import told
@@ -70,6 +71,31 @@ class TestExport:
     def test_is_refused_where_not_all_of_a_workflow_may_be_seen(self, workflow: Workflow) -> None:
         response = export(client_with("view_workflow", "view_step"), workflow)
         assert told(response) == ["You need the permissions view_chat, view_occasion, view_trigger."]
+
+    def test_holds_the_examples_of_the_tenant_for_who_may_see_them(
+        self, workflow: Workflow, settings: Any
+    ) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": f"{__name__}.shop"}
+        for scope in ("shop", ""):
+            Example.objects.create(workflow=workflow, scope=scope, name="wish", input=scope)
+        client = client_with(*VIEWS)
+        assert "examples" not in export(client, workflow).json()["workflows"]["facts"]
+        allow("view_example")
+        told = export(client, workflow).json()["workflows"]["facts"]["examples"]
+        assert told == [{"name": "wish", "input": "shop"}]
+        Workflow.objects.update(private=True)
+        assert "examples" not in export(client, workflow).json()["workflows"]["facts"]
+
+
+def shop(request: Any) -> str:
+    """The setting ``SCOPE``: all is of one tenant."""
+    return "shop"
+
+
+def allow(*permissions: str) -> None:
+    User.objects.get(username="staff").user_permissions.add(
+        *Permission.objects.filter(codename__in=permissions)
+    )
 
 
 class TestImport:
@@ -133,6 +159,28 @@ class TestImport:
             response = client.post(IMPORT, {"text": changed(), **more})
             assert f"You need the permissions {lacking}" in response.content.decode()
         assert workflow.steps.get().input == "{{ input.q }}" and not workflow.differs
+
+    def test_examples_need_their_own_and_become_the_tenants(self, workflow: Workflow, settings: Any) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": f"{__name__}.shop"}
+        theirs = Example.objects.create(workflow=workflow, name="wish", input="SECRET")
+        Example.objects.create(workflow=workflow, scope="shop", name="other", input=1)
+        data = export_document(["facts"], scope=None)
+        data["workflows"]["facts"]["examples"] = [{"name": "wish", "input": "new"}]
+        client = client_with(*EDITS, "view_prompt", "view_provider")
+        refused = client.post(IMPORT, {"text": json.dumps(data), "_import": ""}).content.decode()
+        assert "You need the permissions add_example, change_example, view_example." in refused
+        allow("view_example", "add_example", "change_example")
+        shown = client.post(IMPORT, {"text": json.dumps(data)}).content.decode()
+        assert "new" in shown and "SECRET" not in shown
+        assert client.post(IMPORT, {"text": json.dumps(data), "_import": ""}).status_code == 302
+        kept = list(workflow.examples.filter(scope="shop").values_list("name", "input"))
+        theirs.refresh_from_db()
+        assert (kept, theirs.input) == ([("other", 1), ("wish", "new")], "SECRET")
+        data["workflows"]["facts"]["examples"] = [{"name": "twice"}, {"name": "twice"}]
+        assert (
+            "workflows/facts/examples/twice"
+            in client.post(IMPORT, {"text": json.dumps(data)}).content.decode()
+        )
 
     def test_texts_of_prompts_need_the_right_to_publish_them(self, workflow: Workflow) -> None:
         text = json.dumps(export_document(["facts"])).replace("Be short.", "Be rude.")
