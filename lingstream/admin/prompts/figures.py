@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -16,28 +14,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ...models import BotRun, Feedback, Prompt, PromptVersion
+from ..times import Times
 
-__all__ = ["DAYS", "MOST", "Figures", "Times", "figures", "latest"]
+__all__ = ["DAYS", "MOST", "Figures", "figures", "latest"]
 
 DAYS = 30
 MOST = 500  # step runs of each version
 _VERSIONS = 10
 _NEWEST = 5  # that are looked at, whether a label points at them or not
-
-
-class Times(NamedTuple):
-    """Seconds; ``None`` where there are none."""
-
-    median: float | None
-    p95: float | None
-
-    @classmethod
-    def of(cls, seconds: Iterable[float | None]) -> Times:
-        """Return those of some calls."""
-        found = sorted(each for each in seconds if each is not None)
-        if not found:
-            return cls(None, None)
-        return cls(statistics.median(found), found[math.ceil(0.95 * len(found)) - 1])
 
 
 class Figures(NamedTuple):

@@ -6,7 +6,7 @@ read as many index entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from lingstream.conf import app_settings
 
 from ...models import OPEN, Prompt, Provider, Run, Runner, Workflow
 from ..media import tenant
+from ..times import Times
 
 __all__ = ["Hour", "dashboard"]
 
@@ -73,7 +74,7 @@ def dashboard(request: HttpRequest) -> dict[str, Any]:
 
 def _kept(scope: str | None) -> dict[str, Any]:
     key = sha256(repr(scope).encode()).hexdigest()
-    found: Any = cache.get_or_set(f"lingstream.dashboard.{key}", lambda: _figures(scope), _KEPT)
+    found: Any = cache.get_or_set(f"lingstream.board.{key}", lambda: _figures(scope), _KEPT)
     return dict(found)
 
 
@@ -84,13 +85,11 @@ def _figures(scope: str | None) -> dict[str, Any]:
         runs = runs.filter(scope=scope)
     sample = runs.filter(created_at__gte=day, first_token__isnull=False).order_by("-created_at")
     times: Any = sample.values_list("first_token", flat=True)[:_SAMPLE]
-    first = sorted(times)
     return {
         "hours": _hours(runs, now),
         "height": _HEIGHT,
         "workflows": _by_workflow(runs, day, now - timedelta(days=7)),
-        "median": _quantile(first, 0.5),
-        "slowest": _quantile(first, 0.95),
+        "first": Times.of(times),
         "alive": runs.filter(status__in=OPEN).count(),
         "runners": Runner.objects.filter(
             heartbeat_at__gte=now - timedelta(seconds=app_settings().dead_after), stopped_at=None
@@ -133,10 +132,6 @@ def _by_workflow(runs: QuerySet[Run], day: datetime, week: datetime) -> list[dic
             cost_day=Sum("cost", filter=lately),
         ).order_by("-week", "workflow")[:_MOST_WORKFLOWS]
     )
-
-
-def _quantile(values: Sequence[float], part: float) -> float | None:
-    return values[min(int(len(values) * part), len(values) - 1)] if values else None
 
 
 def _first_steps(user: Any) -> Iterator[dict[str, Any]]:

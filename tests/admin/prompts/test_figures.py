@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from lingstream import workflow
 from lingstream.admin.prompts import figures as prompt_figures
-from lingstream.admin.prompts.figures import Figures, Times, figures, latest
+from lingstream.admin.prompts.figures import Figures, figures, latest
+from lingstream.admin.times import Times
 from lingstream.models import (
     BotRun,
     Feedback,
