@@ -25,13 +25,20 @@ from lingstream.core.engine.plan import (
 from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import ConfigurationError, UsageError
 from lingstream.core.validation import SchemaFault, compile_schema
-from lingstream.models import Prompt, PromptVersion, Provider, Run, Step, Workflow
+from lingstream.models import Prompt, PromptVersion, Provider, Run, Step, Workflow, WorkflowVersion
 from lingstream.providers import kind_of
 
-from .published import rows_of
+from .published import rows_of, rows_of_version
 from .versions import Versions, planned_prompt, version_key
 
-__all__ = ["draft_plan", "inner_plan_of", "load_inner_plan", "load_plan", "load_provider_plans"]
+__all__ = [
+    "draft_plan",
+    "inner_plan_of",
+    "load_inner_plan",
+    "load_plan",
+    "load_provider_plans",
+    "version_plan",
+]
 
 # What would make every run empty. All else that is wrong with a workflow is refused when it is saved; a row
 # from before goes on as it did.
@@ -62,6 +69,18 @@ def draft_plan(workflow: Workflow, steps: Iterable[Step], triggers: Iterable[Tri
     versions = Versions("")
     python = workflow.slug in registered()
     return _with_workflows(_of_rows(workflow, steps, triggers, versions, python=python), versions)
+
+
+def version_plan(workflow: Workflow, version: WorkflowVersion) -> Plan:
+    """Return the plan of a version of a workflow, whether it is published or was, with its schema.
+
+    :raises UsageError: as :func:`load_plan`, but for a workflow that is switched off or not published;
+        ``unknown-prompt``, ``unknown-provider``: what it names has gone.
+    """
+    versions, python = Versions(""), workflow.slug in registered()
+    then, steps, triggers, number = rows_of_version(workflow, version)
+    plan = _of_rows(then, steps, triggers, versions, python=python, published=number)
+    return replace(_with_workflows(plan, versions), input_schema=then.input_schema)
 
 
 def load_inner_plan(slug: str, *, key: str = "") -> Plan:

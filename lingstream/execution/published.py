@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from lingstream.core.engine.plan import TriggerPlan
 from lingstream.models import PromptLabel, Step, Trigger, Workflow, WorkflowVersion
 from lingstream.models.drafts import SETTINGS
 
-__all__ = ["Rows", "rows_of"]
+__all__ = ["Rows", "rows_of", "rows_of_version"]
 
 
 class Rows(NamedTuple):
@@ -38,13 +38,29 @@ def rows_of(workflow: Workflow) -> Rows:
     return Rows(workflow, steps, triggers)
 
 
+def rows_of_version(workflow: Workflow, version: WorkflowVersion) -> Rows:
+    """Return what a version was, whether runs start from it or not.
+
+    :raises UsageError: ``unknown-prompt``, ``unknown-provider``: what it names has gone.
+    """
+    is_live = workflow.published is not None and workflow.published.pk == version.pk
+    return (_of_version(workflow, version) if is_live else None) or _rows(
+        workflow, version, version.related()
+    )
+
+
 def _of_version(workflow: Workflow, version: WorkflowVersion) -> Rows | None:
-    """The rows of a version; ``None``: it is live no more."""
+    """The rows of a published version; ``None``: it is live no more."""
     asked = workflow.published_steps.select_related("prompt", "provider").prefetch_related(_labels())
     now = {each.name: {"prompt": each.prompt, "provider": each.provider} for each in asked}
-    then, data = copy(workflow), version.data
-    if now.keys() != {each["name"] for each in data["steps"]}:
+    if now.keys() != {each["name"] for each in version.data["steps"]}:
         return None
+    return _rows(workflow, version, now)
+
+
+def _rows(workflow: Workflow, version: WorkflowVersion, now: Mapping[str, Mapping[str, Any]]) -> Rows:
+    """The rows of a version, with what its steps ask for."""
+    then, data = copy(workflow), version.data
     for name in SETTINGS:
         setattr(then, name, data[name])
     steps = {each["name"]: Step(**{**each, **now[each["name"]]}) for each in data["steps"]}

@@ -274,6 +274,13 @@ class WorkflowVersion(models.Model):
         """The plan with all columns that steps and triggers have today."""
         return completed(self.plan)
 
+    def related(self) -> dict[str, dict[str, Any]]:
+        """Return the prompt and the provider of each step, by its name: those that are called so today.
+
+        :raises UsageError: ``unknown-prompt``, ``unknown-provider``.
+        """
+        return {step["name"]: _related(step) for step in self.data["steps"]}
+
 
 class PublishedStep(models.Model):
     """What a step of a published version asks for, which may be renamed meanwhile and may not be deleted."""

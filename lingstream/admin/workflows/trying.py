@@ -11,7 +11,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 
 from lingstream.core.engine.plan import Plan, TriggerPlan
-from lingstream.execution.plans import draft_plan
+from lingstream.execution.plans import draft_plan, version_plan
 
 from ...core.exceptions import UsageError
 from ...models import Step, Workflow
@@ -22,19 +22,20 @@ from .graphs import GraphFormSet
 __all__ = ["TryingWorkflows"]
 
 _STORED = {"saved": saved, "published": published}
+_MOST_VERSIONS = 50
 
 
 class TryingWorkflows(Trying):
-    """The panel of a workflow's page: it tries what is in the form, what is saved, or what is published."""
+    """The panel of a workflow's page: it tries what is in the form, what is saved, or any version."""
 
     def draft(self, request: HttpRequest, row: Workflow | None) -> Plan:
         """See :meth:`Trying.draft`; what is stored already is judged as it is."""
-        wanted = _STORED.get(request.POST.get("trial-version", ""))
-        if wanted is None:
+        name = request.POST.get("trial-version", "")
+        if not (name in _STORED or name.isdecimal()):
             return self._drafted(request, row)
         if row is None:
             raise UsageError(_("This workflow has not been saved yet."))
-        return wanted(row)
+        return _STORED[name](row) if name in _STORED else _of_version(row, name)
 
     def trial_context(self, request: HttpRequest, row: Workflow | None) -> dict[str, Any]:
         """See :meth:`Trying.trial_context`."""
@@ -44,6 +45,10 @@ class TryingWorkflows(Trying):
         if row is not None and row.published:
             told = _("as it is published: v%(number)d") % {"number": row.published.number}
             versions.append(("published", told))
+        if row is not None:
+            live = row.published.number if row.published else 0
+            older = row.versions.exclude(number=live).values_list("number", "note")[:_MOST_VERSIONS]
+            versions += [(str(number), f"v{number} {note}".strip()) for number, note in older]
         return {
             "start": reverse("admin:lingstream_workflow_trial", args=[row.pk if row else "add"]),
             "workflow": row.slug if row else "",
@@ -69,6 +74,13 @@ class TryingWorkflows(Trying):
         draft: Workflow = form.instance
         steps, triggers = _rows(draft, formsets)
         return replace(draft_plan(draft, steps, triggers), input_schema=draft.input_schema)
+
+
+def _of_version(workflow: Workflow, number: str) -> Plan:
+    version = workflow.versions.filter(number=int(number[:9])).first()
+    if version is None:
+        raise UsageError(_("There is no version %(number)s.") % {"number": number[:20]})
+    return version_plan(workflow, version)
 
 
 def _rows(draft: Workflow, formsets: Sequence[Any]) -> tuple[list[Step], list[TriggerPlan]]:

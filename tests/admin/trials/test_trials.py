@@ -127,6 +127,28 @@ class TestDraftOfAWorkflow:
             plan = plan_of(admin_client.post(f"{URL}{workflow.pk}/trial/", given))
             assert plan.step("answer").input == input
 
+    def test_or_as_a_version_was(self, admin_client: Client, workflow: Workflow) -> None:
+        schema = workflow.input_schema
+        workflow.publish(note="the first")
+        workflow.steps.filter(name="answer").update(input="of v2", prompt=None)
+        workflow.input_schema = {"type": "object", "required": ["nothing"]}
+        workflow.save()
+        workflow.publish()
+        workflow.steps.filter(name="answer").update(input="saved")
+        page = admin_client.get(f"{URL}{workflow.pk}/change/")
+        offered = dict(page.context["trial"]["versions"])
+        assert list(offered) == ["", "saved", "published", "1"] and offered["1"] == "v1 the first"
+        url = f"{URL}{workflow.pk}/trial/"
+        plan = plan_of(admin_client.post(url, {**INPUT, "trial-version": "1"}))
+        assert (plan.step("answer").input, plan.published) == ("{{ input.question }}", 1)
+        assert (len(plan.steps), len(plan.triggers), plan.input_schema) == (3, 2, schema)
+        refused = admin_client.post(url, {**INPUT, "trial-version": "2"})
+        assert errors_of(refused).keys() == {"trial-input"}  # v2 has a schema of its own
+        assert "no version 9" in str(errors_of(admin_client.post(url, {**INPUT, "trial-version": "9"})))
+        Prompt.objects.filter(steps=None).update(slug="another")
+        gone = admin_client.post(url, {**INPUT, "trial-version": "1"})
+        assert "asks for the prompt" in str(errors_of(gone))
+
     def test_what_the_page_does_not_show_counts_as_stored(self, workflow: Workflow) -> None:
         client = client_with("view_workflow", "change_workflow")
         plan = plan_of(try_it(client, workflow, {}))
