@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,6 +19,7 @@ from ..core.validation import SchemaFault, compile_schema
 from ..core.validation.intended import intended
 
 __all__ = [
+    "LISTED",
     "validate_glob",
     "validate_globs",
     "validate_limits",
@@ -32,6 +34,9 @@ _MEANT = {
     "wrapper": _lazy("This is how an API takes a schema: expected the JSON schema alone, %(shown)s"),
 }
 _LONGEST = 200  # characters of a schema in a message
+
+#: In the place of a price: what the package of this name says.
+LISTED = "genai-prices"
 
 _LIMITS = tuple(item.name for item in fields(Limits))
 
@@ -56,9 +61,13 @@ def validate_variables(value: Any) -> None:
 
 
 def validate_prices(value: Any) -> None:
-    """Refuse what does not say for each model what a million tokens cost."""
+    """Refuse what does not say for each model what a million tokens cost, or who knows."""
     validate_object(value)
     for model, price in value.items():
+        if price == LISTED:
+            if find_spec("genai_prices") is None:
+                raise ValidationError(_("For “%s” install lingstream[prices].") % LISTED)
+            continue
         fits = isinstance(price, dict) and price and {*price} <= {"input", "output"}
         if not fits or not all(map(_is_price, price.values())):
             raise ValidationError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +28,7 @@ from lingstream.core.engine.run import RunResult
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.provider import Usage
 from lingstream.execution.journal import Write, result_of, store
+from lingstream.execution.prices import Tariff, cost_of
 from lingstream.execution.start import Start, create_run
 from lingstream.models import Attachment, Conversation, Provider, Run, RunText, Step, Workflow
 from lingstream.models.validators import validate_prices
@@ -199,6 +201,37 @@ class TestCost:
             1_000,
             3_000,
         )
+
+    @pytest.mark.parametrize(
+        ("columns", "model", "known"),
+        [
+            ({"base_url": "https://api.openai.com/v1"}, "gpt-4o", True),
+            ({"kind": "openai"}, "gpt-4o", True),
+            ({"base_url": "https://api.openai.com/v1"}, "of-nobody", False),
+            ({"base_url": "http://localhost:11434/v1"}, "gpt-4o", False),
+            ({"kind": "scripted"}, "gpt-4o", False),
+        ],
+    )
+    def test_is_by_the_list_of_a_package_where_the_provider_says_so(
+        self, columns: dict[str, str], model: str, known: bool
+    ) -> None:
+        genai_prices = pytest.importorskip("genai_prices")
+        validate_prices({"*": "genai-prices"})
+        tariff = Tariff({"small": {"input": 1}, "*": "genai-prices"}, **columns)
+        entry = {"provider": "demo", "model": model, "tokens": [1_000, 3_000]}
+        usage = genai_prices.Usage(input_tokens=1_000, output_tokens=3_000)
+        listed = genai_prices.calc_price(usage, "gpt-4o", provider_id="openai").total_price
+        assert cost_of([entry], {"demo": tariff}) == (listed if known else None)
+        by_hand = cost_of([{**entry, "model": "small"}], {"demo": tariff})
+        assert by_hand == Decimal("0.001")
+
+    def test_without_the_package_nothing_has_its_prices(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "genai_prices", None)
+        entry = {"provider": "demo", "model": "gpt-4o", "tokens": [1_000, 3_000]}
+        assert cost_of([entry], {"demo": Tariff({"*": "genai-prices"}, "openai")}) is None
+        monkeypatch.setattr("lingstream.models.validators.find_spec", lambda name: None)
+        with pytest.raises(ValidationError, match=r"install lingstream\[prices\]"):
+            validate_prices({"*": "genai-prices"})
 
     @pytest.mark.parametrize(
         "prices",
