@@ -195,14 +195,17 @@ class TestWriting:
 
     def test_has_the_examples_of_one_tenant_that_a_document_can_hold(self, everything: Workflow) -> None:
         Example.objects.create(workflow=everything, name="theirs", scope="shop", input=1)
-        Example.objects.create(workflow=everything, name="odd", scope="shop", input={"q": "\0"})
+        deep: Any = json.loads("[" * 95 + "]" * 95)
+        for name, asked_for in (("odd", {"q": "\0"}), ("deep", deep), ("too deep", [deep])):
+            Example.objects.create(workflow=everything, name=name, scope="shop", input=asked_for)
 
         def exported(**more: Any) -> list[str]:
             entry = export_document(["outer"], **more)["workflows"]["outer"]
             return [each["name"] for each in entry.get("examples", [])]
 
         assert exported() == ["empty", "short"]
-        assert exported(scope="shop") == ["theirs"]
+        assert exported(scope="shop") == ["deep", "theirs"]
+        assert read_document(written(export_document(scope="shop"), "json"))
         assert exported(scope=None) == exported(withheld=["outer"]) == []
 
     def test_asks_once_for_all_that_steps_pin(self, everything: Workflow) -> None:

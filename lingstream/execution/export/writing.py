@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from lingstream.conf import app_settings
+from lingstream.core.document.depth import check_depth
 from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.engine.plan import StepPlan
@@ -126,11 +127,12 @@ def _pins(slugs: Collection[str]) -> dict[str, dict[int, int]]:
 
 
 def _examples(row: Workflow, scope: str) -> Iterator[dict[str, Any]]:
-    """Those that a document can hold: inputs of people may have half a character, or a NUL."""
+    """Those that a document can hold: inputs of people may have half a character, a NUL, or many levels."""
     for example in row.examples.filter(scope=scope).order_by("name"):
         data = columns_data(example)
         try:
             check_values(data)
+            check_depth([[[[data]]]])  # where it stands in the document
         except UsageError:
             continue
         yield data
