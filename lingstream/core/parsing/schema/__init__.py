@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lingstream.core.document import jsonuri
-from lingstream.core.document.ops import Closed, Op
+from lingstream.core.document.ops import Append, Closed, Op
 from lingstream.core.exceptions import SchemaFailure, UsageError
 from lingstream.core.parsing import StreamParser
 from lingstream.core.parsing.emitter import Repair
@@ -33,7 +33,6 @@ class SchemaParser:
     def __init__(self, parser: StreamParser, schema: Any, root: str = "") -> None:
         self._parser = parser
         self._guide = Guide(schema, root)
-        self._offset = 0
         self.stop = parser.stop
         self.take_preamble = parser.take_preamble
         self.take_reasoning = parser.take_reasoning
@@ -43,12 +42,21 @@ class SchemaParser:
 
         :raises ParseLimitError: past a bound of the parser.
         """
-        self._offset += len(text)
-        return self._guide.push(self._parser.feed(text), self._offset)
+        guide = self._guide
+        guide.offset += len(text)
+        items = self._parser.feed(text)
+        # Most chunks are more of a text that is right where it is. They are dealt with here, because a call
+        # would cost them a tenth of their time.
+        if len(items) == 1:
+            op = items[0]
+            if type(op) is Append and op.uri == guide.straight:
+                guide.parts.append(op.delta)
+                return items
+        return guide.push(items) if items else items
 
     def close(self, *, cut: bool = False) -> list[Op | Closed]:
         """The text has ended, or was ``cut`` off: settle what is open."""
-        return self._guide.push(self._parser.close(cut=cut), self._offset)
+        return self._guide.push(self._parser.close(cut=cut))
 
     @property
     def value(self) -> Any:

@@ -36,6 +36,15 @@ Alternative: TypeAlias = tuple[Part, ...]
 ANYTHING: tuple[Alternative, ...] = ((),)
 
 _TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
+_NAMES: dict[type, frozenset[str]] = {
+    bool: frozenset({"boolean"}),
+    int: frozenset({"integer", "number"}),
+    str: frozenset({"string"}),
+    list: frozenset({"array"}),
+    dict: frozenset({"object"}),
+    type(None): frozenset({"null"}),
+}
+_FRACTION = frozenset({"number"})
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -46,13 +55,11 @@ def plain_key(name: str) -> str:
 
 def type_of(value: Any) -> frozenset[str]:
     """The names of the types that ``value`` has: a whole number has two."""
-    if isinstance(value, bool):
-        return frozenset({"boolean"})
-    if isinstance(value, (int, float)):
-        whole = isinstance(value, int) or (math.isfinite(value) and value.is_integer())
-        return frozenset({"integer", "number"}) if whole else frozenset({"number"})
-    names = {str: "string", list: "array", dict: "object", type(None): "null"}
-    return frozenset({names[type(value)]})
+    names = _NAMES.get(type(value))
+    if names is not None:
+        return names
+    whole = isinstance(value, int) or (math.isfinite(value) and value.is_integer())
+    return _NAMES[int] if whole else _FRACTION
 
 
 def same(value: Any, other: Any) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from lingstream.core.document import jsonuri
-from lingstream.core.document.ops import Append, Closed, Op
 
 from .shape import Shape
 
@@ -18,25 +18,35 @@ class Target:
     :param uri: of the value in the input.
     :param out: of the value in the output.
     :param fix: another value stands there already.
+    :param box: what the value is put into: an object, or an array, of the output.
+    :param key: its place there.
     """
 
-    __slots__ = ("dropped", "fix", "out", "shape", "streams", "uri", "wrapped")
+    __slots__ = ("box", "dropped", "fix", "key", "out", "shape", "streams", "uri", "wrapped")
 
-    def __init__(self, uri: str, out: str, shape: Shape, fix: bool) -> None:
+    def __init__(self, uri: str, out: str, shape: Shape, fix: bool, box: Any, key: str | int) -> None:
         self.uri = uri
         self.out = out
         self.shape = shape
         self.fix = fix
+        self.box = box
+        self.key = key
         self.streams = False
         self.dropped = False
-        self.wrapped: str | None = None  # the uri of the array around it
+        self.wrapped: str | None = None  # the uri of the array around it, which is the box then
 
-    def goes_on(self, op: Op | Closed) -> bool:
-        """Whether ``op`` is nothing but more of this string, at its own place."""
-        return type(op) is Append and op.uri == self.uri == self.out and self.streams
+    def put(self, value: Any) -> None:
+        """Let ``value`` stand there."""
+        if type(self.box) is list and self.key == len(self.box):
+            self.box.append(value)
+        else:
+            self.box[self.key] = value
 
     def wrap(self) -> None:
         """Go into an array, as its only item."""
+        array: list[Any] = []
+        self.put(array)
+        self.box, self.key = array, 0
         self.wrapped, self.fix = self.out, False
         self.out, self.shape = jsonuri.concat(self.out, "0"), self.shape.item(0)
 
@@ -44,14 +54,14 @@ class Target:
 class Container:
     """An open container of the input.
 
-    :param kind: ``object`` or ``array``.
+    :param value: what it has become in the output: an object or an array.
     """
 
-    __slots__ = ("kind", "names", "target")
+    __slots__ = ("names", "target", "value")
 
-    def __init__(self, target: Target, kind: str) -> None:
+    def __init__(self, target: Target, value: Any) -> None:
         self.target = target
-        self.kind = kind
+        self.value = value
         self.names: dict[str, str] = {}  # by key of the output, the key of the input
 
 
@@ -66,22 +76,30 @@ class Places:
     def __init__(self, shape: Shape, root: str, note: Callable[[str, str], None]) -> None:
         self.open: dict[str, Container] = {}
         self._last: tuple[str, Container] | None = None  # what was closed last: the parser may go on with it
+        self._top: dict[str, Any] = {"": None}  # what the document is put into
         self._shape = shape
         self._root = root
         self._note = note
 
+    @property
+    def value(self) -> Any:
+        """What has been put at the root."""
+        return self._top[""]
+
     def find(self, uri: str, fix: bool) -> Target:
         """Return the target of the value that begins at ``uri``; ``fix`` if the parser replaces one."""
         if uri == self._root:
-            return Target(uri, uri, self._shape, fix)
+            return Target(uri, uri, self._shape, fix, self._top, "")
         head, key = jsonuri.parent(uri)
         container = self.open.get(head) or self._reopen(head)
-        if container.target.dropped:
-            return self._dropped(uri, container.target.shape)
-        if container.kind == "array":
-            out = uri if container.target.out == head else jsonuri.concat(container.target.out, key)
-            return Target(uri, out, container.target.shape.item(int(key)), fix)
-        return self._member(uri, key, container)
+        above = container.target
+        if above.dropped:
+            return _dropped(uri, above.shape)
+        if type(container.value) is dict:
+            return self._member(uri, head, key, container)
+        index = int(key)
+        out = uri if above.out == head else jsonuri.concat(above.out, key)
+        return Target(uri, out, above.shape.item(index), fix, container.value, index)
 
     def close(self, uri: str) -> Container:
         """End a container, which may have been ended before."""
@@ -95,26 +113,27 @@ class Places:
         self.open[uri] = self._last[1]
         return self._last[1]
 
-    def _member(self, uri: str, key: str, container: Container) -> Target:
-        above = container.target
+    def _member(self, uri: str, head: str, key: str, container: Container) -> Target:
+        above, names = container.target, container.names
         name = above.shape.spelling(key)
-        if name != key and container.names.get(name, key) != key:
+        if name != key and names.get(name, key) != key:
             name = key  # the right one is there already
-        place = _below(above.out, name)
+        place = uri if name == key and above.out == head else _below(above.out, name)
         shape = above.shape.property(name)
         if shape is None:
             self._note("dropped", place)
-            return self._dropped(uri, above.shape)
-        if name != key and name not in container.names:
+            return _dropped(uri, above.shape)
+        fix = name in names
+        if name != key and not fix:
             self._note("renamed", place)
-        fix = name in container.names
-        container.names[name] = key
-        return Target(uri, place, shape, fix)
+        names[name] = key
+        return Target(uri, place, shape, fix, container.value, name)
 
-    def _dropped(self, uri: str, shape: Shape) -> Target:
-        target = Target(uri, uri, shape, False)
-        target.dropped = True
-        return target
+
+def _dropped(uri: str, shape: Shape) -> Target:
+    target = Target(uri, uri, shape, False, None, "")
+    target.dropped = True
+    return target
 
 
 def _below(uri: str, key: str) -> str:

@@ -100,6 +100,21 @@ class Shape:
         """Whether ``value`` is of a type, or one of the members, that may stand here."""
         return bool(alternatives.type_of(value) & self.free) or alternatives.holds(self.members, value)
 
+    @cached_property
+    def streams(self) -> bool:
+        """Whether a text may be told of here as it grows: it will stay a text, or fit nothing at all."""
+        return "string" in self.free or self.types <= {"object"}
+
+    @cached_property
+    def lone(self) -> Shape:
+        """What may stand in an array around a lone value: nothing, where there may be no array."""
+        return self.item(0) if "array" in self.free else NOTHING
+
+    @cached_property
+    def wraps_text(self) -> bool:
+        """Whether a text here can only be meant as the one item of an array."""
+        return self.types <= {"array", "object"} and "string" in self.lone.free
+
     @property
     def identity(self) -> Hashable:
         """Equal for two shapes of one schema that say the same, as those of a recursive one do."""
@@ -175,7 +190,7 @@ class Shape:
 
     def spelling(self, key: str) -> str:
         """The property that ``key`` means: itself, or the only one that it differs from in spelling."""
-        if not self.names or self.tells_of(key):
+        if not self.names or key in self.names or self._matches_pattern(key):
             return key
         found = self._spellings.get(plain_key(key), [])
         return found[0] if len(found) == 1 else key
