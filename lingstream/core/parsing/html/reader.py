@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from html import unescape
 from html.parser import HTMLParser
+from typing import TypeAlias
 
-from lingstream.core.parsing.tokenizer import Reading, Source, join_surrogates
+from lingstream.core.document.ops import Append
+from lingstream.core.parsing.emitter import make
+from lingstream.core.parsing.tokenizer import EndOfText, Reading, Source, join_surrogates
 
 from .policy import DROPPED, ELEMENTS, INLINE, RAW
 from .tree import SPACE, Tree
@@ -18,7 +21,14 @@ from .tree import SPACE, Tree
 __all__ = ["Reader"]
 
 _TEXT = re.compile(r"[^<&`\ud800-\udfff]+")
-_SIMPLE_TAG = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[ \t\n]*>")
+# The tags that models write nearly always; the standard library reads the others, at ten times the cost.
+_PLAIN_START = re.compile(
+    r'<([a-zA-Z][a-zA-Z0-9]*)((?:[ \t\n]+[a-zA-Z-]+="[^"&<>\ud800-\udfff]*")*)[ \t\n]*>'
+)
+_PLAIN_ATTRIBUTE = re.compile(r'([a-zA-Z-]+)="([^"]*)"')
+_PLAIN_END = re.compile(r"</([a-zA-Z0-9-]{1,32})[ \t\n\r\f]*>")
+_HALF_END = re.compile(r"</[a-zA-Z0-9-]{0,32}")
+_LONGEST_PLAIN = 64  # characters of a tag that is read only when its ">" is here
 _NAME = re.compile(r"[a-zA-Z0-9-]")
 _COMMENT_END = re.compile(r"--!?>")
 _TAG_END = re.compile(r">")
@@ -27,6 +37,17 @@ _BLOCKS = (ELEMENTS - INLINE) | DROPPED | _STRUCTURE
 _LONGEST_REFERENCE = 34  # "&CounterClockwiseContourIntegral;" has 33
 _LONGEST_NAME = 32
 _LONGEST_PREAMBLE = 4_096
+
+#: Inside a tag: by what is being read, the next character that says that something else comes.
+_INSIDE = {
+    "name": re.compile(r"[>=]"),
+    "=": re.compile(rf"[^{SPACE}]"),
+    "value": re.compile(rf"[>{SPACE}]"),
+    '"': re.compile('"'),
+    "'": re.compile("'"),
+}
+
+_Tag: TypeAlias = tuple[str, list[tuple[str, str | None]], bool]  # name, attributes, whether it ends in "/>"
 
 
 class Reader:
@@ -114,6 +135,51 @@ class Reader:
         line = text.rpartition("\n")
         self._is_line_start = (bool(line[1]) or self._is_line_start) and not line[2].strip(SPACE)
         self._tree.text(text)
+        if self._tree.is_growing and not self._source.left and not self._source.done:
+            yield from self._plain_pieces()
+
+    def _plain_pieces(self) -> Reading[None]:
+        """Tell of the pieces that are nothing but more of the open text, up to the first that is not.
+
+        Most pieces are, so this loop is what a piece costs: it does what :meth:`Source.put`, :meth:`Tree.text`
+        and :meth:`Tree.take` do, for one line of text without anything special in it.
+        """
+        source, tree = self._source, self._tree
+        uri, parts, space, is_preformatted = tree.open, tree.parts, tree.space, tree.is_preformatted
+        max_chars = tree.limits.chars
+        source.base, source.text, source.pos = source.offset, "", 0
+        out = tree.take()
+        while True:
+            try:
+                piece = yield out
+            except EndOfText:
+                source.done = True
+                return
+            length = len(piece)
+            if (
+                "<" in piece
+                or "&" in piece
+                or "`" in piece
+                or not piece.isprintable()
+                or source.base + length > max_chars
+            ):
+                source.put(piece)
+                return
+            source.base += length
+            text = piece if is_preformatted else piece.rstrip(SPACE)
+            if not text:
+                space.append(piece)
+                out = []
+                continue
+            self._is_line_start = False
+            waits = piece[len(text) :]
+            if space:
+                text = "".join(space) + text
+                space.clear()
+            if waits:
+                space.append(waits)
+            parts.append(text)
+            out = [make(Append, (uri, text))]
 
     def _reference(self) -> Reading[None]:
         source, end = self._source, 1
@@ -172,11 +238,17 @@ class Reader:
         self._is_line_start = False
 
     def _start_tag(self) -> Reading[None]:
-        source = self._source
-        simple = _SIMPLE_TAG.match(source.text, source.pos)
-        end = len(simple[0]) if simple else (yield from self._tag_length())
-        found = self._tags.read(join_surrogates(source.part(0, end))[0]) if end else None
-        source.pos = source.pos + end if end else len(source.text)
+        source, longest = self._source, min(_LONGEST_PLAIN, self._max_tag)
+        while ">" not in source.text and source.left < longest and (yield from source.more()):
+            pass
+        plain = _PLAIN_START.match(source.text, source.pos)
+        if plain and len(plain[0]) <= self._max_tag:
+            source.pos = plain.end()
+            found: _Tag | None = plain[1].lower(), _plain_attributes(plain[2]), False
+        else:
+            end = yield from self._tag_length()
+            found = self._tags.read(join_surrogates(source.part(0, end))[0]) if end else None
+            source.pos = source.pos + end if end else len(source.text)
         if found is None:
             self._tree.note("junk", "a tag", "<", source.offset)
             return
@@ -192,26 +264,36 @@ class Reader:
 
         A ``>`` inside a quoted value does not end it.
         """
+        source = self._source
         end, place = 1, "name"
-        while char := (yield from self._source.peek(end)):
-            end += 1
+        while True:
+            found = _INSIDE[place].search(source.text, source.pos + end)
+            end = found.end() - source.pos if found else source.left
             if end > self._max_tag:
                 raise self._tree.limit(
-                    "characters in a tag", self._max_tag, self._tree.child(), self._source.offset
+                    "characters in a tag", self._max_tag, self._tree.child(), source.offset
                 )
-            if place in ('"', "'"):
-                place = "name" if char == place else place
+            char = found[0] if found else ""
+            if not char:
+                if not (yield from source.more()):
+                    return 0
+            elif place in "\"'":
+                place = "name"
             elif char == ">":
                 return end
-            elif place == "=" and char not in SPACE:
+            elif place == "=":
                 place = char if char in "\"'" else "value"
-            elif place == "value" and char in SPACE:
-                place = "name"
-            elif place == "name" and char == "=":
-                place = "="
-        return 0
+            else:
+                place = "=" if char == "=" else "name"
 
     def _end_tag(self) -> Reading[None]:
+        source = self._source
+        while _HALF_END.fullmatch(source.text, source.pos) and (yield from source.more()):
+            pass
+        if plain := _PLAIN_END.match(source.text, source.pos):
+            source.pos = plain.end()
+            self._tree.end_tag(plain[1].lower())
+            return
         name = yield from self._name(2)
         yield from self._pass(_TAG_END, 0)
         self._tree.end_tag(name)
@@ -240,13 +322,17 @@ class Reader:
         source.pos = found.end()
 
 
+def _plain_attributes(text: str) -> list[tuple[str, str | None]]:
+    return [(name.lower(), value) for name, value in _PLAIN_ATTRIBUTE.findall(text)] if text else []
+
+
 class _TagReader(HTMLParser):
     """Reads one start tag."""
 
-    def read(self, text: str) -> tuple[str, list[tuple[str, str | None]], bool] | None:
+    def read(self, text: str) -> _Tag | None:
         """Return the name, the attributes and whether it ends in ``/>``; ``None`` for what is no tag."""
         self.reset()
-        self._found: tuple[str, list[tuple[str, str | None]], bool] | None = None
+        self._found: _Tag | None = None
         try:
             self.feed(text)
         except ValueError:  # a reference to a character whose number Python refuses to read

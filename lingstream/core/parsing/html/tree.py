@@ -57,7 +57,8 @@ class Tree(Emitter):
         self._nodes = 0
         self._tags: list[str] = []  # the open elements
         self._preformatted = 0  # how many of them are <pre>
-        self._space: list[str] = []  # white space that counts only if something of the same line follows
+        self.space: list[str] = []
+        """White space that counts only if something of the same line follows."""
         self._first_newline = False  # whether <pre> has just begun, where HTML ignores a newline
         self._dropping = ""  # the element whose content is dropped
         self._dropping_depth = 0
@@ -71,6 +72,11 @@ class Tree(Emitter):
     def is_preformatted(self) -> bool:
         """Whether line breaks are content here."""
         return self._preformatted > 0
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether characters that come now go into the open text."""
+        return self.is_open and not self._dropping
 
     # -- what the markup says -----------------------------------------------------------------------
 
@@ -86,12 +92,12 @@ class Tree(Emitter):
             return
         core = text.strip(SPACE)
         if not core:
-            self._space.append(text)
+            self.space.append(text)
             return
         start = text.index(core)
-        self._space.append(text[:start])
+        self.space.append(text[:start])
         self._write(self._take_space() + core)
-        self._space.append(text[start + len(core) :])
+        self.space.append(text[start + len(core) :])
 
     def start_tag(self, tag: str, attributes: Iterable[tuple[str, str | None]], *, is_empty: bool) -> None:
         """A start tag; ``is_empty`` if it ends in ``/>``."""
@@ -226,14 +232,14 @@ class Tree(Emitter):
         self.append(text)
 
     def _end_text(self, *, cut: bool = False) -> None:
-        self._space.clear()
+        self.space.clear()
         if self.is_open:
             self.settle(cut=cut)
 
     def _take_space(self) -> str:
         """The white space that was withheld, if what follows stands in one line with what is before it."""
-        space = "".join(self._space)
-        self._space.clear()
+        space = "".join(self.space)
+        self.space.clear()
         return space if self.is_open or self._is_in_line() else ""
 
     def _is_in_line(self) -> bool:
