@@ -141,8 +141,8 @@ class Reader:
     def _plain_pieces(self) -> Reading[None]:
         """Tell of the pieces that are nothing but more of the open text, up to the first that is not.
 
-        Most pieces are, so this loop is what a piece costs: it does what :meth:`Source.put`, :meth:`Tree.text`
-        and :meth:`Tree.take` do, for one line of text without anything special in it.
+        Most pieces are, so this loop is what a piece costs: what :meth:`Source.put`, :meth:`Tree.text` and
+        :meth:`Tree.take` do, for one line of text without anything special in it.
         """
         source, tree = self._source, self._tree
         uri, parts, space, is_preformatted = tree.open, tree.parts, tree.space, tree.is_preformatted
