@@ -26,7 +26,7 @@ from .emitter import Emitter, Limits, Repair
 from .fastpath import read_json
 from .preamble import Preamble
 from .repair import Repairer
-from .tokenizer import EndOfText, Lines, Reading, Source, Unescape
+from .tokenizer import EndOfText, Lines, Reading, Source, Unescape, join_surrogates
 from .vocabulary import REASONING, TextOptions, vocabulary_of
 
 __all__ = ["REASONING", "BaseParser", "Repair", "StreamParser", "TextOptions", "TextParser"]
@@ -211,7 +211,12 @@ class TextParser(BaseParser):
                 continue
             next_mark = marks.search(source.text, source.pos + 1) if marks else None
             end = next_mark.start() if next_mark else len(source.text)
-            emitter.append(source.text[source.pos : end])
+            if end == len(source.text) and "\ud800" <= source.text[-1] <= "\udbff":  # half a character
+                if source.left > 1:
+                    end -= 1
+                elif (yield from source.peek(1)):
+                    continue
+            emitter.append(join_surrogates(source.text[source.pos : end])[0])
             source.pos = end
         emitter.settle(cut=emitter.cut)
 
