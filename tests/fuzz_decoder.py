@@ -1,34 +1,23 @@
-"""``make soak SUITES=decoder``: what model servers send, mutated for ten minutes, through both decoders.
+"""What model servers send, mutated, through both decoders: the target ``decoder`` of :mod:`tests.fuzz`.
 
 Whatever comes: nothing raises, the cuts change nothing, the answer ends or fails by a code that is known, and
-what comes out can be stored and sent. A stream that shows otherwise is kept in ``build/fuzz``::
-
-    python tests/fuzz_decoder.py --seconds 600 --seed 7
-    python tests/fuzz_decoder.py build/fuzz/responses-1f2e.bin      # once more
+what comes out can be stored and sent.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import random
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from zlib import crc32
 
 import orjson
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from lingstream.core.provider import Chunk, merged_calls  # noqa: E402
-from lingstream.providers.openai.completions import CompletionDecoder  # noqa: E402
-from lingstream.providers.openai.decoder import Decoder  # noqa: E402
-from lingstream.providers.openai.responses import ResponseDecoder  # noqa: E402
-from tests.providers.test_dialects import CASES, bytes_of  # noqa: E402
+from lingstream.core.provider import Chunk, merged_calls
+from lingstream.providers.openai.completions import CompletionDecoder
+from lingstream.providers.openai.decoder import Decoder
+from lingstream.providers.openai.responses import ResponseDecoder
 
 DECODERS: dict[str, type[Decoder]] = {"completions": CompletionDecoder, "responses": ResponseDecoder}
 CODES = {
@@ -76,42 +65,6 @@ PIECES = [
     ),
 ]
 SECONDS_PER_MEGABYTE = 20.0  # byte by byte, on a slow machine: far from what anything quadratic takes
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="mutate what model servers send")
-    parser.add_argument("streams", nargs="*", type=Path, help="look at these only")
-    parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
-    asked = parser.parse_args()
-    if asked.streams:
-        for path in asked.streams:
-            check(path.name.partition("-")[0], path.read_bytes(), random.Random(0))
-        return 0
-    print(f"seed {asked.seed}", flush=True)
-    rounds, end = 0, time.monotonic() + asked.seconds
-    for api, stream, dice in mutations(asked.seed):
-        if time.monotonic() > end:
-            break
-        rounds += 1
-        try:
-            check(api, stream, dice)
-        except Exception:
-            print(f"round {rounds}: {kept(api, stream)}", flush=True)
-            raise
-    print(f"{rounds} streams")
-    return 0
-
-
-def mutations(seed: int) -> Iterator[tuple[str, bytes, random.Random]]:
-    """Yield for ever: which decoder, a stream, and dice for its cuts."""
-    dice = random.Random(seed)
-    known = [bytes_of(case) for case in CASES.values()]
-    while True:
-        stream = dice.choice(known) if dice.random() < 0.9 else dice.randbytes(dice.randrange(300))
-        for _ in range(dice.randrange(1, 6)):
-            stream = mutated(stream, known, dice)
-        yield dice.choice(list(DECODERS)), stream[:20_000], dice
 
 
 def mutated(stream: bytes, known: list[bytes], dice: random.Random) -> bytes:
@@ -197,15 +150,3 @@ def decoded(api: str, pieces: Iterable[bytes]) -> tuple[object, ...]:
 
 def last(values: Iterable[object]) -> object:
     return next((value for value in reversed([*values]) if value), None)
-
-
-def kept(api: str, stream: bytes) -> Path:
-    """Keep a stream, and return where."""
-    path = ROOT / "build" / "fuzz" / f"{api}-{crc32(stream):08x}.bin"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(stream)
-    return path
-
-
-if __name__ == "__main__":
-    sys.exit(main())

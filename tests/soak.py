@@ -25,7 +25,8 @@ PARTS = ("core", "chaos", "hubs", "browser", "providers")
 
 COMMANDS: dict[str, list[str]] = {
     "ownership": ["bench/ownership.py", "--soak"],
-    "decoder": ["tests/fuzz_decoder.py", "--seconds", "600"],
+    "decoder": ["tests/fuzz.py", "--only", "decoder", "--seconds", "600"],
+    "fuzz": ["tests/fuzz.py", "--seconds", "1200"],
 }
 """What is no test of pytest, and long enough to be run once: what comes after ``python``; one that fails does
 not return 0."""
