@@ -208,7 +208,7 @@ SEEDS: dict[str, list[Case]] = {
     ],
     "message": [Case("message", text) for text in _MESSAGES],
 }
-_PIECES = json.loads((ROOT / "tests" / "cases" / "fuzz_pieces.json").read_text("utf-8"))
+_PIECES: dict[str, list[str]] = json.loads((ROOT / "tests" / "cases" / "fuzz_pieces.json").read_text("utf-8"))
 _PIECES |= {"schema": _PIECES["json"], "text": _PIECES["json"]}
 _LONGEST = 2_000
 
@@ -259,8 +259,23 @@ def _swapped(text: str, dice: random.Random) -> str:
     ]
     if places:
         box, key = dice.choice(places)
-        odd = [None, True, 0, -1, 1e99, "", "x" * 600, "\x00", "\ud83d", [], {}, [[]], {"run": "x"}, 2**70]
-        box[key] = dice.choice(odd)  # type: ignore[index]
+        odd: list[Any] = [
+            None,
+            True,
+            0,
+            -1,
+            1e99,
+            "",
+            "x" * 600,
+            "\x00",
+            "\ud83d",
+            [],
+            {},
+            [[]],
+            {"run": "x"},
+            2**70,
+        ]
+        box[key] = dice.choice(odd)
     return json.dumps(data)
 
 

@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import orjson
 
@@ -100,13 +101,14 @@ def swapped(stream: bytes, dice: random.Random) -> bytes:
     ]
     if places:
         (box, key), (other, name) = dice.choice(places), dice.choice(places)
-        odd = dice.choice([None, True, 0, -1, 1e99, "", "x", [], {}, [[]], {"text": "x"}, 2**70])
+        odd: Any = dice.choice([None, True, 0, -1, 1e99, "", "x", [], {}, [[]], {"text": "x"}, 2**70])
         box[key] = odd if dice.random() < 0.6 else copy.deepcopy(other[name])
     lines[at] = b"data: " + json.dumps(event).encode()
     return b"\n".join(lines)
 
 
-def boxes(value: object) -> Iterator[dict[str, object] | list[object]]:
+def boxes(value: object) -> Iterator[Any]:
+    """Yield every object and array in ``value``."""
     if isinstance(value, dict | list):
         yield value
         for each in value.values() if isinstance(value, dict) else value:
