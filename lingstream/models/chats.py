@@ -8,7 +8,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.core.document import jsonuri
@@ -19,6 +18,7 @@ from ..core.engine.origins import check_origin
 from ..core.exceptions import ConfigurationError, JsonUriError, UsageError
 from .fields import JSONTextField
 from .prompts import Provider
+from .secrets import derived_secret
 from .validators import validate_object
 from .workflows import Workflow
 
@@ -190,8 +190,7 @@ class Chat(models.Model):
 
     def embed_secret(self, scope: str = "") -> str:
         """Return the key with which other sites sign who their visitor is: a tenant's, until renewed."""
-        name = f"{self.pk}:{self.secret_version}:{scope}"
-        return salted_hmac("lingstream.embed", name, algorithm="sha256").hexdigest()
+        return derived_secret("lingstream.embed", self, scope)
 
     def to_chat(self) -> chat.Chat:
         """Return it as the engine knows it."""

@@ -12,7 +12,6 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.core import templates
@@ -21,6 +20,7 @@ from lingstream.core.engine.chat import NO_CHAT
 from lingstream.core.engine.registry import declared
 
 from .crontab import planned, validate_schedule
+from .secrets import derived_secret
 from .workflows import Workflow
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ __all__ = ["Occasion", "OccasionSet"]
 _NAMES = frozenset({"occasion", "conversation", "data", "now"})
 
 _DAY = 86_400
-_SALT = "lingstream.hook"
 _NUDGES, _SCHEDULED = 3, 100
 _NEEDS = {"silence": "after", "schedule": "schedule"}
 
@@ -278,8 +277,7 @@ class Occasion(models.Model):
 
         :param scope: the tenant.
         """
-        of = f"{self.pk}:{self.secret_version}" + (f":{scope}" if scope else "")
-        return salted_hmac(_SALT, of, algorithm="sha256").hexdigest()
+        return derived_secret("lingstream.hook", self, *filter(None, [scope]))
 
     def fire(self, conversation: Conversation, *, key: str = "", data: Any = None) -> Run | None:
         """Let the bot begin in a conversation: a signal of the site's own code.

@@ -11,7 +11,6 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.core.exceptions import UsageError
@@ -19,6 +18,7 @@ from lingstream.core.validation import check_options
 from lingstream.models import Run
 from lingstream.models.crontab import validate_schedule
 from lingstream.models.fields import JSONTextField
+from lingstream.models.secrets import derived_secret
 from lingstream.models.validators import validate_object
 
 from .collections import Collection
@@ -151,8 +151,7 @@ class Source(models.Model):
 
     def secret(self) -> str:
         """Return what the requests that send it documents are signed with; ``secret_version`` renews it."""
-        of = f"{self.pk}:{self.secret_version}"
-        return salted_hmac("lingstream.source", of, algorithm="sha256").hexdigest()
+        return derived_secret("lingstream.source", self)
 
 
 class Sync(models.Model):
