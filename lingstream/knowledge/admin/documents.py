@@ -168,8 +168,7 @@ def _found_by(user: Any, scope: str | None) -> models.Q:
     slugs = list(Collection.objects.values_list("slug", flat=True))
     found = models.Q(pk__in=())
     for place in room_of(slugs, asker, {}).places.values():
-        here = models.Q(source__collection=place.collection_id, owner_key__in=place.owner_keys or ())
-        found |= here if place.scope is None else here & models.Q(scope=place.scope)
+        found |= place.kept() & models.Q(source__collection=place.collection_id)
     sources = Source.objects.values_list("pk", "slug", "kind")
     return found & ~models.Q(source__in=[pk for pk, *source in sources if is_restricted(*source)])
 

@@ -17,6 +17,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from django.db.models import Q
+
 from lingstream.core.exceptions import UsageError
 
 __all__ = ["Bounds", "Place", "Scalar", "Where", "marks_of", "narrowed", "values_of"]
@@ -56,6 +58,16 @@ class Place(NamedTuple):
         if self.scope not in (None, scope):
             return "scope"
         return "" if owner_key in self.owner_keys else "owner"
+
+    def kept(self, of: str = "") -> Q:
+        """Return the condition that :meth:`keeps_out` keeps nothing out, for rows of the collection.
+
+        :param of: what leads from them to their ``scope`` and ``owner_key``, such as ``"chunk__"``.
+        """
+        if self.owner_keys is None:
+            return Q()
+        whose = Q(**{f"{of}owner_key__in": self.owner_keys})
+        return whose if self.scope is None else whose & Q(**{f"{of}scope": self.scope})
 
 
 @dataclass(frozen=True, slots=True)
