@@ -24,6 +24,7 @@ from lingstream.execution.away import AWAY
 
 from .embed import Embedding, build_embedding
 from .models import Embedder, EmbeddingCache
+from .stores.rows import write_rows
 
 __all__ = ["Vectors", "embedding_of", "forget_unused", "vectors_of"]
 
@@ -139,5 +140,5 @@ def _refusal(embedder: Embedder, error: Exception) -> LingError:
 
 
 def _keep(fingerprint: str, made: Mapping[str, bytes]) -> None:
-    rows = (EmbeddingCache(fingerprint=fingerprint, text_hash=text, data=data) for text, data in made.items())
-    EmbeddingCache.objects.bulk_create(rows, ignore_conflicts=True)
+    rows = [EmbeddingCache(fingerprint=fingerprint, text_hash=text, data=data) for text, data in made.items()]
+    write_rows(rows, unique=["fingerprint", "text_hash"])

@@ -24,12 +24,13 @@ from lingstream.models.owned import owner_key
 
 from .claims import Held
 from .listing import links_of
-from .models import Chunk, Document, DocumentText
-from .outcomes import close, in_order, recovered
+from .models import Chunk, Document, DocumentText, Source
+from .outcomes import closing, in_order, recovered
 from .pipeline import Prepared, digest
 from .sources.port import Content
 from .stores import words
 from .stores.port import store_named
+from .stores.rows import update_rows, write_rows
 
 __all__ = [
     "BY_WORDS",
@@ -167,14 +168,7 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         made = [draft for draft in made if draft.reading.document.pk in rows]
         Chunk.objects.filter(pk__in=[pk for draft in made for pk in draft.gone]).delete()
         written = [chunk for draft in made for chunk in draft.written]
-        for chunk in written:
-            chunk.pk = None  # that of a try that was lost may be another one's by now
-        Chunk.objects.bulk_create(
-            written,
-            update_conflicts=True,
-            unique_fields=["uid"],
-            update_fields=_PLACE,
-        )
+        write_rows(written, unique=["uid"], update=_PLACE, keys=True)
         for draft in made:
             words.write(draft.spoken, draft.columns["title"])
         embedded = [
@@ -185,14 +179,10 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         ]
         if embedded:
             store_named(collection.store).write(collection, embedded)
-        DocumentText.objects.bulk_create(
-            [DocumentText(document=rows[pk], packed=packed) for pk, packed in map(_packed, made)],
-            update_conflicts=True,
-            unique_fields=["document"],
-            update_fields=["packed"],
-        )
-        for draft in made:
-            _describe(held, rows[draft.reading.document.pk], draft, number)
+        texts = [DocumentText(document_id=pk, packed=packed) for pk, packed in map(_packed, made)]
+        write_rows(texts, unique=["document"], update=["packed"])
+        mine = [(rows[draft.reading.document.pk], draft) for draft in made]
+        update_rows([(row, _described(row, draft, held.source, number)) for row, draft in mine])
     recovered(held)
     return len(made)
 
@@ -201,17 +191,19 @@ def _packed(draft: Draft) -> tuple[int, bytes]:
     return draft.reading.document.pk, DocumentText.pack(draft.reading.prepared.text)
 
 
-def _describe(held: Held, row: Document, draft: Draft, number: int) -> None:
-    """Write down in a locked row what the document is."""
+def _described(row: Document, draft: Draft, source: Source, number: int) -> dict[str, Any]:
+    """What a locked row is to say."""
     changed = row.text_hash != draft.columns["text_hash"]
-    columns = {
-        **in_order(row, held.source, number, changed=changed),
+    return closing(
+        row,
+        draft.reading.document.asked,
+        **in_order(row, source, number, changed=changed),
         **draft.reading.read,
         **draft.columns,
-        "status": Document.Status.INDEXED,
-        "version": row.version + changed,
-    }
-    close(row, draft.reading.document.asked, **columns, **({"changed_at": Now()} if changed else {}))
+        status=Document.Status.INDEXED,
+        version=row.version + changed,
+        **({"changed_at": Now()} if changed else {}),
+    )
 
 
 def without_vectors(held: Held, pk: int) -> None:

@@ -22,6 +22,7 @@ from lingstream.models.locks import locked
 from .claims import Held, atomically
 from .models import Document
 from .sources.port import Ref
+from .stores.rows import write_rows
 
 __all__ = [
     "BATCH",
@@ -179,4 +180,4 @@ def _add(held: Held, refs: Sequence[Ref], number: int) -> None:
         )
         for ref in refs
     ]
-    Document.objects.bulk_create(rows, ignore_conflicts=True)
+    write_rows(rows, unique=["source", "key"])

@@ -26,6 +26,7 @@ from .sources.port import Failed, Gone
 __all__ = [
     "DEGRADED_AFTER",
     "close",
+    "closing",
     "fail",
     "in_order",
     "keep",
@@ -66,14 +67,19 @@ def in_order(document: Document, source: Source, number: int, *, changed: bool) 
     return {**columns, "check_every": every, "check_at": Now() + timedelta(seconds=every)}
 
 
-def close(document: Document, asked: int, **columns: Any) -> None:
-    """Write a locked row; it stays to be looked at if somebody has asked for it since.
+def closing(document: Document, asked: int, **columns: Any) -> dict[str, Any]:
+    """Return what is written in a locked row; it stays to be looked at if somebody has asked for it since.
 
     :param asked: how often somebody had when it was taken.
     """
     if document.asked != asked:
         columns |= {"status": Document.Status.PENDING, "retry_at": None}
-    Document.objects.filter(pk=document.pk).update(**columns)
+    return columns
+
+
+def close(document: Document, asked: int, **columns: Any) -> None:
+    """Write :func:`closing` in a locked row."""
+    Document.objects.filter(pk=document.pk).update(**closing(document, asked, **columns))
 
 
 def keep(held: Held, taken: Document, number: int, read: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 from django.db import router
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from lingstream.conf import app_settings
 
@@ -23,6 +23,7 @@ from ..models import Chunk, Collection, Vector
 from .blocks import ROWS, Block, Row, blocks_of, nearest, packed, without
 from .bounds import Bounds, marks_of
 from .port import Near
+from .rows import write_rows
 
 __all__ = ["DatabaseStore", "forget_matrices"]
 
@@ -44,12 +45,7 @@ class DatabaseStore:
             )
             for chunk, data in vectors
         ]
-        Vector.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["chunk", "embedder"],
-            update_fields=["collection", "revision", "data"],
-        )
+        write_rows(rows, unique=["chunk", "embedder"], update=["collection", "revision", "data"])
 
     def find(
         self, collection: Collection, question: bytes, bounds: Bounds, k: int, also: Sequence[int] = ()
@@ -59,7 +55,8 @@ class DatabaseStore:
         kept = _matrices.blocks(collection, dimensions)
         if kept is not None:
             return nearest(kept, question, bounds.marks, k, also)
-        rows = _rows(_vectors(collection).filter(_whose(bounds)))
+        [place] = bounds.places  # what the database may leave out before a block is read: the marks decide
+        rows = _rows(_vectors(collection).filter(place.kept("chunk__")))
         return nearest(blocks_of(rows, dimensions), question, bounds.marks, k, also)
 
 
@@ -141,13 +138,6 @@ _matrices = _Matrices()
 
 def _vectors(collection: Collection) -> QuerySet[Vector]:
     return Vector.objects.filter(collection=collection, embedder=collection.embedder_id)
-
-
-def _whose(bounds: Bounds) -> Q:
-    """What the database may leave out before a block is read: the marks decide."""
-    [place] = bounds.places
-    whose = Q() if place.owner_keys is None else Q(chunk__owner_key__in=place.owner_keys)
-    return whose if place.scope is None else whose & Q(chunk__scope=place.scope)
 
 
 def _rows(vectors: QuerySet[Vector]) -> Iterator[Row]:
