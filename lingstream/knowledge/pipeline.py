@@ -27,7 +27,7 @@ from .text.split import Piece, split
 
 __all__ = ["Prepared", "RecordStep", "Rules", "check_pipeline", "digest", "prepare"]
 
-_VERSION = 1  # of what this module and the folder `text` make of the same bytes
+_VERSION = 2  # of what this module and the folder `text` make of the same bytes
 _MOST_TEXT = 2_000_000  # characters of one document
 _MOST_CHUNKS = 5_000
 _MOST_STEPS = 20
@@ -122,6 +122,8 @@ async def prepare(
         text = await _read(content, reader)
         if text.noindex:
             return Prepared(status="skipped", code="noindex", problem="the document asks not to be indexed")
+        if not rules.steps:
+            return await asyncio.to_thread(_normalised_and_cut, content, text, rules)
         found = await asyncio.to_thread(_normalised, content, text)
         for number, step in enumerate(rules.steps):
             record = await _record(key, content, found, step, number, services)
@@ -160,6 +162,10 @@ def _normalised(content: Content, read: Extracted) -> Prepared:
     title = normalise(content.title or read.title)[:_TITLE]
     language = content.language or read.language or language_of(text)
     return Prepared(text, title, language, json_data(dict(content.metadata)))
+
+
+def _normalised_and_cut(content: Content, read: Extracted, rules: Rules) -> Prepared:
+    return _cut(_normalised(content, read), rules)
 
 
 def _bounded(text: str) -> str:

@@ -153,7 +153,7 @@ def _marks(chunk: Chunk) -> Sequence[int]:
 
 
 def _words(chunk: Chunk, title: str) -> list[str]:
-    return [word[:_LONGEST] for word in words("\n".join((title, *chunk.heading, chunk.text)))]
+    return words("\n".join((title, *chunk.heading, chunk.text)))
 
 
 def _is_word(text: str) -> bool:

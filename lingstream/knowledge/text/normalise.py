@@ -16,7 +16,6 @@ _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _UNSEEN = re.compile("\u00ad\n?|[\u200b\u2060\ufeff]")
 _CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f]")
 _HALVES = re.compile("[\ud800-\udfff]")
-_LINE_TAILS = re.compile(r"[ \t]+$", re.MULTILINE)
 _GAPS = re.compile(r"\n{3,}")
 _BARE = re.compile(rf"[^\w\s!-~]{{{MOST_MARKS + 1},}}")
 
@@ -28,10 +27,12 @@ def normalise(text: str) -> str:
     without width and control characters go; half a surrogate pair becomes U+FFFD. Doing it twice changes
     nothing more.
     """
-    text = _LINE_ENDS.sub("\n", text)
-    text = _UNSEEN.sub("", _SPACES.sub(" ", _CONTROL.sub("", text)))
-    text = normalize("NFC", with_bounded_marks(_HALVES.sub("\ufffd", text)))
-    return _GAPS.sub("\n\n", _LINE_TAILS.sub("", text)).strip("\n")
+    text = _CONTROL.sub("", _LINE_ENDS.sub("\n", text))
+    if not text.isascii():
+        text = _UNSEEN.sub("", _SPACES.sub(" ", text))
+        text = normalize("NFC", with_bounded_marks(_HALVES.sub("\ufffd", text)))
+    text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
+    return _GAPS.sub("\n\n", text).strip("\n")
 
 
 def with_bounded_marks(text: str) -> str:

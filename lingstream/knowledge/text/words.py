@@ -72,6 +72,8 @@ def words(text: str) -> list[str]:
     ``ProviderKeys`` are both ``provider key providerkey``. Thai and Khmer, which have no spaces either, are
     not cut.
     """
+    if text.isascii():
+        return [form for token in _TOKEN.findall(text) for form in _forms(token[:LONGEST_TOKEN])]
     return list(_words(text))
 
 
@@ -81,16 +83,15 @@ def query_words(text: str) -> list[str]:
     If nothing else is left, these are asked for all the same. Of more than :data:`MOST_QUERY_WORDS` the
     longest are taken, as they say most; of the text, the first :data:`LONGEST_QUERY` characters.
     """
-    found = list(dict.fromkeys(_words(text[:LONGEST_QUERY])))
+    found = list(dict.fromkeys(words(text[:LONGEST_QUERY])))
     telling = [word for word in found if word not in _STOP] or found
     kept = set(sorted(telling, key=len, reverse=True)[:MOST_QUERY_WORDS])
     return [word for word in telling if word in kept]
 
 
 def _words(text: str) -> Iterator[str]:
-    if not text.isascii():
-        bare = _MARKS.sub("", normalize("NFKD", with_bounded_marks(_PHRASES.sub(" ", text))))
-        text = normalize("NFC", with_bounded_marks(bare))
+    bare = _MARKS.sub("", normalize("NFKD", with_bounded_marks(_PHRASES.sub(" ", text))))
+    text = normalize("NFC", with_bounded_marks(bare))
     for token in _TOKEN.findall(text):
         if token.isascii():
             yield from _forms(token[:LONGEST_TOKEN])
