@@ -14,6 +14,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, TypeAlias
 
 from lingstream.core.exceptions import LingError, UsageError
@@ -214,14 +215,19 @@ def _check_embedded(collection: Collection) -> None:
 
 def _read(found: Candidates, ids: Sequence[int], room: Room) -> list[tuple[Hit, str]]:
     """Passages with their documents, in this order, each with what keeps it out; one query."""
-    read = Chunk.objects.filter(pk__in=ids).values_list(*HIT_COLUMNS, named=True)
-    rows = {row.pk: row for row in read}
+    rows = {row.pk: row for row in _hit_rows().filter(pk__in=ids)}
     slugs = {each.pk: each.slug for each in room.collections}
     return [
         (hit_of(row, slugs[row.collection_id], **found.scores(row.pk)), room.keeps_out(row))
         for row in (rows[pk] for pk in ids if pk in rows)
         if row.collection_id in slugs
     ]
+
+
+@cache  # to name the columns anew costs Django more than the database takes to read them
+def _hit_rows() -> Any:
+    """What is read of passages, in no order."""
+    return Chunk.objects.order_by().values_list(*HIT_COLUMNS, named=True)
 
 
 def _hidden(hits: Sequence[Hit], asker: Asker) -> set[int]:

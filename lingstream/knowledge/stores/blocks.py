@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class Block:
         self.vectors = vectors
         self.marks = marks
 
-    @property
+    @cached_property  # each search asks
     def nbytes(self) -> int:
         """What it keeps, about."""
         return int(self.vectors.nbytes + 24 * len(self.ids) + 4 * sum(map(len, self.marks)))
@@ -53,6 +53,18 @@ class Block:
             for mark in marks:
                 having.setdefault(mark, []).append(row)
         return {mark: np.array(rows, np.intp) for mark, rows in having.items()}
+
+    @cached_property
+    def _by_id(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """The ids in order, and where each is."""
+        order = np.argsort(self.ids, kind="stable")
+        return self.ids[order], order
+
+    def having(self, ids: NDArray[np.int64], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return which of some rows have one of these ids: places in ``rows``, which are in order."""
+        known, order = self._by_id
+        mine = order[_found(known, ids)]
+        return _found(rows, mine)
 
     def within(self, groups: Sequence[Sequence[int]]) -> NDArray[np.intp]:
         """Return the rows that have a mark of each group."""
@@ -124,9 +136,17 @@ def nearest(
         scores = block.scores(asked, rows)
         best = _first([*best, *_near(block, rows, scores, _highest(scores, k))], k)
         if also:
-            others += _near(block, rows, scores, np.flatnonzero(np.isin(block.ids[rows], wanted)))
+            others += _near(block, rows, scores, block.having(wanted, rows))
     found = {near.chunk_id for near in best}
     return best + [near for near in others if near.chunk_id not in found]
+
+
+def _found(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.intp]:
+    """Where in ``known``, which is in order, those of ``wanted`` are that it has."""
+    places = np.searchsorted(known, wanted)
+    inside = places < len(known)
+    there: NDArray[np.intp] = places[inside][known[places[inside]] == wanted[inside]]
+    return there
 
 
 def _highest(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
