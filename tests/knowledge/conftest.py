@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from lingstream.knowledge.models import Collection, Embedder, Source
 from lingstream.knowledge.stores import database, pgvector
+
+from . import embedders
+from .embedders import told
+from .world import settled
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +22,20 @@ def _nothing_in_memory() -> Iterator[None]:
     yield
     database.forget_matrices()
     pgvector.forget_choices()
+
+
+@pytest.fixture
+def embedded_source() -> Iterator[Callable[..., Source]]:
+    """Makes the source ``s`` of :data:`.world.world`, in a collection whose embedder is ``told``."""
+    settled()
+    embedders.register()
+    told.texts.clear()
+    told.fails = None
+
+    def make(batch_texts: int, *, delete_after: int | None = None, **collection: Any) -> Source:
+        embedder = Embedder.objects.create(slug="e", kind="told", batch_texts=batch_texts)
+        into = Collection.objects.create(slug="c", embedder=embedder, **collection)
+        return Source.objects.create(slug="s", collection=into, kind="world", delete_after=delete_after)
+
+    yield make
+    told.fails = None

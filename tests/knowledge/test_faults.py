@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -16,12 +16,11 @@ from django.utils import timezone
 from lingstream.core.exceptions import LingError
 from lingstream.execution import lane
 from lingstream.knowledge import embedding, indexer, looking, outcomes
-from lingstream.knowledge.models import Collection, Document, Embedder, EmbeddingCache, Source, Sync, Vector
+from lingstream.knowledge.models import Document, Embedder, EmbeddingCache, Source, Sync, Vector
 from lingstream.knowledge.sources.port import Failed, Gone, Ref
 from lingstream.models import Provider
 from lingstream.testing import OpenAIServer, Reply, embeddings
 
-from . import embedders
 from .embedders import told
 from .world import WorldKind, WorldListing, away, fresh, indexed, one_pass, settled, world
 
@@ -36,16 +35,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def source() -> Iterator[Source]:
-    """A source in a collection with an embedder."""
-    settled()
-    embedders.register()
-    told.texts.clear()
-    told.fails = None
-    embedder = Embedder.objects.create(slug="e", kind="told", batch_texts=2)
-    collection = Collection.objects.create(slug="c", chunk_size=100, embedder=embedder)
-    yield Source.objects.create(slug="s", collection=collection, kind="world", delete_after=2)
-    told.fails = None
+def source(embedded_source: Callable[..., Source]) -> Source:
+    return embedded_source(2, delete_after=2, chunk_size=100)
 
 
 def again(source: Source) -> Source:

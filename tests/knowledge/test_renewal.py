@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,27 +18,19 @@ from lingstream.knowledge.stores.port import store_named
 
 from . import embedders
 from .building import collection, document, find
-from .embedders import told
-from .world import fresh, indexed, one_pass, settled, world
+from .world import fresh, indexed, one_pass, world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def source() -> Iterator[Source]:
+def source(embedded_source: Callable[..., Source]) -> Source:
     """A source whose documents have vectors, for anybody."""
-    settled()
-    embedders.register()
-    told.texts.clear()
-    told.fails = None
-    embedder = Embedder.objects.create(slug="e", kind="told", batch_texts=16)
-    into = Collection.objects.create(slug="c", embedder=embedder, access="anyone")
-    made = Source.objects.create(slug="s", collection=into, kind="world")
+    made = embedded_source(16, access="anyone")
     for key in ("one", "two", "three"):
         world.write(key, f"the word {key}")
     assert one_pass(made).status == "finished"
-    yield made
-    told.fails = None
+    return made
 
 
 def other(model: str = "another") -> None:
