@@ -25,6 +25,7 @@ SUITES = (
     "tests/conversations/test_turns.py",
     "tests/knowledge/test_leaks.py",
     "tests/knowledge/test_recall.py",
+    "tests/knowledge/test_rows.py",
     "tests/knowledge/test_search.py",
     "tests/knowledge/test_search_access.py",
     "tests/knowledge/test_stores.py",

@@ -24,6 +24,11 @@ def test_it_is_known(code: str) -> None:
     assert language_of(TEXTS[code]) == code
 
 
+def test_of_a_long_text_all_parts_count() -> None:
+    code = "\n".join(f"INSTALLED_APPS += ['lingstream.part{number}']" for number in range(8))
+    assert language_of(f"{code}\n\n{TEXTS['de'] * 30}") == "de"
+
+
 @pytest.mark.parametrize(
     "text", ["", "ok", "1234 5678 9012 3456 7890 1234", "\0\ud800", "x1 y2 z3", "()[]{}" * 9]
 )
