@@ -32,6 +32,10 @@ def prepare(base_url: str) -> None:
     Occasion.objects.create(
         workflow=silent, kind="silence", name="silence", input="NUDGE", after=1, at_most=1
     )
+    docs = store_workflow(
+        "docs-chat", {"answer": "ANSWER", "condense": {"prompt": "CONDENSE", "format": "text"}}
+    )
+    Chat.objects.create(workflow=docs, titles=False)
     topic = {"prompt": "TOPIC", "root": "outline/{{ match[0] }}/details", "format": "text"}
     outline = store_workflow("outline", {"outline": "OUTLINE", "topic": topic})
     store_trigger(outline, "outline", "topic", "outline/*/topic")

@@ -6,17 +6,18 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.knowledge.pages import change, page
 
 from .conftest import MakeCluster
-from .harness import Cluster, Process
-from .patience import within
+from .harness import Cluster, Process, Viewer, reply
+from .patience import PATIENCE, scaled, within
 from .services import Postgres, Sqlite
 
 # Where a process is killed, by the steps of lingstream/knowledge/sync.py.
@@ -29,7 +30,7 @@ PLACES = {
     "4: a batch is paid, and not kept": "embedding:_keep:before:2",
     "4: all is embedded, nothing stored": "looking:store:before:1",
     "5: in the transaction, words are written": "stores.words:write:after:2",
-    "5: in the transaction, before its end": "indexer:close:after:3",
+    "5: in the transaction, before its end": "indexer:update_rows:after:1",
     "5: they are stored, and nothing says so": "looking:store:after:1",
     "6: what lacks is counted": "slices:note_missing:after:1",
     "6: a part is deleted": "deletion:delete_documents:after:1",
@@ -40,6 +41,25 @@ PLACES = {
 DOCUMENTS = "SELECT count(*) AS n FROM lingstream_knowledge_document WHERE status = 'indexed'"
 
 FILES = 900
+
+CLOUDS = """# Clouds
+
+A cloud is made of tiny drops of water, each lighter than a grain of dust, so it stays up.
+
+# Weight
+
+All the drops of one small white cloud weigh about as much as a hundred elephants do.
+"""
+HEAVY = "How heavy is a cloud?"
+CITED = {
+    "citations": [
+        {"source": 1, "quote": "as much as a hundred elephants"},
+        {"source": 1, "quote": "tiny drops of water"},
+        {"source": 7, "quote": "nobody has said this"},
+    ],
+    "answer": "As much as a hundred elephants [1].",
+    "related_question": [],
+}
 
 
 class Site:
@@ -171,15 +191,83 @@ async def test_a_pass_outlives_a_server_that_is_gone_for_seconds(
     assert source == {"state": "ok", "problem": ""}
 
 
+async def test_a_worker_that_is_killed_while_it_cites(cluster: MakeCluster, tmp_path: Path) -> None:
+    (tmp_path / "clouds.md").write_text(CLOUDS)
+    world = await cluster(KNOWLEDGE_ROOTS=[str(tmp_path)])
+    _, (web,), workers = await asyncio.gather(_plan(world, tmp_path), world.web(), world.workers(2))
+
+    async def kill(run: str) -> Process:
+        world.owner(run, workers)[0].kill()
+        return web
+
+    await _goes_on_citing(world, web, kill)
+
+
+async def test_a_site_in_one_process_that_is_killed_while_it_cites(embedded: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "clouds.md").write_text(CLOUDS)
+    embedded.settings["KNOWLEDGE_ROOTS"] = [str(tmp_path)]
+    _, (web,) = await asyncio.gather(_plan(embedded, tmp_path), embedded.web())
+
+    async def kill(run: str) -> Process:
+        web.kill()
+        [after] = await embedded.web()
+        await embedded.stored(run, lambda row: row["epoch"] == 2)
+        return after
+
+    await _goes_on_citing(embedded, web, kill)
+
+
+async def _goes_on_citing(world: Cluster, web: Process, kill: Callable[[str], Awaitable[Process]]) -> None:
+    """Have a question answered; and again in words that refer to it, killed behind the first citation.
+
+    Both turns ask for the same, so what nobody disturbed is what the other one has to become.
+
+    :param kill: ends who executes a run; returns the web process to go on at.
+    """
+    gate, text = asyncio.Event(), json.dumps(CITED)
+    cut = text.index("}") + 1
+    model = world.says(ANSWER=text, CONDENSE=HEAVY)
+    await _until(lambda: world.database.rows(DOCUMENTS)[0]["n"] == 1)
+    async with httpx.AsyncClient(base_url=web.base, timeout=scaled(PATIENCE)) as http:
+        asked = {"input": {"question": HEAVY}, "conversation": "new"}
+        first = await http.post("/ling/workflows/docs-chat/runs/", json=asked)
+        told = first.json()
+        wanted = await (await world.viewer(Viewer(told["run"], told["token"])).connect(web)).done()
+        model.answers["ANSWER"] = reply(text[:cut], gate, text[cut:])
+        http.headers["authorization"] = f"Ling-Visitor {first.headers['ling-visitor']}"
+        path = f"/ling/conversations/{told['conversation']}/messages/"
+        run = (await http.post(path, json={"text": "And its weight?"})).json()
+    viewer = await world.viewer(Viewer(run["run"], run["token"])).connect(web)
+    await viewer.sees('"verified": true')
+    cited = "SELECT uri, verified FROM lingstream_knowledge_citation WHERE run_id = ? ORDER BY uri"
+    await _until(lambda: len(world.database.rows(cited, [run["run"]])) == 1)
+    await _until(lambda: world.bots(run["run"]).get("condense#1") == "finished")
+    world.database.rows("UPDATE lingstream_knowledge_collection SET access = 'own'")  # it is not sought again
+    after = await kill(run["run"])
+    await viewer.connect(after)
+    gate.set()
+    await world.agree(wanted, viewer, await world.viewer(viewer).connect(after))
+    assert [each["verified"] for each in wanted["citations"]] == [True, True, False]
+    assert model.calls == {f"ANSWER: {HEAVY}": 1 + 2, "CONDENSE: And its weight?": 1}
+    assert [(row["uri"], bool(row["verified"])) for row in world.database.rows(cited, [run["run"]])] == [
+        (f"citations/{number}", verified) for number, verified in enumerate((True, True, False))
+    ]
+
+
+async def _plan(world: Cluster, folder: Path) -> None:
+    """Have the collection ``docs`` of a folder, which is indexed when somebody is there to do it."""
+    env = {**world.env, "ROOT": str(folder), "EMBEDDED": os.devnull}
+    planned = await Process.start("plan", "-m", "tests.knowledge.child", "plan", env=env)
+    assert await planned.ended() == 0, planned.output
+
+
 async def _at_work(cluster: MakeCluster, folder: Path) -> tuple[Cluster, list[Process]]:
     """A cluster in the middle of a pass over so many files that it does not end while a worker drains."""
     made = await cluster(KNOWLEDGE_ROOTS=[str(folder)])
     chance = random.Random(4)
     for number in range(FILES):
         (folder / f"{number}.md").write_text(page(chance))
-    env = {**made.env, "ROOT": str(folder), "EMBEDDED": os.devnull}
-    planned = await Process.start("plan", "-m", "tests.knowledge.child", "plan", env=env)
-    assert await planned.ended() == 0, planned.output
+    await _plan(made, folder)
     workers = await made.workers(2)
     await _until(lambda: made.database.rows(DOCUMENTS)[0]["n"] >= 20)
     return made, workers

@@ -49,7 +49,7 @@ def prepare() -> None:
 
 def plan() -> None:
     """Have a source that is due, without an embedder, where the tables are there already."""
-    collection = Collection.objects.create(slug="docs", chunk_size=100)
+    collection = Collection.objects.create(slug="docs", chunk_size=100, access="anyone")
     config = {"path": os.environ["ROOT"]}
     Source.objects.create(slug="docs", collection=collection, kind="folder", config=config, every=3_600)
 
