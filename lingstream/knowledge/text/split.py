@@ -161,8 +161,10 @@ def _cut(text: str, start: int, end: int) -> int:
     """Return where to cut, at ``end`` or before it: at the last break of the best kind in the later half."""
     middle = (start + end) // 2
     for kind in _BREAKS:
-        if places := list(_breaks(kind, text, middle, end)):
-            return places[-1]
+        places = [match.end() for match in kind.finditer(text, middle, end)]
+        for place in reversed(places):
+            if not _belongs_together(text, start, place):
+                return place
     for place in range(end, max(start, end - LONGEST_CLUSTER), -1):
         if not _belongs_together(text, start, place):
             return place
@@ -224,5 +226,8 @@ def _semantic(splitter: Any, text: str, start: int, end: int, size: int) -> Iter
     except UnicodeEncodeError:  # half a character, which has no UTF-8
         chunks = [(0, part)]
     for offset, chunk in chunks:
-        # Where the scripts of a block differ, a passage of the denser one may still be too large.
-        yield from _built_in(text, start + offset, start + offset + len(chunk), size)
+        begin, stop = start + offset, start + offset + len(chunk)
+        if extent(chunk) <= size and not (chunk[:1].isspace() or chunk[-1:].isspace()):
+            yield begin, stop
+        else:  # where the scripts of a block differ, a passage of the denser one may still be too large
+            yield from _built_in(text, begin, stop, size)
