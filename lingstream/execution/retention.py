@@ -105,13 +105,14 @@ def expired(days: int | None = None, workflows: list[str] | None = None) -> Iter
 def delete_batch(runs: QuerySet[Run], limit: int = BATCH) -> int:
     """Delete up to ``limit`` of ``runs``, and the conversations that have no other; return how many runs.
 
-    Conversations that somebody is at are left for the next time.
+    Conversations that somebody is at are left for the next time. Pages that show or list the others hear of it.
     """
     with atomically():
         chosen = dict(runs.values_list("pk", "conversation_id")[:limit])
-        held = {talk.pk for talk in turns.hold(_talks(chosen), skip=True)}
+        held = {talk.pk: talk for talk in turns.hold(_talks(chosen), skip=True)}
         deleted = _delete_held([pk for pk, talk in chosen.items() if talk is None or talk in held])
-        _forget(held)
+        gone = _forget(held)
+        turns.touch(talk for pk, talk in held.items() if pk not in gone)
     return deleted
 
 
@@ -119,8 +120,10 @@ def delete_runs(runs: QuerySet[Run]) -> int:
     """Delete all of ``runs``, in one transaction; return how many. What still runs is fenced."""
     with atomically():
         chosen = dict(runs.values_list("pk", "conversation_id"))
-        turns.hold(_talks(chosen))
-        return _delete_held(chosen)
+        held = turns.hold(_talks(chosen))
+        deleted = _delete_held(chosen)
+        turns.touch(held)
+    return deleted
 
 
 def delete_conversations(conversations: QuerySet[Conversation]) -> list[UUID]:
@@ -148,7 +151,7 @@ def sweep(limit: int = BATCH) -> int:
     empty = ~Exists(Run.objects.filter(conversation_id=OuterRef("pk")))
     gone = Q(deleted_at__isnull=False) | Q(updated_at__lt=Now() - _EMPTY_FOR)
     old = Conversation.objects.filter(empty, gone)
-    return _forget(set(old.values_list("pk", flat=True)[:limit]))
+    return len(_forget(set(old.values_list("pk", flat=True)[:limit])))
 
 
 def erase(user: Any) -> int:
@@ -214,18 +217,21 @@ def _delete_held(runs: Collection[UUID]) -> int:
     return len(found)
 
 
-def _forget(conversations: set[UUID]) -> int:
-    """Delete those of ``conversations`` that have no run; one that is just getting one is left alone."""
+def _forget(conversations: Collection[UUID]) -> set[UUID]:
+    """Delete those of ``conversations`` that have no run; one that is just getting one is left alone.
+
+    :returns: those; pages that list them hear of it.
+    """
     if not conversations:
-        return 0
+        return set()
     with atomically():
         # The lock first, or a run that comes between the question and the answer would go as well.
-        rows = Conversation.objects.filter(pk__in=conversations)
-        held = list(locked(rows, skip=True, whole=True).values_list("pk", flat=True))
+        held = {talk.pk: talk for talk in turns.hold(conversations, skip=True, whole=True)}
         unused = ~Exists(Run.objects.filter(conversation_id=OuterRef("pk")))
-        empty = list(Conversation.objects.filter(unused, pk__in=held).values_list("pk", flat=True))
+        empty = set(Conversation.objects.filter(unused, pk__in=held).values_list("pk", flat=True))
+        turns.touch([held[pk] for pk in empty], "remove")
         Conversation.objects.filter(pk__in=empty).delete()
-    return len(empty)
+    return empty
 
 
 # -- a person ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,19 +13,20 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lingstream.access.identity import Identity
-from lingstream.conversations.notices import topic_of
+from lingstream.conversations.notices import topic_of, topics_of_owner
 from lingstream.core.notices import Notice
 from lingstream.execution import retention
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
 from lingstream.hubs import get_hub
-from lingstream.models import BotRun, Conversation, Run, Runner, Workflow
+from lingstream.models import Attachment, BotRun, Conversation, Run, Runner, Workflow
 from tests import site as sites
 from tests.chaos.patience import scaled
 from tests.site import Site
@@ -101,6 +103,34 @@ class TestPrune:
         retention.prune()
         assert left() == {kept.pk}
         assert set(Conversation.objects.all()) == {alive, other}
+
+    @pytest.mark.django_db(transaction=True)
+    async def test_pages_hear_of_what_has_gone(self, site: Site, tmp_path: Any, settings: Any) -> None:
+        settings.MEDIA_ROOT = str(tmp_path)
+        ann = await User.objects.acreate(username="ann")
+        gone, fewer, unused = [await Conversation.objects.acreate(owner=ann, seq=4) for _ in range(3)]
+        talks = [await sync_to_async(ended)(days=40, owner=ann, conversation=talk) for talk in (gone, fewer)]
+        await sync_to_async(ended)(days=1, owner=ann, conversation=fewer)
+        await Conversation.objects.filter(pk=unused.pk).aupdate(updated_at=timezone.now() - timedelta(days=2))
+        file = Attachment(conversation=gone, run=talks[0], name="a.txt", size=1, owner=ann)
+        await sync_to_async(file.file.save)("a.txt", ContentFile(b"a"))
+        place = Path(file.file.path)
+        assert place.exists()
+        heard = await get_hub().notices.listen()
+        heard.add(*topics_of_owner(Identity.of(ann, None)))  # as a page that lists them
+        assert await sync_to_async(retention.prune)() == 2
+        assert await sync_to_async(retention.sweep)() == 1
+        told = set()
+        while len(told) < 3:
+            await heard.wait()
+            told.update((notice.conversation, notice.kind, notice.seq) for notice in heard.take())
+        assert told == {
+            (str(gone.pk), "remove", 5),
+            (str(fewer.pk), "change", 5),
+            (str(unused.pk), "remove", 5),
+        }
+        assert (await Conversation.objects.aget()).seq == 5
+        assert not place.exists()
 
     def test_documents_are_not_read_and_statements_do_not_grow_with_the_runs(self) -> None:
         def statements(count: int) -> list[str]:
