@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 
@@ -299,6 +300,40 @@ def test_no_text_stops_the_page(page: Page, name: str) -> None:
     )
     assert depth <= 32
     assert longest < scaled(1_000)
+
+
+BRACKETS = {
+    "no links": "[a]" * 66_000,
+    "no links that nest": "[" * 100_000 + "]" * 100_000,
+    "links in no links": "[[a](b)" * 28_000,
+    "images in no links": "[![a](b)" * 25_000,
+    "half links": "](" * 100_000,
+    "emphasis": "*_" * 100_000,
+}
+SCRIPTS = {"FunctionCall", "TimerFire", "FireAnimationFrame", "RunMicrotasks"}
+
+
+@pytest.mark.parametrize("name", BRACKETS)
+def test_no_script_takes_long_for_brackets(page: Page, name: str) -> None:
+    """In CPU time, as the longest task is also that of others on this machine."""
+    browser = page.context.browser
+    assert browser
+    page.set_default_timeout(scaled(60_000))
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    page.evaluate(
+        """async (text) => {
+            const { Markdown } = await import("/static/lingstream/markdown.js");
+            const element = document.createElement("article");
+            document.body.append(element);
+            const markdown = new Markdown(element);
+            markdown.append(text);
+            await markdown.end();
+        }""",
+        BRACKETS[name],
+    )
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    scripts = [event.get("tdur", 0) / 1_000 for event in events if event["name"] in SCRIPTS]
+    assert 0 < max(scripts) < 50
 
 
 def test_the_text_that_came_last_is_the_one_that_is_drawn(page: Page) -> None:

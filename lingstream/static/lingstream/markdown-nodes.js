@@ -89,11 +89,11 @@ export class MarkdownNodes {
     }
 
     add_token(_data, type) {
-        this.flush();
         const parent = this.#open.at(-1);
         const isDrawn = type !== smd.CHECKBOX && this.#mayDraw(type, parent);
         const opening = openingOf(type, this.parser.pending);
         if (isDrawn) {
+            this.flush();
             this.#open.push({ ...this.#draw(type, parent), type, opening, isDrawn });
         } else {
             if (type === smd.LINE_BREAK || !INLINE.has(TAGS.get(type) ?? "a")) this.#text += "\n";
@@ -128,12 +128,12 @@ export class MarkdownNodes {
      */
     end(closing) {
         if (this.#open.at(-1).type === smd.CHECKBOX) this.#text += this.#open.at(-1).value === undefined ? "☐" : "☑";
-        this.flush();
+        if (this.#open.at(-1).isDrawn) this.flush(); // what is not is text of what is around it
         const { type, element, value, opening, isDrawn } = this.#open.pop();
         if (this.#undirected.at(-1) === element && isDrawn) this.#undirected.pop();
         if (opening === "") return;
         if (!isDrawn) this.#text += closing;
-        else if (value === undefined) unwrap(element, opening, closing);
+        else if (value === undefined) this.#unwrap(element, opening, closing);
         else if (type === smd.IMAGE) this.#showImage(element, target(value));
     }
 
@@ -213,10 +213,20 @@ export class MarkdownNodes {
         return button;
     }
 
+    /** Text alone goes on in the node before: many nodes in a line cost the page as much each time it grows. */
+    #unwrap(element, opening, closing) {
+        if (element.childElementCount === 0) {
+            this.#text = opening + element.textContent + closing;
+        } else {
+            element.before(opening, ...element.childNodes, closing);
+        }
+        element.remove();
+    }
+
     #showImage(element, url) {
         const src = safeImage(url, this.#images);
         if (src === null) {
-            unwrap(element, "", "");
+            this.#unwrap(element, "", "");
             return;
         }
         const image = this.#document.createElement("img");
@@ -236,13 +246,6 @@ function openingOf(type, pending) {
     if (type === smd.IMAGE) return "![";
     if (type === smd.EQUATION_INLINE) return pending.startsWith("\\") ? "\\(" : "$";
     return "";
-}
-
-function unwrap(element, opening, closing) {
-    element.before(opening);
-    while (element.firstChild !== null) element.before(element.firstChild);
-    element.before(closing);
-    element.remove();
 }
 
 function write(element, name, value) {
