@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, mock, test } from "node:test";
 
+import "../../lingstream/static/lingstream/iteration.js"; // which a run loads when it is asked for
 import { checksum } from "../../lingstream/static/lingstream/checksum.js";
 import { fold } from "../../lingstream/static/lingstream/fold.js";
 import { Run } from "../../lingstream/static/lingstream/run.js";

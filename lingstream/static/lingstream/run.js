@@ -449,7 +449,7 @@ export class Run extends EventTarget {
         if (typeof id !== "string" || this.#last === null) return true;
         const [ours, theirs] = [place(this.#last), place(id)];
         const differs = theirs.findIndex((number, index) => number !== ours[index]);
-        return differs !== -1 && theirs[differs] > ours[differs];
+        return theirs[differs] > ours[differs];
     }
 
     #become(status) {
@@ -489,8 +489,17 @@ function nameOf({ bot, code, message }) {
     return JSON.stringify([bot, code, message]);
 }
 
-/** `1-42` and, inside the next frame, `1-42+1`: epoch, number, op. */
+let read = { id: "", place: [] };
+
+/**
+ * `1-42` and, inside the next frame, `1-42+1`: epoch, number, op. Each frame asks for its own and for the one before it,
+ * which was read with that.
+ */
 function place(id) {
-    const [epoch, seq, op = 0] = id.split(/[-+]/).map(Number);
-    return [epoch, seq, op];
+    if (read.id !== id) {
+        const [epoch, rest = ""] = id.split("-");
+        const [seq, op = 0] = rest.split("+");
+        read = { id, place: [Number(epoch), Number(seq), Number(op)] };
+    }
+    return read.place;
 }
