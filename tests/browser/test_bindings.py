@@ -494,6 +494,24 @@ class TestTakingOver:
         assert on.texts("h1") + on.texts("p")[:1] + on.texts("i") == ["", "Wait…", ""]
         assert on.texts("b") == ["a", "b", "c"]
 
+    @pytest.mark.parametrize("is_again", [False, True], ids=["once", "in a copy"])
+    def test_of_lists_that_are_looked_at_again(self, sheet: Open, page: Page, is_again: bool) -> None:
+        on = sheet(LIST + CARDS)
+        document = {"list": ["a", "b"], "cards": [{"id": "one"}, {"id": "two"}]}
+        on.replace(document)
+        page.evaluate(
+            """(isAgain) => {
+                window.items = [...document.querySelectorAll("li")];
+                if (!isAgain) return bindings.refresh();
+                bindings.disconnect();
+                window.bindings = new Bindings(document.querySelector("section"));
+            }""",
+            is_again,
+        )
+        on.replace(document)
+        assert on.texts("ul:first-of-type li") + on.texts("b") == ["a", "b", "one", "two"]
+        assert page.evaluate("[...document.querySelectorAll('li')].every((item, at) => item === items[at])")
+
     def test_by_key_and_of_items_without_a_key(self, sheet: Open, page: Page) -> None:
         on = sheet(
             """<ul data-ling-each="a" data-ling-key="id"><li data-ling-item="two"><input></li>
