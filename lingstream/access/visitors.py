@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Literal
 
-from django.conf import settings
 from django.core import signing
 from django.utils.crypto import salted_hmac
 
 from ..core.exceptions import AccessError
+from .sessions import stored
 
 __all__ = [
     "SESSION_KEY",
@@ -66,17 +65,17 @@ def refresh_visitor(session: Any) -> None:
     """Take the id that a socket's session may have got by a request since the socket was opened."""
     if session is None or not session.session_key or visitor_of(session):
         return
-    if found := visitor_of(_stored(session)):
+    if found := visitor_of(stored(session)):
         session[SESSION_KEY] = found
 
 
 def keep_visitor(session: Any, visitor: str) -> None:
     """Store an id in a socket's session, beside what requests have stored there since it was opened."""
     session[SESSION_KEY] = visitor
-    stored = _stored(session)
-    stored[SESSION_KEY] = visitor
-    if stored.session_key:  # else it was ended meanwhile
-        stored.save()
+    now = stored(session)
+    now[SESSION_KEY] = visitor
+    if now.session_key:  # else it was ended meanwhile
+        now.save()
 
 
 def make_visitor_token(visitor: str) -> str:
@@ -98,10 +97,6 @@ def renewed(authorization: str) -> str:
     token = _token_in(authorization)
     visitor = _good(token, VISITOR_MAX_AGE) if token else ""
     return make_visitor_token(visitor) if token and visitor and not _good(token, _RENEW_AFTER) else ""
-
-
-def _stored(session: Any) -> Any:
-    return import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
 
 
 def _token_in(authorization: str) -> str | None:

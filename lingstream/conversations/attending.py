@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
+from django.db.models import Count, Sum
 from django.db.models.functions import Now
 
 from lingstream.access.identity import Identity
@@ -12,13 +13,21 @@ from lingstream.access.permissions import check_conversation
 from lingstream.core.exceptions import AccessError, LingError, NotFound
 from lingstream.models import Conversation
 
-__all__ = ["opened_many", "typed"]
+from .listing import of_person
+
+__all__ = ["changes_of", "opened_many", "typed"]
 
 
 def opened_many(names: Collection[UUID], identity: Identity) -> dict[UUID, Conversation | LingError]:
     """Return conversations for their owner or visitor, or why one is refused; one query."""
     rows = Conversation.objects.filter(pk__in=names, deleted_at=None).in_bulk()
     return {name: _opened(rows.get(name), name, identity) for name in names}
+
+
+def changes_of(identity: Identity) -> int:
+    """Return how much has happened to all of a person's conversations: another number with each change."""
+    rows = of_person(identity, deleted=True).aggregate(seq=Sum("seq"), count=Count("pk"))
+    return int(rows["count"] + (rows["seq"] or 0))
 
 
 def typed(conversation: UUID) -> None:

@@ -83,11 +83,15 @@ def shown(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def of_person(identity: Identity) -> QuerySet[Conversation]:
-    """Return the conversations that are this person's, in the tenant that the person asks in."""
+def of_person(identity: Identity, *, deleted: bool = False) -> QuerySet[Conversation]:
+    """Return the conversations that are this person's, in the tenant that the person asks in.
+
+    :param deleted: those too that the person has deleted.
+    """
     if identity.owner_key == "anyone":
         return Conversation.objects.none()
-    rows = Conversation.objects.filter(owner_key__in=identity.owner_keys, deleted_at=None)
+    rows = Conversation.objects.filter(owner_key__in=identity.owner_keys)
+    rows = rows if deleted else rows.filter(deleted_at=None)
     return rows if identity.scope is None else rows.filter(scope=identity.scope)
 
 

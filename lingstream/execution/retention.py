@@ -105,7 +105,7 @@ def expired(days: int | None = None, workflows: list[str] | None = None) -> Iter
 def delete_batch(runs: QuerySet[Run], limit: int = BATCH) -> int:
     """Delete up to ``limit`` of ``runs``, and the conversations that have no other; return how many runs.
 
-    Conversations that somebody is at are left for the next time. Pages that show or list the others hear of it.
+    Conversations that somebody is at are left for the next time; pages that show the others hear of it.
     """
     with atomically():
         chosen = dict(runs.values_list("pk", "conversation_id")[:limit])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lingstream.access.csrf import CsrfError
 from lingstream.core.exceptions import UsageError
 
-from .attached import MOST_ATTACHED, Attach, not_attached
+from .attached import MOST_ATTACHED, Attach, not_attached, seq_in
 from .messages import MOST_RUNS, refusal
 
 __all__ = ["Asked", "Feed"]
@@ -48,6 +48,7 @@ class Feed(NamedTuple):
 
     :param attach: conversations to hear of.
     :param all: whether to hear of all that are the asker's.
+    :param seq: which the asker has of all, from a poll before.
     :param wait: seconds that a poll may take; ``None`` asks for a stream.
     :param refused: messages that answer what is not followed.
     """
@@ -55,6 +56,7 @@ class Feed(NamedTuple):
     runs: tuple[Asked, ...]
     attach: tuple[Attach, ...] = ()
     all: bool = False
+    seq: int | None = None
     wait: float | None = None
     refused: tuple[dict[str, Any], ...] = ()
 
@@ -74,7 +76,8 @@ class Feed(NamedTuple):
             )
         asked, refused = _runs(runs)
         attached, others = _attaches(attach)
-        return cls(asked, attached, owned, _wait(given.get("wait")), (*refused, *others))
+        seq, wait = seq_in(given), _wait(given.get("wait"))
+        return cls(asked, attached, owned, seq, wait, (*refused, *others))
 
     @property
     def hears(self) -> bool:

@@ -1,25 +1,27 @@
 """The conversations that one connection hears of: what the socket and the response for many runs share.
 
 Who may is asked at each attach, and not at a notice: it has no content, and a connection stays who it is. Two
-things make it somebody else, and then it is attached to nothing: a ``hello`` on a socket, and a logout, which
-ends what was attached in that session.
+things make it somebody else, and then it is attached to nothing: a ``hello`` on a socket, and the end of the
+session in which it was attached. It hears of a logout, and asks now and then whether the session has expired.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from lingstream.access.faults import told
 from lingstream.access.identity import Identity
-from lingstream.conversations.attending import opened_many, typed
+from lingstream.access.sessions import is_over
+from lingstream.conversations.attending import changes_of, opened_many, typed
 from lingstream.conversations.notices import topic_of, topics_of_owner, topics_of_session
 from lingstream.core.exceptions import AccessError, LingError, NotFound, UsageError
-from lingstream.core.notices import GONE, MISSED, Listener, Notice
+from lingstream.core.notices import GONE, MISSED, Kind, Listener, Notice
 from lingstream.core.wire.json import dumps
 from lingstream.execution.storage import in_database
 from lingstream.hubs import get_hub
@@ -27,21 +29,33 @@ from lingstream.models import Conversation
 
 from . import tabs
 
-__all__ = ["MOST_ATTACHED", "Attach", "Attachments", "SessionEnded", "attach_failed", "not_attached"]
+__all__ = [
+    "MOST_ATTACHED",
+    "Attach",
+    "Attachments",
+    "SessionEnded",
+    "attach_failed",
+    "not_attached",
+    "seq_in",
+]
 
 logger = logging.getLogger("lingstream")
 
 MOST_ATTACHED = 100
 """Conversations that one connection may be attached to, beside all of its owner's."""
 
+LOOK_EVERY = 300.0
+"""Seconds between two looks whether the session of a connection is still there."""
+
 _LONGEST_NAME = 500
 _LOGOUT = 1.0  # seconds for the request that ends a session: who comes back at once would be let in again
 _TYPING_EVERY = 5.0  # seconds between two that are stored
 _LARGEST = 2**63
+_OVER = "the session has ended: attach again as who you are now"
 
 
 class SessionEnded(AccessError):
-    """Who has attached itself has logged out since."""
+    """The session of who has attached itself has ended since."""
 
 
 class Attach(NamedTuple):
@@ -62,16 +76,19 @@ class Attach(NamedTuple):
         name = data.get("conversation") if isinstance(data, dict) else None
         if not isinstance(name, str) or len(name) > _LONGEST_NAME:
             raise UsageError(f'expected an object like {{"conversation": "<id>"}}, got {data!r:.80}')
-        seq = data.get("seq")
-        if seq is not None and not (type(seq) is int and 0 <= seq < _LARGEST):
-            raise UsageError(f"expected seq to be a number of changes, got {seq!r:.80}")
-        return cls(name, seq)
+        return cls(name, seq_in(data))
 
 
 class Attachments:
-    """What one connection is attached to; :meth:`close` it with the connection."""
+    """What one connection is attached to; :meth:`close` it with the connection.
 
-    def __init__(self) -> None:
+    :param session: Django's, of the request that the connection was opened with.
+    """
+
+    def __init__(self, session: Any = None) -> None:
+        self._session = session
+        self._look_at = inf  # by the loop's clock, whether the session is still there
+        self._counted: Identity | None = None  # whose conversations are told of together
         self._listener: Listener | None = None
         self._conversations: set[UUID] = set()
         self._new: list[Conversation] = []  # whose people were not told of this tab yet
@@ -88,7 +105,8 @@ class Attachments:
         try:
             found = await in_database(opened_many, {name for name in names.values() if name}, identity)
             outcomes = [self._admit(each.conversation, names, found) for each in asked]
-            listener.add(*topics_of_session(identity), *map(topic_of, self._conversations))
+            self._heed_session(listener, identity)
+            listener.add(*map(topic_of, self._conversations))
             heard = {notice.conversation: notice.seq for notice in early.take()}
         finally:
             early.close()
@@ -102,7 +120,9 @@ class Attachments:
         topics = await in_database(topics_of_owner, identity)
         if not topics:
             raise AccessError("expected a signed-in user, a visitor or a session, got nobody")
-        (await self._listening()).add(*topics_of_session(identity), *topics)
+        listener = await self._listening()
+        self._heed_session(listener, identity)
+        listener.add(*topics)
         self._owned = topics
         return MISSED
 
@@ -125,23 +145,35 @@ class Attachments:
             await in_database(typed, conversation)
 
     async def answers(
-        self, asked: Sequence[Attach], identity: Identity, *, owned: bool, news_only: bool
+        self,
+        asked: Sequence[Attach],
+        identity: Identity,
+        *,
+        owned: bool,
+        polls: bool = False,
+        seq: int | None = None,
     ) -> list[dict[str, Any]]:
         """Attach to all that is asked for; return the messages that answer it.
 
         :param owned: hear of all conversations of this person.
-        :param news_only: leave out what the client knows.
+        :param polls: who asks comes again and again. What it knows is left out, and of those that are owned
+            it is told one number, by which it sees with its next question what has happened between the two.
+        :param seq: that number, as it has it.
         """
         found: list[dict[str, Any]] = []
         for each, outcome in zip(asked, await self.attach(asked, identity), strict=True):
             if isinstance(outcome, LingError):
                 found.append(not_attached(each.conversation, outcome))
-            elif not news_only or each.seq is None or each.seq < (outcome.seq or 0):
+            elif not polls or each.seq is None or each.seq < (outcome.seq or 0):
                 found.append(outcome.to_wire())
         if owned:
             try:
                 answer = await self.attach_all(identity)
-                found += [] if news_only else [answer.to_wire()]
+                if polls:
+                    self._counted = identity
+                    answer = await _count(identity, "attached" if seq is None else "change")
+                if seq is None or answer.seq != seq:
+                    found.append(answer.to_wire())
             except AccessError as fault:
                 found.append(not_attached(None, fault))
         return found
@@ -165,8 +197,9 @@ class Attachments:
         :raises SessionEnded: nothing more will.
         """
         listener = await self._listening()
+        now = asyncio.get_running_loop().time
         with suppress(TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(min(self._look_at - now(), inf if within is None else within)):
                 await listener.wait()
         if listener.ended:
             return None
@@ -174,8 +207,13 @@ class Attachments:
         if GONE in notices:
             self.clear()
             await asyncio.sleep(_LOGOUT)
-            raise SessionEnded("the session has ended: attach again as who you are now")
-        return notices
+            raise SessionEnded(_OVER)
+        if now() >= self._look_at:
+            self._look_at = now() + LOOK_EVERY
+            if await in_database(is_over, self._session):
+                self.clear()
+                raise SessionEnded(_OVER)
+        return await self._together(notices, self._counted) if notices and self._counted else notices
 
     def clear(self) -> None:
         """Be attached to nothing, and forget what was heard."""
@@ -200,6 +238,17 @@ class Attachments:
             tabs.left(conversation)
         self._new = fresh
 
+    def _heed_session(self, listener: Listener, identity: Identity) -> None:
+        if topics := topics_of_session(identity):
+            listener.add(*topics)
+            self._look_at = min(self._look_at, asyncio.get_running_loop().time() + LOOK_EVERY)
+
+    async def _together(self, notices: list[Notice], whose: Identity) -> list[Notice]:
+        """Return what is to be told of ``notices`` where those of the person's are told as one."""
+        names = set(map(str, self._conversations))
+        own = [each for each in notices if each.conversation in names]
+        return [*own, await _count(whose, "change")]
+
     async def _listening(self) -> Listener:
         if self._listener is None:
             listener = await get_hub().notices.listen()
@@ -223,6 +272,17 @@ class Attachments:
         return Notice(str(conversation), row.seq, "attached")
 
 
+def seq_in(data: Mapping[str, Any]) -> int | None:
+    """Return the number of changes that a client says it knows, ``None`` where it says none.
+
+    :raises UsageError: something else.
+    """
+    seq = data.get("seq")
+    if seq is not None and not (type(seq) is int and 0 <= seq < _LARGEST):
+        raise UsageError(f"expected seq to be a number of changes, got {seq!r:.80}")
+    return seq
+
+
 def not_attached(conversation: str | None, error: LingError) -> dict[str, Any]:
     """Return the message that a connection is not attached to a conversation; ``None`` for all of them."""
     return {"conversation": conversation, "error": told(error)}
@@ -233,6 +293,10 @@ def attach_failed(error: Exception) -> str:
     logger.warning("a connection hears of no more conversations: %r", error)
     fault = LingError("conversations cannot be heard of at the moment; attach again", retryable=True)
     return dumps(not_attached(None, fault)).decode()
+
+
+async def _count(whose: Identity, kind: Kind) -> Notice:
+    return Notice(None, await in_database(changes_of, whose), kind)
 
 
 def _later(notice: Notice, heard: dict[str | None, int | None]) -> Notice:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.crypto import salted_hmac
 
+from lingstream.access.sessions import is_over
 from lingstream.conversations.notices import topics_of_owner, topics_of_session
 from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import AccessError, NotFound
@@ -23,6 +24,7 @@ from lingstream.core.notices import GONE, Listener
 from lingstream.execution.storage import in_database
 from lingstream.hubs import get_hub
 
+from . import attached
 from .requests import api, identity_of
 from .response import unbuffered
 
@@ -41,7 +43,10 @@ async def notices(request: HttpRequest) -> HttpResponseBase:
     if not topics:
         raise AccessError("expected a signed-in user, a visitor or a session, got nobody")
     user = identity.user if identity.owner_id is not None else None
-    return unbuffered(request, _parts(topics, topics_of_session(identity), user), "text/event-stream")
+    session = request.session if identity.session else None
+    return unbuffered(
+        request, _parts(topics, topics_of_session(identity), session, user), "text/event-stream"
+    )
 
 
 class NoticeChannels:
@@ -78,10 +83,13 @@ def _is_there() -> bool:
     return True
 
 
-async def _parts(topics: Sequence[str], ends: Sequence[str], user: Any) -> AsyncGenerator[bytes, None]:
+async def _parts(
+    topics: Sequence[str], ends: Sequence[str], session: Any, user: Any
+) -> AsyncGenerator[bytes, None]:
     """Yield what the package writes, until the page, its session or this process goes away.
 
     :param ends: topics on which nothing is said but that the session has ended.
+    :param session: Django's, if that is how the page is known.
     """
     from django_eventstream.eventrequest import EventRequest
     from django_eventstream.views import Listener as Page
@@ -92,7 +100,7 @@ async def _parts(topics: Sequence[str], ends: Sequence[str], user: Any) -> Async
     page.user_id, page.channels = user.pk if user else "anonymous", asked.channels
     async with AsyncExitStack() as stack:
         over = [await stack.enter_async_context(_carried(topic)) for topic in topics]
-        over.append(await stack.enter_async_context(_heard(ends)))
+        over.append(await stack.enter_async_context(_heard(ends, session)))
         texts = await stack.enter_async_context(aclosing(stream(asked, page)))
         while True:
             text = asyncio.ensure_future(anext(texts, None))
@@ -139,11 +147,11 @@ class _Carrier:
 
 
 @asynccontextmanager
-async def _heard(topics: Sequence[str]) -> AsyncIterator[asyncio.Task[None]]:
+async def _heard(topics: Sequence[str], session: Any) -> AsyncIterator[asyncio.Task[None]]:
     """Return a task that ends with the session that ``topics`` are about."""
     listener = await get_hub().notices.listen()
     listener.add(*topics)
-    hearing = asyncio.create_task(_until_gone(listener))
+    hearing = asyncio.create_task(_until_gone(listener, session))
     try:
         yield hearing
     finally:
@@ -151,9 +159,14 @@ async def _heard(topics: Sequence[str]) -> AsyncIterator[asyncio.Task[None]]:
         await end_tasks(hearing)
 
 
-async def _until_gone(listener: Listener) -> None:
+async def _until_gone(listener: Listener, session: Any) -> None:
     while not listener.ended and GONE not in listener.take():
-        await listener.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if session is None else attached.LOOK_EVERY):
+                await listener.wait()
+                continue
+        if await in_database(is_over, session):
+            return
 
 
 _carriers: dict[str, _Carrier] = {}

@@ -11,6 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from django.http import HttpRequest, StreamingHttpResponse
 
@@ -49,7 +50,8 @@ def answer(
         else:
             opened.append((run, asked.after))
     first = [dumps(each).decode() for each in refused]
-    response = _Stream(first) if feed.wait is None else _Poll(first, feed.wait)
+    session = getattr(request, "session", None)
+    response = _Stream(first, session) if feed.wait is None else _Poll(first, session, feed.wait)
     hearing = (feed, identity) if feed.hears else None
     return unbuffered(request, response.parts(opened, hearing), response.content_type)
 
@@ -57,17 +59,16 @@ def answer(
 class _Response(ABC):
     """What a stream and a poll share: how one of the runs is followed, and how conversations are heard of.
 
+    :param session: in which conversations are attached.
     :param heartbeat: seconds of silence after which an empty batch comes.
-    :param news_only: nothing is said of conversations that are as the client knows them.
     """
 
     content_type = ""
 
-    def __init__(self, heartbeat: float | None = None, *, news_only: bool = False) -> None:
+    def __init__(self, session: Any, heartbeat: float | None = None) -> None:
         self._heartbeat = heartbeat
-        self._news_only = news_only
         self._sending = asyncio.Lock()
-        self._attached = Attachments()
+        self._attached = Attachments(session)
 
     @abstractmethod
     def parts(
@@ -103,7 +104,10 @@ class _Response(ABC):
 
     async def _attach(self, feed: Feed, identity: Identity) -> bool:
         try:
-            attach = self._attached.answers(feed.attach, identity, owned=feed.all, news_only=self._news_only)
+            polls = feed.wait is not None
+            attach = self._attached.answers(
+                feed.attach, identity, owned=feed.all, polls=polls, seq=feed.seq if polls else None
+            )
             going = await self._write([dumps(each).decode() for each in await attach])
             await self._attached.settle()
             return going
@@ -140,9 +144,9 @@ class _Stream(_Response):
 
     content_type = "text/event-stream"
 
-    def __init__(self, refused: list[str]) -> None:
+    def __init__(self, refused: list[str], session: Any) -> None:
         settings = app_settings()
-        super().__init__(settings.heartbeat)
+        super().__init__(session, settings.heartbeat)
         self._longest_silence = settings.heartbeat * 0.9
         self._refused = refused
         self._budget = Budget(None if send_waits() else settings.viewer_budget)
@@ -196,8 +200,8 @@ class _Stream(_Response):
 class _Poll(_Response):
     """What many runs have to say at once, or else the first that one of them says, as JSON lines.
 
-    So it is with conversations: one whose ``seq`` the client does not have is told of at once. A run says one
-    batch at most, and none is begun past the budget.
+    So it is with conversations: one whose ``seq`` the client does not have is told of at once, and for all
+    that are a person's there is one number. A run says one batch at most, and none is begun past the budget.
 
     :param refused: messages to begin with.
     :param wait: seconds in which nothing need be said.
@@ -205,8 +209,8 @@ class _Poll(_Response):
 
     content_type = "application/jsonl"
 
-    def __init__(self, refused: list[str], wait: float) -> None:
-        super().__init__(news_only=True)
+    def __init__(self, refused: list[str], session: Any, wait: float) -> None:
+        super().__init__(session)
         self._body = [text + "\n" for text in refused]
         self._wait = wait
         self._budget = Budget(app_settings().viewer_budget)

@@ -467,9 +467,9 @@ describe("a server without notices", () => {
 });
 
 describe("a list of conversations", () => {
-    test("has the newest first, and follows what becomes of them", async () => {
+    for (const transport of TRANSPORTS) test(`has the newest first, and follows them, over ${transport}`, async () => {
         const [conversation, , known] = await pair("sse");
-        const list = await connect({ visitor: known.visitor }).conversations();
+        const list = await connect({ transport, visitor: known.visitor }).conversations();
         opened.push(list);
         await list.ready;
         assert.deepEqual(list.items.map(({ id, title }) => [id, title]), [[known.id, ""]]);
@@ -479,6 +479,28 @@ describe("a list of conversations", () => {
         await conversation.remove();
         await until(() => list.items.length === 0);
         assert.deepEqual([list.hasMore, await list.more()], [false, false]);
+    });
+
+    test("misses nothing that happens between two polls", async () => {
+        const [, , known] = await pair("sse");
+        const client = connect({ transport: "poll", visitor: known.visitor });
+        const told = [];
+        await client.on("notice", (notice) => told.push(notice));
+        const list = await client.conversations();
+        opened.push(list);
+        const polled = () => site.asked.filter(({ body }) => body?.all && body.seq !== undefined).length;
+        await until(() => polled() === 1);
+        // What came has been answered, and nobody has asked again: the next question waits for this.
+        let go;
+        const held = new Promise((resolve) => (go = resolve));
+        site.before = (asked, body) => (asked === "POST events/" && body.all ? held : undefined);
+        site.begin(known.visitor, { title: "first" });
+        site.tell(known, "change");
+        await until(() => polled() === 2 && told.length === 1);
+        site.tell(Object.assign(known, { title: "unheard" }), "change");
+        go();
+        await until(() => list.items.some(({ title }) => title === "unheard"));
+        assert.ok(told.every(({ conversation, kind }) => conversation === null && kind === "change"));
     });
 
     test("asks for what is wanted", async () => {

@@ -201,18 +201,26 @@ class Site {
 
     #notify(notice) {
         for (const feed of this.#feeds) {
-            if (feed.all || feed.attach.some(({ conversation }) => conversation === notice.conversation)) {
-                feed.say([{ notice }]);
-            }
+            const isAttached = feed.attach.some(({ conversation }) => conversation === notice.conversation);
+            const all = feed.all && (feed.polls ? this.#sum("change") : notice);
+            feed.say([...(isAttached && all !== notice ? [notice] : []), ...(all ? [all] : [])].map((each) => ({ notice: each })));
         }
     }
 
-    #feed(request, response, { runs, attach = [], all = false, wait }) {
+    /** What who polls is told of all conversations. */
+    #sum(kind) {
+        const seq = [...this.conversations.values()].reduce((sum, each) => sum + each.seq + 1, 0);
+        return { conversation: null, seq, kind, run: null };
+    }
+
+    #feed(request, response, { runs, attach = [], all = false, seq: known, wait }) {
         if (!this.#hasNotices) [attach, all] = [[], false];
         if (runs.length === 0 && attach.length === 0 && !all) return fail(response, 400, "bad-request");
         const places = new Map(runs.map(({ run, after }) => [run, Number(after?.split("-")[1] ?? 0)]));
+        const polls = wait !== undefined;
         const feed = {
             all,
+            polls,
             attach,
             say: (messages) => {
                 if (messages.length === 0 || response.writableEnded) return;
@@ -234,8 +242,8 @@ class Site {
         this.#feeds.add(feed);
         response.writeHead(200, { "Content-Type": "text/event-stream" });
         if (wait === undefined) response.write(": alive\n\n");
-        const polls = wait !== undefined;
         const news = all && !polls ? [{ conversation: null, seq: null, kind: "attached", run: null }] : [];
+        if (all && polls && this.#sum().seq !== known) news.push(this.#sum(known === undefined ? "attached" : "change"));
         for (const { conversation, seq } of attach) {
             const now = this.conversations.get(conversation).seq;
             if (!polls || !(seq >= now)) news.push({ conversation, seq: now, kind: "attached", run: null });

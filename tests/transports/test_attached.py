@@ -12,6 +12,8 @@ import pytest
 import websockets
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 
 from lingstream.access.visitors import digest_of, make_visitor_token
 from lingstream.core.notices import Notice
@@ -256,11 +258,49 @@ class TestInOneResponse:
         [told] = await waiting
         assert told["notice"]["seq"] == 2
 
-    async def test_a_poll_hears_of_all(self, talk: Site) -> None:
-        waiting = asyncio.create_task(talk.http.post(FEED, json={"all": True, "wait": 20}))
+    async def test_a_poll_hears_of_all_and_misses_nothing_between_two(self, talk: Site) -> None:
+        async def poll(seq: int | None = None, wait: float = 20, **more: Any) -> list[Any]:
+            response = await talk.http.post(FEED, json={"all": True, "seq": seq, "wait": wait, **more})
+            return [each["notice"] for each in lines(response.text)]
+
+        def all_(seq: int, kind: str = "change") -> dict[str, Any]:
+            return {"conversation": None, "seq": seq, "kind": kind, "run": None}
+
+        assert await poll() == [all_(0, "attached")]
+        waiting = asyncio.create_task(poll(0))
         await _listening()
         name = await begun(talk)
-        assert [each["notice"]["conversation"] for each in lines((await waiting).text)] == [name]
+        assert await waiting == [all_(1)]
+        for number, change in enumerate([{"title": "x"}, {"archived": True}], 2):  # while nobody asks
+            await talk.http.patch(f"{URL}{name}/", json=change)
+            assert await poll(number - 1) == [all_(number)]
+        assert await poll(3, 0) == []
+        await Conversation.objects.acreate(workflow="talk", visitor=digest_of("you"))
+        assert await poll(3, 0) == []
+        await talk.http.delete(f"{URL}{name}/")
+        assert await poll(3) == [all_(4)]
+        await Conversation.objects.filter(pk=name).adelete()
+        assert await poll(4) == [all_(0)]
+
+    async def test_a_poll_hears_of_one_and_of_all(self, talk: Site) -> None:
+        one, other = [await begun(talk) for _ in range(2)]
+        known = {one: 0, None: 2}
+        for name, expected in ((other, {None}), (one, {one, None})):
+            await talk.http.patch(f"{URL}{name}/", json={"title": "x"})
+            told: set[str | None] = set()
+            while not expected <= told:  # one may come before the other
+                attach = [{"conversation": one, "seq": known[one]}]
+                body = {"attach": attach, "all": True, "seq": known[None], "wait": 20}
+                for each in lines((await talk.http.post(FEED, json=body)).text):
+                    notice = each["notice"]
+                    told.add(notice["conversation"])
+                    known[notice["conversation"]] = notice["seq"]
+            assert told == expected
+
+    @pytest.mark.parametrize("seq", [-1, "1", True, 2**63])
+    async def test_what_is_no_number_of_changes_is_refused(self, talk: Site, seq: Any) -> None:
+        response = await talk.http.post(FEED, json={"all": True, "seq": seq, "wait": 0})
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "usage")
 
     @pytest.mark.parametrize(
         "body", [{}, {"attach": []}, {"attach": {}}, {"all": False}, {"all": 1}, {"runs": [], "attach": []}]
@@ -281,7 +321,8 @@ class TestInOneResponse:
         body = {"attach": [{"conversation": await begun(talk)}], "all": True, "wait": 0}
         for headers in ({"authorization": f"Ling-Visitor {YOU}"}, {"authorization": ""}):
             told = list(lines((await talk.http.post(FEED, json=body, headers=headers)).text))
-            assert all(each["error"]["code"] == "forbidden" for each in told) and told
+            assert {each["error"]["code"] for each in told if "error" in each} == {"forbidden"}
+            assert not any(each.get("notice", {}).get("conversation") for each in told)
 
     async def test_a_cookie_wants_a_csrf_token(self, talk: Site) -> None:
         caller = await Caller.signed_in(await User.objects.acreate_user("ann"))
@@ -294,10 +335,17 @@ class TestInOneResponse:
         return list(lines((await site.http.post(FEED, json=body)).text))
 
 
+def expire(caller: Caller) -> None:
+    Session.objects.filter(pk=caller.session_key).update(expire_date=timezone.now())
+
+
+@pytest.mark.parametrize("way", ["logout", "expires", "deleted"])
 async def test_a_session_that_ends_ends_what_was_attached_in_it(
-    talk: Site, monkeypatch: pytest.MonkeyPatch
+    talk: Site, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(attached, "_LOGOUT", 0.05)
+    if way != "logout":
+        monkeypatch.setattr(attached, "LOOK_EVERY", 0.1)
     ann = await User.objects.acreate_user("ann")
     caller, elsewhere = await Caller.signed_in(ann), await Caller.signed_in(ann)
     row = await Conversation.objects.acreate(workflow="talk", owner=ann)
@@ -318,7 +366,12 @@ async def test_a_session_that_ends_ends_what_was_attached_in_it(
         assert (await anext(messages))["notice"]["kind"] == "attached"
         for each in (socket, other):
             await attach(each, conversation=str(row.pk))
-        await caller.client.alogout()
+        if way == "logout":
+            await caller.client.alogout()
+        elif way == "expires":
+            await sync_to_async(expire)(caller)
+        else:
+            await Session.objects.filter(pk=caller.session_key).adelete()
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await socket.receive()
         assert closed.value.rcvd and closed.value.rcvd.code == 1013

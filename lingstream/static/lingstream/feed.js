@@ -178,8 +178,8 @@ export class FeedTransport {
         const attach = attached
             .filter(({ run }) => run !== "all")
             .map(({ run, after }) => ({ conversation: run, seq: after ?? undefined }));
-        const all = attach.length < attached.length || undefined;
-        return { attach: attach.length > 0 ? attach : undefined, all };
+        const all = attached.find(({ run }) => run === "all");
+        return { attach: attach.length > 0 ? attach : undefined, all: all && true, seq: all?.after ?? undefined };
     }
 
     /** @returns {Promise<boolean>} whether there was any message */
@@ -227,10 +227,13 @@ export class FeedTransport {
         return channels.filter((channel) => channel.hasNotices && (error.retryable || channel.run === "all"));
     }
 
+    /** Who polls is told of all that are the person's as one, by how much has happened to them. */
     #notify(notice) {
+        const { conversation, seq } = notice;
+        const name = conversation === null && seq !== null ? "all" : conversation;
         for (const channel of [...this.#channels].filter(({ hasNotices }) => hasNotices)) {
-            if (channel.run === notice.conversation) channel.after = Math.max(channel.after ?? 0, notice.seq);
-            channel.sink.frame({ event: "notice", data: notice });
+            if (channel.run === name) channel.after = name === "all" ? seq : Math.max(channel.after ?? 0, seq);
+            if (channel.run === "all" || name !== "all") channel.sink.frame({ event: "notice", data: notice });
         }
     }
 
