@@ -17,6 +17,7 @@ POLICY = (
     "base-uri 'none'; form-action 'self'"
 )
 MIDDLEWARE = [f"{__name__}.Policy", *DEMO_MIDDLEWARE]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # many people sign in
 LINGSTREAM = {**DEMO, "STEP_KINDS": ["tests.outside.letter.Letter"]}
 
 

@@ -34,6 +34,7 @@ from ..chaos.patience import scaled
 from ..ports import free_port
 from .files import HOSTS, serving
 from .played import TIMEOUT, Peer, playing
+from .staff import SETTINGS, Site, sign_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARGUMENTS = [
@@ -163,6 +164,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="package")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The demo under the policy of the admin's tests, with the people and rows of `admin_rows`.
+
+    It is one for all of them: a test leaves what others look at as it was.
+    """
+    directory = tmp_path_factory.mktemp("admin")
+    with serve(directory, SETTINGS, rows="tests.browser.admin_rows") as url:
+        yield Site(url, directory / "demo.sqlite3")
+
+
+@pytest.fixture
+def admin(page: Page, site: Site) -> Page:
+    """The superuser, on the list of workflows."""
+    sign_in(page, site.url, "/admin/lingstream/workflow/")
+    return page
+
+
 def until(page: Page, condition: str) -> None:
     """Wait until a JavaScript expression is true (playwright's own needs `eval`, which a CSP forbids)."""
     page.evaluate(
@@ -179,17 +198,21 @@ def until(page: Page, condition: str) -> None:
 
 @contextmanager
 def serve(
-    directory: Path, environment: dict[str, str], server: str = "daphne", rate: float | None = None
+    directory: Path,
+    environment: dict[str, str],
+    server: str = "daphne",
+    rate: float | None = None,
+    rows: str = "",
 ) -> Iterator[str]:
     """Run the demo project on a free port with a database of its own.
 
     :param directory: for the database and what the server says; a database that is there is kept.
     :param rate: tokens per second of the model, where it plays recorded answers.
+    :param rows: a module that, executed, writes further rows.
     """
     database = directory / "demo.sqlite3"
     if not database.exists():
-        database.write_bytes(filled_database(frozenset(environment.items())))
-    environment = variables(environment)
+        database.write_bytes(filled_database(frozenset(environment.items()), rows))
     if rate is not None:
         set_rate(database, rate)
     environment["DJANGO_SQLITE"] = str(database)
@@ -221,13 +244,17 @@ def variables(environment: dict[str, str]) -> dict[str, str]:
 
 
 @cache
-def filled_database(environment: frozenset[tuple[str, str]]) -> bytes:
-    """A database with the demo in it, made once for all servers that are given this environment."""
+def filled_database(environment: frozenset[tuple[str, str]], rows: str) -> bytes:
+    """A database with the demo in it, made once for all servers with this environment."""
     with TemporaryDirectory() as directory:
         database = Path(directory) / "demo.sqlite3"
-        command = [sys.executable, "-m", "tests.tables", "demo"]
-        given = {**variables(dict(environment)), "DJANGO_SQLITE": str(database)}
-        subprocess.run(command, cwd=ROOT, env=given, check=True, capture_output=True, timeout=scaled(120))
+        variables = {**dict(environment), "DJANGO_SQLITE": str(database)}
+        commands = [["manage.py", "migrate", "--verbosity", "0"], ["manage.py", "demo"]]
+        for command in [*commands, *([["-m", rows]] if rows else [])]:
+            python = [sys.executable, *command]
+            subprocess.run(
+                python, cwd=ROOT, env=variables, check=True, capture_output=True, timeout=scaled(120)
+            )
         with closing(sqlite3.connect(database)) as connection:
             return connection.serialize()
 

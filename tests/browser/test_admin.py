@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import serve
-from .staff import sign_in
+from .staff import Site, sign_in
 
-SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.browser.admin_site"}
 PATH = "/admin/lingstream/workflow/"
-
-
-class Site(NamedTuple):
-    url: str
-    database: Path
-
-    def options(self, step: str) -> tuple[str, Any]:
-        """The kind and the options of a step, as they are stored."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            query = "SELECT kind, options FROM lingstream_step WHERE name = ?"
-            ((kind, options),) = connection.execute(query, [step])
-        return kind, json.loads(options)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    directory = tmp_path_factory.mktemp("admin")
-    with serve(directory, SETTINGS) as url:
-        yield Site(url, directory / "demo.sqlite3")
-
-
-@pytest.fixture
-def admin(page: Page, site: Site) -> Page:
-    """Signed in, on the list of workflows."""
-    sign_in(page, site.url, PATH)
-    return page
 
 
 def go(page: Page, selector: str) -> None:
@@ -94,7 +61,7 @@ def message(page: Page) -> str:
 
 def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site: Site) -> None:
     page = admin
-    go(page, "text=cloud-facts")
+    go(page, "a:text-is('cloud-facts')")
     assert shown(row(page, "answer")) == [
         "Model",
         "Options: Bot: ask a model",
@@ -170,7 +137,7 @@ def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site
 def test_what_is_hidden_is_not_sent_while_it_is_blank(admin: Page) -> None:
     """Django takes 1,000 fields of a page, which twenty steps would have otherwise."""
     page = admin
-    go(page, "text=outline")
+    go(page, "a:text-is('outline')")
     page.click("text=Add another Step")
     sent = """() => [...new FormData(document.querySelector("#workflow_form")).keys()]
         .filter((name) => /^steps-\\d+-options-(?!bot-)/.test(name))"""
@@ -187,7 +154,7 @@ def test_what_is_hidden_is_not_sent_while_it_is_blank(admin: Page) -> None:
 def test_half_a_number_is_not_taken_for_none(admin: Page) -> None:
     """A browser sends nothing in its place, and the option would be left out."""
     page = admin
-    go(page, "text=outline")
+    go(page, "a:text-is('outline')")
     page.click("text=Add another Step")
     step = last(page)
     choose(step, "Write a letter")
@@ -203,7 +170,7 @@ def test_half_a_number_is_not_taken_for_none(admin: Page) -> None:
 def test_nothing_scrolls_sideways(admin: Page, width: int) -> None:
     page = admin
     page.set_viewport_size({"width": width, "height": 800})
-    go(page, "text=outline")
+    go(page, "a:text-is('outline')")
     page.click("text=Add another Step")
     step = last(page)
     choose(step, "Write a letter")
@@ -223,7 +190,7 @@ def test_without_scripts_every_kind_is_there_folded_away(
     request.addfinalizer(context.close)
     page = context.new_page()
     sign_in(page, site.url, PATH)
-    go(page, "text=outline")
+    go(page, "a:text-is('outline')")
     step = page.locator("#steps-0")
     assert {"Model", "Options: Compute values", "Options: Write a letter"} <= set(shown(step))
     expect(field(step, "Addressee")).to_be_hidden()

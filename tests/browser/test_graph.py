@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,26 +13,12 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from ..node import peers
-from .conftest import serve
-from .staff import sign_in
-from .test_admin import PATH, SETTINGS, Site, field, go, message, row, save
+from .staff import Site, sign_in
+from .test_admin import PATH, field, go, message, row, save
 from .test_demo import FOUND
 
 MOST_FIELDS, MOST_ACTIONS = 12, 40
 ASKED = "Question: {{ input.question }}; topic: {{ value }}"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    directory = tmp_path_factory.mktemp("graph")
-    with serve(directory, SETTINGS) as url:
-        yield Site(url, directory / "demo.sqlite3")
-
-
-@pytest.fixture
-def admin(page: Page, site: Site) -> Page:
-    sign_in(page, site.url, PATH)
-    return page
 
 
 class Built(NamedTuple):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from ..node import peers
-from .conftest import serve
-from .staff import sign_in
+from .staff import Site, sign_in
 
-SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.browser.admin_site"}
 PATH = "/admin/lingstream/prompt/"
 BOX = "textarea[name=text]"
 AXE = """axe.run("#content").then(({ violations }) =>
@@ -22,14 +18,8 @@ AXE = """axe.run("#content").then(({ violations }) =>
         [id, nodes.map(({ html }) => html)]))"""
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("prompts"), SETTINGS) as url:
-        yield url
-
-
-def open_prompt(page: Page, site: str) -> None:
-    sign_in(page, site, PATH)
+def open_prompt(page: Page, site: Site) -> None:
+    sign_in(page, site.url, PATH)
     with page.expect_navigation():
         page.click("#result_list >> text=cloud-answer")
 
@@ -55,7 +45,7 @@ def findings(page: Page) -> Any:
     return found
 
 
-def test_a_text_is_edited_compared_made_live_and_taken_back(page: Page, site: str) -> None:
+def test_a_text_is_edited_compared_made_live_and_taken_back(page: Page, site: Site) -> None:
     open_prompt(page, site)
     standing = page.locator(".ling-standing")
     expect(standing).to_contain_text("Live: v1 · you are editing v1")
@@ -112,7 +102,7 @@ def test_a_text_is_edited_compared_made_live_and_taken_back(page: Page, site: st
     ]
 
 
-def test_messages_are_shown_as_the_model_gets_them(page: Page, site: str) -> None:
+def test_messages_are_shown_as_the_model_gets_them(page: Page, site: Site) -> None:
     open_prompt(page, site)
     page.fill(BOX, page.input_value(BOX) + "\n\n## user\nHi\n\n## assistant\n{}\n")
     page.check("[name=messages]")
