@@ -26,7 +26,7 @@ from lingstream.execution.retention import delete_conversations
 
 from ..models import Attachment, Conversation, Feedback, Run
 from .display import pretty, printable
-from .media import ScopedAdmin
+from .media import ScopedAdmin, ValueFilter
 from .private import WITHHELD, withheld_from
 from .runs.steps import BIG_RUN
 
@@ -65,7 +65,7 @@ class ConversationAdmin(Served):
         "archived_at",
         "deleted_at",
     )
-    list_filter = ("workflow", "updated_at", "archived_at", "deleted_at", "scope")
+    list_filter = ("workflow", "updated_at", "archived_at", "deleted_at", ("scope", ValueFilter))
     list_select_related = ("owner",)
     search_fields = ("id", "known_title", "workflow", f"owner__{_USERNAME}")
     more_filters = ("owner",)
@@ -159,7 +159,7 @@ class AttachmentAdmin(Served):
     """Files that people attached to their messages."""
 
     list_display = ("name", "content_type", "size", "conversation", "run", "owner", "created_at")
-    list_filter = ("content_type", "created_at", "scope")
+    list_filter = ("content_type", "created_at", ("scope", ValueFilter))
     list_select_related = ("owner", "conversation", "run")
     search_fields = ("id", "name", "=sha256", f"owner__{_USERNAME}")
     more_filters = ("conversation", "owner")
@@ -209,7 +209,7 @@ class FeedbackAdmin(ScopedAdmin):
 
     list_display = ("value", "run", "shown_uri", "reason", "comment", "owner", "created_at")
     list_display_links = ("value", "run")
-    list_filter = ("value", "run__workflow", "created_at", "scope")
+    list_filter = ("value", "run__workflow", "created_at", ("scope", ValueFilter))
     list_select_related = ("owner", "run")
     search_fields = ("run__id", "reason", "comment")
     date_hierarchy = "created_at"

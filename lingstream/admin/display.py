@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 __all__ = ["MAX_SHOWN", "duration", "named", "pretty", "printable", "status_badge", "times", "tokens"]
 
 MAX_SHOWN = 200_000
+_SCROLLS = 500, 15  # characters and line breaks, from which on the box of a text may have more than it shows
 
 
 def printable(text: str) -> str:
@@ -27,7 +28,12 @@ def pretty(value: Any) -> SafeString:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
     if len(text) > MAX_SHOWN:
         text = text[:MAX_SHOWN] + _("\n… and %(more)d more characters.") % {"more": len(text) - MAX_SHOWN}
-    return format_html('<pre class="ling-pre">{}</pre>', printable(text)) if text else SafeString("-")
+    if not text:
+        return SafeString("-")
+    # What scrolls is reached by the keyboard, too.
+    scrolls = len(text) > _SCROLLS[0] or text.count("\n") > _SCROLLS[1]
+    focus = SafeString(' tabindex="0"' if scrolls else "")
+    return format_html('<pre class="ling-pre"{}>{}</pre>', focus, printable(text))
 
 
 def named(values: Iterable[tuple[Any, Any]]) -> SafeString:

@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
 
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
 
-__all__ = ["TEMPLATE", "LingAdmin", "ReadOnlyAdmin", "Scoped", "ScopedAdmin", "tenant"]
+__all__ = [
+    "TEMPLATE",
+    "LingAdmin",
+    "ReadOnlyAdmin",
+    "Scoped",
+    "ScopedAdmin",
+    "TableInline",
+    "ValueFilter",
+    "tenant",
+]
 
 #: The widget of a template that is one line.
 TEMPLATE = forms.TextInput(attrs={"class": "vTextField ling-template", "spellcheck": "false"})
 
 
 class LingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A model's pages with our style."""
+    """A model's pages with our style, and without links that refuse who follows them."""
 
     class Media:
         css = {"all": ("lingstream/admin/admin.css",)}
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """As Django's, which links rows of all models, whether who looks may see them or not."""
+        return self._open_links(request, super().changeform_view(request, *args, **kwargs))
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """As Django's, for what our columns link."""
+        return self._open_links(request, super().changelist_view(request, *args, **kwargs))
+
+    def _open_links(self, request: HttpRequest, response: Any) -> Any:
+        if isinstance(response, TemplateResponse) and (closed := list(self._closed(request))):
+            response.add_post_render_callback(lambda page: _unlink(page, closed))
+        return response
+
+    def _closed(self, request: HttpRequest) -> Iterator[str]:
+        """The beginnings of the addresses of pages that who asks may not see."""
+        for model, pages in self.admin_site._registry.items():
+            if not pages.has_view_or_change_permission(request):
+                name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+                try:
+                    yield reverse(name, current_app=self.admin_site.name)
+                except NoReverseMatch:
+                    continue
 
 
 class ReadOnlyAdmin(LingAdmin):
@@ -46,7 +82,32 @@ class ReadOnlyAdmin(LingAdmin):
         fields = (item[0] if isinstance(item, (list, tuple)) else item for item in filters)
         offered = {getattr(item, "parameter_name", item) for item in fields}
         known = {*offered, *self.more_filters, self.date_hierarchy}
-        return lookup.partition("__")[0] in known and super().lookup_allowed(lookup, value, request)
+        allowed = any(f"{lookup}__".startswith(f"{name}__") for name in known)
+        return allowed and super().lookup_allowed(lookup, value, request)
+
+
+class ValueFilter(admin.AllValuesFieldListFilter):
+    """A filter by the values of a column, in which a text that is empty can be chosen, too."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or self.empty_value_display}
+
+
+class TableInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Rows in a table, each of whose fields says what it is; Django's leave it to the head of the column."""
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+
+        class Named(formset):  # type: ignore[misc,valid-type]
+            def add_fields(self, form: Any, index: int | None) -> None:
+                super().add_fields(form, index)
+                for name, field in form.fields.items():
+                    widget = getattr(field.widget, "widget", field.widget)  # what adds links to a choice
+                    widget.attrs.setdefault("aria-label", field.label or name)
+
+        return Named
 
 
 class Scoped:
@@ -76,3 +137,10 @@ def tenant(request: HttpRequest) -> str | None:
         return scope_of(request, request.user)
     except LingError as error:
         raise PermissionDenied(error.message) from error
+
+
+def _unlink(page: HttpResponse, closed: list[str]) -> None:
+    """Leave of links to such addresses what they say."""
+    beginnings = "|".join(map(re.escape, closed))
+    link = re.compile(rf'<a [^>]*?href="(?:{beginnings})[^>]*>(.*?)</a>'.encode(), re.DOTALL)
+    page.content = link.sub(rb"\1", page.content)

@@ -18,15 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Error,
-    Page,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from lingstream.testing import OpenAIServer
 
@@ -172,7 +164,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """
     directory = tmp_path_factory.mktemp("admin")
     with serve(directory, SETTINGS, rows="tests.browser.admin_rows") as url:
+        expect.set_options(timeout=scaled(TIMEOUT))
         yield Site(url, directory / "demo.sqlite3")
+        expect.set_options(timeout=None)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ OF_DJANGO = [
     "aria-prohibited-attr:.help-tooltip",  # of a choice of many
     "label-title-only:#searchbar",
     "link-in-text-block:.small > a",  # "Show all"
+    "scrollable-region-focusable:.inline-group",  # a table of rows on a small screen
 ]
 """What axe says of the stock admin: a rule, and where."""
 FOUND = """async ([known, rules]) => {
@@ -67,7 +68,7 @@ PAGES: dict[str, tuple[str, Callable[[Site], str] | None]] = {
     "prompts": ("lingstream/prompt/", None),
     "a prompt": ("lingstream/prompt/{}/change/", PROMPT),
     "a new prompt": ("lingstream/prompt/add/", None),
-    "two versions": ("lingstream/prompt/{}/compare/", PROMPT),
+    "two versions": ("lingstream/prompt/{}/compare/?a=1&b=1", PROMPT),
     "what a model is told": ("lingstream/prompt/{}/preview/", PROMPT),
     "prompt versions": ("lingstream/promptversion/", None),
     "a prompt version": ("lingstream/promptversion/{}/change/", row("lingstream_promptversion")),

@@ -122,23 +122,23 @@ STEPS = {
         frozenset({"operators"}), ("lingstream",), "th >> text=Providers", ("GET", f"{ADMIN}/provider/")
     ),
     "look at a collection": Step(
-        EVERYBODY, ("Knowledge", "Collections"), "text=docs", ("GET", f"{KNOWLEDGE}/collection/")
+        EVERYBODY, ("knowledge", "Collections"), "text=docs", ("GET", f"{KNOWLEDGE}/collection/")
     ),
     "try a search": Step(
         frozenset({"knowledge editors"}),
-        ("Knowledge", "Collections"),
+        ("knowledge", "Collections"),
         "text=Try a search",
         ("GET", f"{KNOWLEDGE}/collection/{{collection}}/trial/"),
     ),
     "add a golden question": Step(
         frozenset({"knowledge editors"}),
-        ("Knowledge", "Golden questions"),
+        ("knowledge", "Golden questions"),
         "text=Add golden question",
         ("GET", f"{KNOWLEDGE}/question/add/"),
     ),
     "have a source looked at": Step(
         frozenset({"knowledge editors", "operators"}),
-        ("Knowledge", "Sources"),
+        ("knowledge", "Sources"),
         "option[value=sync_selected]",
         ("POST", f"{KNOWLEDGE}/source/{{source}}/change/"),
     ),
@@ -183,7 +183,7 @@ def reach(page: Page, start_page: str, links: tuple[str, ...], names: dict[str, 
 
 def status(page: Page, site: Site, names: dict[str, str], method: str, path: str, sent: Any = None) -> int:
     """What an address that is typed, or a form that is forged, is answered with."""
-    token = next(each["value"] for each in page.context.cookies() if each["name"] == "csrftoken")  # type: ignore[typeddict-item]
+    token = next(each["value"] for each in page.context.cookies() if each["name"] == "csrftoken")
     headers = {"X-CSRFToken": token, "Referer": site.url}
     url = site.url + path.format(**names)
     return page.request.fetch(url, method=method, headers=headers, form=sent, max_redirects=0).status

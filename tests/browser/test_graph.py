@@ -18,6 +18,7 @@ from .test_admin import PATH, field, go, message, row, save
 from .test_demo import FOUND
 
 MOST_FIELDS, MOST_ACTIONS = 12, 40
+ASKS = '{"question": "Why does it rain?"}'
 ASKED = "Question: {{ input.question }}; topic: {{ value }}"
 
 
@@ -87,12 +88,19 @@ def arrow(page: Page, ends: str) -> Locator:
     return page.locator(f"#ling-graph .ling-arrow[aria-label^='{ends}']")
 
 
-def saved(page: Page, database: Path, slug: str) -> Built:
-    assert "was added successfully" in message(page)
+def expect_tried(page: Page) -> None:
+    """What is in the form has written an outline, and of each topic the details."""
+    column = page.locator("#trial [data-side=a]")
+    expect(column.locator(".ling-try-state")).to_contain_text("finished")
+    expect(column.locator(".ling-try-tree").first).to_contain_text("details")
+
+
+def published(page: Page, database: Path, slug: str) -> Built:
+    assert "Published as v1" in message(page)
     return built(database, slug)
 
 
-def test_outline_is_built_from_an_empty_form_by_mouse(admin: Page, site: Site) -> None:
+def test_outline_is_built_tried_and_published_from_an_empty_form_by_mouse(admin: Page, site: Site) -> None:
     page, editor = admin, Editor(admin)
     page.goto(f"{site.url}/admin/lingstream/workflow/add/")
     add = page.locator("#ling-graph [data-part=add]")
@@ -115,10 +123,15 @@ def test_outline_is_built_from_an_empty_form_by_mouse(admin: Page, site: Site) -
     editor.click(page.locator(".select2-results__option--highlighted"))
     editor.click(arrow(page, "outline → details"))
     editor.type("outline/*/topic")
+    editor.click(page.locator("#trial-json"))
+    editor.press("Control+A")
+    editor.type(ASKS)
+    editor.click(page.locator("#trial [name=start]"))
+    expect_tried(page)
     with page.expect_navigation():
-        editor.click(page.locator("[name=_save]").first)
+        editor.click(page.locator("[name=_publish]"))
     editor.check()
-    assert saved(page, site.database, "by-mouse") == OUTLINE
+    assert published(page, site.database, "by-mouse") == OUTLINE
 
 
 def test_and_by_keyboard_alone(admin: Page, site: Site) -> None:
@@ -145,10 +158,15 @@ def test_and_by_keyboard_alone(admin: Page, site: Site) -> None:
     expect(arrow(page, "outline → details")).to_be_focused()
     editor.press("Enter")
     editor.type("outline/*/topic")
+    editor.press("Control+Enter")
+    expect(page.locator("#trial-json")).to_be_focused()  # as nothing is asked yet
+    editor.type(ASKS)
+    editor.press("Control+Enter")
+    expect_tried(page)
     with page.expect_navigation():
-        editor.press("Enter")
+        editor.press("Control+Shift+Enter")
     editor.check()
-    assert saved(page, site.database, "by-keyboard") == OUTLINE
+    assert published(page, site.database, "by-keyboard") == OUTLINE
 
 
 def lines(page: Page, group: str) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ...models import LIVE, Prompt, PromptLabel, PromptVersion
+from ..media import TableInline
 
 __all__ = ["PromptLabelInline", "may_publish", "moves", "point", "states"]
 
@@ -74,7 +74,7 @@ class PromptLabelFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             field.label_from_instance = _version_label  # type: ignore[method-assign,assignment]
 
 
-class PromptLabelInline(admin.TabularInline):  # type: ignore[type-arg]
+class PromptLabelInline(TableInline):
     """Moving a label is one select and “Save”, for who may publish; others see where it is."""
 
     model = PromptLabel

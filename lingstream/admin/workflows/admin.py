@@ -17,7 +17,7 @@ from django.utils.translation import gettext as now_in_words
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Chat, Example, Workflow
-from ..media import LingAdmin, Scoped, tenant
+from ..media import LingAdmin, Scoped, TableInline, tenant
 from ..private import withheld_from
 from ..secret import SecretForm, shown_secret, tenant_of
 from .drawings import drawing
@@ -101,7 +101,7 @@ class ExampleFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         return form
 
 
-class ExampleInline(Scoped, admin.TabularInline):  # type: ignore[type-arg]
+class ExampleInline(Scoped, TableInline):
     """Inputs to try the workflow with; who sees every tenant says whose they are."""
 
     model = Example
@@ -119,7 +119,7 @@ class ExampleInline(Scoped, admin.TabularInline):  # type: ignore[type-arg]
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
-        formset.tenant = tenant(request)  # type: ignore[attr-defined]
+        formset.tenant = tenant(request)
         return formset
 
 

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from lingstream.admin.media import LingAdmin, tenant
+from lingstream.admin.media import LingAdmin, TableInline, tenant
 
 from ..evaluation import figures
 from ..models import Chunk, Collection, Document, Embedder, Question
@@ -29,7 +29,7 @@ __all__ = ["CollectionAdmin", "EmbedderAdmin"]
 _FIGURES = ("in_first_3", "in_first_8", "mrr", "asked_at")
 
 
-class QuestionInline(admin.TabularInline):  # type: ignore[type-arg]
+class QuestionInline(TableInline):
     """What a search should find: golden questions."""
 
     model = Question
@@ -79,6 +79,16 @@ class CollectionAdmin(LingAdmin):
         """Write what the form has, and not the revision, which passes raise meanwhile."""
         fields = [field.name for field in obj._meta.concrete_fields if field.name not in ("id", "revision")]
         obj.save(update_fields=fields if change else None)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return _without_trial(super().get_list_display(request), self.has_change_permission(request))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        may = self.has_change_permission(request, obj)
+        return [
+            (title, {**options, "fields": _without_trial(options["fields"], may)})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.trial)
@@ -159,6 +169,11 @@ class EmbedderAdmin(LingAdmin):
         (_("Prefixes"), {"fields": (("query_prefix", "passage_prefix"),), "classes": ("collapse",)}),
         (_("Requests"), {"fields": (("batch_texts", "max_concurrency"),), "classes": ("collapse",)}),
     )
+
+
+def _without_trial(fields: Any, may: bool) -> list[Any]:
+    """Fields, and the link to the search that is tried where who looks may."""
+    return [field for field in fields if may or field != "shown_trial"]
 
 
 def _asked(collection: Any) -> list[Question]:

@@ -21,7 +21,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from lingstream.admin.display import MAX_SHOWN, pretty, printable, status_badge
-from lingstream.admin.media import ScopedAdmin, tenant
+from lingstream.admin.media import ScopedAdmin, ValueFilter, tenant
 
 from ..asker import Asker, room_of
 from ..models import Collection, Document, DocumentText, Source
@@ -49,7 +49,10 @@ class DocumentAdmin(ScopedAdmin):
         "changed_at",
         "error_code",
     )
-    list_filter = ("status", "source__collection", "source", "error_code", "language", "scope")
+    list_filter = (
+        *("status", "source__collection", "source"),
+        *((name, ValueFilter) for name in ("error_code", "language", "scope")),
+    )
     list_select_related = ("source",)
     search_fields = ("=key", "title", "url")
     more_filters = ("source", "owner")

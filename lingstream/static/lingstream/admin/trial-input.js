@@ -54,6 +54,24 @@ export class InputForm {
   }
 
   /**
+   * Go to where nothing has been typed yet, if that is all of it.
+   *
+   * @returns {boolean} whether it is
+   */
+  focusEmpty() {
+    if (this.#controls.size === 0) {
+      if (this.#box.value.trim() !== "{}") return false;
+      this.#box.focus();
+      this.#box.select(); // what is typed takes its place
+      return true;
+    }
+    const controls = [...this.#controls.values()].map(({ control }) => control);
+    if (controls.some((each) => each.type !== "checkbox" && each.value !== "")) return false;
+    controls[0].focus();
+    return true;
+  }
+
+  /**
    * @param {string[]} messages
    * @param {string} [uri] in the input
    */

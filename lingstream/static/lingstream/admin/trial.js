@@ -157,7 +157,7 @@ function followSteps() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  run();
+  if (panel.contains(event.target) || !input.focusEmpty()) run();
 });
 stop.addEventListener("click", () => shown().forEach((column) => column.cancel()));
 keep?.addEventListener("click", keepExample);
@@ -174,10 +174,10 @@ page.addEventListener("input", ({ target: changed }) => {
   if (isName(changed)) followSteps();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || start.disabled) return;
+  if (event.key !== "Enter" || event.shiftKey || !(event.ctrlKey || event.metaKey) || start.disabled) return;
   if (!page.contains(event.target) && !panel.contains(event.target)) return;
   event.preventDefault();
-  run();
+  if (panel.contains(event.target) || !input.focusEmpty()) run();
 });
 if (many) new Table(form, client, server, { columns, fieldsOf, target, refuse, page, clear });
 

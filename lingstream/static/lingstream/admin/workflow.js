@@ -86,6 +86,15 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   half.reportValidity();
 });
+/* The panel's Ctrl + Enter tries what is in the form; with Shift it is published. */
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.shiftKey || !(event.ctrlKey || event.metaKey)) return;
+  const publish = document.querySelector("[name=_publish]");
+  if (!publish) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  publish.form.requestSubmit(publish);
+});
 document.addEventListener("input", (event) => {
   if (isName(event.target)) update();
 });
