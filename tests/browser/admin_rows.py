@@ -1,4 +1,4 @@
-"""Rows for the pages of the admin: people of each group, models that are slow or wrong, and one of the rest.
+"""Rows for the pages of the admin: people of each group, models that are wrong, and one of the rest.
 
 ``python -m tests.browser.admin_rows``, with the site's settings in the environment, writes them beside the
 demo's.
@@ -14,11 +14,10 @@ __all__ = ["PASSWORD", "person"]
 
 PASSWORD = "secret"
 MODELS: dict[str, dict[str, Any]] = {
-    "slow": {"script": "recorded", "rate": 4},
     "clumsy": {"answers": {"": '{"answer": "Wet.", "sure": true,}'}, "rate": None},
     "broken": {"answers": []},
 }
-"""One that can be stopped on the busiest machine, one whose answer is mended, and one that has none."""
+"""One whose answer is mended, and one that has none."""
 
 
 def person(group: str) -> str:

@@ -161,29 +161,6 @@ def test_a_page_of_ours(watched: Watched, site: Site, name: str) -> None:
     assert watched.faults() == []
 
 
-def test_a_run_that_goes_on(watched: Watched, site: Site) -> None:
-    page = watched.page
-    run = start(page, "slow", "What is a trigger?")
-    page.goto(f"{site.url}/admin/lingstream/run/{run}/change/")
-    expect(page.locator("[data-live=steps]")).to_contain_text("answer#1")
-    assert watched.faults() == []
-    page.goto(f"{site.url}/admin/lingstream/run/{run}/change/")
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator(".ling-run .ling-status")).to_have_text("canceled")
-
-
-def test_a_trial_that_goes_on(watched: Watched, site: Site) -> None:
-    page = watched.page
-    page.goto(f"{site.url}/admin/lingstream/workflow/{of_workflow('slow')(site)}/change/")
-    page.locator("#trial[data-ready] [name=beside]").check()
-    page.fill("#trial-input-question", "What is a trigger?")
-    page.locator("#trial [name=start]").click()
-    expect(page.locator("[data-side=b] .ling-try-tree").first).to_contain_text("answer")
-    assert watched.faults() == []
-    page.locator("#trial [name=stop]").click()
-    expect(page.locator("[data-side=b] .ling-try-state")).to_contain_text("canceled")
-
-
 def test_a_recording_that_is_played(watched: Watched, site: Site) -> None:
     page = watched.page
     page.goto(f"{site.url}/admin/lingstream/run/{of_run('clumsy')(site)}/change/")
