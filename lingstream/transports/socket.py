@@ -60,7 +60,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Accept; who may do what is asked message by message."""
         translation.activate(language_of(self.scope))  # of this task, and of those that it makes
         self._viewers: dict[str, asyncio.Task[None]] = {}
-        self._attached = Attachments()
+        self._attached = Attachments(self.scope.get("session"))
         self._telling: asyncio.Task[None] | None = None
         self._credits = Credits()
         self._sending = asyncio.Lock()

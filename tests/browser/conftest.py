@@ -207,6 +207,7 @@ def serve(
     database = directory / "demo.sqlite3"
     if not database.exists():
         database.write_bytes(filled_database(frozenset(environment.items()), rows))
+    environment = variables(environment)
     if rate is not None:
         set_rate(database, rate)
     environment["DJANGO_SQLITE"] = str(database)
@@ -239,16 +240,13 @@ def variables(environment: dict[str, str]) -> dict[str, str]:
 
 @cache
 def filled_database(environment: frozenset[tuple[str, str]], rows: str) -> bytes:
-    """A database with the demo in it, made once for all servers with this environment."""
+    """A database with the demo in it, made once for all servers that are given this environment."""
     with TemporaryDirectory() as directory:
         database = Path(directory) / "demo.sqlite3"
-        variables = {**dict(environment), "DJANGO_SQLITE": str(database)}
-        commands = [["manage.py", "migrate", "--verbosity", "0"], ["manage.py", "demo"]]
-        for command in [*commands, *([["-m", rows]] if rows else [])]:
-            python = [sys.executable, *command]
-            subprocess.run(
-                python, cwd=ROOT, env=variables, check=True, capture_output=True, timeout=scaled(120)
-            )
+        given = {**variables(dict(environment)), "DJANGO_SQLITE": str(database)}
+        for module in [["tests.tables", "demo"], *([[rows]] if rows else [])]:
+            command = [sys.executable, "-m", *module]
+            subprocess.run(command, cwd=ROOT, env=given, check=True, capture_output=True, timeout=scaled(120))
         with closing(sqlite3.connect(database)) as connection:
             return connection.serialize()
 

@@ -14,6 +14,8 @@ from .services import Postgres
 SUITES = (
     # Databases are copied for these, which no thread of another test may be connected to.
     "tests/access/test_migration.py",
+    "tests/conversations/test_migration.py",
+    "tests/models/test_workflow_versions.py",
     "tests/admin/prompts/test_figures.py",
     "tests/access/test_visitors.py",
     "tests/admin/runs/test_list.py",
@@ -43,7 +45,7 @@ def test_on_postgresql(postgres_server: Postgres) -> None:
     """All in one process: each would import everything, and make its tables, for itself."""
     database = json.dumps({**postgres_server.database, "TEST": {"NAME": "tests"}})
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *SUITES, "-q", "-x", "-p", "no:cacheprovider", "-W", _GOES],
+        [sys.executable, "-m", "pytest", *SUITES, "-q", "-p", "no:cacheprovider", "-W", _GOES],
         cwd=ROOT,
         env={**os.environ, "TEST_DATABASE": database},
         capture_output=True,
