@@ -6,6 +6,7 @@ a CPU; the browser's and the rest take one each, and about as long as each other
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ LOGS = ROOT / "build" / "tests"
 def main() -> int:
     """Run all; return 0 if all have passed. What goes on beside the rest is printed when that is through."""
     LOGS.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the exit stack
     peers()  # once, for who of them comes first
     with ExitStack() as running:
         beside = {part: _start(part, running) for part in BESIDE}

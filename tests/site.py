@@ -21,6 +21,7 @@ from lingstream.core.wire.frames import frame_from_wire
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Trigger, Workflow
 from lingstream.providers import ProviderKind
 from lingstream.providers.scripted import ScriptedProvider
+from tests.chaos.patience import within
 
 __all__ = ["Site", "Socket", "document_of", "read_sse", "serve"]
 
@@ -100,7 +101,8 @@ class Socket:
 
     async def receive(self) -> dict[str, Any]:
         """Return the next message; frames are also kept in ``frames``."""
-        message: dict[str, Any] = json.loads(await self.connection.recv())
+        async with within():
+            message: dict[str, Any] = json.loads(await self.connection.recv())
         if "run" in message and "id" in message:
             self.frames.setdefault(message["run"], []).append(frame_from_wire(message))
         return message

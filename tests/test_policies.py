@@ -17,6 +17,7 @@ from . import site as sites
 from .site import Site, read_sse
 
 URL = "/ling/workflows/test/runs/"
+SSE = "text/event-stream"
 
 
 async def busy(site: Site, policy: str, gate: asyncio.Event) -> tuple[AsyncClient, dict[str, Any]]:
@@ -105,6 +106,40 @@ async def test_when_the_sender_of_a_message_closes_its_answer(site: Site, policy
             async for event in read_sse(response):
                 if "one" in event["data"]:
                     break
+        if policy == "continue":
+            gate.set()
+        done = await watching.until("done")
+    assert done["done"]["status"] == {"continue": "finished", "cancel": "canceled"}[policy]
+
+
+@pytest.mark.parametrize("policy", ["continue", "cancel"])
+@pytest.mark.parametrize("way", ["streams", "closes", "unsubscribes"])
+async def test_when_who_started_a_turn_leaves_it(site: Site, policy: str, way: str) -> None:
+    gate = asyncio.Event()
+    sites.answers = [['{"answer": "one', gate, '"}']]
+    await Chat.objects.acreate(workflow=await site.workflow(answer="A"), on_abort=policy, titles=False)
+    body = {"input": sites.QUESTION, "conversation": "new"}
+
+    async def watch(run: str, token: str) -> None:
+        await watching.send(type="subscribe", run=run, token=token)
+        while "one" not in json.dumps(await watching.receive()):
+            pass
+
+    async with site.socket() as watching, site.socket() as staying:
+        if way == "streams":
+            async with site.http.stream("POST", URL, json=body, headers={"Accept": SSE}) as response:
+                await watch(response.headers["ling-run"], response.headers["ling-token"])
+        else:
+            async with site.socket() as leaving:
+                asking = leaving if way == "closes" else staying
+                started = await asking.start("test", conversation="new")
+                await watch(started["run"], started["token"])
+                await asking.send(type="subscribe", run=started["run"])  # once more: nobody leaves
+                await asking.until("snapshot")
+                if way == "unsubscribes":
+                    await asking.send(type="unsubscribe", run=started["run"])
+                    await asking.send(type="ping")
+                    await asking.until("type")
         if policy == "continue":
             gate.set()
         done = await watching.until("done")

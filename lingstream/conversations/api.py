@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
-from lingstream.core.engine.chat import Chat
 from lingstream.core.exceptions import UsageError
 from lingstream.core.wire.dialect import DialectKind
 from lingstream.core.wire.json import loads
@@ -25,7 +24,6 @@ from lingstream.transports.starting import body_of, respond, wanted
 
 from .asking import again, edited, said
 from .changing import create, delete, opened, patch
-from .chats import chat_of
 from .downloads import export_response
 from .exporting import FORMATS
 from .listing import Wanted, listed, number_in, shown
@@ -149,8 +147,7 @@ async def _once_more(
 async def _begun(
     request: HttpRequest, identity: Identity, dialect: DialectKind | None, asked: Callable[[], Start]
 ) -> HttpResponseBase:
-    start, chat = await in_database(_with_chat, asked)
-    return await respond(request, start, identity, dialect, binding=chat.on_abort == "cancel")
+    return await respond(request, await in_database(asked), identity, dialect)
 
 
 def _object(request: HttpRequest) -> dict[str, Any]:
@@ -162,11 +159,6 @@ def _object(request: HttpRequest) -> dict[str, Any]:
 
 def _whole(row: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
     return {**shown(row), **page_of_turns(row, identity, before, limit)}
-
-
-def _with_chat(asked: Callable[[], Start]) -> tuple[Start, Chat]:
-    start = asked()
-    return start, chat_of(start.workflow)
 
 
 def _said(name: str, identity: Identity, data: dict[str, Any]) -> Start:

@@ -10,17 +10,24 @@ from contextvars import Context
 from typing import Any
 
 from lingstream.conf import app_settings
+from lingstream.conversations.chats import chat_of
 from lingstream.hubs import get_hub
 from lingstream.models import Run
 
 from .runner import get_runner
+from .start import Start
 from .storage import in_database, load_run
 
-__all__ = ["or_cancel", "watching"]
+__all__ = ["abort", "is_bound", "or_cancel", "watching"]
 
 _viewers: Counter[str] = Counter()
 _timers: dict[str, asyncio.TimerHandle] = {}
 _tasks: set[asyncio.Task[None]] = set()
+
+
+def is_bound(start: Start) -> bool:
+    """Whether what is started ends with the connection that it is streamed on: a chat's ``on_abort``."""
+    return bool(start.conversation) and chat_of(start.workflow).on_abort == "cancel"
 
 
 @contextmanager
@@ -53,18 +60,20 @@ def watching(run: Run) -> Iterator[None]:
 
 
 async def or_cancel(name: str, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Pass on what is streamed of a run; if its reader goes before the end, cancel the run.
-
-    At once, and whoever else watches it. That the process goes away is nobody's going.
-    """
+    """Pass on what is streamed of a run; if its reader goes before the end, :func:`abort` it."""
     async with aclosing(parts):
         try:
             async for part in parts:
                 yield part
         except (asyncio.CancelledError, GeneratorExit):
-            if not get_runner().draining:
-                _soon(_cancel(name))
+            abort(name)
             raise
+
+
+def abort(name: str) -> None:
+    """Cancel the run: at once, and whoever else watches it. That the process goes away is nobody's going."""
+    if not get_runner().draining:
+        _soon(_cancel(name))
 
 
 def _leave(name: str) -> None:

@@ -25,6 +25,7 @@ from lingstream.core.exceptions import AccessError, InternalError, LingError, Us
 from lingstream.core.wire.json import dumps, loads
 from lingstream.core.wire.socket import SocketMessages, ref_of
 from lingstream.execution.away import AWAY, told_away
+from lingstream.execution.disconnect import abort, is_bound
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
 from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
@@ -62,6 +63,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._viewers: dict[str, asyncio.Task[None]] = {}
         self._attached = Attachments(self.scope.get("session"))
         self._telling: asyncio.Task[None] | None = None
+        self._bound: set[str] = set()  # runs that end with this socket
         self._credits = Credits()
         self._sending = asyncio.Lock()
         self._ended = False
@@ -73,7 +75,10 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
 
     async def disconnect(self, code: int) -> None:
-        """Stop following; the runs go on."""
+        """Stop following; the runs go on, but for those that are bound to who has begun them."""
+        if not self._ended:  # by us
+            for name in self._bound:
+                abort(name)
         for task in (*self._viewers.values(), self._telling):
             if task:
                 task.cancel()
@@ -118,6 +123,9 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         run, new = await get_runner().start(start, identity)
         told = started(run) | await self._know(visitor)
         self._remember(told["run"], told["token"])
+        bound = bool(start.conversation) and await in_database(is_bound, start)
+        if bound:
+            self._bound.add(told["run"])
         await self._answer({"started": told}, message.get("ref"))
         self._follow(run, beginning() if new else None, message)
 
@@ -128,8 +136,12 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._follow(run, _text(message, "after"), message)
 
     async def _unsubscribe(self, message: dict[str, Any]) -> None:
-        if viewer := self._viewers.pop(_text(message, "run") or "", None):
+        name = _text(message, "run") or ""
+        if viewer := self._viewers.pop(name, None):
             viewer.cancel()
+        if name in self._bound:
+            self._bound.discard(name)
+            abort(name)
 
     async def _cancel(self, message: dict[str, Any]) -> None:
         run = await self._open(run_to_cancel, message)
@@ -240,6 +252,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     def _forget(self, name: str, viewer: asyncio.Task[None]) -> None:
         if self._viewers.get(name) is viewer:
             del self._viewers[name]
+            self._bound.discard(name)
 
     async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
         name = str(run.pk)

@@ -8,8 +8,10 @@ from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import UsageError
 from lingstream.core.wire.dialect import DialectKind, for_media_type, media_types, named
+from lingstream.execution.disconnect import is_bound
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
+from lingstream.execution.storage import in_database
 
 from .accept import preferred
 from .addresses import run_url
@@ -67,23 +69,18 @@ def wanted(request: HttpRequest) -> DialectKind | None:
 
 
 async def respond(
-    request: HttpRequest,
-    start: Start,
-    identity: Identity,
-    dialect: DialectKind | None,
-    *,
-    binding: bool = False,
+    request: HttpRequest, start: Start, identity: Identity, dialect: DialectKind | None
 ) -> HttpResponseBase:
     """Start a run and answer with it.
 
     :param dialect: as :func:`wanted` returned it, before anything else was looked at.
-    :param binding: who closes the stream cancels the run.
     """
     identity, visitor = introduce(start, identity)
     run, new = await get_runner().start(start, identity)
     if dialect:
         after = beginning() if new else None
-        response: HttpResponseBase = stream(request, run, dialect.factory, after, binding=binding)
+        bound = bool(start.conversation) and await in_database(is_bound, start)
+        response: HttpResponseBase = stream(request, run, dialect.factory, after, binding=bound)
     else:
         told = {**started(run), "status": run.status, "events": run_url(request, "events", run)}
         response = answer_json(told, 202)
