@@ -252,7 +252,6 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     def _forget(self, name: str, viewer: asyncio.Task[None]) -> None:
         if self._viewers.get(name) is viewer:
             del self._viewers[name]
-            self._bound.discard(name)
 
     async def _send_frames(self, run: Run, after: str | None, credits: Credits | None) -> None:
         name = str(run.pk)
@@ -273,6 +272,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             text = lost(name, error)
             with contextlib.suppress(Exception):  # the socket may be what failed
                 await self._send(text)
+        else:
+            self._bound.discard(name)  # it has come to its end
 
     async def _send_notices(self) -> None:
         pause = app_settings().frame_interval
