@@ -32,7 +32,10 @@ def http_client(connections: int) -> httpx2.AsyncClient:
     client = httpx2.AsyncClient(verify=ssl_context(), limits=limits)
     client._transport = transport
     for mounted in client._mounts.values():
-        if isinstance(mounted, httpx2.AsyncHTTPTransport):
+        # What a SOCKS proxy says first is no HTTP, in which our sockets look for the end of a head.
+        if isinstance(mounted, httpx2.AsyncHTTPTransport) and not isinstance(
+            mounted._pool, httpcore2.AsyncSOCKSProxy
+        ):
             mounted._pool._network_backend = AsyncioBackend(guarded=False)
     return client
 

@@ -130,6 +130,7 @@ class Beat:
 
     def _strike(self) -> None:
         self._timer = None
+        self._due = min(self._due, self._pace.clock())  # uvloop's timers are up to a millisecond early
         self._news_at = self._due
         waiting, self._waiting = self._waiting, {}
         for wake in waiting:

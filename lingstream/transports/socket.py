@@ -46,6 +46,7 @@ SUBPROTOCOL = "lingstream.v1"
 # message, though it saves none then: 0.02 ms of CPU for each frame (docs/benchmarks.md).
 DIRECT_SEND = "lingstream.send"
 _TRY_AGAIN = 1013  # the close code "try again later"
+_RESTARTS = 1012  # the one of a server that goes away
 _TOO_BIG = 1009  # the close code "message too big"
 _MAX_TOKENS = 1_000  # runs that one socket is remembered to have opened
 
@@ -75,8 +76,11 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
 
     async def disconnect(self, code: int) -> None:
-        """Stop following; the runs go on, but for those that are bound to who has begun them."""
-        if not self._ended:  # by us
+        """Stop following; the runs go on, but for those that are bound to who has begun them.
+
+        Unsubscribing ends none: a client that has missed something does that to begin again.
+        """
+        if not self._ended and code != _RESTARTS:  # by us
             for name in self._bound:
                 abort(name)
         for task in (*self._viewers.values(), self._telling):
@@ -120,10 +124,10 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if start.conversation:
             await in_database(refresh_visitor, self.scope.get("session"))
         identity, visitor = introduce(start, await self._identity())
+        bound = bool(start.conversation) and await in_database(is_bound, start)
         run, new = await get_runner().start(start, identity)
         told = started(run) | await self._know(visitor)
         self._remember(told["run"], told["token"])
-        bound = bool(start.conversation) and await in_database(is_bound, start)
         if bound:
             self._bound.add(told["run"])
         await self._answer({"started": told}, message.get("ref"))
@@ -136,12 +140,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._follow(run, _text(message, "after"), message)
 
     async def _unsubscribe(self, message: dict[str, Any]) -> None:
-        name = _text(message, "run") or ""
-        if viewer := self._viewers.pop(name, None):
+        if viewer := self._viewers.pop(_text(message, "run") or "", None):
             viewer.cancel()
-        if name in self._bound:
-            self._bound.discard(name)
-            abort(name)
 
     async def _cancel(self, message: dict[str, Any]) -> None:
         run = await self._open(run_to_cancel, message)
@@ -158,7 +158,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 raise found
             answer = found
         await self._answer(answer.to_wire(), message.get("ref"))
-        if self._telling is None and not self._ended:
+        if (self._telling is None or self._telling.done()) and not self._ended:
             self._telling = asyncio.create_task(self._send_notices())
         await self._attached.settle()
 

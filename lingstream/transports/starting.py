@@ -76,10 +76,10 @@ async def respond(
     :param dialect: as :func:`wanted` returned it, before anything else was looked at.
     """
     identity, visitor = introduce(start, identity)
+    bound = bool(dialect and start.conversation) and await in_database(is_bound, start)
     run, new = await get_runner().start(start, identity)
     if dialect:
         after = beginning() if new else None
-        bound = bool(start.conversation) and await in_database(is_bound, start)
         response: HttpResponseBase = stream(request, run, dialect.factory, after, binding=bound)
     else:
         told = {**started(run), "status": run.status, "events": run_url(request, "events", run)}

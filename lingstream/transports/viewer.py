@@ -263,6 +263,8 @@ class Viewer:
         if self._log.ended or get_runner().draining:
             self._ended = True  # a viewer of a process that goes away resumes at another one
             return None
+        if self._turn:
+            self._turn.end()  # the others of this connection go on meanwhile
         self._read(await self._find(), self._behind_which())  # the log is gone
         self._ask()
         return None

@@ -205,7 +205,7 @@ class TestASchedule:
 
     def begun(self) -> list[str]:
         runs = Run.objects.filter(cause="schedule").select_related("conversation")
-        return sorted(str(run.conversation) for run in runs)
+        return sorted(run.conversation.title for run in runs)
 
     def test_comes_in_the_latest_conversations_once(self, schedule: Occasion) -> None:
         self.talks("a", "b", "c")

@@ -42,7 +42,7 @@ async function bundle(name, outfile) {
         logLevel: "warning",
         write: false,
     });
-    const compress = { passes: 3, hoist_funs: true, inline: 1, unsafe_arrows: true };
+    const compress = { passes: 3, hoist_funs: true, inline: 1, unsafe_arrows: true, pure_getters: true };
     const { code } = await minify(outputFiles[0].text, { module: true, ecma: 2022, compress });
     writeFileSync(outfile, `${code}\n`);
 }

@@ -188,6 +188,24 @@ class TestBeat:
         clocks.pass_by(0.005)
         assert beat.due
 
+    def test_a_timer_that_goes_off_early_begins_an_interval_all_the_same(
+        self, beat: Beat, clocks: Clocks
+    ) -> None:
+        """As uvloop's do, whose clock has whole milliseconds."""
+        told: list[float] = []
+        beat.told()
+        clocks.pass_by(0.004)
+        beat.news(lambda: told.append(clocks.now))
+        clocks.timers[-1].at -= 0.0004
+        clocks.pass_by(0.0056)
+        assert len(told) == 1
+        beat.told()
+        clocks.pass_by(0.001)
+        beat.news(lambda: told.append(clocks.now))
+        assert len(told) == 1
+        clocks.pass_by(INTERVAL)
+        assert len(told) == 2
+
     def test_the_timer_goes_with_the_last_who_waits(self, beat: Beat, clocks: Clocks) -> None:
         told: list[str] = []
         first, second = (lambda: told.append("first")), (lambda: told.append("second"))

@@ -22,18 +22,17 @@ class LastText:
     """
 
     def __init__(self) -> None:
-        self._frame: Frame | None = None
-        self._key: Hashable = None
-        self._text = b""
+        self._last: tuple[Frame | None, Hashable, bytes] = (None, None, b"")
 
     def of(self, frame: Frame, key: Hashable, write: Callable[[Frame], bytes]) -> bytes:
         """Return what ``write`` makes of ``frame``.
 
         :param key: all that the text depends on beside the frame and the dialect.
         """
-        if self._frame is frame and self._key == key:
-            return self._text
+        known, its_key, text = self._last
+        if known is frame and its_key == key:
+            return text
         text = write(frame)
         if len(text) <= _KEPT:
-            self._frame, self._key, self._text = frame, key, text
+            self._last = frame, key, text
         return text

@@ -447,7 +447,8 @@ export class Run extends EventTarget {
     #isNext(id) {
         if (this.#awaitsSnapshot) return false;
         if (typeof id !== "string" || this.#last === null) return true;
-        const [ours, theirs] = [place(this.#last), place(id)];
+        const ours = place(this.#last);
+        const theirs = place(id);
         const differs = theirs.findIndex((number, index) => number !== ours[index]);
         return theirs[differs] > ours[differs];
     }
@@ -489,7 +490,7 @@ function nameOf({ bot, code, message }) {
     return JSON.stringify([bot, code, message]);
 }
 
-let read = { id: "", place: [] };
+let read = {};
 
 /**
  * `1-42` and, inside the next frame, `1-42+1`: epoch, number, op. Each frame asks for its own and for the one before it,
@@ -497,9 +498,8 @@ let read = { id: "", place: [] };
  */
 function place(id) {
     if (read.id !== id) {
-        const [epoch, rest = ""] = id.split("-");
-        const [seq, op = 0] = rest.split("+");
-        read = { id, place: [Number(epoch), Number(seq), Number(op)] };
+        const [epoch, seq, op = 0] = id.split(/[-+]/).map(Number);
+        read = { id, place: [epoch, seq, op] };
     }
     return read.place;
 }
