@@ -18,6 +18,7 @@ from typing import Any
 import django
 from django.apps import apps
 from django.core.management import call_command
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
@@ -40,6 +41,7 @@ def make_tables() -> None:
     connection.close()
     if kept.exists():
         shutil.copyfile(kept, file)
+        emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)  # what apps declare
         return
     call_command("migrate", verbosity=0)
     connection.close()
@@ -50,9 +52,10 @@ def make_tables() -> None:
 
 
 def _digest() -> str:
-    """What the tables depend on: the migrations of the apps that are there."""
+    """What the tables depend on: the apps that are there, and their migrations."""
     digest = sha256(django.__version__.encode())
     for app in apps.get_app_configs():
+        digest.update(app.name.encode())
         for path in sorted(Path(app.path, "migrations").glob("*.py")):
             digest.update(f"{app.name} {path.name} ".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
