@@ -110,7 +110,7 @@ async def test_many_streams_hold_no_threads_no_connections_and_little_memory(
     during = await watched(run, VIEWERS)
     after = status(web, "Threads"), sessions(world), status(web, "VmRSS")
     print(f"{server}: before {threads, connections, memory}, during {during}, after {after}")
-    assert during[0] == after[0] == threads
+    assert max(during[0], after[0]) <= threads + 1  # of a pool that grows to its size only now
     assert max(during[1], after[1]) <= connections  # of threads that have ended, some go late
     assert (during[2] - memory) / VIEWERS <= 100, "KB a viewer"
     assert after[2] <= memory * 1.05

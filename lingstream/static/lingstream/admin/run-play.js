@@ -10,6 +10,7 @@ const button = form?.querySelector("button");
 const place = document.getElementById("ling-played");
 const [status, text] = ["[role=status]", "pre"].map((selector) => place.querySelector(selector));
 
+if (button) button.disabled = false; // from here on: by itself the form would get the frames as a file
 form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
