@@ -662,7 +662,7 @@ class TestHolding:
         for number in range(300):
             world.write(f"{number:03}", "text")
         slices = 1
-        while one_pass(source, seconds=0.3).status == "unfinished":
+        while one_pass(source, seconds=0.02).status == "unfinished":
             slices += 1
         assert 1 < slices < 100
         row = Sync.objects.get()
