@@ -136,7 +136,8 @@ async def test_every_tab_at_every_server_hears_of_what_happens_at_any(
         for tab in tabs:
             await tab.hears(conversation=name, kind="change", seq=5)
             seqs = [each["seq"] for each in tab.heard if each["seq"] is not None]
-            assert seqs == sorted(seqs)
+            # Each once; of two processes that tell of one conversation nobody decides which comes first.
+            assert len(set(seqs)) == len(seqs) and {1, 2, 4, 5} <= set(seqs), seqs
             assert not [each for each in tab.heard if each.keys() != {"conversation", "seq", "kind", "run"}]
 
 
@@ -173,10 +174,9 @@ async def test_who_is_there_is_there_until_the_last_process_says_so(cluster: Mak
 
     async with AsyncExitStack() as last, AsyncExitStack() as first:
         here = [await by_socket(one, name, first) for _ in range(2)]
-        other = await by_socket(two, name, last)
+        await by_socket(two, name, last)
         await until(world, there, lambda rows: sorted(row["tabs"] for row in rows) == [1, 2])
-        for tab in [*here, other]:
-            await tab.hears(kind="ended")
+        await here[0].hears(kind="ended")  # the others may have come behind it
         assert kinds(world.database.rows(began)) == ["connected"]
         one.kill()
         await until(
