@@ -25,9 +25,9 @@ _timers: dict[str, asyncio.TimerHandle] = {}
 _tasks: set[asyncio.Task[None]] = set()
 
 
-def is_bound(start: Start) -> bool:
+async def is_bound(start: Start) -> bool:
     """Whether what is started ends with the connection that it is streamed on: a chat's ``on_abort``."""
-    return bool(start.conversation) and chat_of(start.workflow).on_abort == "cancel"
+    return bool(start.conversation) and (await in_database(chat_of, start.workflow)).on_abort == "cancel"
 
 
 @contextmanager

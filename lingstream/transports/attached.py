@@ -210,7 +210,7 @@ class Attachments:
             raise SessionEnded(_OVER)
         if now() >= self._look_at:
             self._look_at = now() + LOOK_EVERY
-            if await self._is_over():
+            if await in_database(is_over, self._session):
                 self.clear()
                 raise SessionEnded(_OVER)
         return await self._together(notices, self._counted) if notices and self._counted else notices
@@ -237,13 +237,6 @@ class Attachments:
         if len(fresh) == len(self._new):
             tabs.left(conversation)
         self._new = fresh
-
-    async def _is_over(self) -> bool:
-        try:
-            return await in_database(is_over, self._session)
-        except Exception as error:  # where sessions are kept is away: the next look will tell
-            logger.warning("nobody can say whether a session is still there: %s", error)
-            return False
 
     def _heed_session(self, listener: Listener, identity: Identity) -> None:
         if topics := topics_of_session(identity):

@@ -124,7 +124,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if start.conversation:
             await in_database(refresh_visitor, self.scope.get("session"))
         identity, visitor = introduce(start, await self._identity())
-        bound = bool(start.conversation) and await in_database(is_bound, start)
+        bound = await is_bound(start)
         run, new = await get_runner().start(start, identity)
         told = started(run) | await self._know(visitor)
         self._remember(told["run"], told["token"])

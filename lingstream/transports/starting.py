@@ -11,7 +11,6 @@ from lingstream.core.wire.dialect import DialectKind, for_media_type, media_type
 from lingstream.execution.disconnect import is_bound
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
-from lingstream.execution.storage import in_database
 
 from .accept import preferred
 from .addresses import run_url
@@ -76,7 +75,7 @@ async def respond(
     :param dialect: as :func:`wanted` returned it, before anything else was looked at.
     """
     identity, visitor = introduce(start, identity)
-    bound = bool(dialect and start.conversation) and await in_database(is_bound, start)
+    bound = dialect is not None and await is_bound(start)
     run, new = await get_runner().start(start, identity)
     if dialect:
         after = beginning() if new else None
