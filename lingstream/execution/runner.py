@@ -498,8 +498,10 @@ class Runner:
             logger.warning("run %s goes on elsewhere: epoch %d has another owner by now", name, epoch)
             self._leave(name)
         # What it says runs here and does not, twice in a row: an answer of the database was lost, or whoever
-        # waited for it. Once is nothing: it may have just begun, or just ended.
-        stray = [name for name, _ in beat.unknown & self._unknown if name not in self._tasks]
+        # waited for it. Once is nothing: it may have just begun, or just ended. A process that stops gives up
+        # all of its runs at once, when what they wrote is stored, and without counting an attempt.
+        twice = set() if self._draining else beat.unknown & self._unknown
+        stray = [name for name, _ in twice if name not in self._tasks]
         self._unknown = beat.unknown
         if taken or stray:
             loop = asyncio.get_running_loop()

@@ -244,6 +244,45 @@ async def test_a_drain_whose_clean_up_fails_leaves_the_run_to_others(
     assert log is None or not log.ended
 
 
+async def test_a_drain_that_takes_many_heartbeats_counts_no_attempt(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DRAIN": 0}
+    monkeypatch.setattr(registry, "_functions", {})
+    at_work, beats = asyncio.Event(), asyncio.Semaphore(0)
+
+    @registry.workflow("long", access="anyone")
+    async def long(run: Any) -> None:
+        at_work.set()
+        await asyncio.Event().wait()
+
+    runner = get_runner()
+    row, _ = await runner.start(Start("long", sites.QUESTION), Identity.of(None, None))
+    await at_work.wait()
+    heard, close = runner._heard, runner._writer.aclose
+
+    def count(beat: Any) -> None:
+        heard(beat)
+        if (str(row.pk), row.epoch) in (beat.unknown or ()):
+            beats.release()
+
+    async def slowly() -> None:
+        monkeypatch.setattr(runner._writer, "aclose", close)  # the site closes it once more
+        async with within(10):
+            for _ in range(4):
+                await beats.acquire()
+        still = await Run.objects.aget(pk=row.pk)
+        assert still.runner_id == runner.id  # until what it wrote is stored
+        await close()
+
+    assert runner._heart is not None
+    monkeypatch.setattr(runner._heart, "_heard", count)
+    monkeypatch.setattr(runner._writer, "aclose", slowly)
+    await runner.drain()
+    left = await Run.objects.aget(pk=row.pk)
+    assert (left.status, left.runner_id, left.attempts) == ("running", None, 0)
+
+
 async def test_what_a_run_did_once_is_not_done_again_by_who_takes_it_over(
     site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
