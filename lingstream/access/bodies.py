@@ -16,6 +16,7 @@ from typing import Protocol, cast
 import httpx2
 
 from .connect import Connection, SocketStream
+from .pace import Pace
 
 __all__ = ["Body", "Chunked"]
 
@@ -28,11 +29,15 @@ END = b"\r\n"
 class Body:
     """The body of a response; nobody else reads the response.
 
+    :param pace: how often a stream is read from the socket; one that is to come whole has none.
+
     ``is_direct`` is true while it is read from the socket.
     """
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, pace: Pace | None = None) -> None:
         self._response = response
+        self._pace = pace
+        self._due = 0.0  # when it may be read again
         self._timeout: float | None = response.request.extensions.get("timeout", {}).get("read")
         self._rest: AsyncGenerator[bytes, None] | None = None
         self._framing = _framing(response)
@@ -53,11 +58,17 @@ class Body:
             no body.
         """
         while (connection := self._connection) is not None:
+            pace, late = self._pace, 0.0
+            if pace and (early := self._due - pace.clock()) > 0:
+                await connection.gather(early)
+                late = max(pace.clock() - self._due, 0.0)
             if not connection.readable:
                 try:
                     await connection.wait_for_data(self._timeout)
                 except TimeoutError:
                     raise httpx2.ReadTimeout("no data in time", request=self._response.request) from None
+            if pace:
+                self._due = pace.read(pace.clock(), late, len(connection.received))
             if data := self._take(connection):
                 return data
         return await self._read_rest()

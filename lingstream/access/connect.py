@@ -151,6 +151,7 @@ class Connection(asyncio.Protocol):
         self._over = False
         self._size = 0
         self._reader: asyncio.Future[None] | None = None
+        self._gathering: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._alarm: asyncio.TimerHandle | None = None
@@ -168,10 +169,12 @@ class Connection(asyncio.Protocol):
         self._size += len(data)
         if self._size > HIGH_WATER and self.transport.is_reading():
             self.transport.pause_reading()
+            _release(self._gathering)
         _release(self._reader)
 
     def eof_received(self) -> None:
         self._over = True
+        _release(self._gathering)
         _release(self._reader)
 
     def pause_writing(self) -> None:
@@ -184,6 +187,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._over = True
         self.error = error
+        _release(self._gathering)
         _release(self._reader)
         self.resume_writing()
         if self._alarm:
@@ -223,6 +227,19 @@ class Connection(asyncio.Protocol):
             await self._reader
         finally:
             self._reader = None
+
+    async def gather(self, seconds: float) -> None:
+        """Let come what comes for ``seconds``, or until no more can."""
+        if self._over or self._size > HIGH_WATER:
+            return
+        loop = asyncio.get_running_loop()
+        gathering = self._gathering = loop.create_future()
+        alarm = loop.call_later(seconds, _release, gathering)
+        try:
+            await gathering
+        finally:
+            alarm.cancel()
+            self._gathering = None
 
     async def write(self, data: bytes) -> None:
         if self.lost.done():

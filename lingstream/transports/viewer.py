@@ -23,9 +23,9 @@ from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
 from lingstream.models import Run
 
+from .beat import beat_of
 from .flow import Turn
 from .looks import look
-from .pace import beat_of
 
 __all__ = ["Viewer", "at_end", "beginning", "started", "stored_frames", "stored_state"]
 

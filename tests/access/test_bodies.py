@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from lingstream.access.bodies import Body, Chunked
 from lingstream.access.client import http_client, ssl_context
 from lingstream.access.connect import AsyncioBackend, SocketStream
+from lingstream.access.pace import Pace
 from lingstream.core.ending import end_tasks
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -128,7 +129,10 @@ def test_a_header_without_an_end_is_not_kept_for_ever():
 
 
 class Server:
-    """Answers each request with the same packets; at ``None`` it waits until the client hangs up."""
+    """Answers each request with the same packets.
+
+    At an event among them it waits for it, at ``None`` until the client hangs up.
+    """
 
     def __init__(self, packets, *, keeps=True, resets=False, ssl=None):
         self.packets, self.keeps, self.resets, self.ssl = packets, keeps, resets, ssl
@@ -167,6 +171,9 @@ class Server:
         for packet in self.packets:
             if packet is None:
                 return bool(await reader.read(1))
+            if isinstance(packet, asyncio.Event):
+                await packet.wait()
+                continue
             writer.write(packet)
             await writer.drain()
             await asyncio.sleep(0)
@@ -232,10 +239,23 @@ async def asked(client, url):
     return await client.send(request, stream=True)
 
 
-async def by_us(client, url):
+class Every(Pace):
+    """So many seconds between two reads, whatever the process does."""
+
+    def __init__(self, seconds):
+        super().__init__(0.0, 0.0)
+        self.seconds = seconds
+        self.reads = []
+
+    def read(self, now, late, packets):
+        self.reads.append((now, late, packets))
+        return now + self.seconds
+
+
+async def by_us(client, url, pace=None):
     """What a body held, and how it ended; and whether it was read from the socket."""
     got = b""
-    body = Body(await asked(client, url))
+    body = Body(await asked(client, url), pace)
     direct = body.is_direct
     try:
         while data := await body.read():
@@ -335,7 +355,7 @@ async def test_a_body_is_read_as_by_httpx(way, framing, monkeypatch):
     expected: tuple[bytes, str] | None = None
     for size in (1, 11, 10_000):
         async with reached(way, cut(head + body, size), monkeypatch, keeps=keeps) as (server, client, url):
-            read = [await by_us(client, url) for _ in range(2)]
+            read = [await by_us(client, url, pace) for pace in (None, Every(0.002))]
             connections = server.connections
             if expected is None:
                 async with httpx2.AsyncClient(verify=ssl_context()) as other:
@@ -358,13 +378,14 @@ async def test_a_connection_that_is_reset(way, framing, monkeypatch):
 @pytest.mark.parametrize("way", WAYS, indirect=True)
 @pytest.mark.parametrize("framing", ["chunked", "until it is closed", "with a length"])
 @pytest.mark.parametrize("how", ["time-out", "cancel", "close"])
-async def test_who_reads_no_further_hangs_up(way, framing, how, monkeypatch):
+@pytest.mark.parametrize("pace", [None, Every(0.01)])
+async def test_who_reads_no_further_hangs_up(way, framing, how, pace, monkeypatch):
     head, body, *_ = FRAMINGS[framing]
     async with reached(way, [head, body[:20], None], monkeypatch) as (server, client, url):
         response = await asked(client, url)
         if how == "time-out":
             response.request.extensions["timeout"]["read"] = 0.02
-        reading = Body(response)
+        reading = Body(response, pace)
         assert TEXT.startswith(await reading.read())
         if how == "time-out":
             with pytest.raises(httpx2.ReadTimeout):
@@ -382,6 +403,46 @@ async def test_who_reads_no_further_hangs_up(way, framing, how, monkeypatch):
 async def _to_the_end(body):
     while await body.read():
         pass
+
+
+async def test_packets_between_two_reads_are_read_together():
+    pace, goes_on = Every(60.0), asyncio.Event()
+    first, *rest = cut(CHUNKED["small chunks"].removesuffix(b"0\r\n\r\n"), 11)
+    async with Server([HEAD + first, goes_on, *rest, None]) as server, http_client(1) as client:
+        response = await asked(client, server.url)
+        body, connection = Body(response, pace), response.extensions["network_stream"].connection
+        got = await body.read()
+        reading = asyncio.ensure_future(body.read())
+        goes_on.set()
+        while connection._size < len(b"".join(rest)):
+            await asyncio.sleep(0)
+        assert not reading.done() and len(pace.reads) == 1
+        connection._gathering.set_result(None)  # as its timer does
+        assert got + await reading == TEXT
+        await body.aclose()
+    assert len(pace.reads) == 2
+
+
+@pytest.mark.parametrize(
+    "framing", ["chunked", "chunked, to be closed", "until it is closed", "cut in a chunk"]
+)
+async def test_nothing_is_waited_for_where_nothing_more_can_come(framing):
+    head, body, _, _ = FRAMINGS[framing]
+    packets = cut(head + body, 11)
+    async with Server(packets, keeps=False) as server, http_client(1) as client:
+        async with asyncio.timeout(20):
+            got, how, _ = await by_us(client, server.url, Every(3600.0))
+    assert (got, how) == ((TEXT, "end") if framing != "cut in a chunk" else (got, "RemoteProtocolError"))
+
+
+async def test_what_a_socket_holds_at_most_is_read_at_once():
+    piece = in_chunks(b"x" * 10_000, 10_000)
+    async with Server([HEAD, *[piece] * 400, None]) as server, http_client(1) as client:
+        body, got = Body(await asked(client, server.url), Every(3600.0)), 0
+        async with asyncio.timeout(20):
+            while got < 3_000_000:
+                got += len(await body.read())
+        await body.aclose()
 
 
 async def test_a_fast_server_is_held_back_while_nobody_reads():

@@ -18,6 +18,7 @@ import openai
 from lingstream.access.bodies import Body
 from lingstream.access.client import http_client
 from lingstream.access.network import AddressRefused
+from lingstream.access.pace import pace
 from lingstream.access.responses import retry_after
 from lingstream.core.ending import end_tasks
 from lingstream.core.engine.plan import ProviderPlan
@@ -115,7 +116,7 @@ class OpenAIProvider:
         if ending := self._responses():  # a connection will be free in a moment: sooner than a new one
             await asyncio.wait(ending, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         with self._failures():
-            body = Body(await self._open(self._body(messages, options)))
+            body = Body(await self._open(self._body(messages, options)), pace())
             whole = False
             try:
                 decoder = self._protocol.decoder()

@@ -1,15 +1,15 @@
-"""How often viewers are told something, by clocks that the tests turn."""
+"""When viewers are told something, by clocks that the tests turn."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from lingstream.access.pace import Pace
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.log.frames import Frame, FrameId
 from lingstream.core.log.ports import RunLog
@@ -17,51 +17,9 @@ from lingstream.core.log.state import empty_snapshot
 from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
 from lingstream.models import Run
-from lingstream.transports.pace import Beat, Pace
+from lingstream.transports.beat import Beat
 from lingstream.transports.viewer import Viewer
-
-INTERVAL, BUSY = 0.010, 0.050
-
-
-class Clocks:
-    """What time it is, how much CPU was used, and timers that go off as the time is set on."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.used = 7.0
-        self.timers: list[Timer] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def cpu(self) -> float:
-        return self.used
-
-    def later(self, seconds: float, call: Callable[[], None]) -> Any:
-        self.timers.append(Timer(self.now + seconds, call))
-        return self.timers[-1]
-
-    @property
-    def set(self) -> int:
-        """How many timers are set."""
-        return sum(not timer.over for timer in self.timers)
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += seconds
-        for timer in self.timers:
-            if not timer.over and timer.at <= self.now + 1e-9:
-                timer.over = True
-                timer.call()
-
-
-class Timer:
-    def __init__(self, at: float, call: Callable[[], None]) -> None:
-        self.at = at
-        self.call = call
-        self.over = False
-
-    def cancel(self) -> None:
-        self.over = True
+from tests.clocks import BUSY, INTERVAL, Clocks, busy
 
 
 @pytest.fixture
@@ -71,63 +29,13 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def pace(clocks: Clocks) -> Pace:
-    return Pace(INTERVAL, BUSY, clock=clocks.clock, cpu=clocks.cpu, later=clocks.later)
-
-
-def work(pace: Pace, clocks: Clocks, share: float, seconds: float = 2.0, late: float = 0.0) -> float:
-    """Tell a batch every 10 ms, while this share of a core is used; return the pace after it."""
-    for _ in range(round(seconds / 0.010)):
-        clocks.now += 0.010
-        clocks.used += 0.010 * share
-        pace.told(clocks.now, late)
-    return pace.seconds
-
-
-class TestPace:
-    @pytest.mark.parametrize(
-        ("share", "seconds"),
-        [(0.0, 0.010), (0.25, 0.010), (0.50, 0.030), (0.75, 0.050), (1.0, 0.050), (2.0, 0.050)],
-    )
-    def test_it_goes_by_the_share_of_a_core(
-        self, pace: Pace, clocks: Clocks, share: float, seconds: float
-    ) -> None:
-        assert pace.seconds == INTERVAL
-        assert work(pace, clocks, share, 20.0) == pytest.approx(seconds, abs=0.0005)
-
-    @pytest.mark.parametrize(
-        ("late", "seconds"), [(0.0, 0.010), (0.025, 0.030), (0.050, 0.050), (9.0, 0.050)]
-    )
-    def test_a_loop_that_is_late_is_busy_whatever_it_uses(
-        self, pace: Pace, clocks: Clocks, late: float, seconds: float
-    ) -> None:
-        assert work(pace, clocks, 0.1, 20.0, late) == pytest.approx(seconds, abs=0.0005)
-
-    def test_a_moment_of_work_is_not_a_busy_process(self, pace: Pace, clocks: Clocks) -> None:
-        assert work(pace, clocks, 1.0, 0.26) == pytest.approx(0.020, abs=0.001)
-        assert work(pace, clocks, 1.0, 2.0) > 0.045
-
-    def test_after_a_pause_it_begins_with_what_the_pause_was(self, pace: Pace, clocks: Clocks) -> None:
-        work(pace, clocks, 1.0, 5.0)
-        clocks.now += 30.0
-        assert pace.told(clocks.now, 0.0) == pytest.approx(clocks.now + INTERVAL)
-
-    def test_the_next_batch_is_due_at_that_pace(self, pace: Pace, clocks: Clocks) -> None:
-        assert pace.told(clocks.now, 0.0) == clocks.now + INTERVAL
-        work(pace, clocks, 1.0, 20.0)
-        assert pace.told(clocks.now, 0.0) == pytest.approx(clocks.now + BUSY, abs=0.0005)
-
-    @pytest.mark.parametrize(("least", "most"), [(0.2, 0.05), (0.0, 0.0), (0.02, 0.02)])
-    def test_a_busy_pace_that_is_no_slower_changes_nothing(
-        self, clocks: Clocks, least: float, most: float
-    ) -> None:
-        pace = Pace(least, most, clock=clocks.clock, cpu=clocks.cpu)
-        assert work(pace, clocks, 1.0, 5.0, 1.0) == least
+    return Pace(INTERVAL, BUSY, clock=clocks.clock, cpu=clocks.cpu)
 
 
 class TestBeat:
     @pytest.fixture
-    def beat(self, pace: Pace) -> Beat:
-        return Beat(pace)
+    def beat(self, pace: Pace, clocks: Clocks) -> Beat:
+        return Beat(pace, clocks.later)
 
     def test_it_is_late_by_what_passes_between_the_call_and_the_reading(
         self, beat: Beat, pace: Pace, clocks: Clocks
@@ -137,21 +45,21 @@ class TestBeat:
             clocks.now += 0.050
             beat.told()
             clocks.pass_by(BUSY)
-        assert pace.seconds == pytest.approx(BUSY, abs=0.001)
+        assert pace.telling == pytest.approx(0.8 * BUSY, abs=0.001)
         for _ in range(200):
             clocks.pass_by(1.0)  # the viewer was not there to be called: its client is slow, not this process
             beat.told()
-        assert pace.seconds == INTERVAL
+        assert pace.telling == INTERVAL
 
     def test_a_busy_process_tells_the_first_after_a_silence_at_once(
         self, beat: Beat, pace: Pace, clocks: Clocks
     ) -> None:
-        work(pace, clocks, 1.0, 20.0)
+        busy(pace, clocks)
         beat.told()
         told: list[float] = []
         beat.news(lambda: told.append(clocks.now))
         assert not told
-        clocks.pass_by(pace.seconds)
+        clocks.pass_by(pace.telling)
         assert told == [clocks.now]
         beat.told()
         clocks.pass_by(BUSY)
@@ -233,8 +141,9 @@ class TestViewers:
 
     @pytest.fixture
     async def log(self, clocks: Clocks, monkeypatch: pytest.MonkeyPatch) -> RunLog:
-        pace = Pace(BUSY, BUSY, clock=clocks.clock, cpu=clocks.cpu, later=clocks.later)
-        monkeypatch.setattr("lingstream.transports.pace._pace", lambda: pace)
+        pace = Pace(BUSY, BUSY, clock=clocks.clock, cpu=clocks.cpu)
+        monkeypatch.setattr("lingstream.transports.beat.pace", lambda: pace)
+        monkeypatch.setattr("lingstream.transports.beat._later", clocks.later)
         self.run = Run(pk=uuid4(), status="running", epoch=1, plan={}, runner_id=get_runner().id)
         log = get_hub().create(str(self.run.pk))
         await log.open(1, empty_snapshot())
