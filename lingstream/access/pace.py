@@ -51,7 +51,8 @@ class Pace:
         self.telling = least
         """The same between two batches to one viewer."""
         self._least = least
-        self._most = max(most, least)
+        self.most = max(most, least)
+        """The longest of both."""
         self._cpu = cpu
         self._looked_at, self._used = clock(), cpu()
         self._look_at = self._looked_at + _LOOK
@@ -81,10 +82,10 @@ class Pace:
         used, passed = self._cpu(), now - self._looked_at
         apart = self._packets / self._reads if self._reads else 1.0
         share = (used - self._used) / passed * max(apart, 1.0)
-        lag = self._late / self._times / self._most if self._most else 0.0
+        lag = self._late / self._times / self.most if self.most else 0.0
         busy = min(max((share - _EASY) / (_FULL - _EASY), lag, 0.0), 1.0)
         self._busy += (busy - self._busy) * min(passed / _MEMORY, 1.0)
-        between = self._least + (self._most - self._least) * self._busy
+        between = self._least + (self.most - self._least) * self._busy
         self.reading = between if self._busy > _IDLE and between > self._least else 0.0
         self.telling = max(between * _TELLING, self._least)
         self._looked_at, self._used, self._look_at = now, used, now + _LOOK

@@ -13,6 +13,10 @@ from lingstream.access.pace import Pace, pace
 
 __all__ = ["Beat", "beat_of"]
 
+# Seconds between two batches for each who gets them, up to the interval of a busy process: a batch costs a
+# write to each one's socket, so the viewers of one run take at most a twentieth of a core.
+_EACH = 0.0005
+
 Later = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
@@ -20,7 +24,7 @@ class Beat:
     """When the viewers of one run in this process are told more: all who keep up at once.
 
     So one timer serves them all, and they get the same frames, which are merged and encoded once. After a
-    silence the first frame goes at once.
+    silence the first frame goes at once. The more they are, the further apart are the next ones.
 
     :param later: sets a timer, like a loop's ``call_later``.
     """
@@ -30,6 +34,7 @@ class Beat:
         self._later = later or _later
         self._due = pace.clock()  # when the next batch may go
         self._news_at: float | None = None  # when somebody was called who has not read yet
+        self._called = 0  # viewers, since the last batch
         self._waiting: dict[Callable[[], None], None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -43,6 +48,7 @@ class Beat:
         now = self._pace.clock()
         if now >= self._due:
             self._news_at = now
+            self._called += 1
             wake()
             return
         if self._timer is None:
@@ -61,13 +67,16 @@ class Beat:
         now = self._pace.clock()
         if now >= self._due:
             late = 0.0 if self._news_at is None else now - self._news_at
-            self._due, self._news_at = self._pace.told(now, late), None
+            for_all = now + min(self._called * _EACH, self._pace.most)
+            self._due = max(self._pace.told(now, late), for_all)
+            self._news_at, self._called = None, 0
 
     def _strike(self) -> None:
         self._timer = None
         self._due = min(self._due, self._pace.clock())  # uvloop's timers are up to a millisecond early
         self._news_at = self._due
         waiting, self._waiting = self._waiting, {}
+        self._called += len(waiting)
         for wake in waiting:
             wake()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -79,6 +80,25 @@ class TestBeat:
         assert told == ["first"] and clocks.set == 1
         clocks.pass_by(0.006)
         assert told == ["first", "second", "first"] and beat.due
+
+    @pytest.mark.parametrize(("viewers", "interval"), [(1, 0.010), (20, 0.010), (50, 0.025), (500, BUSY)])
+    def test_the_more_they_are_the_further_apart_is_what_they_are_told(
+        self, beat: Beat, clocks: Clocks, viewers: int, interval: float
+    ) -> None:
+        told: list[int] = []
+        wakes = [partial(told.append, number) for number in range(viewers)]
+        for wake in wakes:  # after a silence: at once
+            beat.news(wake)
+        for _ in range(3):
+            assert told == [*range(viewers)]
+            told.clear()
+            for _ in wakes:
+                beat.told()
+            for wake in wakes:
+                beat.news(wake)
+            clocks.pass_by(interval - 0.001)
+            assert not told
+            clocks.pass_by(0.001)
 
     def test_after_a_silence_no_timer_is_set(self, beat: Beat, clocks: Clocks) -> None:
         told: list[int] = []
