@@ -39,7 +39,7 @@ def _workflows() -> None:
     from lingstream.models import Prompt, Provider, Step, Workflow
 
     prompt = Prompt.objects.get(slug="cloud-answer")
-    Provider.objects.filter(name="demo").update(options={"script": "recorded", "rate": None})
+    Provider.objects.filter(name="demo", kind="scripted").update(options={"script": "recorded", "rate": None})
     for name, options in MODELS.items():
         provider = Provider.objects.create(name=name, kind="scripted", options=options)
         workflow = Workflow.objects.create(slug=name, name=f"{name.title()} model", input_schema=INPUT_SCHEMA)
