@@ -154,9 +154,9 @@ class View {
     this.#count = make("summary", {}, word("events"));
     place.replaceChildren(
       this.#errors,
-      make("h4", {}, word("document")),
+      make("h3", {}, word("document")),
       document_,
-      make("h4", {}, word("steps")),
+      make("h3", {}, word("steps")),
       steps,
       make("details", {}, this.#count, this.#events),
     );

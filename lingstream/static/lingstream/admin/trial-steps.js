@@ -127,8 +127,8 @@ export class Steps {
 
   #showReasoning(step) {
     const shown = step.body.querySelector("pre");
-    if (shown) shown.textContent = step.reasoning;
-    else step.body.append(make("h5", {}, word("reasoning")), pre(step.reasoning));
+    if (shown) Object.assign(shown, { textContent: step.reasoning, tabIndex: 0 }); // it grows, and scrolls then
+    else step.body.append(make("h4", {}, word("reasoning")), pre(step.reasoning));
   }
 
   #fill({ row, body }) {
@@ -177,7 +177,7 @@ function place(element, from, to, whole) {
 }
 
 function part(title, ...inside) {
-  return make("section", {}, make("h5", {}, word(title)), ...inside);
+  return make("section", {}, make("h4", {}, word(title)), ...inside);
 }
 
 function message({ role, content }) {

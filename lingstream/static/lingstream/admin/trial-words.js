@@ -1,5 +1,8 @@
 /* The panel's data and words, as the page has written them; and elements with text in them. */
 
+const LONG = 500; // characters, and lines, from which on a box may have more than it shows
+const MOST_LINES = 8;
+
 export const data = JSON.parse(document.getElementById("trial-data").textContent);
 
 /**
@@ -24,9 +27,11 @@ export function make(tag, attributes = {}, ...inside) {
   return element;
 }
 
-/** @returns {HTMLElement} a text as it is */
-export function pre(text) {
-  return make("pre", { class: "ling-pre" }, typeof text === "string" ? text : JSON.stringify(text, null, 2));
+/** @returns {HTMLElement} a text as it is; what may scroll is reached by the keyboard, too */
+export function pre(value) {
+  const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  const scrolls = text.length > LONG || text.split("\n").length > MOST_LINES;
+  return make("pre", { class: "ling-pre", ...(scrolls && { tabindex: "0" }) }, text);
 }
 
 /** @param {number | null | undefined} milliseconds */
