@@ -16,8 +16,9 @@ PASSWORD = "secret"
 MODELS: dict[str, dict[str, Any]] = {
     "clumsy": {"answers": {"": '{"answer": "Wet.", "sure": true,}'}, "rate": None},
     "broken": {"answers": []},
+    "patient": {"answers": {"": '{answer: "' + "Drop by drop. " * 2_000}, "rate": 20},
 }
-"""One whose answer is mended, and one that has none."""
+"""One whose answer is mended, one that has none, and one that is not at its end before somebody stops it."""
 
 
 def person(group: str) -> str:
@@ -36,7 +37,7 @@ def _people() -> None:
 
 def _workflows() -> None:
     from lingsite.demo_data import INPUT_SCHEMA
-    from lingstream.models import Prompt, Provider, Step, Workflow
+    from lingstream.models import Chat, Prompt, Provider, Step, Workflow
 
     prompt = Prompt.objects.get(slug="cloud-answer")
     Provider.objects.filter(name="demo", kind="scripted").update(options={"script": "recorded", "rate": None})
@@ -45,6 +46,7 @@ def _workflows() -> None:
         workflow = Workflow.objects.create(slug=name, name=f"{name.title()} model", input_schema=INPUT_SCHEMA)
         asked = {"prompt": prompt, "provider": provider, "input": "{{ input.question }}"}
         Step.objects.create(workflow=workflow, name="answer", **asked)
+    Chat.objects.create(workflow=Workflow.objects.get(slug="patient"), titles=False, summarize=False)
     clumsy = Workflow.objects.get(slug="clumsy")
     clumsy.publish(note="As it came")
     clumsy.steps.update(model="large")

@@ -1,15 +1,16 @@
-"""Every page of the admin that is ours: nothing of it offends the site's policy, axe, or a small screen."""
+"""All pages of the admin that are ours, and those that a model writes on: policy, axe and small screens."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from ..node import peers
+from .conftest import until
 from .staff import Site, sign_in, start
 
 OF_DJANGO = [
@@ -21,9 +22,9 @@ OF_DJANGO = [
     "scrollable-region-focusable:.inline-group",  # a table of rows on a small screen
 ]
 """What axe says of the stock admin: a rule, and where."""
-FOUND = """async ([known, rules]) => {
+FOUND = """async ([where, known, rules]) => {
     document.getAnimations().forEach((each) => each.finish());  // links change their colour slowly
-    const { violations } = await axe.run("#content", rules ? { runOnly: rules } : {});
+    const { violations } = await axe.run(where, rules ? { runOnly: rules } : {});
     const ofDjango = (id, selector) => known.some((each) => {
         const [rule, ...where] = each.split(":");
         return rule === id && document.querySelector(selector)?.matches(where.join(":"));
@@ -120,16 +121,17 @@ class Watched:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
 
-    def faults(self) -> list[str]:
+    def faults(self, where: str = "#content") -> list[str]:
         """What is wrong with what the page shows now: said meanwhile, as it is, and small and dark."""
         found, page = list(self.complaints), self.page
         page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
-        found += page.evaluate(FOUND, [OF_DJANGO, ["color-contrast"]]) + page.evaluate(BEYOND)
+        found += page.evaluate(FOUND, [where, OF_DJANGO, ["color-contrast"]]) + page.evaluate(BEYOND)
         page.set_viewport_size({"width": 375, "height": 800})
         page.emulate_media(color_scheme="dark")
-        found += page.evaluate(FOUND, [OF_DJANGO, None]) + page.evaluate(BEYOND)
+        found += page.evaluate(FOUND, [where, OF_DJANGO, None]) + page.evaluate(BEYOND)
         page.set_viewport_size({"width": 1280, "height": 800})
         page.emulate_media(color_scheme="light")
+        self.complaints.clear()
         return found
 
 
@@ -167,3 +169,89 @@ def test_a_recording_that_is_played(watched: Watched, site: Site) -> None:
     page.get_by_role("button", name="Play").click()
     expect(page.locator(".ling-played [role=status]")).to_have_text("finished")
     assert watched.faults() == []
+
+
+QUESTION = "What does the rain say?"
+
+
+def in_the_panel(page: Page, site: Site, sides: int = 1) -> Locator:
+    page.goto(f"{site.url}/admin/lingstream/workflow/{of_workflow('patient')(site)}/change/")
+    panel = page.locator("#trial[data-ready]")
+    panel.locator("#trial-input-question").fill(QUESTION)
+    panel.locator("[name=beside]").set_checked(sides > 1)
+    panel.locator("[name=start]").click()
+    return panel.locator(".ling-try-column:visible .ling-try-string").nth(sides - 1)
+
+
+def side_by_side(page: Page, site: Site) -> Locator:
+    return in_the_panel(page, site, 2)
+
+
+def on_the_page_of_a_run(page: Page, site: Site) -> Locator:
+    page.goto(f"{site.url}/admin/lingstream/run/{start(page, 'patient', QUESTION)}/change/")
+    page.locator(".ling-live summary").click()
+    return page.locator("[data-live=document]")
+
+
+def in_a_chat(page: Page, site: Site) -> Locator:
+    page.goto(f"{site.url}/ling/chat/patient/")
+    until(page, "document.querySelector('ling-chat').conversation !== null")
+    page.get_by_role("textbox", name="Message").fill(QUESTION)
+    page.keyboard.press("Enter")
+    return page.locator(".ling-turn .ling-markdown")
+
+
+def on_the_demo(page: Page, site: Site) -> Locator:
+    page.goto(site.url)
+    page.locator("#cloud-facts ling-stream").evaluate(
+        "(stream) => stream.setAttribute('workflow', 'patient')"
+    )
+    page.locator("#cloud-facts button.primary").click()
+    return page.locator("#cloud-facts .answer")
+
+
+class Writing(NamedTuple):
+    """A page on which a model writes.
+
+    :param begin: goes there, and returns where the text comes.
+    :param where: is looked at.
+    :param stop: the button that stops it.
+    :param stopped: what is there then.
+    """
+
+    begin: Callable[[Page, Site], Locator]
+    where: str
+    stop: str
+    stopped: str
+
+
+OF_TRIALS = ("#content", "#trial [name=stop]", "[name=start]:enabled")
+WRITING = {
+    "a trial": Writing(in_the_panel, *OF_TRIALS),
+    "two trials": Writing(side_by_side, *OF_TRIALS),
+    "a run": Writing(
+        on_the_page_of_a_run,
+        "#content",
+        ".ling-run form[action$='/stop/'] button",
+        ".ling-run .ling-status-canceled",
+    ),
+    "a chat": Writing(in_a_chat, "body", "[data-stop]", "ling-stream[status=canceled]"),
+    "the demo": Writing(
+        on_the_demo, "body", "#cloud-facts [command=--stop]", "#cloud-facts ling-stream[status=canceled]"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_page_that_is_written(watched: Watched, site: Site, name: str) -> None:
+    page, writing = watched.page, WRITING[name]
+    place = writing.begin(page, site)
+    expect(place).to_contain_text("Drop by drop.")
+    before = place.inner_text()
+    assert watched.faults(writing.where) == []
+    expect(place).not_to_have_text(before)  # it has gone on meanwhile
+    page.locator(writing.stop).click()
+    expect(page.locator(writing.stopped).first).to_be_attached()
+    for summary in page.locator(".ling-try-steps summary").all():
+        summary.click()
+    assert watched.faults(writing.where) == []
