@@ -52,11 +52,18 @@ def test_a_run_is_watched_and_stopped_and_played(page: Page, url: str) -> None:
     live = page.locator(".ling-live")
     expect(live.locator("[data-live=document]")).to_contain_text('"topic": "')
     expect(live.locator("[data-live=steps]")).to_contain_text("outline#1")
+    box = page.locator("#ling-graph .ling-box[aria-label^='outline']")
+    expect(box).to_have_attribute("aria-label", re.compile("running$"))
     page.get_by_role("button", name="Stop").click()
     # The end comes by the stream, and then the page shows what is stored.
     expect(page.locator(".ling-run .ling-status")).to_have_text("canceled")
     expect(page.locator(".ling-waterfall tbody tr").first).to_contain_text("outline#1")
     expect(page.locator(".ling-course rect.ling-bar").first).to_be_visible()
+    expect(box).to_have_attribute("aria-label", re.compile("canceled$|finished$"))
+    expect(page.locator("#ling-graph .ling-arrow")).to_contain_text("outline/*/topic")
+    box.click()
+    expect(page.locator(".ling-step", has_text="outline#1").locator("summary").first).to_be_focused()
+    expect(page.locator(".ling-step", has_text="outline#1").locator(".ling-texts")).to_be_visible()
 
     page.get_by_role("button", name="Play").click()
     played = page.locator(".ling-played")

@@ -25,11 +25,12 @@ from lingstream.providers.recorded import Recording, played
 from lingstream.transports.stream import streamed
 
 from ...models import OPEN, BotRun, PromptVersion, Run, Workflow
+from ..drawn.graph import run_drawing
+from ..drawn.waterfall import WIDTH, Bar, waterfall
 from ..media import ScopedAdmin
 from .actions import run_again, stop
 from .rereading import plan_of_step, reread
 from .texts import step_html
-from .waterfall import WIDTH, Bar, waterfall
 
 __all__ = ["RunPage"]
 
@@ -161,6 +162,7 @@ class RunPage(ScopedAdmin):
             "may_stop": run.status in OPEN and user.has_perm("lingstream.cancel_run"),
             "may_save": not run.withheld and user.has_perm("lingstream.view_promptversion"),
             "may_start": not run.trial and user.has_perm("lingstream.start_workflow"),
+            "drawing": run_drawing(run, bars),
             "steps": list(_shown(run, bars)),
             "more_steps": len(rows) > _MOST_STEPS,
             "epochs": _epochs(rows[:_MOST_STEPS]),

@@ -6,20 +6,20 @@ That is the graph as it is stored or as its last run went, what the last save wa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from lingstream.core.engine.graph import Fault, Graph
-from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.engine.plan import Limits
 from lingstream.core.engine.registry import registered
 
-from ...models import BotRun, Step, Trigger, Workflow
+from ...models import Run, Step, Trigger, Workflow
 from ...models.graphs import graph_faults
+from ..drawn.graph import graph_of_run, kind_titles, state_words
+from ..drawn.waterfall import waterfall
 from .graphs import last_documents, last_run
 
 __all__ = ["drawing"]
@@ -41,18 +41,29 @@ def drawing(request: HttpRequest, workflow: Workflow | None, *, editable: bool, 
     triggers = list(workflow.triggers.select_related("source", "target")) if steps and workflow else []
     graph: dict[str, Any] = {"steps": [], "triggers": []}
     if workflow and python:
-        graph = _of_last_run(request, workflow.slug)
+        run = last_run(request, workflow.slug)
+        graph = _of_run(run) if run else graph
     elif not editable:
         graph = {"steps": [_step(each) for each in steps], "triggers": [_trigger(each) for each in triggers]}
     return {
         "editable": editable,
-        "python": python,
+        "note": _note(python, editable),
+        "empty": _("It has not run yet, or you may not see its runs.")
+        if python
+        else _("There is no step yet."),
         "graph": graph,
-        "kinds": {name: str(kind.title or name) for name, kind in step_kinds().items()},
+        "kinds": kind_titles(),
+        "states": state_words(),
         "warnings": _warnings(request, workflow, steps, triggers) if editable and told and workflow else [],
         "places": reverse("admin:lingstream_workflow_places"),
         "words": _words(),
     }
+
+
+def _of_run(run: Run) -> dict[str, Any]:
+    """What a function has done; the page has no other place that tells of it."""
+    rows = list(run.bot_runs.order_by("pk")[:_MOST_STEPS])
+    return graph_of_run(run, waterfall(run, rows))
 
 
 # -- what is stored ---------------------------------------------------------------------------------------
@@ -101,64 +112,18 @@ def _warning(fault: Fault, steps: dict[str, Step], triggers: Sequence[Trigger]) 
     }
 
 
-# -- what has run -----------------------------------------------------------------------------------------
-
-
-class _Ran(NamedTuple):
-    """All runs of one step."""
-
-    kind: str
-    prompt: str
-    runs: int
-    begin: datetime
-    end: datetime
-
-
-def _of_last_run(request: HttpRequest, slug: str) -> dict[str, Any]:
-    """The steps of a function, each after those that had ended when it began."""
-    run = last_run(request, slug)
-    ran = dict[str, _Ran]()
-    rows = BotRun.objects.filter(run=run).order_by("id") if run else BotRun.objects.none()
-    columns = ("step", "kind", "prompt_version", "started_at", "finished_at")
-    for step, kind, prompt, begin, end in rows.values_list(*columns)[:_MOST_STEPS]:
-        end = end or begin
-        before = ran.get(step, _Ran(kind, prompt, 0, begin, end))
-        ran[step] = _Ran(kind, prompt, before.runs + 1, min(before.begin, begin), max(before.end, end))
-    return {
-        "steps": [
-            {
-                "key": f"ran-{name}",
-                "name": _name(ran, name),
-                "kind": each.kind,
-                "prompt": each.prompt,
-                "root": "",
-            }
-            for name, each in ran.items()
-        ],
-        "triggers": [
-            {"key": f"after-{number}", "source": _name(ran, source), "target": _name(ran, target)}
-            | {"event": _("then"), "pattern": ""}
-            for number, (source, target) in enumerate(_order(ran))
-        ],
-    }
-
-
-def _name(ran: dict[str, _Ran], name: str) -> str:
-    runs = ran[name].runs
-    return f"{name} ×{runs}" if runs > 1 else name
-
-
-def _order(ran: dict[str, _Ran]) -> list[tuple[str, str]]:
-    """Pairs of steps of which the second began when the first had ended, and with none between them."""
-    pairs = []
-    for name, each in ran.items():
-        before = {other: one for other, one in ran.items() if one.end <= each.begin and other != name}
-        newest = max((one.begin for one in before.values()), default=None)
-        pairs += [(other, name) for other, one in before.items() if newest is None or one.end > newest]
-    return pairs
-
-
 # -- words ------------------------------------------------------------------------------------------------
+
+
+def _note(python: bool, editable: bool) -> str:
+    if python:
+        return _("A function in Python decides what starts. This is how its last run went.")
+    if editable:
+        return _(
+            "Steps are boxes, triggers are arrows. Choose one to open its fields below. On a box the key N "
+            "adds the next step, and C starts another one from there; Escape comes back from the fields."
+        )
+    return _("Steps are boxes, triggers are arrows.")
 
 
 def _words() -> dict[str, str]:

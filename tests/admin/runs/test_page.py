@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from lingstream.admin.drawn.graph import graph_of_run, run_drawing
+from lingstream.admin.drawn.waterfall import WIDTH, waterfall
 from lingstream.admin.runs.rereading import plan_of_step, reread
-from lingstream.admin.runs.waterfall import WIDTH, waterfall
-from lingstream.core.engine.plan import BotPlan, Plan, StepPlan
+from lingstream.core.engine.plan import BotPlan, Plan, StepPlan, TriggerPlan
 from lingstream.models import (
     BotRun,
     Conversation,
@@ -143,6 +145,61 @@ class TestWaterfall:
     def test_does_not_hang_on_a_circle(self) -> None:
         bars = waterfall(Run(trace=[entry("a#1", 0, 1, "b#1"), entry("b#1", 0, 1, "a#1")]), [])
         assert bars == []
+
+
+class TestDrawing:
+    """What a plan says of its steps, and what the run tells of them."""
+
+    def names(self, run: Run) -> tuple[dict[str, dict[str, int]], list[str]]:
+        found = graph_of_run(run, waterfall(run, list(run.bot_runs.order_by("pk"))))
+        arrows = [f"{each['source']} {each['event']} {each['target']}" for each in found["triggers"]]
+        return {each["name"]: each["states"] for each in found["steps"]}, arrows
+
+    def test_has_the_steps_of_the_plan_and_those_inside_them(self, run: Run) -> None:
+        plan = replace(PLAN, triggers=(TriggerPlan("answer", "note"),))
+        run.plan = plan.to_json()
+        run.trace = [
+            entry("answer#1", 0, 2),
+            entry("ask#1", 0, 2, status="inferred"),
+            entry("ask.one#1", 0, 1, "ask#1", status="failed"),
+            entry("ask.one#2", 1, 2, "ask#1"),
+        ]
+        states, arrows = self.names(run)
+        assert states == {
+            "answer": {"finished": 1},
+            "note": {},
+            "ask": {"running": 1},
+            "rate": {"running": 1},
+            "ask.one": {"failed": 1, "finished": 1},
+        }
+        assert arrows == ["answer string-response note", "ask inside ask.one"]
+
+    def test_of_a_function_has_them_in_the_order_of_their_ends(self, run: Run) -> None:
+        run.bot_runs.all().delete()
+        run.plan = {"python": True}
+        run.trace = [
+            entry("one#1", 0, 1),
+            entry("two#1", 1, 3),
+            entry("two.in#1", 1, 2, "two#1"),
+            entry("three#1", 3, 4),
+        ]
+        states, arrows = self.names(run)
+        assert list(states) == ["one", "two", "two.in", "three"]
+        assert arrows == ["two inside two.in", "one then two", "two then three"]
+
+    def test_leads_to_the_text_of_what_failed(self, run: Run) -> None:
+        BotRun.objects.create(run=run, step="answer", instance="answer#2", digest="f", status="failed")
+        failed = BotRun.objects.get(instance="answer#2")
+        found = graph_of_run(run, waterfall(run, list(run.bot_runs.order_by("pk"))))
+        (answer,) = (each for each in found["steps"] if each["name"] == "answer")
+        assert (answer["place"], answer["prompt"]) == (f"step-{failed.pk}", "tone v1")
+
+    @pytest.mark.parametrize(
+        ("status", "told"), [("running", "nothing complete yet"), ("failed", "not begun")]
+    )
+    def test_says_of_what_nothing_is_known(self, run: Run, status: str, told: str) -> None:
+        run.status = status
+        assert run_drawing(run, [])["states"][""] == told
 
 
 class TestRereading:

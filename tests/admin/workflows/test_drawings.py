@@ -113,7 +113,8 @@ class TestAFunction:
         monkeypatch.setattr(registry, "_functions", {"facts": facts})
 
     def ran(self, *steps: tuple[str, int, int]) -> None:
-        run = Run.objects.create(workflow="facts", status="finished", finished_at=BEGIN, document={})
+        ended = {"status": "finished", "finished_at": BEGIN, "document": {}}
+        run = Run.objects.create(workflow="facts", plan={"python": True}, **ended)
         for number, (step, begin, end) in enumerate(steps):
             BotRun.objects.create(
                 run=run,
@@ -133,9 +134,10 @@ class TestAFunction:
             ([("a", 0, 3), ("b", 1, 2)], ["a", "b"], []),
             (
                 [("a", 0, 1), ("b", 1, 2), ("b", 1, 3), ("c", 1, 4), ("d", 5, 6)],
-                ["a", "b ×2", "c", "d"],
-                ["a b ×2", "a c", "b ×2 d", "c d"],
+                ["a", "b", "c", "d"],
+                ["a b", "a c", "b d", "c d"],
             ),
+            ([("a", 0, 1), ("b", 1, 1), ("c", 1, 2)], ["a", "b", "c"], ["a b", "b c"]),
             ([], [], []),
         ],
     )
@@ -144,8 +146,10 @@ class TestAFunction:
     ) -> None:
         self.ran(*steps)
         data = drawn(admin_client, page(workflow))
-        assert data["python"] and not data["editable"]
-        assert [step["name"] for step in data["graph"]["steps"]] == names
+        assert data["note"].startswith("A function in Python") and not data["editable"]
+        drawn_steps = data["graph"]["steps"]
+        assert [step["name"] for step in drawn_steps] == names
+        assert sum(step["states"]["finished"] for step in drawn_steps) == len(steps)
         assert [f"{each['source']} {each['target']}" for each in data["graph"]["triggers"]] == arrows
 
     def test_only_for_who_may_see_runs(self, workflow: Workflow) -> None:

@@ -2,6 +2,7 @@
    given, and tells of what is chosen; whose fields these are, its page knows. */
 
 import { layout } from "./graph-layout.js";
+import { told, worst } from "./graph-states.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LINE = 17; // pixels from one line of text to the next
@@ -11,25 +12,25 @@ const MARGIN = 12;
 const MOST = { steps: 80, triggers: 200 }; // beyond that nobody sees anything
 
 /**
- * @typedef {import("./rows.js").Step & { label?: string }} Step
+ * @typedef {import("./rows.js").Step & { states?: Record<string, number> }} Step  of a run: with what became of it
  * @typedef {import("./rows.js").Trigger} Trigger
  */
 
 export class Drawing {
   #host;
   #choose;
-  #kinds;
+  #words;
   #chosen = "";
 
   /**
    * @param {HTMLElement} host  is filled with the drawing
-   * @param {Record<string, string>} kinds  titles of the kinds of steps
+   * @param {{ kinds: Record<string, string>, states: Record<string, string> }} words  for kinds and states of steps
    * @param {(key: string) => void} choose  hears of the step or trigger that has been clicked, or entered; `""`
    *   is what lies between them
    */
-  constructor(host, kinds, choose) {
+  constructor(host, words, choose) {
     this.#host = host;
-    this.#kinds = kinds;
+    this.#words = words;
     this.#choose = choose;
     host.addEventListener("click", (event) => this.#pick(event) || choose(""));
     host.addEventListener("keydown", (event) => {
@@ -92,13 +93,14 @@ export class Drawing {
   }
 
   #linesOf(step) {
-    const kind = this.#kinds[step.kind] ?? step.kind;
-    return [step.name, step.prompt ? `${step.kind} · ${step.prompt}` : kind, step.root && `→ ${step.root}`]
-      .filter(Boolean);
+    const kind = this.#words.kinds[step.kind] ?? step.kind;
+    const what = step.prompt ? `${step.kind} · ${step.prompt}` : kind;
+    return [step.name, what, step.root && `→ ${step.root}`, told(step.states, this.#words.states)].filter(Boolean);
   }
 
   #box(step, texts, place) {
-    const group = this.#item("ling-box", step, texts.join(" "));
+    const state = worst(step.states);
+    const group = this.#item(`ling-box${state && ` ling-state-${state}`}`, step, texts.join(" "));
     group.append(make("rect", { ...place, rx: 6 }));
     group.append(...lines(texts, place.x + place.width / 2, place.y, place.height));
     return group;

@@ -1,16 +1,18 @@
 /* The graph on a workflow's page: drawn from the form as it is typed, and written into it. What is chosen in the
-   drawing or in the list beside it opens its fields; "start another step" makes a trigger between two steps. */
+   drawing or in the list beside it opens its fields; "start another step" makes a trigger between two steps. On the
+   page of a run it is drawn as it went, and what is chosen opens what it was told and said. */
 
 import { Drawing } from "./graph-drawing.js";
 import { addRow, control, readGraph, rowsOf, typedSteps, valueOf, write } from "./rows.js";
 import { foldRows, open as openRow } from "./graph-rows.js";
+import { told } from "./graph-states.js";
 
 const FIRST_INPUT = "{{ input.question }}";
 
 const panel = document.getElementById("ling-graph");
 const data = JSON.parse(document.getElementById("ling-graph-data").textContent);
 const part = (name) => panel.querySelector(`[data-part="${name}"]`);
-const drawing = new Drawing(part("drawing"), data.kinds, choose);
+const drawing = new Drawing(part("drawing"), data, choose);
 
 let chosen = "";
 let connecting = "";
@@ -47,7 +49,8 @@ function drawSoon() {
 /* The same for who cannot see a drawing, or has a small screen. */
 function list({ steps, triggers }) {
   const entries = steps.map((step) => {
-    const entry = item(step.key, [step.name, data.kinds[step.kind] ?? step.kind, step.prompt, step.root]);
+    const kind = data.kinds[step.kind] ?? step.kind;
+    const entry = item(step.key, [step.name, kind, step.prompt, step.root, told(step.states, data.states)]);
     const starts = triggers.filter((each) => each.source === step.name).map((each) => {
       const when = [each.event, each.pattern].filter(Boolean).join(" ");
       return item(each.key, [`${when} → ${each.target || "?"}`]);
@@ -94,8 +97,8 @@ function choose(key) {
   chosen = key;
   connecting = "";
   say("");
-  const row = data.editable && document.getElementById(key);
-  if (row) show(row);
+  const row = document.getElementById(data.editable ? key : (stepOf(key)?.place ?? ""));
+  if (row) (data.editable ? show : unfold)(row);
   drawSoon();
 }
 
@@ -104,6 +107,24 @@ function show(row) {
   openRow(row);
   row.scrollIntoView({ block: "start" });
   (control(row, "pattern") ?? control(row, "name"))?.focus({ preventScroll: true });
+}
+
+/* Open what is told of a step. */
+function unfold(place) {
+  place.open = true;
+  place.scrollIntoView({ block: "start" });
+  place.querySelector("summary").focus({ preventScroll: true });
+}
+
+/* How the steps of a run stand that goes on; those of a function are not known before. */
+function follow(states) {
+  const { steps } = data.graph;
+  for (const name of Object.keys(states)) {
+    if (steps.some((step) => step.name === name)) continue;
+    steps.push({ key: `ran-${name}`, name, kind: "", prompt: "", root: "" });
+  }
+  for (const step of steps) step.states = states[step.name] ?? {};
+  drawSoon();
 }
 
 /* From the fields back to where they were chosen. */
@@ -218,7 +239,8 @@ function warn({ row: prefix, id, field, message }) {
 
 panel.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button?.dataset.key) choose(button.dataset.key);
+  if (!button) return;
+  if (button.dataset.key) choose(button.dataset.key);
   if (button === part("add")) addStep();
   if (button === part("connect")) beginToConnect();
 });
@@ -249,6 +271,8 @@ if (data.editable) {
   });
   part("tools").hidden = false;
 }
+document.addEventListener("ling:steps", ({ detail }) => follow(detail));
 panel.hidden = false;
 addEventListener("pageshow", drawSoon);
 draw();
+document.dispatchEvent(new CustomEvent("ling:graph"));

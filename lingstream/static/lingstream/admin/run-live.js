@@ -10,7 +10,9 @@ const SETTLES = 600; // milliseconds that the last row of the journal may take
 
 const stream = document.querySelector(".ling-live ling-stream");
 const part = (name) => stream.querySelector(`[data-live="${name}"]`);
-const steps = new Map();
+const { states: words } = JSON.parse(document.getElementById("ling-graph-data").textContent);
+const steps = new Map(); // by the name of the instance
+let isTold = true;
 
 /** Draw at most once per frame of the screen. */
 let isDue = false;
@@ -22,22 +24,36 @@ function draw() {
         const text = JSON.stringify(stream.document, null, 2) ?? "";
         part("document").textContent = text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)} …` : text;
         for (const [name, bot] of Object.entries(stream.run?.bots ?? {})) show(name, bot.status ?? "running");
+        tell();
     });
 }
 
-function show(name, status) {
-    let row = steps.get(name);
-    if (row === undefined) {
-        row = document.createElement("li");
-        const badge = document.createElement("span");
-        row.append(`${name} `, badge);
-        steps.set(name, row);
-        part("steps").append(row);
+/** How many runs of each step are in each state, for the drawing. */
+function tell() {
+    if (isTold) return;
+    isTold = true;
+    const states = {};
+    for (const [name, { status }] of steps) {
+        const step = (states[name.replace(/#\d+$/, "")] ??= {});
+        step[status] = (step[status] ?? 0) + 1;
     }
-    const badge = row.querySelector("span");
-    if (badge.textContent === status) return;
-    badge.textContent = status;
-    badge.className = `ling-status ling-status-${status}`;
+    document.dispatchEvent(new CustomEvent("ling:steps", { detail: states }));
+}
+
+function show(name, known) {
+    const status = known === "inferred" ? "running" : known;
+    let step = steps.get(name);
+    if (step === undefined) {
+        const [row, badge] = ["li", "span"].map((tag) => document.createElement(tag));
+        row.append(`${name} `, badge);
+        part("steps").append(row);
+        steps.set(name, (step = { badge, status: "" }));
+    }
+    if (step.status === status) return;
+    step.status = status;
+    step.badge.textContent = words[status] ?? status;
+    step.badge.className = `ling-status ling-status-${status}`;
+    isTold = false;
 }
 
 function note({ event, bot, uri }) {
@@ -67,6 +83,10 @@ stream.addEventListener("ling:done", () => {
     draw();
     // A run that was deleted has no page to show.
     if (stream.run?.error?.code !== "deleted") setTimeout(() => location.reload(), SETTLES);
+});
+document.addEventListener("ling:graph", () => { // it is there, and may have come after what has been told
+    isTold = false;
+    draw();
 });
 state();
 draw();

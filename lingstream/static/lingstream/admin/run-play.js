@@ -8,6 +8,7 @@ import { Run } from "../run.js";
 const form = document.querySelector("form[data-play]");
 const button = form?.querySelector("button");
 const place = document.getElementById("ling-played");
+const { states: words } = JSON.parse(document.getElementById("ling-graph-data").textContent);
 const [status, text] = ["[role=status]", "pre"].map((selector) => place.querySelector(selector));
 
 if (button) button.disabled = false; // from here on: by itself the form would get the frames as a file
@@ -40,7 +41,8 @@ async function play(response) {
 
 function show(run) {
     text.textContent = JSON.stringify(run.document, null, 2) ?? "";
-    status.textContent = run.error ? `${run.status} · ${run.error.code}: ${run.error.message}` : run.status;
+    const word = words[run.status] ?? run.status;
+    status.textContent = run.error ? `${word} · ${run.error.code}: ${run.error.message}` : word;
 }
 
 async function* lines(body) {

@@ -32,6 +32,17 @@ class Bar:
     waits: int
 
     @property
+    def status(self) -> str:
+        """What became of it, as rows have it: that it waits or has said all is known to the engine alone."""
+        status: str = self.entry["status"]
+        return status if status in BotRun.Status.values else "running"
+
+    @property
+    def status_label(self) -> str:
+        """The same for people."""
+        return str(BotRun.Status(self.status).label)
+
+    @property
     def seconds(self) -> float | None:
         """How long it took."""
         end = self.entry["end"]
