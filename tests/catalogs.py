@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polib
@@ -57,6 +57,28 @@ def _in_module(source: str) -> Iterator[tuple[str, str]]:
             case ast.Call(ast.Name(name), [ast.Constant(str(text)), *more]) if name in names:
                 plural = more[0].value if more and isinstance(more[0], ast.Constant) else ""
                 yield text, str(plural)
+            case ast.ClassDef(body=body) if any("_schema" in name for name in _named(body)):
+                yield from ((text, "") for text in [_named(body).get("title")] if isinstance(text, str))
+            case ast.Dict(keys, values):
+                yield from _in_schema(list(zip(keys, values, strict=True)))
+
+
+def _named(body: Iterable[ast.stmt]) -> dict[str, object]:
+    """What the names in a class stand for, as far as these are constants."""
+    found: dict[str, object] = {}
+    for each in body:
+        match each:
+            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
+                found[name] = value.value if isinstance(value, ast.Constant) else None
+    return found
+
+
+def _in_schema(entries: Sequence[tuple[ast.expr | None, ast.expr]]) -> Iterator[tuple[str, str]]:
+    """What a JSON schema with a title says to people: the admin makes forms of those of kinds."""
+    known = {key.value if isinstance(key, ast.Constant) else "type": value for key, value in entries}
+    texts = [known.get(name) for name in ("title", "description")]
+    if isinstance(texts[0], ast.Constant) and known.keys() & {"type", "enum"}:
+        yield from ((str(each.value), "") for each in texts if isinstance(each, ast.Constant))
 
 
 def _in_template(source: str) -> Iterator[tuple[str, str]]:

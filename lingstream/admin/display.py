@@ -12,7 +12,18 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-__all__ = ["MAX_SHOWN", "duration", "named", "pretty", "printable", "status_badge", "times", "tokens"]
+__all__ = [
+    "MAX_SHOWN",
+    "duration",
+    "kind_title",
+    "named",
+    "pretty",
+    "printable",
+    "said",
+    "status_badge",
+    "times",
+    "tokens",
+]
 
 MAX_SHOWN = 200_000
 _SCROLLS = 500, 15  # characters and line breaks, from which on the box of a text may have more than it shows
@@ -21,6 +32,16 @@ _SCROLLS = 500, 15  # characters and line breaks, from which on the box of a tex
 def printable(text: str) -> str:
     """Return ``text`` so that it can be sent as UTF-8; a lone surrogate shows as its escape."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def said(text: Any) -> str:
+    """Return what a kind of steps or sources says to people, which knows no Django, in their language."""
+    return _(str(text)) if text else ""
+
+
+def kind_title(name: str, kind: Any) -> str:
+    """Return what a kind of steps or sources is called."""
+    return said(kind.title) or name
 
 
 def pretty(value: Any) -> SafeString:

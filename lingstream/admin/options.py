@@ -21,6 +21,7 @@ from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.exceptions import UsageError
 from lingstream.core.validation import compile_schema
 
+from .display import said
 from .fields import ABSENT, OptionField, option_field
 
 __all__ = ["FURTHER", "KindForm", "Read", "forms_of", "option_name"]
@@ -114,8 +115,8 @@ class KindForm:
         for name, schema in self._properties.items():
             found = _plain(schema, self._schema)
             field = option_field(found, required=name in required)
-            field.label = found.get("title") or pretty_name(name)
-            field.help_text = escape(" ".join(filter(None, (found.get("description"), field.hint))))
+            field.label = said(found.get("title")) or pretty_name(name)
+            field.help_text = escape(" ".join(filter(None, (said(found.get("description")), field.hint))))
             if name in self._stored:
                 field.show_stored(self._stored[name])
             yield name, field

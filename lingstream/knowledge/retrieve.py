@@ -43,7 +43,7 @@ class Retrieve(StepKind):
             "k": {
                 "type": "integer",
                 "title": "Passages",
-                "description": f"At most; 8 unless given, up to {MOST_HITS}.",
+                "description": "At most; 8 unless given.",
                 "minimum": 1,
                 "maximum": MOST_HITS,
                 "default": 8,

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.utils import translation
 
-from lingstream.admin.options import FURTHER, KindForm
+from lingstream.admin.display import kind_title
+from lingstream.admin.options import FURTHER, KindForm, forms_of
+from lingstream.core.engine.kinds import step_kinds
+from lingstream.knowledge.sources.port import source_kinds
 
 
 def form_of(schema: Any, stored: Mapping[str, Any] | None = None, **whole: Any) -> KindForm:
@@ -238,3 +242,14 @@ class TestFurtherOptions:
 )
 def test_a_uri_lies_in_an_option(uri: str, place: tuple[str, str]) -> None:
     assert form_of({}).place(uri) == place
+
+
+def test_kinds_speak_the_language_of_their_reader() -> None:
+    with translation.override("zh-hans"):
+        method = forms_of()["http"].fields["method"]
+        assert (method.label, method.help_text) == ("方法", "未给出时为 GET。")
+        assert kind_title("http", step_kinds()["http"]) == "HTTP 请求"
+        folder = source_kinds()["folder"]
+        assert kind_title("folder", folder) == "文件夹"
+        assert KindForm("folder", folder.config_schema).fields["watch"].label == "监视"
+        assert forms_of()["letter"].fields["to"].label == "Addressee"  # whose app has no catalog

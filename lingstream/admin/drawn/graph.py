@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from lingstream.core.engine.kinds import step_kinds
 
 from ...models import OPEN, Run
+from ..display import kind_title
 from .waterfall import Bar, Entry
 
 __all__ = ["graph_of_run", "kind_titles", "run_drawing", "state_words"]
@@ -65,6 +66,7 @@ def run_drawing(run: Run, bars: Iterable[Bar]) -> dict[str, Any]:
         "empty": _("No step has begun yet."),
         "graph": graph_of_run(run, bars),
         "kinds": kind_titles(),
+        "otherwise": _("otherwise"),
         "states": {**state_words(), **({"": _("nothing complete yet")} if run.status in OPEN else {})},
     }
 
@@ -78,9 +80,8 @@ def graph_of_run(run: Run, bars: Iterable[Bar]) -> dict[str, Any]:
     python = run.plan.get("python", False)
     planned = {} if python else {each["name"]: each for each in run.plan.get("steps", ())}
     others = sorted((name for name in ran if name not in planned), key=lambda name: ran[name].order)
-    arrows = (
-        [] if python else [{key: each.get(key) for key in _ARROW} for each in run.plan.get("triggers", ())]
-    )
+    triggers = [] if python else run.plan.get("triggers", [])
+    arrows = [{key: each.get(key) for key in _ARROW} for each in triggers]
     arrows += _started(ran, others)
     arrows += _order({name: ran[name] for name in others if not ran[name].starts}) if python else ()
     return {
@@ -91,7 +92,7 @@ def graph_of_run(run: Run, bars: Iterable[Bar]) -> dict[str, Any]:
 
 def kind_titles() -> dict[str, str]:
     """Return what the kinds of steps are called."""
-    return {name: str(kind.title or name) for name, kind in step_kinds().items()}
+    return {name: kind_title(name, kind) for name, kind in step_kinds().items()}
 
 
 def state_words() -> dict[str, str]:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from lingstream.core.engine.kinds import step_kinds
 
 from ...models import Step
-from ..display import pretty
+from ..display import kind_title, pretty
 from ..media import TEMPLATE
 from ..options import forms_of, option_name
 from .graphs import GraphInline
@@ -82,7 +82,7 @@ class StepForm(SchemaForm):
     def _offer_kinds(self) -> None:
         field, kind = self.fields["kind"], self._stored_kind
         assert isinstance(field, forms.ChoiceField)  # noqa: S101  # declared above
-        known = {name: each.title or name for name, each in step_kinds().items()}
+        known = {name: kind_title(name, each) for name, each in step_kinds().items()}
         choices = sorted(known.items(), key=lambda choice: (choice[0] != _BOT, choice[1].casefold()))
         if kind not in known:
             choices.append((kind, _("%(name)s (not known here)") % {"name": kind}))
@@ -181,7 +181,7 @@ class StepInline(GraphInline):
     def _of_kinds(self) -> list[tuple[Any, dict[str, Any]]]:
         return [
             (
-                _("Options: %(kind)s") % {"kind": step_kinds()[name].title or name},
+                _("Options: %(kind)s") % {"kind": kind_title(name, step_kinds()[name])},
                 {
                     "fields": list(form.named),
                     "classes": ["collapse", "ling-kind", "ling-options", f"ling-kind-{name}"],

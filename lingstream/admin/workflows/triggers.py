@@ -12,6 +12,7 @@ from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.engine.plan import EVENTS, JOINED
 
 from ...models import Step, Trigger
+from ..display import kind_title
 from ..media import TEMPLATE
 from .graphs import PENDING, GraphFormSet, GraphInline
 
@@ -191,7 +192,7 @@ def _events(stored: str) -> list[Any]:
     own: dict[str, list[str]] = {}
     for name, kind in step_kinds().items():
         for event in kind.events:
-            own.setdefault(event, []).append(str(kind.title or name))
+            own.setdefault(event, []).append(kind_title(name, kind))
     choices: list[Any] = [(event, f"{event}: {_WORDS[event]}") for event in (*EVENTS, JOINED)]
     if own:
         group = [(event, f"{event} ({', '.join(kinds)})") for event, kinds in sorted(own.items())]

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from lingstream.access.tokens import make_share
-from lingstream.admin.display import status_badge
+from lingstream.admin.display import kind_title, status_badge
 from lingstream.admin.media import LingAdmin, Scoped, tenant
 from lingstream.admin.options import KindForm
 from lingstream.admin.secret import SecretForm, shown_secret
@@ -198,7 +198,7 @@ class SourceAdmin(Scoped, LingAdmin):
         known = source_kinds().get(name)
         form = KindForm(name, known.config_schema) if known else None
         config = list(form.named) if form else []
-        title = (known.title or name) if known else name
+        title = kind_title(name, known) if known else name
         signs = obj and obj.kind == Webhook.kind and self.has_change_permission(request, obj)
         return (
             *(((_("Webhook"), {"fields": ("hook", "renew")}),) if signs else ()),
@@ -222,8 +222,8 @@ class SourceAdmin(Scoped, LingAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         kinds = sorted(
-            ((each.title or name, name) for name, each in _offered().items()),
-            key=lambda kind: str(kind[0]),
+            ((kind_title(name, each), name) for name, each in _offered().items()),
+            key=lambda kind: kind[0],
         )
         context = {
             **self.admin_site.each_context(request),

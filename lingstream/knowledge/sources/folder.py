@@ -27,7 +27,7 @@ from .port import Content, Failed, Fetched, Gone, Known, Ref, SourceKind
 __all__ = ["Folder", "FolderListing"]
 
 _AT_ONCE = 200  # files that a thread looks at before the event loop hears of them
-_MOST_WATCHED = 500  # files; to look at so many takes 50 ms
+_MOST_WATCHED = 500  # files, as its schema says; to look at so many takes 50 ms
 
 
 class Folder(SourceKind):
@@ -44,7 +44,7 @@ class Folder(SourceKind):
             "watch": {
                 "type": "boolean",
                 "title": "watch",
-                "description": f"Look every few seconds whether one of {_MOST_WATCHED} files has changed.",
+                "description": "Look every few seconds whether one of the files has changed, of up to 500.",
                 "default": False,
             },
         },

@@ -24,7 +24,8 @@ export class Drawing {
 
   /**
    * @param {HTMLElement} host  is filled with the drawing
-   * @param {{ kinds: Record<string, string>, states: Record<string, string> }} words  for kinds and states of steps
+   * @param {{ kinds: Record<string, string>, states: Record<string, string>, otherwise: string }} words  for kinds and
+   *   states of steps, and for triggers that start something only where no other does
    * @param {(key: string) => void} choose  hears of the step or trigger that has been clicked, or entered; `""`
    *   is what lies between them
    */
@@ -69,7 +70,7 @@ export class Drawing {
   #picture({ steps, triggers }) {
     const texts = new Map(steps.map((step) => [step.key, this.#linesOf(step)]));
     const keys = new Map(steps.map((step) => [step.name, step.key]));
-    const labels = triggers.map(labelOf);
+    const labels = triggers.map((each) => labelOf(each, this.#words.otherwise));
     const found = layout(
       steps.map(({ key }) => ({ id: key, ...sizeOf(texts.get(key)) })),
       triggers.map((each, at) => ({
@@ -135,8 +136,8 @@ export class Drawing {
 
 const keyOf = (element) => element?.dataset?.key ?? "";
 
-function labelOf(trigger) {
-  return [trigger.event, trigger.pattern, trigger.otherwise && "otherwise"].filter(Boolean);
+function labelOf(trigger, otherwise) {
+  return [trigger.event, trigger.pattern, trigger.otherwise && otherwise].filter(Boolean);
 }
 
 function cut(text) {
