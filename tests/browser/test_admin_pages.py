@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
+import polib
 import pytest
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
+from ..catalogs import APPS, catalog_of
 from ..node import peers
 from .conftest import until
 from .staff import Site, sign_in, start
@@ -33,9 +36,34 @@ FOUND = """async ([where, known, rules]) => {
         .filter(({ target }) => !ofDjango(id, target.join(" ")))
         .map(({ target, html }) => `${id}: ${target.join(" ")} ${html.slice(0, 100)}`));
 }"""
+TEXTS = """() => {
+    const walker = document.createTreeWalker(document.querySelector("#content"), NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+        const { data, parentElement: place } = walker.currentNode;
+        if (!place.closest("pre, script, textarea, code")) found.push(data);
+    }
+    for (const name of ["aria-label", "placeholder", "title"]) {
+        const named = document.querySelectorAll(`#content [${name}]`);
+        found.push(...[...named].map((each) => each.getAttribute(name)));
+    }
+    return found.map((text) => text.trim().replace(/\\s+/g, " "));
+}"""
+"""All that people read there, but for what they or models have written."""
 BEYOND = """() => [document.documentElement, ...document.querySelectorAll("#content, #content > *")]
     .filter((each) => each.scrollWidth > innerWidth && getComputedStyle(each).overflowX === "visible")
     .map((each) => `${each.tagName}#${each.id}: ${each.scrollWidth}`)"""
+
+
+NAMES = frozenset(("collection", "folder", "greeting", "production", "question", "silence", "text", "vector"))
+"""What rows and their values are called, and what is said elsewhere as well."""
+
+
+@cache
+def english() -> frozenset[str]:
+    """The texts that Chinese says otherwise."""
+    entries = (entry for app in APPS for entry in polib.pofile(str(catalog_of(app, "zh_Hans"))))
+    return frozenset(entry.msgid for entry in entries if entry.msgstr != entry.msgid) - NAMES
 
 
 def row(table: str, where: str = "1", *values: Any) -> Callable[[Site], str]:
@@ -161,6 +189,19 @@ def test_a_page_of_ours(watched: Watched, site: Site, name: str) -> None:
     assert answer is not None
     assert answer.status == 200
     assert watched.faults() == []
+
+
+def test_none_has_english_left_in_chinese_or_is_too_wide(watched: Watched, site: Site) -> None:
+    page, found = watched.page, list[str]()
+    page.set_extra_http_headers({"Accept-Language": "zh-hans"})
+    page.set_viewport_size({"width": 375, "height": 800})
+    for name, (path, key) in PAGES.items():
+        page.goto(f"{site.url}/admin/{path.format(key(site) if key else '')}")
+        found += [f"{name}: {text}" for text in page.evaluate(TEXTS) if text in english()]
+        found += [f"{name}: {wide}" for wide in page.evaluate(BEYOND)]
+    page.set_extra_http_headers({})
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert found == []
 
 
 def test_a_recording_that_is_played(watched: Watched, site: Site) -> None:
