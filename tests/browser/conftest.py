@@ -18,7 +18,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from lingstream.testing import OpenAIServer
 
@@ -50,12 +59,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser() -> Iterator[Browser]:
     # Not for the session: the event loop that playwright keeps open would be in the way of asyncio's tests.
     with serving() as port, sync_playwright() as playwright:
-        executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        chosen = executable if Path(executable).exists() else None
-        rules = f"--host-resolver-rules=MAP {HOSTS} 127.0.0.1:{port}"
-        browser = playwright.chromium.launch(executable_path=chosen, args=[*ARGUMENTS, rules])
+        browser = launch(playwright, f"--host-resolver-rules=MAP {HOSTS} 127.0.0.1:{port}")
         yield browser
         browser.close()
+
+
+def launch(playwright: Playwright, *arguments: str) -> Browser:
+    """The system's Chromium, else playwright's own."""
+    executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    chosen = executable if Path(executable).exists() else None
+    return playwright.chromium.launch(executable_path=chosen, args=[*ARGUMENTS, *arguments])
 
 
 @pytest.fixture(scope="package")
