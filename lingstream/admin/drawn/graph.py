@@ -1,7 +1,8 @@
 """A run as a graph: its steps with what became of each, and what started which.
 
 Of a workflow of rows these are the steps and triggers of its plan, and the steps of workflows inside it. A
-function in Python has no plan: each of its steps stands below those that had ended when it began.
+function in Python has no plan: each of its steps stands below the one at whose field it was begun, and those
+begun at none below what had ended by then.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class _Ran:
 
     :param place: the element of the page that tells of it: of the first that failed, if one did.
     :param starts: the steps that started it, each with the event.
+    :param inside: it belongs to the workflow inside one of them.
     """
 
     kind: str
@@ -39,11 +41,12 @@ class _Ran:
     place: str = ""
     states: Counter[str] = field(default_factory=Counter)
     starts: dict[tuple[str, str], None] = field(default_factory=dict)
+    inside: bool = False
 
     @property
     def order(self) -> tuple[float, bool, float]:
         """By when it began; what is inside another one behind that."""
-        return self.begin, bool(self.starts), self.end
+        return self.begin, self.inside, self.end
 
     def add(self, bar: Bar) -> None:
         """Count one."""
@@ -55,7 +58,9 @@ class _Ran:
         self.begin, self.end = min(self.begin, entry["start"]), max(self.end, _end(entry))
         self.states[status] += 1
         if entry["source"]:
-            self.starts[_step(entry["source"]), entry["event"]] = None
+            source = _step(entry["source"])
+            self.starts[source, entry["event"]] = None
+            self.inside = _step(entry["id"]).startswith(f"{source}.")
 
 
 def run_drawing(run: Run, bars: Iterable[Bar]) -> dict[str, Any]:
@@ -83,7 +88,7 @@ def graph_of_run(run: Run, bars: Iterable[Bar]) -> dict[str, Any]:
     triggers = [] if python else run.plan.get("triggers", [])
     arrows = [{key: each.get(key) for key in _ARROW} for each in triggers]
     arrows += _started(ran, others)
-    arrows += _order({name: ran[name] for name in others if not ran[name].starts}) if python else ()
+    arrows += _order({name: ran[name] for name in others if not ran[name].inside}) if python else ()
     return {
         "steps": [_box(name, planned.get(name), ran.get(name)) for name in (*planned, *others)],
         "triggers": [{"key": f"arrow-{number}", **arrow} for number, arrow in enumerate(arrows)],
@@ -123,6 +128,8 @@ def _started(ran: Mapping[str, _Ran], names: Collection[str]) -> Iterator[dict[s
 def _order(ran: Mapping[str, _Ran]) -> Iterator[dict[str, Any]]:
     """Pairs of steps of which the second began when the first had ended, and with none between them."""
     for name, each in ran.items():
+        if each.starts:
+            continue
         before = {other: one for other, one in ran.items() if one.end <= each.begin and other != name}
         newest = max((one.begin for one in before.values()), default=None)
         for other, one in before.items():

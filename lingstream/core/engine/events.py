@@ -12,7 +12,7 @@ from lingstream.core.exceptions import LingError, UsageError
 from lingstream.core.lifecycle import StepStatus
 
 from .plan import EVENTS
-from .trace import Origin, Times
+from .trace import CAUSE, Origin, Times
 
 __all__ = ["ENDED", "FIELD_EVENTS", "Field", "Listener", "StepEvents"]
 
@@ -91,12 +91,14 @@ class StepEvents:
 
         def observe(_: StepEvents, name: str, field: Field) -> None:
             if name == event and (partial or not field.cut):
+                before = CAUSE.set(Origin(self.id, event))
                 try:
                     result = callback(field)
                 except Exception as error:
                     result = _raise(error)
                 if inspect.isawaitable(result):
                     self._spawn(result)
+                CAUSE.reset(before)
 
         return self.observe(observe)
 
@@ -117,7 +119,10 @@ class StepEvents:
                 if field.cut and not partial:
                     continue
                 if (found := jsonuri.match(pattern, field.uri)) is not None:
+                    before = CAUSE.get()
+                    CAUSE.set(Origin(self.id, _event_of(field.value)))
                     yield field._replace(match=found)
+                    CAUSE.set(before)  # not by a token: who leaves the loop has it closed in another context
             if self._ended.is_set():
                 break
             self._news.clear()
@@ -171,6 +176,13 @@ class StepEvents:
         self._ended.set()
         self._news.set()
         self._emit(ENDED, Field(self.root, None))
+
+
+def _event_of(value: Any) -> str:
+    """The event of a value that has settled; of numbers and the like there is none."""
+    if isinstance(value, str):
+        return FIELD_EVENTS[0]
+    return FIELD_EVENTS[1] if isinstance(value, dict | list) else ""
 
 
 async def _raise(error: Exception) -> None:

@@ -25,7 +25,7 @@ from .inline import InlineStep
 from .plan import BotPlan, Plan, StepPlan
 from .registry import function_of
 from .step import StepRun
-from .trace import Origin, trace_of
+from .trace import CAUSE, Origin, trace_of
 
 __all__ = ["Run", "RunResult", "done_body"]
 
@@ -81,12 +81,19 @@ class Run(Authoring):
             step = InlineStep(self, plan, instance, root, depth)
         else:
             step = StepRun(self, plan, instance, root, depth)
-        step.origin = Origin(self.place.step)
+        step.origin = self._cause()
         self.steps.append(step)
         self.place.begun.append((jsonuri.concat(self.place.root, root), step))
         if self.place.hear:
             step.relay(self.place.hear)
         return step
+
+    def _cause(self) -> Origin:
+        """What starts a step, where no trigger says it: a step of this very run, or what it is inside of."""
+        cause = CAUSE.get()
+        if cause and any(step.id == cause.source for step in self.steps):
+            return cause
+        return Origin(self.place.step)
 
     async def workflow(self, slug: str) -> Plan:
         """See :class:`InlineHost`; a plan that only a function names is stored when it is asked for."""

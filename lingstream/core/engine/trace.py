@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .plan import BotPlan
@@ -11,7 +12,7 @@ from .plan import BotPlan
 if TYPE_CHECKING:
     from .step import StepRun
 
-__all__ = ["Origin", "Times", "trace_of"]
+__all__ = ["CAUSE", "Origin", "Times", "trace_of"]
 
 _MOMENTS = {"step_started": "began", "first_chunk": "answered", "step_ended": "ended"}
 _MOST = 1_000  # step runs of one run; those that began after them are left out
@@ -26,6 +27,10 @@ class Origin(NamedTuple):
 
     source: str = ""
     event: str = ""
+
+
+#: What a function in Python is at work on: the field that it is in the loop of, or whose callback it is.
+CAUSE: ContextVar[Origin | None] = ContextVar("cause", default=None)
 
 
 class Times:

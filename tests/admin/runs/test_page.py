@@ -174,18 +174,25 @@ class TestDrawing:
         }
         assert arrows == ["answer string-response note", "ask inside ask.one"]
 
-    def test_of_a_function_has_them_in_the_order_of_their_ends(self, run: Run) -> None:
+    def test_of_a_function_has_them_below_what_they_were_begun_with(self, run: Run) -> None:
         run.bot_runs.all().delete()
         run.plan = {"python": True}
         run.trace = [
             entry("one#1", 0, 1),
             entry("two#1", 1, 3),
             entry("two.in#1", 1, 2, "two#1"),
+            entry("field#1", 1.5, 3, "two#1", event="string-response"),
             entry("three#1", 3, 4),
         ]
         states, arrows = self.names(run)
-        assert list(states) == ["one", "two", "two.in", "three"]
-        assert arrows == ["two inside two.in", "one then two", "two then three"]
+        assert list(states) == ["one", "two", "two.in", "field", "three"]
+        assert arrows == [
+            "two inside two.in",
+            "two string-response field",
+            "one then two",
+            "two then three",
+            "field then three",
+        ]
 
     def test_leads_to_the_text_of_what_failed(self, run: Run) -> None:
         BotRun.objects.create(run=run, step="answer", instance="answer#2", digest="f", status="failed")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from lingstream.core.engine.plan import BotPlan, Plan, StepPlan, TriggerPlan
+from lingstream import Run, workflow
+from lingstream.core.engine.plan import BotPlan, Plan, ProviderPlan, StepPlan, TriggerPlan
 from lingstream.core.engine.trace import trace_of
 from tests.core.support import MemoryJournal, outcome
 
@@ -49,6 +51,39 @@ async def test_all_kinds_are_in_it_with_what_started_them() -> None:
         "ask#1": ("shout#1", "response"),
         "ask.answer#1": ("ask#1", ""),
         "ask.note#1": ("ask.answer#1", "string-response"),
+    }
+
+
+async def test_a_function_is_asked_which_field_it_was_at() -> None:
+    def note(run: Run, name: str) -> Any:
+        return run.bot("I am note.", name=name, root=name, format="text").chat("go")
+
+    async def later(run: Run) -> None:
+        await asyncio.sleep(0)
+        note(run, "later")
+
+    async def flow(run: Run) -> None:
+        answer = run.bot("I am answer.", name="answer")
+        answer.on("string-response", lambda field: note(run, "heard"))
+        answer.on("response", lambda field: later(run))
+        async for _field in answer.chat("why?").fields("text"):
+            note(run, "seen")
+            await run.step("workflow", "why?", workflow="inner", root="inside")
+        note(run, "last")
+
+    workflow("outer")(flow)
+    plan = Plan("outer", python=True, providers=(ProviderPlan(),), workflows={"inner": INNER})
+    ended = await outcome(plan, ANSWERS)
+    assert ended.status == "finished", ended.result
+    assert {entry["id"]: (entry["source"], entry["event"]) for entry in ended.result.trace} == {
+        "answer#1": ("", ""),
+        "heard#1": ("answer#1", "string-response"),
+        "seen#1": ("answer#1", "string-response"),
+        "workflow#1": ("answer#1", "string-response"),
+        "workflow.answer#1": ("workflow#1", ""),
+        "workflow.note#1": ("workflow.answer#1", "string-response"),
+        "later#1": ("answer#1", "response"),
+        "last#1": ("", ""),
     }
 
 
