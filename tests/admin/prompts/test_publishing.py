@@ -84,6 +84,10 @@ class TestOneClick:
         html = client_with(*EDITOR, "publish_prompt").get(f"{page}change/").content.decode()
         assert [f"Make v{number} live" in html for number in (1, 2, 3)] == [False, True, True]
 
+    def test_has_its_form_before_it(self, page: str) -> None:
+        html = client_with(*EDITOR, "publish_prompt").get(f"{page}change/").content.decode()
+        assert 0 < html.index('<form id="ling-publish"') < html.index('form="ling-publish"')
+
     @pytest.mark.parametrize(
         ("permissions", "status"),
         [((), 403), (("view_prompt",), 403), (EDITOR, 403), (("publish_prompt",), 403)],
