@@ -38,11 +38,11 @@ _MOST_WARNINGS = 10  # at once; the next save tells of the others
 
 
 class ChatFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
-    """One row, which goes with a workflow that is saved as a new one even where all of it is as usual."""
+    """One row, which is stored where it was added even if all of it is as usual: there is to be a chat."""
 
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
-        if self.is_bound and self.save_as_new:
+        if self.is_bound and (self.save_as_new or not form.instance.pk):
             form.has_changed = lambda: True
 
 
@@ -163,6 +163,15 @@ class WorkflowAdmin(TryingWorkflows, VersionedAdmin, ExportingAdmin, LingAdmin):
         if db_field.name == "description" and field:
             field.widget.attrs["rows"] = 3
         return field
+
+    def view_on_site(self, workflow: Workflow) -> str | None:
+        """Return where it is talked to, if it has a chat."""
+        if not Chat.objects.filter(workflow=workflow).exists():
+            return None
+        try:
+            return reverse("lingstream:chat", args=[workflow.slug])
+        except NoReverseMatch:
+            return None
 
     def get_urls(self) -> list[Any]:
         places = path("places/", self.admin_site.admin_view(self.places), name="lingstream_workflow_places")

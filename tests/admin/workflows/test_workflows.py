@@ -353,6 +353,19 @@ class TestChat:
         assert (chat.enabled, chat.helper, chat.on_abort) == (False, "cheap", "cancel")
         assert (chat.rate, chat.longest, chat.origins) == ("5/m", 9, ("https://shop.example",))
 
+    def test_that_is_added_as_it_stands_is_stored(self, admin_client: Client, page: str) -> None:
+        empty = admin_client.get(page).context["inline_admin_formsets"][2].formset.empty_form
+        posted = {f"chat-0-{name}": empty[name].value() for name in empty.fields if name != "workflow"}
+        sent = {name: value for name, value in posted.items() if value not in (None, False)}
+        assert post_page(admin_client, page, {"chat-TOTAL_FORMS": 1, **sent}).status_code == 302
+        assert Chat.objects.get().to_chat() == Chat(workflow=Workflow.objects.get()).to_chat()
+
+    def test_is_reached_from_the_page(self, admin_client: Client, page: str, workflow: Workflow) -> None:
+        link = 'href="/ling/chat/facts/"'
+        assert link not in admin_client.get(page).content.decode()
+        Chat.objects.create(workflow=workflow)
+        assert link in admin_client.get(page).content.decode()
+
     def test_shows_what_other_sites_need_and_renews_it(self, admin_client: Client, page: str) -> None:
         chat = Chat.objects.create(workflow=Workflow.objects.get(), origins=["https://shop.example"])
         text = admin_client.get(page).content.decode()
