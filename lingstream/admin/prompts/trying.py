@@ -27,6 +27,7 @@ from .labels import may_publish
 __all__ = ["TryingPrompts"]
 
 _MOST_VERSIONS = 50
+_READ = re.compile(r"\binput\.([A-Za-z_]\w*)")
 _ALONE = {"": "json", "text": "text"}  # by the target: the format of a bot without a workflow
 
 
@@ -50,6 +51,7 @@ class TryingPrompts(Trying):
     def trial_context(self, request: HttpRequest, row: Prompt | None) -> dict[str, Any]:
         """See :meth:`Trying.trial_context`."""
         targets = _targets(row)
+        live = row.live if row else None
         rows = PromptVersion.objects.filter(prompt=row).order_by("-number").values_list("number", "note")
         return {
             "start": reverse("admin:lingstream_prompt_trial", args=[row.pk if row else "add"]),
@@ -60,6 +62,7 @@ class TryingPrompts(Trying):
                 ("", _("what is in the box")),
                 *((str(number), f"v{number} {note}".strip()) for number, note in rows[:_MOST_VERSIONS]),
             ],
+            "beside": str(live.number) if live else "",
             "examples": examples_of(request, [each["workflow"] for each in targets if each["workflow"]]),
             "may": {"publish": bool(row) and may_publish(request)},
         }
@@ -70,7 +73,7 @@ def _targets(row: Prompt | None) -> list[dict[str, Any]]:
     found = list[dict[str, Any]]()
     steps = row.steps.select_related("workflow").order_by("workflow__slug", "position", "pk") if row else ()
     for step in steps:
-        slug, schema = step.workflow.slug, step.workflow.input_schema
+        slug, schema = step.workflow.slug, step.workflow.input_schema or _read(step.workflow)
         whole = {"value": slug, "title": _("the workflow %(name)s") % {"name": slug}}
         alone = {
             "value": f"{slug}/{step.name}",
@@ -84,6 +87,12 @@ def _targets(row: Prompt | None) -> list[dict[str, Any]]:
         *found,
         *({"value": f":{name}", "title": bots[name], "workflow": "", "schema": {}} for name in bots),
     ]
+
+
+def _read(workflow: Workflow) -> dict[str, Any]:
+    """What the steps of a workflow read of its input, where no schema says it: a text each."""
+    names = {name: {"type": "string"} for step in workflow.steps.all() for name in _READ.findall(step.input)}
+    return {"properties": names, "required": list(names)} if names else {}
 
 
 def _version(row: Prompt | None, number: str) -> PromptVersion:

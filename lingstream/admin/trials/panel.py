@@ -22,7 +22,7 @@ def panel(request: HttpRequest, page: dict[str, Any]) -> dict[str, Any]:
     """Return what the template and the script of the panel need.
 
     :param page: what the page knows of its row: ``start``, ``workflow``, ``versions``, ``examples``
-        and so on.
+        and so on; ``beside`` is the version that the second column begins with.
     """
     may = request.user.has_perm
     rights = {
@@ -44,6 +44,7 @@ def panel(request: HttpRequest, page: dict[str, Any]) -> dict[str, Any]:
         "data": data,
         "may": rights,
         "versions": page["versions"],
+        "beside": page.get("beside", ""),
         "targets": page.get("targets", ()),
         "steps": page.get("steps", False),
         "providers": list(Provider.objects.order_by("name").values_list("name", "default_model")),

@@ -53,6 +53,7 @@ class TryingWorkflows(Trying):
             "start": reverse("admin:lingstream_workflow_trial", args=[row.pk if row else "add"]),
             "workflow": row.slug if row else "",
             "versions": versions,
+            "beside": ("published" if row.published else "saved") if row else "",
             "examples": reading.examples_of(request, [row.slug] if row else []),
             "steps": True,
         }

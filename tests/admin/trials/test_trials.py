@@ -242,6 +242,13 @@ class TestReading:
         assert (later["steps"], later["last"]) == ([], None)
         assert told["created"] == pytest.approx(trial.created_at.timestamp() * 1000)
 
+    def test_of_errors_what_to_do_about_them(self, admin_client: Client, trial: Run) -> None:
+        errors = [{"code": "no-json", "message": "none"}, {"code": "own", "message": "?"}]
+        Run.objects.filter(pk=trial.pk).update(errors=errors)
+        json, own = admin_client.get(f"{TRIALS}{trial.pk}/").json()["errors"]
+        assert "set the step's output to text" in json["remedy"]
+        assert own == {"code": "own", "message": "?", "remedy": ""}
+
     @pytest.mark.parametrize(
         ("permissions", "status"),
         [(["change_workflow"], 404), (["change_workflow", "view_run"], 200), (["view_run"], 403)],
@@ -432,6 +439,23 @@ class TestDraftOfAPrompt:
         assert (bot.prompt, bot.prompt_version) == ("DETAILS", f"{prompt.slug} v1")
         errors = errors_of(try_it(admin_client, prompt, {}, target=":", version="7"))
         assert "no version 7" in errors[""][0]
+
+    def test_beside_it_stands_what_is_live(self, admin_client: Client, prompt: Prompt) -> None:
+        store_prompt(prompt.slug, "Second")
+        panel = admin_client.get(f"/admin/lingstream/prompt/{prompt.pk}/change/").context["trial"]
+        assert panel["beside"] == "2"
+        workflow = Workflow.objects.get()
+        panel = admin_client.get(f"{URL}{workflow.pk}/change/").context["trial"]
+        assert panel["beside"] == ("published" if workflow.published else "saved")
+
+    def test_asks_for_what_the_steps_read_where_no_schema_says_it(
+        self, admin_client: Client, prompt: Prompt
+    ) -> None:
+        Workflow.objects.update(input_schema={})
+        Step.objects.filter(name="answer").update(input="{{ input.topic }} {% if input.tone %}!{% endif %}")
+        data = admin_client.get(f"/admin/lingstream/prompt/{prompt.pk}/change/").context["trial"]["data"]
+        schema = next(each["schema"] for each in data["targets"] if each["value"] == "cloud-facts")
+        assert {"topic", "tone"} <= set(schema["properties"]) == set(schema["required"])
 
     def test_of_a_new_one(self, admin_client: Client, workflow: Workflow) -> None:
         run = tried(try_it(admin_client, "prompt", {"slug": "new", "text": "Say hello."}, target=":text"))

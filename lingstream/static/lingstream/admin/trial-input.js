@@ -32,6 +32,7 @@ export class InputForm {
   set schema(schema) {
     if (JSON.stringify(schema) === JSON.stringify(this.#schema)) return;
     const value = this.#read();
+    for (const name of this.#controls.keys()) if (value[name] === "") delete value[name]; // nobody has asked for it
     this.#schema = schema;
     this.#draw(value);
   }

@@ -11,6 +11,8 @@ import { data, make, word } from "./trial-words.js";
 
 const panel = document.getElementById("trial");
 const page = document.getElementById(panel.dataset.form);
+const TEMPLATE = /^((steps|triggers)-\d+-(input|root)|text)$/; // fields whose text may read the input
+const READ = /\binput\.([a-z_]\w*)/gi;
 const form = panel.querySelector("form");
 const { keep, many, start, stop } = form.elements;
 const server = new Server(data);
@@ -86,10 +88,17 @@ function schemaNow() {
   }
 }
 
+/** What the page's templates read of the input, for where no schema lists it: a text each. */
+function readByTemplates() {
+  const texts = [...page.querySelectorAll("textarea, input[type=text]")].filter(({ name }) => TEMPLATE.test(name));
+  const names = new Set(texts.flatMap(({ value }) => [...value.matchAll(READ)].map(([, name]) => name)));
+  return { properties: Object.fromEntries([...names].map((name) => [name, { type: "string" }])), required: [...names] };
+}
+
 function followSchema() {
   const schema = schemaNow();
   if (schema === null) return;
-  input.schema = schema;
+  input.schema = schema?.properties ? schema : readByTemplates();
   panel.querySelector("[data-part=as-json]").hidden = !input.hasFields;
 }
 
@@ -173,12 +182,15 @@ page.addEventListener("input", ({ target: changed }) => {
   if (changed.name === "input_schema") followSchema();
   if (isName(changed)) followSteps();
 });
+page.addEventListener("change", followSchema); // not while a name is typed: each beginning would be one
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || !(event.ctrlKey || event.metaKey) || start.disabled) return;
   if (!page.contains(event.target) && !panel.contains(event.target)) return;
   event.preventDefault();
   if (panel.contains(event.target) || !input.focusEmpty()) run();
 });
+// A save comes back to the top, where it is told, whatever part of the page was shown.
+if (!page.hasAttribute("action")) page.setAttribute("action", location.pathname + location.search);
 if (many) new Table(form, client, server, { columns, fieldsOf, target, refuse, page, clear });
 
 followSchema();
