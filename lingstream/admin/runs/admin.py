@@ -24,6 +24,7 @@ from ...models import Run, Runner, Workflow
 from ..display import duration, pretty, tokens
 from ..media import ReadOnlyAdmin, tenant
 from ..private import WITHHELD, mark_withheld, withheld_from
+from ..remedies import remedies
 from ..workflows.versions import version_link
 from .actions import run_again, stop
 from .csv import KIND, csv_of
@@ -282,7 +283,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
 
     @admin.display(description=_("errors"))
     def shown_errors(self, run: Run) -> SafeString:
-        return pretty(run.errors or "")
+        return pretty(run.errors or "") + remedies(run.errors)
 
     @admin.display(description=_("plan"))
     def shown_plan(self, run: Run) -> SafeString:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ...models import BotRun
 from ..display import named, pretty, printable, tokens
+from ..remedies import remedies
 from .rereading import Mended, Reading
 
 __all__ = ["step_html"]
@@ -40,7 +41,7 @@ def step_html(row: BotRun, reading: Reading | None, *, withheld: bool, linked: b
         "repairs": [_printable(each) for each in found.repairs],
         "settled": [(event, printable(uri)) for event, uri in found.settled],
         "reasoning": pretty(row.reasoning) if row.reasoning else "",
-        "error": pretty(row.error) if row.error else "",
+        "error": pretty(row.error) + remedies([row.error]) if row.error else "",
         "params": pretty(row.params) if row.params else "",
         "usage": tokens(row.usage),
     }

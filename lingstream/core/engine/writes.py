@@ -34,7 +34,8 @@ def root_without_match(graph: Graph, known: Known) -> Iterator[Fault]:
         if asked.names & _CHANGING or ("match" in asked.names and _tells_apart(asked.match, stars)):
             continue
         wanted = (
-            " and ".join(f"{{{{ match[{n}] }}}}" for n in range(stars)) or "a pattern with stars, and match"
+            " and ".join(f"{{{{ match[{n}] }}}}" for n in range(stars))
+            or "as the pattern the field that starts it, such as answer, or a pattern with stars, and match"
         )
         message = (
             f"{start.node.name} may start several times at one root ({_said(start.root)}), where its bots "

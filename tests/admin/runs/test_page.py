@@ -73,7 +73,7 @@ def run() -> Run:
         conversation=Conversation.objects.create(),
         input="Why?",
         plan=PLAN.to_json(),
-        errors=[{"code": "one", "message": "first"}, {"code": "two", "message": "second"}],
+        errors=[{"code": "one", "message": "first"}, {"code": "conflict", "message": "second"}],
         started_at=now,
         finished_at=now + timedelta(seconds=4),
         trace=[
@@ -263,6 +263,7 @@ class TestPage:
         for address in ("conversation", "promptversion", "workflow"):
             assert re.search(rf'href="/admin/lingstream/{address}/[\w-]+/change/"', html), address
         assert f"?trial_run={run.pk}" in html
+        assert "Let each step write at a root of its own." in html
         assert " style=" not in html.split('<div id="content-main">')[1].split("</form>")[0]
         assert "<ling-stream" not in html
 

@@ -233,6 +233,10 @@ class View {
   /** The whole of them: what the frames say is what any viewer may know, and less. */
   #complain(errors) {
     const lines = errors.map(({ bot, code, message }) => `${bot ? `${bot}: ` : ""}${code}: ${message}`);
-    this.#errors.replaceChildren(...lines.map((line) => make("p", { class: "errornote" }, line)));
+    const remedies = new Set(errors.map(({ remedy }) => remedy).filter(Boolean));
+    this.#errors.replaceChildren(
+      ...lines.map((line) => make("p", { class: "errornote" }, line)),
+      ...[...remedies].map((remedy) => make("p", {}, remedy)),
+    );
   }
 }
