@@ -100,11 +100,25 @@ class TestSources:
         assert "gone" in page(admin_client, f"source/{source.pk}/try/", key="none.md")
         assert "errornote" in page(admin_client, f"source/{source.pk}/try/", key="../../etc/passwd")
 
+    def test_of_files_stay_at_where_files_are_taken(self, admin_client: Client) -> None:
+        into = collection()
+        add = f"{URL}source/add/"
+        assert f"?kind=upload&amp;collection={into.pk}" in page(
+            admin_client, "source/add/", collection=into.pk
+        )
+        opened = admin_client.get(add, {"kind": "upload", "collection": into.pk})
+        assert "takes the files" in opened.content.decode()
+        response = admin_client.post(f"{add}?kind=upload", {**form_data(opened), "slug": "up"}, follow=True)
+        assert Source.objects.get(slug="up").collection == into
+        assert '<input type="file"' in response.content.decode()
+
     def test_take_files(self, admin_client: Client) -> None:
         source = Source.objects.create(slug="up", collection=collection(kind="python"), kind="upload")
         files = [SimpleUploadedFile("a.md", b"# A", "text/markdown")]
-        admin_client.post(f"{URL}source/{source.pk}/upload/", {"file": files})
+        response = admin_client.post(f"{URL}source/{source.pk}/upload/", {"file": files}, follow=True)
         assert source.documents.get().key == "a.md"
+        told = response.content.decode()
+        assert "“a.md” is kept" in told and f'?source__id__exact={source.pk}">Documents</a>' in told
 
     def test_begin_and_stop_a_pass(self, admin_client: Client, source: Source) -> None:
         Runner.objects.create(heartbeat_at=timezone.now())
@@ -238,6 +252,15 @@ class TestTrial:
         found = page(admin_client, f"collection/{into.pk}/trial/", question="clouds", who="owner")
         assert "Mine" in found and "Not found, and why" not in found
 
+    def test_begins_as_who_tries_it_and_says_why_others_find_nothing(self, admin_client: Client) -> None:
+        into = collection(access="authenticated")
+        document(into, "Clouds are made of droplets.")
+        told = "see “Who may search”"
+        asked = {"question": "clouds"}
+        mine = admin_client.get(f"{URL}collection/{into.pk}/trial/").context["form"]["who"].value()
+        assert told not in page(admin_client, f"collection/{into.pk}/trial/", **asked, who=mine)
+        assert told in page(admin_client, f"collection/{into.pk}/trial/", **asked)
+
     def test_says_what_is_wrong(self, admin_client: Client) -> None:
         into = collection()
         html = page(admin_client, f"collection/{into.pk}/trial/", question="x", who="nobody-knows")
@@ -247,6 +270,14 @@ class TestTrial:
         into = collection()
         client = client_with("view_collection", "view_document")
         assert client.get(f"{URL}collection/{into.pk}/trial/", {"question": "x"}).status_code == 403
+
+
+def test_a_collection_leads_to_its_sources_for_who_may_see_them(admin_client: Client, source: Source) -> None:
+    path = f"collection/{source.collection_id}/change/"
+    links = f"/source/{source.pk}/change/", f"/source/add/?collection={source.collection_id}"
+    assert all(link in page(admin_client, path) for link in links)
+    html = page(client_with("change_collection"), path)
+    assert not any(link in html for link in links)
 
 
 def test_lists_count_without_multiplying(admin_client: Client) -> None:

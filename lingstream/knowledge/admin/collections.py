@@ -12,14 +12,14 @@ from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.admin.media import LingAdmin, TableInline, tenant
 
 from ..evaluation import figures
-from ..models import Chunk, Collection, Document, Embedder, Question
+from ..models import Chunk, Collection, Document, Embedder, Question, Source
 from .questions import evaluated
 from .trial import TrialForm, tried
 
@@ -51,10 +51,25 @@ class CollectionAdmin(LingAdmin):
     search_fields = ("slug", "title")
     filter_horizontal = ("groups",)
     inlines = (QuestionInline,)
-    readonly_fields = ("documents", "passages", "revision", "shown_trial", *_FIGURES)
+    readonly_fields = ("shown_sources", "documents", "passages", "revision", "shown_trial", *_FIGURES)
     actions = ("evaluate_selected",)
     fieldsets = (
-        (None, {"fields": ("slug", "title", ("documents", "passages", "revision"), "shown_trial", _FIGURES)}),
+        (
+            None,
+            {
+                "fields": (
+                    "slug",
+                    "title",
+                    "shown_sources",
+                    ("documents", "passages", "revision"),
+                    "shown_trial",
+                ),
+                "description": _(
+                    "Documents that are searched together, each cut into passages. They come from sources: "
+                    "save the collection, add a source to it, and try a search."
+                ),
+            },
+        ),
         (_("Who may search"), {"fields": ("access", "groups", "shared", "narrow_by")}),
         (_("How it is found"), {"fields": (("embedder", "store"),)}),
         (
@@ -64,16 +79,36 @@ class CollectionAdmin(LingAdmin):
                 "classes": ("collapse",),
             },
         ),
+        (
+            _("How well it finds"),
+            {
+                "fields": (_FIGURES,),
+                "description": _(
+                    "Golden questions are questions with the document that is expected. The figures are the "
+                    "shares of them that found it in the first 3 and the first 8 passages, and the mean of "
+                    "1/rank (MRR), when they were asked last: 1 is best."
+                ),
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Collection]:
         rows: models.QuerySet[Collection] = super().get_queryset(request)
         scope = tenant(request)
         asked = Question.objects.exclude(rank=None).only("collection_id", "rank", "asked_at")
+        may = request.user.has_perm
+        sees = may("lingstream_knowledge.view_source") or may("lingstream_knowledge.change_source")
+        sources = Source.objects.order_by("slug") if sees else Source.objects.none()
         return rows.annotate(
             document_count=_counted(Document, "source__collection", scope),
             chunk_count=_counted(Chunk, "collection", scope),
-        ).prefetch_related(Prefetch("questions", asked, to_attr="asked_questions"))
+            may_add_source=models.Value(may("lingstream_knowledge.add_source"), models.BooleanField()),
+        ).prefetch_related(
+            Prefetch("questions", asked, to_attr="asked_questions"),
+            Prefetch(
+                "sources", sources if scope is None else sources.filter(scope=scope), to_attr="admin_sources"
+            ),
+        )
 
     def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:
         """Write what the form has, and not the revision, which passes raise meanwhile."""
@@ -105,11 +140,30 @@ class CollectionAdmin(LingAdmin):
         # What it shows is not only what who tries it may find.
         if not self.has_change_permission(request, collection):
             raise PermissionDenied
-        form = TrialForm(request.GET or None)
+        form = TrialForm(request.GET or None, initial={"who": request.user.get_username()})
         found = tried(collection, form, tenant(request)) if form.is_valid() else {}
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "row": collection}
         context = {**shared, "title": _("Try a search"), "form": form, **found}
         return TemplateResponse(request, "lingstream_knowledge/admin/trial.html", context)
+
+    @admin.display(description=_("sources"))
+    def shown_sources(self, collection: Any) -> SafeString | str:
+        """Where its documents come from, and the way to one more."""
+        if not collection.pk:
+            return "-"
+        page, more = (
+            "admin:lingstream_knowledge_source_change",
+            reverse("admin:lingstream_knowledge_source_add"),
+        )
+        links = [
+            *((reverse(page, args=[source.pk]), source.slug) for source in collection.admin_sources),
+            *(
+                [(f"{more}?collection={collection.pk}", _("Add a source"))]
+                if collection.may_add_source
+                else ()
+            ),
+        ]
+        return format_html_join(" · ", '<a href="{}">{}</a>', links) or "-"
 
     @admin.display(description=_("documents"), ordering="document_count")
     def documents(self, collection: Any) -> SafeString | str:

@@ -35,7 +35,7 @@ from ..pipeline import Prepared
 from ..preview import preview, try_one
 from ..sources.models import Models
 from ..sources.port import SourceKind, source_kinds
-from ..sources.upload import put
+from ..sources.upload import Uploads, put
 from ..sources.webhook import Webhook
 from .commands import COMMANDS, OF_ERRORS, look_again, offered
 from .documents import passages
@@ -198,12 +198,17 @@ class SourceAdmin(Scoped, LingAdmin):
         known = source_kinds().get(name)
         form = KindForm(name, known.config_schema) if known else None
         config = list(form.named) if form else []
-        title = kind_title(name, known) if known else name
+        title = (known.title or name) if known else name
+        told = (
+            _("Save this; the page that opens then takes the files.")
+            if not obj and name == Uploads.kind
+            else None
+        )
         signs = obj and obj.kind == Webhook.kind and self.has_change_permission(request, obj)
         return (
             *(((_("Webhook"), {"fields": ("hook", "renew")}),) if signs else ()),
             (None, {"fields": ("collection", "slug", "kind")}),
-            (title, {"fields": config}),
+            (title, {"fields": config, "description": told}),
             (_("When"), {"fields": (("every", "cron"), "paused")}),
             (_("Whose"), {"fields": (("owner", "scope"),), "classes": ("collapse",)}),
             (
@@ -230,8 +235,17 @@ class SourceAdmin(Scoped, LingAdmin):
             "opts": self.opts,
             "title": _("Where do documents come from?"),
             "kinds": kinds,
+            "collection": request.GET.get("collection", ""),
         }
         return TemplateResponse(request, "lingstream_knowledge/admin/kinds.html", context)
+
+    def response_add(self, request: HttpRequest, obj: Source, post_url_continue: Any = None) -> HttpResponse:
+        """Stay at what takes files: there is nothing in it yet."""
+        if obj.kind == Uploads.kind and "_addanother" not in request.POST:
+            posted: Any = request.POST.copy()
+            posted["_continue"] = "1"
+            request.POST = posted
+        return super().response_add(request, obj, post_url_continue)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -270,10 +284,12 @@ class SourceAdmin(Scoped, LingAdmin):
     def upload(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Keep files that somebody has chosen."""
         source = self._changeable(request, pk)
+        listed = _listed(source, _("Documents"))
         for file in request.FILES.getlist("file")[:_MOST_FILES]:
             try:
                 put(source, file.name or "", file.read(), mime=file.content_type or "")
-                messages.success(request, _("%(name)s is kept.") % {"name": file.name})
+                kept = _("“%(name)s” is kept, and looked at now.") % {"name": file.name}
+                messages.success(request, format_html("{} {}", kept, listed))
             except LingError as error:
                 messages.error(request, error.message)
         return HttpResponseRedirect(reverse("admin:lingstream_knowledge_source_change", args=[pk]))
@@ -383,7 +399,7 @@ def _offered() -> dict[str, SourceKind]:
     return {name: kind for name, kind in source_kinds().items() if name != Models.kind}
 
 
-def _listed(source: Source, count: int, **filters: str) -> SafeString:
+def _listed(source: Source, count: Any, **filters: str) -> SafeString:
     url = reverse("admin:lingstream_knowledge_document_changelist")
     query = urlencode({"source__id__exact": source.pk, **filters})
     return format_html('<a href="{}?{}">{}</a>', url, query, count)
