@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.db import models
 from django.forms import Script
 from django.http import HttpRequest
@@ -107,6 +108,8 @@ class PromptAdmin(TryingPrompts, LingAdmin):
 
     def _tell(self, request: HttpRequest, version: PromptVersion) -> None:
         live = version.prompt.live
+        if live == version and IS_POPUP_VAR in request.POST:
+            return  # the page behind would tell of it as its own
         if live == version:
             told = _("Saved as version %(number)d, which is live.") % {"number": version.number}
             self.message_user(request, told, messages.SUCCESS)

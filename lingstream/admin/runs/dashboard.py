@@ -39,11 +39,33 @@ _STEPS = (  # model, what it is for
     ("prompt", _("Write a prompt: what the model is told.")),
     ("workflow", _("Build a workflow: a step with the prompt, and what its input is.")),
 )
-_LINKS = (
-    ("lingstream_knowledge", "collection", _("Collections")),
-    ("lingstream", "conversation", _("Conversations")),
-    ("lingstream", "occasion", _("Occasions")),
-    ("lingstream", "run", _("Runs")),
+_LINKS = (  # app, model, title, what is done there
+    (
+        "lingstream",
+        "prompt",
+        _("Prompts"),
+        _("what models are told: change a text, try it, compare it with what is live, publish it or go back"),
+    ),
+    (
+        "lingstream",
+        "workflow",
+        _("Workflows"),
+        _("which steps run, and what starts them: build, try, publish; give a bot a chat; export and import"),
+    ),
+    (
+        "lingstream",
+        "run",
+        _("Runs"),
+        _("what was asked and answered: see why one failed, stop one, repeat one"),
+    ),
+    ("lingstream", "conversation", _("Conversations"), _("what people and bots have said to each other")),
+    ("lingstream", "occasion", _("Occasions"), _("when a bot speaks first: a greeting, a silence, a time")),
+    (
+        "lingstream_knowledge",
+        "collection",
+        _("Collections"),
+        _("documents that bots find their answers in: add sources, try a search"),
+    ),
 )
 
 
@@ -156,10 +178,10 @@ def _there(user: Any) -> tuple[bool, ...]:
     return found
 
 
-def _links(user: Any) -> Iterator[tuple[Any, str]]:
-    for app, model, title in _LINKS:
+def _links(user: Any) -> Iterator[tuple[Any, str, Any]]:
+    for app, model, title, told in _LINKS:
         if user.has_perm(f"{app}.view_{model}"):
             try:
-                yield title, reverse(f"admin:{app}_{model}_changelist")
+                yield title, reverse(f"admin:{app}_{model}_changelist"), told
             except NoReverseMatch:
                 continue  # an app that is not installed here

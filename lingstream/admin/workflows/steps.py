@@ -41,6 +41,17 @@ class StepForm(SchemaForm):
         model = Step
         fields = tuple(field.name for field in Step._meta.fields if field.name not in ("id", "options"))
         widgets = {"root": TEMPLATE}
+        help_texts = {
+            "root": _(
+                "Where the step writes in the document: a name such as summary, or a template, "
+                "outline/{{ match[0] }}/details. Empty for the top."
+            ),
+            "format": _(
+                "JSON: the prompt asks for it, and each field streams by itself. Text: the whole answer is "
+                "one text at the root, which then wants a name, or it stands in place of what the others "
+                "write."
+            ),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

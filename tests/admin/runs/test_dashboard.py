@@ -93,7 +93,7 @@ def elsewhere(request: Any) -> str:
 def test_figures_are_for_who_may_view_runs(permission: str, sees: bool) -> None:
     board = client_with(permission).get(URL).context["board"]
     assert ("figures" in board) is sees
-    assert [str(title) for title, _url in board["links"]] == (["Runs"] if sees else [])
+    assert [str(title) for title, _url, _told in board["links"]] == (["Runs"] if sees else ["Workflows"])
 
 
 def test_the_first_steps_are_links_until_they_are_done(admin_client: Client) -> None:
@@ -106,5 +106,5 @@ def test_the_first_steps_are_links_until_they_are_done(admin_client: Client) -> 
     Provider.objects.create(name="default", kind="scripted")
     Workflow.objects.create(slug="facts")
     assert admin_client.get(URL).context["board"]["steps"] == []
-    titles = [str(title) for title, _url in admin_client.get(URL).context["board"]["links"]]
-    assert titles == ["Collections", "Conversations", "Occasions", "Runs"]
+    titles = [str(title) for title, _url, _told in admin_client.get(URL).context["board"]["links"]]
+    assert titles == ["Prompts", "Workflows", "Runs", "Conversations", "Occasions", "Collections"]
