@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from panel import trials
+
 __all__ = ["Result", "Spec", "Stopped", "cpu_seconds", "measure", "measure_apart", "stop"]
 
 STAMP = re.compile(rb"([0-9a-f]{8}) ")
@@ -34,14 +36,16 @@ ENDING = 60.0  # seconds in which all streams end, of a server that has a backlo
 STOPPING = 1.0  # seconds between two ends of all streams: of runs too that begin late
 BODY = json.dumps({"input": {"question": "What time is it?"}})
 START = json.dumps({"type": "start", "workflow": "clock", "input": {"question": "What time is it?"}})
+SOCKET = "/ws/ling/"
 
 
 @dataclass(frozen=True)
 class Spec:
     """What to measure.
 
-    :param transport: ``get``, ``post`` (lingstream's SSE), ``socket`` (its WebSocket), ``follow`` (SSE, all
-        streams of one run) or ``ling`` (Ling's SSE).
+    :param transport: ``get``, ``post`` (lingstream's SSE), ``socket`` (its WebSocket), ``trial`` (the admin's
+        panel: trials of the form at ``path``, followed over WebSocket), ``follow`` (SSE, all streams of one
+        run) or ``ling`` (Ling's SSE).
     :param pids: processes whose CPU time counts, by name.
     :param more_ports: more servers, which the streams take in turn.
     :param redis_port: a Redis whose commands are counted.
@@ -231,6 +235,11 @@ def _read(epoll: select.epoll, readers: dict[int, Reader], until: float) -> None
 
 
 def _connections(spec: Spec) -> Iterator[socket.socket]:
+    if spec.transport == "trial":
+        for trial in trials(spec.port, spec.path, spec.streams, json.loads(BODY)["input"]):
+            told = {"type": "subscribe", "run": trial.run, "token": trial.token}
+            yield _socket(replace(spec, path=SOCKET), json.dumps(told), {"Cookie": trial.cookie})
+        return
     ports = [spec.port, *spec.more_ports]
     path = _run(spec) if spec.transport == "follow" else spec.path
     for number in range(spec.streams):
@@ -250,12 +259,9 @@ def _run(spec: Spec) -> str:
 
 
 def _connect(spec: Spec) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", spec.port), PATIENCE)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    head = {"Host": f"127.0.0.1:{spec.port}"}
     if spec.transport == "socket":
-        _upgrade(client, spec, head)
-        return client
+        return _socket(spec, START)
+    client, head = _opened(spec)
     head["Accept"] = "text/event-stream"
     head["Connection"] = "close"
     body = BODY if spec.transport == "post" else ""
@@ -265,7 +271,17 @@ def _connect(spec: Spec) -> socket.socket:
     return client
 
 
-def _upgrade(client: socket.socket, spec: Spec, head: dict[str, str]) -> None:
+def _opened(spec: Spec) -> tuple[socket.socket, dict[str, str]]:
+    """A connection, and what each request on it begins with."""
+    client = socket.create_connection(("127.0.0.1", spec.port), PATIENCE)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client, {"Host": f"127.0.0.1:{spec.port}"}
+
+
+def _socket(spec: Spec, first: str, more: Mapping[str, str] | None = None) -> socket.socket:
+    """A WebSocket on which ``first`` has been sent."""
+    client, head = _opened(spec)
+    head |= more or {}
     head |= {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     head |= {"Sec-WebSocket-Key": "bGluZ3N0cmVhbSBiZW5jaA==", "Origin": f"http://127.0.0.1:{spec.port}"}
     client.sendall(_request("GET", spec.path, head))
@@ -275,7 +291,10 @@ def _upgrade(client: socket.socket, spec: Spec, head: dict[str, str]) -> None:
     if b" 101 " not in answer:
         raise ConnectionError(f"expected 101, got {answer!r}")
     # A client masks what it sends; the mask 0 changes nothing.
-    client.sendall(bytes([0x81, 0x80 | len(START)]) + bytes(4) + START.encode())
+    size = len(first)
+    told = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2)
+    client.sendall(bytes([0x81]) + told + bytes(4) + first.encode())
+    return client
 
 
 def _request(method: str, path: str, head: Mapping[str, str]) -> bytes:

@@ -3,7 +3,8 @@
 One table: added latency (sent by the model → read by the client) and CPU per token of the server, for streams
 of 50 tokens a second, beside a hand-written Django view (a) and a bare socket proxy (b). Model, server and
 client are processes of their own; the configurations take turns, and each figure is the median of the rounds.
-``--quick`` takes a minute and is good for a rough look.
+``--quick`` takes a minute and is good for a rough look. ``--trial`` adds what the admin's panel “Try it”
+starts and follows: a trial should cost what a real run costs.
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ class Config:
 VIEW, PROXY, OURS = "bench.peers.django_view", "bench.peers.socket_proxy", "bench.project.asgi"
 RUNS = "/ling/workflows/clock/runs/"
 PEER = Config("(a) hand-written view", "uvicorn", VIEW, "get", "/stream")
+TRIAL = "/admin/lingstream/workflow/1/change/"
+TRIALS = (
+    Config("lingstream trial, in the admin's panel", "uvicorn", OURS, "trial", TRIAL),
+    Config("lingstream trial, in the admin's panel", "daphne", OURS, "trial", TRIAL),
+)
 CONFIGS = (
     Config("lingstream SSE", "uvicorn", OURS, "post", RUNS),
     Config("lingstream WebSocket", "uvicorn", OURS, "socket", "/ws/ling/"),
@@ -94,8 +100,9 @@ class Row:
 class Bench:
     """The processes, and the measurements that were made with them."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, trial: bool = False) -> None:
         self.seconds = seconds
+        self._trial = {"BENCH_TRIAL": "1"} if trial else {}
         self.results: dict[tuple[Config, int], list[Result]] = {}
         self._stack = contextlib.ExitStack()
         self._servers: dict[tuple[str, str], tuple[int, int]] = {}
@@ -110,6 +117,7 @@ class Bench:
             "BENCH_MODEL": f"http://127.0.0.1:{self._model_port}/v1",
             "BENCH_KEY": "bench",
             "BENCH_DATABASE": f"{folder}/bench.sqlite3",
+            **self._trial,
         }
         self._errors = Path(folder, "errors.txt")
         self._run("bench.project.prepare").wait()
@@ -178,9 +186,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers must not stay behind
-    configs = [config for config in CONFIGS if not options.only or options.only in _label(config)]
+    known = (*CONFIGS, *TRIALS) if options.trial else CONFIGS
+    configs = [config for config in known if not options.only or options.only in _label(config)]
     configs = configs if PEER in configs else [*configs, PEER]
-    with Bench(options.seconds or (2.0 if options.quick else 4.0)) as bench:
+    with Bench(options.seconds or (2.0 if options.quick else 4.0), trial=options.trial) as bench:
         bench.start(configs)
         rounds = options.rounds or (1 if options.quick else 5)
         loads = options.streams or [1, 50, 100]
@@ -235,6 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="how often each configuration is measured")
     parser.add_argument("--seconds", type=float, help="length of each measurement")
     parser.add_argument("--streams", type=int, nargs="+", help="loads to measure")
+    parser.add_argument("--trial", action="store_true", help="trials too, as the admin's panel starts them")
     parser.add_argument("--only", help="part of a row's server and name, such as 'uvicorn lingstream'")
     return parser
 

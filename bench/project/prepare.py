@@ -1,9 +1,11 @@
-"""Make the database and the two workflows: ``python -m bench.project.prepare``."""
+"""Make the database, the two workflows, and staff for trials: ``python -m bench.project.prepare``."""
 
 import os
 
 import django
 from django.core.management import call_command
+
+from bench.panel import PASSWORD, USERS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.project.settings")
 
@@ -27,6 +29,8 @@ def main() -> None:
         PromptLabel.objects.create(prompt=prompt, name="production", version=version)
         return Step.objects.create(workflow=workflow, name=name, prompt=prompt, provider=provider, **fields)
 
+    if "BENCH_TRIAL" in os.environ:
+        staff()
     question = "{{ input.question }}"
     clock = Workflow.objects.create(slug="clock", access="anyone")
     step(clock, "clock", 'Answer as JSON: {"answer": "…"}', input=question)
@@ -35,6 +39,15 @@ def main() -> None:
     root = "outline/{{ match[0] }}/details"
     topic = step(many, "topic", "Write about it.", input="{{ value }}", root=root, format="text")
     Trigger.objects.create(workflow=many, source=outline, target=topic, pattern="outline/*/topic")
+
+
+def staff() -> None:
+    """Store who starts trials; one hash of their password is enough for all."""
+    from django.contrib.auth.hashers import make_password
+    from django.contrib.auth.models import User
+
+    common = {"is_staff": True, "is_superuser": True, "password": make_password(PASSWORD)}
+    User.objects.bulk_create(User(username=f"staff{number}", **common) for number in range(USERS))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo project's settings, without the admin, for the servers under test."""
+"""The demo project's settings, without the admin unless trials are measured, for the servers under test."""
 
 import os
 
@@ -9,7 +9,8 @@ DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "bench.project.urls"
 ASGI_APPLICATION = "bench.project.asgi.application"
-INSTALLED_APPS = [app for app in INSTALLED_APPS if app not in ("django.contrib.admin", "daphne")]
+LEFT_OUT = ("daphne",) if "BENCH_TRIAL" in os.environ else ("daphne", "django.contrib.admin")
+INSTALLED_APPS = [app for app in INSTALLED_APPS if app not in LEFT_OUT]
 DATABASES["default"]["NAME"] = os.environ["BENCH_DATABASE"]
 LINGSTREAM = {
     "DEFAULT_PROVIDER": "bench",
