@@ -206,7 +206,8 @@ def test_other_answers_and_other_questions(page: Page, site: str) -> None:
     edit = page.get_by_role("textbox", name="What you said")
     expect(edit).to_be_focused()
     edit.fill("second")
-    page.get_by_role("button", name="Send anew").click()
+    expect(page.get_by_role("button", name="Send anew")).to_be_visible()
+    edit.press("Enter")  # as in the field for a new message
     expect(page.locator("[data-position]").first).to_have_text("3/3")
     expect(page.locator(".ling-markdown").first).to_have_text("You said second.")
     page.get_by_role("button", name="Version before").focus()

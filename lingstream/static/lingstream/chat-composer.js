@@ -138,8 +138,7 @@ export class Composer {
     }
 
     #key(event) {
-        if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === IME) return;
-        if (isCoarse()) return; // its keyboard has no other key for a new line
+        if (!sends(event)) return;
         event.preventDefault();
         this.#form.requestSubmit();
     }
@@ -183,6 +182,11 @@ export class Composer {
         const parts = kept.map(({ id, name }) => ({ type: "file", attachment: id, name }));
         return text ? [{ type: "text", text }, ...parts] : parts;
     }
+}
+
+/** Whether a key sends what it is pressed in; a keyboard on glass has no other one for a new line. */
+export function sends({ key, shiftKey, isComposing, keyCode }) {
+    return key === "Enter" && !shiftKey && !isComposing && keyCode !== IME && !isCoarse();
 }
 
 function isCoarse() {

@@ -4,7 +4,7 @@
  */
 
 import { ACTS } from "./chat-acts.js";
-import { Composer } from "./chat-composer.js";
+import { Composer, sends } from "./chat-composer.js";
 import { followList } from "./chat-list.js";
 import { part, show, tellTime, write } from "./chat-parts.js";
 import { Scroll } from "./chat-scroll.js";
@@ -123,6 +123,8 @@ export class LingChat extends HTMLElement {
         if (id && this.getAttribute("conversation") !== id) this.#name(id);
         const shown = title || this.dataset.title;
         write(part(this, "title"), shown);
+        const renaming = this.querySelector("[name=title]");
+        if (renaming) renaming.defaultValue = title; // which changes nothing that somebody is typing
         if (this.#isPage) document.title = unread > 0 ? `(${unread}) ${shown}` : shown;
         show(part(this, "menu"), id !== null);
         show(part(this, "empty"), turns.length === 0 && !part(this, "greeting"));
@@ -230,8 +232,13 @@ export class LingChat extends HTMLElement {
 
     /** Whatever moves can be stopped by a key, too. */
     #key(event) {
+        const { target } = event;
+        if (target.matches("[data-edit] textarea") && sends(event)) {
+            event.preventDefault();
+            return target.form.requestSubmit(target.form.elements.edit);
+        }
         if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
-        const opened = event.target.closest("details[open]");
+        const opened = target.closest("details[open]");
         if (opened && this.contains(opened)) {
             opened.open = false;
             opened.querySelector("summary").focus();

@@ -32,3 +32,10 @@ export declare class Composer {
     /** Send becomes Stop while an answer is written and nothing else is. */
     update(): void;
 }
+/** Whether a key sends what it is pressed in; a keyboard on glass has no other one for a new line. */
+export declare function sends({ key, shiftKey, isComposing, keyCode }: {
+    isComposing: any;
+    key: any;
+    keyCode: any;
+    shiftKey: any;
+}): boolean;
