@@ -21,6 +21,7 @@ from .extracted import condensed, extracted
 
 __all__ = ["answers"]
 
+_TITLE = 6  # words
 _FIELDS = ("outline", "clouds", "answer", "cards", "details", "related_question", "details_cn")
 
 
@@ -31,6 +32,8 @@ def answers(messages: Sequence[Message], options: ChatOptions) -> str:
     question = _line("Question", asked) or asked.strip()
     if '"citations"' in system:
         return extracted(system, question)
+    if "a title of" in system:
+        return _titled(_line("User", asked) or question)
     if "understood without" in system:
         return condensed(messages)
     wanted = [name for name in _FIELDS if f'"{name}"' in system]
@@ -39,6 +42,12 @@ def answers(messages: Sequence[Message], options: ChatOptions) -> str:
     if not wanted:
         return _voiced(_topic_text(question, _line("Topic", asked)), system)
     return json.dumps({name: _field(name, question, system) for name in wanted}, ensure_ascii=False, indent=2)
+
+
+def _titled(text: str) -> str:
+    """The first words of what somebody has said."""
+    words = text.rstrip("?!., ").split()
+    return " ".join(words[:_TITLE]).rstrip(",") + "…" * (len(words) > _TITLE)
 
 
 def _field(name: str, question: str, system: str) -> Any:

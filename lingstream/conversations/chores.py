@@ -62,7 +62,10 @@ def after_turn(pk: UUID) -> list[Run]:
 
 
 def queue_title(conversation: Conversation, run: Run, chat: Chat) -> Run | None:
-    """Queue the run that gives the conversation a title, if it has none and there was no such run."""
+    """Queue the run that gives the conversation a title, if it has none and there was no such run.
+
+    It is about the first thing that somebody has said: what a bot says first is the same each time.
+    """
     if conversation.title or conversation.title_by:
         return None
     key = f"title:{conversation.pk}"
@@ -70,8 +73,11 @@ def queue_title(conversation: Conversation, run: Run, chat: Chat) -> Run | None:
         _keep(known, conversation)  # who should have kept it has died
         return None
     path = tree_of(conversation.pk).shown(run.pk)
-    text = transcript(list(exchanges(path[:1])), _OPENING)
-    return _queue(conversation, run, chat, Run.Cause.TITLE, {"text": text}, key) if text else None
+    said = [each for each in exchanges(path[:_MOST]) if each.question]
+    if not said:
+        return None
+    text = transcript(said[-1:], _OPENING)
+    return _queue(conversation, run, chat, Run.Cause.TITLE, {"text": text}, key)
 
 
 def queue_summary(conversation: Conversation, run: Run, chat: Chat) -> Run | None:

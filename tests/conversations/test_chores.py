@@ -77,6 +77,16 @@ class TestATitle:
         assert len(await quiet(talk, "title")) == 1
         assert [turn.number for turn in await (await fresh(talk)).aturns()] == [1, 2]
 
+    async def test_is_about_what_a_person_says_and_waits_for_it(self, talk: Conversation) -> None:
+        await wants(titles=True)
+        run = await talk.asay("talk", {"question": "Greet."})
+        await ended(str(run.pk))
+        await get_runner().wait(str(run.pk))
+        assert await quiet(talk, "title") == []
+        await ask(talk, "Can I lie on a cloud?")
+        bot = await BotRun.objects.aget(run__cause="title")
+        assert bot.messages[1]["content"] == "User: Can I lie on a cloud?\n\nAssistant: yes"
+
     async def test_is_given_by_the_chats_helper(self, talk: Conversation) -> None:
         cheap = await Provider.objects.acreate(name="cheap", kind="test", default_model="small")
         await wants(titles=True, helper=cheap)

@@ -263,3 +263,11 @@ async def test_the_companion_greets_answers_in_cards_and_does_not_wait(site: Sit
     assert said[0].startswith("While you think") and said[1].startswith("I am still here")
     row = await Conversation.objects.aget(pk=talk.pk)
     assert (row.nudges, row.nudge_at) == (2, None)
+
+
+def test_a_conversation_is_called_what_was_said_first() -> None:
+    asked = "User: Why do clouds float at all, up there?\n\nAssistant: They are light."
+    assert (
+        say("Give the conversation below a title of at most six words.", asked)
+        == "Why do clouds float at all…"
+    )

@@ -20,7 +20,7 @@ from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_runs
 
-from ...models import Run, Runner, Workflow
+from ...models import QUIET, Run, Runner, Workflow
 from ..display import duration, pretty, tokens
 from ..media import ReadOnlyAdmin, tenant
 from ..private import WITHHELD, mark_withheld, withheld_from
@@ -242,7 +242,8 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     def shown_asked(self, run: Any) -> SafeString:
         text = getattr(run, "text", None)
         asked = WITHHELD if run.withheld else _short(text.input) if text else ""
-        return _lines(asked, _short(text.error) if text else "")
+        about = run.get_cause_display() if run.cause in QUIET else ""
+        return _lines(about or asked, _short(text.error) if text else "")
 
     @admin.display(description=_("owner"))
     def shown_owner(self, run: Run) -> SafeString:

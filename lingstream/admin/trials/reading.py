@@ -20,7 +20,7 @@ from django.utils.timezone import localtime
 from lingstream.access.identity import identify
 from lingstream.execution.trials import repeat
 
-from ...models import BotRun, Example, Run, Workflow
+from ...models import QUIET, BotRun, Example, Run, Workflow
 from ...models.fields import encode
 from ..display import printable
 from ..media import tenant
@@ -87,6 +87,7 @@ def inputs(request: HttpRequest) -> HttpResponseBase:
             raise Http404 from None
     else:
         ended = rows.filter(workflow=request.GET.get("workflow", ""), finished_at__isnull=False)
+        ended = ended.exclude(cause__in=QUIET)  # whose input is a conversation, for its title
         wanted = request.GET.get("n", "")
         found = ended.order_by("-finished_at")[
             : min(int(wanted[:4]), MOST_INPUTS) if wanted.isdecimal() else 20

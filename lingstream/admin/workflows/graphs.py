@@ -16,7 +16,7 @@ from lingstream.core.engine.registry import registered
 
 from ...access.identity import scope_of
 from ...core.exceptions import LingError
-from ...models import BotRun, Run, Step, Trigger
+from ...models import QUIET, BotRun, Run, Step, Trigger
 from ...models.graphs import graph_faults
 
 __all__ = ["PENDING", "GraphFormSet", "GraphInline", "last_documents", "last_run"]
@@ -144,6 +144,7 @@ def last_run(request: HttpRequest, slug: str) -> Run | None:
     except LingError:
         return None
     runs = Run.objects.real().filter(workflow=slug, status=Run.Status.FINISHED, finished_at__isnull=False)
+    runs = runs.exclude(cause__in=QUIET)  # which have a plan and a document of their own
     if scope is not None:
         runs = runs.filter(scope=scope)
     return runs.order_by("-finished_at").only("document").first()

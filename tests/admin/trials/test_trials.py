@@ -11,6 +11,7 @@ from django.utils.timezone import now
 
 from lingstream.access.identity import Identity
 from lingstream.admin.trials.trying import saved
+from lingstream.admin.workflows.graphs import last_run
 from lingstream.core.engine.plan import BotPlan, Plan
 from lingstream.execution.trials import start_trial
 from lingstream.models import BotRun, Example, Prompt, Run, Runner, Step, Trigger, Workflow
@@ -274,6 +275,18 @@ class TestReading:
         run = tried(admin_client.post(f"{TRIALS}{trial.pk}/again/", {"trial-input": '{"question": "2"}'}))
         assert (run.input, run.plan, run.trial) == ({"question": "2"}, trial.plan, True)
         assert errors_of(admin_client.post(f"{TRIALS}{trial.pk}/again/", {"trial-input": "1"}))
+
+    def test_nothing_that_was_asked_for_a_title(self, admin_client: Client, rf: Any, trial: Run) -> None:
+        common = {"workflow": "cloud-facts", "status": "finished", "finished_at": trial.created_at}
+        turn = Run.objects.create(input="Why?", document="So.", **common)
+        common["finished_at"] = now()
+        Run.objects.create(input={"text": "User: Why?"}, document={"title": "Why"}, cause="title", **common)
+        (found,) = admin_client.get(f"{TRIALS}inputs/?workflow=cloud-facts").json()["inputs"]
+        assert found["input"] == "Why?"
+        request = rf.get("/")
+        request.user = User.objects.get(is_superuser=True)
+        assert last_run(request, "cloud-facts") == turn
+        assert "title of a conversation" in admin_client.get("/admin/lingstream/run/").content.decode()
 
     def test_the_last_real_inputs(self, admin_client: Client, trial: Run) -> None:
         for number in range(3):
