@@ -119,6 +119,7 @@ class TestSources:
         assert source.documents.get().key == "a.md"
         told = response.content.decode()
         assert "“a.md” is kept" in told and f'?source__id__exact={source.pk}">Documents</a>' in told
+        assert f'Documents: <a href="{URL}document/?source__id__exact={source.pk}">1</a>' in told
 
     def test_begin_and_stop_a_pass(self, admin_client: Client, source: Source) -> None:
         Runner.objects.create(heartbeat_at=timezone.now())

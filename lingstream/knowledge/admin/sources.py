@@ -371,6 +371,7 @@ class SourceAdmin(Scoped, LingAdmin):
         failed = source.documents.filter(status=Document.Status.FAILED)
         return {
             "source": source,
+            "listed": _listed(source, source.documents.count()),
             "run": run,
             "share": make_share(run.pk) if run else "",
             "commands": offered(source),
