@@ -177,7 +177,7 @@ class Occasion(models.Model):
 
     class Meta:
         verbose_name = _("occasion")
-        verbose_name_plural = _("the bot speaks first")
+        verbose_name_plural = _("occasions")
         ordering = ["workflow", "slug", "id"]
         indexes = [
             models.Index(

@@ -127,6 +127,7 @@ class OccasionInline(OccasionPages, admin.StackedInline):  # type: ignore[type-a
     model = Occasion
     form = OccasionForm
     formset = OccasionFormSet
+    verbose_name_plural = _("the bot speaks first")
     extra = 0
     classes = ("collapse",)
     readonly_fields = ("preview", "hook", "source")
