@@ -298,7 +298,7 @@ class TestValidateInput:
         [
             ({}, '"question" is a required property'),
             ({"question": 3}, "at 'question': 3 is not of type \"string\""),
-            ({"question": ""}, "at 'question'"),
+            ({"question": ""}, "at 'question': it is empty"),
             ({"question": "x", "tags": ["a", "b"]}, "at 'tags/1': \"b\" is not one of"),
             ("text", 'is not of type "object"'),
             ({"question": ["x" * 9999]}, "a list of 1 items is not of type"),

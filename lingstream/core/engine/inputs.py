@@ -12,6 +12,7 @@ from lingstream.core.validation import Failure, SchemaFault, compile_schema
 __all__ = ["check_input", "misfit"]
 
 _LONGEST = 300
+_EMPTY = '"" is shorter than'  # what the schema's own words for a text that is missing begin with
 
 
 def check_input(schema: dict[str, Any], value: Any) -> None:
@@ -36,6 +37,7 @@ def check_input(schema: dict[str, Any], value: Any) -> None:
 def misfit(failure: Failure) -> str:
     """Return what is told of an input that does not fit, in one sentence."""
     where, message = jsonuri.join(*failure.path), failure.message
+    message = "it is empty" if message.startswith(_EMPTY) else message
     message = message if len(message) <= _LONGEST else message[:_LONGEST] + "…"
     place = f" at {where!r}" if where else ""
     return f"the input does not fit{place}: {message}"
