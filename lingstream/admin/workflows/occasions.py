@@ -53,12 +53,19 @@ class OccasionForm(SecretForm):
             "input": forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
             "condition": TEMPLATE,
         }
+        help_texts = {"name": _("Each name once in a workflow. Empty: as what it is for, such as greeting.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "name" in self.fields:  # which who may only look has as text
+            self.fields["name"].required = False
         if self.instance.source == Occasion.Source.CODE:
             for name in self.fields.keys() - {"enabled", "renew"}:
                 self.fields[name].disabled = True
+
+    def clean_name(self) -> str:
+        """The kind names one that nobody has named."""
+        return str(self.cleaned_data["name"] or self.cleaned_data.get("kind", ""))
 
 
 class OccasionFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]

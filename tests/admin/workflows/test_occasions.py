@@ -47,6 +47,10 @@ class TestOnAWorkflowsPage:
             "admin",
         )
 
+    def test_one_without_a_name_has_that_of_its_kind(self, admin_client: Client, page: str) -> None:
+        assert post_page(admin_client, page, new(kind="greeting", name="")).status_code == 302
+        assert Occasion.objects.get().name == "greeting"
+
     @pytest.mark.parametrize(
         ("columns", "field"),
         [
