@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ __all__ = ["ROWS", "Block", "Row", "blocks_of", "nearest", "packed", "without"]
 Row: TypeAlias = tuple[int, bytes, tuple[int, ...]]
 
 ROWS = 8_192  # of a block
+_NONE: NDArray[np.intp] = np.empty(0, np.intp)
 _FEW = 0.25  # of a block's rows: copying as many costs less than multiplying all of them
 
 
@@ -67,12 +68,14 @@ class Block:
         return _found(rows, mine)
 
     def within(self, groups: Sequence[Sequence[int]]) -> NDArray[np.intp]:
-        """Return the rows that have a mark of each group."""
+        """Return the rows that have a mark of each group, in order."""
+        if len(groups) == 1 and len(groups[0]) == 1:  # somebody whom nobody knows
+            return self._having.get(groups[0][0], _NONE)
         allowed = np.ones(len(self.ids), bool)
         for group in groups:
             has = np.zeros(len(self.ids), bool)
             for mark in group:
-                has[self._having.get(mark, [])] = True
+                has[self._having.get(mark, _NONE)] = True
             allowed &= has
         return np.flatnonzero(allowed)
 
@@ -80,7 +83,8 @@ class Block:
         """Return the scores of some rows."""
         if len(rows) < _FEW * len(self.ids):
             return self.vectors[rows] @ question
-        return (self.vectors @ question)[rows]
+        scores: NDArray[np.float32] = self.vectors @ question
+        return scores if len(rows) == len(self.ids) else scores[rows]
 
     def kept(self, rows: NDArray[np.bool_]) -> Block:
         """Return a block of some rows of this one."""
@@ -129,16 +133,44 @@ def nearest(
     """Return what :meth:`~.port.VectorStore.find` does, of blocks."""
     asked = np.frombuffer(question, "<f4")
     wanted = np.array(also, np.int64)
-    best: list[Near] = []
-    others: list[Near] = []
+    best, others = list[_Some](), list[_Some]()
     for block in blocks:
         rows = block.within(groups)
         scores = block.scores(asked, rows)
-        best = _first([*best, *_near(block, rows, scores, _highest(scores, k))], k)
+        best = [_first([*best, _some(block, rows, scores, _highest(scores, k))], k)]
         if also:
-            others += _near(block, rows, scores, block.having(wanted, rows))
-    found = {near.chunk_id for near in best}
-    return best + [near for near in others if near.chunk_id not in found]
+            others.append(_some(block, rows, scores, block.having(wanted, rows)))
+    found = [near for some in best for near in some.near()]
+    known = {near.chunk_id for near in found}
+    return found + [near for some in others for near in some.near() if near.chunk_id not in known]
+
+
+class _Some(NamedTuple):
+    """Passages of one block or more, as arrays: to make an object of each takes longer than to find them."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+
+    def near(self) -> Iterator[Near]:
+        for chunk_id, score, vector in zip(
+            self.ids.tolist(), self.scores.tolist(), self.vectors, strict=True
+        ):
+            yield Near(chunk_id, score, vector.tobytes())
+
+
+def _some(
+    block: Block, rows: NDArray[np.intp], scores: NDArray[np.float32], which: NDArray[np.intp]
+) -> _Some:
+    at = rows[which]
+    return _Some(block.ids[at], scores[which], block.vectors[at])
+
+
+def _first(some: Sequence[_Some], k: int) -> _Some:
+    """The ``k`` best, best first; of equals, the smaller id."""
+    ids, scores, vectors = map(np.concatenate, zip(*some, strict=True))
+    order = np.lexsort((ids, -scores))[:k]
+    return _Some(ids[order], scores[order], vectors[order])
 
 
 def _found(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.intp]:
@@ -153,15 +185,3 @@ def _highest(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     if len(scores) <= k:
         return np.arange(len(scores))
     return np.argpartition(scores, -k)[-k:]
-
-
-def _first(found: list[Near], k: int) -> list[Near]:
-    return sorted(found, key=lambda near: (-near.score, near.chunk_id))[:k]
-
-
-def _near(
-    block: Block, rows: NDArray[np.intp], scores: NDArray[np.float32], which: NDArray[np.intp]
-) -> list[Near]:
-    return [
-        Near(int(block.ids[rows[at]]), float(scores[at]), block.vectors[rows[at]].tobytes()) for at in which
-    ]

@@ -70,16 +70,22 @@ _RANKED = """
         FROM counted WHERE number > 0 WINDOW rarest AS (ORDER BY number, word)
     ),
     telling AS (
-        SELECT group_concat(word, ' OR ') FILTER (WHERE tells) AS words, min(tells) AS all_tell FROM summed
+        SELECT 'words : (' || group_concat(word, ' OR ') FILTER (WHERE tells) || ')' AS words,
+            min(tells) AS all_tell
+        FROM summed
     ),
     asked AS (
-        SELECT %s || ' AND words : (' || words || ')'
-            || iif(all_tell, '', ' AND words : (' || %s || ')') AS query
+        SELECT %s || ' AND ' || words AS found,
+            words || iif(all_tell, '', ' AND words : (' || %s || ')') AS ranked
         FROM telling
     )
-    SELECT rowid, -rank FROM lingstream_knowledge_words
-    WHERE lingstream_knowledge_words MATCH coalesce((SELECT query FROM asked), 'marks : none')
-    AND rank MATCH 'bm25(0.0, 1.0)' ORDER BY rank LIMIT %s
+    SELECT rowid, -bm25(lingstream_knowledge_words, 0.0, 1.0) AS score FROM lingstream_knowledge_words
+    WHERE lingstream_knowledge_words MATCH coalesce((SELECT ranked FROM asked), 'marks : none')
+    AND +rowid IN (
+        SELECT rowid FROM lingstream_knowledge_words
+        WHERE lingstream_knowledge_words MATCH coalesce((SELECT found FROM asked), 'marks : none')
+    )
+    ORDER BY score DESC, rowid LIMIT %s
 """
 _RANKED_BY_POSTGRESQL = """
     SELECT chunk_id, ts_rank(words, asked, 1)
@@ -88,7 +94,8 @@ _RANKED_BY_POSTGRESQL = """
 """
 
 # In FTS5 marks are words of a column of their own, in a tsvector those that begin with #, as no word does. So
-# the index itself keeps out what is not to be found, and a large neighbour costs a small tenant nothing.
+# the index itself keeps out what is not to be found; of a large neighbour a small tenant's search does no
+# more than step over the passages that have the same words.
 _SQLITE = _Statements(
     write="INSERT OR REPLACE INTO lingstream_knowledge_words (rowid, marks, words) VALUES (%s, %s, %s)",
     marks=lambda marks: " ".join(map(str, marks)),
