@@ -13,15 +13,18 @@ from typing import Any, TypeAlias
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Exists, OuterRef, Value
+from django.db import router
+from django.db.models import Exists, Model, OuterRef, QuerySet, Value
 
 from lingstream.access import identity
 from lingstream.core.engine import kinds
 from lingstream.core.exceptions import NotFound, UsageError
+from lingstream.models import Provider
 from lingstream.models.owned import owner_key
 
-from .models import Collection
+from .models import Collection, Embedder
 from .stores.bounds import Bounds, Place, Scalar
+from .stores.prepared import Prepared
 
 __all__ = ["Asker", "Identity", "Room", "asker_of", "room_of"]
 
@@ -123,8 +126,7 @@ def room_of(slugs: Sequence[str], asker: Asker, where: Mapping[str, Sequence[Sca
     :raises NotFound: there is no such collection.
     :raises UsageError: ``where`` names what one of them is not narrowed by.
     """
-    rows = Collection.objects.filter(slug__in=slugs).select_related("embedder__provider")
-    known = {row.slug: row for row in rows.annotate(is_member=_is_member(asker))}
+    known = _collections(slugs, asker)
     if missing := [slug for slug in slugs if slug not in known]:
         raise NotFound(f"there is no collection {missing[0][:100]!r}")
     found = [known[slug] for slug in dict.fromkeys(slugs)]
@@ -139,14 +141,58 @@ def room_of(slugs: Sequence[str], asker: Asker, where: Mapping[str, Sequence[Sca
     return Room(asker, found, places, where)
 
 
-def _is_member(asker: Asker) -> Any:
-    """Whether a user is in a collection's groups; a site's own user model need not have any."""
-    model = get_user_model()
+def _collections(slugs: Sequence[str], asker: Asker) -> dict[str, Collection]:
+    """Those that there are, with their embedders, and whether who asks is in one of their groups."""
+    who = [] if asker.user_id is None or not _users_have_groups() else [_key(asker.user_id)]
+    alias = router.db_for_read(Collection)
+    found = {}
+    for *row, is_member in _rows.rows([*dict.fromkeys(slugs)], who):
+        collection, embedder, provider = _made(alias, row)
+        if collection.embedder_id is not None:
+            collection.embedder = embedder
+            embedder.provider = None if embedder.provider_id is None else provider
+        collection.is_member = is_member
+        found[collection.slug] = collection
+    return found
+
+
+def _asked(slugs: Sequence[str], who: Sequence[Any]) -> QuerySet[Collection, tuple[Any, ...]]:
+    names = [f"{of}{field.attname}" for model, of in _JOINED for field in model._meta.concrete_fields]
+    is_member: Any = Value(False)
+    if who:
+        groups = get_user_model()(pk=who[0]).groups.values("pk")
+        members = Collection.groups.through.objects.filter(collection=OuterRef("pk"), group__in=groups)
+        is_member = Exists(members)
+    asked = Collection.objects.filter(slug__in=slugs).order_by()
+    return asked.annotate(is_member=is_member).values_list(*names, "is_member")
+
+
+_JOINED: Sequence[tuple[type[Model], str]] = (
+    (Collection, ""),
+    (Embedder, "embedder__"),
+    (Provider, "embedder__provider__"),
+)
+_rows = Prepared(Collection, _asked)
+
+
+def _made(alias: str, row: Sequence[Any]) -> list[Any]:
+    """A row of each of the models; of one that is not there, one of nothing."""
+    made, start = [], 0
+    for model, _ in _JOINED:
+        names = [field.attname for field in model._meta.concrete_fields]
+        made.append(model.from_db(alias, names, row[start : start + len(names)]))
+        start += len(names)
+    return made
+
+
+def _key(user_id: Any) -> Any:
+    """A user's key as its field has it; a run knows it as a text."""
+    return get_user_model()._meta.pk.to_python(user_id)
+
+
+def _users_have_groups() -> bool:
+    """Whether they do; a site's own user model need not."""
     try:
-        has_groups = bool(model._meta.get_field("groups").many_to_many)
+        return bool(get_user_model()._meta.get_field("groups").many_to_many)
     except FieldDoesNotExist:
-        has_groups = False
-    if asker.user_id is None or not has_groups:
-        return Value(False)
-    groups = model(pk=asker.user_id).groups.values("pk")
-    return Exists(Collection.groups.through.objects.filter(collection=OuterRef("pk"), group__in=groups))
+        return False

@@ -14,8 +14,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, TypeAlias
+
+from django.db.models.utils import create_namedtuple_class
 
 from lingstream.core.exceptions import LingError, UsageError
 from lingstream.execution.storage import in_database
@@ -29,6 +30,7 @@ from .rank import within_budget
 from .registry import declared, is_restricted, visible_keys
 from .rerank import RerankFailure, reranked
 from .stores.bounds import Bounds, Place, Where, narrowed
+from .stores.prepared import Prepared
 
 __all__ = ["MODES", "MOST_HITS", "Search", "search"]
 
@@ -215,7 +217,7 @@ def _check_embedded(collection: Collection) -> None:
 
 def _read(found: Candidates, ids: Sequence[int], room: Room) -> list[tuple[Hit, str]]:
     """Passages with their documents, in this order, each with what keeps it out; one query."""
-    rows = {row.pk: row for row in _hit_rows().filter(pk__in=ids)}
+    rows = {row.pk: row for row in map(_HitRow._make, _hit_rows.rows(ids))}
     slugs = {each.pk: each.slug for each in room.collections}
     return [
         (hit_of(row, slugs[row.collection_id], **found.scores(row.pk)), room.keeps_out(row))
@@ -224,10 +226,8 @@ def _read(found: Candidates, ids: Sequence[int], room: Room) -> list[tuple[Hit, 
     ]
 
 
-@cache  # to name the columns anew costs Django more than the database takes to read them
-def _hit_rows() -> Any:
-    """What is read of passages, in no order."""
-    return Chunk.objects.order_by().values_list(*HIT_COLUMNS, named=True)
+_HitRow: Any = create_namedtuple_class(*HIT_COLUMNS)
+_hit_rows = Prepared(Chunk, lambda ids: Chunk.objects.filter(pk__in=ids).order_by().values_list(*HIT_COLUMNS))
 
 
 def _hidden(hits: Sequence[Hit], asker: Asker) -> set[int]:
