@@ -74,8 +74,23 @@ class TestFinding:
         help = collection()
         document(help, *["apples and pears"] * 30)
         [right] = document(help, "apples, pears and a zebra")
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE lingstream_knowledge_words")
         assert found(everything(help), "apples pears zebra", 1) == [right.pk]
         assert len(found(everything(help), "apples pears", 20)) == 20
+
+    @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts what is within the bounds")
+    def test_where_too_few_have_a_rare_word_the_others_are_found_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(words, "_MOST_RANKED", 10)
+        help, shop = collection(), collection("shop")
+        document(help, *["apples and pears"] * 30)
+        rare = document(shop, *["a zebra"] * 5)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE lingstream_knowledge_words")
+        assert len(found(everything(help), "zebra apples", 20)) == 20
+        assert found(everything(help, shop), "zebra apples", 5) == [each.pk for each in rare]
 
     def test_words_of_stop_words_alone_are_found_too(self) -> None:
         help = collection()

@@ -7,7 +7,8 @@ know a language. Title and headings count as words of a passage.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from math import inf
+from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connections, router
 
@@ -22,16 +23,22 @@ __all__ = ["SUPPORTED", "find", "write"]
 _LONGEST = 200  # characters of a word; PostgreSQL refuses 2,047 bytes
 
 
+_Find: TypeAlias = Callable[[Sequence[Sequence[int]], Sequence[str], int], tuple[str, list[Any]]]
+
+
 class _Statements(NamedTuple):
     """What a database does with words.
 
     :param marks: marks as it wants them written.
     :param find: returns a statement with its values, for marks in groups, a question's words, and a number.
+        It gives ids, scores, and whether all words were asked for.
+    :param find_all: asks for all of them, where the first may have asked for too few.
     """
 
     write: str
     marks: Callable[[Sequence[int]], Any]
-    find: Callable[[Sequence[Sequence[int]], Sequence[str], int], tuple[str, list[Any]]]
+    find: _Find
+    find_all: _Find | None = None
 
 
 def _fts5(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
@@ -47,9 +54,17 @@ def _either(words: Sequence[int] | Sequence[str]) -> str:
 
 
 def _tsquery(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
+    """As :func:`_fts5`, by statistics: PostgreSQL cannot stop counting where it is enough."""
+    return _RANKED_BY_POSTGRESQL, [[*asked], _MOST_RANKED, _within(groups), k]
+
+
+def _tsquery_of_all(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
+    return _RANKED_BY_POSTGRESQL, [[*asked], inf, _within(groups), k]
+
+
+def _within(groups: Sequence[Sequence[int]]) -> str:
     marks = [" | ".join(f"'#{mark}'" for mark in group) for group in groups]
-    within = " & ".join(f"({group})" for group in marks)
-    return _RANKED_BY_POSTGRESQL, [" | ".join(f"'{word}'" for word in asked), within, k]
+    return " & ".join(f"({group})" for group in marks)
 
 
 # Words are taken from the rarest on, until they have enough passages together; the others count where one of
@@ -79,7 +94,8 @@ _RANKED = """
             words || iif(all_tell, '', ' AND words : (' || %s || ')') AS ranked
         FROM telling
     )
-    SELECT rowid, -bm25(lingstream_knowledge_words, 0.0, 1.0) AS score FROM lingstream_knowledge_words
+    SELECT rowid, -bm25(lingstream_knowledge_words, 0.0, 1.0) AS score, TRUE
+    FROM lingstream_knowledge_words
     WHERE lingstream_knowledge_words MATCH coalesce((SELECT ranked FROM asked), 'marks : none')
     AND +rowid IN (
         SELECT rowid FROM lingstream_knowledge_words
@@ -87,10 +103,37 @@ _RANKED = """
     )
     ORDER BY score DESC, rowid LIMIT %s
 """
+# What the statistics do not name is rare. They are of all tenants: where one has too few of the telling
+# words, all words are asked for. To rank 24,000 of 50,000 passages takes 100 ms.
 _RANKED_BY_POSTGRESQL = """
-    SELECT chunk_id, ts_rank(words, asked, 1)
-    FROM lingstream_knowledge_words, to_tsquery('lingstream_words', %s) asked
-    WHERE numnode(asked) > 0 AND words @@ (%s::tsquery && asked) ORDER BY 2 DESC, 1 LIMIT %s
+    WITH asked AS (
+        SELECT to_tsquery('lingstream_words', '''' || word || '''') AS query FROM unnest(%s::text[]) word
+    ),
+    known AS (
+        SELECT relname, relnamespace::regnamespace::text AS schema, greatest(reltuples, 0) AS total
+        FROM pg_class WHERE oid = 'lingstream_knowledge_words'::regclass
+    ),
+    common AS (
+        SELECT unnest(most_common_elems::text::text[]) AS word,
+            unnest(most_common_elem_freqs) * total AS number
+        FROM known JOIN pg_stats ON schemaname = schema AND tablename = relname AND attname = 'words'
+    ),
+    counted AS (
+        SELECT query, coalesce(number, 0) AS number
+        FROM asked LEFT JOIN common ON word = trim(BOTH '''' FROM query::text) WHERE numnode(query) > 0
+    ),
+    summed AS (
+        SELECT '(' || query::text || ')' AS query,
+            row_number() OVER rarest = 1 OR sum(number) OVER rarest <= %s AS tells
+        FROM counted WINDOW rarest AS (ORDER BY number, query::text)
+    ),
+    told AS (
+        SELECT string_agg(query, ' | ')::tsquery AS whole,
+            (string_agg(query, ' | ') FILTER (WHERE tells))::tsquery AS telling, bool_and(tells) AS all_tell
+        FROM summed
+    )
+    SELECT chunk_id, ts_rank(words, whole, 1), all_tell FROM told, lingstream_knowledge_words
+    WHERE words @@ (%s::tsquery && telling) ORDER BY 2 DESC, 1 LIMIT %s
 """
 
 # In FTS5 marks are words of a column of their own, in a tsvector those that begin with #, as no word does. So
@@ -109,6 +152,7 @@ _POSTGRESQL = _Statements(
     """,
     marks=lambda marks: [f"#{mark}" for mark in marks],
     find=_tsquery,
+    find_all=_tsquery_of_all,
 )
 _STATEMENTS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
 SUPPORTED = tuple(_STATEMENTS)
@@ -142,7 +186,11 @@ def find(bounds: Bounds, asked: Sequence[str], k: int) -> list[tuple[int, float]
     known, cursor = _open(router.db_for_read(Chunk))
     with cursor:
         cursor.execute(*known.find(bounds.marks, asked, k))
-        return [(pk, float(score)) for pk, score in cursor.fetchall()]
+        found = cursor.fetchall()
+        if known.find_all and len(found) < k and not (found and found[0][2]):
+            cursor.execute(*known.find_all(bounds.marks, asked, k))
+            found = cursor.fetchall()
+        return [(pk, float(score)) for pk, score, _ in found]
 
 
 def _open(alias: str) -> tuple[_Statements, Any]:
