@@ -24,7 +24,7 @@ from lingstream.execution.away import AWAY
 
 from .embed import Embedding, build_embedding
 from .models import Embedder, EmbeddingCache
-from .stores.rows import write_rows
+from .stores.rows import write_values
 
 __all__ = ["Vectors", "embedding_of", "forget_unused", "vectors_of"]
 
@@ -140,5 +140,6 @@ def _refusal(embedder: Embedder, error: Exception) -> LingError:
 
 
 def _keep(fingerprint: str, made: Mapping[str, bytes]) -> None:
-    rows = [EmbeddingCache(fingerprint=fingerprint, text_hash=text, data=data) for text, data in made.items()]
-    write_rows(rows, unique=["fingerprint", "text_hash"])
+    names = ["fingerprint", "text_hash", "data"]
+    rows = [(fingerprint, text, data) for text, data in made.items()]
+    write_values(EmbeddingCache, names, rows, unique=["fingerprint", "text_hash"])

@@ -30,7 +30,7 @@ from .pipeline import Prepared, digest
 from .sources.port import Content
 from .stores import words
 from .stores.port import store_named
-from .stores.rows import update_rows, write_rows
+from .stores.rows import update_rows, write_rows, write_values
 
 __all__ = [
     "BY_WORDS",
@@ -179,8 +179,8 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         ]
         if embedded:
             store_named(collection.store).write(collection, embedded)
-        texts = [DocumentText(document_id=pk, packed=packed) for pk, packed in map(_packed, made)]
-        write_rows(texts, unique=["document"], update=["packed"])
+        texts = [*map(_packed, made)]
+        write_values(DocumentText, ["document", "packed"], texts, unique=["document"], update=["packed"])
         mine = [(rows[draft.reading.document.pk], draft) for draft in made]
         update_rows([(row, _described(row, draft, held.source, number)) for row, draft in mine])
     recovered(held)

@@ -23,7 +23,7 @@ from ..models import Chunk, Collection, Vector
 from .blocks import ROWS, Block, Row, blocks_of, nearest, packed, without
 from .bounds import Bounds, marks_of
 from .port import Near
-from .rows import write_rows
+from .rows import write_values
 
 __all__ = ["DatabaseStore", "forget_matrices"]
 
@@ -35,17 +35,14 @@ class DatabaseStore:
 
     def write(self, collection: Collection, vectors: Sequence[tuple[Chunk, bytes]]) -> None:
         """See :meth:`~.port.VectorStore.write`."""
-        rows = [
-            Vector(
-                chunk=chunk,
-                embedder_id=collection.embedder_id,
-                collection=collection,
-                revision=collection.revision,
-                data=data,
-            )
-            for chunk, data in vectors
-        ]
-        write_rows(rows, unique=["chunk", "embedder"], update=["collection", "revision", "data"])
+        whose = collection.embedder_id, collection.pk, collection.revision
+        write_values(
+            Vector,
+            ["chunk", "embedder", "collection", "revision", "data"],
+            [(chunk.pk, *whose, data) for chunk, data in vectors],
+            unique=["chunk", "embedder"],
+            update=["collection", "revision", "data"],
+        )
 
     def find(
         self, collection: Collection, question: bytes, bounds: Bounds, k: int, also: Sequence[int] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connections, models, router
 
-__all__ = ["update_rows", "write_rows"]
+__all__ = ["update_rows", "write_rows", "write_values"]
 
 _AT_ONCE = 500  # rows of a statement
 #: Fields whose values databases take as they are.
@@ -40,30 +40,64 @@ def write_rows(
     if not rows:
         return
     model = type(rows[0])
-    connection = connections[router.db_for_write(model)]
     fields = [
         each
         for each in model._meta.concrete_fields
         if not (isinstance(each, models.AutoField) or each.has_db_default())
     ]
-    columns = [(each.attname, _preparing(each, connection)) for each in fields]
-    before, row, after = _statement(connection, model, fields, unique, update, keys)
-    by = [[each.name for each in fields].index(name) for name in unique]
+    names = [each.attname for each in fields]
+    values = [[getattr(row, name) for name in names] for row in rows]
+    found = _insert(model, fields, values, unique, update, keys)
+    if keys:
+        by = [[each.name for each in fields].index(name) for name in unique]
+        for row, mine in zip(rows, values, strict=True):
+            row.pk = found[tuple(mine[at] for at in by)]
+
+
+def write_values(
+    model: type[models.Model],
+    names: Sequence[str],
+    values: Sequence[Sequence[Any]],
+    *,
+    unique: Sequence[str],
+    update: Sequence[str] = (),
+) -> None:
+    """As :func:`write_rows`, without an object for each row.
+
+    :param names: of the fields; what else the model has, the database has a default for.
+    :param values: of each row, keys for those of other models.
+    """
+    if values:
+        fields = [model._meta.get_field(name) for name in names]
+        _insert(model, fields, [[*row] for row in values], unique, update, keys=False)
+
+
+def _insert(
+    model: type[models.Model],
+    fields: Sequence[Any],
+    rows: Sequence[list[Any]],
+    unique: Sequence[str],
+    update: Sequence[str],
+    keys: bool,
+) -> dict[tuple[Any, ...], Any]:
+    """Make values the database's, in place, and insert them; return the keys by what is unique, if asked."""
+    connection = connections[router.db_for_write(model)]
+    for place, field in enumerate(fields):
+        if prepare := _preparing(field, connection):
+            for row in rows:
+                row[place] = prepare(row[place])
+    before, one, after = _statement(connection, model, fields, unique, update, keys)
     most = min(_AT_ONCE, (connection.features.max_query_params or 50_000) // len(fields))
+    found: dict[tuple[Any, ...], Any] = {}
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
-        values = [
-            prepare(getattr(each, name)) if prepare else getattr(each, name)
-            for each in some
-            for name, prepare in columns
-        ]
         with connection.cursor() as cursor:
-            cursor.execute(f"{before} {', '.join([row] * len(some))} {after}", values)
+            cursor.execute(
+                f"{before} {', '.join([one] * len(some))} {after}", [value for row in some for value in row]
+            )
             if keys:
-                found = {tuple(known): key for *known, key in cursor.fetchall()}
-                for place, each in enumerate(some):
-                    mine = values[place * len(fields) : (place + 1) * len(fields)]
-                    each.pk = found[tuple(mine[at] for at in by)]
+                found |= {tuple(known): key for *known, key in cursor.fetchall()}
+    return found
 
 
 def update_rows(changes: Sequence[tuple[models.Model, Mapping[str, Any]]]) -> None:

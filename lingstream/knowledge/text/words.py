@@ -29,6 +29,8 @@ _CJK = re.compile(f"[{_HAN}{_HANGUL}{_KANA}]")
 _RUNS = re.compile(f"[{_HAN}{_HANGUL}{_KANA}]+|[^{_HAN}{_HANGUL}{_KANA}]+")
 _ALONE = re.compile(f"[{_HAN}{_HANGUL}]")
 _MARKS = re.compile("[\u0300-\u036f]")
+# Quotation marks, dashes, bullets: what is plain but for them is cut in half the time.
+_MARKS_OF_TEXT = re.compile("[\u2010-\u2027]")
 _PHRASES = re.compile("[\ufdfa\ufdfb]")  # one character that becomes 18, and one that becomes 8
 _JOINED = re.compile("_|[a-z][A-Z]|[A-Z]{2}[a-rt-z]|[A-Z]{2}s[a-z]")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[^\W_A-Za-z]+")
@@ -72,6 +74,8 @@ def words(text: str) -> list[str]:
     ``ProviderKeys`` are both ``provider key providerkey``. Thai and Khmer, which have no spaces either, are
     not cut.
     """
+    if not text.isascii():
+        text = _MARKS_OF_TEXT.sub(" ", text)
     if text.isascii():
         return [form for token in _TOKEN.findall(text) for form in _forms(token[:LONGEST_TOKEN])]
     return list(_words(text))
