@@ -26,7 +26,9 @@ __all__ = ["PgVectorStore", "create_indexes", "create_table", "forget_choices", 
 _INDEX_FROM = 20_000  # passages
 _FEW = 10_000  # passages within the bounds
 _HALF_FROM = 2_000  # dimensions; an index of `vector` can have no more
-_WIDTH = 100  # candidates that an HNSW keeps while it searches: pgvector's 40 are too few to find 50
+# Candidates that an HNSW keeps while it searches, and while it is built. Of the nearest twenty of 50,000
+# passages it finds 0.95 so; with 100 and pgvector's own 64 it finds 0.83, in half the time.
+_WIDTH, _WIDTH_BUILDING = 400, 200
 _CHOSEN_FOR = 60.0  # seconds for which it stays as it was found whether passages are few
 
 _Marks: TypeAlias = tuple[tuple[int, ...], ...]
@@ -205,7 +207,8 @@ def create_indexes(alias: str) -> Iterator[str]:
             kind = space.type.partition("(")[0]
             cursor.execute(
                 f"CREATE INDEX CONCURRENTLY {space.index_name} ON lingstream_knowledge_pgvector "
-                f"USING hnsw ({space.indexed} {kind}_ip_ops) WHERE {space.condition}"
+                f"USING hnsw ({space.indexed} {kind}_ip_ops) WITH (ef_construction = {_WIDTH_BUILDING}) "
+                f"WHERE {space.condition}"
             )
             yield space.index_name
 
