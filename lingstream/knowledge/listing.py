@@ -1,4 +1,4 @@
-"""What a source lists becomes rows: 200 at a time, and two statements for those that are as they were.
+"""What a source lists becomes rows: 400 at a time, and two statements for those that are as they were.
 
 1. A document that is new or may have changed becomes ``pending``; of one that has not, only ``seen`` is set.
 2. What a document leads to is listed before the document counts as done, so that a crash in between loses
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 #: References in one statement.
-BATCH = 200
+BATCH = 400
 
 _LONGEST_KEY, _LONGEST_URL = 500, 2_000
 _MOST_LINKS = 2_000  # of one document
