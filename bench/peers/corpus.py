@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -12,8 +14,10 @@ import numpy as np
 
 __all__ = [
     "DIMENSIONS",
+    "LENGTH",
     "documents",
     "indexed",
+    "mixed",
     "passages",
     "pieces",
     "questions",
@@ -21,20 +25,37 @@ __all__ = [
     "vector",
 ]
 
-DIMENSIONS = 256
-_LENGTH = 1_000  # characters of a passage
+DIMENSIONS = int(os.environ.get("BENCH_DIMENSIONS", "256"))
+LENGTH = 1_000  # characters of a passage
+_OWN = 500  # passages, about, before they come again
 _WORDS = np.random.default_rng(0).standard_normal((4_096, DIMENSIONS)).astype(np.float32)
 
 
 def passages(number: int) -> list[tuple[str, str]]:
     """Return titles and texts; where there are too few, the same ones again, each time of another version."""
     pieces = [
-        (name, text[start : start + _LENGTH])
+        (name, text[start : start + LENGTH])
         for name, text in sorted(topics.items())
-        for start in range(0, len(text), _LENGTH)
+        for start in range(0, len(text), LENGTH)
     ]
     again = ((name, f"{text}\n\nversion {version}") for version in range(number) for name, text in pieces)
     return list(islice(again, number))
+
+
+def mixed(number: int) -> list[tuple[str, str]]:
+    """As :func:`passages`, but where there are too few, half of the lines are from others: no two are alike.
+
+    An index that walks from neighbour to neighbour does not get out of a hundred that are.
+    """
+    chance = random.Random(0)
+    rows = passages(number)
+    lines = [line for _, text in rows[:500] for line in text.splitlines() if len(line) > 20]
+    for place in range(_OWN, number):
+        title, text = rows[place]
+        own = text.splitlines()
+        half = chance.sample(own, len(own) // 2)
+        rows[place] = title, "\n".join([*half, *chance.sample(lines, len(own) // 2)])
+    return rows
 
 
 _PASSES = {"first": 0, "again": 0, "changed": 1}  # the version of the corpus that each finds
@@ -58,19 +79,23 @@ def documents(number: int, version: int = 0) -> dict[str, tuple[str, str]]:
 
 def pieces(text: str) -> list[str]:
     """Return a text cut, for those whose cutting is not what is measured."""
-    return [text[start : start + _LENGTH] for start in range(0, len(text), _LENGTH)]
+    return [text[start : start + LENGTH] for start in range(0, len(text), LENGTH)]
 
 
 def indexed(
-    one_pass: Callable[[dict[str, tuple[str, str]]], int], number: int
+    one_pass: Callable[[dict[str, tuple[str, str]]], int],
+    number: int,
+    publish: Callable[[dict[str, tuple[str, str]]], None] = lambda documents: None,
 ) -> dict[str, dict[str, float]]:
-    """Return what each pass of :data:`HISTORY` costs in ms, and how many passages it embedded.
+    """Return what each pass of :data:`_PASSES` costs in ms, and how many passages it embedded.
 
     :param one_pass: brings an index up to date with documents; returns how many it embedded.
+    :param publish: makes them be where they are found; that is none of an index's costs.
     """
     costs = {}
     for name, version in _PASSES.items():
         given = documents(number, version)
+        publish(given)
         began, used = time.perf_counter(), time.process_time()
         embedded = one_pass(given)
         cpu, wall = time.process_time() - used, time.perf_counter() - began

@@ -1,12 +1,13 @@
-"""A peer's incremental index in memory: ``knowledge_index.py langchain|llamaindex|haystack SIZE``.
+"""A peer's incremental index in memory: ``knowledge_index.py langchain|llamaindex|haystack SIZE [cutting]``.
 
-Each as its documentation has it; texts come cut already, in pieces of the same length.
+Each as its documentation has it; texts come cut already, in pieces of the same length, or with *cutting* are
+cut by the splitter that is the peer's own.
 """
 
 import json
 import sys
 
-from corpus import indexed, pieces, vector  # this folder's
+from corpus import LENGTH, indexed, pieces, vector  # this folder's
 
 
 class Counted:
@@ -24,7 +25,7 @@ class Counted:
         return count
 
 
-def langchain(counted):
+def langchain(counted, cutting):
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
     from langchain_core.indexing import InMemoryRecordManager, index
@@ -37,6 +38,11 @@ def langchain(counted):
         def embed_query(self, text):
             return vector(text).tolist()
 
+    split = pieces
+    if cutting:
+        from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+        split = RecursiveCharacterTextSplitter(chunk_size=LENGTH, chunk_overlap=0).split_text
     store, records = InMemoryVectorStore(Embedded()), InMemoryRecordManager("bench")
     records.create_schema()
 
@@ -44,7 +50,7 @@ def langchain(counted):
         given = [
             Document(piece, metadata={"source": key, "title": title, "position": position})
             for key, (title, text) in documents.items()
-            for position, piece in enumerate(pieces(text))
+            for position, piece in enumerate(split(text))
         ]
         index(given, records, store, cleanup="full", source_id_key="source")
         return counted.taken()
@@ -52,8 +58,9 @@ def langchain(counted):
     return one_pass
 
 
-def llamaindex(counted):
+def llamaindex(counted, cutting):
     from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+    from llama_index.core.node_parser import SentenceSplitter
     from llama_index.core.schema import Document, TextNode, TransformComponent
     from llama_index.core.storage.docstore import SimpleDocumentStore
     from llama_index.core.vector_stores import SimpleVectorStore
@@ -77,8 +84,9 @@ def llamaindex(counted):
                 node.embedding = found
             return nodes
 
+    cut = SentenceSplitter(chunk_size=LENGTH // 4, chunk_overlap=0) if cutting else Cut()
     pipeline = IngestionPipeline(
-        transformations=[Cut(), Embedded()],
+        transformations=[cut, Embedded()],
         docstore=SimpleDocumentStore(),
         docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
         vector_store=SimpleVectorStore(),
@@ -97,8 +105,9 @@ def llamaindex(counted):
     return one_pass
 
 
-def haystack(counted):
+def haystack(counted, cutting):
     from haystack import Document, Pipeline, component
+    from haystack.components.preprocessors import DocumentSplitter
     from haystack.components.writers import DocumentWriter
     from haystack.document_stores.in_memory import InMemoryDocumentStore
     from haystack.document_stores.types import DuplicatePolicy
@@ -117,21 +126,28 @@ def haystack(counted):
     pipeline.add_component("embed", Embedded())
     pipeline.add_component("write", DocumentWriter(InMemoryDocumentStore(), policy=DuplicatePolicy.OVERWRITE))
     pipeline.connect("embed.documents", "write.documents")
+    first = "embed"
+    if cutting:
+        first = "split"
+        splitter = DocumentSplitter(split_by="word", split_length=LENGTH // 6, split_overlap=0)
+        pipeline.add_component("split", splitter)
+        pipeline.connect("split.documents", "embed.documents")
 
     def one_pass(documents):
         given = [
             Document(content=piece, meta={"key": key, "title": title, "position": position})
             for key, (title, text) in documents.items()
-            for position, piece in enumerate(pieces(text))
+            for position, piece in enumerate([text] if cutting else pieces(text))
         ]
-        pipeline.run({"embed": {"documents": given}})
+        pipeline.run({first: {"documents": given}})
         return counted.taken()
 
     return one_pass
 
 
 if __name__ == "__main__":
-    name, number = sys.argv[1:]
+    name, number, *cutting = sys.argv[1:]
     counted = Counted()
-    one_pass = {"langchain": langchain, "llamaindex": llamaindex, "haystack": haystack}[name](counted)
+    peers = {"langchain": langchain, "llamaindex": llamaindex, "haystack": haystack}
+    one_pass = peers[name](counted, bool(cutting))
     print(json.dumps(indexed(one_pass, int(number))))

@@ -138,15 +138,11 @@ def main(number: int) -> None:
         collection = Collection.objects.create(slug=slug, access="anyone", embedder=embedder)
         Source.objects.create(slug=slug, collection=collection, kind="folder", config={"path": str(FOLDER)})
 
-    def brought_up_to_date(documents: Mapping[str, tuple[str, str]]) -> int:
-        written(documents)
-        return one_pass("help")
-
     from lingstream.knowledge.text.language import language_of
 
     language_of("what every process loads once, as it imports its modules")
     source("help")
-    costs = indexed(brought_up_to_date, number)
+    costs = indexed(lambda documents: one_pass("help"), number, written)
     source("fresh")
     one_pass("fresh")
     print(json.dumps(costs | {"equal": digest("help") == digest("fresh")}))
