@@ -31,12 +31,12 @@ class Body:
 
     :param pace: how often a stream is read from the socket; one that is to come whole has none.
 
-    ``is_direct`` is true while it is read from the socket.
+    ``pace`` may be taken away; ``is_direct`` is true while it is read from the socket.
     """
 
     def __init__(self, response: httpx2.Response, pace: Pace | None = None) -> None:
         self._response = response
-        self._pace = pace
+        self.pace = pace
         self._due = 0.0  # when it may be read again
         self._timeout: float | None = response.request.extensions.get("timeout", {}).get("read")
         self._rest: AsyncGenerator[bytes, None] | None = None
@@ -58,7 +58,7 @@ class Body:
             no body.
         """
         while (connection := self._connection) is not None:
-            pace, late = self._pace, 0.0
+            pace, late = self.pace, 0.0
             if pace and (early := self._due - pace.clock()) > 0:
                 await connection.gather(early)
                 late = max(pace.clock() - self._due, 0.0)

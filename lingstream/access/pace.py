@@ -22,6 +22,9 @@ _LOOK = 0.25  # seconds between two looks at the clocks
 _MEMORY = 1.0  # seconds after which what was before no longer counts
 _EASY = 0.35  # share of a core up to which a process has time for every packet
 _FULL = 0.5  # and from which on it has none to spare
+_READ = (
+    0.0002  # seconds of CPU for a packet that is read by itself, at most: not all that is spent goes there
+)
 _IDLE = 0.05  # of the way between the two: less is none, since what was before never quite goes away
 # Of the time between two reads: a little less, so that a viewer's batch is due when its model has been read.
 _TELLING = 0.8
@@ -32,8 +35,8 @@ class Pace:
 
     It is busy by the share of a core that it would use if it read each packet by itself, or by how long its
     event loop leaves what is due: on a crowded machine a process gets no share and is late all the same. The
-    share that it does use would not do: it falls with what is saved, and the saving would stop itself. Two
-    packets that are read together cost as much as one (measured: docs/benchmarks.md).
+    share that it does use would not do: it falls with what is saved, and the saving would stop itself. So
+    what is saved counts as well: each packet that was read with another one, at what a read has cost lately.
 
     :param least: seconds, of an idle process.
     :param most: seconds, of a busy one; one below ``least`` changes nothing.
@@ -79,10 +82,11 @@ class Pace:
             self._look(now)
 
     def _look(self, now: float) -> None:
-        used, passed = self._cpu(), now - self._looked_at
-        apart = self._packets / self._reads if self._reads else 1.0
-        share = (used - self._used) / passed * max(apart, 1.0)
-        lag = self._late / self._times / self.most if self.most else 0.0
+        used, passed = self._cpu(), max(now - self._looked_at, 1e-9)
+        spent, reads = used - self._used, max(self._reads, 1)
+        saved = max(self._packets - reads, 0) * min(spent / reads, _READ)
+        share = (spent + saved) / passed
+        lag = self._late / max(self._times, 1) / self.most if self.most else 0.0
         busy = min(max((share - _EASY) / (_FULL - _EASY), lag, 0.0), 1.0)
         self._busy += (busy - self._busy) * min(passed / _MEMORY, 1.0)
         between = self._least + (self.most - self._least) * self._busy

@@ -49,10 +49,28 @@ def test_it_goes_by_the_share_of_a_core(
 
 
 def test_what_it_saves_does_not_make_it_idle(pace: Pace, clocks: Clocks) -> None:
-    work(pace, clocks, 0.5)
-    for packets, used in ((2, 0.25), (5, 0.1)):  # what half a core becomes, if so many are read together
-        assert work(pace, clocks, used, packets=packets) == pytest.approx(BUSY, abs=0.001)
-    assert work(pace, clocks, 0.15, packets=2) == 0.0
+    read(pace, clocks, every=0.0004, packets=1, share=0.46)
+    busy = pace.reading
+    assert busy > 0.035
+    for packets in (2, 4):  # what it would use, becomes so much, if so many are read together
+        read(pace, clocks, every=0.0004 * packets, packets=packets, share=0.46 / packets)
+        assert pace.reading == pytest.approx(busy, abs=0.002)
+
+
+def test_what_else_it_does_is_not_saved_by_reading_less(pace: Pace, clocks: Clocks) -> None:
+    """A moment of work would keep it busy for ever: what is saved counts as much as it costs."""
+    read(pace, clocks, every=0.005, packets=1, share=1.0)
+    assert pace.reading == pytest.approx(BUSY, abs=0.001)
+    read(pace, clocks, every=0.05, packets=10, share=0.08)
+    assert pace.reading == 0.0
+
+
+def read(pace: Pace, clocks: Clocks, *, every: float, packets: int, share: float) -> None:
+    """Read at times for 20 seconds."""
+    for _ in range(round(20 / every)):
+        clocks.now += every
+        clocks.used += every * share
+        pace.read(clocks.now, 0.0, packets)
 
 
 @pytest.mark.parametrize(("late", "seconds"), [(0.0, 0.0), (0.025, 0.030), (0.050, 0.050), (9.0, 0.050)])

@@ -441,8 +441,8 @@ async def test_a_stream_is_read_from_the_socket(api, monkeypatch):
     bodies = []
 
     class Noted(Body):
-        def __init__(self, response):
-            super().__init__(response)
+        def __init__(self, response, pace=None):
+            super().__init__(response, pace)
             bodies.append(self.is_direct)
 
     monkeypatch.setattr(module, "Body", Noted)

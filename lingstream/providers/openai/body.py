@@ -60,6 +60,7 @@ async def give_up(body: Body, *, drain: bool) -> None:
     """Give up the connection, for another request if it is drained."""
     try:
         if drain:
+            body.pace = None
             async with asyncio.timeout(DRAIN_SECONDS):
                 while await body.read():
                     pass
