@@ -22,6 +22,7 @@ from .waterfall import Bar, Entry
 
 __all__ = ["graph_of_run", "kind_titles", "run_drawing", "state_words"]
 
+_MOST_IN_ORDER = 80  # as many as graph-drawing.js draws
 _ARROW = ("source", "target", "event", "pattern", "otherwise", "root")
 
 
@@ -30,6 +31,7 @@ class _Ran:
     """All runs of one step.
 
     :param place: the element of the page that tells of it: of the first that failed, if one did.
+    :param over: each of them has ended.
     :param starts: the steps that started it, each with the event.
     :param inside: it belongs to the workflow inside one of them.
     """
@@ -42,6 +44,7 @@ class _Ran:
     states: Counter[str] = field(default_factory=Counter)
     starts: dict[tuple[str, str], None] = field(default_factory=dict)
     inside: bool = False
+    over: bool = True
 
     @property
     def order(self) -> tuple[float, bool, float]:
@@ -57,6 +60,7 @@ class _Ran:
                 self.place = f"step-{row.pk}"
         self.begin, self.end = min(self.begin, entry["start"]), max(self.end, _end(entry))
         self.states[status] += 1
+        self.over = self.over and entry["end"] is not None
         if entry["source"]:
             source = _step(entry["source"])
             self.starts[source, entry["event"]] = None
@@ -127,10 +131,18 @@ def _started(ran: Mapping[str, _Ran], names: Collection[str]) -> Iterator[dict[s
 
 def _order(ran: Mapping[str, _Ran]) -> Iterator[dict[str, Any]]:
     """Pairs of steps of which the second began when the first had ended, and with none between them."""
+    if len(ran) > _MOST_IN_ORDER:  # every pair is looked at, and a page shows no drawing of so many
+        return
+    # Of those that took no time and stand at one moment, the first is before the others, and not behind them.
+    places = {name: (each.begin, each.end, number) for number, (name, each) in enumerate(ran.items())}
     for name, each in ran.items():
         if each.starts:
             continue
-        before = {other: one for other, one in ran.items() if one.end <= each.begin and other != name}
+        before = {
+            other: one
+            for other, one in ran.items()
+            if one.over and one.end <= each.begin and places[other] < places[name]
+        }
         newest = max((one.begin for one in before.values()), default=None)
         for other, one in before.items():
             if newest is None or one.end > newest or one.begin == newest:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...models import BotRun, Run
+from ...models import OPEN, BotRun, Run
 
 __all__ = ["WIDTH", "Bar", "waterfall"]
 
@@ -64,6 +64,11 @@ def waterfall(run: Run, rows: Sequence[BotRun]) -> list[Bar]:
     """
     known = {row.instance: row for row in rows}
     entries = _entries(run.trace, rows)
+    if run.status not in OPEN:  # then nothing waits, or has said all and not ended
+        entries = [
+            each if each["status"] in BotRun.Status.values else {**each, "status": "canceled"}
+            for each in entries
+        ]
     whole = max((each["end"] or each["start"] for each in entries), default=0) or 1.0
     return [_bar(entry, depth, known, whole) for entry, depth in _nested(entries)]
 

@@ -168,7 +168,7 @@ class TestDrawing:
         assert states == {
             "answer": {"finished": 1},
             "note": {},
-            "ask": {"running": 1},
+            "ask": {"canceled": 1},  # the run is over
             "rate": {"running": 1},
             "ask.one": {"failed": 1, "finished": 1},
         }
