@@ -12,7 +12,7 @@ from lingstream.core.exceptions import LingError, UsageError
 from lingstream.core.lifecycle import StepStatus
 
 from .plan import EVENTS
-from .trace import CAUSE, Origin, Times
+from .trace import CAUSE, Cause, Origin, Times
 
 __all__ = ["ENDED", "FIELD_EVENTS", "Field", "Listener", "StepEvents"]
 
@@ -91,14 +91,16 @@ class StepEvents:
 
         def observe(_: StepEvents, name: str, field: Field) -> None:
             if name == event and (partial or not field.cut):
-                before = CAUSE.set(Origin(self.id, event))
+                before = CAUSE.set(Cause(self, event))
                 try:
-                    result = callback(field)
-                except Exception as error:
-                    result = _raise(error)
-                if inspect.isawaitable(result):
-                    self._spawn(result)
-                CAUSE.reset(before)
+                    try:
+                        result = callback(field)
+                    except Exception as error:
+                        result = _raise(error)
+                    if inspect.isawaitable(result):
+                        self._spawn(result)
+                finally:
+                    CAUSE.reset(before)
 
         return self.observe(observe)
 
@@ -119,10 +121,13 @@ class StepEvents:
                 if field.cut and not partial:
                     continue
                 if (found := jsonuri.match(pattern, field.uri)) is not None:
-                    before = CAUSE.get()
-                    CAUSE.set(Origin(self.id, _event_of(field.value)))
-                    yield field._replace(match=found)
-                    CAUSE.set(before)  # not by a token: who leaves the loop has it closed in another context
+                    before, cause = CAUSE.get(), Cause(self, _event_of(field.value))
+                    CAUSE.set(cause)
+                    try:
+                        yield field._replace(match=found)
+                    finally:
+                        cause.over = True  # of who leaves the loop, too: that closes it in another context
+                    CAUSE.set(before)
             if self._ended.is_set():
                 break
             self._news.clear()

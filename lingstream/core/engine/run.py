@@ -91,8 +91,10 @@ class Run(Authoring):
     def _cause(self) -> Origin:
         """What starts a step, where no trigger says it: a step of this very run, or what it is inside of."""
         cause = CAUSE.get()
-        if cause and any(step.id == cause.source for step in self.steps):
-            return cause
+        if cause and not cause.over:
+            for step in self.steps:
+                if step is cause.step:
+                    return Origin(step.id, cause.event)
         return Origin(self.place.step)
 
     async def workflow(self, slug: str) -> Plan:

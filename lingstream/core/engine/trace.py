@@ -12,7 +12,7 @@ from .plan import BotPlan
 if TYPE_CHECKING:
     from .step import StepRun
 
-__all__ = ["CAUSE", "Origin", "Times", "trace_of"]
+__all__ = ["CAUSE", "Cause", "Origin", "Times", "trace_of"]
 
 _MOMENTS = {"step_started": "began", "first_chunk": "answered", "step_ended": "ended"}
 _MOST = 1_000  # step runs of one run; those that began after them are left out
@@ -29,8 +29,19 @@ class Origin(NamedTuple):
     event: str = ""
 
 
-#: What a function in Python is at work on: the field that it is in the loop of, or whose callback it is.
-CAUSE: ContextVar[Origin | None] = ContextVar("cause", default=None)
+class Cause:
+    """What a function in Python is at work on: an event of a step run; ``over``: no longer."""
+
+    __slots__ = ("event", "over", "step")
+
+    def __init__(self, step: object, event: str) -> None:
+        self.step = step
+        self.event = event
+        self.over = False
+
+
+#: Of the field that a function is in the loop of, or whose callback it is.
+CAUSE: ContextVar[Cause | None] = ContextVar("cause", default=None)
 
 
 class Times:
