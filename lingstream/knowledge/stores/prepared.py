@@ -22,12 +22,13 @@ class _Statement(NamedTuple):
     """A query as the database is asked it.
 
     :param values: each with the place of what it stands for among those of the question; ``None``: itself.
-    :param converters: of the values of a column, by its place.
+    :param columns: what is read. How its values are converted is the connection's to say, and that is the
+        thread's that asks.
     """
 
     sql: str
     values: list[tuple[Any, int | None]]
-    converters: dict[int, tuple[list[Callable[..., Any]], Any]]
+    columns: list[Any]
 
 
 class Prepared:
@@ -57,17 +58,20 @@ class Prepared:
             return [[*row] for row in self._make(*values).using(alias)]
         shape = tuple(tuple(type(value) for value in some) for some in values)
         try:
-            sql, asked, converters = self._statement(alias, shape)
+            sql, asked, columns = self._statement(alias, shape)
         except EmptyResultSet:  # it is asked for one of nothing
             return []
         connection = connections[alias]
         with connection.cursor() as cursor:
             cursor.execute(sql, [value if at is None else plain[at] for value, at in asked])
             rows = [[*row] for row in cursor.fetchall()]
-        for place, (convert, expression) in converters.items():
-            for each in convert:
+        for place, column in enumerate(columns):
+            for convert in (
+                *connection.ops.get_db_converters(column),
+                *column.get_db_converters(connection),
+            ):
                 for row in rows:
-                    row[place] = each(row[place], expression, connection)
+                    row[place] = convert(row[place], column, connection)
         return rows
 
     def _written(self, alias: str, shape: Sequence[Sequence[type]]) -> _Statement:
@@ -83,4 +87,4 @@ class Prepared:
         places = [(each, stand_ins.index(each) if each in stand_ins else None) for each in values]
         if sorted(at for _, at in places if at is not None) != [*range(len(stand_ins))]:
             raise AssertionError(f"expected each value of a query in it once, got {sql:.500}")
-        return _Statement(sql, places, compiler.get_converters([column for column, *_ in compiler.select]))
+        return _Statement(sql, places, [column for column, *_ in compiler.select])

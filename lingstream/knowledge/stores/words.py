@@ -110,8 +110,9 @@ _RANKED_BY_POSTGRESQL = """
         SELECT to_tsquery('lingstream_words', '''' || word || '''') AS query FROM unnest(%s::text[]) word
     ),
     known AS (
-        SELECT relname, relnamespace::regnamespace::text AS schema, greatest(reltuples, 0) AS total
-        FROM pg_class WHERE oid = 'lingstream_knowledge_words'::regclass
+        SELECT relname, nspname AS schema, greatest(reltuples, 0) AS total
+        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE pg_class.oid = 'lingstream_knowledge_words'::regclass
     ),
     common AS (
         SELECT unnest(most_common_elems::text::text[]) AS word,
