@@ -198,7 +198,7 @@ class SourceAdmin(Scoped, LingAdmin):
         known = source_kinds().get(name)
         form = KindForm(name, known.config_schema) if known else None
         config = list(form.named) if form else []
-        title = (known.title or name) if known else name
+        title = kind_title(name, known) if known else name
         told = (
             _("Save this; the page that opens then takes the files.")
             if not obj and name == Uploads.kind
@@ -241,7 +241,8 @@ class SourceAdmin(Scoped, LingAdmin):
 
     def response_add(self, request: HttpRequest, obj: Source, post_url_continue: Any = None) -> HttpResponse:
         """Stay at what takes files: there is nothing in it yet."""
-        if obj.kind == Uploads.kind and "_addanother" not in request.POST:
+        stays = obj.kind == Uploads.kind and self.has_change_permission(request, obj)
+        if stays and "_addanother" not in request.POST:
             posted: Any = request.POST.copy()
             posted["_continue"] = "1"
             request.POST = posted

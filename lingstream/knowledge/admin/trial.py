@@ -90,7 +90,7 @@ def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[s
     own = Document.objects.filter(pk__in={hit.document_id for hit in hits if hit.removed})
     seen = set((own if tenant is None else own.filter(scope=tenant)).values_list("pk", flat=True))
     found = [hit for hit in hits if not hit.removed]
-    denied = any(hit.removed == "access" for hit in hits)
+    denied = any(hit.removed == "access" and hit.document_id in seen for hit in hits)
     return {
         "denied": denied,
         "took": (time.perf_counter() - began) * 1_000,
