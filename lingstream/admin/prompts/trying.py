@@ -27,7 +27,8 @@ from .labels import may_publish
 __all__ = ["TryingPrompts"]
 
 _MOST_VERSIONS = 50
-_READ = re.compile(r"\binput\.([A-Za-z_]\w*)")
+# A text of the input: neither part of more, nor what may be missing. As READ in trial.js.
+_READ = re.compile(r"\binput\.([A-Za-z_]\w*)\b(?!\s*[.(\[]|\s+is\b)")
 _ALONE = {"": "json", "text": "text"}  # by the target: the format of a bot without a workflow
 
 
@@ -71,8 +72,8 @@ class TryingPrompts(Trying):
 def _targets(row: Prompt | None) -> list[dict[str, Any]]:
     """What the text can be tried in: the workflows that use the prompt, their steps, and a bot alone."""
     found = list[dict[str, Any]]()
-    steps = row.steps.select_related("workflow").order_by("workflow__slug", "position", "pk") if row else ()
-    for step in steps:
+    steps = row.steps.order_by("workflow__slug", "position", "pk") if row else Step.objects.none()
+    for step in steps.prefetch_related("workflow__steps"):
         slug, schema = step.workflow.slug, step.workflow.input_schema or _read(step.workflow)
         whole = {"value": slug, "title": _("the workflow %(name)s") % {"name": slug}}
         alone = {

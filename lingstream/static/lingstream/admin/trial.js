@@ -12,7 +12,7 @@ import { data, make, word } from "./trial-words.js";
 const panel = document.getElementById("trial");
 const page = document.getElementById(panel.dataset.form);
 const TEMPLATE = /^((steps|triggers)-\d+-(input|root)|text)$/; // fields whose text may read the input
-const READ = /\binput\.([a-z_]\w*)/gi;
+const READ = /\binput\.([A-Za-z_]\w*)\b(?!\s*[.([]|\s+is\b)/g; // as _READ in prompts/trying.py
 const form = panel.querySelector("form");
 const { keep, many, start, stop } = form.elements;
 const server = new Server(data);
