@@ -32,7 +32,7 @@ def answers(messages: Sequence[Message], options: ChatOptions) -> str:
     question = _line("Question", asked) or asked.strip()
     if '"citations"' in system:
         return extracted(system, question)
-    if "a title of" in system:
+    if "conversation below a title" in system:
         return _titled(_line("User", asked) or question)
     if "understood without" in system:
         return condensed(messages)
