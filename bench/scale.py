@@ -45,7 +45,7 @@ from tests.ports import free_port  # noqa: E402
 RATE = 40  # tokens a second in each stream
 TAIL_RATE = 20  # for the last question: 180 characters a second, 40 tokens of the usual length
 STREAMS = 50
-STEPS = (50, 100, 150, 200, 300, 400)
+STEPS = (50, 100, 150, 200, 280, 400)
 VIEWERS = (1, 10, 100)
 LIMIT = 250.0  # milliseconds
 PATIENCE = 10.0  # seconds in which all runs must have begun
