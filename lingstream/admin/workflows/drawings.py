@@ -120,10 +120,15 @@ def _note(python: bool, editable: bool) -> str:
     if python:
         return _("A function in Python decides what starts. This is how its last run went.")
     if editable:
-        return _(
+        meaning = _(
+            "A trigger starts a step when another one has got so far; all steps write into one document, "
+            "which is what pages show."
+        )
+        handling = _(
             "Steps are boxes, triggers are arrows. Choose one to open its fields below. On a box the key N "
             "adds the next step, and C starts another one from there; Escape comes back from the fields."
         )
+        return f"{meaning} {handling}"
     return _("Steps are boxes, triggers are arrows.")
 
 
