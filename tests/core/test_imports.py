@@ -83,14 +83,15 @@ ARROWS = {
     "admin.media": "core access",
     "admin.private": "models",
     "admin.times": "",
+    "admin.remedies": "",
     "admin.secret": "core access",
-    "admin.trials": "core models access execution admin.display admin.media admin.private",
+    "admin.trials": "core models access execution admin.display admin.media admin.private admin.remedies",
     "admin.prompts": "core models execution admin.display admin.differences admin.media admin.private "
     "admin.times admin.trials",
     "admin.workflows": "core models access execution admin.display admin.differences admin.drawn admin.media "
     "admin.options admin.private admin.secret admin.trials",
     "admin.runs": "conf core models access execution providers conversations.downloads transports "
-    "admin.display admin.drawn admin.media admin.private admin.times admin.workflows",
+    "admin.display admin.drawn admin.media admin.private admin.remedies admin.times admin.workflows",
     "admin": "conf models execution providers conversations conversations.turns conversations.downloads",
     "management": "admin conf core models access conversations execution hubs providers transports",
     "templatetags": "admin conf core models transports conversations",
