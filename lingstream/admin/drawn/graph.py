@@ -67,34 +67,37 @@ class _Ran:
             self.inside = _step(entry["id"]).startswith(f"{source}.")
 
 
-def run_drawing(run: Run, bars: Iterable[Bar]) -> dict[str, Any]:
-    """Return the data for ``graph.js`` on the page of a run."""
+def run_drawing(run: Run, bars: Iterable[Bar], *, planned: bool) -> dict[str, Any]:
+    """Return the data for ``graph.js`` on the page of a run; ``planned`` as for :func:`graph_of_run`."""
     return {
         "editable": False,
         "note": _("The steps, and what became of each. Choose one to see what it was told and said."),
         "empty": _("No step has begun yet."),
-        "graph": graph_of_run(run, bars),
+        "graph": graph_of_run(run, bars, planned=planned),
         "kinds": kind_titles(),
         "otherwise": _("otherwise"),
         "states": {**state_words(), **({"": _("nothing complete yet")} if run.status in OPEN else {})},
     }
 
 
-def graph_of_run(run: Run, bars: Iterable[Bar]) -> dict[str, Any]:
-    """Return the steps of a run and what leads from one to another."""
+def graph_of_run(run: Run, bars: Iterable[Bar], *, planned: bool = True) -> dict[str, Any]:
+    """Return the steps of a run and what leads from one to another.
+
+    :param planned: with what its plan says, which is for who may see the workflow.
+    """
     ran = dict[str, _Ran]()
     for bar in bars:
         entry = bar.entry
         ran.setdefault(_step(entry["id"]), _Ran(entry["kind"], entry["start"], _end(entry))).add(bar)
     python = run.plan.get("python", False)
-    planned = {} if python else {each["name"]: each for each in run.plan.get("steps", ())}
-    others = sorted((name for name in ran if name not in planned), key=lambda name: ran[name].order)
-    triggers = [] if python else run.plan.get("triggers", [])
-    arrows = [{key: each.get(key) for key in _ARROW} for each in triggers]
+    plan = {} if python or not planned else run.plan
+    steps = {each["name"]: each for each in plan.get("steps", ())}
+    others = sorted((name for name in ran if name not in steps), key=lambda name: ran[name].order)
+    arrows = [{key: each.get(key) for key in _ARROW} for each in plan.get("triggers", ())]
     arrows += _started(ran, others)
     arrows += _order({name: ran[name] for name in others if not ran[name].inside}) if python else ()
     return {
-        "steps": [_box(name, planned.get(name), ran.get(name)) for name in (*planned, *others)],
+        "steps": [_box(name, steps.get(name), ran.get(name)) for name in (*steps, *others)],
         "triggers": [{"key": f"arrow-{number}", **arrow} for number, arrow in enumerate(arrows)],
     }
 

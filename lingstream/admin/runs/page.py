@@ -152,17 +152,18 @@ class RunPage(ScopedAdmin):
         workflow = Workflow.objects.filter(slug=run.workflow).first()
         user = request.user
         edits = user.has_perm("lingstream.change_workflow")
+        sees = edits or user.has_perm("lingstream.view_workflow")
         return {
             "run": run,
             "open": run.status in OPEN,
             "may_play": _plays(run),
-            "workflow": workflow if edits or user.has_perm("lingstream.view_workflow") else None,
+            "workflow": workflow if sees else None,
             "may_try": workflow is not None and edits,
             "may_keep": workflow is not None and not run.withheld and user.has_perm("lingstream.add_example"),
             "may_stop": run.status in OPEN and user.has_perm("lingstream.cancel_run"),
             "may_save": not run.withheld and user.has_perm("lingstream.view_promptversion"),
             "may_start": not run.trial and user.has_perm("lingstream.start_workflow"),
-            "drawing": run_drawing(run, bars),
+            "drawing": run_drawing(run, bars, planned=sees),
             "steps": list(_shown(run, bars)),
             "more_steps": len(rows) > _MOST_STEPS,
             "epochs": _epochs(rows[:_MOST_STEPS]),

@@ -174,6 +174,15 @@ class TestDrawing:
         }
         assert arrows == ["answer string-response note", "ask inside ask.one"]
 
+    @pytest.mark.parametrize(("permissions", "told"), [(["view_workflow"], True), ([], False)])
+    def test_has_what_is_planned_for_who_may_see_the_workflow(
+        self, run: Run, permissions: list[str], told: bool
+    ) -> None:
+        run.plan = replace(PLAN, triggers=(TriggerPlan("answer", "note", pattern="told/*"),)).to_json()
+        run.save()
+        page = client_with("view_run", *permissions).get(f"{URL}{run.pk}/change/").content.decode()
+        assert ("told/*" in page) is told
+
     def test_of_a_function_has_them_below_what_they_were_begun_with(self, run: Run) -> None:
         run.bot_runs.all().delete()
         run.plan = {"python": True}
@@ -206,7 +215,7 @@ class TestDrawing:
     )
     def test_says_of_what_nothing_is_known(self, run: Run, status: str, told: str) -> None:
         run.status = status
-        assert run_drawing(run, [])["states"][""] == told
+        assert run_drawing(run, [], planned=True)["states"][""] == told
 
 
 class TestRereading:
