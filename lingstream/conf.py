@@ -47,8 +47,8 @@ class LingstreamSettings:
     :param hub: dotted path of the hub that holds run logs.
     :param hub_options: keyword arguments of the hub.
     :param frame_interval: seconds between two batches of frames to one viewer, where the process is idle.
-    :param frame_interval_busy: the same where it is busy, and then also between two reads of a model's
-        stream; in between it is in between.
+    :param frame_interval_busy: seconds between two reads of a model's stream where the process is busy, and
+        0.8 of it between two batches; in between it is in between.
     :param heartbeat: seconds of silence after which an SSE stream gets a comment.
     :param log_ttl: seconds for which a finished run's log is kept; then the database answers.
     :param log_frames: frames that a log keeps; viewers further behind get a snapshot.
