@@ -20,7 +20,7 @@ Clock = Callable[[], float]
 
 _LOOK = 0.25  # seconds between two looks at the clocks
 _MEMORY = 1.0  # seconds after which what was before no longer counts
-_EASY = 0.35  # share of a core up to which a process has time for every packet
+_EASY = 0.4  # share of a core up to which a process has time for every packet
 _FULL = 0.5  # and from which on it has none to spare
 _READ = (
     0.0002  # seconds of CPU for a packet that is read by itself, at most: not all that is spent goes there
