@@ -17,13 +17,13 @@ from django.core.management import call_command
 from django.db.models.signals import post_save
 from django.template import engines
 from django.test import RequestFactory
-from django.utils import timezone
 
 from lingstream import astart, start
 from lingstream.access.identity import Identity
 from lingstream.core.exceptions import LingError
 from lingstream.execution.schedules import Slots
 from lingstream.models import Run, Runner, Schedule
+from lingstream.models.clock import Now
 from tests.site import store_workflow
 
 PAGE = (Path(__file__).parents[1] / "docs" / "workflows.md").read_text(encoding="utf-8")
@@ -119,7 +119,7 @@ def test_the_schedule(alive: Runner) -> None:
     ann = User.objects.create(username="ann")
     for _ in range(2):
         module("shop/schedules.py").send_summaries(ann)
-    Schedule.objects.update(next_at=timezone.now())
+    Schedule.objects.update(next_at=Now())
     slots = Slots()
     assert [slots.take(row) for row in slots.find(9)] == [True]
     run = Run.objects.get()

@@ -16,7 +16,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import DatabaseError, connections
-from django.db.models.functions import Now
+
+from lingstream.models.clock import Now
 
 __all__ = ["check_schedules"]
 

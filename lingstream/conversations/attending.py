@@ -6,12 +6,12 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Count, Sum
-from django.db.models.functions import Now
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation
 from lingstream.core.exceptions import AccessError, LingError, NotFound
 from lingstream.models import Conversation
+from lingstream.models.clock import Now
 
 from .listing import of_person
 

@@ -8,9 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models.functions import Now
-
 from lingstream.models import FIRST, PERSON, Conversation, Occasion, OccasionSet, Run
+from lingstream.models.clock import Now
 
 from .hours import after_quiet, is_quiet, zone_of
 

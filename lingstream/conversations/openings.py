@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models.functions import Now
 from django.utils import translation
 
 from lingstream.core import templates
@@ -14,6 +13,7 @@ from lingstream.core.engine.occasions import input_of
 from lingstream.execution.ownership import atomically
 from lingstream.execution.start import Start, begin
 from lingstream.models import Conversation, Occasion, Run
+from lingstream.models.clock import Now
 
 from .audience import among
 from .chats import chat_of

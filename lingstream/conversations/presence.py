@@ -16,13 +16,13 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
 
 from lingstream.conf import app_settings
 from lingstream.execution.away import AWAY
 from lingstream.execution.ownership import atomically
 from lingstream.execution.timer import due
 from lingstream.models import Conversation, Occasion, Presence
+from lingstream.models.clock import Now
 
 from . import occasions
 from .audience import told_by

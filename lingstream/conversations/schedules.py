@@ -13,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F
-from django.db.models.functions import Now
 
 from lingstream.core.exceptions import LingError
 from lingstream.execution.ownership import atomically
 from lingstream.execution.timer import due
 from lingstream.models import Conversation, Occasion, planned
+from lingstream.models.clock import Now
 
 from .audience import among
 from .nudges import enabled

@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
 
 from lingstream.execution.away import AWAY
 from lingstream.execution.ownership import atomically
 from lingstream.execution.timer import due
 from lingstream.models import OPEN, QUIET, Conversation, Occasion, Run
+from lingstream.models.clock import Now
 
 from .audience import among
 from .nudges import begun_on, enabled, local_day, next_nudge, spread

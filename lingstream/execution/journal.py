@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connections, router
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from lingstream.conversations import turns
@@ -38,6 +37,7 @@ from lingstream.core.exceptions import Fenced
 from lingstream.core.log.ports import RunLog
 from lingstream.core.provider import Usage
 from lingstream.models import QUIET, BotRun, Run, add_errors, error_code
+from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .away import AWAY

@@ -10,11 +10,11 @@ import logging
 from datetime import timedelta
 
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.engine.plan import VERSION, Plan
 from lingstream.core.engine.registry import registered
+from lingstream.models.clock import Now
 
 __all__ = ["learn", "met", "needs_of"]
 

@@ -17,12 +17,13 @@ from uuid import UUID
 
 from django.db import router, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models.functions import Coalesce, Greatest
 
 from lingstream.conversations.nudges import is_hidden, plan_nudges
 from lingstream.conversations.turns import hold, open_turns, touch
 from lingstream.core.exceptions import LingError
 from lingstream.models import FIRST, OPEN, QUIET, Conversation, Run, Runner, add_errors
+from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .failures import report

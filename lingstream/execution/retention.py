@@ -15,12 +15,12 @@ from uuid import UUID
 
 from asgiref.sync import async_to_sync
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
 
 from lingstream.conf import app_settings
 from lingstream.conversations import turns
 from lingstream.hubs import get_hub
 from lingstream.models import OPEN, Attachment, Conversation, Feedback, Run, Schedule, Workflow
+from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .ownership import atomically, request_cancel

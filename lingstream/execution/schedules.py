@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
 from lingstream.conversations.turns import Turn, hold
 from lingstream.core.exceptions import LingError
 from lingstream.models import Run, Schedule
+from lingstream.models.clock import Now
 
 from .away import AWAY
 from .ownership import atomically

@@ -20,9 +20,9 @@ from typing import Any
 
 from django.db import router, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
 
 from lingstream.core.exceptions import LingError
+from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .models import Collection, Document, Source, Sync

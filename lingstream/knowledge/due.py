@@ -15,7 +15,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 
 from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
@@ -24,6 +23,7 @@ from lingstream.execution.retention import delete_batch, expired
 from lingstream.execution.start import Start, begin
 from lingstream.execution.timer import due
 from lingstream.models import Run, planned
+from lingstream.models.clock import Now
 
 from .claims import LEASE, atomically, is_free, to_be_taken
 from .embedding import forget_unused

@@ -16,11 +16,10 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from django.db.models.functions import Now
-
 from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import LingError
 from lingstream.execution.away import AWAY
+from lingstream.models.clock import Now
 
 from .embed import Embedding, build_embedding
 from .models import Embedder, EmbeddingCache

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from django.db.models.functions import Now
-
 from lingstream.access.identity import Identity
 from lingstream.execution.start import Start, begin
 from lingstream.models import Run
+from lingstream.models.clock import Now
 
 from .candidates import Mode
 from .due import EVALUATION

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from django.db.models.functions import Now
-
 from lingstream.core.provider import estimated_tokens
+from lingstream.models.clock import Now
 from lingstream.models.owned import owner_key
 
 from .claims import Held

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from django.db import connections, router
 from django.db.models import BooleanField, Case, Q, Value, When
-from django.db.models.functions import Now
 
+from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .claims import Held, atomically

@@ -16,7 +16,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from django.db.models.functions import Now
+from lingstream.models.clock import Now
 
 from .claims import Held
 from .listing import fitting

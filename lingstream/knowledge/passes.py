@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.db.models.functions import Now
+
+from lingstream.models.clock import Now
 
 from .claims import Held
 from .indexer import BY_WORDS, without_vectors

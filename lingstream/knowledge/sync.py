@@ -20,13 +20,13 @@ from contextlib import AsyncExitStack
 from uuid import UUID
 
 from django.db.models import F
-from django.db.models.functions import Now
 
 from lingstream.core.ending import end_tasks
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced
 from lingstream.execution.away import AWAY
 from lingstream.execution.lane import Lane
+from lingstream.models.clock import Now
 
 from .claims import LEASE, Held, Overtaken, atomically, claim
 from .looking import mends, told

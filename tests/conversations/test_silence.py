@@ -23,6 +23,7 @@ from lingstream.execution import ownership
 from lingstream.execution.journal import Write, result_of, store
 from lingstream.execution.start import Start, create_run
 from lingstream.models import Conversation, Occasion, Run, Runner, Workflow
+from lingstream.models.clock import Now
 from tests import site as sites
 from tests.conversations.test_turns import at_once
 
@@ -222,7 +223,7 @@ class TestTheBotSpeaks:
                     end(run)
         assert len(nudged(talk)) == 2 and fresh(talk).nudged_today == 2
         yesterday = timezone.localdate() - timedelta(days=1)
-        Conversation.objects.update(nudged_on=yesterday, nudge_at=timezone.now())
+        Conversation.objects.update(nudged_on=yesterday, nudge_at=Now())
         look()
         assert len(nudged(talk)) == 3 and fresh(talk).nudged_today == 1
 

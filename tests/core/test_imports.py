@@ -148,6 +148,7 @@ NAME_THE_MODELS = {
     "lingstream.execution.aftermath",
     "lingstream.execution.disconnect",
     "lingstream.execution.failures",
+    "lingstream.execution.needs",
     "lingstream.execution.runner",
     "lingstream.execution.versions",
     "lingstream.transports.addresses",

@@ -15,6 +15,7 @@ from django.utils import timezone
 from lingstream.execution import retention, schedules
 from lingstream.execution.schedules import Slots, key_of
 from lingstream.models import Conversation, Run, Runner, Schedule, Workflow
+from lingstream.models.clock import Now
 from tests import site as sites
 from tests.conversations.test_turns import at_once
 
@@ -113,7 +114,7 @@ class TestWhatKeepsARunFromStarting:
         assert look() == [True] and not Run.objects.exists()
         row.refresh_from_db()
         assert "got 'gone'" in row.last_error and row.next_at and row.next_at > timezone.now()
-        Schedule.objects.update(workflow="digest", next_at=timezone.now())
+        Schedule.objects.update(workflow="digest", next_at=Now())
         look()
         row.refresh_from_db()
         assert row.last_error == "" and row.last_run

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
 from lingstream.access.identity import Identity
 from lingstream.core.exceptions import AccessError, LingError
@@ -25,6 +24,7 @@ from lingstream.knowledge.models import Collection, Document, Source, Sync
 from lingstream.knowledge.sources import folder as folders
 from lingstream.knowledge.sync import sync
 from lingstream.models import Run
+from lingstream.models.clock import Now
 from tests.chaos.patience import within
 from tests.site import Site
 

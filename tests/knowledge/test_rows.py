@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge.models import Chunk, Document, DocumentText, EmbeddingCache, Source
 from lingstream.knowledge.stores.rows import update_rows, write_rows
+from lingstream.models.clock import Now
 
 from .building import collection
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from lingstream.core.exceptions import ProviderError
@@ -33,6 +32,7 @@ from lingstream.knowledge.models import (
 from lingstream.knowledge.passes import rules_of
 from lingstream.knowledge.sources.port import Content, Failed, Gone, Ref
 from lingstream.knowledge.sync import stop
+from lingstream.models.clock import Now
 from lingstream.steps.python import step
 from tests.chaos.patience import scaled
 

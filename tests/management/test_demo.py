@@ -11,7 +11,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
-from django.utils import timezone
 
 from lingsite import demo_data
 from lingsite.recorded import answers
@@ -37,6 +36,7 @@ from lingstream.models import (
     Trigger,
     Workflow,
 )
+from lingstream.models.clock import Now
 from lingstream.providers.policy import check_provider
 from tests.admin.forms import post_page
 from tests.chaos.patience import scaled
@@ -255,7 +255,7 @@ async def test_the_companion_greets_answers_in_cards_and_does_not_wait(site: Sit
     assert asked.document["cards"][0]["title"] == "Half a gram" and asked.document["related_question"]
     said = []
     for number in (1, 2):
-        await Conversation.objects.aupdate(nudge_at=timezone.now())
+        await Conversation.objects.aupdate(nudge_at=Now())
         for row in await in_database(Nudges().find, 1):  # the site's own timer may be the first
             await in_database(Nudges().take, row)
         nudge = await spoken(talk, number)
