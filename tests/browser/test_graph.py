@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -225,6 +226,59 @@ def test_what_is_typed_is_drawn_and_what_is_chosen_is_opened(admin: Page) -> Non
     expect(arrow(page, "details → plan")).to_be_visible()
     page.locator("#triggers-1 .inline-deletelink").click()
     expect(arrow(page, "details → plan")).to_have_count(0)
+
+
+def middle(target: Locator) -> tuple[float, float]:
+    place = target.bounding_box()
+    assert place
+    return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+
+
+def test_a_line_that_is_dragged_from_a_box_to_another_is_a_trigger(admin: Page) -> None:
+    page = admin
+    go(page, "a:text-is('outline')")
+    before = lines(page, "triggers")
+    drawing = page.locator("#ling-graph [data-part=drawing]")
+    none = page.locator(".ling-drag, .ling-aimed, .ling-dragging")
+
+    def drag(to: Callable[[], tuple[float, float]]) -> None:
+        drawing.scroll_into_view_if_needed()
+        page.mouse.move(*middle(box(page, "details")))
+        page.mouse.down()
+        page.mouse.move(*to(), steps=4)
+
+    def within(x: float, y: float) -> tuple[float, float]:
+        left, top = middle(box(page, "details"))
+        return left + x, top + y
+
+    def corner() -> tuple[float, float]:
+        place = drawing.bounding_box()
+        assert place
+        return place["x"] + 3, place["y"] + 3
+
+    drag(to=lambda: within(20, 3))
+    expect(drawing.locator(".ling-drag")).to_be_visible()
+    page.mouse.up()
+    drag(to=corner)
+    page.mouse.up()
+    drag(to=lambda: middle(box(page, "outline")))
+    expect(box(page, "outline")).to_have_class(re.compile("ling-aimed"))
+    page.keyboard.press("Escape")
+    expect(none).to_have_count(0)
+    page.mouse.up()
+    assert lines(page, "triggers") == before
+    drag(to=lambda: within(2, 2))  # a click of a hand that shakes
+    page.mouse.up()
+    expect(box(page, "details")).to_have_attribute("aria-pressed", "true")
+
+    drag(to=lambda: middle(box(page, "outline")))
+    page.mouse.up()
+    assert lines(page, "triggers") == [*before, "> details · string-response → outline"]
+    expect(page.locator("#id_triggers-1-pattern")).to_be_focused()
+    expect(arrow(page, "details → outline")).to_have_attribute("aria-pressed", "true")
+    expect(none).to_have_count(0)
+    box(page, "outline").click()
+    expect(box(page, "outline")).to_have_attribute("aria-pressed", "true")
 
 
 def test_what_was_told_and_what_is_offered_stand_at_their_fields(admin: Page) -> None:

@@ -125,8 +125,9 @@ def _note(python: bool, editable: bool) -> str:
             "which is what pages show."
         )
         handling = _(
-            "Steps are boxes, triggers are arrows. Choose one to open its fields below. On a box the key N "
-            "adds the next step, and C starts another one from there; Escape comes back from the fields."
+            "Steps are boxes, triggers are arrows. Choose one to open its fields below; drag from one box to "
+            "another to have that one started. On a box the key N adds the next step, and C starts another "
+            "one from there; Escape comes back from the fields."
         )
         return f"{meaning} {handling}"
     return _("Steps are boxes, triggers are arrows.")

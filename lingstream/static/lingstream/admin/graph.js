@@ -2,6 +2,7 @@
    drawing or in the list beside it opens its fields; "start another step" makes a trigger between two steps. On the
    page of a run it is drawn as it went, and what is chosen opens what it was told and said. */
 
+import { draggable } from "./graph-drag.js";
 import { Drawing } from "./graph-drawing.js";
 import { addRow, control, readGraph, rowsOf, typedSteps, valueOf, write } from "./rows.js";
 import { foldRows, open as openRow } from "./graph-rows.js";
@@ -263,6 +264,7 @@ document.addEventListener("click", (event) => {
 
 if (data.editable) {
   foldRows();
+  draggable(part("drawing"), connect);
   for (const each of data.warnings) warn(each);
   document.addEventListener("keydown", comeBack);
   for (const name of ["input", "change", "formset:added", "formset:removed"]) document.addEventListener(name, drawSoon);
