@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from django.contrib import admin
@@ -34,6 +35,7 @@ __all__ = ["AttachmentAdmin", "ConversationAdmin", "FeedbackAdmin"]
 
 _USERNAME = get_user_model().USERNAME_FIELD
 _MOST_TURNS = 100
+_MOST_OPINIONS = 200
 _MOST_TEXT = 500  # characters of a question, and of an answer
 _SAID = ("shown_turns", "shown_export", "shown_summary")  # what is for who may see runs
 
@@ -113,7 +115,8 @@ class ConversationAdmin(Served):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Conversation]:
         rows: models.QuerySet[Conversation] = super().get_queryset(request)
-        return rows.annotate(number_of_runs=Count("runs"), withheld=_withheld(request))
+        judged = Value(request.user.has_perm("lingstream.view_feedback"))
+        return rows.annotate(number_of_runs=Count("runs"), withheld=_withheld(request), judged=judged)
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
@@ -127,7 +130,7 @@ class ConversationAdmin(Served):
         return str(WITHHELD) if conversation.withheld else conversation.title or str(conversation)
 
     @admin.display(description=_("turns"))
-    def shown_turns(self, conversation: Conversation) -> str:
+    def shown_turns(self, conversation: Any) -> str:
         return render_to_string("lingstream/admin/turns.html", _turns(conversation))
 
     @admin.display(description=_("export"))
@@ -179,7 +182,11 @@ class AttachmentAdmin(Served):
     )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Attachment]:
+        """All but those of private workflows, for who does not see what these are asked."""
         rows: models.QuerySet[Attachment] = super().get_queryset(request)
+        if slugs := withheld_from(request.user):
+            private = Q(conversation__workflow__in=slugs) | Q(run__isnull=False, run__workflow__in=slugs)
+            rows = rows.exclude(private)
         return rows.defer("conversation__summary", *(f"run__{name}" for name in BIG_RUN))
 
     def get_urls(self) -> list[Any]:
@@ -190,8 +197,6 @@ class AttachmentAdmin(Served):
     def download(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return a file, as its owner gets it."""
         row = self.row(request, object_id)
-        if row.run and row.run.workflow in withheld_from(request.user):
-            raise PermissionDenied
         try:
             return file_response(row)
         except FileNotFoundError:
@@ -239,16 +244,21 @@ def _withheld(request: HttpRequest) -> Any:
     return Case(When(private, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
-def _turns(conversation: Conversation) -> dict[str, Any]:
-    """The last turns, of all paths, in the order of their beginning."""
+def _turns(conversation: Any) -> dict[str, Any]:
+    """The last turns, of all paths, in the order of their beginning, each with what people think of it."""
     rows = Run.objects.filter(conversation=conversation, number__gt=0).order_by("-number")
     turns = list(rows.defer("plan", "usage", *BIG_RUN)[: _MOST_TURNS + 1])
     found = turns[:_MOST_TURNS][::-1]
     said = {each.turn: each for each in exchanges([turn.pk for turn in found])}
     path = set(shown_path(conversation, tree_of(conversation.pk)))
+    opinions: dict[Any, list[Feedback]] = defaultdict(list)
+    if conversation.judged:
+        for each in Feedback.objects.filter(run__in=found).order_by("created_at")[:_MOST_OPINIONS]:
+            opinions[each.run_id].append(each)
     entries = [
         {
             "turn": turn,
+            "opinions": opinions[turn.pk],
             "question": _start(said[turn.pk].question),
             "answer": _start(said[turn.pk].answer),
             "shown": turn.pk in path,

@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from lingstream.models import Attachment, Conversation, Run, Schedule, Workflow
+from lingstream.models import Attachment, Conversation, Feedback, Run, Schedule, Workflow
 
 from .forms import client_with
 
@@ -51,6 +51,17 @@ def test_the_turns_stand_in_order_with_links_to_their_runs(admin_client: Client,
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\ud800" in html and "<script>alert" not in html
     assert html.count("on another path") == 1 and "asker" in html
     assert f"{URL}attachment/?conversation__id__exact={talk.pk}" in html
+
+
+def test_what_people_think_stands_with_the_turn(admin_client: Client, talk: Conversation) -> None:
+    first, _, last = Run.objects.order_by("number")
+    praise = Feedback.objects.create(run=first, value=1, uri="answer", comment="<b>so</b>")
+    Feedback.objects.create(run=last, value=-1, reason="wrong", owner_key="somebody")
+    html = text_of(admin_client.get(f"{URL}conversation/{talk.pk}/change/"))
+    assert f"{URL}feedback/{praise.pk}/change/" in html and "&lt;b&gt;so&lt;/b&gt;" in html
+    assert html.index("praised") < html.index("three") < html.index("blamed") < html.index("wrong")
+    other = client_with("view_conversation", "view_run")
+    assert "praised" not in text_of(other.get(f"{URL}conversation/{talk.pk}/change/"))
 
 
 def test_a_long_one_shows_its_last_turns(admin_client: Client, talk: Conversation, monkeypatch: Any) -> None:
