@@ -22,6 +22,7 @@ from lingstream.core.engine.registry import registered
 from ...models import Run, Schedule, Workflow
 from ..display import times
 from ..media import LingAdmin, Scoped, tenant
+from ..private import WITHHELD, withheld_from
 
 __all__ = ["ScheduleAdmin"]
 
@@ -52,13 +53,26 @@ class ScheduleAdmin(Scoped, LingAdmin):
     list_filter = ("enabled", "workflow")
     search_fields = ("name", "workflow")
     raw_id_fields = ("conversation", "owner")
-    readonly_fields = ("preview", "last_at", "shown_run", "last_error")
+    readonly_fields = ("kept", "preview", "last_at", "shown_run", "last_error")
     fieldsets = (
         (None, {"fields": (("name", "enabled"), "workflow", "input")}),
         (_("When"), {"fields": (("every", "cron", "jitter"), "preview")}),
         (_("Whose"), {"fields": ("conversation", "owner", "scope")}),
         (_("Last time"), {"fields": ("last_at", "shown_run", "last_error")}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What runs of a private workflow are asked is for who may change one of the two."""
+        hides = (
+            obj is not None
+            and not self.has_change_permission(request, obj)
+            and obj.workflow in withheld_from(request.user)
+        )
+        return (
+            ((None, {"fields": (("name", "enabled"), "workflow", "kept")}), *self.fieldsets[1:])
+            if hides
+            else self.fieldsets
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A tenant's are the tenant's."""
@@ -84,6 +98,10 @@ class ScheduleAdmin(Scoped, LingAdmin):
         if (scope := tenant(request)) is not None:
             obj.scope = scope
         super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("input"))
+    def kept(self, schedule: Schedule) -> str:
+        return str(WITHHELD)
 
     @admin.display(description=_("when"))
     def shown_when(self, schedule: Schedule) -> str:

@@ -170,7 +170,8 @@ class TestPrivate:
         assert ("SECRET" in client.get(f"{address}{talk.pk}/change/").content.decode()) is sees
         assert client.get(f"{address}{talk.pk}/export/json/").status_code == (200 if sees else 403)
         download = client.get(f"/admin/lingstream/attachment/{file.pk}/download/")
-        assert download.status_code == (200 if sees else 403)
+        assert download.status_code == (200 if sees else 404)
+        assert (b"a.txt" in client.get("/admin/lingstream/attachment/").content) is sees
         file.delete()
 
 

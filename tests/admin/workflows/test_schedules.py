@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from lingstream.models import Conversation, Run, Schedule, Workflow
 
-from ..forms import errors_of, form_data
+from ..forms import client_with, errors_of, form_data
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/lingstream/schedule/"
@@ -66,6 +66,19 @@ class TestOneIsMade:
 
 
 class TestThePage:
+    @pytest.mark.parametrize(
+        ("verbs", "private", "sees"),
+        [(["view"], True, False), (["view"], False, True), (["view", "change"], True, True)],
+    )
+    def test_shows_the_input_of_a_private_workflow_to_who_may_change_it(
+        self, verbs: list[str], private: bool, sees: bool
+    ) -> None:
+        Workflow.objects.update(private=private)
+        schedule = Schedule.objects.create(name="daily", workflow="digest", every=60, input="SECRET")
+        client = client_with(*(f"{verb}_schedule" for verb in verbs))
+        page = client.get(f"{URL}{schedule.pk}/change/").content.decode()
+        assert ("SECRET" in page, "withheld" in page) == (sees, not sees)
+
     def test_tells_the_next_times_and_the_last_one(self, admin_client: Client) -> None:
         schedule = Schedule.objects.create(name="daily", workflow="digest", cron="0 9 * * MON")
         run = Run.objects.create(workflow="digest")
