@@ -82,14 +82,15 @@ ARROWS = {
     "admin.options": "core admin.display admin.fields",
     "admin.media": "core access",
     "admin.private": "models",
+    "admin.documents": "core models execution admin.media admin.private",
     "admin.times": "",
     "admin.remedies": "",
     "admin.secret": "core access",
     "admin.trials": "core models access execution admin.display admin.media admin.private admin.remedies",
-    "admin.prompts": "core models execution admin.display admin.differences admin.media admin.private "
-    "admin.times admin.trials",
-    "admin.workflows": "core models access execution admin.display admin.differences admin.drawn admin.media "
-    "admin.options admin.private admin.secret admin.trials",
+    "admin.prompts": "core models execution admin.display admin.differences admin.documents admin.media "
+    "admin.private admin.times admin.trials",
+    "admin.workflows": "core models access execution admin.display admin.differences admin.documents "
+    "admin.drawn admin.media admin.options admin.private admin.secret admin.trials",
     "admin.runs": "conf core models access execution providers conversations.downloads transports "
     "admin.display admin.drawn admin.media admin.private admin.remedies admin.times admin.workflows",
     "admin": "conf models execution providers conversations conversations.turns conversations.downloads",

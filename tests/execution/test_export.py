@@ -515,6 +515,13 @@ class TestCommands:
             self.call("ling_import", str(file))
         with pytest.raises(CommandError, match="no workflow"):
             self.call("ling_export", "nope")
+        with pytest.raises(CommandError, match="no prompt “nope”"):
+            self.call("ling_export", "--prompt", "nope")
+
+    def test_write_prompts_without_workflows(self, everything: Workflow) -> None:
+        slug = Prompt.objects.earliest("slug").slug
+        found = json.loads(self.call("ling_export", "--prompt", slug))
+        assert slug in found["prompts"] and set(found) == {"lingstream", "prompts"}
 
 
 def test_data_as_lines() -> None:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from ...models import LIVE, Prompt, PromptVersion
 from ..differences import Hunks, differences, hunks
 from ..display import pretty
+from ..documents import Exporting
 from ..media import LingAdmin, ReadOnlyAdmin, tenant
 from .comparing import ComparePage
 from .figures import DAYS, MOST, figures
@@ -35,10 +36,11 @@ PAGES = (ComparePage, PreviewPage, PublishPage)
 
 
 @admin.register(Prompt)
-class PromptAdmin(TryingPrompts, LingAdmin):
+class PromptAdmin(TryingPrompts, Exporting, LingAdmin):
     """Who may change prompts writes versions; who may publish prompts puts them into production."""
 
     form = PromptForm
+    section = "prompts"
     list_display = ("slug", "name", "newest_version", "live_version", "updated_at")
     search_fields = ("slug", "name", "description")
     list_filter = ("updated_at",)

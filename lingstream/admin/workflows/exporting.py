@@ -6,35 +6,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import models, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from lingstream.execution.export.applying import Change, Imported, import_document
 from lingstream.execution.export.reading import MAX_SIZE, read_document
 from lingstream.execution.export.texts import written
-from lingstream.execution.export.writing import export_document
 
 from ...core.exceptions import LingError
-from ...models import Prompt, Provider, Workflow
 from ..differences import differences, hunks
+from ..documents import MODELS, PARTS, Exporting, lacking, name_of, to_see
 from ..media import tenant
-from ..private import withheld_from
 from .versions import may_publish
 
 __all__ = ["ExportingAdmin"]
-
-_MODELS: Mapping[str, type[models.Model]] = {"providers": Provider, "prompts": Prompt, "workflows": Workflow}
-# What a section holds beside rows of its own: to change one is to add, change and delete these. Examples are
-# asked for by themselves: an export goes without, and an import takes none away.
-_PARTS: Mapping[str, tuple[str, ...]] = {"workflows": ("step", "trigger", "chat", "occasion")}
-_TYPES = {"json": "application/json", "yaml": "application/yaml"}
 
 
 class DocumentForm(forms.Form):
@@ -68,27 +60,20 @@ class DocumentForm(forms.Form):
             raise ValidationError(_("Expected a text in UTF-8.")) from None
 
 
-class ExportingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ExportingAdmin(Exporting):
     """The part of the workflows' admin that exports and imports."""
 
-    actions = ("export_json", "export_yaml")
+    section = "workflows"
 
     def get_urls(self) -> list[URLPattern]:
         """Add the page of imports."""
         view = self.admin_site.admin_view(self.import_view)
         return [path("import/", view, name="lingstream_workflow_import"), *super().get_urls()]
 
-    @admin.action(description=gettext_lazy("Export as JSON"), permissions=["view"])
-    def export_json(self, request: HttpRequest, queryset: models.QuerySet[Workflow]) -> HttpResponse | None:
-        return self._export(request, queryset, "json")
-
-    @admin.action(description=gettext_lazy("Export as YAML"), permissions=["view"])
-    def export_yaml(self, request: HttpRequest, queryset: models.QuerySet[Workflow]) -> HttpResponse | None:
-        return self._export(request, queryset, "yaml")
-
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Show what a document would change; posted again as it was, change it."""
-        if not any(request.user.has_perm(f"lingstream.{verb}_workflow") for verb in ("add", "change")):
+        changes = (f"{verb}_{model}" for model in ("workflow", "prompt") for verb in ("add", "change"))
+        if not any(request.user.has_perm(f"lingstream.{name}") for name in changes):
             raise PermissionDenied
         form = DocumentForm(request.POST or None, request.FILES or None)
         found, missing = None, list[str]()
@@ -111,38 +96,13 @@ class ExportingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return TemplateResponse(request, "lingstream/admin/workflows/import.html", context)
 
-    def _export(
-        self, request: HttpRequest, queryset: models.QuerySet[Workflow], format: str
-    ) -> HttpResponse | None:
-        """The chosen workflows, and of what they need what one may see."""
-        if missing := _lacking(request, _to_see(["workflows"])):
-            messages.error(request, _told(missing))
-            return None
-        sections = [name for name in _MODELS if not _lacking(request, _to_see([name]))]
-        slugs = list(queryset.values_list("slug", flat=True))
-        sees = request.user.has_perm("lingstream.view_example")
-        try:
-            found = export_document(
-                slugs,
-                sections=[*sections, "collections"],
-                scope=(tenant(request) or "") if sees else None,
-                withheld=withheld_from(request.user),
-            )
-            text = written(found, format)
-        except LingError as error:
-            messages.error(request, error.message)
-            return None
-        name = slugs[0] if len(slugs) == 1 else "workflows"
-        disposition = {"Content-Disposition": f'attachment; filename="{name}.{format}"'}
-        return HttpResponse(text, content_type=f"{_TYPES[format]}; charset=utf-8", headers=disposition)
-
     def _import(
         self, request: HttpRequest, form: DocumentForm, document: Any, *, dry_run: bool
     ) -> tuple[Imported | None, list[str]]:
         """What a document changes, and the permissions that it takes and who asks does not have."""
-        sections = [name for name in _MODELS if isinstance(document, dict) and document.get(name)]
+        sections = [name for name in MODELS if isinstance(document, dict) and document.get(name)]
         examples = {f"{verb}_example" for verb in ("view", "add", "change") if _has_examples(document)}
-        if missing := _lacking(request, _to_see(sections) | examples):
+        if missing := lacking(request, to_see(sections) | examples):
             return Imported(), missing  # what differs would show what is there
         try:
             with transaction.atomic():
@@ -154,7 +114,7 @@ class ExportingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     dry_run=dry_run,
                     scope=tenant(request) or "",
                 )
-                if missing := _lacking(request, _to_change(found.changes)):
+                if missing := lacking(request, _to_change(found.changes)):
                     transaction.set_rollback(True)
         except LingError as error:
             form.add_error(None, error.message)
@@ -165,12 +125,13 @@ class ExportingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         changed = [change for change in found.changes if change.action != "unchanged"]
         for change in changed:
             column = "name" if change.section == "providers" else "slug"
-            row = _MODELS[change.section]._default_manager.get(**{column: change.name})
+            row = MODELS[change.section]._default_manager.get(**{column: change.name})
             self.log_change(request, row, _("Imported"))
         messages.success(request, _("Imported: %d changed.") % len(changed))
         for name in found.missing:
             messages.warning(request, _("There is no collection “%s”, which steps ask for.") % name)
-        return redirect(reverse("admin:lingstream_workflow_changelist"))
+        sees = request.user.has_perm("lingstream.view_workflow")
+        return redirect(f"admin:lingstream_{'workflow' if sees else 'prompt'}_changelist")
 
 
 def _shown(changes: Iterable[Change]) -> list[dict[str, Any]]:
@@ -178,24 +139,19 @@ def _shown(changes: Iterable[Change]) -> list[dict[str, Any]]:
     return [
         {
             "change": change,
-            "kind": _MODELS[change.section]._meta.verbose_name,
+            "kind": MODELS[change.section]._meta.verbose_name,
             "hunks": hunks(differences(change.before, change.after)),
         }
         for change in sorted(changes, key=lambda change: change.action == "unchanged")
     ]
 
 
-def _to_see(sections: Iterable[str]) -> set[str]:
-    names = (name for section in sections for name in (_name(section), *_PARTS.get(section, ())))
-    return {f"view_{name}" for name in names}
-
-
 def _to_change(changes: Iterable[Change]) -> set[str]:
     needed: set[str] = set()
     for change in changes:
         if change.action != "unchanged":
-            needed.add(f"{'add' if change.action == 'created' else 'change'}_{_name(change.section)}")
-            parts = _PARTS.get(change.section, ())
+            needed.add(f"{'add' if change.action == 'created' else 'change'}_{name_of(change.section)}")
+            parts = PARTS.get(change.section, ())
             needed |= {f"{verb}_{part}" for part in parts for verb in ("add", "change", "delete")}
             needed |= {"publish_prompt"} if change.section == "prompts" else set()
     return needed
@@ -206,15 +162,3 @@ def _has_examples(document: Any) -> bool:
     workflows = document.get("workflows") if isinstance(document, dict) else None
     entries = workflows.values() if isinstance(workflows, dict) else ()
     return any(isinstance(entry, dict) and entry.get("examples") for entry in entries)
-
-
-def _lacking(request: HttpRequest, names: Iterable[str]) -> list[str]:
-    return [name for name in sorted(names) if not request.user.has_perm(f"lingstream.{name}")]
-
-
-def _name(section: str) -> str:
-    return str(_MODELS[section]._meta.model_name)
-
-
-def _told(missing: list[str]) -> str:
-    return _("You need the permissions %s.") % ", ".join(missing)

@@ -30,6 +30,7 @@ SECTIONS = ("providers", "prompts", "workflows", "collections")
 def export_document(
     slugs: Collection[str] | None = None,
     *,
+    prompts: Collection[str] = (),
     drafts: bool = False,
     sections: Collection[str] = SECTIONS,
     scope: str | None = "",
@@ -39,20 +40,23 @@ def export_document(
 
     :param slugs: of the workflows; what they execute inside comes along. ``None``: all workflows, prompts and
         providers that there are.
+    :param prompts: that come along whether a workflow needs them or not, with what they include.
     :param drafts: as they are being edited, instead of as they are published.
     :param sections: what may be in it.
     :param scope: the tenant whose examples come along; ``None``: no examples.
     :param withheld: workflows whose examples do not.
-    :raises UsageError: ``unknown-workflow``.
+    :raises UsageError: ``unknown-workflow``, ``unknown-prompt``.
     """
+    if gone := set(prompts) - set(Prompt.objects.filter(slug__in=prompts).values_list("slug", flat=True)):
+        raise UsageError(_("There is no prompt “%s”.") % min(gone), code="unknown-prompt")
     workflows = {
         row.slug: workflow_data(row, drafts=drafts, scope=None if row.slug in withheld else scope)
         for row in _workflows(slugs)
     }
-    providers, prompts = _used(workflows) if slugs is not None else (None, None)
+    providers, wanted = _used(workflows, prompts) if slugs is not None else (None, None)
     rows: dict[str, Any] = {
         "providers": {row.name: provider_data(row) for row in _of(Provider, "name", providers)},
-        "prompts": {row.slug: prompt_data(row) for row in _of(Prompt, "slug", prompts)},
+        "prompts": {row.slug: prompt_data(row) for row in _of(Prompt, "slug", wanted)},
         "workflows": workflows,
         "collections": sorted(_collections(workflows.values())),
     }
@@ -160,14 +164,14 @@ def _plans(data: Mapping[str, Any]) -> list[StepPlan]:
     return [StepPlan(step["name"], step["kind"], options=step["options"]) for step in data["steps"]]
 
 
-def _used(workflows: Mapping[str, Mapping[str, Any]]) -> tuple[set[str], set[str]]:
-    """The providers that workflows name, and the prompts with what these include."""
+def _used(workflows: Mapping[str, Mapping[str, Any]], more: Collection[str]) -> tuple[set[str], set[str]]:
+    """The providers that workflows name, and the prompts, and more of these, with what they include."""
     steps = [step for data in workflows.values() for step in data["steps"]]
     bots = [step for step in steps if step.get("kind", "bot") == "bot"]
     helpers = {(data.get("chat") or {}).get("helper") for data in workflows.values()}
     usual = app_settings().default_provider  # of bots that name none
     names = {step.get("provider", usual) for step in bots} | helpers
-    prompts = {step["prompt"] for step in steps if "prompt" in step}
+    prompts = {step["prompt"] for step in steps if "prompt" in step} | set(more)
     return {name for name in names if name}, set(_included(prompts))
 
 

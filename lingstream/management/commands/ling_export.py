@@ -25,6 +25,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """See Django."""
         parser.add_argument("slugs", nargs="*", help="workflows; unless given all of the site")
+        parser.add_argument(
+            "--prompt",
+            action="append",
+            default=[],
+            metavar="SLUG",
+            help="a prompt, with or without workflows",
+        )
         parser.add_argument("--format", choices=FORMATS, help="by the name of the file, else json")
         parser.add_argument("-o", "--output", metavar="FILE", help="instead of printing it")
         parser.add_argument("--drafts", action="store_true", help="as they are edited, not as published")
@@ -40,7 +47,9 @@ class Command(BaseCommand):
         else:
             try:
                 scope = None if options["no_examples"] else options["scope"]
-                data = export_document(options["slugs"] or None, drafts=options["drafts"], scope=scope)
+                prompts = options["prompt"]
+                slugs = options["slugs"] or (() if prompts else None)
+                data = export_document(slugs, prompts=prompts, drafts=options["drafts"], scope=scope)
                 is_yaml = Path(output).suffix in (".yaml", ".yml")
                 text = written(data, named or ("yaml" if is_yaml else "json"))
             except LingError as error:

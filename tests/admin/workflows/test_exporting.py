@@ -15,6 +15,7 @@ from lingstream.execution.export.reading import read_document
 from lingstream.execution.export.writing import export_document
 from lingstream.execution.plans import load_plan
 from lingstream.models import Example, Prompt, PromptLabel, PromptVersion, Provider, Step, Workflow
+from tests.site import store_prompt
 
 from ..forms import client_with
 from .test_versions import told
@@ -67,6 +68,22 @@ class TestExport:
     def test_holds_what_one_may_see(self, workflow: Workflow, more: list[str], sections: list[str]) -> None:
         response = export(client_with(*VIEWS, *more), workflow)
         assert list(response.json()) == ["lingstream", *sections]
+
+    def test_of_prompts_holds_them_with_what_they_include(self) -> None:
+        store_prompt("tone", "Be kind.")
+        store_prompt("ask", '{% include "prompt:tone" %} Ask.')
+        ask = Prompt.objects.get(slug="ask")
+        posted = {"action": "export_json", "_selected_action": [ask.pk]}
+        client = client_with("view_prompt", "add_prompt", "publish_prompt")
+        response = client.post("/admin/lingstream/prompt/", posted)
+        assert response["Content-Disposition"] == 'attachment; filename="ask.json"'
+        found = response.json()
+        assert list(found) == ["lingstream", "prompts"] and list(found["prompts"]) == ["ask", "tone"]
+        Prompt.objects.all().delete()
+        assert "_import" in client.post(IMPORT, {"text": response.content.decode()}).content.decode()
+        done = client.post(IMPORT, {"text": response.content.decode(), "_import": "1"})
+        assert done["Location"] == "/admin/lingstream/prompt/", done.content.decode()
+        assert Prompt.objects.get(slug="ask").live.text.endswith("Ask.")
 
     def test_is_refused_where_not_all_of_a_workflow_may_be_seen(self, workflow: Workflow) -> None:
         response = export(client_with("view_workflow", "view_step"), workflow)
