@@ -59,6 +59,29 @@ def message(page: Page) -> str:
     return page.inner_text(".messagelist")
 
 
+def test_an_occasion_shows_what_its_kind_has(admin: Page) -> None:
+    page = admin
+    go(page, "a:text-is('cloud-facts')")
+    page.click("#occasions-group summary")
+    page.click("text=Add another Occasion")
+    new = page.locator("#occasions-0")
+    labels = new.locator("label:visible")
+
+    def shown_of(kind: str) -> set[str]:
+        new.locator(".field-kind select").select_option(kind)
+        found = {text.strip().rstrip(":") for text in labels.all_inner_texts()}
+        return found & {"After", "Factor", "At most", "Schedule", "Within", "Renew the secret", "A day"}
+
+    assert shown_of("greeting") == {"A day"}
+    assert shown_of("silence") == {"After", "Factor", "At most", "A day"}
+    assert shown_of("schedule") == {"At most", "Schedule", "Within", "A day"}
+    expect(new.locator("h3, h4, summary", has_text=re.compile("^Schedule$"))).to_be_visible()
+    assert shown_of("webhook") == {"A day"}
+    shown_of("schedule")
+    save(page)
+    expect(page.locator("#occasions-0 .errorlist:visible").first).to_contain_text("needs it")
+
+
 def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site: Site) -> None:
     page = admin
     go(page, "a:text-is('cloud-facts')")

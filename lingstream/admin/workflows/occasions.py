@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -24,6 +26,17 @@ from ..secret import SecretForm, shown_secret, tenant_of
 
 __all__ = ["OccasionAdmin", "OccasionInline"]
 
+# What only some kinds have; all else is of each.
+_ONLY: Mapping[str, Sequence[str]] = {
+    "preview": [Occasion.Kind.SILENCE, Occasion.Kind.SCHEDULE],
+    "after": [Occasion.Kind.SILENCE],
+    "factor": [Occasion.Kind.SILENCE],
+    "at_most": [Occasion.Kind.SILENCE, Occasion.Kind.SCHEDULE],
+    "schedule": [Occasion.Kind.SCHEDULE],
+    "within_days": [Occasion.Kind.SCHEDULE],
+    "hook": [Occasion.Kind.WEBHOOK],
+    "renew": [Occasion.Kind.WEBHOOK],
+}
 _SHOWN = 5  # times of a schedule, and pauses of a silence
 
 
@@ -55,8 +68,13 @@ class OccasionForm(SecretForm):
         }
         help_texts = {"name": _("Each name once in a workflow. Empty: as what it is for, such as greeting.")}
 
+    class Media:
+        js = (forms.Script("lingstream/admin/occasions.js", type="module"),)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "kind" in self.fields:
+            self.fields["kind"].widget.attrs["data-ling-only"] = json.dumps(_ONLY)
         if "name" in self.fields:  # which who may only look has as text
             self.fields["name"].required = False
         if self.instance.source == Occasion.Source.CODE:
