@@ -59,6 +59,7 @@ def _in_module(source: str) -> Iterator[tuple[str, str]]:
                 yield text, str(plural)
             case ast.ClassDef(body=body) if any("_schema" in name for name in _named(body)):
                 yield from ((text, "") for text in [_named(body).get("title")] if isinstance(text, str))
+                yield from ((text, "") for text in _described(body))
             case ast.Dict(keys, values):
                 yield from _in_schema(list(zip(keys, values, strict=True)))
 
@@ -71,6 +72,17 @@ def _named(body: Iterable[ast.stmt]) -> dict[str, object]:
             case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
                 found[name] = value.value if isinstance(value, ast.Constant) else None
     return found
+
+
+def _described(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """What the schemas in a class say of the whole."""
+    for each in body:
+        match each:
+            case ast.Assign([ast.Name("config_schema")], ast.Dict(keys, values)):
+                for key, value in zip(keys, values, strict=True):
+                    match key, value:
+                        case ast.Constant("description"), ast.Constant(str(text)):
+                            yield text
 
 
 def _in_schema(entries: Sequence[tuple[ast.expr | None, ast.expr]]) -> Iterator[tuple[str, str]]:

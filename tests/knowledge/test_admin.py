@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from lingstream.core.engine.kinds import Services
 from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source, Sync
+from lingstream.knowledge.sources.port import source_kinds
 from lingstream.knowledge.sync import sync
 from lingstream.models import Run, Runner
 from tests.admin.forms import client_with, errors_of, form_data
@@ -56,6 +57,20 @@ class TestSources:
         for query in ({}, {"kind": "nothing"}):
             html = page(admin_client, "source/add/", **query)
             assert "?kind=folder" in html and "?kind=upload" in html
+
+    def test_are_told_by_what_their_kinds_are_called(self, admin_client: Client, source: Source) -> None:
+        """Each with a line of what it is, where one is chosen, and in the list."""
+        html = page(admin_client, "source/add/")
+        assert "Files of a folder on the server" in html
+        offered = [kind for kind in source_kinds().values() if kind.title and kind.kind != "models"]
+        assert len(offered) >= 7 and all(kind.config_schema.get("description") for kind in offered)
+        shown = admin_client.get(f"{URL}source/").content.decode()
+        assert (
+            '<td class="field-shown_kind">Folder</td>' in shown and 'href="?kind=folder">Folder</a>' in shown
+        )
+        for kind, count in (("folder", 1), ("web", 0)):
+            found = admin_client.get(f"{URL}source/", {"kind": kind})
+            assert found.context["cl"].result_count == count
 
     def test_have_the_fields_of_their_kind(self, admin_client: Client, folder: Path) -> None:
         into = collection()

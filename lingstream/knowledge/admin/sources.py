@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from lingstream.access.tokens import make_share
-from lingstream.admin.display import kind_title, status_badge
+from lingstream.admin.display import kind_title, said, status_badge
 from lingstream.admin.media import LingAdmin, Scoped, tenant
 from lingstream.admin.options import KindForm
 from lingstream.admin.secret import SecretForm, shown_secret
@@ -146,14 +146,40 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
         )
 
 
+class KindFilter(admin.SimpleListFilter):
+    """By kind, each as it is called."""
+
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Those that there are rows of."""
+        known, found = source_kinds(), model_admin.get_queryset(request).order_by()
+        names = found.values_list("kind", flat=True).distinct()
+        titles = [(name, kind_title(name, known[name]) if name in known else name) for name in names]
+        return sorted(titles, key=lambda each: each[1])
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
 @admin.register(Source)
 class SourceAdmin(Scoped, LingAdmin):
     """Where documents come from."""
 
     form = SourceForm
     change_form_template = "lingstream_knowledge/admin/source.html"
-    list_display = ("slug", "kind", "collection", "shown_state", "documents", "failures", "next_at", "paused")
-    list_filter = ("state", "kind", "collection", "paused")
+    list_display = (
+        "slug",
+        "shown_kind",
+        "collection",
+        "shown_state",
+        "documents",
+        "failures",
+        "next_at",
+        "paused",
+    )
+    list_filter = ("state", KindFilter, "collection", "paused")
     list_select_related = ("collection",)
     search_fields = ("slug", "collection__slug", "collection__title")
     autocomplete_fields = ("collection", "owner")
@@ -227,8 +253,8 @@ class SourceAdmin(Scoped, LingAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         kinds = sorted(
-            ((kind_title(name, each), name) for name, each in _offered().items()),
-            key=lambda kind: kind[0],
+            (kind_title(name, each), name, said(each.config_schema.get("description")))
+            for name, each in _offered().items()
         )
         context = {
             **self.admin_site.each_context(request),
@@ -339,6 +365,11 @@ class SourceAdmin(Scoped, LingAdmin):
         except NoReverseMatch:
             url = "-"
         return format_html("<p>POST <code>{}</code></p>{}", url, shown_secret(source.secret()))
+
+    @admin.display(description=_("kind"), ordering="kind")
+    def shown_kind(self, source: Source) -> str:
+        known = source_kinds().get(source.kind)
+        return kind_title(source.kind, known) if known else source.kind
 
     @admin.display(description=_("state"), ordering="state")
     def shown_state(self, source: Source) -> SafeString:

@@ -33,6 +33,7 @@ class Feeds(SourceKind):
     title = "Feed"
     config_schema = {
         "type": "object",
+        "description": "Entries of RSS, Atom and JSON feeds, or their pages; what leaves a feed stays.",
         "properties": {
             "feeds": {"type": "array", "title": "feeds", "items": ADDRESS, "minItems": 1, "maxItems": 50},
             "pages": {

@@ -38,6 +38,7 @@ class Folder(SourceKind):
     watches = True
     config_schema = {
         "type": "object",
+        "description": "Files of a folder on the server, among those that the settings allow.",
         "properties": {
             "path": {"type": "string", "minLength": 1, "title": "folder"},
             **OPTIONS,

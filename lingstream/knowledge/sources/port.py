@@ -192,7 +192,7 @@ class SourceKind(Protocol):
     :cvar kind: its name, which rows have.
     :cvar title: for people.
     :cvar config_schema: JSON schema of ``Source.config``, of the type ``object``: the admin makes a form
-        of it.
+        of it, and says its ``description`` where the kind is chosen.
     :cvar delete_after: complete listings without a document until it counts as gone.
     :cvar concurrency: documents that are fetched at the same time.
     :cvar watches: what it lists may be watched between passes; see :meth:`state`.

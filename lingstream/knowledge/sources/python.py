@@ -59,6 +59,7 @@ class Python(SourceKind):
     title = "Python function"
     config_schema = {
         "type": "object",
+        "description": "Whatever a function of the site yields: it is registered in the code of an app.",
         "properties": {
             "function": {"type": "string", "minLength": 1},
             "options": {"type": "object"},

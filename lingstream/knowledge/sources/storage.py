@@ -40,6 +40,7 @@ class StorageFiles(SourceKind):
     title = "Storage (S3 and others)"
     config_schema = {
         "type": "object",
+        "description": "Files of a storage that the settings list, such as a bucket.",
         "properties": {
             "storage": {
                 "type": "string",

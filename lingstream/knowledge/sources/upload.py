@@ -26,7 +26,12 @@ class Uploads(SourceKind):
 
     kind = "upload"
     title = "Files that people upload"
-    config_schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    config_schema = {
+        "type": "object",
+        "description": "PDF, Word, Markdown and other files that somebody adds here by hand.",
+        "properties": {},
+        "additionalProperties": False,
+    }
 
     @asynccontextmanager
     async def open(self, source: Source) -> AsyncIterator[UploadListing]:

@@ -29,6 +29,7 @@ class Web(SourceKind):
     delete_after = 2
     config_schema = {
         "type": "object",
+        "description": "Pages of a site, from the addresses on where to begin, by links and sitemaps.",
         "properties": {
             "seeds": {
                 "type": "array",

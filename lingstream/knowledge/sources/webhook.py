@@ -54,7 +54,12 @@ class Webhook(SourceKind):
 
     kind = "webhook"
     title = "Documents that another system sends"
-    config_schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    config_schema = {
+        "type": "object",
+        "description": "Another program posts them, signed with a secret that this page shows.",
+        "properties": {},
+        "additionalProperties": False,
+    }
 
     @asynccontextmanager
     async def open(self, source: Source) -> AsyncIterator[UploadListing]:
