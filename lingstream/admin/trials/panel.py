@@ -75,6 +75,7 @@ def _words() -> dict[str, str]:
         "took": _("{seconds} s in all"),
         "tokens": _("{asked} + {said} tokens"),
         "speed": _("{number} tokens/s"),
+        "repair": _("{number} repair"),
         "repairs": _("{number} repairs"),
         "document": _("Document"),
         "empty": _("nothing yet"),

@@ -61,8 +61,10 @@ class ChatInline(admin.StackedInline):  # type: ignore[type-arg]
         return rows.annotate(tenant=models.Value(tenant_of(request)))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """All, and for who may change it the secret."""
-        hidden = () if self.has_change_permission(request, obj) else ("embed", "renew")
+        """All; of what other sites need only once there are some, and for who may change it."""
+        chat = getattr(obj, "chat", None)
+        elsewhere = chat is not None and bool(chat.origins)
+        hidden = () if elsewhere and self.has_change_permission(request, obj) else ("embed", "renew")
         return [name for name in super().get_fields(request, obj) if name not in hidden]
 
     @admin.display(description=_("on other sites"))

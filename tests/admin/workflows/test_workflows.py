@@ -374,6 +374,10 @@ class TestChat:
         text = admin_client.get(page).content.decode()
         assert chat.embed_secret() not in text and Chat.objects.get().embed_secret() in text
 
+    def test_that_no_other_site_shows_has_no_secret_to_renew(self, admin_client: Client, page: str) -> None:
+        Chat.objects.create(workflow=Workflow.objects.get())
+        assert "chat-0-renew" not in admin_client.get(page).content.decode()
+
     def test_who_may_only_look_sees_no_secret(self, page: str, workflow: Workflow) -> None:
         chat = Chat.objects.create(workflow=workflow, origins=["https://shop.example"])
         user = User.objects.create_user("looks", is_staff=True)

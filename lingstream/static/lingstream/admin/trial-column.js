@@ -210,7 +210,7 @@ class View {
     const speeds = all.map(speedOf).filter((each) => each !== null);
     if (stored && speeds.length > 0) found.push(word("speed", { number: Math.max(...speeds).toFixed(0) }));
     const repairs = all.reduce((sum, { row }) => sum + (row?.repairs.length ?? 0), 0);
-    if (repairs > 0) found.push(word("repairs", { number: repairs }));
+    if (repairs > 0) found.push(word(repairs === 1 ? "repair" : "repairs", { number: repairs }));
     return found;
   }
 

@@ -93,6 +93,7 @@ export class Tree {
   }
 
   #set(uri, value) {
+    if (uri === "" && value === null) return; // nothing has been written yet
     const node = this.#nodes.get(uri) ?? this.#create(uri);
     if (!node) return;
     for (const known of [...this.#nodes.keys()]) {
