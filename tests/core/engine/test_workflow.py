@@ -319,8 +319,8 @@ class TestLimits:
 
     async def test_seconds(self) -> None:
         provider = ScriptedProvider([['{"a": "half', asyncio.Event()]], rate=None)
-        ended = await outcome(plan(bot("first"), seconds=0.05), provider)
-        self.check(ended, "more than 0.05 seconds")
+        ended = await outcome(plan(bot("first"), seconds=0.5), provider)
+        self.check(ended, "more than 0.5 seconds")
         assert ended.document == {"a": "half"}
         assert provider.calls[0].closed_early
 
