@@ -233,7 +233,7 @@ async def test_a_stalled_server_is_a_timeout(where):
 
 async def test_a_slow_server_is_no_timeout():
     text = "slow" * 10
-    async with talking(Reply(text, chunk=1, rate=100), timeout=0.3) as (provider, _):
+    async with talking(Reply(text, chunk=1, rate=40), timeout=0.7) as (provider, _):
         assert (await collect(provider)).text == text
 
 

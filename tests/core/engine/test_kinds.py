@@ -359,7 +359,7 @@ class TestTries:
                 closed.append(call.attempt)
 
         register_kind(Saying(work))
-        assert (await outcome(plan(timeout=0.05, retries=1))).document == 2
+        assert (await outcome(plan(timeout=0.5, retries=1))).document == 2
         assert calls == closed == [1, 2]
         calls.clear()
         (error,) = (await outcome(plan(timeout=0.05))).errors
@@ -371,7 +371,7 @@ class TestTries:
         }
 
     async def test_a_time_out_after_something_was_said_keeps_it(self) -> None:
-        ended = await said(Text('{"a": "half'), asyncio.Event(), timeout=0.05, retries=3)
+        ended = await said(Text('{"a": "half'), asyncio.Event(), timeout=0.5, retries=3)
         assert (ended.document, ended.errors[0]["code"]) == ({"a": "half"}, "timeout")
 
     async def test_a_kinds_own_time_out_is_its_fault(self) -> None:

@@ -733,7 +733,7 @@ class TestCleanUp:
                 with contextlib.suppress(asyncio.CancelledError):
                     await gate.wait()
 
-        run, log = make_run(stubborn, limits=Limits(seconds=0.05 if stop == "time" else 600))
+        run, log = make_run(stubborn, limits=Limits(seconds=0.5 if stop == "time" else 600))
         task = asyncio.create_task(run.execute())
         await seen(log, lambda doc: doc == {"a": 1})
         if stop == "leave":
