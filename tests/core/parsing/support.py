@@ -44,24 +44,35 @@ def parse(chunks: Iterable[str], make: type[StreamParser] = StreamParser, **opti
     return Parsed(repr(document), closed, parser.repairs, *told, fixes, ops, document)
 
 
+class Folded:
+    """A document as ops come: strings only grow and types stay, but for ops marked ``fix``."""
+
+    def __init__(self) -> None:
+        self.document: Any = None
+        self._kinds: dict[str, str] = {}
+
+    def take(self, ops: Iterable[Op | Closed]) -> Any:
+        """Fold ``ops``, and check them; return the document."""
+        kinds = self._kinds
+        for op in ops:
+            if isinstance(op, Append):
+                assert op.delta
+                assert not "\ud800" <= op.delta[0] <= "\udfff"
+                assert not "\ud800" <= op.delta[-1] <= "\udfff"
+                assert kinds.setdefault(op.uri, "string") == "string"
+            elif isinstance(op, Set):
+                assert op.fix or op.uri not in kinds
+                below = f"{op.uri}/" if op.uri else ""
+                for uri in [uri for uri in kinds if uri.startswith(below)] if op.fix else []:
+                    del kinds[uri]
+                kinds[op.uri] = "string" if isinstance(op.value, str) else "other"
+            self.document = fold(self.document, op)
+        return self.document
+
+
 def fold_all(ops: Iterable[Op | Closed]) -> Any:
-    """Fold ``ops``, and check that strings only grow and types stay, but for ops marked ``fix``."""
-    document: Any = None
-    kinds: dict[str, str] = {}
-    for op in ops:
-        if isinstance(op, Append):
-            assert op.delta
-            assert not "\ud800" <= op.delta[0] <= "\udfff"
-            assert not "\ud800" <= op.delta[-1] <= "\udfff"
-            assert kinds.setdefault(op.uri, "string") == "string"
-        elif isinstance(op, Set):
-            assert op.fix or op.uri not in kinds
-            below = f"{op.uri}/" if op.uri else ""
-            for uri in [uri for uri in kinds if uri.startswith(below)] if op.fix else []:
-                del kinds[uri]
-            kinds[op.uri] = "string" if isinstance(op.value, str) else "other"
-        document = fold(document, op)
-    return document
+    """Fold ``ops`` from the beginning, and check them; see :class:`Folded`."""
+    return Folded().take(ops)
 
 
 def two_pieces(text: str) -> Iterator[list[str]]:

@@ -26,7 +26,7 @@ from lingstream.core.validation import SchemaFault
 from tests.core.engine.test_bot import plan
 from tests.core.support import ROOT, make_run, outcome
 
-from .support import every_cut, fold_all, repair_cases
+from .support import Folded, every_cut, repair_cases
 
 
 class Parsed(NamedTuple):
@@ -39,11 +39,12 @@ def parse(chunks: Iterable[str], schema: Any) -> Parsed:
     """Feed ``chunks``, close, and check on the way what must hold for every text and schema."""
     parser = SchemaParser(StreamParser(), schema)
     ops: list[Any] = []
+    folded = Folded()
     for chunk in chunks:
-        ops += parser.feed(chunk)
-        assert repr(fold_all(ops)) == repr(parser.value)
-    ops += parser.close()
-    document = fold_all(ops)
+        ops += (new := parser.feed(chunk))
+        assert repr(folded.take(new)) == repr(parser.value)
+    ops += (new := parser.close())
+    document = folded.take(new)
     assert repr(document) == repr(parser.value)
     closed = [(op.uri, repr(op.value)) for op in ops if isinstance(op, Closed)]
     return Parsed(repr(document), closed, [(kind, uri) for kind, uri, _ in parser.repairs])
