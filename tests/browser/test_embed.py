@@ -14,6 +14,7 @@ from playwright.sync_api import FrameLocator, Page, expect
 from ..chaos.patience import scaled
 from .conftest import chatting
 from .files import put
+from .gate import Gate
 
 numbers = count()  # a browser keeps who one is for each shop
 NO_STORAGE = """
@@ -27,13 +28,30 @@ for (const kind of ["open", "close", "unread"]) addEventListener(`lingstream:${k
 """
 
 
-def reply(request: dict[str, Any]) -> str:
-    return json.dumps({"answer": f"You said {request['messages'][-1]['content']}."})
+gates: dict[str, Gate] = {}
+
+
+@pytest.fixture(autouse=True)
+def closed_gates() -> Iterator[None]:
+    gates.clear()
+    yield
+    for gate in gates.values():
+        gate.open()
+
+
+def reply(request: dict[str, Any]) -> Any:
+    """Answer the last message; who is asked by nobody nudges."""
+    asked = str(request["messages"][-1]["content"])
+    if asked.startswith("("):
+        return ['{"answer": "Are you ', gates.setdefault("nudge", Gate()), 'there?"}']
+    if asked == "slow":
+        return ['{"answer": "You', gates.setdefault(asked, Gate()), ' said slow."}']
+    return json.dumps({"answer": f"You said {asked}."})
 
 
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A site whose workflow `talk` is for pages of *.shop.test; yields the frame's URL."""
+    """A site whose workflows are for pages of *.shop.test; yields the frame's URL of `talk`."""
     with chatting(tmp_path_factory.mktemp("embed"), reply) as url:
         yield f"{url}/ling/embed/talk/"
 
@@ -41,7 +59,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def shop(page: Page, chat: str, more: str = "", host: str = "") -> Page:
     """Open a page of a new shop with the chat's button, under a policy that allows nothing inline."""
     url = f"http://{host or f'shop-{next(numbers)}.shop.test'}/"
-    site = chat.removesuffix("/ling/embed/talk/")
+    site = chat.partition("/ling/")[0]
     script = f'<script async src="{site}/static/lingstream/embed.js" data-chat="{chat}" {more}></script>'
     policy = f"default-src 'none'; script-src {site}; frame-src {site}"
     put(
@@ -89,6 +107,27 @@ def test_a_chat_behind_a_button(page: Page, chat: str) -> None:
     frame_of(page).get_by_role("link", name="New conversation").click()
     say(page, "other")
     expect(frame_of(page).locator(".ling-turns .ling-turn")).to_have_count(1)
+
+
+def test_the_button_counts_what_nobody_has_seen(page: Page, chat: str) -> None:
+    page.add_init_script(HEARD)
+    shop(page, chat.replace("/talk/", "/nudge/"), 'data-label="Ask us"')
+    button = page.get_by_role("button", name="Ask us")
+    button.click()
+    field = frame_of(page).get_by_role("textbox", name="Message")
+    field.fill("slow")
+    field.press("Enter")
+    expect(frame_of(page).locator(".ling-markdown")).to_have_text("You")
+    page.evaluate("document.querySelector('script').chat.close()")
+    gates["slow"].open()
+    # The bot speaks into the silence behind that, and counts from its first word on.
+    expect(button).to_have_accessible_name("Ask us (1)")
+    button.click()
+    gates.setdefault("nudge", Gate()).open()
+    expect(frame_of(page).locator(".ling-markdown").last).to_have_text("Are you there?")
+    expect(button).to_have_accessible_name("Ask us")
+    counts = [count for kind, count in page.evaluate("heard") if kind == "unread"]
+    assert (set(counts), counts[-1]) == ({0, 1}, 0)
 
 
 def test_what_the_page_says_to_it(page: Page, chat: str) -> None:

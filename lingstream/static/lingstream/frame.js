@@ -51,7 +51,7 @@ async function begin({ token, user, theme }, port) {
     addEventListener("keydown", (event) => leave(event, port));
     chat.addEventListener("click", download);
     chat.querySelector("[data-close]")?.addEventListener("click", () => port.postMessage({ type: "close" }));
-    client.on("notice", () => tellUnread(port));
+    chat.conversation.addEventListener("change", () => tellUnread(port));
     tellUnread(port);
 }
 
@@ -108,7 +108,6 @@ function obey(message, port) {
     else if (message.type === "theme") dress(message.theme);
     else if (message.type === "say") chat.conversation?.send(message.text).catch(() => {}); // the page says why
     else if (message.type === "user") location.reload(); // the hello that follows names him
-    tellUnread(port);
 }
 
 function show() {

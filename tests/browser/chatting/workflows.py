@@ -17,7 +17,12 @@ async def talk(run: Run) -> None:
     await run.bot('Answer as JSON: {"answer": "…"}', history=True).chat(run.input["question"])
 
 
-@workflow("nudge", access="anyone", chat=Chat(**QUIET), occasions=[Silence("1s", at_most=1)])
+@workflow(
+    "nudge",
+    access="anyone",
+    chat=Chat(**QUIET, origins=["http://*.shop.test"]),
+    occasions=[Silence("1s", at_most=1)],
+)
 async def nudge(run: Run) -> None:
     """Answer, and say something once into the silence behind that."""
     await run.bot('Answer as JSON: {"answer": "…"}', history=True).chat(run.input["question"])
