@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
 from ..chaos.patience import scaled
-from .conftest import chatting
+from .conftest import chatting, until
 from .files import put
 from .gate import Gate
 
@@ -149,12 +149,31 @@ def test_what_the_page_says_to_it(page: Page, chat: str) -> None:
 
 def test_a_token_that_is_not_taken_is_told_of(context: Any, chat: str) -> None:
     page = context.new_page()
-    page.add_init_script("addEventListener('lingstream:event', ({ detail }) => (globalThis.told = detail));")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.add_init_script(
+        "addEventListener('lingstream:event', ({ detail }) => (globalThis.told ??= []).push(detail.error));"
+    )
     shop(page, chat, 'data-user="x.y.z"').get_by_role("button").click()
     expect(frame_of(page).get_by_role("alert")).to_contain_text("vouch", timeout=scaled(30) * 1000)
-    page.wait_for_function("globalThis.told?.error")
-    page.evaluate("document.querySelector('script').chat.user('')")  # he is nobody known, then
+    until(page, "globalThis.told")
+    page.locator("script").evaluate("({ chat }) => chat.say('kept')")
+    page.wait_for_timeout(500)  # in which nothing begins anew by itself
+    assert len(page.evaluate("told")) == sum(url.endswith("/visitor/") for url in asked) == 1
+    page.locator("script").evaluate("({ chat }) => chat.open()")
+    until(page, "told.length === 2")
+    # He is nobody known, then; and what was said is said.
+    page.locator("script").evaluate("({ chat }) => { chat.user(''); chat.say('at once'); }")
+    expect(frame_of(page).locator(".ling-markdown")).to_have_text(["You said kept.", "You said at once."])
     say(page, "anonymous")
+    expect(frame_of(page).locator(".ling-turns .ling-turn")).to_have_count(3)
+
+
+def test_what_is_said_while_the_frame_begins_anew(page: Page, chat: str) -> None:
+    shop(page, chat).get_by_role("button").click()
+    say(page, "hello")
+    page.locator("script").evaluate("({ chat }) => { chat.user(''); chat.say('in between'); }")
+    expect(frame_of(page).locator(".ling-markdown")).to_have_text(["You said hello.", "You said in between."])
 
 
 def test_others_learn_nothing(page: Page, chat: str) -> None:

@@ -31,7 +31,7 @@ export class LingChat extends HTMLElement {
     #away = null;
     #isFetching = false;
 
-    /** @type {Promise<void> | null} that the conversation is followed */
+    /** @type {Promise<void> | null} that the conversation is followed; rejects with why it cannot be */
     ready = null;
 
     /** @returns {Client | null} by default one whose visitor is the session's, as the page's is */
@@ -51,7 +51,8 @@ export class LingChat extends HTMLElement {
 
     connectedCallback() {
         this.#leaving = new AbortController();
-        this.ready = this.#begin(this.#leaving.signal).catch((error) => console.error("lingstream:", error.message));
+        this.ready = this.#begin(this.#leaving.signal);
+        this.ready.catch((error) => console.error("lingstream:", error.message));
     }
 
     disconnectedCallback() {

@@ -56,7 +56,7 @@
     }
 
     const kept = `lingstream ${address.origin} ${address.pathname}`;
-    const waiting = []; // said before the frame listened
+    const waiting = []; // said, and not taken by the frame yet
     const told = { lang: script.dataset.lang || document.documentElement.lang, theme: script.dataset.theme ?? "" };
     let user = script.dataset.user ?? "";
     let frame = null;
@@ -79,9 +79,9 @@
     script.chat = {
         open,
         close,
-        say: (text) => send({ type: "say", text: String(text) }),
+        say,
         theme: (theme) => send({ type: "theme", theme: (told.theme = String(theme)) }),
-        user: (token) => send({ type: "user", user: (user = String(token || "")) }),
+        user: change,
     };
 
     function open() {
@@ -128,22 +128,35 @@
         port?.close();
         port = channel.port1;
         port.onmessage = ({ data: message }) => obey(message);
-        const hello = { lingstream: VERSION, type: "hello", ...told, token: user ? "" : read(), user };
+        const hello = { lingstream: VERSION, type: "hello", ...told, open: isOpen(), token: user ? "" : read(), user };
         frame.contentWindow.postMessage(hello, address.origin, [channel.port2]);
-        port.postMessage({ type: isOpen() ? "open" : "close" });
-        for (const message of waiting.splice(0)) port.postMessage(message);
+        waiting.forEach(send);
     }
 
     function obey(message) {
         if (message?.type === "token") write(String(message.token ?? ""));
+        else if (message?.type === "said") waiting.shift();
         else if (message?.type === "unread") name(Number(message.count) || 0);
         else if (message?.type === "close") close();
         else if (message?.type === "event") fire("event", message.detail);
     }
 
+    /** A frame that could not begin, or is about to begin anew, takes nothing: the next one is told. */
+    function say(text) {
+        const message = { type: "say", text: String(text) };
+        waiting.push(message);
+        send(message);
+    }
+
+    /** Somebody else talks from here on: the frame begins anew, and what is said meanwhile is theirs. */
+    function change(token) {
+        user = String(token || "");
+        send({ type: "user" });
+        port = null;
+    }
+
     function send(message) {
-        if (port) port.postMessage(message);
-        else if (message.type === "say") waiting.push(message); // all else the hello says
+        port?.postMessage(message); // before there is one the hello says it
     }
 
     function name(unread) {

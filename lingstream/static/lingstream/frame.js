@@ -29,7 +29,7 @@ function isListed(origin) {
     });
 }
 
-async function begin({ token, user, theme }, port) {
+async function begin({ token, user, theme, open }, port) {
     dress(theme);
     const { Client } = await customElements.whenDefined("ling-stream");
     const client = new Client({ visitor: user || !token ? await visitorFor(user) : token });
@@ -47,6 +47,8 @@ async function begin({ token, user, theme }, port) {
     document.body.prepend(chat);
     await chat.ready;
     chat.style.visibility = "";
+    if (open) show();
+    else hide();
     port.onmessage = ({ data }) => obey(data, port); // what was said before has waited
     addEventListener("keydown", (event) => leave(event, port));
     chat.addEventListener("click", download);
@@ -55,7 +57,10 @@ async function begin({ token, user, theme }, port) {
     tellUnread(port);
 }
 
-/** The page around is told why, as its token may be too old; what it does then, or the next opening, tries again. */
+/**
+ * The page around is told why, as its token may be too old; what it does then, or the next opening, tries again. What it
+ * says meanwhile it keeps.
+ */
 function fail(error, port) {
     console.error("lingstream:", error.message);
     const told = document.createElement("p");
@@ -104,10 +109,21 @@ async function lastOf(client) {
 
 function obey(message, port) {
     if (message.type === "open") show();
-    else if (message.type === "close") chat.inert = true; // so that nothing counts as read
+    else if (message.type === "close") hide();
     else if (message.type === "theme") dress(message.theme);
-    else if (message.type === "say") chat.conversation?.send(message.text).catch(() => {}); // the page says why
+    else if (message.type === "say") say(message.text, port);
     else if (message.type === "user") location.reload(); // the hello that follows names him
+}
+
+/** It is taken, and no longer the page's around; where the server refuses it, the chat says why. */
+function say(text, port) {
+    chat.conversation.send(text).catch(() => {});
+    port.postMessage({ type: "said" });
+}
+
+/** So nothing counts as read. */
+function hide() {
+    chat.inert = true;
 }
 
 function show() {
@@ -122,10 +138,10 @@ function dress(theme) {
 
 /** What moves is stopped by the same key first. */
 function leave(event, port) {
-    const { open } = chat.conversation ?? {};
+    const { open } = chat.conversation;
     if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing && !open) port.postMessage({ type: "close" });
 }
 
 function tellUnread(port) {
-    port.postMessage({ type: "unread", count: chat.conversation?.unread ?? 0 });
+    port.postMessage({ type: "unread", count: chat.conversation.unread });
 }

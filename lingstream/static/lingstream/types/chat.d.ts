@@ -7,7 +7,7 @@ import type { Conversation } from "./conversation.js";
 /** A chat with one workflow. Attributes: `workflow`, and `conversation`, the id of one that there is. */
 export declare class LingChat extends HTMLElement {
     #private;
-    /** @type {Promise<void> | null} that the conversation is followed */
+    /** @type {Promise<void> | null} that the conversation is followed; rejects with why it cannot be */
     ready: Promise<void> | null;
     /** @returns {Client | null} by default one whose visitor is the session's, as the page's is */
     get client(): Client | null;
