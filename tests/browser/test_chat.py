@@ -314,6 +314,28 @@ def test_attacks_and_copies(page: Page, site: str) -> None:
     assert page.evaluate("window.copied") == EVIL
 
 
+FORBIDDEN = (
+    "navigator.clipboard.writeText = async () => { throw new DOMException('no', 'NotAllowedError'); };"
+)
+
+
+def test_copies_where_the_browser_forbids_it(page: Page, site: str) -> None:
+    """The person's own way of copying is tried, and what cannot be done is told."""
+    page.add_init_script(FORBIDDEN)
+    opened(page, site)
+    say(page, "evil")
+    page.locator(".ling-markdown").get_by_role("button", name="Copy").click()
+    expect(page.locator("[data-told]")).to_have_text("Copied")
+    field(page).press("Control+v")
+    expect(field(page)).to_have_value(re.compile(r"^<iframe src='https://evil\.example/c'></iframe>"))
+    page.evaluate("document.execCommand = () => false")
+    copy = page.locator(".ling-turns [data-copy]")
+    copy.click()
+    expect(page.get_by_role("alert").locator("visible=true")).to_contain_text("did not copy")
+    expect(copy).to_be_focused()
+    expect(copy).not_to_have_attribute("data-copied", "")
+
+
 def test_files(page: Page, site: str) -> None:
     opened(page, site)
     files = [{"name": name, "mimeType": "text/plain", "buffer": b"text"} for name in ("a.txt", "b.txt")]

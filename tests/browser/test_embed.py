@@ -107,6 +107,11 @@ def test_a_chat_behind_a_button(page: Page, chat: str) -> None:
     frame_of(page).get_by_role("link", name="New conversation").click()
     say(page, "other")
     expect(frame_of(page).locator(".ling-turns .ling-turn")).to_have_count(1)
+    # The shop is no secure context, so its frames have no clipboard.
+    frame_of(page).get_by_role("button", name="Copy").click()
+    field = frame_of(page).get_by_role("textbox", name="Message")
+    field.press("Control+v")
+    expect(field).to_have_value("You said other.")
 
 
 def test_the_button_counts_what_nobody_has_seen(page: Page, chat: str) -> None:

@@ -7,6 +7,7 @@ import { ACTS } from "./chat-acts.js";
 import { Composer, sends } from "./chat-composer.js";
 import { followList } from "./chat-list.js";
 import { part, show, tellTime, write } from "./chat-parts.js";
+import { copy } from "./copying.js";
 import { Scroll } from "./chat-scroll.js";
 import { Turns } from "./chat-turns.js";
 import { get } from "./jsonuri.js";
@@ -90,6 +91,7 @@ export class LingChat extends HTMLElement {
         on(this, "submit", (event) => this.#submit(event));
         on(this, "click", (event) => this.#click(event));
         on(this, "keydown", (event) => this.#key(event));
+        on(this, "ling:copy", ({ target, detail }) => this.#tellCopied(target, detail.isCopied)); // of a block of code
         on(this, "toggle", ({ target }) => target.open && target.querySelector("textarea")?.focus(), { capture: true });
         on(part(this, "log"), "scroll", () => this.#look(), { passive: true });
         on(document, "visibilitychange", () => (document.hidden ? this.#turns.divide() : this.#look()));
@@ -202,7 +204,6 @@ export class LingChat extends HTMLElement {
         const button = event.target.closest("button, a");
         if (!button || !this.contains(button)) return;
         if (button.matches("[data-copy]")) this.#copy(button, this.#answerAt(button));
-        else if (button.matches("pre > button")) this.#tellCopied(button); // markdown.js does it
         else if (button.closest("[data-earlier]")) {
             event.preventDefault();
             this.#older();
@@ -217,12 +218,12 @@ export class LingChat extends HTMLElement {
     }
 
     async #copy(button, text) {
-        await navigator.clipboard.writeText(text);
-        this.#tellCopied(button);
+        this.#tellCopied(button, await copy(text));
     }
 
-    #tellCopied(button) {
+    #tellCopied(button, isCopied) {
         const told = part(this, "told");
+        if (!isCopied) return this.#composer.tell(told?.dataset.notCopied ?? "");
         button.dataset.copied = "";
         write(told, told?.dataset.copied ?? "");
         setTimeout(() => {

@@ -6,6 +6,7 @@
  * comes too late as text, and shows brackets that turned out to be no link as they were written.
  */
 
+import { copy } from "./copying.js";
 import { REL, safeAttribute, safeImage } from "./nodes.js";
 import * as smd from "./vendor/streaming-markdown/smd.js";
 
@@ -209,7 +210,10 @@ export class MarkdownNodes {
         const button = this.#document.createElement("button");
         button.type = "button";
         button.setAttribute("aria-label", this.#copy);
-        button.addEventListener("click", () => navigator.clipboard?.writeText(element.textContent));
+        button.addEventListener("click", async () => {
+            const detail = { isCopied: await copy(element.textContent) };
+            button.dispatchEvent(new CustomEvent("ling:copy", { bubbles: true, detail }));
+        });
         return button;
     }
 
