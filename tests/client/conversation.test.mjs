@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import { Client } from "../../lingstream/static/lingstream/core.js";
+import { persist } from "../../lingstream/static/lingstream/syncing.js";
 import { play } from "./site.mjs";
 import { listen } from "./vectors.mjs";
 
@@ -464,6 +465,39 @@ describe("a server without notices", () => {
             delete globalThis.removeEventListener;
         });
     }
+});
+
+describe("what is asked until there is an answer", () => {
+    let listeners;
+    before(() => {
+        listeners = new Set();
+        globalThis.addEventListener = (type, listener) => type === "online" && listeners.add(listener);
+        globalThis.removeEventListener = (type, listener) => listeners.delete(listener);
+    });
+    after(() => {
+        delete globalThis.addEventListener;
+        delete globalThis.removeEventListener;
+    });
+
+    test("is asked again after a pause, or when there is a network, and listens for that no longer", async (context) => {
+        context.mock.timers.enable({ apis: ["setTimeout"] });
+        const heard = []; // how many listen while it is asked
+        let fails = 3;
+        const ask = async () => {
+            heard.push(listeners.size);
+            if (fails-- > 0) throw Object.assign(new Error("away"), { retryable: true });
+            return "here";
+        };
+        const asking = persist(ask, () => false);
+        const wait = () => context.mock.timers.tick(2_000);
+        const ways = [wait, () => listeners.forEach((tell) => tell()), wait];
+        for (const [place, go] of ways.entries()) {
+            while (heard.length <= place || listeners.size === 0) await new Promise(setImmediate);
+            go();
+        }
+        assert.equal(await asking, "here");
+        assert.deepEqual([heard, listeners.size], [[0, 0, 0, 0], 0]);
+    });
 });
 
 describe("a list of conversations", () => {

@@ -48,7 +48,12 @@ export async function persist(ask, isOver) {
 /** Some time, or until the browser says that there is a network. */
 function rest(milliseconds) {
     return new Promise((resolve) => {
-        globalThis.addEventListener?.("online", resolve, { once: true });
-        setTimeout(resolve, milliseconds);
+        const end = () => {
+            clearTimeout(timer);
+            globalThis.removeEventListener?.("online", end);
+            resolve();
+        };
+        const timer = setTimeout(end, milliseconds);
+        globalThis.addEventListener?.("online", end);
     });
 }
