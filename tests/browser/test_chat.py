@@ -16,6 +16,7 @@ from tests.node import peers
 
 from ..chaos.patience import scaled
 from .conftest import NewPage, chatting, until
+from .files import STATIC
 from .gate import Gate
 from .test_demo import FOUND
 
@@ -218,6 +219,7 @@ def test_other_answers_and_other_questions(page: Page, site: str) -> None:
     assert page.locator(".ling-turns .ling-turn").count() == 1
 
 
+ANSWERED = "document.querySelector('ling-chat').conversation.turns.at(-1)?.status === 'finished'"
 FRAMES = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
 DISTANCE = "({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight"
 
@@ -348,6 +350,51 @@ def test_files(page: Page, site: str) -> None:
     expect(link).to_have_text("b.txt")
     expect(page.locator("ling-stream[status=finished]")).to_have_count(1)
     assert page.request.get(str(link.evaluate("link => link.href"))).text() == "text"
+
+
+MODULES = "".join(path.read_text() for path in sorted((STATIC / "lingstream").glob("chat*.js")))
+PARTS = set(re.findall(r'\bpart\([^"()]+, "([a-z]+)"\)', MODULES))
+COPIES = set(re.findall(r'\bcopyOf\([^"()]+, "([a-z]+)"\)', MODULES))
+# Before the page's modules are executed.
+LEAVE_OUT = """((names) => document.addEventListener("readystatechange", () => {
+    const roots = [document];
+    for (const root of roots) {
+        for (const { content } of root.querySelectorAll("template")) roots.push(content);
+        for (const name of names) {
+            for (const place of root.querySelectorAll(`[data-${name}]:not(ling-chat)`)) {
+                place.removeAttribute(`data-${name}`);
+            }
+        }
+    }
+}, { once: true }))(%s);"""
+
+
+@pytest.mark.parametrize(
+    "left_out", [{"log"}, {"turns"}, PARTS - {"log", "turns", "composer"}, {"composer"}, COPIES]
+)
+def test_templates_may_leave_any_part_out(page: Page, site: str, left_out: set[str]) -> None:
+    """The rest does what it did; what goes wrong is on the console."""
+    assert {"news", "said"} <= PARTS and {"chip", "turn"} <= COPIES
+
+    page.add_init_script(LEAVE_OUT % json.dumps(sorted(left_out)))
+    opened(page, site)
+    if "composer" not in left_out:
+        page.set_input_files(
+            "input[type=file]", [{"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"}]
+        )
+        field(page).fill("hello")
+        field(page).press("Enter")
+    else:
+        page.evaluate("document.querySelector('ling-chat').conversation.send('hello')")
+    until(page, ANSWERED)
+    page.evaluate("document.querySelector('ling-chat').conversation.send('cards')")
+    until(page, f"{ANSWERED} && document.querySelector('ling-chat').conversation.turns.length === 2")
+    page.evaluate(FRAMES)
+    until(page, "location.pathname.length > 40")
+    page.reload()
+    followed(page)
+    page.evaluate(FRAMES)
+    assert page.locator(".ling-turns > .ling-turn").count() == 2
 
 
 def reloaded(page: Page, text: str) -> None:

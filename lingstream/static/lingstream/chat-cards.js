@@ -26,7 +26,8 @@ export function drawCards(chat, place, document, isWhole) {
         if (told.has(name) || known.has(name)) continue;
         const uri = escape(name);
         if (typeof value === "object" && value !== null && !isWhole(uri)) continue;
-        place.append(cardOf(chat, name, uri, value));
+        const card = cardOf(chat, name, uri, value);
+        if (card) place.append(card);
     }
 }
 
@@ -54,11 +55,12 @@ function isListOf(value, key) {
 
 function cardOf(chat, name, uri, value) {
     const card = copyOf(chat, "card");
+    if (!card) return null;
     const text = part(card, "value");
     card.dataset.card = name;
     write(card.querySelector("h3"), titleOf(name));
-    if (typeof value === "string") text.setAttribute("data-ling-markdown", uri);
-    else text.replaceWith(valueOf(value));
+    if (typeof value === "string") text?.setAttribute("data-ling-markdown", uri);
+    else text?.replaceWith(valueOf(value));
     return card;
 }
 

@@ -165,13 +165,14 @@ export class Composer {
         const most = Number(this.#picker?.dataset.most ?? 0);
         this.#files = files.slice(0, most);
         const list = part(this.#form, "waiting");
-        list?.replaceChildren(...this.#files.map(({ name }, index) => this.#chipOf(name, index)));
+        list?.replaceChildren(...this.#files.map(({ name }, index) => this.#chipOf(name, index)).filter(Boolean));
         show(list, this.#files.length > 0);
         this.update();
     }
 
     #chipOf(name, index) {
         const item = copyOf(this.#chat, "chip");
+        if (!item) return null;
         write(part(item, "name"), name);
         item.querySelector("button").value = index;
         return item;

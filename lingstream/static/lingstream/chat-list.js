@@ -20,10 +20,11 @@ export async function followList(chat, client, signal) {
 
 function draw(chat, list, items) {
     const known = new Map([...list.children].map((item) => [item.dataset.id, item]));
-    const shown = items.map((item) => {
+    const shown = items.flatMap((item) => {
         const element = known.get(item.id) ?? copyOf(chat, "item");
+        if (!element) return [];
         fill(chat, element, item);
-        return element;
+        return [element];
     });
     const isSame = shown.length === list.children.length && shown.every((item, index) => item === list.children[index]);
     if (!isSame) list.replaceChildren(...shown);

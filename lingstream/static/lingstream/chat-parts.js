@@ -22,11 +22,11 @@ export function write(element, text) {
 /**
  * @param {ParentNode} root
  * @param {string} name of a template
- * @returns {any} the one element in a copy of it
+ * @returns {any} the one element in a copy of it, or null
  */
 export function copyOf(root, name) {
     const template = root.querySelector(`template[data-${name}]`);
-    return document.importNode(template.content, true).firstElementChild;
+    return template && document.importNode(template.content, true).firstElementChild;
 }
 
 /** Say in the reader's time and language when something was. */

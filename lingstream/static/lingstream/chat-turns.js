@@ -13,7 +13,7 @@ export class Turns {
     #chat;
     #client;
     #conversation;
-    #list;
+    #list; // null where the page shows none
     #elements = new Map(); // by turn
     #written; // by the server, by run
     #boundary; // number of the last turn that was seen when the person left, or came
@@ -28,7 +28,7 @@ export class Turns {
         this.#client = client;
         this.#conversation = conversation;
         this.#list = part(chat, "turns");
-        this.#written = new Map([...this.#list.children].map((element) => [element.dataset.run, element]));
+        this.#written = new Map([...(this.#list?.children ?? [])].map((element) => [element.dataset.run, element]));
         this.#boundary = conversation.lastRead;
     }
 
@@ -60,12 +60,13 @@ export class Turns {
      * @returns {number} how many are new at the end
      */
     show(changed) {
-        const { turns } = this.#conversation;
+        if (!this.#list) return 0;
         const last = this.#list.lastElementChild;
         const before = this.#elements;
-        this.#elements = new Map(turns.map((turn) => [turn, before.get(turn) ?? this.#elementOf(turn)]));
-        for (const turn of turns) {
-            if (changed.has(turn) || !before.has(turn)) this.#fill(this.#elements.get(turn), turn);
+        const drawn = this.#conversation.turns.map((turn) => [turn, before.get(turn) ?? this.#elementOf(turn)]);
+        this.#elements = new Map(drawn.filter(([, element]) => element));
+        for (const [turn, element] of this.#elements) {
+            if (changed.has(turn) || !before.has(turn)) this.#fill(element, turn);
         }
         this.#arrange([...this.#elements.values()]);
         if (!this.#divide() && before.size === 0) this.#boundary = Infinity; // who looks sees what comes
@@ -118,11 +119,12 @@ export class Turns {
         const list = part(element, "files");
         show(list, files.length > 0);
         if (!list || list.children.length === files.length) return;
-        list.replaceChildren(...files.map((file) => this.#fileOf(file)));
+        list.replaceChildren(...files.map((file) => this.#fileOf(file)).filter(Boolean));
     }
 
     #fileOf({ attachment, name = "" }) {
         const item = copyOf(this.#chat, "file");
+        if (!item) return null;
         const link = item.querySelector("a");
         link.href = `${this.#chat.dataset.files}${attachment}/`;
         link.download = name;

@@ -82,7 +82,8 @@ export class LingChat extends HTMLElement {
     #follow(conversation, signal) {
         this.#conversation = conversation;
         this.#turns = new Turns(this, this.#client, conversation);
-        this.#scroll = new Scroll(this, conversation, signal);
+        const scrolls = part(this, "log") && part(this, "turns");
+        this.#scroll = scrolls ? new Scroll(this, conversation, signal) : null;
         this.#composer = new Composer(this, conversation, { signal, sent: () => this.#sent() });
         const on = (target, type, handle, more) => target?.addEventListener(type, handle, { signal, ...more });
         on(conversation, "turn", ({ detail }) => this.#schedule(detail));
@@ -98,7 +99,7 @@ export class LingChat extends HTMLElement {
         for (const type of ["online", "offline"]) on(globalThis, type, () => this.#schedule());
         for (const time of this.querySelectorAll("time[datetime]")) tellTime(time, time.dateTime);
         this.#render();
-        this.#scroll.restore();
+        this.#scroll?.restore();
     }
 
     /** Once a frame, whatever came; a page that nobody sees has no frames. */
@@ -113,7 +114,7 @@ export class LingChat extends HTMLElement {
         if (this.#leaving.signal.aborted) return;
         const count = this.#turns.show(this.#changed);
         this.#changed.clear();
-        this.#scroll.note(count);
+        this.#scroll?.note(count);
         this.#composer.update();
         this.#showConversation();
         this.#showConnection();
@@ -154,9 +155,10 @@ export class LingChat extends HTMLElement {
     /** What is in view, on a page in sight, was read; what begins in view goes on where one looks. */
     #look() {
         const { hasMore, unread } = this.#conversation;
-        if (hasMore && part(this, "log").scrollTop < EARLY) this.#older();
+        const log = part(this, "log");
+        if (hasMore && log?.scrollTop < EARLY) this.#older();
         if (unread === 0 || document.hidden || this.inert) return;
-        const number = this.#turns.numberAbove(part(this, "log").getBoundingClientRect().bottom);
+        const number = this.#turns.numberAbove(log?.getBoundingClientRect().bottom ?? innerHeight);
         this.#conversation.read(number).catch(() => {}); // it is unread, then
     }
 
@@ -164,7 +166,9 @@ export class LingChat extends HTMLElement {
         if (this.#isFetching) return;
         this.#isFetching = true;
         try {
-            if (await this.#conversation.older()) this.#scroll.hold(() => this.#render());
+            if (!(await this.#conversation.older())) return;
+            if (this.#scroll) this.#scroll.hold(() => this.#render());
+            else this.#render();
         } catch (error) {
             this.#composer.tell(error.message);
         } finally {
@@ -175,7 +179,7 @@ export class LingChat extends HTMLElement {
     /** The person has said something: what is above has been seen. */
     #sent() {
         this.#turns.divide(Infinity);
-        this.#scroll.toEnd();
+        this.#scroll?.toEnd();
         this.#composer.focus();
     }
 

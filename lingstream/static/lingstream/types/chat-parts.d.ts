@@ -12,7 +12,7 @@ export declare function write(element: Element | null, text: any): void;
 /**
  * @param {ParentNode} root
  * @param {string} name of a template
- * @returns {any} the one element in a copy of it
+ * @returns {any} the one element in a copy of it, or null
  */
 export declare function copyOf(root: ParentNode, name: string): any;
 /** Say in the reader's time and language when something was. */
