@@ -44,6 +44,8 @@ def reply(request: dict[str, Any]) -> Any:
     asked = str(request["messages"][-1]["content"])
     if asked.startswith("("):
         return ['{"answer": "Are you ', gates.setdefault("nudge", Gate()), 'there?"}']
+    if asked == "long":
+        return json.dumps({"answer": "\n\n".join(f"Paragraph {number}." for number in range(60))})
     if asked == "slow":
         return ['{"answer": "You', gates.setdefault(asked, Gate()), ' said slow."}']
     return json.dumps({"answer": f"You said {asked}."})
@@ -150,6 +152,24 @@ def test_what_the_page_says_to_it(page: Page, chat: str) -> None:
     assert page.locator("iframe").bounding_box() == {"x": 0, "y": 0, "width": 375, "height": 700}
     frame_of(page).locator("[data-close]").click()
     expect(page.locator("iframe")).to_be_hidden()
+
+
+def test_as_high_as_what_is_in_it(page: Page, chat: str) -> None:
+    page.add_init_script(
+        "addEventListener('lingstream:resize', ({ detail }) => (globalThis.height = detail.height));"
+    )
+    shop(page, chat, "data-fit").get_by_role("button").click()
+    frame = "document.querySelector('div').shadowRoot.querySelector('iframe').offsetHeight"
+    until(page, f"globalThis.height < 320 && {frame} === 320")  # nothing was said
+    for text in ("one", "two"):
+        say(page, text)
+    until(page, f"height > 320 && height < 640 && {frame} === height")
+    log = frame_of(page).locator("[data-log]")
+    assert log.evaluate("({ scrollHeight, clientHeight }) => scrollHeight === clientHeight")
+    field = frame_of(page).get_by_role("textbox", name="Message")
+    field.fill("long")
+    field.press("Enter")
+    until(page, f"height > 1_500 && {frame} === 640")
 
 
 def test_a_token_that_is_not_taken_is_told_of(context: Any, chat: str) -> None:

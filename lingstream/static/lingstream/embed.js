@@ -5,9 +5,9 @@
  *           data-chat="https://app.example/ling/embed/help/"></script>
  *
  * What may be said of it: data-label (of the button), data-lang, data-theme ("light" or "dark"), data-user (a
- * JWT by which this site says who the visitor is), data-side ("left"). The script's element has `chat` with
- * `open()`, `close()`, `say(text)`, `theme(name)`, `user(jwt)`, and fires `lingstream:open`, `:close`,
- * `:unread` and `:event`.
+ * JWT by which this site says who the visitor is), data-side ("left"), data-fit (the frame is as high as what is
+ * in it). The script's element has `chat` with `open()`, `close()`, `say(text)`, `theme(name)`, `user(jwt)`, and
+ * fires `lingstream:open`, `:close`, `:unread`, `:resize` and `:event`.
  *
  * A classic script, so that it loads on pages of every kind; all of it lies behind a shadow root, and its style
  * is a constructed sheet, which no Content-Security-Policy forbids. The page's own has to allow the script and
@@ -19,7 +19,7 @@
     const script = document.currentScript;
     const VERSION = 1;
     const STYLE = `
-        :host { all: initial; }
+        :host { all: initial; --fit: initial; }
         button, iframe { position: fixed; inset-block-end: 20px; inset-inline-end: 20px; border: 0; }
         :host([data-side="left"]) :is(button, iframe) { inset-inline: 20px auto; }
         button {
@@ -35,7 +35,8 @@
             background: #b91c1c; font: 600 12px/20px system-ui, sans-serif;
         }
         iframe {
-            inset-block-end: 88px; inline-size: min(400px, 100vw - 40px); block-size: min(640px, 100dvh - 108px);
+            inset-block-end: 88px; inline-size: min(400px, 100vw - 40px);
+            block-size: min(clamp(320px, var(--fit, 640px), 640px), 100dvh - 108px);
             border-radius: 12px; z-index: 2147483647; background: Canvas; box-shadow: 0 4px 24px rgb(0 0 0 / 0.25);
         }
         [hidden] { display: none; }
@@ -137,6 +138,7 @@
         if (message?.type === "token") write(String(message.token ?? ""));
         else if (message?.type === "said") waiting.shift();
         else if (message?.type === "unread") name(Number(message.count) || 0);
+        else if (message?.type === "resize") fit(Number(message.height) || 0);
         else if (message?.type === "close") close();
         else if (message?.type === "event") fire("event", message.detail);
     }
@@ -165,6 +167,12 @@
         if (unread) button.dataset.unread = unread > 99 ? "99+" : String(unread);
         else delete button.dataset.unread;
         fire("unread", { count: unread });
+    }
+
+    /** What is in the frame would have this height; more than there is room for is scrolled. */
+    function fit(height) {
+        if (script.dataset.fit !== undefined) frame.style.setProperty("--fit", `${height}px`);
+        fire("resize", { height });
     }
 
     function icon() {

@@ -7,6 +7,7 @@
 
 const VERSION = 1;
 let visitor = "";
+let height = 0;
 const { origins, visitors, module } = document.querySelector("script[data-frame]").dataset;
 // It comes into the page once it is known whose it is.
 const chat = document.importNode(document.querySelector("#ling-framed").content, true).querySelector("ling-chat");
@@ -55,6 +56,7 @@ async function begin({ token, user, theme, open }, port) {
     chat.querySelector("[data-close]")?.addEventListener("click", () => port.postMessage({ type: "close" }));
     chat.conversation.addEventListener("change", () => tellUnread(port));
     tellUnread(port);
+    watchHeight(port);
 }
 
 /**
@@ -140,6 +142,29 @@ function dress(theme) {
 function leave(event, port) {
     const { open } = chat.conversation;
     if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing && !open) port.postMessage({ type: "close" });
+}
+
+function watchHeight(port) {
+    const log = chat.querySelector("[data-log]") ?? chat;
+    const observer = new ResizeObserver(() => tellHeight(log, port));
+    for (const element of [log, ...log.children]) observer.observe(element);
+}
+
+/** How high the frame would have to be for nothing to be scrolled; one that is hidden has no heights. */
+function tellHeight(log, port) {
+    const around = chat.offsetHeight - log.clientHeight;
+    const wanted = Math.ceil([...log.children].reduce((sum, child) => sum + heightOf(child), around));
+    if (innerHeight === 0 || wanted === height) return;
+    height = wanted;
+    port.postMessage({ type: "resize", height });
+}
+
+/** What stands there before anything was said is as high as the place for it. */
+function heightOf(element) {
+    const content = document.createRange();
+    if (element.matches("[data-empty]")) content.selectNodeContents(element);
+    else content.selectNode(element);
+    return content.getBoundingClientRect().height;
 }
 
 function tellUnread(port) {
