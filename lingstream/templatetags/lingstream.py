@@ -95,6 +95,7 @@ def lingstream_chat(
     workflow: str,
     conversation: Conversation | UUID | str | None = None,
     nonce: object = "",
+    tells: str = "",
 ) -> dict[str, Any]:
     """Draw a chat with a workflow for the person who looks at the page; it needs ``lingstream_script``.
 
@@ -105,6 +106,8 @@ def lingstream_chat(
     :param conversation: one of this person's, or its id; ``"new"`` for a new one. Without it, that in which
         something was said last.
     :param nonce: as for ``lingstream_script``.
+    :param tells: what else tells how many turns are unread: ``"title"``, that of the page, ``"badge"``, that
+        of an installed app, or ``"title badge"``.
     :raises Http404: there is no such workflow, or no such conversation of this person.
     """
     request = context["request"]
@@ -117,7 +120,7 @@ def lingstream_chat(
         talk = conversation_for(person, workflow, str(getattr(conversation, "pk", conversation)))
     chat = replace(chat_for(request, person, workflow, talk), back=request.get_full_path())
     names = ("csrf_token", "request")
-    return {**{name: context.get(name) for name in names}, "chat": chat, "nonce": str(nonce)}
+    return {**{name: context.get(name) for name in names}, "chat": chat, "nonce": str(nonce), "tells": tells}
 
 
 @register.simple_tag

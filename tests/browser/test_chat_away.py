@@ -15,7 +15,16 @@ from .test_chat import Gate, answers, closed_gates, gates, opened, reply, say
 __all__ = ["closed_gates"]
 
 NUDGE = "Are you there?"
+# Before the page's modules are executed.
+TELL = """((attributes) => document.addEventListener("readystatechange", () => {
+    Object.assign(document.querySelector("ling-chat").dataset, attributes);
+}, { once: true }))(%s);"""
 LOST = "The connection was lost. Trying again…"
+# As a browser tells it: playwright shows all its pages.
+HIDE = """(isHidden) => {
+    Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 RUNS = "document.querySelector('ling-chat').conversation.turns.map(({ run }) => run?.status ?? 'ended')"
 
 
@@ -112,17 +121,40 @@ def test_a_line_stands_above_what_came_meanwhile(page: Page, site: str) -> None:
 
 
 def test_the_line_in_a_page_that_was_hidden(page: Page, site: str) -> None:
-    """As a browser tells it: playwright shows all its pages."""
     begin(page, site, "slow hidden")
-    change = """(isHidden) => {
-        Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    page.evaluate(change, True)
+    page.evaluate(HIDE, True)
     gates["slow hidden"].open()
     expect(page.locator(".ling-markdown").last).to_have_text(NUDGE)
     expect(page).to_have_title("(1) Nudge")
     assert lines(page) == ["2"]
-    page.evaluate(change, False)
+    page.evaluate(HIDE, False)
     expect(page).to_have_title("Nudge")
     assert lines(page) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "title", "badges"),
+    [
+        ({"tells": ""}, "Nudge", set()),
+        ({"tells": "title badge"}, "(1) Nudge", {0, 1}),
+        ({"back": ""}, "Nudge", set()),  # on a page of the site's
+        ({"back": "", "tells": "title"}, "(1) Nudge", set()),
+    ],
+)
+def test_what_else_tells_of_unread_turns(
+    page: Page, site: str, attributes: dict[str, str], title: str, badges: set[int]
+) -> None:
+    page.add_init_script(TELL % json.dumps(attributes))
+    page.add_init_script("navigator.setAppBadge = async (count) => void (window.badges ??= []).push(count);")
+    opened(page, f"{site}/nudge/")
+    say(page, "slow told", wait=False)
+    expect(page.locator(".ling-markdown").last).to_have_text("It begins.")
+    page.evaluate(HIDE, True)
+    gates["slow told"].open()
+    expect(page.locator(".ling-markdown").last).to_have_text(NUDGE)
+    expect(page).to_have_title(title)
+    page.evaluate(HIDE, False)
+    until(page, "document.querySelector('ling-chat').conversation.unread === 0")
+    expect(page).to_have_title("Nudge")
+    told = page.evaluate("window.badges ?? []")
+    assert (set(told), told[-1:]) == (badges, [0] if badges else [])

@@ -317,6 +317,8 @@ class TestTag:
     def test_draws_the_conversation_of_last_time(self, client: Client, talk: Workflow) -> None:
         html = self.draw(client)
         assert 'workflow="talk"' in html and "data-back" in html and "ling-conversations" not in html
+        assert 'data-tells=""' in html
+        assert 'data-tells="badge"' in self.draw(client, '{% lingstream_chat "talk" tells="badge" %}')
         back = {"text": "hello", "back": "/somewhere/"}
         response: HttpResponse = client.post(URL, back)
         assert response["Location"].startswith("/somewhere/#turn-")

@@ -19,7 +19,10 @@ const PATIENCE = 1_500; // milliseconds without a connection of which nobody nee
 const COPIED = 2_000;
 const EARLY = 300; // pixels from the top: what is before that is fetched
 
-/** A chat with one workflow. Attributes: `workflow`, and `conversation`, the id of one that there is. */
+/**
+ * A chat with one workflow. Attributes: `workflow`, and `conversation`, the id of one that there is; `data-tells`, what
+ * else tells of unread turns: `title` (of the page) and `badge` (of an app that is installed).
+ */
 export class LingChat extends HTMLElement {
     #client = null;
     #conversation = null;
@@ -30,6 +33,8 @@ export class LingChat extends HTMLElement {
     #frame = null;
     #changed = new Set();
     #away = null;
+    #mark = ""; // before the page's title
+    #badge = null;
     #isFetching = false;
 
     /** @type {Promise<void> | null} that the conversation is followed; rejects with why it cannot be */
@@ -59,6 +64,7 @@ export class LingChat extends HTMLElement {
     disconnectedCallback() {
         this.#leaving.abort();
         this.#conversation?.close();
+        if (!this.#isPage) this.#markTitle("");
         cancelAnimationFrame(this.#frame);
         this.#frame = null;
     }
@@ -129,10 +135,24 @@ export class LingChat extends HTMLElement {
         write(part(this, "title"), shown);
         const renaming = this.querySelector("[name=title]");
         if (renaming) renaming.defaultValue = title; // which changes nothing that somebody is typing
-        if (this.#isPage) document.title = unread > 0 ? `(${unread}) ${shown}` : shown;
+        this.#tell(unread, shown);
         show(part(this, "menu"), id !== null);
         show(part(this, "empty"), turns.length === 0 && !part(this, "greeting"));
         show(part(this, "earlier"), hasMore);
+    }
+
+    #tell(unread, title) {
+        const ways = (this.dataset.tells ?? (this.#isPage ? "title" : "")).split(" ");
+        if (ways.includes("title")) this.#markTitle(unread > 0 ? `(${unread}) ` : "", this.#isPage ? title : undefined);
+        if (!ways.includes("badge") || unread === this.#badge) return;
+        this.#badge = unread;
+        navigator.setAppBadge?.(unread).catch(() => {}); // nobody has allowed it
+    }
+
+    /** By default the title stays what it is behind the mark. */
+    #markTitle(mark, title = document.title.slice(document.title.startsWith(this.#mark) ? this.#mark.length : 0)) {
+        this.#mark = mark;
+        if (document.title !== mark + title) document.title = mark + title;
     }
 
     /** A conversation that was begun here: a reload, and a form that no script sends, find it. */

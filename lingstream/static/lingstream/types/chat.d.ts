@@ -4,7 +4,10 @@
  */
 import type { Client } from "./client.js";
 import type { Conversation } from "./conversation.js";
-/** A chat with one workflow. Attributes: `workflow`, and `conversation`, the id of one that there is. */
+/**
+ * A chat with one workflow. Attributes: `workflow`, and `conversation`, the id of one that there is; `data-tells`, what
+ * else tells of unread turns: `title` (of the page) and `badge` (of an app that is installed).
+ */
 export declare class LingChat extends HTMLElement {
     #private;
     /** @type {Promise<void> | null} that the conversation is followed; rejects with why it cannot be */
