@@ -37,6 +37,12 @@ def reply(request: dict[str, Any]) -> Any:
     if asked.startswith("slow"):
         gate = gates.setdefault(asked, Gate())
         return ['{"answer": "It begins. ', gate, 'It ends.", "related_question": ["Why?"]}']
+    if asked == "paragraphs":
+        return [
+            '{"answer": "A **bold** word.\\n\\n- first item',
+            gates.setdefault(asked, Gate()),
+            ' grows\\n- second\\n\\nAn end."}',
+        ]
     if asked == "grow":
         pieces = [f"Line {number}.\\n\\n" for number in range(40)]
         return ['{"answer": "', *pieces[:20], gates.setdefault(asked, Gate()), *pieces[20:], '"}']
@@ -251,6 +257,44 @@ def test_the_end_stays_in_sight_until_one_looks_up(page: Page, site: str) -> Non
     page.reload()
     followed(page)
     until(page, f"Math.abs(document.querySelector('.ling-log').scrollTop - {before}) < 40")
+
+
+SELECT = """() => {
+    const [bold, item] = document.querySelectorAll(".ling-markdown strong, .ling-markdown li");
+    getSelection().setBaseAndExtent(bold.firstChild, 1, item.firstChild, 3);
+}"""
+
+
+def test_what_is_selected_stays_so_while_the_answer_grows(page: Page, site: str) -> None:
+    opened(page, site)
+    say(page, "paragraphs", wait=False)
+    expect(page.locator(".ling-markdown li")).to_contain_text("first")
+    page.evaluate(SELECT)
+    selected = page.evaluate("String(getSelection())")
+    assert selected.startswith("old word.") and selected.endswith("fir")
+    gates["paragraphs"].open()
+    expect(page.locator("ling-stream")).to_have_attribute("status", "finished")
+    expect(page.locator(".ling-markdown li")).to_have_text(["first item grows", "second"])
+    page.evaluate(FRAMES)
+    assert page.evaluate("String(getSelection())") == selected
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_nothing_moves_for_who_does_not_want_it(page: Page, site: str, motion: Any) -> None:
+    page.emulate_media(reduced_motion=motion)
+    opened(page, site)
+    say(page, "long")
+    say(page, "slow motion", wait=False)
+    expect(page.locator(".ling-markdown").last).to_have_text("It begins.")
+    assert page.evaluate("document.getAnimations().length") == (motion != "reduce")
+    log = page.locator(".ling-log")
+    log.evaluate("log => log.scrollTop -= 900")
+    page.get_by_role("button", name="To the end").click()
+    assert distance(page) < 2  # at once
+    assert log.evaluate("log => getComputedStyle(log).scrollBehavior") == "auto"
+    gates["slow motion"].open()
+    expect(page.locator("ling-stream").last).to_have_attribute("status", "finished")
+    assert page.evaluate("document.getAnimations().length") == 0
 
 
 FIRST = "document.querySelector('[data-number=\"11\"]').getBoundingClientRect().top"

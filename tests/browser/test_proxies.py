@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -11,13 +12,16 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.chaos.patience import scaled
 
-from .conftest import TIMEOUT, serve, until
+from .conftest import TIMEOUT, chatting, serve, until
+from .gate import Gate
 from .nginx import NGINX, nginx
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="no nginx: sh tests/install_tools.sh, as root")
 
 INPUT = """{"question": "Can I lie on a cloud?"}"""
 ASKS = """<ling-stream workflow="cloud-facts" data-input='%s' %s><p data-ling="answer"></p></ling-stream>"""
+ANSWER = "[...document.querySelectorAll('.ling-turns .ling-markdown')].at(-1)?.textContent"
+FOLLOWED = "document.querySelector('ling-chat').conversation"
 ENDED = "[...document.querySelectorAll('ling-stream')].every((each) => each.state === 'finished')"
 TEXTS = "[...document.querySelectorAll('p')].every((place) => place.textContent !== '')"
 
@@ -116,6 +120,45 @@ def test_it_is_noticed_that_streams_are_held_back(
         assert 5_000 < page.evaluate("performance.now()") < scaled(9_000)
         assert asked.count("/ws/ling/") == 1
         page.close()
+
+
+def test_a_chat_goes_on_where_streams_are_held_back(
+    visit: Visit, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What is written is seen before it has ended; so are a second turn, and another tab's."""
+    gates = {text: Gate() for text in ("one", "two", "three")}
+
+    def reply(request: dict[str, Any]) -> list[Any]:
+        asked = request["messages"][-1]["content"]
+        return [f'{{"answer": "{asked} begins', gates[asked], ' and ends."}']
+
+    asked: list[str] = []
+    with (
+        chatting(tmp_path_factory.mktemp("chat"), reply) as site,
+        nginx(site, "holding", tmp_path_factory.mktemp("nginx")) as url,
+    ):
+        page = visit(url, "", asked)
+        asked.clear()
+        page.goto(f"{url}/ling/chat/talk/")
+        until(page, FOLLOWED)
+        for text in ("one", "two"):
+            page.get_by_role("textbox", name="Message").fill(text)
+            page.keyboard.press("Enter")
+            until(page, f"{ANSWER}?.startsWith('{text} begin')")
+            gates[text].open()
+            until(page, f"{ANSWER} === '{text} begins and ends.'")
+        until(page, "location.pathname.length > 40")
+        other = visit(url, "")
+        other.goto(page.url)
+        until(other, FOLLOWED)
+        other.get_by_role("textbox", name="Message").fill("three")
+        other.keyboard.press("Enter")
+        until(page, f"{ANSWER}.startsWith('three begin')")
+        gates["three"].open()
+        until(page, f"{ANSWER} === 'three begins and ends.'")
+        assert asked.count("/ling/events/") > 3
+        for each in (page, other):
+            each.close()
 
 
 def test_eight_tabs_stream_over_http2(server: str, visit: Visit, tmp_path: Path) -> None:
