@@ -107,6 +107,43 @@ def test_node_imports_it_without_a_page(installed: Path) -> None:
     assert call(node(), "--input-type=module", "--eval", script, folder=installed) == expected
 
 
+def test_typescript_knows_the_document_of_a_run(installed: Path) -> None:
+    (installed / "answers.ts").write_text("""
+        import { Client, type Run } from "lingstream";
+        type Answer = { answer: string; hits: { id: number }[] };
+        type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+
+        const client = new Client({ base: "https://example.com/ling/" });
+        const run = client.start<Answer>("cloud-facts", { question: "Can I lie on a cloud?" });
+        const alike: [
+            Same<typeof run, Run<Answer>>,
+            Same<typeof run.document, Answer | null>,
+            Same<ReturnType<typeof run.snapshot>, Answer | null>,
+            Same<Awaited<typeof run.finished>, Run<Answer>>,
+        ] = [true, true, true, true];
+        const ids: number[] = client.subscribe<Answer>("1").document?.hits.map(({ id }) => id) ?? [];
+        const any: Run = run;  // a function that takes any run takes this one
+        const told: Same<typeof any.document, unknown> = true;
+        // @ts-expect-error there is no such field
+        run.document?.reply;
+        // @ts-expect-error without the type nothing is known
+        client.start("cloud-facts", {}).document.answer;
+        console.log(alike, ids, told);
+    """)
+    (installed / "page.ts").write_text("""
+        import type { LingStreamElement } from "lingstream";
+        import { Markdown } from "lingstream/markdown";
+        import "lingstream/chat";
+        const element = document.querySelector<LingStreamElement>("ling-stream");
+        const answer: string | undefined = element?.start<{ answer: string }>({}).document?.answer;
+        console.log(answer, Markdown);
+    """)
+    strict = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom,dom.iterable"]
+    call(tool("tsc"), *strict, "--module", "nodenext", "answers.ts", folder=installed)
+    bundled = ["--module", "esnext", "--moduleResolution", "bundler", "--customConditions", "browser"]
+    call(tool("tsc"), *strict, *bundled, "page.ts", folder=installed)
+
+
 def test_its_core_is_small(tmp_path: Path) -> None:
     made = tmp_path / "core.js"
     bundle = [

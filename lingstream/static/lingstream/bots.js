@@ -30,7 +30,11 @@ export class Bots {
         return failed.map(([name, bot]) => ({ ...bot.error, bot: name }));
     }
 
-    /** @param {object} frame an event */
+    /**
+     * @param {{
+     *   event: string, bot?: string, step?: string, root?: string, uri?: string, cut?: boolean, data?: any
+     * }} frame an event
+     */
     follow({ event, bot: name, step, root, uri, cut, data }) {
         if (typeof name !== "string") return;
         const bot = this.#bot(name, { step, root });

@@ -51,11 +51,12 @@ export class Client {
     }
 
     /**
+     * @template [Output=unknown] the document
      * @param {string} workflow slug
      * @param {unknown} input
      * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options] the same key never starts a second
      *   run; aborting the signal cancels it
-     * @returns {Run} a new one, or the one that this client has under that key
+     * @returns {Run<Output>} a new one, or the one that this client has under that key
      */
     start(workflow, input, { key = randomKey(), conversation, signal } = {}) {
         const run = new Run({ workflow, key, input }).cancelBy(signal);
@@ -76,10 +77,11 @@ export class Client {
     }
 
     /**
+     * @template [Output=unknown] the document
      * @param {string} id of a run
      * @param {{token?: string, share?: string, workflow?: string, input?: unknown, frames?: object[]}} [known] a share
      *   reads, a token cancels too; the frames that the page has brought with it
-     * @returns {Run} the one that this page has already, or a new one
+     * @returns {Run<Output>} the one that this page has already, or a new one
      */
     subscribe(id, { frames = [], ...known } = {}) {
         const session = this.#sessions.get(id);

@@ -25,7 +25,7 @@ import { coalesced, persist } from "./syncing.js";
 
 const MOST = 100; // in one answer
 
-/** @param {object} own what a client gives of itself: client, transports, watch and the class Run */
+/** @param {Record<string, any>} own what a client gives of itself: client, transports, watch and the class Run */
 export function connect({ transports, ...own }) {
     const link = {
         ...own,

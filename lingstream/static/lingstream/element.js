@@ -109,9 +109,10 @@ export class LingStreamElement extends HTMLElement {
      * Start a run and show it. The run that this element started before is canceled, unless it is the same one,
      * by its key, or shown elsewhere on the page too.
      *
+     * @template [Output=unknown] the document
      * @param {unknown} [input] in place of `data-input`
      * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options]
-     * @returns {Run}
+     * @returns {Run<Output>}
      */
     start(input, options = {}) {
         const isSame = options.key !== undefined && options.key === this.#run?.key;

@@ -49,7 +49,7 @@ export function fold(document, op) {
  * picture before sees no change.
  *
  * @param {unknown} picture
- * @param {Op} op that was folded into `document`
+ * @param {{uri: string, delta?: string, value?: unknown}} op that was folded into `document`
  * @param {unknown} document
  * @param {Set<object>} ours containers of this picture only
  * @returns {unknown} the picture's root

@@ -10,12 +10,11 @@ import { fold, redraw } from "./fold.js";
 import { JsonUriError, ancestors, get } from "./jsonuri.js";
 import { plain } from "./plain.js";
 
-/** @import { Fault } from "./bots.js" */
 /** @import { Change } from "./iteration.js" */
 
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
- * @typedef {Fault} Fault
+ * @typedef {import("./bots.js").Fault} Fault
  */
 
 /** Why a run failed or was lost, as `finished` rejects with it. */
@@ -39,6 +38,8 @@ const NOTICES = new Set(["resumable"]);
  * One run as this page sees it.
  *
  * Fires CustomEvents: `started`, `ops`, `event`, `closed`, `snapshot`, `error`, `status` and, last, `done`.
+ *
+ * @template [Output=unknown] the document, as it is in the end
  */
 export class Run extends EventTarget {
     #id = null;
@@ -98,6 +99,7 @@ export class Run extends EventTarget {
         return this.#share;
     }
 
+    /** @returns {string | null} its slug, where it is known */
     get workflow() {
         return this.#workflow;
     }
@@ -132,7 +134,10 @@ export class Run extends EventTarget {
         return this.#status === "connecting" || this.#status === "running";
     }
 
-    /** @returns {unknown} the document so far: to be read, not to be changed; it changes in place */
+    /**
+     * @returns {Output | null} the document so far, of which something may be missing until the end: to be read, not to
+     *   be changed; it changes in place
+     */
     get document() {
         return this.#document;
     }
@@ -177,7 +182,7 @@ export class Run extends EventTarget {
     }
 
     /**
-     * @returns {Promise<Run>} settles when the run has ended or was given up: it rejects with a RunError where it
+     * @returns {Promise<Run<Output>>} settles when the run has ended or was given up: it rejects with a RunError where it
      *   failed or was lost; one that was canceled has what was asked for
      */
     get finished() {
@@ -185,7 +190,7 @@ export class Run extends EventTarget {
     }
 
     /**
-     * @returns {unknown} the document as it is now, for good: what did not change since the last call is the same
+     * @returns {Output | null} the document as it is now, for good: what did not change since the last call is the same
      *   object. It costs what has changed, and each array and object above that.
      */
     snapshot() {
@@ -280,7 +285,7 @@ export class Run extends EventTarget {
 
     /**
      * @param {AbortSignal} [signal] aborting it cancels the run
-     * @returns {Run}
+     * @returns {this}
      */
     cancelBy(signal) {
         if (signal) this.#signal = signal;

@@ -23,8 +23,20 @@ export declare class Bots {
     replace(bots?: Record<string, object>): void;
     /** @returns {Fault[]} what they failed with */
     get faults(): Fault[];
-    /** @param {object} frame an event */
-    follow({ event, bot: name, step, root, uri, cut, data }: object): void;
+    /**
+     * @param {{
+     *   event: string, bot?: string, step?: string, root?: string, uri?: string, cut?: boolean, data?: any
+     * }} frame an event
+     */
+    follow({ event, bot: name, step, root, uri, cut, data }: {
+        event: string;
+        bot?: string;
+        step?: string;
+        root?: string;
+        uri?: string;
+        cut?: boolean;
+        data?: any;
+    }): void;
     /** @param {Fault} fault */
     fail({ bot: name, ...error }: Fault): void;
     /** The run has ended. */

@@ -62,30 +62,32 @@ export declare class Client {
     /** @param {ClientOptions} options */
     constructor(options?: ClientOptions);
     /**
+     * @template [Output=unknown] the document
      * @param {string} workflow slug
      * @param {unknown} input
      * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options] the same key never starts a second
      *   run; aborting the signal cancels it
-     * @returns {Run} a new one, or the one that this client has under that key
+     * @returns {Run<Output>} a new one, or the one that this client has under that key
      */
-    start(workflow: string, input: unknown, { key, conversation, signal }?: {
+    start<Output = unknown>(workflow: string, input: unknown, { key, conversation, signal }?: {
         key?: string;
         conversation?: string;
         signal?: AbortSignal;
-    }): Run;
+    }): Run<Output>;
     /**
+     * @template [Output=unknown] the document
      * @param {string} id of a run
      * @param {{token?: string, share?: string, workflow?: string, input?: unknown, frames?: object[]}} [known] a share
      *   reads, a token cancels too; the frames that the page has brought with it
-     * @returns {Run} the one that this page has already, or a new one
+     * @returns {Run<Output>} the one that this page has already, or a new one
      */
-    subscribe(id: string, { frames, ...known }?: {
+    subscribe<Output = unknown>(id: string, { frames, ...known }?: {
         token?: string;
         share?: string;
         workflow?: string;
         input?: unknown;
         frames?: object[];
-    }): Run;
+    }): Run<Output>;
     /**
      * @param {string} id of a conversation, or `new`: the first message that is sent begins that
      * @param {ConversationOptions} [options]

@@ -36,8 +36,8 @@ export type Item = {
     open: boolean;
     archived: boolean;
 };
-/** @param {object} own what a client gives of itself: client, transports, watch and the class Run */
-export declare function connect({ transports, ...own }: object): {
+/** @param {Record<string, any>} own what a client gives of itself: client, transports, watch and the class Run */
+export declare function connect({ transports, ...own }: Record<string, any>): {
     conversation: (id: any, options: any) => Conversation;
     conversations: (wanted: any) => Conversations;
     on: (type: any, listener: any) => any;

@@ -33,15 +33,16 @@ export declare class LingStreamElement extends HTMLElement {
      * Start a run and show it. The run that this element started before is canceled, unless it is the same one,
      * by its key, or shown elsewhere on the page too.
      *
+     * @template [Output=unknown] the document
      * @param {unknown} [input] in place of `data-input`
      * @param {{key?: string, conversation?: string, signal?: AbortSignal}} [options]
-     * @returns {Run}
+     * @returns {Run<Output>}
      */
-    start(input?: unknown, options?: {
+    start<Output = unknown>(input?: unknown, options?: {
         key?: string;
         conversation?: string;
         signal?: AbortSignal;
-    }): Run;
+    }): Run<Output>;
     /** Cancel the run on the server; what has arrived stays on the page. */
     stop(): void;
     /**

@@ -27,9 +27,13 @@ export declare function fold(document: unknown, op: Op): unknown;
  * picture before sees no change.
  *
  * @param {unknown} picture
- * @param {Op} op that was folded into `document`
+ * @param {{uri: string, delta?: string, value?: unknown}} op that was folded into `document`
  * @param {unknown} document
  * @param {Set<object>} ours containers of this picture only
  * @returns {unknown} the picture's root
  */
-export declare function redraw(picture: unknown, { uri, delta, value }: Op, document: unknown, ours: Set<object>): unknown;
+export declare function redraw(picture: unknown, { uri, delta, value }: {
+    uri: string;
+    delta?: string;
+    value?: unknown;
+}, document: unknown, ours: Set<object>): unknown;

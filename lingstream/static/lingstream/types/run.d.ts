@@ -4,15 +4,13 @@
  * A frame that was seen before changes nothing, so a resume may overlap. A frame that does not fit, or a
  * checksum that differs at the end, asks for a snapshot: once per run, then it is reported.
  */
-import type { Fault } from "./bots.js";
 import type { Change } from "./iteration.js";
 export type Status = "connecting" | "running" | "finished" | "failed" | "canceled" | "lost";
-export type Fault = Fault;
-/** @import { Fault } from "./bots.js" */
+export type Fault = import("./bots.js").Fault;
 /** @import { Change } from "./iteration.js" */
 /**
  * @typedef {"connecting" | "running" | "finished" | "failed" | "canceled" | "lost"} Status
- * @typedef {Fault} Fault
+ * @typedef {import("./bots.js").Fault} Fault
  */
 /** Why a run failed or was lost, as `finished` rejects with it. */
 export declare class RunError extends Error {
@@ -27,8 +25,10 @@ export declare class RunError extends Error {
  * One run as this page sees it.
  *
  * Fires CustomEvents: `started`, `ops`, `event`, `closed`, `snapshot`, `error`, `status` and, last, `done`.
+ *
+ * @template [Output=unknown] the document, as it is in the end
  */
-export declare class Run extends EventTarget {
+export declare class Run<Output = unknown> extends EventTarget {
     #private;
     /**
      * @param {{id?: string, token?: string, share?: string, workflow?: string, key?: string, input?: unknown}} known
@@ -47,7 +47,8 @@ export declare class Run extends EventTarget {
     get token(): string | null;
     /** @returns {string | null} lets its holder read the run: for pages, links and other people */
     get share(): string | null;
-    get workflow(): null;
+    /** @returns {string | null} its slug, where it is known */
+    get workflow(): string | null;
     /** @returns {string | null} what it was started with, if this page did: the same key is the same run */
     get key(): string | null;
     /** @returns {unknown} what was asked, as far as this page knows */
@@ -60,8 +61,11 @@ export declare class Run extends EventTarget {
     get status(): Status;
     /** @returns {boolean} whether more is to come */
     get isBusy(): boolean;
-    /** @returns {unknown} the document so far: to be read, not to be changed; it changes in place */
-    get document(): unknown;
+    /**
+     * @returns {Output | null} the document so far, of which something may be missing until the end: to be read, not to
+     *   be changed; it changes in place
+     */
+    get document(): Output | null;
     /** @returns {Record<string, string>} the models' reasoning by bot; it is not part of the document */
     get reasoning(): Record<string, string>;
     /** @returns {Record<string, unknown>} what became of each bot run, by its name */
@@ -77,15 +81,15 @@ export declare class Run extends EventTarget {
     get last(): string | null;
     get ended(): boolean;
     /**
-     * @returns {Promise<Run>} settles when the run has ended or was given up: it rejects with a RunError where it
+     * @returns {Promise<Run<Output>>} settles when the run has ended or was given up: it rejects with a RunError where it
      *   failed or was lost; one that was canceled has what was asked for
      */
-    get finished(): Promise<Run>;
+    get finished(): Promise<Run<Output>>;
     /**
-     * @returns {unknown} the document as it is now, for good: what did not change since the last call is the same
+     * @returns {Output | null} the document as it is now, for good: what did not change since the last call is the same
      *   object. It costs what has changed, and each array and object above that.
      */
-    snapshot(): unknown;
+    snapshot(): Output | null;
     /** @returns {AsyncIterableIterator<Change>} see iteration.js */
     [Symbol.asyncIterator](): AsyncIterableIterator<Change>;
     /**
@@ -130,9 +134,9 @@ export declare class Run extends EventTarget {
     retry(): boolean;
     /**
      * @param {AbortSignal} [signal] aborting it cancels the run
-     * @returns {Run}
+     * @returns {this}
      */
-    cancelBy(signal?: AbortSignal): Run;
+    cancelBy(signal?: AbortSignal): this;
     /** @param {object} link what connects this run to its server: isShared, reopen, again, cancel, close */
     attach(link: object): void;
     /** @param {{run: string, token?: string, share?: string, workflow?: string}} started the answer to a start */
