@@ -638,6 +638,48 @@ describe("addresses", () => {
     }
 });
 
+describe("a server that speaks another protocol", () => {
+    const other = () => Response.json({ run: RUN, token: "T" }, { status: 202, headers: { "Ling-Protocol": "2" } });
+    const told = { code: "protocol", message: /Ling-Protocol 1, got 2/, retryable: false };
+
+    for (const transport of ["sse", "poll"]) {
+        test(`is told by its answers over ${transport}, and asked once`, async () => {
+            const { client, requests } = overHttp(transport, [other(), other()]);
+            const starting = client.start("w", {});
+            await assert.rejects(starting.finished, told);
+            await assert.rejects(client.subscribe(RUN).finished, told);
+            assert.deepEqual([requests.length, starting.status, starting.id], [2, "failed", null]);
+        });
+    }
+
+    test("is told by a refusal of its own, too, and where a run is canceled", async () => {
+        const refusal = Response.json({ error: { code: "?" } }, { status: 400, headers: { "Ling-Protocol": "2" } });
+        const { client, requests } = overHttp("sse", [["open"], refusal]);
+        const run = client.subscribe(RUN, { token: "T" });
+        const faults = listen(run, "error");
+        await until(() => requests.length === 1);
+        run.cancel();
+        await until(() => faults.length > 0);
+        assert.match(faults[0].message, told.message);
+        run.close();
+    });
+
+    test("is told by its socket", async () => {
+        const { client, sockets } = overSocket({ protocol: "lingstream.v2" });
+        const runs = [client.start("w", {}), client.subscribe(RUN)];
+        sockets[0].accept();
+        for (const { finished } of runs) {
+            await assert.rejects(finished, { ...told, message: /lingstream\.v1, got "lingstream\.v2"/ });
+        }
+        assert.deepEqual([sockets[0].closed, sockets[0].sent, sockets.length], [true, [], 1]);
+    });
+
+    test("is ours where the answer says nothing of it: what stands in between may have dropped that", async () => {
+        const { client } = overHttp("sse", [started(RUN), FRAMES]);
+        assert.equal((await client.start("w", {}).finished).status, "finished");
+    });
+});
+
 for (const transport of ["sse", "poll"]) {
     describe(`many runs over ${transport}`, () => {
         test("a start posts the input, then asks for the run behind nothing", async () => {
@@ -961,10 +1003,11 @@ describe("a proxy that spoils streams", () => {
     });
 });
 
-function overSocket({ deaf = false, ...options } = {}) {
+function overSocket({ deaf = false, protocol = "lingstream.v1", ...options } = {}) {
     const sockets = [];
     const open = () => {
         const socket = {
+            protocol,
             sent: [],
             closed: false,
             send: (text) => {

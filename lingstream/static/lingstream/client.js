@@ -165,10 +165,7 @@ export class Client {
  */
 export function refuse(run, error) {
     console.error("lingstream:", error.message);
-    queueMicrotask(() => {
-        run.report({ code: "usage", message: error.message, retryable: false });
-        run.end("failed");
-    });
+    queueMicrotask(() => run.end("failed", { code: "usage", message: error.message, retryable: false }));
     return run;
 }
 

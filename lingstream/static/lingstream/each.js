@@ -249,7 +249,6 @@ export class Each extends Part {
 }
 
 function keysOf(value) {
-    if (Array.isArray(value)) return value.map((_, index) => String(index));
     return value !== null && typeof value === "object" ? Object.keys(value) : [];
 }
 

@@ -6,6 +6,7 @@ import { written } from "./page.js";
 /** @import { Visitor } from "./visitor.js" */
 
 const PATIENCE = 30_000;
+const PROTOCOL = "1"; // of the wire, as the server has to speak it
 
 /** What is asked of a site by HTTP. */
 export class Http {
@@ -44,6 +45,11 @@ export class Http {
                 cache: "no-store",
                 signal,
             });
+            const spoken = response.headers.get("Ling-Protocol") ?? PROTOCOL; // a proxy's answer says none
+            if (spoken !== PROTOCOL) {
+                response.body?.cancel();
+                return foreign(spoken);
+            }
             const fresh = response.headers.get("Ling-Visitor");
             if (fresh) this.#visitor?.keep(fresh);
             if (!token || response.status !== 403) return response;
@@ -80,6 +86,12 @@ export class Http {
         const cookie = /(?:^|; )csrftoken=([^;]+)/.exec(globalThis.document?.cookie ?? "")?.[1];
         return written("csrf") || cookie || "";
     }
+}
+
+/** The refusal that a server of another protocol would give, if it knew ours. */
+function foreign(spoken) {
+    const message = `expected Ling-Protocol ${PROTOCOL}, got ${spoken}: load the page anew`;
+    return Response.json({ error: { code: "protocol", message, retryable: false } }, { status: 426 });
 }
 
 /**

@@ -31,8 +31,8 @@ export class RunError extends Error {
     }
 }
 
-/** Events about the connection: they stand beside the log, under the id of the place that we have reached. */
-const NOTICES = new Set(["resumable"]);
+/** An event about the connection: it stands beside the log, under the id of the place that we have reached. */
+const NOTICE = "resumable";
 
 /**
  * One run as this page sees it.
@@ -42,11 +42,11 @@ const NOTICES = new Set(["resumable"]);
  * @template [Output=unknown] the document, as it is in the end
  */
 export class Run extends EventTarget {
-    #id = null;
-    #token = null;
-    #share = null;
-    #workflow = null;
-    #key = null;
+    #id;
+    #token;
+    #share;
+    #workflow;
+    #key;
     #input;
     #signal;
     #status = "connecting";
@@ -311,15 +311,14 @@ export class Run extends EventTarget {
 
     /** @param {object} frame one entry of the run's log */
     receive(frame) {
-        if (this.#ended || !(frame.snapshot || NOTICES.has(frame.event) || this.#isNext(frame.id))) return;
+        if (this.#ended || !(frame.snapshot || frame.event === NOTICE || this.#isNext(frame.id))) return;
         if (frame.done === undefined) this.#become("running");
         try {
             this.#apply(frame);
         } catch (error) {
             if (!(error instanceof JsonUriError)) throw error;
             if (this.#repair()) return;
-            this.report({ code: "fold", message: error.message, retryable: false });
-            this.end("lost");
+            this.end("lost", { code: "fold", message: error.message, retryable: false });
             return;
         }
         if (frame.done !== undefined) this.#close(frame.done);
@@ -341,9 +340,11 @@ export class Run extends EventTarget {
      * Give up: nothing more comes.
      *
      * @param {Status} status
+     * @param {Fault} [fault] why
      */
-    end(status) {
+    end(status, fault) {
         if (this.#ended) return;
+        if (fault) this.report(fault);
         this.#ended = true;
         this.#finish(status, { usage: null });
     }
@@ -427,7 +428,7 @@ export class Run extends EventTarget {
         const finish = (ours) => {
             if (ours !== crc32) {
                 if (this.#repair()) return;
-                const message = `the document that was sent has crc32 ${crc32}, ours has ${ours}`;
+                const message = `expected a document with crc32 ${crc32}, got ${ours}`;
                 this.report({ code: "checksum", message, retryable: false });
             }
             this.#usage = usage ?? null;

@@ -164,8 +164,7 @@ export class Session {
             this.#lost({ opened: true });
             return;
         }
-        this.#run.report(fault);
-        this.#run.end("failed");
+        this.#run.end("failed", fault);
         this.#stop();
     }
 
@@ -188,8 +187,7 @@ export class Session {
         if (!isOffline) this.#failures += 1;
         if (this.#failures > this.#client.retries) {
             const message = `no connection after ${this.#client.retries} attempts`;
-            this.#run.report({ code: "connection", message, retryable: true });
-            this.#run.end("lost");
+            this.#run.end("lost", { code: "connection", message, retryable: true });
             this.#stop();
             return;
         }

@@ -150,7 +150,14 @@ export class SocketTransport {
         this.#schedule(OPEN_WITHIN, () => this.#lost());
     }
 
+    /** Browsers leave a server that speaks none of ours themselves; then it says so over HTTP. */
     #greet() {
+        const { protocol } = this.#socket;
+        if (protocol !== PROTOCOL) {
+            const message = `expected ${PROTOCOL}, got "${protocol}"`;
+            this.#abandon((sink) => sink.refused({ code: "protocol", message, retryable: false }));
+            return;
+        }
         this.#ready = true;
         this.#send({ type: "ping" });
         this.#introduce(this.visitor.token);
@@ -241,9 +248,13 @@ export class SocketTransport {
     #lost(code) {
         if (code !== undefined) this.#refuseLongest(code);
         const opened = this.#opened;
+        this.#abandon((sink) => sink.lost({ opened }));
+    }
+
+    #abandon(tell) {
         const channels = [...this.#channels.values()];
         this.#close();
-        for (const channel of channels) channel.sink.lost({ opened });
+        for (const { sink } of channels) tell(sink);
     }
 
     /** The server does not say which message was too big for it; if one was, the longest was. */
@@ -251,7 +262,7 @@ export class SocketTransport {
         const unanswered = [...this.#channels.values()].filter(({ run }) => run === null);
         const longest = unanswered.sort((one, other) => other.size - one.size)[0];
         if (!longest || (code !== TOO_BIG && longest.size <= MOST)) return;
-        const message = `the connection ended over an input of ${longest.size} characters: the server takes fewer`;
+        const message = `expected an input that the server takes, got ${longest.size} characters`;
         this.#refuse({ error: { code: "too-large", message, retryable: false }, ref: longest.ref });
     }
 

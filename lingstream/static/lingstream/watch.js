@@ -76,7 +76,7 @@ export class Watch {
         this.#fights = performance.now() - this.#repaired < FIGHT ? this.#fights + 1 : 0;
         if (this.#fights === MOST_FIGHTS) {
             const [{ element }] = this.#stale;
-            console.warn("lingstream: a script of this page changes again and again what is bound", element);
+            console.warn("lingstream: a script keeps changing what is bound", element);
         }
         return this.#fights < MOST_FIGHTS;
     }

@@ -156,6 +156,7 @@ export declare class Run<Output = unknown> extends EventTarget {
      * Give up: nothing more comes.
      *
      * @param {Status} status
+     * @param {Fault} [fault] why
      */
-    end(status: Status): void;
+    end(status: Status, fault?: Fault): void;
 }
