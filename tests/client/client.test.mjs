@@ -636,6 +636,18 @@ describe("addresses", () => {
             assert.deepEqual(asked, [expected]);
         });
     }
+
+    for (const transport of ["sse", "poll"]) {
+        test(`${transport} is asked by the page's own fetch, where it gives one`, async () => {
+            const own = [];
+            const fetch = async (url) => (own.push(url), fault(400, "bad-request"));
+            const client = new Client({ transport, fetch });
+            await assert.rejects(client.start("w", {}).finished, { code: "bad-request" });
+            await assert.rejects(client.conversations().then(({ ready }) => ready), { code: "bad-request" });
+            assert.match(own.join(" "), /^\/site\/de\/ai\/workflows\/w\/runs\/ \/site\/de\/ai\/conversations\//);
+            assert.deepEqual(asked, []);
+        });
+    }
 });
 
 describe("a server that speaks another protocol", () => {

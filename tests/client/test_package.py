@@ -113,7 +113,7 @@ def test_typescript_knows_the_document_of_a_run(installed: Path) -> None:
         type Answer = { answer: string; hits: { id: number }[] };
         type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
 
-        const client = new Client({ base: "https://example.com/ling/" });
+        const client = new Client({ base: "https://example.com/ling/", fetch: async (...asked) => fetch(...asked) });
         const run = client.start<Answer>("cloud-facts", { question: "Can I lie on a cloud?" });
         const alike: [
             Same<typeof run, Run<Answer>>,

@@ -25,6 +25,7 @@ const NEXT = { websocket: "sse", sse: "poll", poll: "websocket" };
  *   client's connections are his then, and nothing is stored; `on("visitor", …)` tells each new one
  * @property {number} [retries] attempts to come back before a run counts as lost
  * @property {"keep" | "close"} [hidden] close: a page that has been hidden for a minute keeps no connection
+ * @property {typeof globalThis.fetch} [fetch] another one than the page's, for all that is asked by HTTP
  * @property {Record<"websocket" | "sse" | "poll", object>} [transports] others than the built-in ones
  */
 
@@ -178,10 +179,11 @@ function connect({
     base = written("base") ?? "/ling/",
     socket = written("socket") ?? "/ws/ling/",
     csrf,
+    fetch,
     visitor: token = written("user") && "", // a login speaks for itself
 }) {
     const websocket = SocketTransport.shared(absolute(socket, absolute(base)), absolute(base), token);
-    const { visitor } = websocket;
-    const http = (way) => new Fallback(async () => (await import("./feed.js")).connect(way, base, { csrf, visitor }));
+    const manner = { csrf, fetch, visitor: websocket.visitor };
+    const http = (way) => new Fallback(async () => (await import("./feed.js")).connect(way, base, manner));
     return { websocket, sse: http("sse"), poll: http("poll") };
 }

@@ -29,7 +29,7 @@ const LISTEN_AGAIN = 1_000; // a timer for each piece would cost more than what 
 /**
  * @param {"sse" | "poll"} way
  * @param {string} base where `lingstream.urls` is included
- * @param {{csrf?: string, visitor?: Visitor}} options
+ * @param {{csrf?: string, visitor?: Visitor, fetch?: typeof fetch}} options
  * @returns {FeedTransport}
  */
 export function connect(way, base, options) {

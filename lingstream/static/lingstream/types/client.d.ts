@@ -38,6 +38,10 @@ export type ClientOptions = {
      */
     hidden?: "keep" | "close";
     /**
+     * another one than the page's, for all that is asked by HTTP
+     */
+    fetch?: typeof globalThis.fetch;
+    /**
      * others than the built-in ones
      */
     transports?: Record<"websocket" | "sse" | "poll", object>;
@@ -54,6 +58,7 @@ export type ClientOptions = {
  *   client's connections are his then, and nothing is stored; `on("visitor", …)` tells each new one
  * @property {number} [retries] attempts to come back before a run counts as lost
  * @property {"keep" | "close"} [hidden] close: a page that has been hidden for a minute keeps no connection
+ * @property {typeof globalThis.fetch} [fetch] another one than the page's, for all that is asked by HTTP
  * @property {Record<"websocket" | "sse" | "poll", object>} [transports] others than the built-in ones
  */
 /** Starts and watches the runs of one site. */

@@ -29,12 +29,13 @@ export type Way = {
 /**
  * @param {"sse" | "poll"} way
  * @param {string} base where `lingstream.urls` is included
- * @param {{csrf?: string, visitor?: Visitor}} options
+ * @param {{csrf?: string, visitor?: Visitor, fetch?: typeof fetch}} options
  * @returns {FeedTransport}
  */
 export declare function connect(way: "sse" | "poll", base: string, options: {
     csrf?: string;
     visitor?: Visitor;
+    fetch?: typeof fetch;
 }): FeedTransport;
 /** A transport as session.js describes it. */
 export declare class FeedTransport {
