@@ -111,9 +111,11 @@ def test_typescript_knows_the_document_of_a_run(installed: Path) -> None:
     (installed / "answers.ts").write_text("""
         import { Client, type Run } from "lingstream";
         type Answer = { answer: string; hits: { id: number }[] };
-        type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+        type Is<A> = <T>() => T extends A ? 1 : 2;
+        type Same<A, B> = Is<A> extends Is<B> ? true : false;
 
-        const client = new Client({ base: "https://example.com/ling/", fetch: async (...asked) => fetch(...asked) });
+        const base = "https://example.com/ling/";
+        const client = new Client({ base, fetch: (...asked) => fetch(...asked) });
         const run = client.start<Answer>("cloud-facts", { question: "Can I lie on a cloud?" });
         const alike: [
             Same<typeof run, Run<Answer>>,
