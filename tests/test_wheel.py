@@ -44,6 +44,9 @@ def test_it_has_what_a_site_needs(wheel: Path) -> None:
         "lingstream/management/commands/ling.py",
     ):
         assert needed in names
+    static = ROOT / "lingstream" / "static"
+    minified = {f"lingstream/static/{path.relative_to(static)}" for path in static.rglob("*.min.js")}
+    assert "lingstream/static/lingstream/lingstream.min.js" in minified and minified <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "lingsite/", "bench/"))]
 
 

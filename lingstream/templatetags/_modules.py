@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import urljoin
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.templatetags.static import static
 
 from lingstream.conf import app_settings
 
-__all__ = ["ENTRY", "MODULES", "client_url", "module_urls", "part_url"]
+__all__ = ["ENTRY", "MODULES", "PARTS", "client_url", "module_urls", "part_url", "parts_for"]
 
 ENTRY = "lingstream/index.js"
 BUNDLE = "lingstream/lingstream.min.js"
@@ -49,6 +50,37 @@ MODULES = (
     "watch.js",
 )
 
+#: What is loaded where a page has something for it, and what that imports beside :data:`MODULES`.
+PARTS: dict[str, tuple[str, ...]] = {
+    "rare": ("around.js", "formats.js", "html.js", "nodes.js", "properties.js", "prose.js", "values.js"),
+    "markdown": (
+        "markdown-nodes.js",
+        "markdown-parser.js",
+        "nodes.js",
+        "vendor/streaming-markdown/smd.js",
+    ),
+    "cite": ("around.js",),
+    "forms": (),
+}
+
+#: By what a page's markup says, ``data-ling-<name>`` or ``form[data-ling-start]``: the parts that it needs.
+_NEEDS = {
+    **dict.fromkeys(("attr", "class", "format", "html", "prop"), ("rare",)),
+    "markdown": ("rare", "markdown"),
+    "cite": ("rare", "cite"),
+    "form": ("forms",),
+}
+
+
+def parts_for(uses: Iterable[str]) -> list[str]:
+    """Return the :data:`PARTS` that are loaded for what a page uses, in the order of that.
+
+    :raises ValueError: nothing is known under one of the names.
+    """
+    if unknown := [name for name in uses if name not in _NEEDS]:
+        raise ValueError(f"expected names among {', '.join(_NEEDS)}, got {', '.join(unknown)}")
+    return list(dict.fromkeys(part for name in uses for part in _NEEDS[name]))
+
 
 def client_url() -> str:
     """Return where the page's one script is: ``index.js``, or one file that has all of it."""
@@ -63,17 +95,19 @@ def part_url(name: str) -> str:
     return static(f"lingstream/{name}.min.js" if _is_bundle() else f"lingstream/{name}.js")
 
 
-def module_urls() -> list[str]:
-    """Return where a browser will ask for :data:`MODULES`; nothing where the client is one file.
+def module_urls(parts: Iterable[str] = ()) -> list[str]:
+    """Return where a browser will ask for what the page's one script imports, and for some :data:`PARTS`.
 
     A storage that hashes names without rewriting the imports between modules serves the entry under a hashed
     name and the others under their plain ones: to name those hashed would load each of them twice.
     """
     if _is_bundle():
-        return []
+        names = [f"{part}.min.js" for part in parts]
+    else:
+        names = [*MODULES, *dict.fromkeys(name for part in parts for name in (f"{part}.js", *PARTS[part]))]
     if _imports_are_plain():
-        return [urljoin(static(ENTRY), name) for name in MODULES]
-    return [static(f"lingstream/{name}") for name in MODULES]
+        return [urljoin(client_url(), name) for name in names]
+    return [static(f"lingstream/{name}") for name in names]
 
 
 def _is_bundle() -> bool:

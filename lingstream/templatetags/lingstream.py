@@ -19,7 +19,7 @@ from lingstream.models import Conversation, Run, Workflow
 from lingstream.transports.addresses import http_base, socket_url
 from lingstream.transports.viewer import stored_frames
 
-from ._modules import client_url, module_urls, part_url
+from ._modules import client_url, module_urls, part_url, parts_for
 from ._user import user_digest
 
 register = template.Library()
@@ -40,13 +40,18 @@ WORDS = {
 
 
 @register.simple_tag(takes_context=True)
-def lingstream_script(context: template.Context, *, csrf: bool = True, nonce: object = "") -> SafeString:
+def lingstream_script(
+    context: template.Context, *, csrf: bool = True, nonce: object = "", preload: str = ""
+) -> SafeString:
     """Return the ``<script type="module">`` that defines ``<ling-stream>`` and knows this site's addresses.
 
     :param csrf: write the CSRF token for the client's POST requests into the tag, and a digest of who is
         signed in. ``False`` keeps a page cacheable; the client then takes the token from the cookie
         ``csrftoken``, where there is one.
     :param nonce: for sites whose Content-Security-Policy asks for one.
+    :param preload: what the page's markup uses, such as ``"markdown form"``: what the client loads for it is
+        asked for with the page, and not once the client has looked at it.
+    :raises TemplateSyntaxError: ``preload`` has a name that nothing is loaded for.
     """
     allowed = _nonce(nonce)
     attributes = list(allowed)
@@ -61,8 +66,12 @@ def lingstream_script(context: template.Context, *, csrf: bool = True, nonce: ob
     if user := user_digest(request, for_all=not token):
         attributes.append(("data-user", user))
     attributes += [(f"data-{name}", told) for name, word in WORDS.items() if (told := gettext(word)) != word]
+    try:
+        urls = module_urls(parts_for(preload.split()))
+    except ValueError as error:
+        raise template.TemplateSyntaxError(f"lingstream_script, preload: {error}") from None
     preloads = format_html_join(
-        "", '<link rel="modulepreload" href="{}"{}>', ((url, _written(allowed)) for url in module_urls())
+        "", '<link rel="modulepreload" href="{}"{}>', ((url, _written(allowed)) for url in urls)
     )
     script = format_html(
         '<script type="module" src="{}" data-lingstream{}></script>', client_url(), _written(attributes)

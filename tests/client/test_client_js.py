@@ -16,10 +16,10 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, stati
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.files.storage import FileSystemStorage
 from django.http import HttpRequest
-from django.template import Context, Engine, RequestContext
+from django.template import Context, Engine, RequestContext, TemplateSyntaxError
 from django.urls import NoReverseMatch, clear_script_prefix, set_script_prefix
 
-from lingstream.templatetags._modules import module_urls
+from lingstream.templatetags._modules import PARTS, module_urls
 from tests.chaos.patience import scaled
 from tests.node import node, peers
 
@@ -112,6 +112,25 @@ class TestScriptTag:
         assert 'src="/static/lingstream/lingstream.min.js"' in tag
         assert '{"lingstream": "/static/lingstream/lingstream.min.js"' in tag
 
+    @pytest.mark.parametrize(
+        ("uses", "parts"),
+        [
+            ("markdown", ["rare", "markdown"]),
+            ("form  prop", ["forms", "rare"]),
+            ("cite markdown", ["rare", "cite", "markdown"]),
+            ("", []),
+        ],
+    )
+    def test_names_what_the_page_uses(self, uses: str, parts: list[str], settings: Any) -> None:
+        settings.LINGSTREAM = {"BUNDLE": True}
+        tag = self.render(f'{{% lingstream_script preload="{uses}" nonce="n0" %}}', Context())
+        named = re.findall(r'<link rel="modulepreload" href="/static/lingstream/([\w.]+)" nonce="n0">', tag)
+        assert named == [f"{part}.min.js" for part in parts]
+
+    def test_what_nothing_is_loaded_for_cannot_be_preloaded(self) -> None:
+        with pytest.raises(TemplateSyntaxError, match=r"markdown, .* got each, if"):
+            self.render('{% lingstream_script preload="each if" %}', Context())
+
     def test_an_import_map_cannot_end_its_script(self, settings: Any) -> None:
         settings.STATIC_URL = "/</script>/"
         tag = self.render('{% lingstream_importmap nonce="n0" %}', Context())
@@ -170,6 +189,12 @@ class TestHashedStatics:
         index = tmp_path / storage.stored_name("lingstream/index.js")
         reached = closure(index)
         assert {tmp_path / url.removeprefix("/static/") for url in module_urls()} == reached - {index}
+        seen = set(reached)
+        for part in PARTS:
+            needed = closure(loaded(part, seen))
+            seen |= needed
+            named = {tmp_path / url.removeprefix("/static/") for url in module_urls([part])}
+            assert named == (reached | needed) - {index}
         hashed = [path for path in reached if str(path.relative_to(tmp_path / "lingstream")) not in FILES]
         assert len(hashed) == (len(reached) if aggregation else 1)
 
@@ -178,6 +203,14 @@ class TestHashedStatics:
         assert {CLIENT / name for name in FILES if not name.endswith(".min.js")} == reached
         lazily = [re.findall(r'(?<!{)import\("\./([\w.]+)"\)', (CLIENT / name).read_text()) for name in FILES]
         assert {name for names in lazily for name in names if ".min." not in name} <= set(ENTRIES)
+
+
+def loaded(part: str, modules: set[Path]) -> Path:
+    """The module that some of the client's load for a part, by the name under which they ask for it."""
+    asks = re.compile(rf"""[^{{]import\(['"](\./{part}[\w.]*\.js)['"]\)""")
+    names = {module.parent / name for module in modules for name in asks.findall(module.read_text())}
+    (asked,) = {name.resolve() for name in names}
+    return asked
 
 
 def closure(entry: Path) -> set[Path]:
