@@ -135,6 +135,10 @@ def test_a_chat_page(show: Show, page: Page) -> None:
     assert page.locator("li").count() == 1
 
 
+def test_a_hook_of_react_is_short() -> None:
+    assert len([line for line in BLOCKS["use-run.jsx"].splitlines() if line]) <= 10
+
+
 @pytest.mark.parametrize("framework", ["react", "svelte"])
 def test_a_framework_draws(show: Show, page: Page, framework: str) -> None:
     show(framework)

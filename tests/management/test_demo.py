@@ -141,6 +141,15 @@ class TestCommand:
         demo()
         assert Provider.objects.get().kind == "scripted"
 
+    @pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:8080/v1"])
+    def test_the_page_says_that_no_key_is_needed_where_that_is_true(
+        self, endpoint: str, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LINGSTREAM_ENDPOINT", endpoint)
+        demo()
+        page = client.get("/").content.decode()
+        assert ("No key needed" in page) is not bool(endpoint)
+
     def test_a_first_superuser_comes_only_in_debug(self, settings: Any) -> None:
         demo()
         assert not User.objects.exists()
