@@ -19,16 +19,34 @@ FATES = {
 
 
 class Proxy:
-    """Lets HTTP through; ``fate`` says what becomes of sockets.
+    """Lets HTTP through, unless it is cut; ``fate`` says what becomes of sockets.
 
     :param site: the address of the server behind it.
+    :param fate: one of ``FATES``, or ``""``: they come through, too.
     """
 
     def __init__(self, site: str, fate: str) -> None:
         self._behind = urlsplit(site).netloc.split(":")
         self._fate = fate
+        self._live: set[asyncio.StreamWriter] = set()
+        self._is_cut = False
         self.sockets = 0
         """How many were asked for."""
+        self.loop = asyncio.new_event_loop()
+
+    def cut(self) -> None:
+        """End all that goes through, sockets and responses, and refuse what comes until :meth:`mend`."""
+
+        def abort() -> None:
+            self._is_cut = True
+            for writer in self._live:
+                writer.transport.abort()
+
+        self.loop.call_soon_threadsafe(abort)
+
+    def mend(self) -> None:
+        """Let through again what comes."""
+        self._is_cut = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the browser."""
@@ -36,6 +54,9 @@ class Proxy:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
             return  # browsers open some that they do not use
+        if self._is_cut:
+            writer.transport.abort()
+            return
         if is_socket := b"upgrade: websocket" in head.lower():
             self.sockets += 1
             if self._fate == "refused":
@@ -49,14 +70,16 @@ class Proxy:
         if not is_socket:  # one request for each connection, so that none hides behind another
             head = head.replace(b"Connection: keep-alive", b"Connection: close")
         asks.write(head)
-        if is_socket:
+        if is_socket and self._fate:
             writer.write(await answers.readuntil(b"\r\n\r\n"))
             if self._fate == "cut":
                 writer.close()
                 return
             await reader.read()  # what comes is dropped, until the browser goes
             return
+        self._live |= {asks, writer}
         await asyncio.gather(_pipe(reader, asks), _pipe(answers, writer))
+        self._live -= {asks, writer}
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -73,7 +96,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @contextmanager
 def proxied(site: str, fate: str) -> Iterator[tuple[str, Proxy]]:
     """Yield the proxy's address, and the proxy."""
-    proxy, loop, ready = Proxy(site, fate), asyncio.new_event_loop(), threading.Event()
+    proxy, ready = Proxy(site, fate), threading.Event()
     address: list[str] = []
     stop = asyncio.Event()
 
@@ -87,12 +110,12 @@ def proxied(site: str, fate: str) -> Iterator[tuple[str, Proxy]]:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread = threading.Thread(target=proxy.loop.run_until_complete, args=(run(),))
     thread.start()
     ready.wait()
     try:
         yield address[0], proxy
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        proxy.loop.call_soon_threadsafe(stop.set)
         thread.join()
-        loop.close()
+        proxy.loop.close()

@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page
 from tests.chaos.patience import scaled
 
 from .conftest import serve, until
+from .proxy import proxied
 
 TRANSPORTS = ["websocket", "sse", "poll"]
 INPUT = """{"question": "Can I lie on a cloud?"}"""
@@ -102,15 +103,20 @@ def test_a_page_that_is_left_and_shown_again_goes_on(server: str, visit: Visit, 
 def test_a_page_without_a_network_comes_back_when_there_is_one(
     server: str, context: BrowserContext, visit: Visit, transport: str, seconds: float
 ) -> None:
-    page = visit(server, ASKS % (INPUT, f'transport="{transport}"') * 3)
-    until(page, TEXTS)
-    context.set_offline(True)
-    page.wait_for_timeout(seconds * 1_000)
-    began = page.evaluate("performance.now()")
-    context.set_offline(False)
-    until(page, f"{STATES}.every((state) => state === 'finished')")
-    if transport != "websocket":  # playwright leaves sockets alone
+    with proxied(server, "") as (url, proxy):  # playwright leaves alone what is open
+        page = visit(url, ASKS % (INPUT, f'transport="{transport}"') * 3)
+        until(page, TEXTS)
+        context.set_offline(True)
+        proxy.cut()
+        until(page, f"{STATES}.every((state) => state === 'connecting')")
+        page.wait_for_timeout(seconds * 1_000)
+        assert set(page.evaluate(STATES)) == {"connecting"}
+        began = page.evaluate("performance.now()")
+        proxy.mend()
+        context.set_offline(False)
+        until(page, f"{STATES}.every((state) => state === 'finished')")
         assert page.evaluate("performance.now()") - began < scaled(10_000)
+        page.close()
 
 
 @pytest.fixture(scope="module")
