@@ -21,6 +21,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    BrowserType,
     ConsoleMessage,
     Error,
     Page,
@@ -65,10 +66,14 @@ def browser() -> Iterator[Browser]:
 
 
 def launch(playwright: Playwright, *arguments: str) -> Browser:
-    """The system's Chromium, else playwright's own."""
-    executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    chosen = executable if Path(executable).exists() else None
+    chosen = executable(playwright.chromium)
     return playwright.chromium.launch(executable_path=chosen, args=[*ARGUMENTS, *arguments])
+
+
+def executable(chromium: BrowserType) -> str:
+    """The system's Chromium, else playwright's own."""
+    chosen = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    return chosen if Path(chosen).exists() else chromium.executable_path
 
 
 @pytest.fixture(scope="package")

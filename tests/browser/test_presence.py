@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.chaos.patience import scaled
 
-from .conftest import serve, until
+from .conftest import ARGUMENTS, executable, serve, until
+from .devtools import Tab, opened
 from .proxy import proxied
 
 TRANSPORTS = ["websocket", "sse", "poll"]
@@ -82,20 +83,28 @@ def test_a_stop_that_is_refused_is_told(server: str, visit: Visit, transport: st
         until(each, f"{STATES}[0] === 'finished'")
 
 
+@pytest.fixture(scope="module")
+def tab_that_is_kept(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """In a browser that keeps pages for its back button."""
+    with opened(executable(browser.browser_type), ARGUMENTS, tmp_path_factory.mktemp("profile")) as tab:
+        yield tab
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_page_that_is_left_and_shown_again_goes_on(server: str, visit: Visit, transport: str) -> None:
-    """As a browser says it that keeps the page; playwright cannot follow one that does."""
-    page = visit(server, ASKS % (INPUT, f"transport={transport!r}") * 2)
-    until(page, TEXTS)
-    states = page.evaluate(
-        f"""() => {{
-            for (const name of ["pagehide", "pageshow"])
-                dispatchEvent(new PageTransitionEvent(name, {{ persisted: true }}));
-            return {STATES};
-        }}"""
-    )
-    assert states == ["connecting", "connecting"]
-    until(page, f"{STATES}.every((state) => state === 'finished')")
+def test_a_page_that_is_left_and_shown_again_goes_on(
+    server: str, tab_that_is_kept: Tab, transport: str
+) -> None:
+    tab, there = tab_that_is_kept, f"{server}/there/?body="
+    tab.goto(there + quote(ASKS % (INPUT, f"restart transport={transport!r}") * 2))
+    tab.until(f"{STATES}.length === 2 && {STATES}.every((state) => state === 'running')")
+    tab.until(TEXTS)
+    tab.evaluate(f"addEventListener('pageshow', ({{ persisted }}) => (window.shown = [persisted, {STATES}]))")
+    tab.goto(there + quote("<b>Another page</b>"))
+    tab.until("document.querySelector('b')")
+    tab.evaluate("history.back()")
+    tab.until("window.shown")
+    assert tab.evaluate("shown") == [True, ["connecting", "connecting"]], "it is the page that was left"
+    tab.until(f"{STATES}.every((state) => state === 'finished')")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
