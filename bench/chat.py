@@ -17,12 +17,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
 
-from playwright.sync_api import Browser
 from replay import END, PART, RUN, Stream
 
-__all__ = ["ADDRESS", "FORMS", "NAME", "OURS", "Scripts", "pages", "stream"]
+__all__ = ["ADDRESS", "FORMS", "NAME", "OURS", "pages", "stream"]
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "200 turns"
@@ -31,9 +29,6 @@ ADDRESS = "chat/"
 #: By contender: the form in which it reads the stream.
 FORMS = {"by hand": "op", OURS: "frames", "useChat": "parts"}
 PIECE = 5  # characters, about a token
-MICROTASKS = "BlinkScheduler_PerformMicrotaskCheckpoint"
-#: What a trace calls a script's turn: a callback, one of a frame, what waits for a promise.
-SCRIPTS = {"FunctionCall", "FireAnimationFrame", "TimerFire", "EvaluateScript", MICROTASKS}
 
 
 def stream(seconds: float) -> Stream:
@@ -51,24 +46,3 @@ def pages() -> Mapping[str, bytes]:
         command = [sys.executable, "-m", "bench.project.chat", RUN]
         done = subprocess.run(command, cwd=ROOT, env=os.environ | places, stdout=subprocess.PIPE, check=True)
     return {path: text.encode() for path, text in json.loads(done.stdout).items()}
-
-
-class Scripts:
-    """Watches how long scripts run in the pages of a browser, by a trace: in CPU time, whatever else it does.
-
-    :ivar longest: milliseconds of the longest one, with the layouts that it asked for.
-    """
-
-    longest = 0.0
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-
-    def __enter__(self) -> Self:
-        self._browser.start_tracing(categories=["devtools.timeline", "toplevel"])
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        events = json.loads(self._browser.stop_tracing())["traceEvents"]
-        scripts = (event for event in events if event["name"] in SCRIPTS)
-        self.longest = max((event.get("tdur", 0) / 1_000 for event in scripts), default=0.0)

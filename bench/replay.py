@@ -7,6 +7,7 @@ events each delta is a message of its own: one of our frames, an op, a ``<turbo-
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sys
@@ -40,6 +41,7 @@ class Stream(NamedTuple):
     :param start: what is there before the first op.
     :param batch: how many ops come with each tick.
     :param last: what the page shows when all of it is drawn; if None, the whole text.
+    :param closes: a text is told to be complete as soon as another one begins, to who can be told.
     """
 
     markup: str
@@ -47,6 +49,7 @@ class Stream(NamedTuple):
     ops: list[dict[str, Any]]
     batch: int
     last: str | None = None
+    closes: bool = False
 
     def expected(self) -> str:
         if self.last is not None:
@@ -80,7 +83,7 @@ def streams(seconds: float) -> dict[str, Stream]:
     return {
         "200 nodes": Stream(nodes, [""] * 200, deltas, 10),
         "200 nodes, in turn": Stream(nodes, [""] * 200, in_turn, 10),
-        "2,000 items": Stream(LIST, [], pairs, int(4_000 / seconds / 100)),
+        "2,000 items": Stream(LIST, [], pairs, int(4_000 / seconds / 100), closes=True),
         "10,000 items at once": Stream(LIST, [], many, 1),
         "1 MB of text": Stream('<p data-ling="0"></p>', [""], long, 1),
         "Markdown, 50 KB": markdown((PART * 400)[:50_000]),
@@ -103,11 +106,18 @@ def as_op(stream: Stream) -> list[str]:
 
 
 def as_frames(stream: Stream) -> list[str]:
-    frames = [{"ops": [op]} for op in stream.ops]
-    return [
-        message(json.dumps({"run": RUN, "id": f"1-{number}", **frame}))
-        for number, frame in enumerate(frames, 2)
-    ]
+    """A message for each op, with that of the text that it is the last of, where texts close."""
+    numbers = itertools.count(2)
+
+    def frame(**content: Any) -> str:
+        return message(json.dumps({"run": RUN, "id": f"1-{next(numbers)}", **content}))
+
+    pieces = []
+    for op, following in zip(stream.ops, [*stream.ops[1:], None], strict=True):
+        pieces.append(frame(ops=[op]))
+        if stream.closes and op["uri"] != (following or {}).get("uri"):
+            pieces[-1] += frame(event="string-response", bot="a#1", step="a", root="", uri=op["uri"])
+    return pieces
 
 
 def as_markup(stream: Stream, wrap: Callable[[str, str], str]) -> list[str]:

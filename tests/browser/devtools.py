@@ -54,9 +54,9 @@ class Tab:
 @contextmanager
 def opened(executable: str, arguments: list[str], profile: Path) -> Iterator[Tab]:
     """Start the browser with a profile that is empty."""
-    options = ["--headless", "--remote-debugging-port=0", f"--user-data-dir={profile}", *arguments]
+    options = ["--headless", "--disable-breakpad", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
     log = subprocess.DEVNULL
-    process = subprocess.Popen([executable, *options, "about:blank"], stdout=log, stderr=log)
+    process = subprocess.Popen([executable, *options, *arguments, "about:blank"], stdout=log, stderr=log)
     try:
         with connect(_address(profile / "DevToolsActivePort"), max_size=None) as connection:
             yield Tab(connection)
