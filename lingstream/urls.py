@@ -29,5 +29,6 @@ urlpatterns = [
     path("conversations/<str:name>/regenerate/", api.regenerate, name="regenerate"),
     path("conversations/<str:name>/edit/", api.edit, name="edit"),
     path("conversations/<str:name>/stop/", api.stop, name="stop"),
+    path("conversations/<str:name>/typing/", api.typing, name="typing"),
     path("conversations/<str:name>/export/", api.export, name="export"),
 ]

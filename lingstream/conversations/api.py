@@ -23,6 +23,7 @@ from lingstream.transports.requests import answer_json, api, identity_of, name_v
 from lingstream.transports.starting import body_of, respond, wanted
 
 from .asking import again, edited, said
+from .attending import typed
 from .changing import create, delete, opened, patch
 from .downloads import export_response
 from .exporting import FORMATS
@@ -33,7 +34,17 @@ from .reading import page_of_turns
 from .turns import LEAF, open_turns, turn_of
 from .uploads import form_of, is_form
 
-__all__ = ["conversation", "conversations", "edit", "export", "feedback", "messages", "regenerate", "stop"]
+__all__ = [
+    "conversation",
+    "conversations",
+    "edit",
+    "export",
+    "feedback",
+    "messages",
+    "regenerate",
+    "stop",
+    "typing",
+]
 
 _TURNS, _MOST_TURNS = 50, 200
 _ANY = 10**9  # above the number of every turn
@@ -117,6 +128,14 @@ async def stop(request: HttpRequest, name: str) -> HttpResponseBase:
     return answer_json({"stopped": [str(run.pk) for run in runs]}, 202)
 
 
+@api("POST")
+async def typing(request: HttpRequest, name: str) -> HttpResponseBase:
+    """Its owner types, at a page without a socket: bots that speak first wait."""
+    identity = await identity_of(request, acts=True)
+    await in_database(_typed, name, identity)
+    return HttpResponse(status=204)
+
+
 @api("GET", "HEAD")
 async def export(request: HttpRequest, name: str) -> HttpResponseBase:
     """Download a conversation: ``?format=md``, the turns that are shown, or ``json``, all there are."""
@@ -180,6 +199,10 @@ def _edited(name: str, identity: Identity, data: dict[str, Any]) -> Start:
 
 def _open(name: str, identity: Identity) -> list[Run]:
     return open_turns(opened(name, identity))
+
+
+def _typed(name: str, identity: Identity) -> None:
+    typed(opened(name, identity).pk)
 
 
 def _key(data: dict[str, Any]) -> str:

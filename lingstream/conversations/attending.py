@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation
@@ -16,6 +17,8 @@ from lingstream.models.clock import Now
 from .listing import of_person
 
 __all__ = ["changes_of", "opened_many", "typed"]
+
+_TYPING_EVERY = timedelta(seconds=5)  # between two that are stored
 
 
 def opened_many(names: Collection[UUID], identity: Identity) -> dict[UUID, Conversation | LingError]:
@@ -31,8 +34,12 @@ def changes_of(identity: Identity) -> int:
 
 
 def typed(conversation: UUID) -> None:
-    """Store that its owner is typing: a bot does not interrupt him."""
-    Conversation.objects.filter(pk=conversation).update(typing_at=Now())
+    """Store that its owner is typing: a bot does not interrupt him.
+
+    Of what comes too soon after the last time, from whatever page, nothing is stored.
+    """
+    before = Q(typing_at=None) | Q(typing_at__lt=Now() - _TYPING_EVERY)
+    Conversation.objects.filter(before, pk=conversation).update(typing_at=Now())
 
 
 def _opened(row: Conversation | None, name: UUID, identity: Identity) -> Conversation | LingError:

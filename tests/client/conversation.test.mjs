@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { after, afterEach, before, beforeEach, describe, mock, test } from "node:test";
 
 import { Client } from "../../lingstream/static/lingstream/core.js";
+import { Fallback } from "../../lingstream/static/lingstream/fallback.js";
+import { connect as connectFeed } from "../../lingstream/static/lingstream/feed.js";
+import { SocketTransport } from "../../lingstream/static/lingstream/socket.js";
 import { persist } from "../../lingstream/static/lingstream/syncing.js";
+import { Visitor } from "../../lingstream/static/lingstream/visitor.js";
 import { play } from "./site.mjs";
 import { listen } from "./vectors.mjs";
 
@@ -334,6 +338,84 @@ describe("what a person does", () => {
         assert.equal(await conversation.older(), true);
         assert.deepEqual([conversation.turns.length, conversation.hasMore], [121, false]);
         assert.equal(await conversation.older(), false);
+    });
+});
+
+describe("that somebody types", () => {
+    const EACH = 15_000;
+    beforeEach(() => mock.timers.enable({ apis: ["Date"], now: Date.now() }));
+    afterEach(() => mock.timers.reset());
+
+    const asked = () => site.asked.filter(({ name }) => name.endsWith("/typing/")).map(({ name }) => name);
+
+    for (const transport of TRANSPORTS) {
+        test(`is a request of its own, now and then, over ${transport}`, async () => {
+            const [conversation, , known] = await pair(transport);
+            const name = `POST conversations/${known.id}/typing/`;
+            for (let key = 0; key < 5; key += 1) conversation.typing();
+            await until(() => asked().length > 0);
+            mock.timers.tick(EACH - 1);
+            conversation.typing();
+            mock.timers.tick(1);
+            conversation.typing();
+            await until(() => asked().length > 1);
+            await conversation.rename("later");
+            assert.deepEqual(asked(), [name, name]);
+        });
+    }
+
+    test("is said to nobody before there is a conversation", async () => {
+        const { conversation } = await begin();
+        conversation.typing();
+        await conversation.begin();
+        conversation.typing();
+        await until(() => asked().length > 0);
+        assert.deepEqual(asked(), [`POST conversations/${conversation.id}/typing/`]);
+    });
+
+    for (const [what, answer] of [["refused", [404, "not-found"]], ["lost", "cut"]]) {
+        test(`and is ${what} disturbs nobody`, async () => {
+            const [conversation] = await pair("sse");
+            const faults = listen(conversation, "error");
+            site.before = (name) => (name.endsWith("/typing/") ? answer : undefined);
+            conversation.typing();
+            await until(() => asked().length > 0);
+            await conversation.rename("later");
+            assert.deepEqual([conversation.removed, faults], [false, []]);
+        });
+    }
+
+    test("goes by a socket for as long as that is attached, else by a request", async () => {
+        const [, , known] = await pair("sse");
+        const visitor = new Visitor(site.base, known.visitor);
+        const sockets = [];
+        const websocket = new SocketTransport("ws://127.0.0.1/", visitor, () => {
+            const socket = { sent: [], send: (text) => socket.sent.push(JSON.parse(text)), close() {} };
+            sockets.push(socket);
+            return socket;
+        });
+        const sse = new Fallback(async () => connectFeed("sse", site.base, { visitor }));
+        const client = new Client({ transport: "websocket", transports: { websocket, sse } });
+        const conversation = await client.conversation(known.id);
+        opened.push(conversation);
+        await conversation.ready;
+        const told = () => sockets[0].sent.filter(({ type }) => type === "typing");
+        const say = (notice) => sockets[0].onmessage({ data: JSON.stringify({ notice }) });
+        const type = () => (mock.timers.tick(EACH), conversation.typing());
+
+        type();
+        await until(() => asked().length === 1);
+        sockets[0].onopen({});
+        say({ conversation: "another", seq: 1, kind: "attached", run: null });
+        type();
+        await until(() => asked().length === 2);
+        say({ conversation: known.id, seq: known.seq, kind: "attached", run: null });
+        type();
+        assert.deepEqual(told(), [{ type: "typing", conversation: known.id }]);
+        sockets[0].onclose({});
+        type();
+        await until(() => asked().length === 3);
+        assert.equal(told().length, 1);
     });
 });
 

@@ -113,6 +113,7 @@ class Site {
             open.forEach(({ run }) => this.finish(run, "canceled"));
             return { stopped: open.map(({ run }) => run) };
         }
+        if (way === "typing") return null;
         if (way) return this.#say(conversation, way, body);
         if (method === "GET") return this.#shown(conversation, query);
         return method === "PATCH" ? this.#patch(conversation, body) : this.#delete(conversation);

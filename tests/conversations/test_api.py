@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -331,6 +332,8 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("post", "TALKregenerate/", {}, 404, "not-found"),
     ("post", "TALKedit/", {"run": "x", "text": "y"}, 404, "not-found"),
     ("get", "TALKstop/", None, 405, "method"),
+    ("get", "TALKtyping/", None, 405, "method"),
+    ("post", f"{URL}{uuid4()}/typing/", {}, 404, "not-found"),
 ]
 
 
@@ -365,10 +368,12 @@ async def test_nobody_but_the_owner_and_the_visitor(talk: Site) -> None:
             ("POST", "regenerate/", {"run": run}),
             ("POST", "edit/", {"run": run, "text": "x"}),
             ("POST", "stop/", {}),
+            ("POST", "typing/", {}),
         ):
             response = await talk.http.request(method, url + path, json=body, headers=headers)
             assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden"), (who, path)
     assert await Run.objects.acount() == 1
+    assert (await Conversation.objects.aget()).typing_at is None
     caller = await Caller.signed_in(ann)
     assert await caller.get(talk, url) == "forbidden"
     assert await caller.post(talk, f"{url}stop/") == "forbidden"
@@ -376,14 +381,22 @@ async def test_nobody_but_the_owner_and_the_visitor(talk: Site) -> None:
     assert await caller.get(talk, url) == "ok"
     assert await caller.post(talk, f"{url}stop/") == "ok"
     cookie = {"cookie": f"sessionid={caller.session_key}"}
-    for method, path in (("POST", "stop/"), ("DELETE", ""), ("PATCH", ""), ("POST", "messages/")):
+    for method, path in (
+        ("POST", "stop/"),
+        ("POST", "typing/"),
+        ("DELETE", ""),
+        ("PATCH", ""),
+        ("POST", "messages/"),
+    ):
         response = await talk.http.request(method, url + path, headers=cookie)
         assert response.json()["error"]["code"] == "csrf"
 
 
 async def test_a_tenants_conversations_are_not_anothers(talk: Site, settings: Any) -> None:
-    await Conversation.objects.acreate(workflow="talk", visitor=digest_of("me"), scope="other")
+    other = await Conversation.objects.acreate(workflow="talk", visitor=digest_of("me"), scope="other")
     assert (await get(talk, URL))["conversations"] == []
+    for path in ("typing/", "stop/"):
+        assert (await post(talk, f"{URL}{other.pk}/{path}"))["error"]["code"] == "forbidden"
 
 
 async def test_a_workflow_says_who_may_begin(talk: Site) -> None:

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from lingstream.access.visitors import digest_of, make_visitor_token
+from lingstream.conversations import attending
 from lingstream.conversations.audience import among
 from lingstream.conversations.presence import Leaving, is_kept, keep
 from lingstream.models import Conversation, Occasion, Presence, Run, Runner, Workflow
@@ -215,9 +216,8 @@ def _greeting_only() -> None:
 class TestTyping:
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-        from lingstream.transports import attached
-
-        return lambda: monkeypatch.setattr(attached, "_TYPING_EVERY", 0.0)
+        """Let enough time have passed."""
+        return lambda: monkeypatch.setattr(attending, "_TYPING_EVERY", timedelta(seconds=-1))
 
     async def test_is_stored_now_and_then(
         self, talk: Conversation, quick: None, site: Site, clock: Callable[[], None]
@@ -230,6 +230,20 @@ class TestTyping:
             assert times[0] == times[1] is not None
             clock()
             assert await self._typed(socket, talk) > times[0]
+
+    async def test_at_a_page_without_a_socket_is_stored_as_often(
+        self, talk: Conversation, site: Site, clock: Callable[[], None]
+    ) -> None:
+        headers = {"authorization": f"Ling-Visitor {make_visitor_token('me')}"}
+        times = []
+        for _ in range(3):
+            response = await site.http.post(f"/ling/conversations/{talk.pk}/typing/", headers=headers)
+            assert (response.status_code, response.content) == (204, b"")
+            times.append((await Conversation.objects.aget()).typing_at)
+            if len(times) == 2:
+                clock()
+        assert times[0] == times[1] < times[2]
+        assert (await Conversation.objects.aget()).seq == 0, "nobody else is told"
 
     async def _typed(self, socket: Socket, talk: Conversation) -> Any:
         await socket.send(type="typing", conversation=str(talk.pk))

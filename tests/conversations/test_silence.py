@@ -8,10 +8,12 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
+from lingstream.access.visitors import digest_of, make_visitor_token
 from lingstream.conversations import audience, nudges, silence
 from lingstream.conversations.asking import said
 from lingstream.conversations.messages import message_of
@@ -26,6 +28,7 @@ from lingstream.models import Conversation, Occasion, Run, Runner, Workflow
 from lingstream.models.clock import Now
 from tests import site as sites
 from tests.conversations.test_turns import at_once
+from tests.execution.test_start import ended
 
 MANY = 20_000
 
@@ -414,6 +417,28 @@ class TestAPersonSpeaks:
             assert [run.cause for run in begun] == ["user"]
             assert words[1].cause == "user" or (words[1].status, words[1].hidden) == ("canceled", True)
             assert (fresh(talk).nudges, fresh(talk).nudge_at) == (0, None)
+
+
+@pytest.mark.parametrize("wait", [None, 0.05], ids=["server-sent events", "polling"])
+async def test_who_types_at_a_page_without_a_socket_is_let_finish(
+    occasion: Occasion, site: sites.Site, wait: float | None
+) -> None:
+    """The page hears of the conversation by its one response, and says in a request that its person types."""
+    sites.answers = '{"answer": "yes"}'
+    talk = await Conversation.objects.acreate(workflow="talk", visitor=digest_of("me"))
+    site.http.headers["authorization"] = f"Ling-Visitor {make_visitor_token('me')}"
+    url = f"/ling/conversations/{talk.pk}/"
+    await ended((await site.http.post(f"{url}messages/", json={"text": "hi"})).json()["run"])
+    asked = {"attach": [{"conversation": str(talk.pk)}], **({} if wait is None else {"wait": wait})}
+    async with site.http.stream("POST", "/ling/events/", json=asked) as page:
+        await anext(line async for line in page.aiter_lines() if '"attached"' in line)
+        assert (await site.http.post(f"{url}typing/")).status_code == 204
+        await sync_to_async(quiet_for)(talk)
+        assert await sync_to_async(look)() == []
+        assert await sync_to_async(nudged)(talk) == []
+        await Conversation.objects.aupdate(typing_at=timezone.now() - timedelta(seconds=25))
+        await sync_to_async(look)()  # unless the site has looked in this moment
+    assert len(await sync_to_async(nudged)(talk)) == 1
 
 
 @pytest.mark.slow

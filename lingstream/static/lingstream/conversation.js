@@ -249,7 +249,8 @@ export class Conversation extends EventTarget {
     typing() {
         if (!this.id || Date.now() - this.#typedAt < TYPES_EACH) return;
         this.#typedAt = Date.now();
-        this.#link.tell({ type: "typing", conversation: this.id });
+        const isTold = this.#link.notices.tell(this.id, "typing");
+        if (!isTold) this.#ask("POST", "typing/").catch(() => {}); // a hint: without it the bot may interrupt
     }
 
     /** Follow it no more; its turns go on. */

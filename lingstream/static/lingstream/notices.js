@@ -34,6 +34,17 @@ export class Notices {
     }
 
     /**
+     * @param {string} id of a conversation
+     * @param {string} type of a message that only a socket takes which is attached to it
+     * @returns {boolean} whether there is one, and it has been told
+     */
+    tell(id, type) {
+        const isOpen = this.#attachments.get(id)?.hasSocket;
+        if (isOpen) this.#link.tell({ type, conversation: id });
+        return isOpen;
+    }
+
+    /**
      * @param {string} name of a conversation, or `all`
      * @param {Listener} listener
      * @returns {() => void} ends that
@@ -59,8 +70,10 @@ export class Notices {
 class Attachment {
     last = null; // the seq that was told
     ended = false;
+    hasSocket = false; // that is attached
     listeners = new Set();
     #session = null;
+    #transport;
 
     constructor(name) {
         this.id = name;
@@ -72,6 +85,8 @@ class Attachment {
 
     /** The socket and the transports over HTTP say it in their own ways. */
     connect(transport, sink) {
+        this.interrupt();
+        this.#transport = transport;
         const [run, after] = [this.id, this.last ?? undefined];
         if (!transport.begin) return transport.open("attach", { run, after }, sink);
         const what = run === ALL ? { all: true } : { conversation: run, seq: after };
@@ -82,7 +97,9 @@ class Attachment {
         const { conversation, seq } = notice;
         if (this.id === ALL || conversation === this.id) this.#tell(({ hear }) => hear(notice));
         else if (conversation === null) this.#tell(({ wake }) => wake());
-        if (conversation === this.id) this.last = Math.max(this.last ?? 0, seq);
+        if (conversation !== this.id) return;
+        this.last = Math.max(this.last ?? 0, seq);
+        this.hasSocket = Boolean(this.#transport.begin);
     }
 
     /** A server, or a proxy, that has none is no fault: who listens looks by itself now and then. */
@@ -92,7 +109,9 @@ class Attachment {
 
     report() {}
 
-    interrupt() {}
+    interrupt() {
+        this.hasSocket = false;
+    }
 
     wake() {
         if (!this.ended) return;

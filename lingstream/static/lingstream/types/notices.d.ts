@@ -29,6 +29,12 @@ export declare class Notices {
     #private;
     constructor(link: any);
     /**
+     * @param {string} id of a conversation
+     * @param {string} type of a message that only a socket takes which is attached to it
+     * @returns {boolean} whether there is one, and it has been told
+     */
+    tell(id: string, type: string): boolean;
+    /**
      * @param {string} name of a conversation, or `all`
      * @param {Listener} listener
      * @returns {() => void} ends that
