@@ -51,6 +51,7 @@ class Process:
             *arguments,
             cwd=ROOT,
             env={**os.environ, **env, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -63,6 +64,11 @@ class Process:
                 assert not self._reading.done(), f"{self.name} ended:\n{self.output}"
                 await self._news.wait()
         return found[0]
+
+    def tell(self, line: str) -> None:
+        """Write a line to where it reads."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{line}\n".encode())
 
     def kill(self) -> None:
         """kill -9."""
@@ -272,6 +278,10 @@ class Cluster:
     async def workers(self, count: int = 1) -> list[Process]:
         """Start workers."""
         return list(await asyncio.gather(*(self._worker() for _ in range(count))))
+
+    async def program(self, module: str) -> Process:
+        """Start a module of the tests on the same database."""
+        return await self._process(module, "-m", module)
 
     async def start(self, web: Process, workflow: str, **more: Any) -> Viewer:
         """Start a run at ``web`` and return its first viewer, who has not connected yet."""
