@@ -48,7 +48,7 @@ from .plans import inner_plan_of
 from .retention import Pruning
 from .services import RunServices, SiteServices, Who
 from .start import Start, create_run, known_run, queue_run
-from .storage import in_database, load_identity, load_run, plan_of, provider_kinds_in_use
+from .storage import in_database, load_identity, plan_of, provider_kinds_in_use
 from .timer import Timer, due
 
 __all__ = ["Runner", "get_runner", "living_runner", "tell"]
@@ -393,7 +393,8 @@ class Runner:
             log = await get_hub().find(str(row.pk), running=row.runner_id is None)
             silent = log is not None and not log.ended
             if await self._lane.call(ownership.adopt, row, self.id, epoch=silent) and silent:
-                await self._write_end(await self._lane.call(load_run, row.pk))
+                row.epoch += 1  # as it has been stored; the row itself may have been deleted since
+                await self._write_end(row)
 
     async def _write_end(self, row: Run) -> None:
         """Write an epoch that says no more than how the run ended, as the database has it."""

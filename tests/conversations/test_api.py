@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,6 +14,7 @@ from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_share, make_token
 from lingstream.access.visitors import digest_of, make_visitor_token
 from lingstream.core.exceptions import UsageError
+from lingstream.execution import ownership
 from lingstream.execution.retention import prune, sweep
 from lingstream.execution.runner import get_runner
 from lingstream.execution.storage import in_database
@@ -217,6 +218,31 @@ class TestAConversation:
         assert await in_database(prune) == 1
         assert await in_database(sweep) == 1
         assert not await Run.objects.aexists() and not await Conversation.objects.aexists()
+
+    async def test_that_is_deleted_may_be_pruned_while_its_turns_are_stopped(
+        self, talk: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        adopt = ownership.adopt
+
+        def adopt_and_prune(run: Run, runner_id: UUID, *, epoch: bool) -> bool:
+            adopted = adopt(run, runner_id, epoch=epoch)
+            Run.objects.filter(pk=run.pk).delete()
+            return adopted
+
+        monkeypatch.setattr(ownership, "adopt", adopt_and_prune)
+        gate = asyncio.Event()
+        sites.answers = [['{"answer": "half', gate]]
+        url = await begun(talk)
+        await post(talk, f"{url}messages/", text="one")
+        waits = await post(talk, f"{url}messages/", text="two")
+        async with talk.socket() as viewer:
+            await viewer.send(type="subscribe", run=waits["run"], token=waits["token"])
+            await viewer.send(type="ping")
+            await viewer.until("type")
+            gone = await talk.http.delete(url)
+            gate.set()
+            assert gone.status_code == 204, gone.text
+            assert (await viewer.until("done"))["done"]["status"] == "canceled"
 
     async def test_that_is_deleted_goes_at_once_where_the_site_says_so(
         self, talk: Site, settings: Any
