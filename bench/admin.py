@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--postgresql", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = _configure(Path(folder), postgresql=given.postgresql)
+        server = configure(Path(folder), postgresql=given.postgresql)
         try:
             _measure(given.rows)
         finally:
@@ -39,7 +39,8 @@ def main() -> None:
                 server.close()
 
 
-def _configure(folder: Path, *, postgresql: bool):  # type: ignore[no-untyped-def]
+def configure(folder: Path, *, postgresql: bool):  # type: ignore[no-untyped-def]
+    """Set Django up with an empty database; return the server, if it has one of its own, to be closed."""
     server = None
     if postgresql:
         from tests.chaos.services import Postgres

@@ -17,7 +17,7 @@ from lingstream.conversations.listing import Wanted, _rows, listed
 from lingstream.models import Conversation, Run, owner_key
 from tests.chaos.patience import scaled
 
-MANY = 20_000
+MANY = [20_000, pytest.param(100_000, marks=pytest.mark.soak)]
 
 
 @pytest.fixture
@@ -138,10 +138,11 @@ def test_a_turn_is_unread_unless_a_person_began_it(ann: Identity, cause: Run.Cau
 
 
 @pytest.mark.slow
-def test_many_are_listed_by_an_index(ann: Identity) -> None:
+@pytest.mark.parametrize("many", MANY)
+def test_many_are_listed_by_an_index(ann: Identity, many: int) -> None:
     bob = Identity.of(User.objects.create(username="bob"), None)
-    made = talks(ann, MANY // 2)
-    talks(bob, MANY // 2)
+    made = talks(ann, many)
+    talks(bob, many // 10)
     for talk in made[-10:]:  # the newest: each has something that nobody has seen
         Run.objects.create(workflow="talk", conversation=talk, number=1, cause="code", status="finished")
     with connection.cursor() as cursor:
