@@ -54,6 +54,7 @@ MODULES = (
 PARTS: dict[str, tuple[str, ...]] = {
     "rare": ("around.js", "formats.js", "html.js", "nodes.js", "properties.js", "prose.js", "values.js"),
     "markdown": (
+        "copying.js",
         "markdown-nodes.js",
         "markdown-parser.js",
         "nodes.js",
