@@ -1,7 +1,8 @@
 """A step's text read once more: what its parser made of it, what it mended where, and what settled.
 
 The raw text is stored and the document of a single step is not, so that they cannot differ: the same parser
-reads it again. A text too long for a request is shown as it is.
+reads it again. What was mended is stored: where a schema asked for it depends on the pieces in which the text
+came. A text too long for a request is shown as it is.
 """
 
 from __future__ import annotations
@@ -55,15 +56,13 @@ def reread(row: BotRun, step: StepPlan | None) -> Reading:
     text = row.output
     if len(text) > MOST_READ or (step is not None and step.format == "text"):
         return Reading([(0, text)])
-    output = BotOutput(step.format if step else "json", step.schema if step else None, "")
+    output = step.output("") if step else BotOutput("json", None, "")
     try:
         closed = output.feed(text).closed + output.close(cut=row.finish == "length").closed
     except LingError:
         return Reading([(0, text)])
     value = output.parser.value
-    repairs = [
-        _mended(number, text, value, each) for number, each in enumerate(output.repairs[:_MOST_TOLD], 1)
-    ]
+    repairs = [_mended(number, row, value, each) for number, each in enumerate(row.repairs[:_MOST_TOLD], 1)]
     settled = [
         ("string-response" if isinstance(each.value, str) else "object-response", each.uri)
         for each in closed[:_MOST_TOLD]
@@ -84,11 +83,16 @@ def plan_of_step(run: Run, name: str) -> StepPlan | None:
         return None
 
 
-def _mended(number: int, text: str, value: Any, repair: Mapping[str, Any]) -> Mended:
-    offset = min(max(int(repair["offset"]), 0), len(text))
+def _mended(number: int, row: BotRun, value: Any, repair: Mapping[str, Any]) -> Mended:
+    text, uri = row.output, _below(row.root, repair.get("uri", ""))
+    offset = min(max(int(repair.get("offset", 0)), 0), len(text))
     before = text[max(offset - _AROUND, 0) : offset + _AROUND]
-    after = json.dumps(jsonuri.get(value, repair["uri"]), ensure_ascii=False)
-    return Mended(number, repair["kind"], repair["uri"], offset, before, after[:_SHORT])
+    after = json.dumps(jsonuri.get(value, uri), ensure_ascii=False)
+    return Mended(number, repair["kind"], uri, offset, before, after[:_SHORT])
+
+
+def _below(root: str, uri: str) -> str:
+    return uri.removeprefix(root).removeprefix("/" if root else "")
 
 
 def _pieces(text: str, repairs: Sequence[Mended]) -> list[tuple[int, str]]:

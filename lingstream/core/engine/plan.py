@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.parsing import REASONING, TextOptions
+from lingstream.core.parsing.output import BotOutput
 
 __all__ = [
     "EVENTS",
@@ -125,6 +126,13 @@ class StepPlan:
     def text_options(self) -> TextOptions:
         """How the text that it says is read."""
         return TextOptions()
+
+    def output(self, root: str) -> BotOutput:
+        """Return what reads the text that it says, wherever that is done: what it makes of it is the same.
+
+        :param root: uri below which it writes.
+        """
+        return BotOutput(self.format, self.schema, root, self.images, self.text_options.reasoning)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class StepWriter:
         self._began = began
         self._charge = host.meter.charge
         self._options = plan.text_options
-        self.output = BotOutput(plan.format, plan.schema, root, plan.images, self._options.reasoning)
+        self.output = plan.output(root)
         self._over: float | None = None  # when the document had ended, by the event loop's clock
         self._parts: list[str] = []
         self._reasoning: list[str] = []

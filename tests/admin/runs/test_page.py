@@ -20,6 +20,8 @@ from django.utils import timezone
 from lingstream.admin.drawn.graph import graph_of_run, run_drawing
 from lingstream.admin.drawn.waterfall import WIDTH, waterfall
 from lingstream.admin.runs.rereading import plan_of_step, reread
+from lingstream.core.document import jsonuri
+from lingstream.core.engine.events import FIELD_EVENTS
 from lingstream.core.engine.plan import BotPlan, Plan, StepPlan, TriggerPlan
 from lingstream.models import (
     BotRun,
@@ -34,6 +36,7 @@ from lingstream.models import (
     Workflow,
 )
 from lingstream.providers.recorded import Recording
+from tests.core.support import MemoryJournal, outcome
 
 from ..forms import client_with
 
@@ -220,7 +223,12 @@ class TestDrawing:
 
 class TestRereading:
     def test_marks_each_repair_at_its_place(self) -> None:
-        found = reread(BotRun(output=BROKEN, finish="stop"), BotPlan("answer"))
+        repairs = [
+            {"kind": "unquoted", "uri": "told", "offset": 18},
+            {"kind": "end", "uri": "told/rest", "offset": len(BROKEN)},
+        ]
+        row = BotRun(output=BROKEN, root="told", repairs=repairs, finish="stop")
+        found = reread(row, BotPlan("answer"))
         assert found.value == {"answer": "No.", "n": 1, "rest": [1, 2]}
         assert "".join(text for _number, text in found.pieces) == BROKEN
         assert [number for number, _text in found.pieces if number] == [each.number for each in found.repairs]
@@ -229,6 +237,34 @@ class TestRereading:
         assert first.after.startswith('{"answer"')
         assert "n: 1" in first.before
         assert ("string-response", "answer") in found.settled
+
+    @pytest.mark.parametrize(
+        ("answer", "more"),
+        [
+            ('<think>{"a": 0}</think>{"a": 1}', {}),
+            ('<think>{"a": 0}</think>{"a": 1}', {"options": {"reasoning": "none"}}),
+            ('<reasoning>{"a": 0}</reasoning>{a: 1}', {"options": {"reasoning": "<think>"}}),
+            ('{"a": "1"}', {"schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}),
+            (
+                '<p>See <img src="https://cdn.example/a.png"></p>',
+                {"format": "html", "options": {"images": "https://cdn.example"}},
+            ),
+            ('<p>See <img src="https://cdn.example/a.png"></p>', {"format": "html"}),
+            ('{"a": 1}' + " " * 1_100, {}),
+            ('{"a": 1} I hope' + " this helps" * 200, {}),
+        ],
+    )
+    async def test_tells_what_has_happened(self, answer: str, more: dict[str, Any]) -> None:
+        step, journal = BotPlan("answer", root="told", **more), MemoryJournal()
+        ran = await outcome(Plan("test", steps=(step,)), [[answer, " "]], journal=journal)
+        (result,) = journal.results.values()
+        row = BotRun(output=result.output, root="told", repairs=result.repairs, finish=result.finish)
+        found = reread(row, step)
+        assert {"told": found.value} == ran.document
+        told = [(each.kind, jsonuri.concat("told", each.uri), each.offset) for each in found.repairs]
+        assert told == [(each["kind"], each["uri"], each["offset"]) for each in result.repairs]
+        settled = [(event, jsonuri.concat("told", uri)) for event, uri in found.settled]
+        assert settled == [each for each in ran.events("answer#1") if each[0] in FIELD_EVENTS]
 
     @pytest.mark.parametrize(
         ("output", "step"),
