@@ -171,6 +171,13 @@ class Run(Owned):
     )
     plan = JSONTextField(_("plan"), default=dict)
     plan_version = models.PositiveSmallIntegerField(_("plan version"), default=1, db_default=1)
+    published = models.PositiveIntegerField(
+        _("version"),
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text=_("The number of the workflow's version that its plan is; 0: of none."),
+    )
     kinds = models.TextField(
         _("needs"),
         default="",
@@ -251,11 +258,13 @@ class Run(Owned):
             models.Index(fields=["conversation", "message_id"], name="lingstream_run_message"),
             models.Index(fields=["finished_at"], name="lingstream_run_end"),
             models.Index(fields=["workflow", "finished_at"], name="lingstream_run_keep"),
-            # For lists, newest first: of all, a tenant, a workflow, an error, and of what was repaired.
+            # For lists, newest first: of all, a tenant, a workflow, what came of its runs, its versions, an
+            # error, and of what was repaired.
             models.Index(fields=["-created_at"], name="lingstream_run_date"),
             models.Index(fields=["scope", "-created_at"], name="lingstream_run_scope"),
             models.Index(fields=["workflow", "-created_at"], name="lingstream_run_flow"),
             models.Index(fields=["workflow", "status", "-created_at"], name="lingstream_run_outcome"),
+            models.Index(fields=["workflow", "published", "-created_at"], name="lingstream_run_version"),
             models.Index(
                 fields=["error_code", "-created_at"], condition=~Q(error_code=""), name="lingstream_run_error"
             ),
@@ -279,6 +288,11 @@ class Run(Owned):
 
     def __str__(self) -> str:
         return f"{self.workflow} {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding:
+            self.published = self.plan.get("published", 0)
+        super().save(*args, **kwargs)
 
     @property
     def ended(self) -> bool:

@@ -46,6 +46,10 @@ def _talk_slowly(database: Path) -> None:
 def test_a_run_is_watched_and_stopped_and_played(page: Page, url: str) -> None:
     sign_in(page, url, "/admin/lingstream/")
     expect(page.locator(".ling-hours")).to_be_visible()
+    page.goto(f"{url}/admin/lingstream/workflow/")
+    page.click("#result_list a:text-is('outline')")
+    page.click("[name=_publish] >> nth=0")
+    expect(page.locator(".messagelist .success").first).to_contain_text("v1")
 
     run = page.evaluate(START)
     page.goto(f"{url}/admin/lingstream/run/{run}/change/")
@@ -77,3 +81,11 @@ def test_a_run_is_watched_and_stopped_and_played(page: Page, url: str) -> None:
     assert page.evaluate(
         "document.querySelector('.results').scrollWidth <= document.querySelector('.results').clientWidth"
     )
+    cell = page.locator(".field-shown_workflow")
+    expect(cell).to_have_text("outline v1")
+    cell.get_by_role("link", name="v1").click()
+    expect(page.locator("#changelist-filter li.selected", has_text="v1")).to_be_visible()
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    page.locator(".field-shown_owner").get_by_role("link").first.click()
+    expect(page.locator("#changelist-filter summary").first).to_contain_text("owner")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)

@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import ProtectedError
 
 from lingstream.access.identity import Identity
-from lingstream.core.engine.plan import Plan
+from lingstream.core.engine.plan import BotPlan, Plan
 from lingstream.core.engine.registry import workflow as python_workflow
 from lingstream.core.exceptions import UsageError
 from lingstream.execution.plans import load_inner_plan, load_plan
@@ -318,3 +318,19 @@ def test_workflows_from_before_are_published_and_back(before_versions: Any) -> N
     migrate(*target)
     migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes())
     assert Workflow.objects.get().published.number == 1
+
+
+@pytest.fixture
+def before_lists(transactional_db: None, versions: Versions) -> Iterator[Any]:
+    with versions.at("lingstream", "0026_occasions_in_the_plural") as apps:
+        yield apps
+
+
+def test_runs_from_before_are_listed_by_their_version(before_lists: Any) -> None:
+    old = before_lists.get_model("lingstream", "Run")
+    step = BotPlan("say", prompt='NUL \x00, and "published":9')
+    plans = [Plan("facts", published=12, steps=(step,)).to_json(), Plan("facts", steps=(step,)).to_json(), {}]
+    made = [old.objects.create(workflow="facts", plan=plan).pk for plan in plans]
+    migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes())
+    assert [Run.objects.get(pk=pk).published for pk in made] == [12, 0, 0]
+    old.objects.create(workflow="facts")  # a process of before goes on meanwhile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,17 +9,17 @@ from django.db import models
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from lingstream.conversations.downloads import download
-from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_runs
 
-from ...models import QUIET, Run, Runner, Workflow
+from ...models import QUIET, Run, Runner
 from ..display import duration, pretty, tokens
 from ..media import ReadOnlyAdmin, tenant
 from ..private import WITHHELD, mark_withheld, withheld_from
@@ -28,7 +27,16 @@ from ..remedies import remedies
 from ..workflows.versions import version_link
 from .actions import run_again, stop
 from .csv import KIND, csv_of
-from .keyset import KeysetAdmin, ValuesFilter
+from .filters import (
+    ConversationFilter,
+    ErrorFilter,
+    OwnerFilter,
+    RepairedFilter,
+    ScopeFilter,
+    VersionFilter,
+    WorkflowFilter,
+)
+from .keyset import KeysetAdmin
 from .page import RunPage
 from .search import found
 from .steps import BIG_RUN, Shown
@@ -40,47 +48,6 @@ _MOST_ELSE = 1_000
 _PREVIEW = 90  # characters
 
 
-class WorkflowFilter(ValuesFilter):
-    """By the workflows that there are."""
-
-    title, parameter_name, column = _("workflow"), "workflow", "workflow"
-
-    def known(self) -> Iterator[str]:
-        yield from registered()
-        yield from Workflow.objects.values_list("slug", flat=True)
-
-
-class ErrorFilter(ValuesFilter):
-    """By the code of the error that decided."""
-
-    title, parameter_name, column = _("error code"), "error_code", "error_code"
-
-    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
-        rows = super().queryset(request, queryset)
-        return rows.exclude(error_code="") if self.value() else rows  # what the index says of its rows
-
-
-class ScopeFilter(ValuesFilter):
-    """By the tenant, for who sees every one."""
-
-    title, parameter_name, column = _("scope"), "scope", "scope"
-
-    def known(self) -> Iterator[str]:
-        return super().known() if tenant(self.request) is None else iter(())
-
-
-class RepairedFilter(admin.SimpleListFilter):
-    """Runs in whose answers something had to be mended."""
-
-    title, parameter_name = _("repaired"), "repaired"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("Yes"))]
-
-    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
-        return queryset.filter(repaired__gt=0) if self.value() == "yes" else queryset
-
-
 @admin.register(Run)
 class RunAdmin(Shown, KeysetAdmin, RunPage):
     """What was asked, what came of it, what it cost."""
@@ -89,14 +56,24 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     list_display = (
         "shown_id",
         "shown_status",
-        "workflow",
+        "shown_workflow",
         "shown_asked",
         "shown_owner",
         "created_at",
         "shown_time",
         "shown_usage",
     )
-    list_filter = ("status", WorkflowFilter, ErrorFilter, RepairedFilter, "created_at", ScopeFilter)
+    list_filter = (
+        OwnerFilter,
+        ConversationFilter,
+        "status",
+        WorkflowFilter,
+        VersionFilter,
+        ErrorFilter,
+        RepairedFilter,
+        "created_at",
+        ScopeFilter,
+    )
     list_select_related = ("owner", "text")
     # What it searches is decided by `.search`, and never a piece of a session's digest or of a start key:
     # it must not read out what opens runs.
@@ -105,7 +82,6 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         "An id or its beginning, a conversation's id, a workflow, an error code, the beginning of an owner's "
         "name, or words of the input or the error."
     )
-    more_filters = ("conversation", "owner")
     actions = ("stop", "again", "export_csv")
     fieldsets = (
         (
@@ -228,6 +204,13 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     def shown_id(self, run: Run) -> str:
         return str(run.pk)[:8]
 
+    @admin.display(description=_("workflow"))
+    def shown_workflow(self, run: Run) -> SafeString | str:
+        if not run.published:
+            return run.workflow
+        query = urlencode({"workflow": run.workflow, "version": str(run.published)})
+        return format_html('{} <a href="?{}">v{}</a>', run.workflow, query, run.published)
+
     @admin.display(description=_("version"))
     def shown_version(self, run: Run) -> str:
         return version_link(run)
@@ -247,10 +230,13 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
 
     @admin.display(description=_("owner"))
     def shown_owner(self, run: Run) -> SafeString:
+        owner = run.owner_id and format_html('<a href="?owner__id__exact={}">{}</a>', run.owner_id, run.owner)
         if run.conversation_id is None:
-            return _lines(run.owner)
+            return _lines(owner)
         url = reverse("admin:lingstream_conversation_change", args=[run.conversation_id])
-        return _lines(run.owner, format_html('<a href="{}">{}</a>', url, str(run.conversation_id)[:8]))
+        name = str(run.conversation_id)
+        text = '<a href="{}">{}</a> · <a href="?conversation__id__exact={}">{}</a>'
+        return _lines(owner, format_html(text, url, name[:8], name, _("its runs")))
 
     @admin.display(description=_("time"))
     def shown_time(self, run: Run) -> SafeString:

@@ -19,7 +19,8 @@ MOST_ROWS = 10_000
 _CHUNK = 500
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _COLUMNS = (
-    *("id", "workflow", "status", "owner", "scope", "conversation", "created", "started", "finished"),
+    *("id", "workflow", "version", "status", "owner", "scope", "conversation"),
+    *("created", "started", "finished"),
     *(
         "first token",
         "prompt tokens",
@@ -55,7 +56,8 @@ def _cells(run: Any) -> tuple[Any, ...]:
     text = getattr(run, "text", None) or RunText()
     times = (run.created_at, run.started_at, run.finished_at)
     return (
-        *(run.pk, run.workflow, run.status, run.owner or "", run.scope, run.conversation_id or ""),
+        *(run.pk, run.workflow, run.published or "", run.status),
+        *(run.owner or "", run.scope, run.conversation_id or ""),
         *(each.isoformat() if each else "" for each in times),
         *(run.first_token, run.prompt_tokens, run.completion_tokens, run.cost, run.repaired),
         *(run.error_code, text.error, WITHHELD if run.withheld else text.input),

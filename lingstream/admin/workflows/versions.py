@@ -187,7 +187,7 @@ def may_publish(request: HttpRequest) -> bool:
 
 def version_link(run: Run) -> SafeString | str:
     """Return which version of its workflow a run is, with a link to it."""
-    number = run.plan.get("published") if isinstance(run.plan, dict) else 0
+    number = run.published
     workflow = Workflow.objects.filter(slug=run.workflow, versions__number=number).first() if number else None
     if workflow is None:
         return f"v{number}" if number else "-"

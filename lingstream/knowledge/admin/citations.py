@@ -62,4 +62,4 @@ class StaleFilter(admin.SimpleListFilter):
 # Runs know nothing of knowledge, so it is knowledge that adds to their pages.
 RunAdmin.inlines = (*RunAdmin.inlines, CitationInline)
 RunAdmin.list_filter = (*RunAdmin.list_filter, StaleFilter)  # type: ignore[assignment]
-RunAdmin.more_filters = (*RunAdmin.more_filters, StaleFilter.parameter_name)  # type: ignore[assignment]
+RunAdmin.more_filters = (*RunAdmin.more_filters, StaleFilter.parameter_name)

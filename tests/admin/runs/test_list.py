@@ -8,6 +8,7 @@ import re
 import sys
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,13 +25,23 @@ from django.utils import timezone
 from lingstream.access.identity import Identity
 from lingstream.admin.runs.admin import RunAdmin
 from lingstream.admin.runs.keyset import MOST_COUNTED
+from lingstream.core.engine.plan import Plan
 from lingstream.core.engine.run import RunResult
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.provider import Usage
 from lingstream.execution.journal import Write, result_of, store
 from lingstream.execution.prices import Tariff, cost_of
 from lingstream.execution.start import Start, create_run
-from lingstream.models import Attachment, Conversation, Provider, Run, RunText, Step, Workflow
+from lingstream.models import (
+    Attachment,
+    Conversation,
+    Provider,
+    Run,
+    RunText,
+    Step,
+    Workflow,
+    WorkflowVersion,
+)
 from lingstream.models.validators import validate_prices
 
 from ..forms import client_with
@@ -291,6 +302,71 @@ class TestPages:
         assert admin_client.get(URL, {"before": place}).url == f"{URL}?e=1"  # type: ignore[attr-defined]
 
 
+class TestFilters:
+    """What cells link, and what takes it back."""
+
+    @pytest.fixture
+    def runs(self) -> list[Run]:
+        ada, bob = (User.objects.create(username=name) for name in ("ada", "bob"))
+        talk = Conversation.objects.create(owner=ada)
+        flow = Workflow.objects.create(slug="facts")
+        for number in (1, 2):
+            WorkflowVersion.objects.create(workflow=flow, number=number, plan={})
+        return [
+            asked("x", owner=ada, conversation=talk, plan=Plan("facts", published=2).to_json()),
+            asked("x", owner=ada, plan=Plan("facts", published=1).to_json()),
+            asked("x", owner=bob, workflow="other", plan=Plan("other", published=2).to_json()),
+            asked("x"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("link", "title", "finds"),
+        [
+            ("?owner__id__exact={owner}", "ada", {0, 1}),
+            ("?conversation__id__exact={talk}", "{short}", {0}),
+            ("?workflow=facts&amp;version=2", "v2", {0}),
+        ],
+    )
+    def test_a_link_in_a_cell_filters(
+        self, admin_client: Client, runs: list[Run], link: str, title: str, finds: set[int]
+    ) -> None:
+        talk = runs[0].conversation_id
+        link = link.format(owner=runs[0].owner_id, talk=talk)
+        assert f'<a href="{link}">' in admin_client.get(URL).content.decode()
+        page = admin_client.get(f"{URL}{unescape(link)}")
+        assert {str(run.pk) for run in page.context["cl"].result_list} == {str(runs[n].pk) for n in finds}
+        (chosen,) = re.findall(
+            rf'<li class="selected">\s*<a [^>]*>{title.format(short=str(talk)[:8])}</a>',
+            page.content.decode(),
+        )
+        assert chosen
+
+    def test_another_workflow_has_other_versions(self, admin_client: Client, runs: list[Run]) -> None:
+        changelist = admin_client.get(URL, {"workflow": "facts", "version": "2"}).context["cl"]
+        found = {getattr(each, "parameter_name", ""): each for each in changelist.filter_specs}
+        assert [each["display"] for each in found["version"].choices(changelist)] == ["All", "v2", "v1"]
+        queries = [each["query_string"] for each in found["workflow"].choices(changelist)]
+        assert "?workflow=facts" in queries and not [each for each in queries if "version" in each]
+        alone = admin_client.get(URL, {"version": "2"}).context["cl"]
+        assert "version" not in {getattr(each, "parameter_name", "") for each in alone.filter_specs}
+        assert len(alone.result_list) == len(runs)
+
+    def test_nobody_is_named_whose_runs_are_not_shown(self, runs: list[Run], settings: Any) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.admin.runs.test_list.mine"}
+        Run.objects.filter(pk=runs[1].pk).update(scope="mine")
+        client = client_with("view_run")
+        for run, name in ((runs[1], "ada"), (runs[2], "bob")):
+            page = client.get(URL, {"owner__id__exact": str(run.owner_id)}).content.decode()
+            assert (name in page) is (name == "ada")
+
+    @pytest.mark.parametrize(
+        "query", [{"owner__id__exact": "x"}, {"conversation__id__exact": "7"}, {"owner__password": "x"}]
+    )
+    def test_what_names_nothing_is_refused(self, admin_client: Client, query: dict[str, str]) -> None:
+        response = admin_client.get(URL, query)
+        assert response.status_code in (302, 400) and response.get("Location", "") in ("", f"{URL}?e=1")
+
+
 class TestActions:
     def test_csv_has_what_the_list_has_and_no_formula(self, admin_client: Client) -> None:
         run = asked("=1+1", error_code="-x", cost="0.25", repaired=2)
@@ -326,6 +402,7 @@ def many() -> None:
         Run(
             pk=uuid4(),
             workflow="rare" if number % 2_000 == 0 else f"w{number % 4}",
+            published=2 if number % 1_200 == 7 else 3,
             status="failed" if number % 500 == 1 else "finished",
             error_code="provider" if number % 500 == 1 else "",
             repaired=int(number % 700 == 2),
@@ -373,14 +450,40 @@ def rows_read(node: dict[str, Any]) -> int:
 
 
 @pytest.mark.usefixtures("many")
+def test_a_version_is_found_by_its_index(admin_client: Client) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert len(listed(admin_client, workflow="w3", version="2")) == MANY // 1_200
+    asked = [query["sql"] for query in captured if '"published" = 2' in query["sql"]]
+    assert len(asked) == 2  # the page, and how many there are
+    for sql in asked:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {sql}")
+            assert "lingstream_run_version" in str(cursor.fetchall())
+
+
+@pytest.mark.usefixtures("many")
 def test_no_page_reads_the_table(admin_client: Client) -> None:
-    place = f"{(timezone.now() - timedelta(seconds=9_000)).isoformat()}~{uuid4()}"
+    now = timezone.now()
+    place = f"{(now - timedelta(seconds=9_000)).isoformat()}~{uuid4()}"
+    hour = {
+        f"created_at__{name}": (now - timedelta(seconds=ago)).isoformat()
+        for name, ago in (("gte", 9_000), ("lt", 5_400))
+    }
+    owner = str(User.objects.get(username="ada").pk)
     pages: list[dict[str, str]] = [
         {},
         {"before": place},
         {"after": place},
         {"workflow": "rare"},
         {"workflow": "w1", "before": place},
+        {"workflow": "w3", "version": "2"},
+        {"workflow": "w3", "version": "2", "before": place},
+        {"workflow": "w3", "version": "9"},
+        {"owner__id__exact": owner},
+        {"owner__id__exact": owner, "before": place},
+        {"owner__id__exact": owner, "workflow": "w3", "version": "9"},
+        hour,
+        {**hour, "status__exact": "finished"},
         {"status__exact": "failed"},
         {"status__exact": "failed", "workflow": "w3"},
         {"error_code": "provider"},
