@@ -29,7 +29,7 @@ from lingstream.models import Prompt, PromptVersion, Provider, Run, Step, Workfl
 from lingstream.providers import kind_of
 
 from .published import rows_of, rows_of_version
-from .versions import Versions, planned_prompt, version_key
+from .versions import Named, Versions, planned_prompt, version_key
 
 __all__ = [
     "draft_plan",
@@ -45,18 +45,26 @@ __all__ = [
 _FATAL = ("nothing-starts",)
 
 
-def load_plan(slug: str, row: Workflow | None = None, *, python: bool = False, key: str = "") -> Plan:
+def load_plan(
+    slug: str,
+    row: Workflow | None = None,
+    *,
+    python: bool = False,
+    key: str = "",
+    named: Named | None = None,
+) -> Plan:
     """Return the plan of a workflow as it is published now; of one without a version, of its rows.
 
     :param row: the workflow's, if it is known already.
     :param python: the workflow is a function; a row with its slug gives limits and steps to take prompts
         from, and may switch it off.
     :param key: whose run it will be, for the choice of versions; see :class:`.versions.ChooseVersion`.
+    :param named: versions that are not left to a choice; see :class:`.versions.Versions`.
     :raises UsageError: ``unknown-workflow``, ``workflow-disabled``, ``not-published``, ``no-steps``,
         ``nothing-starts``, ``no-label``, ``no-provider``, ``no-model``, ``invalid-schema``, ``unknown-kind``,
         ``option``, ``workflow-cycle``, ``configuration``.
     """
-    versions = Versions(key)
+    versions = Versions(key, named)
     row = row or Workflow.objects.filter(slug=slug).first()
     return _with_workflows(_plan(slug, row, versions, python=python), versions)
 
@@ -71,13 +79,16 @@ def draft_plan(workflow: Workflow, steps: Iterable[Step], triggers: Iterable[Tri
     return _with_workflows(_of_rows(workflow, steps, triggers, versions, python=python), versions)
 
 
-def version_plan(workflow: Workflow, version: WorkflowVersion) -> Plan:
+def version_plan(
+    workflow: Workflow, version: WorkflowVersion, *, key: str = "", named: Named | None = None
+) -> Plan:
     """Return the plan of a version of a workflow, whether it is published or was, with its schema.
 
+    :param key: and ``named``: as in :func:`load_plan`; without a key it takes no part in tests.
     :raises UsageError: as :func:`load_plan`, but for a workflow that is switched off or not published;
         ``unknown-prompt``, ``unknown-provider``: what it names has gone.
     """
-    versions, python = Versions(""), workflow.slug in registered()
+    versions, python = Versions(key, named), workflow.slug in registered()
     then, steps, triggers, number = rows_of_version(workflow, version)
     plan = _of_rows(then, steps, triggers, versions, python=python, published=number)
     return replace(_with_workflows(plan, versions), input_schema=then.input_schema)

@@ -136,7 +136,8 @@ class Start:
     :param key: idempotency key: the same key of the same owner returns the same run.
     :param conversation: id of one, or ``"new"``.
     :param turn: how the run stands in it.
-    :param plan: what is executed in place of what the workflow says now; only the site's own code gives it.
+    :param plan: what is executed in place of what the workflow says now, with the schema that the input must
+        fit; only the site's own code gives it.
     """
 
     workflow: str
@@ -220,7 +221,8 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
     key = version_key(identity.owner_key, talk_id or run_id)
     python = start.workflow in registered()
     plan = start.plan or load_plan(start.workflow, row, python=python, key=key)
-    check_input(row.schema_in_force if row else {}, start.input)
+    in_force = row.schema_in_force if row else {}
+    check_input(start.plan.input_schema if start.plan else in_force, start.input)
     try:
         with atomically():
             conversation = _conversation(talk_id, identity, new=start.conversation == _NEW)

@@ -8,7 +8,8 @@ Asked when a run's plan is stored, and never again: a run that is executed again
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from django.utils.module_loading import import_string
@@ -20,9 +21,11 @@ from lingstream.models.fragments import Choose, resolve
 
 from .away import AWAY
 
-__all__ = ["ChooseVersion", "Versions", "planned_prompt", "version_key"]
+__all__ = ["ChooseVersion", "Named", "Versions", "planned_prompt", "version_key"]
 
 logger = logging.getLogger("lingstream")
+
+Named: TypeAlias = Mapping[tuple[int, str], PromptVersion]
 
 
 class ChooseVersion(Protocol):
@@ -54,11 +57,12 @@ class Versions:
     """The versions that one plan takes: of a prompt and a label always the same, as each is asked for once.
 
     :param key: as in :class:`ChooseVersion`.
+    :param named: what somebody has decided beforehand, by the prompt's key and the label.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, named: Named | None = None) -> None:
         self._key = key
-        self._taken: dict[tuple[int, str], PromptVersion | None] = {}
+        self._taken: dict[tuple[int, str], PromptVersion | None] = dict(named or {})
 
     def of(self, prompt: Prompt, label: str) -> PromptVersion | None:
         """Return the version to take, or ``None`` where nobody chose one and there is no such label.

@@ -74,6 +74,13 @@ class TestTheFunction:
     def test_or_leaves_it_to_the_label(self, chosen: Any) -> None:
         assert taken() == [OLD, OLD, NONE]
 
+    def test_is_not_asked_where_somebody_has_named_one(self, chosen: Any) -> None:
+        prompt = Prompt.objects.get(slug="test-one")
+        plan = load_plan("test", key="k", named={(prompt.pk, "production"): prompt.versions.get(number=2)})
+        steps = plan.to_json()["steps"]
+        assert [(step["prompt_version"], step["prompt"]) for step in steps] == [NEW, NEW, NONE]
+        assert asked == []
+
     def test_is_asked_once_about_a_prompt_and_a_label(self, chosen: Any) -> None:
         taken()
         assert asked == [("test-one", "production", "k")]

@@ -8,11 +8,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
+from lingstream.core.engine.plan import Plan
 from lingstream.core.engine.registry import declared
 from lingstream.core.exceptions import UsageError
 from lingstream.execution import ownership
 from lingstream.execution.start import Start, begin
-from lingstream.execution.storage import plan_of
 
 from ...models import OPEN, Run, Workflow
 
@@ -27,10 +27,10 @@ def stop(runs: Iterable[Run]) -> int:
     return len(wanted)
 
 
-def run_again(run: Run, user: Any, *, same_plan: bool) -> Run:
+def run_again(run: Run, user: Any, plan: Plan | None = None) -> Run:
     """Start another run with the input of one; it is the user's, of the same tenant, in no conversation.
 
-    :param same_plan: with the prompts, models and steps of then, in place of today's.
+    :param plan: with these prompts, models and steps, in place of today's.
     :raises LingError: it cannot be started, see :func:`~lingstream.start`.
     """
     if run.trial:
@@ -39,5 +39,4 @@ def run_again(run: Run, user: Any, *, same_plan: bool) -> Run:
         raise UsageError(_("Only the site's own code starts this workflow."), code="access")
     if Workflow.objects.filter(slug=run.workflow, enabled=False).exists():
         raise UsageError(_("The workflow is switched off."), code="workflow-disabled")
-    plan = plan_of(run) if same_plan else None
     return begin(Start(run.workflow, run.input, plan=plan), Identity.of_site(user, scope=run.scope))

@@ -187,7 +187,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         most, count = _MOST_AT_ONCE["again"], 0
         for run in queryset.defer(None)[:most]:
             try:
-                run_again(run, request.user, same_plan=False)
+                run_again(run, request.user)
             except LingError as error:
                 self.message_user(request, f"{run}: {error.message}", messages.ERROR)
             else:

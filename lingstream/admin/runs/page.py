@@ -17,10 +17,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from lingstream.conversations.downloads import download
+from lingstream.core.engine.plan import Plan
 from lingstream.core.exceptions import LingError
 from lingstream.core.wire.frames import frame_to_wire
 from lingstream.core.wire.json import dumps
 from lingstream.execution.recordings import recording_of
+from lingstream.execution.storage import plan_of
 from lingstream.providers.recorded import Recording, played
 from lingstream.transports.stream import streamed
 
@@ -29,6 +31,7 @@ from ..drawn.graph import run_drawing
 from ..drawn.waterfall import WIDTH, Bar, waterfall
 from ..media import ScopedAdmin
 from .actions import run_again, stop
+from .naming import may_name, nameable, named_plan
 from .rereading import plan_of_step, reread
 from .texts import step_html
 
@@ -78,10 +81,12 @@ class RunPage(ScopedAdmin):
         run = self._run(request, object_id)
         if not request.user.has_perm("lingstream.start_workflow"):
             raise PermissionDenied
-        if plan not in ("same", "today"):
+        if plan == "named" and not may_name(request.user):
+            raise PermissionDenied
+        if plan not in ("same", "today", "named"):
             raise Http404
         try:
-            again = run_again(run, request.user, same_plan=plan == "same")
+            again = run_again(run, request.user, self._plan(request, run, plan))
         except LingError as error:
             self.message_user(request, error.message, messages.ERROR)
             return _to(run)
@@ -138,6 +143,12 @@ class RunPage(ScopedAdmin):
         told = [_("%(run)s has not ended: stop it first") % {"run": run} for run in running]
         return shown, counts, lacking, [*protected, *told]
 
+    def _plan(self, request: HttpRequest, run: Run, plan: str) -> Plan | None:
+        """The plan to run it again with; ``None``: today's."""
+        if plan == "same":
+            return plan_of(run)
+        return named_plan(run, request.user, request.POST.dict()) if plan == "named" else None
+
     def _run(self, request: HttpRequest, object_id: str) -> Run:
         run = self.get_object(request, unquote(object_id))
         if run is None:
@@ -153,6 +164,7 @@ class RunPage(ScopedAdmin):
         user = request.user
         edits = user.has_perm("lingstream.change_workflow")
         sees = edits or user.has_perm("lingstream.view_workflow")
+        told = {row.prompt_version.rpartition(" v")[0] for row in rows if row.prompt_version}
         return {
             "run": run,
             "open": run.status in OPEN,
@@ -163,6 +175,7 @@ class RunPage(ScopedAdmin):
             "may_stop": run.status in OPEN and user.has_perm("lingstream.cancel_run"),
             "may_save": not run.withheld and user.has_perm("lingstream.view_promptversion"),
             "may_start": not run.trial and user.has_perm("lingstream.start_workflow"),
+            "nameable": nameable(run, workflow, told, user),
             "drawing": run_drawing(run, bars, planned=sees),
             "steps": list(_shown(run, bars)),
             "more_steps": len(rows) > _MOST_STEPS,

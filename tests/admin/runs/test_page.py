@@ -28,6 +28,7 @@ from lingstream.models import (
     Conversation,
     Example,
     Prompt,
+    PromptLabel,
     PromptVersion,
     Provider,
     Run,
@@ -350,7 +351,7 @@ class TestPage:
         assert client_with(*rights).post(f"{URL}{run.pk}/example/").status_code == 403
         assert not Example.objects.exists()
 
-    @pytest.mark.parametrize("plan", ["same", "today"])
+    @pytest.mark.parametrize("plan", ["same", "today", "named"])
     def test_a_trial_is_not_made_a_real_run(self, admin_client: Client, run: Run, plan: str) -> None:
         Run.objects.update(trial=True, conversation=None, key="")
         assert f"{URL}{run.pk}/again/{plan}/" not in page(admin_client, run)
@@ -364,7 +365,7 @@ class TestPage:
         assert 'class="error"' in response.content.decode()
         assert Run.objects.count() == 1
 
-    @pytest.mark.parametrize("command", ["stop", "again/same", "again/today"])
+    @pytest.mark.parametrize("command", ["stop", "again/same", "again/today", "again/named"])
     def test_commands_are_for_who_may(self, run: Run, command: str, settings: Any) -> None:
         client = client_with("view_run")
         html = page(client, run)
@@ -391,6 +392,115 @@ class TestPage:
         Run.objects.filter(pk=run.pk).update(status=Run.Status.CANCELED)
         assert admin_client.post(f"{URL}{run.pk}/delete/", {"post": "yes"}).status_code == 302
         assert not Run.objects.filter(pk=run.pk).exists()
+
+
+class TestNamedVersions:
+    """Run again with a version of the workflow, and with one of two that a label tests."""
+
+    @pytest.fixture
+    def label(self, run: Run) -> PromptLabel:
+        """The run's workflow has two versions, whose step is told what a test decides."""
+        Runner.objects.create()
+        tone = Prompt.objects.get()
+        other = PromptVersion.objects.create(prompt=tone, text="Be short.")
+        first = tone.versions.get(number=1)
+        label = PromptLabel.objects.create(
+            prompt=tone, name="production", version=first, other=other, weight=50
+        )
+        flow = Workflow.objects.get()
+        flow.steps.update(prompt=tone)
+        flow.publish()
+        flow.steps.update(input="now: {{ input }}")
+        flow.input_schema = {"type": "object"}
+        flow.save()
+        flow.publish()
+        return label
+
+    @pytest.mark.parametrize(
+        ("version", "told", "ends"),
+        [
+            ("1", "1", (1, "{{ input }}", "tone v1")),
+            ("1", "2", (1, "{{ input }}", "tone v2")),
+            ("2", "1", (2, "now: {{ input }}", "tone v1")),
+            ("", "2", (2, "now: {{ input }}", "tone v2")),
+        ],
+    )
+    def test_are_what_the_run_gets(
+        self, run: Run, label: PromptLabel, version: str, told: str, ends: tuple[int, str, str]
+    ) -> None:
+        Run.objects.update(input={"of": "both versions"})
+        client = client_with("view_run", "start_workflow", "change_workflow")
+        html = page(client, run)
+        for option in ('"">as of today (v2)<', '"1">v1<', '"">as the test decides<', '"2">v2<'):
+            assert f"<option value={option}" in html
+        response = client.post(f"{URL}{run.pk}/again/named/", {"version": version, f"label-{label.pk}": told})
+        again = Run.objects.exclude(pk=run.pk).get()
+        assert response["Location"] == f"{URL}{again.pk}/change/"
+        (step,) = again.plan["steps"]
+        assert (again.published, step["input"], step["prompt_version"]) == ends
+        assert again.plan["published"] == ends[0]
+        assert (again.input, again.owner) == ({"of": "both versions"}, User.objects.get(username="staff"))
+
+    @pytest.mark.parametrize("weight", [0, 100])
+    def test_leave_a_test_alone_that_is_not_named(self, run: Run, label: PromptLabel, weight: int) -> None:
+        PromptLabel.objects.update(weight=weight)
+        client = client_with("view_run", "start_workflow", "change_workflow")
+        client.post(f"{URL}{run.pk}/again/named/", {"version": "1", f"label-{label.pk}": ""})
+        (step,) = Run.objects.exclude(pk=run.pk).get().plan["steps"]
+        assert step["prompt_version"] == ("tone v2" if weight else "tone v1")
+
+    @pytest.mark.parametrize(("plan", "starts"), [("today", False), ("same", True), ("named", True)])
+    def test_take_what_they_took_then(self, run: Run, label: PromptLabel, plan: str, starts: bool) -> None:
+        """The input is a text, which the second version does not take any more."""
+        client = client_with("view_run", "start_workflow", "change_workflow")
+        client.post(f"{URL}{run.pk}/again/{plan}/", {"version": "1"})
+        assert Run.objects.exclude(pk=run.pk).exists() is starts
+
+    @pytest.mark.parametrize(
+        "asked", [{"version": "3"}, {"version": "x"}, {"label": "5"}, {"label": "x"}, {"ended": "1"}]
+    )
+    def test_that_are_not_there_start_nothing(
+        self, run: Run, label: PromptLabel, asked: dict[str, str]
+    ) -> None:
+        names = {"label": f"label-{label.pk}", "ended": f"label-{label.pk + 1}"}
+        client = client_with("view_run", "start_workflow", "change_workflow")
+        data = {names.get(name, name): value for name, value in {"version": "1", **asked}.items()}
+        response = client.post(f"{URL}{run.pk}/again/named/", data, follow=True)
+        assert 'class="error"' in response.content.decode()
+        assert Run.objects.count() == 1
+
+    @pytest.mark.parametrize("lacks", ["start_workflow", "change_workflow"])
+    def test_are_for_who_may_change_the_workflow(self, run: Run, label: PromptLabel, lacks: str) -> None:
+        rights = {"view_run", "start_workflow", "change_workflow", "view_workflow"} - {lacks}
+        client = client_with(*rights)
+        assert "/again/named/" not in page(client, run)
+        assert client.post(f"{URL}{run.pk}/again/named/", {"version": "1"}).status_code == 403
+        assert Run.objects.count() == 1
+
+    def test_are_not_offered_where_there_is_nothing_to_choose(
+        self, admin_client: Client, run: Run, label: PromptLabel
+    ) -> None:
+        assert "/again/named/" in page(admin_client, run)
+        PromptLabel.objects.update(version=label.other)
+        assert f'name="label-{label.pk}"' not in page(admin_client, run)
+        Workflow.objects.all().delete()
+        assert "/again/named/" not in page(admin_client, run)
+
+    def test_a_test_of_what_its_prompts_include_is_offered(
+        self, admin_client: Client, run: Run, label: PromptLabel
+    ) -> None:
+        whole = Prompt.objects.create(slug="whole")
+        text = PromptVersion.objects.create(prompt=whole, text='{% include "prompt:tone" %}')
+        PromptLabel.objects.create(prompt=whole, name="production", version=text)
+        flow = Workflow.objects.get()
+        flow.steps.update(prompt=whole)
+        flow.publish()
+        run.bot_runs.all().delete()
+        Run.objects.update(input={})
+        assert f'name="label-{label.pk}"' in page(admin_client, run)
+        admin_client.post(f"{URL}{run.pk}/again/named/", {f"label-{label.pk}": "2"})
+        (step,) = Run.objects.exclude(pk=run.pk).get().plan["steps"]
+        assert step["prompt"] == "Be short."
 
 
 class TestPlay:
