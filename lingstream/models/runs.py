@@ -332,6 +332,14 @@ FIRST = (
 QUIET = (Run.Cause.SUMMARY, Run.Cause.TITLE)
 
 
+class BotRunQuerySet(models.QuerySet["BotRun"]):
+    """Calls, and which of them count."""
+
+    def real(self) -> Self:
+        """Return those of real runs, as :meth:`RunQuerySet.real` has them."""
+        return self.exclude(run__trial=True)
+
+
 class BotRun(models.Model):
     """One call that a run made: of a model, or of a function that a workflow in Python wants done once.
 
@@ -397,6 +405,8 @@ class BotRun(models.Model):
         help_text=_("Seconds until it said something."),
     )
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects = BotRunQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("step run")

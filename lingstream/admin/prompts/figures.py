@@ -78,7 +78,7 @@ def figures(prompt: Prompt, scope: str | None) -> list[Figures]:
 
 def latest(version: PromptVersion) -> Any:
     """Return the step runs of a version that count, the last ones first."""
-    rows = BotRun.objects.filter(prompt_version=str(version), started_at__gte=_since(), run__trial=False)
+    rows = BotRun.objects.real().filter(prompt_version=str(version), started_at__gte=_since())
     return rows.order_by("-started_at")
 
 

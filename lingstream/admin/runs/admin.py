@@ -130,11 +130,12 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Run]:
-        rows: models.QuerySet[Run] = mark_withheld(super().get_queryset(request), request)
+        rows: Any = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == "lingstream_run_changelist":
-            return rows.filter(trial=False).defer(*BIG_RUN)
-        return rows
+            rows = rows.real().defer(*BIG_RUN)
+        found: models.QuerySet[Run] = mark_withheld(rows, request)
+        return found
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Run], search_term: str
