@@ -6,6 +6,7 @@ read as many index entries.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
-from django.db.models import Avg, Count, Exists, Q, QuerySet, Sum
+from django.db.models import Avg, Count, Exists, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncHour
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -31,7 +32,8 @@ __all__ = ["Hour", "dashboard"]
 _KEPT = 30  # seconds
 _HOURS = 24
 _MOST_WORKFLOWS = 50
-_SAMPLE = 1_000  # of the last runs, for medians, which not every database has
+_SAMPLE = 1_000  # runs, for medians, which not every database has
+_QUARTERS = 4 * 7  # of the days of a week, of each of which the sample has the newest runs
 _FAILED = Q(status__in=(Run.Status.FAILED, Run.Status.LOST))
 _HEIGHT = 60  # of the drawing, in its own units
 _STEPS = (  # model, what it is for
@@ -105,18 +107,39 @@ def _figures(scope: str | None) -> dict[str, Any]:
     day, runs = now - timedelta(days=1), Run.objects.real()
     if scope is not None:
         runs = runs.filter(scope=scope)
-    sample = runs.filter(created_at__gte=day, first_token__isnull=False).order_by("-created_at")
-    times: Any = sample.values_list("first_token", flat=True)[:_SAMPLE]
+    first_day, first_week = _first_tokens(runs, now)
     return {
         "hours": _hours(runs, now),
         "height": _HEIGHT,
         "workflows": _by_workflow(runs, day, now - timedelta(days=7)),
-        "first": Times.of(times),
+        "first_day": first_day,
+        "first_week": first_week,
         "alive": runs.filter(status__in=OPEN).count(),
         "runners": Runner.objects.filter(
             heartbeat_at__gte=now - timedelta(seconds=app_settings().dead_after), stopped_at=None
         ).count(),
     }
+
+
+def _first_tokens(runs: QuerySet[Run], now: datetime) -> tuple[Times, Times]:
+    """How long first tokens took: of the last runs of the day, and of runs from all over the week."""
+    begins = [now - timedelta(hours=6 * number) for number in range(_QUARTERS + 1)]
+    week = [
+        _newest(runs.filter(created_at__gte=since, created_at__lt=until), _SAMPLE // _QUARTERS)
+        for until, since in itertools.pairwise(begins)
+    ]
+    day = _newest(runs.filter(created_at__gte=now - timedelta(days=1)), _SAMPLE)
+    parts = [rows.annotate(part=Value(part)) for part, rows in enumerate((day, *week))]
+    found = [part.values_list("part", "first_token") for part in parts]
+    seconds = list(found[0].union(*found[1:], all=True))
+    of_day = Times.of(each for part, each in seconds if part == 0)
+    return of_day, Times.of(each for part, each in seconds if part > 0)
+
+
+def _newest(runs: QuerySet[Run], most: int) -> QuerySet[Run]:
+    """The newest that said something; found by their keys, as SQLite unites nothing that has an order."""
+    keys = runs.filter(first_token__isnull=False).order_by("-created_at").values("pk")[:most]
+    return Run.objects.filter(pk__in=keys).order_by()
 
 
 def _hours(runs: QuerySet[Run], now: datetime) -> list[Hour]:
@@ -147,7 +170,8 @@ def _by_workflow(runs: QuerySet[Run], day: datetime, week: datetime) -> list[dic
             day=Count("pk", filter=lately),
             failed_week=Count("pk", filter=_FAILED),
             failed_day=Count("pk", filter=_FAILED & lately),
-            first=Avg("first_token", filter=lately),
+            first_week=Avg("first_token"),
+            first_day=Avg("first_token", filter=lately),
             tokens_week=Sum("prompt_tokens") + Sum("completion_tokens"),
             tokens_day=Sum("prompt_tokens", filter=lately) + Sum("completion_tokens", filter=lately),
             cost_week=Sum("cost"),

@@ -37,7 +37,7 @@ def runs() -> None:
         (0, "running", {}),
         (1, "finished", {"prompt_tokens": 10, "completion_tokens": 5, "cost": "0.5", "first_token": 0.2}),
         (2, "failed", {"first_token": 0.4}),
-        (50, "lost", {"prompt_tokens": 100, "cost": "1"}),
+        (50, "lost", {"prompt_tokens": 100, "cost": "1", "first_token": 1.2}),
         (24 * 8, "finished", {"prompt_tokens": 1000}),
     ]:
         Run.objects.create(workflow="facts", status=status, created_at=now - timedelta(hours=hours), **more)
@@ -57,13 +57,25 @@ def test_counts_the_last_day_and_week(admin_client: Client) -> None:
     assert (facts["tokens_day"], facts["tokens_week"]) == (15, 115)
     assert (facts["cost_day"], facts["cost_week"]) == (Decimal("0.5"), Decimal("1.5"))
     assert (found["alive"], found["runners"]) == (1, 1)
-    assert found["first"] == pytest.approx((0.3, 0.4))  # of two the median is between them, as for prompts
+    assert found["first_day"] == pytest.approx((0.3, 0.4))  # of two the median is between them
+    assert found["first_week"] == pytest.approx((0.4, 1.2))
+    assert (facts["first_day"], facts["first_week"]) == pytest.approx((0.3, 0.6))
     hours = found["hours"]
     assert [(hour.runs, hour.failed) for hour in hours[-3:]] == [(1, 1), (1, 0), (1, 0)]
     assert sum(hour.runs for hour in hours) == 3
     html = admin_client.get(URL).content.decode()
     assert '<svg class="ling-hours"' in html
     assert " style=" not in html.split('class="ling-board"')[1].split("</section>")[0]
+
+
+def test_the_week_is_not_only_its_last_hours(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lingstream.admin.runs.dashboard._SAMPLE", 56)  # two of each quarter of a day
+    now = timezone.now()
+    lately, before = ((minutes, 0.1) for minutes in range(60)), ((1_500 * day, 2.0) for day in range(1, 6))
+    for ago, first in [*lately, *before]:
+        Run.objects.create(workflow="w", first_token=first, created_at=now - timedelta(minutes=ago))
+    found = figures(admin_client)
+    assert (found["first_day"].median, found["first_week"].median) == (0.1, 2.0)
 
 
 @pytest.mark.usefixtures("runs")
