@@ -78,6 +78,8 @@ def _measure(rows: int) -> None:
         ("the first page", url, {}),
         ("a page in the middle", url, {"before": middle}),
         ("a workflow", url, {"workflow": "w3"}),
+        ("a version of it that few runs are", url, {"workflow": "w3", "version": "2"}),
+        ("the runs of an owner", url, {"owner__id__exact": str(User.objects.get(username="user77").pk)}),
         ("failed ones", url, {"status__exact": "failed"}),
         ("lost ones, of which there are none", url, {"status__exact": "lost"}),
         ("failed ones of a workflow", url, {"status__exact": "failed", "workflow": "w3"}),
@@ -158,6 +160,7 @@ def _runs(count: int, people, now) -> Iterator:  # type: ignore[no-untyped-def,t
         yield Run(
             pk=uuid4(),
             workflow=f"w{number % 10}",
+            published=2 if number % 1_000 == 3 else 3,
             status="failed" if failed else "finished",
             error_code="provider" if failed else "",
             owner=owner,
