@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from lingstream.access.identity import Identity
 from lingstream.conversations.listing import Wanted, listed
 from lingstream.models import Conversation
 from lingstream.models.clock import Now
+from tests.tables import Versions
 
 pytestmark = pytest.mark.django_db
 
@@ -53,3 +55,17 @@ def test_a_page_of_conversations_does_not_begin_with_the_last_one_of_the_page_be
         seen += [each["id"] for each in page["conversations"]]
         after = page["next"] or ""
     assert sorted(seen) == sorted(str(each.pk) for each in made)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="others have times that are no text")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("written", ["2026-01-01 12:00:00.120", "2026-01-01 12:00:00.000"])
+def test_times_from_before_are_rewritten(versions: Versions, written: str) -> None:
+    with versions.at("lingstream", "0028_versions_from_before") as apps:
+        talk = apps.get_model("lingstream", "Conversation").objects.create(workflow="talk")
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE lingstream_conversation SET updated_at = %s", [written])
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes("lingstream"))
+        found = Conversation.objects.get(pk=talk.pk)
+        assert Conversation.objects.filter(updated_at=found.updated_at).exists()
