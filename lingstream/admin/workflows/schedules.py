@@ -22,7 +22,7 @@ from lingstream.core.engine.registry import registered
 from ...models import Run, Schedule, Workflow
 from ..display import times
 from ..media import LingAdmin, Scoped, tenant
-from ..private import WITHHELD, withheld_from
+from ..private import WITHHELD, mark_withheld, withheld_from
 
 __all__ = ["ScheduleAdmin"]
 
@@ -68,11 +68,18 @@ class ScheduleAdmin(Scoped, LingAdmin):
             and not self.has_change_permission(request, obj)
             and obj.workflow in withheld_from(request.user)
         )
-        return (
-            ((None, {"fields": (("name", "enabled"), "workflow", "kept")}), *self.fieldsets[1:])
-            if hides
-            else self.fieldsets
-        )
+        if not hides:
+            return self.fieldsets
+        first = (None, {"fields": (("name", "enabled"), "workflow", "kept")})
+        return (first, *self.fieldsets[1:-1], (_("Last time"), {"fields": ("last_at", "shown_run")}))
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return mark_withheld(super().get_queryset(request), request)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Whoever guesses at what is withheld would be told when he is right."""
+        hidden = lookup.split("__")[0] in ("input", "last_error")
+        return not hidden and super().lookup_allowed(lookup, value, request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A tenant's are the tenant's."""
@@ -123,7 +130,9 @@ class ScheduleAdmin(Scoped, LingAdmin):
         return format_html('<a href="{}">{}</a>', url, schedule.last_run)
 
     @admin.display(description=_("last error"))
-    def shown_error(self, schedule: Schedule) -> str:
+    def shown_error(self, schedule: Any) -> str:
+        if schedule.withheld and schedule.last_error:
+            return str(WITHHELD)  # it may quote the input
         return Truncator(schedule.last_error).chars(_MOST_ERROR) or "-"
 
 

@@ -75,9 +75,13 @@ class TestThePage:
     ) -> None:
         Workflow.objects.update(private=private)
         schedule = Schedule.objects.create(name="daily", workflow="digest", every=60, input="SECRET")
+        Schedule.objects.update(last_error='"SECRET" is not of type "integer"')
         client = client_with(*(f"{verb}_schedule" for verb in verbs))
         page = client.get(f"{URL}{schedule.pk}/change/").content.decode()
         assert ("SECRET" in page, "withheld" in page) == (sees, not sees)
+        assert ("SECRET" in client.get(URL).content.decode()) is not private
+        for lookup in ("input", "last_error__contains"):
+            assert client.get(URL, {lookup: "SECRET"}).status_code in (302, 400)
 
     def test_tells_the_next_times_and_the_last_one(self, admin_client: Client) -> None:
         schedule = Schedule.objects.create(name="daily", workflow="digest", cron="0 9 * * MON")
