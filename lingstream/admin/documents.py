@@ -37,6 +37,11 @@ class Exporting(admin.ModelAdmin):  # type: ignore[type-arg]
     section: ClassVar[str]
     actions = ("export_json", "export_yaml")
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """As Django's; *Import* is for who may change rows, too."""
+        more = {"has_change_permission": self.has_change_permission(request)}
+        return super().changelist_view(request, {**more, **(extra_context or {})})
+
     @admin.action(description=gettext_lazy("Export as JSON"), permissions=["view"])
     def export_json(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> HttpResponse | None:
         return self._export(request, queryset, "json")

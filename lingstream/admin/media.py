@@ -140,7 +140,7 @@ def tenant(request: HttpRequest) -> str | None:
 
 
 def _unlink(page: HttpResponse, closed: list[str]) -> None:
-    """Leave of links to such addresses what they say; who may add a row may not have to see the others."""
+    """Leave of links to such addresses what they say; who adds or imports rows need not see the others."""
     beginnings = "|".join(map(re.escape, closed))
-    link = re.compile(rf'<a [^>]*?href="(?:{beginnings})(?!add/)[^>]*>(.*?)</a>'.encode(), re.DOTALL)
+    link = re.compile(rf'<a [^>]*?href="(?:{beginnings})(?!add/|import/)[^>]*>(.*?)</a>'.encode(), re.DOTALL)
     page.content = link.sub(rb"\1", page.content)

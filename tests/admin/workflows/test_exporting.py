@@ -79,6 +79,8 @@ class TestExport:
         assert response["Content-Disposition"] == 'attachment; filename="ask.json"'
         found = response.json()
         assert list(found) == ["lingstream", "prompts"] and list(found["prompts"]) == ["ask", "tone"]
+        link = f'href="{IMPORT}"'
+        assert link in client.get("/admin/lingstream/prompt/").content.decode()
         Prompt.objects.all().delete()
         assert "_import" in client.post(IMPORT, {"text": response.content.decode()}).content.decode()
         done = client.post(IMPORT, {"text": response.content.decode(), "_import": "1"})
