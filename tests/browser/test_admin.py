@@ -77,9 +77,15 @@ def test_an_occasion_shows_what_its_kind_has(admin: Page) -> None:
     assert shown_of("schedule") == {"At most", "Schedule", "Within", "A day"}
     expect(new.locator("h3, h4, summary", has_text=re.compile("^Schedule$"))).to_be_visible()
     assert shown_of("webhook") == {"A day"}
+    shown_of("silence")
+    new.locator("[name$=-factor]").fill("0.5")
     shown_of("schedule")
+    expect(new.get_by_text("Silence: each further pause")).to_be_hidden()
     save(page)
-    expect(page.locator("#occasions-0 .errorlist:visible").first).to_contain_text("needs it")
+    expect(
+        page.locator("#occasions-0 .errorlist:visible", has_text="greater than or equal to 1")
+    ).to_be_visible()
+    expect(page.locator("#occasions-0 .errorlist:visible", has_text="needs it")).to_be_visible()
 
 
 def test_a_step_of_another_kind_is_added_filled_in_and_changed(admin: Page, site: Site) -> None:

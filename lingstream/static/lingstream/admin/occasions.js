@@ -6,10 +6,11 @@ function showWhatItHas(select) {
   const row = select.closest(".inline-related") ?? select.form;
   for (const [name, kinds] of Object.entries(JSON.parse(select.dataset.lingOnly))) {
     for (const place of row.querySelectorAll(`.fieldBox.field-${name}, .form-row.field-${name}:not(:has(.fieldBox))`)) {
-      place.hidden = !kinds.includes(select.value) && !place.querySelector(".errorlist");
+      const box = place.matches(".fieldBox") ? place.parentElement : place; // with its errors and its help
+      box.hidden = !kinds.includes(select.value) && !box.querySelector(".errorlist");
     }
   }
-  for (const line of row.querySelectorAll(".form-row:has(.fieldBox)")) hideIfAll(line, ".fieldBox");
+  for (const line of row.querySelectorAll(".form-row:has(.fieldBox)")) hideIfAll(line, ":has(> .fieldBox)");
   for (const part of row.querySelectorAll("fieldset")) hideIfAll(part, ".form-row");
 }
 
