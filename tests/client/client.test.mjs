@@ -640,7 +640,11 @@ describe("addresses", () => {
     for (const transport of ["sse", "poll"]) {
         test(`${transport} is asked by the page's own fetch, where it gives one`, async () => {
             const own = [];
-            const fetch = async (url) => (own.push(url), fault(400, "bad-request"));
+            const fetch = async function (url) {
+                if (this !== undefined) throw new TypeError("Illegal invocation"); // as the browser's own
+                own.push(url);
+                return fault(400, "bad-request");
+            };
             const client = new Client({ transport, fetch });
             await assert.rejects(client.start("w", {}).finished, { code: "bad-request" });
             await assert.rejects(client.conversations().then(({ ready }) => ready), { code: "bad-request" });

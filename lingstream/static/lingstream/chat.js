@@ -65,6 +65,8 @@ export class LingChat extends HTMLElement {
         this.#leaving.abort();
         this.#conversation?.close();
         if (!this.#isPage) this.#markTitle("");
+        if (this.#badge) navigator.clearAppBadge?.().catch(() => {});
+        this.#badge = null;
         cancelAnimationFrame(this.#frame);
         this.#frame = null;
     }
@@ -150,9 +152,15 @@ export class LingChat extends HTMLElement {
     }
 
     /** By default the title stays what it is behind the mark. */
-    #markTitle(mark, title = document.title.slice(document.title.startsWith(this.#mark) ? this.#mark.length : 0)) {
+    #markTitle(mark, title = this.#unmarked(document.title)) {
         this.#mark = mark;
-        if (document.title !== mark + title) document.title = mark + title;
+        if (document.title !== (mark + title).trim()) document.title = mark + title;
+    }
+
+    /** A title has no space at its ends, whatever was written. */
+    #unmarked(title) {
+        const mark = this.#mark.trimEnd();
+        return title.startsWith(mark) ? title.slice(mark.length).trimStart() : title;
     }
 
     /** A conversation that was begun here: a reload, and a form that no script sends, find it. */

@@ -150,8 +150,12 @@
         send(message);
     }
 
-    /** Somebody else talks from here on: the frame begins anew, and what is said meanwhile is theirs. */
+    /**
+     * From here on somebody else talks, if there is no token, or the same person by a fresh one: the frame begins
+     * anew. What was said and not taken is of who was here.
+     */
     function change(token) {
+        if (!token) waiting.length = 0;
         user = String(token || "");
         send({ type: "user" });
         port = null;

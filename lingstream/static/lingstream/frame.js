@@ -117,9 +117,9 @@ function obey(message, port) {
     else if (message.type === "user") location.reload(); // the hello that follows names him
 }
 
-/** It is taken, and no longer the page's around; where the server refuses it, the chat says why. */
+/** It is taken, and no longer the page's around, which is told why where the server refuses it. */
 function say(text, port) {
-    chat.conversation.send(text).catch(() => {});
+    chat.conversation.send(text).catch(({ message }) => port.postMessage({ type: "event", detail: { error: message } }));
     port.postMessage({ type: "said" });
 }
 

@@ -38,7 +38,7 @@ export class Http {
         const isForm = body instanceof FormData; // of which the browser says what it is
         const type = body && !isForm && { "Content-Type": "application/json" };
         try {
-            const response = await this.#fetch(this.#base + path, {
+            const response = await (0, this.#fetch)(this.#base + path, { // the browser's is called on nothing else
                 method,
                 body: isForm ? body : JSON.stringify(body),
                 headers: { Accept: "application/json", "X-CSRFToken": this.#csrfToken(), ...who, ...type, ...headers },
