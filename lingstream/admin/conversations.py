@@ -253,7 +253,8 @@ def _turns(conversation: Any) -> dict[str, Any]:
     path = set(shown_path(conversation, tree_of(conversation.pk)))
     opinions: dict[Any, list[Feedback]] = defaultdict(list)
     if conversation.judged:
-        for each in Feedback.objects.filter(run__in=found).order_by("created_at")[:_MOST_OPINIONS]:
+        newest = Feedback.objects.filter(run__in=found).order_by("-created_at")[:_MOST_OPINIONS]
+        for each in reversed(newest):
             opinions[each.run_id].append(each)
     entries = [
         {

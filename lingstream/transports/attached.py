@@ -50,6 +50,7 @@ LOOK_EVERY = 300.0
 _LONGEST_NAME = 500
 _LOGOUT = 1.0  # seconds for the request that ends a session: who comes back at once would be let in again
 _LARGEST = 2**63
+_TYPING_EVERY = 5.0  # seconds between two that the database is asked to store
 _OVER = "the session has ended: attach again as who you are now"
 
 
@@ -90,6 +91,7 @@ class Attachments:
         self._counted: Identity | None = None  # whose conversations are told of together
         self._listener: Listener | None = None
         self._conversations: set[UUID] = set()
+        self._typed: dict[UUID, float] = {}
         self._new: list[Conversation] = []  # whose people were not told of this tab yet
         self._owned: tuple[str, ...] = ()
 
@@ -130,14 +132,17 @@ class Attachments:
             await tabs.came(self._new.pop())
 
     async def typing(self, name: str) -> None:
-        """Its owner types in a conversation.
+        """Its owner types in a conversation; what comes too soon after the last time asks no database.
 
         :raises AccessError: this connection is not attached to it.
         """
         conversation = _uuid(name)
         if conversation is None or conversation not in self._conversations:
             raise AccessError("expected typing in a conversation that this connection is attached to")
-        await in_database(typed, conversation)
+        now = asyncio.get_running_loop().time()
+        if now >= self._typed.get(conversation, 0.0) + _TYPING_EVERY:
+            self._typed[conversation] = now
+            await in_database(typed, conversation)
 
     async def answers(
         self,
@@ -227,6 +232,7 @@ class Attachments:
 
     def _leave(self, conversation: UUID) -> None:
         self._conversations.discard(conversation)
+        self._typed.pop(conversation, None)
         fresh = [row for row in self._new if row.pk != conversation]
         if len(fresh) == len(self._new):
             tabs.left(conversation)

@@ -217,7 +217,12 @@ class TestTyping:
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         """Let enough time have passed."""
-        return lambda: monkeypatch.setattr(attending, "_TYPING_EVERY", timedelta(seconds=-1))
+
+        def pass_by() -> None:
+            monkeypatch.setattr(attending, "_TYPING_EVERY", timedelta(seconds=-1))
+            monkeypatch.setattr("lingstream.transports.attached._TYPING_EVERY", 0.0)
+
+        return pass_by
 
     async def test_is_stored_now_and_then(
         self, talk: Conversation, quick: None, site: Site, clock: Callable[[], None]

@@ -154,8 +154,10 @@ class KindFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Those that there are rows of."""
-        known, found = source_kinds(), model_admin.get_queryset(request).order_by()
-        names = found.values_list("kind", flat=True).distinct()
+        known, rows = source_kinds(), Source.objects.order_by()
+        if (scope := tenant(request)) is not None:
+            rows = rows.filter(scope=scope)
+        names = rows.values_list("kind", flat=True).distinct()
         titles = [(name, kind_title(name, known[name]) if name in known else name) for name in names]
         return sorted(titles, key=lambda each: each[1])
 
