@@ -22,7 +22,8 @@ LANGUAGES = {"en": "nplurals=2; plural=(n != 1);", "zh_Hans": "nplurals=1; plura
 
 _STRING = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _CALL = re.compile(rf"\b(?:_|n?gettext)\(\s*{_STRING}(?:\s*,\s*{_STRING})?", re.DOTALL)
-_FUNCTIONS = {"gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
+_FUNCTIONS = {"gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "Phrase"}
+_FROM = re.compile(r"django\.utils\.translation|(lingstream\.)?core\.phrases")
 
 
 def said_in(app: Path) -> dict[str, str]:
@@ -48,7 +49,7 @@ def _in_module(source: str) -> Iterator[tuple[str, str]]:
     names = {
         alias.asname or alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        if isinstance(node, ast.ImportFrom) and _FROM.fullmatch(node.module or "")
         for alias in node.names
         if alias.name in _FUNCTIONS
     }

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import unquote, urlsplit
 
 from ..core.exceptions import ConfigurationError
+from ..core.phrases import Phrase
 
 __all__ = ["AddressRefused", "Guard", "climbs", "guard", "install", "is_public", "target"]
 
@@ -90,9 +91,12 @@ class Guard:
         if self.allows(host, port):
             return
         if port not in PORTS:
-            raise AddressRefused(
-                f"expected port 80 or 443, got {host}:{port}; LINGSTREAM['ALLOW_HOSTS'] opens others"
+            message = Phrase(
+                "expected port 80 or 443, got %(host)s:%(port)s; LINGSTREAM['ALLOW_HOSTS'] opens others",
+                host=host,
+                port=port,
             )
+            raise AddressRefused(message)
         if (literal := _literal(host)) and not is_public(literal):
             raise self._refusal(host, port)
 
@@ -136,10 +140,13 @@ class Guard:
 
     @staticmethod
     def _refusal(host: str, port: int) -> AddressRefused:
-        return AddressRefused(
-            f"expected a public address, but {host}:{port} is inside the network; if it shall be reached, "
-            "list it in LINGSTREAM['ALLOW_HOSTS']"
+        message = Phrase(
+            "expected a public address, but %(host)s:%(port)s is inside the network; if it shall be reached, "
+            "list it in LINGSTREAM['ALLOW_HOSTS']",
+            host=host,
+            port=port,
         )
+        return AddressRefused(message)
 
 
 _installed: Callable[[], Guard] | None = None

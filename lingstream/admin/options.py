@@ -21,6 +21,7 @@ from lingstream.core.engine.kinds import step_kinds
 from lingstream.core.exceptions import UsageError
 from lingstream.core.validation import compile_schema
 
+from ..models.phrases import translated
 from .display import said
 from .fields import ABSENT, OptionField, option_field
 
@@ -168,11 +169,12 @@ class KindForm:
         try:
             failures = compile_schema(dict(self._schema)).failures(options)
         except UsageError as error:
-            return [("", error.message)]
+            return [("", translated(error.message))]
         found = list[tuple[str, str]]()
-        for path, message in failures:
-            if path:
-                name, rest = self.place(jsonuri.join(*path))
+        for failure in failures:
+            message = translated(failure.phrase)
+            if failure.path:
+                name, rest = self.place(jsonuri.join(*failure.path))
                 found.append((name, f"{rest}: {message}" if rest else message))
             elif not told:
                 found.append(("", message))

@@ -13,8 +13,8 @@ from lingstream.conf import app_settings
 from lingstream.core.engine.graph import Graph, faults
 from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import check_options
+from lingstream.core.engine.making import NO_PROVIDER
 from lingstream.core.engine.plan import (
-    NO_PROVIDER,
     BotPlan,
     Limits,
     Plan,
@@ -24,6 +24,7 @@ from lingstream.core.engine.plan import (
 )
 from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.validation import SchemaFault, compile_schema
 from lingstream.models import Prompt, PromptVersion, Provider, Run, Step, Workflow, WorkflowVersion
 from lingstream.providers import kind_of
@@ -126,7 +127,9 @@ def _collect(plan: Plan, versions: Versions, found: dict[str, Plan], path: tuple
     for slug in inner_workflows(plan.steps):
         if slug in path:
             ring = " → ".join([*path[path.index(slug) :], slug])
-            raise ConfigurationError(f"a workflow executes itself: {ring}", code="workflow-cycle")
+            raise ConfigurationError(
+                Phrase("a workflow executes itself: %(ring)s", ring=ring), code="workflow-cycle"
+            )
         if slug not in found:
             found[slug] = _inner(slug, versions)
             _collect(found[slug], versions, found, (*path, slug))
@@ -140,11 +143,14 @@ def _inner(slug: str, versions: Versions) -> Plan:
 
 def _plan(slug: str, workflow: Workflow | None, versions: Versions, *, python: bool) -> Plan:
     if workflow is None and not python:
-        raise UsageError(f"expected the slug of a workflow, got {slug!r}", code="unknown-workflow")
+        message = Phrase("expected the slug of a workflow, got %(slug)r", slug=slug)
+        raise UsageError(message, code="unknown-workflow")
     if workflow is not None and not workflow.enabled:
-        raise UsageError(f"the workflow {slug!r} is switched off", code="workflow-disabled")
+        message = Phrase("the workflow %(slug)r is switched off", slug=slug)
+        raise UsageError(message, code="workflow-disabled")
     if workflow is not None and workflow.draft_only:
-        raise UsageError(f"the workflow {slug!r} has not been published yet", code="not-published")
+        message = Phrase("the workflow %(slug)r has not been published yet", slug=slug)
+        raise UsageError(message, code="not-published")
     if workflow is None:
         shown = declared(slug).show_reasoning
         return Plan(workflow=slug, python=True, providers=load_provider_plans(), show_reasoning=shown)
@@ -178,7 +184,7 @@ def _of_rows(
             show_reasoning=workflow.show_reasoning,
         )
     if not steps:
-        raise ConfigurationError(f"the workflow {slug!r} has no steps", code="no-steps")
+        raise ConfigurationError(Phrase("the workflow %(slug)r has no steps", slug=slug), code="no-steps")
     used = {step.provider.name for step in steps if isinstance(step, BotPlan)}
     plan = Plan(
         workflow=slug,
@@ -191,7 +197,8 @@ def _of_rows(
         show_reasoning=workflow.show_reasoning,
     )
     for fault in faults(Graph.of(plan), codes=_FATAL):
-        raise ConfigurationError(f"in the workflow {slug!r} {fault.message}", code=fault.code)
+        message = Phrase("in the workflow %(slug)r %(problem)s", slug=slug, problem=fault.message)
+        raise ConfigurationError(message, code=fault.code)
     return plan
 
 
@@ -211,7 +218,8 @@ def _step(step: Step, workflow: Workflow, providers: Sequence[ProviderPlan], ver
         try:
             check_options(plan)
         except UsageError as error:  # a row may be older than what knew its kind
-            raise ConfigurationError(f"the step {step.name!r}: {error.message}", code=error.code) from error
+            message = Phrase("the step %(step)r: %(problem)s", step=step.name, problem=error.message)
+            raise ConfigurationError(message, code=error.code) from error
     if step.schema:
         _check_schema(step)
     return plan
@@ -222,21 +230,26 @@ def _bot(step: Step, plan: StepPlan, providers: Sequence[ProviderPlan], versions
     name = step.provider.name if step.provider else app_settings().default_provider
     provider = next((each for each in providers if each.name == name), None)
     if not providers:
-        raise ConfigurationError(
-            f"the step {step.name!r} needs a model, but {NO_PROVIDER}", code="no-provider"
+        message = Phrase(
+            "the step %(step)r needs a model, but %(problem)s", step=step.name, problem=NO_PROVIDER
         )
+        raise ConfigurationError(message, code="no-provider")
     if provider is None:
-        raise ConfigurationError(
-            f"the step {step.name!r} names no provider, and there is no provider {name!r} "
+        message = Phrase(
+            "the step %(step)r names no provider, and there is no provider %(name)r "
             "(the setting LINGSTREAM['DEFAULT_PROVIDER'])",
-            code="no-provider",
+            step=step.name,
+            name=name,
         )
+        raise ConfigurationError(message, code="no-provider")
     model = step.model or provider.model
     if not model and kind_of(provider.kind, app_settings().provider_kinds).needs_model:
-        raise ConfigurationError(
-            f"the step {step.name!r} names no model, and the provider {name!r} has no default model",
-            code="no-model",
+        message = Phrase(
+            "the step %(step)r names no model, and the provider %(name)r has no default model",
+            step=step.name,
+            name=name,
         )
+        raise ConfigurationError(message, code="no-model")
     return BotPlan(
         **{each.name: getattr(plan, each.name) for each in fields(plan)},
         **_prompt(step, versions),
@@ -252,10 +265,13 @@ def _check_schema(step: Step) -> None:
     try:
         compile_schema(step.schema)
     except SchemaFault as fault:
-        raise UsageError(
-            f"the output schema of the step {step.name!r} cannot be used: at {fault.uri!r}: {fault.message}",
-            code=fault.code,
-        ) from fault
+        message = Phrase(
+            "the output schema of the step %(step)r cannot be used: at %(uri)r: %(problem)s",
+            step=step.name,
+            uri=fault.uri,
+            problem=fault.message,
+        )
+        raise UsageError(message, code=fault.code) from fault
 
 
 def _prompt(step: Step, versions: Versions) -> dict[str, Any]:
@@ -269,14 +285,21 @@ def _prompt(step: Step, versions: Versions) -> dict[str, Any]:
 
 
 def _version(step: Step, prompt: Prompt, versions: Versions) -> PromptVersion:
+    said: dict[str, Any] = {"step": step.name, "prompt": prompt.slug}
     if step.pinned is not None:
-        version, wanted = prompt.version(step.pinned), f"version {step.pinned}"
-    else:
-        version, wanted = versions.of(prompt, step.label), f"the label {step.label!r}"
-    if version is None:
-        raise ConfigurationError(
-            f"the step {step.name!r} wants {wanted} of the prompt {prompt.slug!r}, which has no such "
-            f"{'version' if step.pinned is not None else 'label'}",
-            code="no-label",
+        version = prompt.version(step.pinned)
+        missing = Phrase(
+            "the step %(step)r wants version %(number)s of the prompt %(prompt)r, which has no such version",
+            number=step.pinned,
+            **said,
         )
+    else:
+        version = versions.of(prompt, step.label)
+        missing = Phrase(
+            "the step %(step)r wants the label %(label)r of the prompt %(prompt)r, which has no such label",
+            label=step.label,
+            **said,
+        )
+    if version is None:
+        raise ConfigurationError(missing, code="no-label")
     return version

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import ConfigurationError, TemplateError
+from lingstream.core.phrases import Phrase
 from lingstream.models import Prompt, PromptVersion
 from lingstream.models.fragments import Choose, resolve
 
@@ -86,7 +87,8 @@ def planned_prompt(version: PromptVersion, choose: Choose) -> dict[str, Any]:
     try:
         found = resolve(version, choose)
     except TemplateError as error:
-        raise ConfigurationError(f"the prompt {version.prompt.slug!r}: {error.message}") from error
+        message = Phrase("the prompt %(slug)r: %(problem)s", slug=version.prompt.slug, problem=error.message)
+        raise ConfigurationError(message) from error
     return {
         "prompt": found.system,
         "messages": found.messages,

@@ -17,6 +17,7 @@ from ..access.policy import parse_rate
 from ..core.engine.origins import check_origin
 from ..core.exceptions import ConfigurationError, JsonUriError, UsageError
 from .fields import JSONTextField
+from .phrases import translated
 from .prompts import Provider
 from .secrets import derived_secret
 from .validators import validate_object
@@ -30,7 +31,7 @@ def validate_uri(uri: str) -> None:
     try:
         jsonuri.split(uri)
     except JsonUriError as error:
-        raise ValidationError(error.message) from error
+        raise ValidationError(translated(error.message)) from error
 
 
 def validate_greeting(value: Any) -> None:
@@ -45,7 +46,7 @@ def validate_rate(text: str) -> None:
     try:
         parse_rate(text)
     except ConfigurationError as error:
-        raise ValidationError(error.message) from error
+        raise ValidationError(translated(error.message)) from error
 
 
 def validate_origins(value: Any) -> None:
@@ -56,7 +57,7 @@ def validate_origins(value: Any) -> None:
         for origin in value:
             check_origin(origin)
     except UsageError as error:
-        raise ValidationError(error.message) from error
+        raise ValidationError(translated(error.message)) from error
 
 
 class Chat(models.Model):

@@ -17,8 +17,25 @@ from django.utils.translation import gettext as _
 from lingstream.core.document.depth import MAX_DEPTH, check_depth
 
 from ..core.exceptions import UsageError
+from ..core.phrases import Phrase, phrased
+from .phrases import translated
 
 __all__ = ["JSONFormField", "JSONTextField", "decode", "encode"]
+
+#: What Python's JSON decoder says.
+_OF_PYTHON = (
+    Phrase("Expecting value"),
+    Phrase("Expecting property name enclosed in double quotes"),
+    Phrase("Illegal trailing comma before end of object"),
+    Phrase("Illegal trailing comma before end of array"),
+    Phrase("Expecting ':' delimiter"),
+    Phrase("Expecting ',' delimiter"),
+    Phrase("Unterminated string starting at"),
+    Phrase("Invalid control character at"),
+    Phrase("Invalid \\escape"),
+    Phrase("Invalid \\uXXXX escape"),
+    Phrase("Extra data"),
+)
 
 
 def encode(value: Any) -> str:
@@ -64,7 +81,7 @@ class JSONFormField(forms.JSONField):
         except (ValidationError, RecursionError):
             raise ValidationError(_fault(value), code="invalid") from None
         except UsageError as error:
-            raise ValidationError(error.message, code="invalid") from None
+            raise ValidationError(translated(error.message), code="invalid") from None
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         try:
@@ -105,11 +122,13 @@ def _fault(text: Any) -> str:
         json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
         if isinstance(error, RecursionError):
-            return f"Expected at most {MAX_DEPTH} levels of nesting, got more."
+            return _("Expected at most %(most)s levels of nesting, got more.") % {"most": MAX_DEPTH}
         if isinstance(error, json.JSONDecodeError):
-            return f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
-        return f"This is not JSON: {error}."
-    return "This is not JSON."
+            problem = translated(phrased(error.msg, _OF_PYTHON))
+            place = {"problem": problem, "line": error.lineno, "column": error.colno}
+            return _("This is not JSON: %(problem)s in line %(line)d, column %(column)d.") % place
+        return _("This is not JSON: %s.") % error
+    return _("This is not JSON.")
 
 
 class JSONTextField(models.TextField):  # type: ignore[type-arg]  # not subscriptable at run time

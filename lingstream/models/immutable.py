@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from ..core.exceptions import UsageError
 
@@ -26,8 +27,8 @@ def refuse_change(model: type[models.Model], what: str) -> NoReturn:
 
     :raises UsageError: ``immutable``.
     """
-    raise UsageError(
-        f"a {model._meta.verbose_name} never changes, so that a run can say which one it used; "
-        f"expected a new version, got {what}()",
-        code="immutable",
+    text = _(
+        "a %(kind)s never changes, so that a run can say which one it used; expected a new version, got "
+        "%(what)s()"
     )
+    raise UsageError(text % {"kind": model._meta.verbose_name, "what": what}, code="immutable")

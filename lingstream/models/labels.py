@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import ProtectedError
 from django.utils.translation import gettext_lazy as _
 
+from .phrases import translated
 from .prompts import Prompt, PromptVersion, labelled
 
 __all__ = ["PromptLabel"]
@@ -178,7 +179,8 @@ class PromptLabel(models.Model):
         version.prompt = self.prompt
         for user in (version, *self.prompt.included_by(self.name)):
             if problems := user.problems(choose):
-                raise ValidationError({name: [f"{_of(user, version)}: {problem}" for problem in problems]})
+                texts = [f"{_of(user, version)}: {translated(problem.text)}" for problem in problems]
+                raise ValidationError({name: texts})
 
     def _abandoned(self) -> PromptLabel | None:
         """The row as it is stored, if this one is to take its place under another name."""

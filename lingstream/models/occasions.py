@@ -20,6 +20,7 @@ from lingstream.core.engine.chat import NO_CHAT
 from lingstream.core.engine.registry import declared
 
 from .crontab import planned, validate_schedule
+from .phrases import translated
 from .secrets import derived_secret
 from .workflows import Workflow
 
@@ -264,7 +265,7 @@ class Occasion(models.Model):
         checks = (("input", templates.check), ("condition", templates.check_condition))
         for field, check in checks:
             if (text := getattr(self, field)) and (problems := check(text, _NAMES)):
-                faults[field] = [str(problem) for problem in problems]
+                faults[field] = [translated(problem.text) for problem in problems]
         if not faults and self.enabled and self.kind and (why := self.refusal):
             faults[NON_FIELD_ERRORS] = _(
                 "Expected the workflow's input schema to take what this occasion gives: %(why)s."

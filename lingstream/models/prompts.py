@@ -22,6 +22,7 @@ from ..providers.policy import check_provider, look_up_provider
 from .fields import JSONTextField
 from .fragments import Choose, includes, problems
 from .immutable import ImmutableQuerySet, refuse_change
+from .phrases import translated
 from .validators import validate_object, validate_prices, validate_variables
 
 __all__ = ["LIVE", "Prompt", "PromptVersion", "Provider", "labelled"]
@@ -125,7 +126,8 @@ class Provider(models.Model):
             check_provider(plan)
             look_up_provider(plan)
         except UsageError as error:
-            raise ValidationError({_FIELDS.get(error.code, "base_url"): error.message}) from error
+            field = _FIELDS.get(error.code, "base_url")
+            raise ValidationError({field: translated(error.message)}) from error
 
     def to_plan(self) -> ProviderPlan:
         """Return the row as the core sees it."""
@@ -312,7 +314,7 @@ class PromptVersion(models.Model):
 
     def clean(self) -> None:
         if found := self.problems():
-            raise ValidationError({"text": [str(problem) for problem in found]})
+            raise ValidationError({"text": [translated(problem.text) for problem in found]})
 
     def problems(self, choose: Choose | None = None) -> list[templates.Problem]:
         """Return what is wrong with the text.

@@ -23,6 +23,7 @@ from ..core.exceptions import UsageError
 from .conversations import Conversation
 from .crontab import planned, validate_schedule
 from .fields import JSONTextField
+from .phrases import translated
 from .workflows import Workflow
 
 __all__ = ["Schedule"]
@@ -150,7 +151,7 @@ class Schedule(models.Model):
         try:
             check_input(row.schema_in_force if row else {}, self.input)
         except UsageError as error:
-            faults["input"] = error.message
+            faults["input"] = translated(error.message)
         if self.every and self.jitter > self.every:
             faults["jitter"] = _("Expected no more than the seconds from one run to the next.")
         if self.conversation and (self.owner or self.scope not in ("", self.conversation.scope)):

@@ -17,6 +17,7 @@ from lingstream.core.engine.plan import Limits
 from ..core.exceptions import JsonUriError
 from ..core.validation import SchemaFault, compile_schema
 from ..core.validation.intended import intended
+from .phrases import translated
 
 __all__ = [
     "LISTED",
@@ -97,7 +98,7 @@ def validate_schema(value: Any) -> None:
     except SchemaFault as error:
         raise ValidationError(
             _("This is not a JSON schema that can be used: at %(where)s: %(message)s")
-            % {"where": error.uri or _("the top"), "message": error.message}
+            % {"where": error.uri or _("the top"), "message": translated(error.message)}
         ) from error
 
 
@@ -127,7 +128,8 @@ def validate_glob(value: Any) -> None:
         jsonuri.split(value)
     except JsonUriError as error:
         raise ValidationError(
-            _("Expected a uri pattern like outline/*/topic: %(message)s.") % {"message": error.message}
+            _("Expected a uri pattern like outline/*/topic: %(message)s.")
+            % {"message": translated(error.message)}
         ) from error
 
 

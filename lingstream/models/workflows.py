@@ -26,6 +26,7 @@ from ..core.exceptions import OptionError, UsageError
 from ..providers import kind_of as provider_kind
 from .fields import JSONTextField
 from .graphs import graph_faults
+from .phrases import translated
 from .prompts import Prompt, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
 from .versions import Versioned
@@ -340,7 +341,7 @@ class Step(models.Model):
             provider_kind(provider.kind, given.provider_kinds).check_params(self.params)
         except OptionError as error:
             problem = _("%(provider)s takes no such parameter: %(problem)s")
-            said = {"provider": provider, "problem": error.message}
+            said = {"provider": provider, "problem": translated(error.message)}
             raise ValidationError({"params": problem % said}) from error
         except UsageError:
             return  # the provider's own page says what is wrong with its kind
@@ -350,13 +351,14 @@ class Step(models.Model):
         try:
             check_options(plan)
         except OptionError as error:
-            problem = _option_error(error.uri, error.message, "%(problem)s")
+            problem = _option_error(error.uri, translated(error.message), "%(problem)s")
             raise ValidationError({"options": problem}) from error
         except UsageError as error:
             field = "kind" if error.code == "unknown-kind" else "options"
-            raise ValidationError({field: error.message}) from error
+            raise ValidationError({field: translated(error.message)}) from error
         self._check_inner(plan)
-        if problems := [_option_error(where, problem) for where, problem in text_problems(plan)]:
+        problems = [_option_error(where, translated(each.text)) for where, each in text_problems(plan)]
+        if problems:
             raise ValidationError({"options": problems})
 
     def _check_inner(self, plan: StepPlan) -> None:
@@ -549,6 +551,10 @@ def _option_error(uri: str, problem: Any, message: str = "%(uri)s: %(problem)s")
 
 def _raise_problems(checks: dict[str, _Check]) -> None:
     found = {field: check(source, names) for field, (check, source, names) in checks.items() if source}
-    errors = {field: [str(problem) for problem in problems] for field, problems in found.items() if problems}
+    errors = {
+        field: [translated(problem.text) for problem in problems]
+        for field, problems in found.items()
+        if problems
+    }
     if errors:
         raise ValidationError(errors)

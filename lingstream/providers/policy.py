@@ -10,7 +10,8 @@ from lingstream.access.network import AddressRefused, Guard, climbs, target
 from lingstream.access.policy import site_guard
 from lingstream.conf import app_settings
 from lingstream.core.engine.plan import ProviderPlan
-from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.core.exceptions import ConfigurationError, LingError, UsageError
+from lingstream.core.phrases import Phrase
 
 from .kinds import ProviderKind, kind_of
 from .scripts import add_scripts
@@ -53,7 +54,7 @@ def provider_key(plan: ProviderPlan) -> str:
     check_provider(plan)
     if not (plan.key_name and _kind(plan).remote):
         return ""
-    return _key(plan.key_name, f"the provider {plan.name!r}")
+    return _key(plan.key_name, Phrase("the provider %(name)r", name=plan.name))
 
 
 def request_key(name: str, url: str) -> str:
@@ -68,7 +69,7 @@ def request_key(name: str, url: str) -> str:
             "LINGSTREAM['PROVIDER_KEYS'] does not allow it: " + (", ".join(allowed) or "none"),
             code="base-url",
         )
-    return _key(name, "a step")
+    return _key(name, Phrase("a step"))
 
 
 def carries(name: str, url: str) -> bool:
@@ -107,27 +108,34 @@ def check_provider(plan: ProviderPlan) -> None:
         return
     url = plan.base_url or kind.base_url
     if url and _parts(url) is None:
-        raise UsageError(
-            f"the provider {plan.name!r}: expected an address like https://api.example.com/v1, without user, "
-            f"query and dots in the path, got {url!r}",
-            code="base-url",
+        message = Phrase(
+            "the provider %(name)r: expected an address like https://api.example.com/v1, without user, query "
+            "and dots in the path, got %(url)r",
+            name=plan.name,
+            url=url,
         )
+        raise UsageError(message, code="base-url")
     _check_address(plan, url)
     if not plan.key_name:
         return
     allowed = app_settings().provider_keys.get(plan.key_name)
     if allowed is None:
-        raise UsageError(
-            f"the provider {plan.name!r} names the key {plan.key_name!r}, which LINGSTREAM['PROVIDER_KEYS'] "
-            "does not list",
-            code="key-not-listed",
+        message = Phrase(
+            "the provider %(name)r names the key %(key)r, which LINGSTREAM['PROVIDER_KEYS'] does not list",
+            name=plan.name,
+            key=plan.key_name,
         )
+        raise UsageError(message, code="key-not-listed")
     if not any(admits(prefix, url) for prefix in allowed):
-        raise UsageError(
-            f"the provider {plan.name!r} would send {plan.key_name} to {url!r}; "
-            "LINGSTREAM['PROVIDER_KEYS'] allows " + (", ".join(allowed) or "no address"),
-            code="base-url",
+        message = Phrase(
+            "the provider %(name)r would send %(key)s to %(url)r; LINGSTREAM['PROVIDER_KEYS'] allows "
+            "%(allowed)s",
+            name=plan.name,
+            key=plan.key_name,
+            url=url,
+            allowed=", ".join(allowed) or Phrase("no address"),
         )
+        raise UsageError(message, code="base-url")
 
 
 def look_up_provider(plan: ProviderPlan) -> None:
@@ -142,9 +150,10 @@ def look_up_provider(plan: ProviderPlan) -> None:
 def _key(name: str, whose: str) -> str:
     key = os.environ.get(name, "")
     if not key:
-        raise ConfigurationError(
-            f"{whose} needs the environment variable {name}, which is not set", code="key-missing"
+        message = Phrase(
+            "%(whose)s needs the environment variable %(name)s, which is not set", whose=whose, name=name
         )
+        raise ConfigurationError(message, code="key-missing")
     return key
 
 
@@ -156,7 +165,7 @@ def _check_address(
         if found := target(url):
             check(site_guard(), *found)
     except AddressRefused as error:
-        raise ConfigurationError(f"the provider {plan.name!r}: {error.message}", code="base-url") from error
+        raise ConfigurationError(_of(plan, error), code="base-url") from error
 
 
 def _kind(plan: ProviderPlan) -> ProviderKind:
@@ -167,15 +176,21 @@ def _kind(plan: ProviderPlan) -> ProviderKind:
 
 def _check_options(plan: ProviderPlan, kind: ProviderKind) -> None:
     if forbidden := sorted(_FORBIDDEN_OPTIONS & set(plan.options)):
-        raise UsageError(
-            f"the provider {plan.name!r} may not have the option {forbidden[0]!r}: addresses and keys have "
-            "fields of their own",
-            code="option",
+        message = Phrase(
+            "the provider %(name)r may not have the option %(option)r: addresses and keys have fields of "
+            "their own",
+            name=plan.name,
+            option=forbidden[0],
         )
+        raise UsageError(message, code="option")
     try:
         kind.check_options(plan)
     except UsageError as error:
-        raise UsageError(f"the provider {plan.name!r}: {error.message}", code=error.code) from error
+        raise UsageError(_of(plan, error), code=error.code) from error
+
+
+def _of(plan: ProviderPlan, error: LingError) -> Phrase:
+    return Phrase("the provider %(name)r: %(problem)s", name=plan.name, problem=error.message)
 
 
 def admits(prefix: str, url: str) -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from unittest.mock import patch
 
 from django.contrib.auth.models import Permission, User
 from django.template.response import TemplateResponse
 from django.test import Client
+from django.utils.html import strip_tags
 
-__all__ = ["client_with", "errors_of", "form_data", "post_page"]
+__all__ = ["client_with", "errors_of", "form_data", "is_chinese", "post_page"]
+
+# Two words of English in a row, or no word of Chinese; names and values are single ones.
+_NOT_CHINESE = re.compile(r"\b(?!JSON Schema)[A-Za-z]{2,} [A-Za-z]{2,}|\A[^\u4e00-\u9fff]*\Z")
 
 
 def client_with(*permissions: str) -> Client:
@@ -59,3 +64,8 @@ def errors_of(response: Any) -> dict[str, list[str]]:
             for name, errors in form.errors.items():
                 found[f"{form.prefix}-{name}"] = list(map(str, errors))
     return found
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a message, or its HTML, has been translated, as far as can be seen."""
+    return not _NOT_CHINESE.search(strip_tags(text))

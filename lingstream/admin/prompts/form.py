@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ...core import templates
 from ...models import LIVE, Prompt, PromptVersion
+from ...models.phrases import translated
 
 __all__ = ["PromptForm"]
 
@@ -81,7 +82,7 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
         if "text" not in cleaned or not isinstance(cleaned.get("variables"), dict):
             return cleaned  # the fields say why
         if problems := self._draft(cleaned).check_text(cleaned["text"], cleaned["messages"]):
-            self.add_error("text", [str(problem) for problem in problems])
+            self.add_error("text", [translated(problem.text) for problem in problems])
             return cleaned
         self._refuse_stale()
         self._refuse_orphans(cleaned)
@@ -118,7 +119,7 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
                     message = _("v%(number)d, which is “%(label)s”, needs it. %(problem)s") % {
                         "number": version.number,
                         "label": label.name,
-                        "problem": problem,
+                        "problem": translated(problem.text),
                     }
                     self.add_error("variables", message)
 

@@ -17,6 +17,7 @@ from ...core import templates
 from ...core.exceptions import TemplateError
 from ...models import Prompt, PromptVersion, labelled
 from ...models.fragments import Resolved, resolve
+from ...models.phrases import translated
 from ..display import printable
 from ..media import tenant
 from ..private import withheld_from
@@ -71,7 +72,7 @@ def _shown(version: PromptVersion, input: Any) -> Iterator[Shown]:
     try:
         found = resolve(version, labelled)
     except TemplateError as error:
-        yield Shown("", "", 0, error.message)
+        yield Shown("", "", 0, translated(error.message))
         return
     deadline = time.monotonic() + _MOST_SECONDS
     names = {**found.variables, **_NOTHING, "input": input}
@@ -91,7 +92,7 @@ def _rendered(role: str, template: str, names: Mapping[str, Any]) -> Shown:
     try:
         text = templates.render(template, names)
     except TemplateError as error:
-        return Shown(role, "", 0, error.message)
+        return Shown(role, "", 0, translated(error.message))
     return Shown(role, printable(text), estimated_tokens(text))
 
 

@@ -20,6 +20,7 @@ from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_runs
 
 from ...models import QUIET, Run, Runner
+from ...models.phrases import translated
 from ..display import duration, pretty, tokens
 from ..media import ReadOnlyAdmin, tenant
 from ..private import WITHHELD, mark_withheld, withheld_from
@@ -190,7 +191,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
             try:
                 run_again(run, request.user)
             except LingError as error:
-                self.message_user(request, f"{run}: {error.message}", messages.ERROR)
+                self.message_user(request, f"{run}: {translated(error.message)}", messages.ERROR)
             else:
                 count += 1
         text = ngettext("%(count)d run has been started.", "%(count)d runs have been started.", count)

@@ -27,6 +27,7 @@ from lingstream.providers.recorded import Recording, played
 from lingstream.transports.stream import streamed
 
 from ...models import OPEN, BotRun, PromptVersion, Run, Workflow
+from ...models.phrases import translated
 from ..drawn.graph import run_drawing
 from ..drawn.waterfall import WIDTH, Bar, waterfall
 from ..media import ScopedAdmin
@@ -88,7 +89,7 @@ class RunPage(ScopedAdmin):
         try:
             again = run_again(run, request.user, self._plan(request, run, plan))
         except LingError as error:
-            self.message_user(request, error.message, messages.ERROR)
+            self.message_user(request, translated(error.message), messages.ERROR)
             return _to(run)
         self.message_user(request, _("This is the new run, with the same input."))
         return _to(again)

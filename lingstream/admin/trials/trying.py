@@ -34,6 +34,7 @@ from lingstream.execution.trials import Variant, start_trial, varied
 from ...core.exceptions import LingError
 from ...models import Run, Workflow
 from ...models.fields import JSONFormField
+from ...models.phrases import translated
 from .panel import ACTS, panel
 
 __all__ = [
@@ -125,7 +126,7 @@ def answered(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespons
         except LingError as error:
             uri = getattr(error, "uri", None)
             field = "trial-input" if error.code in ("invalid-input", "too-deep") else ""
-            told: dict[str, Any] = {"errors": {field: [error.message]}, "code": error.code}
+            told: dict[str, Any] = {"errors": {field: [translated(error.message)]}, "code": error.code}
             return JsonResponse(told if uri is None else {**told, "uri": uri}, status=400)
 
     return wrapped

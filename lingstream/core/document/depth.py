@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["MAX_DEPTH", "check_depth", "is_flat"]
 
@@ -20,7 +21,8 @@ def check_depth(data: Any, most: int = MAX_DEPTH) -> None:
     while level:
         depth += 1
         if depth > most:
-            raise UsageError(f"expected at most {most} levels of nesting, got more", code="too-deep")
+            message = Phrase("expected at most %(most)s levels of nesting, got more", most=most)
+            raise UsageError(message, code="too-deep")
         level = [
             item
             for container in level

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from lingstream.core.exceptions import JsonUriError
+from lingstream.core.phrases import Phrase
 
 __all__ = [
     "child",
@@ -76,7 +77,7 @@ def split(uri: str) -> list[str]:
         return []
     segments = uri.split("/") if "\\" not in uri else _split_escaped(uri)
     if "" in segments:
-        raise JsonUriError(f"expected segments joined by '/', got an empty one in {uri!r}", uri=uri)
+        raise JsonUriError(_empty_segment(uri), uri=uri)
     return [unescape(segment) for segment in segments]
 
 
@@ -120,7 +121,7 @@ def parent(uri: str) -> tuple[str, str]:
         *above, segment = _split_escaped(uri)
         head, slash = "/".join(above), "/" if above else ""
     if not segment or (slash and not head):
-        raise JsonUriError(f"expected segments joined by '/', got an empty one in {uri!r}", uri=uri)
+        raise JsonUriError(_empty_segment(uri), uri=uri)
     return head, unescape(segment)
 
 
@@ -207,6 +208,10 @@ def put(container: Any, key: str, value: Any, uri: str) -> None:
     raise JsonUriError(f"expected a container above {uri!r}, found {found}", uri=uri)
 
 
+def _empty_segment(uri: str) -> Phrase:
+    return Phrase("expected segments joined by '/', got an empty one in %(uri)r", uri=uri)
+
+
 def _split_escaped(uri: str) -> list[str]:
     """Split at the slashes that no backslash protects; segments stay escaped."""
     if "\\" not in uri:
@@ -215,7 +220,8 @@ def _split_escaped(uri: str) -> list[str]:
     while True:
         found = _SEGMENTS.match(uri, position)
         if found is None:
-            raise JsonUriError(f"expected a character after the backslash that ends {uri!r}", uri=uri)
+            message = Phrase("expected a character after the backslash that ends %(uri)r", uri=uri)
+            raise JsonUriError(message, uri=uri)
         segments.append(found[1])
         position = found.end()
         if not found[2]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from lingstream.core.phrases import Phrase
 from lingstream.core.templates.reading import read
 
 from .nodes import Fault, Graph, Known
@@ -20,7 +21,11 @@ def nothing_asked(graph: Graph, known: Known) -> Iterator[Fault]:
             continue
         if any(not start.input.strip() for start in graph.starts_of(node.name)):
             name = _named(known) if node in graph.entries else "value"
-            message = f"{node.name} has nothing to ask: expected a prompt, or an input like {{{{ {name} }}}}"
+            message = Phrase(
+                "%(step)s has nothing to ask: expected a prompt, or an input like {{ %(name)s }}",
+                step=node.name,
+                name=name,
+            )
             yield Fault("nothing-asked", message, step=node.name, field="input")
 
 
@@ -35,9 +40,12 @@ def value_at_start(graph: Graph, known: Known) -> Iterator[Fault]:
         for name, text in (("input", node.input), ("prompt", node.prompt)):
             asked = read(text)
             if asked and "value" in asked.names:
-                message = (
-                    f"the {name} of {node.name} asks for {{{{ value }}}}, but it starts with the run, where "
-                    f"that is the whole input as JSON: expected {{{{ {_named(known)} }}}}"
+                message = Phrase(
+                    "the %(field)s of %(step)s asks for {{ value }}, but it starts with the run, where that "
+                    "is the whole input as JSON: expected {{ %(name)s }}",
+                    field=Phrase(name),  # which the form calls so as well
+                    step=node.name,
+                    name=_named(known),
                 )
                 yield Fault("value-at-start", message, "warning", step=node.name, field=name)
 

@@ -14,6 +14,8 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
+from lingstream.core.phrases import Phrase
+
 from . import asked, writes
 from .nodes import Fault, Graph, Known, Node
 from .plan import EVENTS, JOINED, TriggerPlan
@@ -46,8 +48,9 @@ def faults(
 def _nothing_starts(graph: Graph, known: Known) -> Iterator[Fault]:
     if graph.nodes and not graph.entries:
         waiting = ", ".join(node.name for node in graph.nodes)
-        message = (
-            f"nothing starts: expected a step that no trigger starts, but each of {waiting} waits for one"
+        message = Phrase(
+            "nothing starts: expected a step that no trigger starts, but each of %(waiting)s waits for one",
+            waiting=waiting,
         )
         yield Fault("nothing-starts", message)
 
@@ -58,7 +61,11 @@ def _unreachable(graph: Graph, known: Known) -> Iterator[Fault]:
     begin = ", ".join(node.name for node in graph.entries)
     for node in graph.nodes:
         if node.name not in graph.reached:
-            message = f"{node.name} never starts: expected triggers that lead to it from {begin}, got none"
+            message = Phrase(
+                "%(step)s never starts: expected triggers that lead to it from %(begin)s, got none",
+                step=node.name,
+                begin=begin,
+            )
             yield Fault("unreachable", message, step=node.name, field="name")
 
 
@@ -75,15 +82,20 @@ def _cycle(graph: Graph, known: Known) -> Iterator[Fault]:
         if trigger.source in graph.reached and not graph.depends(trigger)
     }
     sure = {n: each for n, each in free.items() if each.event in _SURE and each.pattern in ("", "**")}
-    bound = f"the run fails when more than {graph.depth} triggers have followed from one another"
+    bound = Phrase(
+        "the run fails when more than %(depth)s triggers have followed from one another", depth=graph.depth
+    )
     for ring, last in sorted(_rings(sure), key=itemgetter(1)):
-        message = (
-            f"goes round without an end: {ring}; expected a condition on one of these triggers, or {bound}"
+        message = Phrase(
+            "goes round without an end: %(ring)s; expected a condition on one of these triggers, or "
+            "%(bound)s",
+            ring=ring,
+            bound=bound,
         )
         yield Fault("cycle", message, trigger=last, field="condition")
         free = {n: each for n, each in free.items() if n not in sure}
     for ring, last in sorted(_rings(free), key=itemgetter(1)):
-        message = f"goes round: {ring}, and no condition ends it; {bound}"
+        message = Phrase("goes round: %(ring)s, and no condition ends it; %(bound)s", ring=ring, bound=bound)
         yield Fault("cycle", message, "warning", trigger=last, field="condition")
 
 
@@ -111,8 +123,11 @@ def _unknown_event(graph: Graph, known: Known) -> Iterator[Fault]:
         source = graph.by_name.get(trigger.source)
         emitted = known.events.get(source.kind) if source else None
         if source and emitted is not None and trigger.event not in emitted:
-            message = (
-                f"expected an event that {source.name} emits ({', '.join(emitted)}), got {trigger.event}"
+            message = Phrase(
+                "expected an event that %(step)s emits (%(events)s), got %(got)s",
+                step=source.name,
+                events=", ".join(emitted),
+                got=trigger.event,
             )
             yield Fault("unknown-event", message, trigger=number, field="event")
 

@@ -7,6 +7,7 @@ from typing import Any
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
 from lingstream.core.exceptions import InvalidInput, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.validation import Failure, SchemaFault, compile_schema
 
 __all__ = ["check_input", "misfit"]
@@ -27,17 +28,21 @@ def check_input(schema: dict[str, Any], value: Any) -> None:
     try:
         failures = compile_schema(schema).failures(value)
     except SchemaFault as fault:
-        raise UsageError(
-            f"the workflow's input schema cannot be used: at {fault.uri!r}: {fault.message}", code=fault.code
-        ) from fault
+        message = Phrase(
+            "the workflow's input schema cannot be used: at %(uri)r: %(problem)s",
+            uri=fault.uri,
+            problem=fault.message,
+        )
+        raise UsageError(message, code=fault.code) from fault
     if failures:
         raise InvalidInput(misfit(failures[0]), uri=jsonuri.join(*failures[0].path))
 
 
 def misfit(failure: Failure) -> str:
     """Return what is told of an input that does not fit, in one sentence."""
-    where, message = jsonuri.join(*failure.path), failure.message
-    message = "it is empty" if message.startswith(_EMPTY) else message
+    where, message = jsonuri.join(*failure.path), failure.phrase
+    message = Phrase("it is empty") if message.startswith(_EMPTY) else message
     message = message if len(message) <= _LONGEST else message[:_LONGEST] + "…"
-    place = f" at {where!r}" if where else ""
-    return f"the input does not fit{place}: {message}"
+    if not where:
+        return Phrase("the input does not fit: %(problem)s", problem=message)
+    return Phrase("the input does not fit at %(uri)r: %(problem)s", uri=where, problem=message)

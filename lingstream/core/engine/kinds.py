@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from lingstream.core import validation
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Chunk, Message, Provider, Usage
 
 from .journal import Call
@@ -246,8 +247,9 @@ def kind_of(name: str) -> StepKind:
     :raises UsageError: ``unknown-kind``.
     """
     if name not in _kinds:
-        known = ", ".join(sorted(_kinds))
-        raise UsageError(f"expected a step kind among {known}, got {name!r:.80}", code="unknown-kind")
+        known, got = ", ".join(sorted(_kinds)), f"{name!r:.80}"
+        message = Phrase("expected a step kind among %(known)s, got %(got)s", known=known, got=got)
+        raise UsageError(message, code="unknown-kind")
     return _kinds[name]
 
 
@@ -260,7 +262,9 @@ def check_options(plan: StepPlan) -> None:
     if kind.options_schema:
         validation.check_options(kind.options_schema, plan.options)
     elif plan.options:
-        raise UsageError(f"expected no options of {plan.kind}, got {', '.join(plan.options)}", code="option")
+        got = ", ".join(plan.options)
+        message = Phrase("expected no options of %(kind)s, got %(got)s", kind=plan.kind, got=got)
+        raise UsageError(message, code="option")
     kind.check(plan)
 
 

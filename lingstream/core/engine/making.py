@@ -6,14 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.validation import compile_schema
 
 from .data import json_data
 from .kinds import check_options
-from .plan import NO_PROVIDER, BotPlan, Plan, ProviderPlan, StepPlan
+from .plan import BotPlan, Plan, ProviderPlan, StepPlan
 
-__all__ = ["bot_plan", "step_plan"]
+__all__ = ["NO_PROVIDER", "bot_plan", "step_plan"]
 
+#: What staff are told where nobody has set up a model yet.
+NO_PROVIDER = Phrase(
+    "there is no provider: add one in the admin under Providers, with its kind, base URL, key name and "
+    "default model"
+)
 #: What may be said of a step beside its kind's options.
 _SETTINGS = ("quiet", "optional", "timeout", "retries", "format", "schema", "only", "exclude")
 

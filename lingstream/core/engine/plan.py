@@ -16,7 +16,6 @@ from lingstream.core.parsing.output import BotOutput
 __all__ = [
     "EVENTS",
     "JOINED",
-    "NO_PROVIDER",
     "VERSION",
     "BotPlan",
     "Limits",
@@ -33,12 +32,6 @@ _TRAILING = ("trailing_characters", "trailing_seconds")
 #: Plans without a version are of the first; their steps have no kind, and all of them are bots. Before the
 #: third, no bot had messages beside its prompt, and no plan could say that its steps must not act.
 VERSION = 3
-
-#: What staff are told where nobody has set up a model yet.
-NO_PROVIDER = (
-    "there is no provider: add one in the admin under Providers, with its kind, base URL, key name and "
-    "default model"
-)
 
 #: What every kind of step emits, by itself; a kind may have further ones.
 EVENTS = ("string-response", "object-response", "inference-done", "response", "error")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import reduce
 from typing import Any, NamedTuple
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.filters import UriFilter
 from lingstream.core.exceptions import JsonUriError
 from lingstream.core.parsing.schema.shape import Schemas
+from lingstream.core.phrases import Phrase
 from lingstream.core.templates.reading import read, uri_segments
 
 from . import reach
@@ -33,13 +35,12 @@ def root_without_match(graph: Graph, known: Known) -> Iterator[Fault]:
         stars = stars_of(trigger.pattern)
         if asked.names & _CHANGING or ("match" in asked.names and _tells_apart(asked.match, stars)):
             continue
-        wanted = (
-            " and ".join(f"{{{{ match[{n}] }}}}" for n in range(stars))
-            or "as the pattern the field that starts it, such as answer, or a pattern with stars, and match"
-        )
-        message = (
-            f"{start.node.name} may start several times at one root ({_said(start.root)}), where its bots "
-            f"write over each other: expected {wanted} in the root"
+        message = Phrase(
+            "%(step)s may start several times at one root (%(root)s), where its bots write over each other: "
+            "expected %(wanted)s in the root",
+            step=start.node.name,
+            root=_said(start.root),
+            wanted=_matches(stars),
         )
         yield Fault("root-without-match", message, "warning", trigger=number, field="root")
 
@@ -53,12 +54,13 @@ def match_beyond(graph: Graph, known: Known) -> Iterator[Fault]:
             asked = read(text)
             beyond = sorted(n for n in (asked.needs if asked else ()) if not -stars <= n < stars)
             if beyond:
-                why = (
-                    f"its pattern has {stars} star{'s' * (stars != 1)}"
-                    if trigger
-                    else "it starts with the run, without a pattern"
+                message = Phrase(
+                    "the %(field)s of %(step)s asks for match[%(number)s], but %(why)s",
+                    field=Phrase(name),  # which the form calls so as well
+                    step=start.node.name,
+                    number=beyond[0],
+                    why=_too_few(stars) if trigger else Phrase("it starts with the run, without a pattern"),
                 )
-                message = f"the {name} of {start.node.name} asks for match[{beyond[0]}], but {why}"
                 step, place = ("", name if own else "pattern") if trigger else (start.node.name, name)
                 yield Fault("match-beyond", message, step=step, trigger=start.trigger, field=place)
 
@@ -99,14 +101,12 @@ def pattern(graph: Graph, known: Known) -> Iterator[Fault]:
         else:
             said, level = _unmet_end(writes, wanted, trigger.event), "error"
         if said:
-            at = f"at {trigger.pattern!r}" if trigger.pattern else "anywhere"
-            yield Fault(
-                "pattern",
-                f"{trigger.event} of {source.name} {at}: {said}",
-                level,
-                trigger=number,
-                field="pattern",
-            )
+            told = {"event": trigger.event, "step": source.name, "why": said}
+            message = Phrase("%(event)s of %(step)s anywhere: %(why)s", **told)
+            if trigger.pattern:
+                at = repr(trigger.pattern)
+                message = Phrase("%(event)s of %(step)s at %(pattern)s: %(why)s", **told, pattern=at)
+            yield Fault("pattern", message, level, trigger=number, field="pattern")
 
 
 # -- roots ------------------------------------------------------------------------------------------------
@@ -121,6 +121,21 @@ def _triggered(graph: Graph) -> Iterator[tuple[int, Start, TriggerPlan]]:
 def _tells_apart(asked: frozenset[int] | None, stars: int) -> bool:
     """Whether a root that asks ``match`` for these numbers is another one for each match."""
     return asked is None or len({n % stars for n in asked if stars}) == stars > 0
+
+
+def _matches(stars: int) -> str:
+    """What tells the matches of a pattern with so many stars apart."""
+    asked = [f"{{{{ match[{n}] }}}}" for n in range(stars)]
+    if not asked:
+        return Phrase(
+            "as the pattern the field that starts it, such as answer, or a pattern with stars, and match"
+        )
+    return reduce(lambda first, second: Phrase("%(first)s and %(second)s", first=first, second=second), asked)
+
+
+def _too_few(stars: int) -> Phrase:
+    one = Phrase("its pattern has 1 star")
+    return one if stars == 1 else Phrase("its pattern has %(stars)s stars", stars=stars)
 
 
 def _texts(start: Start, trigger: TriggerPlan | None) -> Iterator[tuple[str, str, bool]]:
@@ -164,21 +179,27 @@ class _Writers:
         node, is_text = start.node, start.node.format == "text"
         shared = next((name for name in sorted(fields) if name in self._by_field), None)
         if other := self._first if is_text else self._text:
-            yield self._fault(other, start, "text takes the whole root, so the later one fails", "error")
+            why = Phrase("text takes the whole root, so the later one fails")
+            yield self._fault(other, start, why, "error")
         elif other := self._by_step.get(node.name):
-            yield self._fault(other, start, "they write the same fields", "warning")
+            yield self._fault(other, start, Phrase("they write the same fields"), "warning")
         elif shared is not None:
-            yield self._fault(self._by_field[shared], start, f"both write the field {shared!r}", "warning")
+            why = Phrase("both write the field %(name)s", name=repr(shared))
+            yield self._fault(self._by_field[shared], start, why, "warning")
         self._first = self._first or start
         self._text = self._text or (start if is_text else None)
         self._by_step.setdefault(node.name, start)
         for name in fields:
             self._by_field.setdefault(name, start)
 
-    def _fault(self, other: Start, start: Start, why: str, level: Level) -> Fault:
-        message = (
-            f"{other.node.name} and {start.node.name} start together and write at one root "
-            f"({_said(start.root)}): {why}; expected another root for one of them"
+    def _fault(self, other: Start, start: Start, why: Phrase, level: Level) -> Fault:
+        message = Phrase(
+            "%(first)s and %(second)s start together and write at one root (%(root)s): %(why)s; expected "
+            "another root for one of them",
+            first=other.node.name,
+            second=start.node.name,
+            root=_said(start.root),
+            why=why,
         )
         step = start.node.name if start.trigger is None else ""
         return Fault("shared-root", message, level, step=step, trigger=start.trigger, field="root")
@@ -212,17 +233,26 @@ def _unmet(source: _Source, wanted: reach.Glob, types: Collection[str], known: K
     """Why a field cannot close there, or seems not to."""
     node = source.node
     if not source.meets(wanted, types, known.states):
-        writes = {"text": "it writes text", "html": "it writes a tree of nodes"}.get(node.format)
-        why = writes or ("its schema allows nothing like it" if node.schema else "it writes nothing there")
-        return f"never comes, as {why} below {_listed(source.roots)}", "error"
+        return Phrase("never comes, as %(why)s", why=_writes(node, _listed(source.roots))), "error"
     if node.format == "json" and node.schema:
         told = source.meets(wanted, types, known.states, told=True)
-        return "" if told else "its schema tells of nothing like it", "warning"
+        return "" if told else Phrase("its schema tells of nothing like it"), "warning"
     document = known.documents.get(node.name, _NONE)
     if node.format != "json" or document is _NONE or node.quiet or node.only or node.exclude:
         return "", "warning"  # of what is hidden no document tells
     there = reach.meets(wanted, (), reach.Stored(document), types, known.places)
-    return "" if there else "the last document has nothing like it", "warning"
+    return "" if there else Phrase("the last document has nothing like it"), "warning"
+
+
+def _writes(node: Node, roots: str) -> Phrase:
+    """What a step writes in place of what is waited for."""
+    if node.format == "text":
+        return Phrase("it writes text below %(roots)s", roots=roots)
+    if node.format == "html":
+        return Phrase("it writes a tree of nodes below %(roots)s", roots=roots)
+    if node.schema:
+        return Phrase("its schema allows nothing like it below %(roots)s", roots=roots)
+    return Phrase("it writes nothing there below %(roots)s", roots=roots)
 
 
 def _unmet_end(source: _Source, wanted: reach.Glob, event: str) -> str:
@@ -230,15 +260,15 @@ def _unmet_end(source: _Source, wanted: reach.Glob, event: str) -> str:
     roots = {*source.roots, ()} if event == "error" else source.roots  # "" where none could be rendered
     if event not in (*EVENTS, JOINED) or any(reach.meets_root(wanted, root) for root in roots):
         return ""  # where events come that we do not know, we do not know either
-    return f"never comes, as it comes at the root of the step, {_listed(roots)}"
+    return Phrase("never comes, as it comes at the root of the step, %(roots)s", roots=_listed(roots))
 
 
 def _listed(roots: Collection[reach.Root]) -> str:
     """The first of the roots, for a message, with a star for what a run decides."""
     uris = ("/".join("*" if key is None else jsonuri.escape(key) for key in root or ()) for root in roots)
     first, *others = sorted(map(_said, uris))
-    return f"{first} and {len(others)} more" if others else first
+    return Phrase("%(first)s and %(more)s more", first=first, more=len(others)) if others else first
 
 
 def _said(root: str) -> str:
-    return repr(root) if root else "the top of the document"
+    return repr(root) if root else Phrase("the top of the document")

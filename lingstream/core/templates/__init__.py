@@ -24,9 +24,11 @@ from jinja2.exceptions import SecurityError
 from jinja2.meta import find_undeclared_variables
 
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.phrases import Phrase
 
 from .budget import Budget, TooLong
 from .computing import SEED
+from .foreign import of_jinja
 from .reading import uri_fault
 from .sandbox import BUDGET, COMPUTE, MAX_OUTPUT, MAX_SOURCE, TEXT, URI, URL, as_json
 
@@ -57,7 +59,7 @@ T = TypeVar("T")
 TEMPLATE_NAMES = ("input", "value", "uri", "match", "document", "history")
 
 _CACHED = 256
-_NO_INCLUDE = (
+_NO_INCLUDE = Phrase(
     "include, import and extends are not available; a prompt may include another one by "
     '{% include "prompt:its-slug" %}'
 )
@@ -72,8 +74,13 @@ class Problem(NamedTuple):
     line: int
     message: str
 
+    @property
+    def text(self) -> Phrase:
+        """The line and the message."""
+        return Phrase("Line %(line)s: %(message)s", line=self.line, message=self.message)
+
     def __str__(self) -> str:
-        return f"Line {self.line}: {self.message}"
+        return str(self.text)
 
 
 def render(source: str, context: Mapping[str, Any], *, brief: bool = False) -> str:
@@ -148,9 +155,10 @@ def compile_condition(source: str, sandbox: Environment = TEXT) -> TemplateExpre
     try:
         expression = sandbox.compile_expression(source, undefined_to_none=False)
     except TemplateSyntaxError as error:
-        raise TemplateError(f"expected an expression: {error.message}", line=error.lineno) from error
+        message = Phrase("expected an expression: %(problem)s", problem=of_jinja(error))
+        raise TemplateError(message, line=error.lineno) from error
     except (RecursionError, MemoryError) as error:
-        raise TemplateError("expected an expression that is less deeply nested") from error
+        raise TemplateError(Phrase("expected an expression that is less deeply nested")) from error
     assert isinstance(expression, TemplateExpression)  # noqa: S101  # typed as any callable
     return expression
 
@@ -177,11 +185,11 @@ def check(source: str, names: Iterable[str] | None = (), sandbox: Environment = 
         missing = find_undeclared_variables(tree).difference(sandbox.globals)
         sandbox.from_string(source)
     except TemplateSyntaxError as error:
-        return [Problem(error.lineno, error.message or "syntax error")]
+        return [Problem(error.lineno, of_jinja(error))]
     except TemplateError as error:
         return [Problem(error.line or 1, error.message)]
     except (RecursionError, MemoryError):
-        return [Problem(1, "the template is too deeply nested")]
+        return [Problem(1, Phrase("the template is too deeply nested"))]
     known = {*TEMPLATE_NAMES, *(missing if names is None else names)}
     lines = _first_lines(tree)
     problems = [Problem(lines.get(name, 1), _unknown(name, known)) for name in missing - known]
@@ -231,7 +239,13 @@ def _check_expression(source: str, names: Iterable[str] | None, sandbox: Environ
 
 def _bound_source(source: str) -> None:
     if len(source) > MAX_SOURCE:
-        raise TemplateError(f"expected a template of at most {MAX_SOURCE} characters, got {len(source)}")
+        raise TemplateError(
+            Phrase(
+                "expected a template of at most %(most)s characters, got %(got)s",
+                most=MAX_SOURCE,
+                got=len(source),
+            )
+        )
 
 
 @lru_cache(maxsize=_CACHED)
@@ -240,9 +254,9 @@ def _template(source: str, sandbox: Environment) -> Template:
     try:
         return sandbox.from_string(source)
     except TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno}: {error.message}", line=error.lineno) from error
+        raise _failed(error, error.lineno) from error
     except (RecursionError, MemoryError) as error:
-        raise TemplateError("expected a template that is less deeply nested") from error
+        raise TemplateError(Phrase("expected a template that is less deeply nested")) from error
 
 
 def _template_for(source: str, sandbox: Environment, brief: bool) -> Template:
@@ -304,12 +318,14 @@ def _failed(error: Exception, line: int | None) -> TemplateError:
     if isinstance(error, TemplateError):
         message = error.message
     elif isinstance(error, RecursionError):
-        message = "expected less recursion"
+        message = Phrase("expected less recursion")
     elif isinstance(error, SecurityError):
-        message = f"not available in a template: {error}"
+        message = Phrase("not available in a template: %(problem)s", problem=of_jinja(error))
     else:
-        message = str(error) or type(error).__name__
-    return TemplateError(f"line {line}: {message}" if line else message, line=line)
+        message = of_jinja(error)
+    if line:
+        message = Phrase("line %(line)s: %(message)s", line=line, message=message)
+    return TemplateError(message, line=line)
 
 
 def _line(error: Exception) -> int | None:
@@ -330,7 +346,9 @@ def _first_lines(tree: nodes.Template) -> dict[str, int]:
     return lines
 
 
-def _unknown(name: str, known: set[str]) -> str:
+def _unknown(name: str, known: set[str]) -> Phrase:
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean “{close[0]}”?" if close else "known are " + ", ".join(sorted(known)) + "."
-    return f"unknown variable “{name}”; {hint}"
+    if close:
+        return Phrase("unknown variable “%(name)s”; did you mean “%(close)s”?", name=name, close=close[0])
+    names = ", ".join(sorted(known))
+    return Phrase("unknown variable “%(name)s”; known are %(names)s.", name=name, names=names)

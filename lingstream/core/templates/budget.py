@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.phrases import Phrase
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -61,14 +62,18 @@ class Budget:
         """Pay for a turn of a loop, or the call of a macro."""
         self.steps -= 1
         if self.steps < 0:
-            raise TemplateError(f"expected at most {MAX_STEPS} loop turns and macro calls, got more")
+            message = Phrase("expected at most %(most)s loop turns and macro calls, got more", most=MAX_STEPS)
+            raise TemplateError(message)
         self.pay(5)
 
     def spend(self, characters: int) -> None:
         """Pay for characters that are written."""
         self.characters -= characters
         if self.characters < 0:
-            raise TemplateError(f"expected to write at most {MAX_CHARACTERS} characters in all, got more")
+            message = Phrase(
+                "expected to write at most %(most)s characters in all, got more", most=MAX_CHARACTERS
+            )
+            raise TemplateError(message)
         self.pay(1 + characters // _CHARACTERS)
 
     def pay(self, units: int) -> None:
@@ -78,15 +83,17 @@ class Budget:
         if self.work < 0:
             if self.brief:
                 raise TooLong
-            raise TemplateError("expected a rendering that walks through less data")
+            raise TemplateError(Phrase("expected a rendering that walks through less data"))
         if self.unseen >= _LOOK:
             self.unseen = 0
             if time.thread_time() > self.deadline:
                 if self.brief:
                     raise TooLong
-                raise TemplateError(
-                    f"expected a rendering of at most {MAX_SECONDS:g} s of CPU, it took longer"
+                message = Phrase(
+                    "expected a rendering of at most %(most)s s of CPU, it took longer",
+                    most=f"{MAX_SECONDS:g}",
                 )
+                raise TemplateError(message)
 
     def walk(self, value: Any, times: int = 1) -> Any:
         """Pay for going through ``value``, all that is inside it included; return it.
@@ -147,5 +154,8 @@ def _units(value: Any) -> int:
             left -= _ITEM * len(item)
             stack.extend(item)
         if left < 0:
-            raise TemplateError(f"expected a value of at most {MAX_VALUE} characters and items, got more")
+            message = Phrase(
+                "expected a value of at most %(most)s characters and items, got more", most=MAX_VALUE
+            )
+            raise TemplateError(message)
     return units

@@ -17,6 +17,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["FILTERS", "SEED", "new_id"]
 
@@ -31,7 +32,7 @@ def new_id(context: Context) -> str:
     """Return a UUID; another one at each call of one rendering."""
     seed = context.resolve_or_missing(SEED)
     if not isinstance(seed, list):
-        raise TemplateError("expected to be in a step, which uuid4() makes its names of")
+        raise TemplateError(Phrase("expected to be in a step, which uuid4() makes its names of"))
     seed[1] += 1
     digest = hashlib.sha256(f"{seed[0]}\n{seed[1]}".encode()).digest()
     return str(UUID(bytes=digest[:16], version=4))
@@ -54,17 +55,19 @@ def _to_float(value: Any) -> float:
             number = math.nan
         if math.isfinite(number):
             return number
-    raise TemplateError(f"expected a number, got {value!r:.80}")
+    raise TemplateError(Phrase("expected a number, got %(got)s", got=f"{value!r:.80}"))
 
 
 def _date_add(value: Any, **amounts: Any) -> str:
     if unknown := sorted(set(amounts).difference(_UNITS)):
-        raise TemplateError(f"expected {', '.join(_UNITS)}, got {', '.join(unknown)}")
+        units, got = ", ".join(_UNITS), ", ".join(unknown)
+        raise TemplateError(Phrase("expected %(units)s, got %(got)s", units=units, got=got))
     try:
         time = datetime.fromisoformat(value)
         moved = time + timedelta(**{unit: float(amount) for unit, amount in amounts.items()})
     except (TypeError, ValueError, OverflowError) as error:
-        raise TemplateError(f"expected a time like 2031-05-20T12:00:00+00:00: {error}") from error
+        message = Phrase("expected a time like 2031-05-20T12:00:00+00:00: %(problem)s", problem=str(error))
+        raise TemplateError(message) from error
     return moved.date().isoformat() if len(value) == 10 else moved.isoformat()
 
 

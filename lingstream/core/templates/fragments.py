@@ -13,7 +13,9 @@ from typing import NamedTuple
 from jinja2 import TemplateSyntaxError
 
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.phrases import Phrase
 
+from .foreign import of_jinja
 from .sandbox import MAX_SOURCE, TEXT
 
 __all__ = ["DEFAULT_LABEL", "MAX_DEPTH", "Fragment", "Fragments", "fragments", "without_fragments"]
@@ -56,15 +58,20 @@ class Fragments:
             parts.append(part if isinstance(part, str) else self._text(part, path))
             length += len(parts[-1])
             if length > MAX_SOURCE:
-                raise TemplateError(f"expected at most {MAX_SOURCE} characters with all that is included")
+                message = Phrase(
+                    "expected at most %(most)s characters with all that is included", most=MAX_SOURCE
+                )
+                raise TemplateError(message)
         return "".join(parts)
 
     def _text(self, found: Fragment, path: tuple[str, ...]) -> str:
         if found.slug in path:
             ring = " → ".join((*path[path.index(found.slug) :], found.slug))
-            raise TemplateError(f"expected no circle of prompts, got {ring}", line=found.line)
+            message = Phrase("expected no circle of prompts, got %(ring)s", ring=ring)
+            raise TemplateError(message, line=found.line)
         if len(path) > MAX_DEPTH:
-            raise TemplateError(f"expected prompts inside prompts up to {MAX_DEPTH} deep", line=found.line)
+            message = Phrase("expected prompts inside prompts up to %(most)s deep", most=MAX_DEPTH)
+            raise TemplateError(message, line=found.line)
         key = found.slug, found.label
         if key not in self._known:
             try:
@@ -100,7 +107,9 @@ def _parts(source: str) -> Iterator[str | Fragment]:
             else:
                 yield token[2]
     except TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno}: {error.message}", line=error.lineno) from error
+        problem = of_jinja(error)
+        message = Phrase("line %(line)s: %(message)s", line=error.lineno, message=problem)
+        raise TemplateError(message, line=error.lineno) from error
     yield "".join(text for _, _, text in tag)
 
 

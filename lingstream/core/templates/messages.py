@@ -9,6 +9,7 @@ import re
 from typing import Literal, NamedTuple, cast
 
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["MAX_MESSAGES", "Section", "sections"]
 
@@ -39,7 +40,10 @@ def sections(source: str) -> list[Section]:
     """
     headings = list(_HEADING.finditer(source))
     if len(headings) > MAX_MESSAGES:
-        raise TemplateError(f"expected at most {MAX_MESSAGES} messages, got {len(headings)}")
+        message = Phrase(
+            "expected at most %(most)s messages, got %(got)s", most=MAX_MESSAGES, got=len(headings)
+        )
+        raise TemplateError(message)
     found = [_section("system", source, 0, headings[0].start() if headings else len(source))]
     ends = [*(heading.start() for heading in headings[1:]), len(source)]
     found += [
@@ -61,7 +65,8 @@ def _section(role: Role, source: str, start: int, end: int) -> Section:
 def _check(found: list[Section]) -> None:
     for place, section in enumerate(found):
         if place and section.role == "system":
-            problem = "expected one system message, before all others"
+            problem = Phrase("expected one system message, before all others")
             raise TemplateError(problem, line=section.line)
         if not section.text.strip():
-            raise TemplateError(f"expected a text below “## {section.role}”", line=max(section.line - 1, 1))
+            problem = Phrase("expected a text below “## %(role)s”", role=section.role)
+            raise TemplateError(problem, line=max(section.line - 1, 1))

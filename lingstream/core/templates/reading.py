@@ -16,6 +16,7 @@ from jinja2.meta import find_undeclared_variables
 
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import JsonUriError, TemplateError
+from lingstream.core.phrases import Phrase
 
 from .sandbox import MAX_SOURCE, TEXT
 
@@ -86,9 +87,13 @@ def uri_fault(source: str) -> str:
         jsonuri.split(text or "")
     except JsonUriError:
         better = _SLASHES.sub("/", source.strip("/"))
-        remedy = f": write {better}" if better and not uri_fault(better) else ""
-        empty = f"expected segments joined by '/', got an empty one or half an escape in {source!r:.100}"
-        return empty + remedy
+        empty = Phrase(
+            "expected segments joined by '/', got an empty one or half an escape in %(source)s",
+            source=f"{source!r:.100}",
+        )
+        if not better or uri_fault(better):
+            return empty
+        return Phrase("%(problem)s: write %(better)s", problem=empty, better=better)
     return ""
 
 

@@ -25,6 +25,7 @@ from jinja2.visitor import NodeTransformer
 
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.phrases import Phrase
 
 from . import computing
 from .budget import MAX_STEPS, Budget, sized
@@ -60,10 +61,10 @@ def _written(value: Any, budget: Budget, indent: int | None = None) -> str:
             found, (Iterator, set, frozenset, type({}.keys()), type({}.values()), type({}.items()))
         ):
             return budget.walk(list(islice(budget.glance(found), MAX_STEPS)))
-        raise TemplateError(f"expected JSON data, got {type(found).__name__}")
+        raise TemplateError(Phrase("expected JSON data, got %(got)s", got=type(found).__name__))
 
     if indent is not None and not 0 <= indent <= 8:
-        raise TemplateError(f"expected an indent from 0 to 8, got {indent!r}")
+        raise TemplateError(Phrase("expected an indent from 0 to 8, got %(got)s", got=repr(indent)))
     return json.dumps(sized(value, budget), ensure_ascii=False, indent=indent, default=listed)
 
 
@@ -78,9 +79,8 @@ def _finalize(context: Context, value: Any) -> str:
 @pass_context
 def _finalize_uri(context: Context, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, Undefined)):
-        raise TemplateError(
-            f"expected text or an integer as a segment of a uri, got {_text(value, _budget(context))[:100]}"
-        )
+        got = _text(value, _budget(context))[:100]
+        raise TemplateError(Phrase("expected text or an integer as a segment of a uri, got %(got)s", got=got))
     segment = jsonuri.escape(str(value))
     _budget(context).spend(len(segment))
     return segment
@@ -89,9 +89,8 @@ def _finalize_uri(context: Context, value: Any) -> str:
 @pass_context
 def _finalize_url(context: Context, value: Any) -> str:
     if not isinstance(value, (str, int, float, Undefined)):
-        raise TemplateError(
-            f"expected text or a number as a part of a URL, got {_text(value, _budget(context))[:100]}"
-        )
+        got = _text(value, _budget(context))[:100]
+        raise TemplateError(Phrase("expected text or a number as a part of a URL, got %(got)s", got=got))
     part = quote(_text(value, _budget(context)), safe="")
     if part in (".", ".."):
         part = part.replace(".", "%2E")  # or it would be an instruction to the path, and no word of it
@@ -218,7 +217,7 @@ def _trim(context: Context, value: Any, chars: str | None = None) -> str:
 
 def _round(value: float, precision: int = 0, method: Any = "common") -> float:
     if not -20 <= precision <= 20:
-        raise TemplateError(f"expected a precision from -20 to 20, got {precision!r}")
+        raise TemplateError(Phrase("expected a precision from -20 to 20, got %(got)s", got=repr(precision)))
     return jinja_filters.do_round(value, precision, method)
 
 
@@ -227,14 +226,15 @@ def _sum(context: Context, value: Iterable[Any], attribute: Any = None, start: f
     if attribute is not None:
         value = map(jinja_filters.make_attrgetter(context.environment, attribute), value)
     if not isinstance(start, (int, float)):
-        raise TemplateError("expected a number to start a sum with")
+        raise TemplateError(Phrase("expected a number to start a sum with"))
     return sum((_number(context, item) for item in value), start)
 
 
 def _number(context: Context, value: Any) -> Any:
     if isinstance(value, (int, float)):
         return value
-    raise TemplateError(f"expected numbers in a sum, got {_text(value, _budget(context))[:100]}")
+    got = _text(value, _budget(context))[:100]
+    raise TemplateError(Phrase("expected numbers in a sum, got %(got)s", got=got))
 
 
 def _paid(function: Callable[..., Any], pay: Callable[[Budget, Any], Any]) -> Callable[..., Any]:
@@ -460,7 +460,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str):
-            raise TemplateError("expected numbers at %, got text; use ~ to put text together")
+            raise TemplateError(Phrase("expected numbers at %, got text; use ~ to put text together"))
         if operator == "*":
             _bound_product(left, right)
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
@@ -481,14 +481,20 @@ def _bound_product(left: Any, right: Any) -> None:
         return
     for item, times in ((left, right), (right, left)):
         if isinstance(item, (str, list, tuple)) and isinstance(times, int) and len(item) * times > MAX_OUTPUT:
-            raise TemplateError(
-                f"expected at most {MAX_OUTPUT} characters from a repetition, got {len(item)} × {times}"
+            message = Phrase(
+                "expected at most %(most)s characters from a repetition, got %(length)s × %(times)s",
+                most=MAX_OUTPUT,
+                length=len(item),
+                times=times,
             )
+            raise TemplateError(message)
 
 
 def _bound_bits(bits: int) -> None:
     if bits > MAX_BITS:
-        raise TemplateError(f"expected an integer of at most {MAX_BITS} bits, got about {bits}")
+        raise TemplateError(
+            Phrase("expected an integer of at most %(most)s bits, got about %(got)s", most=MAX_BITS, got=bits)
+        )
 
 
 def _bounded_concat(parts: Iterable[str]) -> str:
@@ -497,7 +503,8 @@ def _bounded_concat(parts: Iterable[str]) -> str:
         kept.append(part)
         size += len(part)
         if size > MAX_OUTPUT:
-            raise TemplateError(f"expected at most {MAX_OUTPUT} characters of output, got more")
+            message = Phrase("expected at most %(most)s characters of output, got more", most=MAX_OUTPUT)
+            raise TemplateError(message)
     return "".join(kept)
 
 

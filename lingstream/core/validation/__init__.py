@@ -19,11 +19,13 @@ import orjson
 from lingstream.core.document import jsonuri
 from lingstream.core.document.depth import check_depth
 from lingstream.core.exceptions import OptionError, UsageError
+from lingstream.core.phrases import Phrase
 
 from .applicators import Place, keyed, schemas
 from .cost import MAX_NANOSECONDS, is_affordable, weigh
 from .engine import MASK, compiled
 from .failures import Failure, search, shown
+from .foreign import of_engine
 from .patterns import size
 
 __all__ = ["MAX_SCHEMA", "Failure", "Schema", "SchemaFault", "check_options", "compile_schema"]
@@ -32,6 +34,7 @@ MAX_SCHEMA = 200_000  # characters
 _MAX_PER_BYTE = MAX_NANOSECONDS / 200  # what costs more could not even judge a value of 200 bytes
 _SHORT, _MOMENT = 2_000, 5_000_000  # characters (6 µs for each part that has to be searched), nanoseconds
 _KEPT = 128
+_TOO_DEEP = Phrase("expected a value with fewer levels of nesting")
 _PLACES = 16  # failures that are looked at to choose the one that is told
 
 _compiled: OrderedDict[bytes, Schema] = OrderedDict()
@@ -58,16 +61,16 @@ class Schema:
         try:
             self._per_byte, self._goes_round = weigh(whole)
         except RecursionError as error:
-            raise SchemaFault("expected references that lead less deep", uri="") from error
+            raise SchemaFault(Phrase("expected references that lead less deep"), uri="") from error
         if self._per_byte > _MAX_PER_BYTE:
-            message = "expected a cheaper schema: the alternatives and references multiply each other"
+            message = Phrase("expected a cheaper schema: the alternatives and references multiply each other")
             raise SchemaFault(message, uri="")
         try:
             self._validator = compiled(whole)
         except jsonschema_rs.ValidationError as error:
             raise _as_fault(error, whole) from error
         except (ValueError, RecursionError) as error:
-            raise SchemaFault(_short(str(error)), uri="") from error
+            raise SchemaFault(of_engine(_short(str(error))), uri="") from error
 
     def takes_moments(self, characters: int) -> bool:
         """Whether a value of so many characters is judged within about 5 ms, its failures included."""
@@ -83,16 +86,18 @@ class Schema:
         costs = self._per_byte * length
         try:
             if (self._goes_round or costs > MAX_NANOSECONDS) and not is_affordable(self._whole, value):
-                raise UsageError("expected a value that can be judged in bearable time", code="too-costly")
+                raise UsageError(
+                    Phrase("expected a value that can be judged in bearable time"), code="too-costly"
+                )
             if self._validator.is_valid(value):
                 return []
             found = search(self._whole, value, _PLACES)
         except UsageError:
             raise
         except RecursionError as error:
-            raise UsageError("expected a value with fewer levels of nesting", code="too-deep") from error
+            raise UsageError(_TOO_DEEP, code="too-deep") from error
         except ValueError as error:
-            raise UsageError(f"expected JSON data: {_short(str(error))}") from error
+            raise UsageError(_no_json(error)) from error
         return sorted(found, key=lambda failure: len(failure.path))
 
 
@@ -109,9 +114,13 @@ def compile_schema(schema: Any) -> Schema:
     except UsageError as error:
         raise SchemaFault(error.message, uri="") from error
     except TypeError as error:
-        raise SchemaFault(f"expected a JSON schema: {error}", uri="") from error
+        message = Phrase("expected a JSON schema: %(problem)s", problem=str(error))
+        raise SchemaFault(message, uri="") from error
     if len(text) > MAX_SCHEMA:
-        raise SchemaFault(f"expected a schema of up to {MAX_SCHEMA} characters, got {len(text)}", uri="")
+        message = Phrase(
+            "expected a schema of up to %(most)s characters, got %(got)s", most=MAX_SCHEMA, got=len(text)
+        )
+        raise SchemaFault(message, uri="")
     with _lock:
         if found := _compiled.get(text):
             _compiled.move_to_end(text)
@@ -131,11 +140,15 @@ def check_options(schema: Mapping[str, Any], options: Any) -> None:
     :raises UsageError: the schema cannot be used, or judging them takes too long.
     """
     if failures := compile_schema(dict(schema)).failures(options):
-        where, message = jsonuri.join(*failures[0].path), failures[0].message
+        where, message = jsonuri.join(*failures[0].path), failures[0].phrase
         known = schema.get("properties", {})
         if not where and schema.get("additionalProperties") is False and set(options) - set(known):
-            message += f"; expected options among {', '.join(known)}"
-        raise OptionError(f"the option {where!r}: {message}" if where else message, uri=where)
+            message = Phrase(
+                "%(problem)s; expected options among %(known)s", problem=message, known=", ".join(known)
+            )
+        if where:
+            message = Phrase("the option %(uri)r: %(problem)s", uri=where, problem=message)
+        raise OptionError(message, uri=where)
 
 
 # -- schemas ----------------------------------------------------------------------------------------------
@@ -152,15 +165,16 @@ def _check_parts(whole: Any) -> None:
 def _check_references(place: Place, schema: Mapping[str, Any]) -> None:
     ref = schema.get("$ref")
     if isinstance(ref, str) and ref != "#" and not ref.startswith("#/"):
-        message = f"expected a reference within the schema, like #/$defs/name, got {ref!r:.200}"
+        message = Phrase(
+            "expected a reference within the schema, like #/$defs/name, got %(got)s", got=f"{ref!r:.200}"
+        )
         raise _fault(message, *place, "$ref")
     for keyword in ("$dynamicRef", "$recursiveRef"):
         if keyword in schema:
-            raise _fault(
-                "expected a $ref like #/$defs/name: no other reference is available", *place, keyword
-            )
+            message = Phrase("expected a $ref like #/$defs/name: no other reference is available")
+            raise _fault(message, *place, keyword)
     if place and "$id" in schema:
-        message = "expected no $id inside a schema: a $ref below it would point elsewhere"
+        message = Phrase("expected no $id inside a schema: a $ref below it would point elsewhere")
         raise _fault(message, *place, "$id")
 
 
@@ -181,7 +195,7 @@ def _as_fault(error: jsonschema_rs.ValidationError, whole: Any) -> SchemaFault:
     for key in error.instance_path:
         value = value[key]
     message = error.message.replace(MASK, shown(value), 1)
-    return SchemaFault(_short(message), uri=jsonuri.join(*error.instance_path))
+    return SchemaFault(of_engine(_short(message)), uri=jsonuri.join(*error.instance_path))
 
 
 def _fault(message: str, *place: str | int) -> SchemaFault:
@@ -204,9 +218,13 @@ def _plain(value: Any) -> tuple[Any, int]:
         text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
         return json.loads(text), len(text)
     except RecursionError as error:
-        raise UsageError("expected a value with fewer levels of nesting", code="too-deep") from error
+        raise UsageError(_TOO_DEEP, code="too-deep") from error
     except (TypeError, ValueError) as error:
-        raise UsageError(f"expected JSON data: {error}") from error
+        raise UsageError(_no_json(error)) from error
+
+
+def _no_json(error: Exception) -> Phrase:
+    return Phrase("expected JSON data: %(problem)s", problem=_short(str(error)))
 
 
 def _short(message: str) -> str:

@@ -17,6 +17,7 @@ import jsonschema_rs
 
 from .applicators import APPLICATORS, Place, children, inner, keyed, resolve
 from .engine import MASK, compiled
+from .foreign import of_engine
 from .patterns import matches
 
 __all__ = ["Failure", "search", "shown"]
@@ -39,6 +40,11 @@ class Failure(NamedTuple):
 
     path: tuple[str | int, ...]
     message: str
+
+    @property
+    def phrase(self) -> str:
+        """The message as a phrase, for who shows it in other languages."""
+        return of_engine(self.message)
 
 
 def search(whole: Any, value: Any, most: int) -> list[Failure]:

@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema_rs
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["ENGINE", "MAX_SIZE", "matches", "matches_soon", "size"]
 
@@ -54,12 +55,18 @@ def size(pattern: str) -> int:
             return limit
     shown = pattern if len(pattern) <= 100 else pattern[:100] + "…"
     if _NEEDS_GOING_BACK.search(pattern):
-        why = "look-ahead, look-behind and backreferences are not available, as they have no bound in time"
+        why = Phrase(
+            "look-ahead, look-behind and backreferences are not available, as they have no bound in time"
+        )
     elif _is_pattern(pattern):
-        why = "it is too large when compiled: leave long repetitions to minLength and maxLength"
+        why = Phrase("it is too large when compiled: leave long repetitions to minLength and maxLength")
     else:
-        why = "it is no regular expression"
-    raise UsageError(f"expected a pattern that can be matched in linear time, got {shown!r}: {why}")
+        why = Phrase("it is no regular expression")
+    raise UsageError(
+        Phrase(
+            "expected a pattern that can be matched in linear time, got %(got)r: %(why)s", got=shown, why=why
+        )
+    )
 
 
 def _is_pattern(text: str) -> bool:

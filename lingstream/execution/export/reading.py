@@ -12,6 +12,7 @@ from lingstream.core.document.depth import check_depth
 from lingstream.core.exceptions import UsageError
 from lingstream.core.validation import compile_schema
 from lingstream.models.drafts import Problem
+from lingstream.models.phrases import translated
 
 from .schema import document_schema
 from .values import check_values
@@ -42,8 +43,8 @@ def schema_problems(data: Any) -> list[Problem]:
     try:
         failures = compile_schema(document_schema()).failures(data)
     except UsageError as error:
-        return [Problem("", error.message)]
-    return [Problem(_uri(failure.path), failure.message) for failure in failures]
+        return [Problem("", translated(error.message))]
+    return [Problem(_uri(failure.path), translated(failure.phrase)) for failure in failures]
 
 
 def _json(text: str) -> Any:

@@ -12,6 +12,7 @@ from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import UsageError
 from lingstream.models import Chat, Example, Occasion, Prompt, PromptLabel, PromptVersion, Provider, Workflow
 from lingstream.models.drafts import Problem, problems_of, refused
+from lingstream.models.phrases import translated
 
 from .columns import columns_from
 
@@ -87,7 +88,8 @@ class Writer:
                 texts = [label.version, *([label.other] if label.other else [])]
                 for version in texts:
                     found += [
-                        Problem(f"{uri}/versions/{label.name}", str(each)) for each in version.problems()
+                        Problem(f"{uri}/versions/{label.name}", translated(each.text))
+                        for each in version.problems()
                     ]
         return found
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from lingstream.core.exceptions import UsageError
 from lingstream.models import Provider
 from lingstream.models.fields import JSONTextField
+from lingstream.models.phrases import translated
 
 from ..embed import EmbeddingPlan, embedding_kinds, fingerprint
 
@@ -195,6 +196,6 @@ class Collection(models.Model):
         try:
             check_pipeline(self.pipeline)
         except UsageError as error:
-            raise ValidationError({"pipeline": error.message}) from error
+            raise ValidationError({"pipeline": translated(error.message)}) from error
         if not isinstance(self.narrow_by, list) or not all(isinstance(name, str) for name in self.narrow_by):
             raise ValidationError({"narrow_by": _('Expected a list of names like ["category"].')})

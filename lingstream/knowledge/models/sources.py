@@ -18,6 +18,7 @@ from lingstream.core.validation import check_options
 from lingstream.models import Run
 from lingstream.models.crontab import validate_schedule
 from lingstream.models.fields import JSONTextField
+from lingstream.models.phrases import translated
 from lingstream.models.secrets import derived_secret
 from lingstream.models.validators import validate_object
 
@@ -147,7 +148,7 @@ class Source(models.Model):
             kind.check(self.config)
         except UsageError as error:
             field = "kind" if error.code == "unknown-kind" else "config"
-            raise ValidationError({field: error.message}) from error
+            raise ValidationError({field: translated(error.message)}) from error
 
     def secret(self) -> str:
         """Return what the requests that send it documents are signed with; ``secret_version`` renews it."""

@@ -229,6 +229,21 @@ class TestFaults:
         assert found["text"][0].startswith(error)
         assert prompt.versions.count() == 1
 
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("fine\n{% if %}", "第 2 行：应为表达式，实际为 语句块的结尾"),
+            ("{{ tnoe }}", "第 1 行：未知变量“tnoe”；是否指“tone”？"),
+            ("{{ tone|center(9) }}", "第 1 行：没有名为“center”的过滤器。"),
+            (
+                "{% include 'x' %}",
+                '第 1 行：include、import 和 extends 不可用；提示词可用 {% include "prompt:',
+            ),
+        ],
+    )
+    def test_and_in_the_readers_language(self, chinese: Client, page: str, text: str, said: str) -> None:
+        assert errors_of(post_page(chinese, page, {"text": text}))["text"][0].startswith(said)
+
     def test_a_variable_in_use_cannot_be_taken_away(self, admin_client: Client, page: str) -> None:
         found = errors_of(post_page(admin_client, page, {"variables": ""}))
         assert "unknown variable “tone”" in found["text"][0]

@@ -12,7 +12,7 @@ from django.test import Client
 from lingstream.conf import app_settings
 from lingstream.models import Provider, Step, Trigger, Workflow
 
-from ..forms import errors_of, post_page
+from ..forms import errors_of, is_chinese, post_page
 from .test_workflows import URL, new_step, new_trigger
 
 pytestmark = pytest.mark.django_db
@@ -129,9 +129,30 @@ def test_is_told_of_and_saved(
     assert any(remedy in each for each in found)
 
 
+@pytest.mark.parametrize(
+    "changes", [case[0] for case in (*REFUSED.values(), *TOLD.values())], ids=[*REFUSED, *TOLD]
+)
+def test_is_said_in_the_readers_language(
+    chinese: Client, workflow: Workflow, changes: dict[str, Any]
+) -> None:
+    response = save(chinese, workflow, changes)
+    told = [str(each) for each in get_messages(response.wsgi_request) if each.level_tag == "warning"]
+    found = told or [text for texts in errors_of(response).values() for text in texts]
+    assert found
+    assert [text for text in found if not is_chinese(text)] == []
+
+
 def test_nothing_starts_is_told_of_the_whole(admin_client: Client, workflow: Workflow) -> None:
     response = save(admin_client, workflow, new_trigger(1, "<details>", "<answer>", pattern="d"))
     assert "nothing starts: expected a step that no trigger starts" in response.content.decode()
+
+
+def test_so_it_is_in_the_readers_language(chinese: Client, workflow: Workflow) -> None:
+    response = save(chinese, workflow, new_trigger(1, "<details>", "<answer>", pattern="d"))
+    assert (
+        "没有任何步骤会启动：应有一个不由触发器启动的步骤，但 answer, details 都在等待触发器"
+        in response.content.decode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,6 +233,13 @@ def test_options_that_a_provider_does_not_know(admin_client: Client, options: st
     found = errors_of(post_page(admin_client, "/admin/lingstream/provider/add/", changes))
     assert list(found) == ["options"]
     assert message in found["options"][0]
+
+
+@pytest.mark.parametrize("options", ['{"timout": 3}', '{"timeout": 99999}', '{"timeout": NaN}', '{"url": 1}'])
+def test_which_is_said_in_the_readers_language(chinese: Client, options: str) -> None:
+    changes = {"name": "own", "kind": "openai", "options": options}
+    (text,) = errors_of(post_page(chinese, "/admin/lingstream/provider/add/", changes))["options"]
+    assert is_chinese(text), text
 
 
 def test_parameters_are_those_of_the_steps_provider(admin_client: Client, workflow: Workflow) -> None:

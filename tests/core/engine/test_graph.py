@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from lingstream.core.engine.graph import CODES, Fault, Graph, Node, faults
 from lingstream.core.engine.nodes import Known
 from lingstream.core.engine.plan import BotPlan, Limits, Plan, TriggerPlan
 from lingstream.core.engine.reach import Budget
+from lingstream.core.phrases import Phrase
+from tests.catalogs import APPS, said_in
 from tests.core.engine import test_workflow as flows
 
 
@@ -472,6 +475,20 @@ def test_what_is_wrong(code: str, case: Case) -> None:
     found = faults(case.graph)
     assert told(found) == case.wrong
     assert not case.says or any(case.says in fault.message for fault in found)
+
+
+def templates_of(said: object) -> Iterator[str]:
+    if isinstance(said, Phrase):
+        yield said.template
+        for value in said.values.values():
+            yield from templates_of(value)
+
+
+def test_what_is_told_can_be_said_in_other_languages() -> None:
+    told = [fault for table in TABLES.values() for case in table.values() for fault in faults(case.graph)]
+    assert [fault.code for fault in told if not isinstance(fault.message, Phrase)] == []
+    said = said_in(APPS[0])
+    assert {text for fault in told for text in templates_of(fault.message)} - said.keys() == set()
 
 
 def test_every_code_has_a_table() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lingstream.core import templates
 from lingstream.core.exceptions import TemplateError
+from lingstream.core.phrases import Phrase
 from lingstream.core.templates import budget, sandbox
 
 CONTEXT: dict[str, Any] = {
@@ -139,6 +140,8 @@ def test_a_fault_is_told_with_its_line(source: str, line: int, message: str) -> 
         templates.render(source, CONTEXT)
     assert caught.value.line == line
     assert caught.value.code == "template"
+    assert isinstance(caught.value.message, Phrase)
+    assert isinstance(caught.value.message.values["message"], Phrase)
 
 
 @pytest.mark.parametrize(
@@ -214,9 +217,10 @@ _GROW = "{% set ns = namespace(x='xx') %}{% for i in range(60) %}STEP{% endfor %
 )
 def test_no_rendering_is_without_bound(source: str) -> None:
     started = time.thread_time()
-    with pytest.raises(TemplateError):
+    with pytest.raises(TemplateError) as caught:
         templates.render(source, CONTEXT)
     assert time.thread_time() - started < budget.MAX_SECONDS + 3
+    assert isinstance(caught.value.message, Phrase)
 
 
 TAGS = [f"tag-{number:07}" for number in range(18_000)]  # 234 KB of JSON, as a visitor may send
@@ -398,7 +402,9 @@ def test_a_condition_that_cannot_be_decided_is_an_error(source: str) -> None:
     ],
 )
 def test_check_lists_every_problem_with_its_line(source: str, problems: list[str]) -> None:
-    found = [str(problem) for problem in templates.check(source, ["tone"])]
+    told = templates.check(source, ["tone"])
+    assert [each for each in told if not isinstance(each.message, Phrase)] == []
+    found = [str(problem) for problem in told]
     assert len(found) == len(problems)
     for problem, start in zip(found, problems, strict=True):
         assert problem.startswith(start)
@@ -422,6 +428,19 @@ def test_check_condition(source: str, problem: str) -> None:
     found = templates.check_condition(source)
     assert bool(found) == bool(problem)
     assert not problem or problem in found[0].message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("{{ a", "{{ ( ] }}", "{{ 'a }}", "{{ a.}}", "{{ a b }}", "{{ a is none is none }}", "{{ 1 + }}"),
+        *("{# a", "{% a %}", "{% if a %}", "{% if a %}{% endfor %}", "{% for a b %}", "{% %}"),
+        *("{% for a in b %}{% if a %}{% endfor %}", "{% set 1 = 2 %}", "{% call a %}", "{{ f(**a, b) }}"),
+    ],
+)
+def test_what_jinja_says_of_syntax_is_known(source: str) -> None:
+    (problem,) = templates.check(source, None)
+    assert isinstance(problem.message, Phrase), problem.message
 
 
 def test_rendering_never_changes_the_context() -> None:

@@ -15,6 +15,7 @@ from jsonschema.validators import Draft202012Validator
 from lingstream.core import validation
 from lingstream.core.document.depth import MAX_DEPTH, check_depth
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.validation import SchemaFault, compile_schema
 
 STRING = {"type": "string"}
@@ -83,6 +84,7 @@ class TestCompile:
         assert caught.value.uri.replace("\\", "") == uri.replace("\\", "")
         assert message in caught.value.message
         assert len(caught.value.message) < 500
+        assert isinstance(caught.value.message, Phrase)
 
     @pytest.mark.parametrize(
         "schema",
@@ -163,6 +165,8 @@ class TestFailures:
         assert found[0].path == path
         assert message in found[0].message
         assert len(found[0].message) < 300
+        assert isinstance(found[0].phrase, Phrase)
+        assert found[0].phrase == found[0].message
 
     @pytest.mark.parametrize(
         ("items", "unique"),

@@ -1,0 +1,62 @@
+"""Messages for people, in English, that can be said in another language by whoever shows them.
+
+The core knows no reader and no catalog. A message of it is a :class:`Phrase`: to who logs it, sends it or
+compares it an English ``str``, to who shows it the template that catalogs have, and what fills it in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from functools import lru_cache
+
+__all__ = ["Phrase", "phrased"]
+
+_LONGEST = 500  # characters of a foreign text that is looked at
+
+
+class Phrase(str):
+    """A text in English that knows what it was made of.
+
+    Strings that are made of it are plain ones again: to put a phrase into another one, give it as a value.
+
+    :param template: has ``%(name)s`` for each value; without values it is the text as it stands.
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: dict[str, object]
+
+    def __new__(cls, template: str, /, **values: object) -> Phrase:
+        phrase = super().__new__(cls, template % values if values else template)
+        phrase.template, phrase.values = str(template), values
+        return phrase
+
+    def said(self, say: Callable[[str], str]) -> str:
+        """Return the text as ``say`` has its template, and those of the phrases inside it."""
+        template = say(self.template)
+        if not self.values:
+            return template
+        return template % {
+            name: value.said(say) if isinstance(value, Phrase) else value
+            for name, value in self.values.items()
+        }
+
+
+def phrased(text: str, known: Collection[Phrase]) -> str:
+    """Return what another library says as a phrase, if it is made as one of those that are ``known``.
+
+    :param known: templates, without values; the first that fits is taken, and values may be others of them.
+    """
+    if len(text) <= _LONGEST:
+        for each in known:
+            if found := _pattern(each.template).fullmatch(text):
+                values = {name: phrased(value, known) for name, value in found.groupdict().items()}
+                return Phrase(each.template, **values)
+    return text
+
+
+@lru_cache(maxsize=256)
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"%\\\((\w+)\\\)s", r"(?P<\1>.*?)", re.escape(template)), re.DOTALL)
