@@ -125,7 +125,13 @@ class Scoped:
 
 
 class ScopedAdmin(Scoped, ReadOnlyAdmin):
-    """Rows of one tenant that only the runner writes."""
+    """Rows of one tenant that only the runner writes; on its page one knows its ``reader``."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.reader = request.user
+        return row
 
 
 def tenant(request: HttpRequest) -> str | None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
-from django.utils.html import format_html_join
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-__all__ = ["remedies", "remedy"]
+from ..conf import app_settings
 
+__all__ = ["Remedy", "remedies", "remedy"]
+
+_MISSING = "no-provider"
 _REMEDIES: Mapping[str, Any] = MappingProxyType(
     {
+        _MISSING: _("Add a provider called “%(name)s”: every step that names no other one asks it."),
+        "no-model": _("Give the provider a default model, or the step a model of its own."),
+        "no-label": _(
+            "Let the label of the prompt stand for a version: publishing one moves “production” to it. Or "
+            "choose another label in the step."
+        ),
+        "not-published": _("Publish the workflow: before that its draft can be tried, and nothing else."),
         "no-json": _(
             "Say in the prompt that the answer is JSON, and in what form; or set the step's output to text."
         ),
@@ -40,15 +52,68 @@ _REMEDIES: Mapping[str, Any] = MappingProxyType(
 )
 
 
-def remedy(code: Any) -> str:
-    """Return what to do about an error with this code; nothing where that is not the same each time."""
-    return str(_REMEDIES.get(str(code), ""))
+class _Door(NamedTuple):
+    """A page of the admin, and the permission that opens it."""
+
+    view: str
+    permission: str
+    title: Any
 
 
-def remedies(errors: Any) -> SafeString:
+_PROVIDERS = _Door("provider_changelist", "view_provider", _("Go to the providers"))
+_DOORS: Mapping[str, _Door] = MappingProxyType(
+    {
+        _MISSING: _Door("provider_add", "add_provider", _("Add a provider")),
+        "no-model": _PROVIDERS,
+        "no-label": _Door("prompt_changelist", "view_prompt", _("Go to the prompts")),
+        "not-published": _Door("workflow_changelist", "view_workflow", _("Go to the workflows")),
+        "provider-auth": _PROVIDERS,
+        "provider-not-found": _PROVIDERS,
+        "provider-unavailable": _PROVIDERS,
+    }
+)
+
+
+class Remedy(NamedTuple):
+    """What to do about an error.
+
+    :param url: of the page on which it is done; ``""`` for who may not open it, or where there is none.
+    :param title: of that page.
+    """
+
+    text: str
+    url: str = ""
+    title: str = ""
+
+    @property
+    def html(self) -> SafeString:
+        """The text, and the link."""
+        link = format_html(' <a href="{}">{}</a>', self.url, self.title) if self.url else ""
+        return format_html("{}{}", self.text, link)
+
+
+def remedy(code: Any, reader: Any) -> Remedy | None:
+    """Return what to do about an error with this code; nothing where that is not the same each time.
+
+    :param reader: who is told, with links to the pages that they may open.
+    """
+    code = str(code)
+    if code not in _REMEDIES:
+        return None
+    text, known = str(_REMEDIES[code]), {"name": app_settings().default_provider}
+    if code == _MISSING:
+        text %= known
+    door = _DOORS.get(code)
+    if door is None or not reader.has_perm(f"lingstream.{door.permission}"):
+        return Remedy(text)
+    url = reverse(f"admin:lingstream_{door.view}")
+    return Remedy(text, f"{url}?{urlencode(known)}" if code == _MISSING else url, str(door.title))
+
+
+def remedies(errors: Any, reader: Any) -> SafeString:
     """Show what to do about errors, as they are stored: each remedy once."""
     codes = (
         (each.get("code") for each in errors if isinstance(each, dict)) if isinstance(errors, list) else ()
     )
-    found: Iterable[str] = dict.fromkeys(filter(None, map(remedy, codes)))
-    return format_html_join("", "<p>{}</p>", ((each,) for each in found))
+    found = dict.fromkeys(filter(None, (remedy(code, reader) for code in codes)))
+    return format_html_join("", "<p>{}</p>", ((each.html,) for each in found))

@@ -13,7 +13,7 @@ from lingstream.conf import app_settings
 from lingstream.core.engine.graph import Graph, faults
 from lingstream.core.engine.inline import inner_workflows
 from lingstream.core.engine.kinds import check_options
-from lingstream.core.engine.making import NO_PROVIDER
+from lingstream.core.engine.making import no_provider
 from lingstream.core.engine.plan import (
     BotPlan,
     Limits,
@@ -231,7 +231,7 @@ def _bot(step: Step, plan: StepPlan, providers: Sequence[ProviderPlan], versions
     provider = next((each for each in providers if each.name == name), None)
     if not providers:
         message = Phrase(
-            "the step %(step)r needs a model, but %(problem)s", step=step.name, problem=NO_PROVIDER
+            "the step %(step)r needs a model, but %(problem)s", step=step.name, problem=no_provider(name)
         )
         raise ConfigurationError(message, code="no-provider")
     if provider is None:

@@ -156,6 +156,29 @@ def expect_real_runs(page: Page, count: int) -> None:
     )
 
 
+def test_what_is_to_be_done_about_an_error_is_a_link_away(context: BrowserContext, url: str) -> None:
+    page = context.new_page()  # whose console tells of the refusal
+    sign_in(page, url, f"{ADMIN}/provider/1/change/")
+    model = page.input_value("#id_default_model")
+    page.fill("#id_default_model", "")
+    page.click("[name=_save]")
+    page.goto(f"{url}{ADMIN}/workflow/2/change/")
+    panel = panel_of(page)
+    page.fill("#trial-input-question", "why?")
+    run(panel)
+    expect(state(panel)).to_contain_text("not started")
+    expect(panel.get_by_role("alert")).to_contain_text("names no model")
+    panel.get_by_role("alert").get_by_role("link", name="Go to the providers").click()
+    page.locator("#result_list tbody th a").first.click()
+    page.fill("#id_default_model", model)
+    page.click("[name=_save]")
+    page.goto(f"{url}{ADMIN}/workflow/2/change/")
+    page.fill("#trial-input-question", "why?")
+    run(panel)
+    expect(state(panel)).to_contain_text(ANSWERED)
+    expect(panel.get_by_role("alert")).to_be_empty()
+
+
 def test_what_is_wrong_is_shown_at_its_field(context: BrowserContext, url: str) -> None:
     page = context.new_page()  # whose console tells of each refusal
     panel = opened(page, url, "workflow/2/change")

@@ -85,7 +85,7 @@ ARROWS = {
     "admin.private": "models",
     "admin.documents": "core models execution admin.media admin.private",
     "admin.times": "",
-    "admin.remedies": "",
+    "admin.remedies": "conf",
     "admin.secret": "core access",
     "admin.trials": "core models access execution admin.display admin.media admin.private admin.remedies",
     "admin.prompts": "core models execution admin.display admin.differences admin.documents admin.media "

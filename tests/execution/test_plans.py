@@ -152,7 +152,7 @@ class TestLoadPlan:
     def test_a_site_without_any_provider_is_told_what_to_do(self, facts: Workflow, python: bool) -> None:
         Step.objects.update(provider=None)
         Provider.objects.all().delete()
-        with pytest.raises(UsageError, match="there is no provider: add one in the admin") as caught:
+        with pytest.raises(UsageError, match="there is no provider yet: add one called “demo” in") as caught:
             load_plan("facts", python=python)
         assert caught.value.code == "no-provider"
 

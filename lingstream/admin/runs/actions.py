@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
 from lingstream.core.engine.plan import Plan
 from lingstream.core.engine.registry import declared
-from lingstream.core.exceptions import UsageError
+from lingstream.core.exceptions import LingError, UsageError
 from lingstream.execution import ownership
 from lingstream.execution.start import Start, begin
 
 from ...models import OPEN, Run, Workflow
+from ...models.phrases import translated
+from ..remedies import remedy
 
-__all__ = ["run_again", "stop"]
+__all__ = ["not_started", "run_again", "stop"]
 
 
 def stop(runs: Iterable[Run]) -> int:
@@ -40,3 +44,9 @@ def run_again(run: Run, user: Any, plan: Plan | None = None) -> Run:
     if Workflow.objects.filter(slug=run.workflow, enabled=False).exists():
         raise UsageError(_("The workflow is switched off."), code="workflow-disabled")
     return begin(Start(run.workflow, run.input, plan=plan), Identity.of_site(user, scope=run.scope))
+
+
+def not_started(error: LingError, reader: Any) -> SafeString:
+    """Say why a run was not started, and what to do about it."""
+    told = remedy(error.code, reader)
+    return format_html("{}{}", translated(error.message), format_html(" {}", told.html) if told else "")

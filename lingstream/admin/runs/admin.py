@@ -20,13 +20,12 @@ from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_runs
 
 from ...models import QUIET, Run, Runner
-from ...models.phrases import translated
 from ..display import duration, pretty, tokens
 from ..media import ReadOnlyAdmin, tenant
 from ..private import WITHHELD, mark_withheld, withheld_from
 from ..remedies import remedies
 from ..workflows.versions import version_link
-from .actions import run_again, stop
+from .actions import not_started, run_again, stop
 from .csv import KIND, csv_of
 from .filters import (
     ConversationFilter,
@@ -191,7 +190,8 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
             try:
                 run_again(run, request.user)
             except LingError as error:
-                self.message_user(request, f"{run}: {translated(error.message)}", messages.ERROR)
+                told = format_html("{}: {}", run, not_started(error, request.user))
+                self.message_user(request, told, messages.ERROR)
             else:
                 count += 1
         text = ngettext("%(count)d run has been started.", "%(count)d runs have been started.", count)
@@ -271,8 +271,8 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         return pretty(run.document)
 
     @admin.display(description=_("errors"))
-    def shown_errors(self, run: Run) -> SafeString:
-        return pretty(run.errors or "") + remedies(run.errors)
+    def shown_errors(self, run: Any) -> SafeString:
+        return pretty(run.errors or "") + remedies(run.errors, run.reader)
 
     @admin.display(description=_("plan"))
     def shown_plan(self, run: Run) -> SafeString:

@@ -27,11 +27,10 @@ from lingstream.providers.recorded import Recording, played
 from lingstream.transports.stream import streamed
 
 from ...models import OPEN, BotRun, PromptVersion, Run, Workflow
-from ...models.phrases import translated
 from ..drawn.graph import run_drawing
 from ..drawn.waterfall import WIDTH, Bar, waterfall
 from ..media import ScopedAdmin
-from .actions import run_again, stop
+from .actions import not_started, run_again, stop
 from .naming import may_name, nameable, named_plan
 from .rereading import plan_of_step, reread
 from .texts import step_html
@@ -89,7 +88,7 @@ class RunPage(ScopedAdmin):
         try:
             again = run_again(run, request.user, self._plan(request, run, plan))
         except LingError as error:
-            self.message_user(request, translated(error.message), messages.ERROR)
+            self.message_user(request, not_started(error, request.user), messages.ERROR)
             return _to(run)
         self.message_user(request, _("This is the new run, with the same input."))
         return _to(again)
@@ -210,7 +209,7 @@ def _shown(run: Any, bars: Sequence[Bar]) -> Iterator[Shown]:
             continue
         left -= len(bar.row.output)
         reading = reread(bar.row, plan_of_step(run, bar.row.step)) if left >= 0 else None
-        yield Shown(bar, step_html(bar.row, reading, withheld=run.withheld, linked=True))
+        yield Shown(bar, step_html(bar.row, reading, run.reader, withheld=run.withheld, linked=True))
 
 
 def _epochs(rows: Sequence[BotRun]) -> list[tuple[int, list[BotRun]]]:

@@ -76,7 +76,8 @@ class BotRunAdmin(Shown, KeysetAdmin, ScopedAdmin):
 
     @admin.display(description=_("told and said"))
     def shown_texts(self, row: Any) -> SafeString:
-        return step_html(row, reread(row, plan_of_step(row.run, row.step)), withheld=row.withheld)
+        reading = reread(row, plan_of_step(row.run, row.step))
+        return step_html(row, reading, row.reader, withheld=row.withheld)
 
     @admin.display(description=_("root"))
     def shown_root(self, row: BotRun) -> SafeString:

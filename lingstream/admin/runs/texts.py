@@ -20,10 +20,13 @@ _ASKED = {"input": _("input"), "arguments": _("arguments")}
 _SAID = {"put": _("value at %(name)s"), "note": _("event %(name)s")}  # beside text
 
 
-def step_html(row: BotRun, reading: Reading | None, *, withheld: bool, linked: bool = False) -> SafeString:
+def step_html(
+    row: BotRun, reading: Reading | None, reader: Any, *, withheld: bool, linked: bool = False
+) -> SafeString:
     """Return a step as HTML.
 
     :param reading: what its parser makes of its text; ``None`` where the page is too long for it.
+    :param reader: who looks.
     :param withheld: whether what it was told is kept from who looks.
     :param linked: with a link to the step's own page.
     """
@@ -41,7 +44,7 @@ def step_html(row: BotRun, reading: Reading | None, *, withheld: bool, linked: b
         "repairs": [_printable(each) for each in found.repairs],
         "settled": [(event, printable(uri)) for event, uri in found.settled],
         "reasoning": pretty(row.reasoning) if row.reasoning else "",
-        "error": pretty(row.error) + remedies([row.error]) if row.error else "",
+        "error": pretty(row.error) + remedies([row.error], reader) if row.error else "",
         "params": pretty(row.params) if row.params else "",
         "usage": tokens(row.usage),
     }

@@ -25,9 +25,8 @@ from ...models.fields import encode
 from ..display import printable
 from ..media import tenant
 from ..private import withheld_from
-from ..remedies import remedy
 from .panel import ACTS
-from .trying import FormErrors, answered, json_input, told_start
+from .trying import FormErrors, answered, json_input, remedy_json, told_start
 
 __all__ = ["MOST_INPUTS", "again", "examples_of", "inputs", "keep_example", "trial"]
 
@@ -55,7 +54,9 @@ def trial(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
             "status": run.status,
             "ended": run.ended,
             "usage": run.usage,
-            "errors": [{**each, "remedy": remedy(each.get("code"))} for each in _cut(run.errors)],
+            "errors": [
+                {**each, "remedy": remedy_json(each.get("code"), request)} for each in _cut(run.errors)
+            ],
             "created": _time(run.created_at),
             "finished": _time(run.finished_at),
             "steps": [_step(step) for step in steps],

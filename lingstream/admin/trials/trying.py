@@ -35,6 +35,7 @@ from ...core.exceptions import LingError
 from ...models import Run, Workflow
 from ...models.fields import JSONFormField
 from ...models.phrases import translated
+from ..remedies import remedy
 from .panel import ACTS, panel
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "filled",
     "json_input",
     "published",
+    "remedy_json",
     "saved",
     "told_start",
 ]
@@ -114,8 +116,14 @@ def told_start(run: Run) -> JsonResponse:
     return JsonResponse({"run": str(run.pk), "token": make_token(run.pk), "now": now}, status=201)
 
 
+def remedy_json(code: Any, request: HttpRequest) -> dict[str, str] | None:
+    """Return what who asks can do about an error, as the panel shows it."""
+    found = remedy(code, request.user)
+    return found and found._asdict()
+
+
 def answered(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Answer what goes wrong in a view as JSON: ``{"errors": {field: [message]}, "uri"?}``."""
+    """Answer what goes wrong in a view as JSON: ``{"errors": {field: [message]}, "uri"?, "remedy"?}``."""
 
     @wraps(view)
     def wrapped(*args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -127,6 +135,8 @@ def answered(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespons
             uri = getattr(error, "uri", None)
             field = "trial-input" if error.code in ("invalid-input", "too-deep") else ""
             told: dict[str, Any] = {"errors": {field: [translated(error.message)]}, "code": error.code}
+            request = next(each for each in args if isinstance(each, HttpRequest))  # methods have self before
+            told["remedy"] = remedy_json(error.code, request)
             return JsonResponse(told if uri is None else {**told, "uri": uri}, status=400)
 
     return wrapped

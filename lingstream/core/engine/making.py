@@ -13,13 +13,8 @@ from .data import json_data
 from .kinds import check_options
 from .plan import BotPlan, Plan, ProviderPlan, StepPlan
 
-__all__ = ["NO_PROVIDER", "bot_plan", "step_plan"]
+__all__ = ["bot_plan", "no_provider", "step_plan"]
 
-#: What staff are told where nobody has set up a model yet.
-NO_PROVIDER = Phrase(
-    "there is no provider: add one in the admin under Providers, with its kind, base URL, key name and "
-    "default model"
-)
 #: What may be said of a step beside its kind's options.
 _SETTINGS = ("quiet", "optional", "timeout", "retries", "format", "schema", "only", "exclude")
 
@@ -62,6 +57,23 @@ def step_plan(kind: str, name: str, given: dict[str, Any]) -> StepPlan:
     return replace(plan, only=tuple(plan.only), exclude=tuple(plan.exclude))
 
 
+def no_provider(name: str) -> Phrase:
+    """Return what staff are told where nobody has set up a model yet.
+
+    :param name: what the provider has to be called that was looked for; ``""`` where any would do.
+    """
+    if not name:
+        return Phrase(
+            "there is no provider: add one in the admin under Providers, with its kind, base URL, key name "
+            "and default model"
+        )
+    return Phrase(
+        "there is no provider yet: add one called “%(name)s” in the admin under Providers, with its kind, "
+        "base URL, key name and default model",
+        name=name,
+    )
+
+
 def _new_bot(workflow: Plan) -> BotPlan:
     return BotPlan("bot", provider=_provider(workflow, ""), show_reasoning=workflow.show_reasoning)
 
@@ -79,6 +91,6 @@ def _provider(workflow: Plan, name: str) -> ProviderPlan:
         if plan.name == name or not name:
             return plan
     if not workflow.providers:
-        raise UsageError(NO_PROVIDER, code="no-provider")
+        raise UsageError(no_provider(name), code="no-provider")
     known = ", ".join(plan.name for plan in workflow.providers)
     raise UsageError(f"expected one of the providers {known}, got {name!r}")

@@ -365,6 +365,47 @@ class TestPage:
         assert 'class="error"' in response.content.decode()
         assert Run.objects.count() == 1
 
+    @pytest.mark.parametrize("may", [False, True])
+    @pytest.mark.parametrize(
+        ("change", "right", "door"),
+        [
+            ("no provider", "add_provider", 'provider/add/?name=demo">Add a provider</a>'),
+            ("no model", "view_provider", 'provider/">Go to the providers</a>'),
+            ("no label", "view_prompt", 'prompt/">Go to the prompts</a>'),
+            ("not published", "view_workflow", 'workflow/">Go to the workflows</a>'),
+        ],
+    )
+    def test_and_where_that_can_be_mended_for_who_may(
+        self, run: Run, change: str, right: str, door: str, may: bool
+    ) -> None:
+        Runner.objects.create()
+        if change == "no provider":
+            Step.objects.update(provider=None)
+            Provider.objects.all().delete()
+        elif change == "no model":
+            Provider.objects.update(kind="openai", base_url="https://api.example.com/v1")
+        elif change == "no label":
+            Step.objects.update(prompt=Prompt.objects.get())
+        else:
+            Workflow.objects.update(draft_only=True)
+        client = client_with("view_run", "start_workflow", *([right] if may else []))
+        html = client.post(f"{URL}{run.pk}/again/today/", follow=True).content.decode()
+        assert 'class="error"' in html
+        assert (f'<a href="/admin/lingstream/{door}' in html) is may
+        assert Run.objects.count() == 1
+
+    @pytest.mark.parametrize("may", [False, True])
+    def test_so_its_page_and_its_steps_say(self, run: Run, may: bool) -> None:
+        error = {"code": "no-provider", "message": "none"}
+        Run.objects.update(errors=[error])
+        BotRun.objects.update(error=error)
+        client = client_with("view_run", "view_botrun", *(["add_provider"] if may else []))
+        step = run.bot_runs.get(kind="bot")
+        for url in (f"{URL}{run.pk}/change/", f"/admin/lingstream/botrun/{step.pk}/change/"):
+            html = client.get(url).content.decode()
+            assert "Add a provider called “demo”" in html
+            assert ('<a href="/admin/lingstream/provider/add/?name=demo">Add a provider</a>' in html) is may
+
     @pytest.mark.parametrize("command", ["stop", "again/same", "again/today", "again/named"])
     def test_commands_are_for_who_may(self, run: Run, command: str, settings: Any) -> None:
         client = client_with("view_run")

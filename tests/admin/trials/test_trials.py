@@ -14,7 +14,7 @@ from lingstream.admin.trials.trying import saved
 from lingstream.admin.workflows.graphs import last_run
 from lingstream.core.engine.plan import BotPlan, Plan
 from lingstream.execution.trials import start_trial
-from lingstream.models import BotRun, Example, Prompt, Run, Runner, Step, Trigger, Workflow
+from lingstream.models import BotRun, Example, Prompt, Provider, Run, Runner, Step, Trigger, Workflow
 from tests.site import store_cloud_facts, store_prompt
 
 from ..forms import client_with, form_data, post_page
@@ -179,6 +179,20 @@ class TestDraftOfAWorkflow:
         data = {**SAVED, "trial-input": '{"question": ""}'}
         assert admin_client.post(f"{URL}{workflow.pk}/trial/", data).json()["uri"] == "question"
 
+    @pytest.mark.parametrize("rights", [[], ["add_provider"]])
+    def test_without_a_provider_says_how_to_add_the_one_that_is_asked(
+        self, workflow: Workflow, settings: Any, rights: list[str]
+    ) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "DEFAULT_PROVIDER": "main & only"}
+        Provider.objects.all().delete()
+        response = try_it(client_with(*EDITS, *rights), workflow, SAVED)
+        (text,) = errors_of(response)[""]
+        assert "there is no provider yet: add one called “main & only”" in text
+        remedy = response.json()["remedy"]
+        assert "Add a provider called “main & only”" in remedy["text"]
+        url = "/admin/lingstream/provider/add/?name=main+%26+only"
+        assert (remedy["url"], remedy["title"]) == ((url, "Add a provider") if rights else ("", ""))
+
     def test_where_nobody_executes(self, admin_client: Client, workflow: Workflow) -> None:
         Runner.objects.all().delete()
         assert admin_client.post(f"{URL}{workflow.pk}/trial/", SAVED).json()["code"] == "no-runner"
@@ -247,8 +261,9 @@ class TestReading:
         errors = [{"code": "no-json", "message": "none"}, {"code": "own", "message": "?"}]
         Run.objects.filter(pk=trial.pk).update(errors=errors)
         json, own = admin_client.get(f"{TRIALS}{trial.pk}/").json()["errors"]
-        assert "set the step's output to text" in json["remedy"]
-        assert own == {"code": "own", "message": "?", "remedy": ""}
+        assert "set the step's output to text" in json["remedy"]["text"]
+        assert json["remedy"]["url"] == ""
+        assert own == {"code": "own", "message": "?", "remedy": None}
 
     @pytest.mark.parametrize(
         ("permissions", "status"),

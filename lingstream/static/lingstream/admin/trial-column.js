@@ -1,5 +1,6 @@
 /* One trial and what comes of it: its settings, its document, its steps, its events. */
 
+import { advice } from "./trial-faults.js";
 import { Steps, speedOf } from "./trial-steps.js";
 import { Tree } from "./trial-tree.js";
 import { make, seconds, word } from "./trial-words.js";
@@ -233,10 +234,11 @@ class View {
   /** The whole of them: what the frames say is what any viewer may know, and less. */
   #complain(errors) {
     const lines = errors.map(({ bot, code, message }) => `${bot ? `${bot}: ` : ""}${code}: ${message}`);
-    const remedies = new Set(errors.map(({ remedy }) => remedy).filter(Boolean));
+    const remedies = new Map(errors.map(({ remedy }) => [remedy?.text, remedy]));
+    remedies.delete(undefined);
     this.#errors.replaceChildren(
       ...lines.map((line) => make("p", { class: "errornote" }, line)),
-      ...[...remedies].map((remedy) => make("p", {}, remedy)),
+      ...[...remedies.values()].map(advice),
     );
   }
 }

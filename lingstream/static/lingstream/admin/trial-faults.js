@@ -23,8 +23,22 @@ export function complain(page, place, errors) {
       showAt(control, messages);
       note.append(" ", way(control));
     }
-    if (![...place.children].some((each) => each.textContent === note.textContent)) place.append(note);
+    addOnce(place, note);
   }
+}
+
+/**
+ * What to do about an error, and a way to where it is done for who may go there.
+ *
+ * @param {{ text: string, url: string, title: string }} remedy
+ */
+export function advice({ text, url, title }) {
+  return make("p", { class: "ling-try-error" }, text, ...(url ? [" ", make("a", { href: url }, title)] : []));
+}
+
+/** Two columns may say the same. */
+export function addOnce(place, note) {
+  if (![...place.children].some((each) => each.textContent === note.textContent)) place.append(note);
 }
 
 function showAt(control, messages) {

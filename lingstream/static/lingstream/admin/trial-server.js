@@ -68,7 +68,8 @@ export class Server {
     }
     const answer = await response.json().catch(() => ({}));
     if (response.ok) return answer;
-    throw new Refused(answer.errors ?? { "": [word("refused", { status: response.status })] }, answer.uri);
+    const errors = answer.errors ?? { "": [word("refused", { status: response.status })] };
+    throw new Refused(errors, answer.uri, answer.remedy);
   }
 }
 
@@ -77,10 +78,12 @@ export class Refused extends Error {
   /**
    * @param {Record<string, string[]>} errors messages by the name of a field
    * @param {string} [uri] in the input
+   * @param {{ text: string, url: string, title: string } | null} [remedy]
    */
-  constructor(errors, uri) {
+  constructor(errors, uri, remedy) {
     super(Object.values(errors).flat().join(" "));
     this.errors = errors;
     this.uri = uri;
+    this.remedy = remedy;
   }
 }

@@ -3,7 +3,7 @@
 import { isName, typedSteps } from "./rows.js";
 import { offers } from "./trial-adopt.js";
 import { Column } from "./trial-column.js";
-import { clear, complain } from "./trial-faults.js";
+import { addOnce, advice, clear, complain } from "./trial-faults.js";
 import { InputForm } from "./trial-input.js";
 import { Refused, Server } from "./trial-server.js";
 import { Table } from "./trial-table.js";
@@ -60,7 +60,9 @@ function refuse(error) {
   if (!(error instanceof Refused)) throw error;
   const { "trial-input": ours, ...others } = error.errors;
   if (ours) input.complain(ours, error.uri);
-  complain(page, panel.querySelector("[data-part=faults]"), others);
+  const faults = panel.querySelector("[data-part=faults]");
+  complain(page, faults, others);
+  if (error.remedy) addOnce(faults, advice(error.remedy));
 }
 
 function setBusy(busy) {
