@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..conf import app_settings
 from ..core.exceptions import ConfigurationError
+from ..core.phrases import Phrase
 from .network import Guard, target
 
 __all__ = ["ACCESS", "Rate", "default_access", "parse_rate", "site_guard"]
@@ -33,7 +34,7 @@ def parse_rate(text: str) -> Rate | None:
         return None
     found = _RATE.fullmatch(text)
     if found is None:
-        raise ConfigurationError(f"expected a rate like 60/m (s, m, h or d), got {text!r}")
+        raise ConfigurationError(Phrase("expected a rate like 60/m (s, m, h or d), got %(got)r", got=text))
     return Rate(int(found[1]), _SECONDS[found[2]])
 
 

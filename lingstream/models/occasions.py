@@ -269,7 +269,7 @@ class Occasion(models.Model):
         if not faults and self.enabled and self.kind and (why := self.refusal):
             faults[NON_FIELD_ERRORS] = _(
                 "Expected the workflow's input schema to take what this occasion gives: %(why)s."
-            ) % {"why": why}
+            ) % {"why": translated(why)}
         if faults:
             raise ValidationError(faults)
 

@@ -88,10 +88,10 @@ def check_key(name: str) -> Sequence[str]:
     """
     allowed = app_settings().provider_keys.get(name)
     if allowed is None:
-        raise UsageError(
-            f"a step names the key {name!r}, which LINGSTREAM['PROVIDER_KEYS'] does not list",
-            code="key-not-listed",
+        message = Phrase(
+            "a step names the key %(key)r, which LINGSTREAM['PROVIDER_KEYS'] does not list", key=name
         )
+        raise UsageError(message, code="key-not-listed")
     return allowed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from lingstream.core.engine.kinds import Put, Said, StepCall, StepKind
 from lingstream.core.engine.plan import StepPlan
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["Compute"]
 
@@ -75,7 +76,7 @@ class Compute(StepKind):
     def check(self, plan: StepPlan) -> None:
         """See :meth:`StepKind.check`."""
         if not {"set", "from"}.intersection(plan.options):
-            raise UsageError("expected the option 'set' or 'from', got neither", code="option")
+            raise UsageError(Phrase("expected the option 'set' or 'from', got neither"), code="option")
 
     async def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`: the expressions are rendered with the options."""

@@ -13,6 +13,7 @@ from lingstream.access.network import guard, target
 from lingstream.core.engine.kinds import Said, StepCall, StepKind
 from lingstream.core.engine.plan import StepPlan
 from lingstream.core.exceptions import OptionError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.providers.options import CLIENT_HEADERS, HEADER_NAMES
 
 __all__ = ["Http"]
@@ -180,13 +181,15 @@ def _check_address(url: str) -> None:
     known = _TEMPLATE.split(url, maxsplit=1)[0]
     found = _ORIGIN.match(known)
     if found is None:
-        raise UsageError(
-            f"expected an address that begins with https:// or http://, got {url!r:.80}", code="option"
+        message = Phrase(
+            "expected an address that begins with https:// or http://, got %(got)s", got=f"{url!r:.80}"
         )
+        raise UsageError(message, code="option")
     if found.end() == len(known) and known != url:
         return  # the host is interpolated, and judged when it is asked
     place = target(found[0])
     if place is None or "@" in found[1] or "\\" in found[1]:
-        raise UsageError(f"expected a host and no user, got {found[0]!r:.80}", code="option")
+        message = Phrase("expected a host and no user, got %(got)s", got=f"{found[0]!r:.80}")
+        raise UsageError(message, code="option")
     if watch := guard():
         watch.check(*place)

@@ -44,7 +44,7 @@ ARROWS = {
     "access.bodies": "access.connect access.pace",
     "access.client": "access.connect",
     "access.responses": "core.exceptions",
-    "access.policy": "conf core.exceptions access.network",
+    "access.policy": "conf core.exceptions core.phrases access.network",
     "providers": "conf core access.responses access.network access.bodies access.client access.pace "
     "access.policy",
     "steps": "core access.network access.client access.responses access.policy providers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["admits", "check_origin"]
 
@@ -19,12 +20,17 @@ def check_origin(pattern: str) -> None:
     """
     found = _ORIGIN.fullmatch(pattern) if len(pattern) <= _LONGEST else None
     if not found or not all(_is_label(label) for label in found[3].split(".")):
-        raise UsageError(
+        message = Phrase(
             "expected an origin like https://example.com or https://*.example.com, in lower case and without "
-            f"a path, got {pattern!r:.80}"
+            "a path, got %(got)s",
+            got=f"{pattern!r:.80}",
         )
+        raise UsageError(message)
     if found[2] and "." not in found[3]:
-        raise UsageError(f"expected two names at least behind the star, as in *.example.com, got {pattern!r}")
+        message = Phrase(
+            "expected two names at least behind the star, as in *.example.com, got %(got)r", got=pattern
+        )
+        raise UsageError(message)
 
 
 def admits(pattern: str, origin: str) -> bool:

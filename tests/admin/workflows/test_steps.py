@@ -10,7 +10,7 @@ from django.test import Client
 from lingstream.execution.plans import load_plan
 from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step, Workflow
 
-from ..forms import errors_of, form_data, post_page
+from ..forms import errors_of, form_data, is_chinese, post_page
 from .test_graphs import who_may
 from .test_workflows import URL, new_step
 
@@ -218,6 +218,26 @@ class TestOptions:
         found = errors_of(post_page(admin_client, page, {"steps-0-kind": "http", **request}))
         assert list(found) == [f"steps-0-options-http-{option}"]
         assert message in found[f"steps-0-options-http-{option}"][0]
+
+    @pytest.mark.parametrize(
+        ("kind", "options"),
+        [
+            ("http", {"url": "ftp://example.com"}),
+            ("http", {"url": "http://10.0.0.1/"}),
+            ("http", {"url": "https://a@example.com/"}),
+            ("http", {"url": "https://example.com/", "key": "SECRET_KEY"}),
+            ("compute", {}),
+            ("compute", {"set": '{"a": "1 +"}'}),
+            ("workflow", {"workflow": "none"}),
+        ],
+    )
+    def test_are_refused_in_the_readers_language(
+        self, chinese: Client, page: str, kind: str, options: dict[str, str]
+    ) -> None:
+        given = {f"steps-0-options-{kind}-{name}": each for name, each in options.items()}
+        found = errors_of(post_page(chinese, page, {"steps-0-kind": kind, **given}))
+        texts = [text for each in found.values() for text in each]
+        assert texts and [text for text in texts if not is_chinese(text)] == []
 
     def test_of_kinds_that_are_not_chosen_are_not_looked_at(
         self, admin_client: Client, page: str, workflow: Workflow
