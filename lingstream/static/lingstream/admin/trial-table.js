@@ -1,5 +1,6 @@
 /* Many trials: what was asked of real runs, asked again of each column, in a table. */
 
+import { areEqual } from "./trial-equal.js";
 import { make, seconds, word } from "./trial-words.js";
 
 const AT_ONCE = 3; // inputs; each of them is as many runs as there are columns
@@ -122,8 +123,8 @@ export class Table {
 function fill(row, outcomes) {
   for (const { document, told } of outcomes) row.append(make("td", {}, resultOf(document, told)));
   if (outcomes.length > 1) {
-    const [a, b] = outcomes.map(({ document }) => canonical(document));
-    row.append(make("td", {}, word(a === b ? "yes" : "no")));
+    const equal = areEqual(outcomes);
+    row.append(make("td", {}, equal === null ? "–" : word(equal ? "yes" : "no")));
   }
   const each = (figure) => outcomes.map(({ told }) => figure(told)).join(" / ");
   row.append(
@@ -145,11 +146,4 @@ function short(value) {
   if (text.length <= 120) return make("code", {}, text);
   const whole = make("pre", { class: "ling-pre" }, JSON.stringify(value, null, 2));
   return make("details", {}, make("summary", {}, make("code", {}, `${text.slice(0, 120)}…`)), whole);
-}
-
-/** JSON text that is the same for equal documents, whatever the order of their keys. */
-function canonical(value) {
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
-  return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join()}}`;
 }
