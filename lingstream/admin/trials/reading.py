@@ -1,7 +1,8 @@
 """What the panel asks for beside the frames of a trial: what its steps were told and said, and inputs to try.
 
-All of it is JSON for staff who may change workflows or prompts; of runs that are no trials only who may see
-runs gets the inputs. Long texts are cut, lists end: nothing here grows with what a model writes.
+All of it is JSON for staff who may change workflows or prompts. Trials of others, and inputs of runs that are
+none, are for who may see runs; those of a private workflow for who may change workflows. Long texts are cut,
+lists end: nothing here grows with what a model writes.
 """
 
 from __future__ import annotations
@@ -150,13 +151,15 @@ def _to_keep(request: HttpRequest) -> tuple[Any, str]:
 
 
 def _trial(request: HttpRequest, run_id: UUID) -> Run:
-    """A trial of who asks, or any for who may see runs."""
+    """A trial of who asks; for who may see runs also those of others whose input is not withheld."""
     user = request.user
     if not (user.has_perm(ACTS) or user.has_perm("lingstream.change_prompt")):
         raise PermissionDenied
     rows = _of_tenant(request, Run.objects.filter(trial=True))
-    mine = Q() if user.has_perm("lingstream.view_run") else Q(owner=user.pk)
-    run = rows.filter(mine, pk=run_id).first()
+    seen = Q(owner=user.pk)
+    if user.has_perm("lingstream.view_run"):
+        seen |= ~Q(workflow__in=withheld_from(user))
+    run = rows.filter(seen, pk=run_id).first()
     if run is None:
         raise Http404
     return run

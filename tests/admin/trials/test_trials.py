@@ -267,10 +267,28 @@ class TestReading:
 
     @pytest.mark.parametrize(
         ("permissions", "status"),
-        [(["change_workflow"], 404), (["change_workflow", "view_run"], 200), (["view_run"], 403)],
+        [
+            (["change_workflow"], 404),
+            (["change_workflow", "view_run"], 200),
+            (["change_prompt", "view_run"], 200),
+            (["view_run"], 403),
+        ],
     )
     def test_of_others_only_who_may_see_runs(self, trial: Run, permissions: list[str], status: int) -> None:
         assert client_with(*permissions).get(f"{TRIALS}{trial.pk}/").status_code == status
+
+    def test_of_a_private_workflow_only_who_may_change_it_sees_those_of_others(self, trial: Run) -> None:
+        Workflow.objects.update(private=True)
+        client, url = client_with("change_prompt", "view_run"), f"{TRIALS}{trial.pk}/"
+        again = {"trial-input": '{"question": "2"}'}
+        assert client.get(url).status_code == 404
+        assert client.post(f"{url}again/", again).status_code == 404
+        Run.objects.filter(pk=trial.pk).update(owner=User.objects.get(username="staff"))
+        assert client.get(url).status_code == 200  # one's own, whose input one has chosen
+        assert client.post(f"{url}again/", again).status_code == 201
+        Run.objects.filter(pk=trial.pk).update(owner=None)
+        Workflow.objects.update(private=False)
+        assert client.get(url).status_code == 200
 
     def test_not_of_runs_that_are_none(self, admin_client: Client, trial: Run) -> None:
         Run.objects.update(trial=False)
