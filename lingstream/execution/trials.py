@@ -46,6 +46,11 @@ class Variant:
     params: Mapping[str, Any] = field(default_factory=dict)
     step: str = ""
 
+    @property
+    def differs(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.provider or self.model or self.params)
+
 
 def start_trial(plan: Plan, input: Any, identity: Identity, *, acts: bool = False) -> Run:
     """Queue a trial.

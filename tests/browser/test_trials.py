@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -231,3 +232,68 @@ def test_a_prompt_is_tried_and_published(page: Page, url: str) -> None:
     with page.expect_navigation():
         column(panel, "b").get_by_role("button", name="Publish this").click()
     expect(page.locator(".messagelist")).to_contain_text("Version 1 is live")
+
+
+def test_a_workflow_is_published_and_an_older_version_taken_up_again(page: Page, url: str) -> None:
+    opened(page, url, "workflow/2/change")
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    question = page.locator("#id_steps-0-input")
+    column_a = tried_side_by_side(page, "")
+    expect(column_a.get_by_role("button", name="Make this the draft")).to_have_count(0)  # it is
+    first = published(page, column_a)
+    page.locator("#steps-0 .ling-fold").click()
+    question.fill("Second: {{ input.question }}")
+    second = published(page, tried_side_by_side(page, ""))
+    assert second == first + 1
+
+    # The version before is the draft again, with another model; what is not saved is not lost unasked.
+    column_b = tried_side_by_side(page, str(first), side="b", model="other")
+    page.locator("#steps-0 .ling-fold").click()
+    question.fill("Third: {{ input.question }}")
+    column_b.get_by_role("button", name="Make this the draft").click()
+    assert dialogs == ["What you have changed in the form is not saved, and will be lost."]
+    expect(column_b.get_by_role("button", name="Publish this")).to_have_count(0)  # it is none that there is
+    question.fill("Second: {{ input.question }}")
+    with page.expect_navigation():
+        column_b.get_by_role("button", name="Make this the draft").click()
+    told = page.locator(".messagelist")
+    expect(told).to_contain_text(f"V{first} is the draft now, with what was changed for the trial.")
+    expect(question).to_have_value("{{ input.question }}")
+    expect(page.locator("#id_steps-0-model")).to_have_value("other")
+    expect(page.locator(".ling-standing")).to_contain_text(f"Published: v{second} · the draft differs")
+
+    # What is published is not offered to be published, and goes back to what it was.
+    column_b = tried_side_by_side(page, "published", side="b")
+    expect(column_b.get_by_role("button", name="Make this the draft")).to_be_visible()
+    expect(column_b.get_by_role("button", name="Publish this")).to_have_count(0)
+    column_b = tried_side_by_side(page, str(first), side="b")
+    with page.expect_navigation():
+        column_b.get_by_role("button", name="Publish this").click()
+    expect(told).to_contain_text(f"Rolled back to v{first}.")
+    expect(page.locator(".ling-standing")).to_contain_text(f"Published: v{first} · the draft is the same")
+    assert len(dialogs) == 1
+
+
+def tried_side_by_side(page: Page, version: str, side: str = "a", model: str = "") -> Locator:
+    """Try a version in a column, with its own model or another, and return the column when it is through."""
+    panel = panel_of(page)
+    panel.locator("[name=beside]").check()
+    page.select_option(f"#trial-version-{side}", version)
+    page.fill(f"#trial-model-{side}", model)
+    page.fill("#trial-input-question", "clouds?")
+    run(panel)
+    for each in "ab":
+        expect(state(panel, each)).to_contain_text(ANSWERED)
+    expect(panel.locator("[name=start]")).to_be_enabled()
+    return column(panel, side)
+
+
+def published(page: Page, column: Locator) -> int:
+    """Publish what a column has tried, and return the number of the version."""
+    with page.expect_navigation():
+        column.get_by_role("button", name="Publish this").click()
+    expect(page.locator(".messagelist")).to_contain_text("published as", ignore_case=True)
+    found = re.search(r"Published: v(\d+)", page.locator(".ling-standing").inner_text())
+    assert found
+    return int(found[1])

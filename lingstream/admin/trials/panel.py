@@ -96,6 +96,7 @@ def _words() -> dict[str, str]:
         "errors": _("Errors"),
         "makeDraft": _("Make this the draft"),
         "publish": _("Publish this"),
+        "unsaved": _("What you have changed in the form is not saved, and will be lost."),
         "kept": _("Kept as an example."),
         "input": _("Input"),
         "equal": _("Equal?"),

@@ -48,6 +48,7 @@ __all__ = [
     "remedy_json",
     "saved",
     "told_start",
+    "variant_of",
 ]
 
 
@@ -61,6 +62,11 @@ class FormErrors(Exception):
     def __init__(self, errors: dict[str, list[str]]) -> None:
         super().__init__(errors)
         self.errors = errors
+
+    @property
+    def messages(self) -> list[str]:
+        """All of them, whichever field they are of."""
+        return [message for messages in self.errors.values() for message in messages]
 
 
 def saved(workflow: Workflow) -> Plan:
@@ -210,11 +216,15 @@ class Trying:
     @answered
     def _started(self, request: HttpRequest, row: Any, *, acts: bool) -> HttpResponseBase:
         input = json_input(request)
-        plan = varied(self.draft(request, row), _variant(request))
+        plan = varied(self.draft(request, row), variant_of(request))
         return told_start(start_trial(plan, input, identify(request), acts=acts))
 
 
-def _variant(request: HttpRequest) -> Variant:
+def variant_of(request: HttpRequest) -> Variant:
+    """Return in what the bots of a trial differ, as a column of the panel sends it.
+
+    :raises FormErrors: a parameter is none.
+    """
     given = {
         name: request.POST.get(f"trial-{name}", "").strip()[:200] for name in ("provider", "model", "step")
     }

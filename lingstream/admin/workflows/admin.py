@@ -28,7 +28,6 @@ from .places import places_of
 from .steps import StepInline
 from .triggers import TriggerInline
 from .trying import TryingWorkflows
-from .versions import VersionedAdmin
 
 __all__ = ["WorkflowAdmin"]
 
@@ -126,7 +125,7 @@ class ExampleInline(Scoped, TableInline):
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(TryingWorkflows, VersionedAdmin, ExportingAdmin, LingAdmin):
+class WorkflowAdmin(TryingWorkflows, ExportingAdmin, LingAdmin):
     """A workflow with its steps and triggers."""
 
     list_display = ("slug", "name", "shown_steps", "shown_published", "enabled", "access", "updated_at")

@@ -18,6 +18,7 @@ from ...models import Step, Workflow
 from ..trials import reading
 from ..trials.trying import Trying, filled, published, saved
 from .graphs import GraphFormSet
+from .versions import VersionedAdmin, may_publish
 
 __all__ = ["TryingWorkflows"]
 
@@ -25,8 +26,11 @@ _STORED = {"saved": saved, "published": published}
 _MOST_VERSIONS = 50
 
 
-class TryingWorkflows(Trying):
-    """The panel of a workflow's page: it tries what is in the form, what is saved, or any version."""
+class TryingWorkflows(Trying, VersionedAdmin):
+    """The panel of a workflow's page: it tries what is in the form, what is saved, or any version.
+
+    What went well becomes the draft or is published from there, by the page of versions.
+    """
 
     def draft(self, request: HttpRequest, row: Workflow | None) -> Plan:
         """See :meth:`Trying.draft`; what is stored already is judged as it is."""
@@ -54,6 +58,13 @@ class TryingWorkflows(Trying):
             "workflow": row.slug if row else "",
             "versions": versions,
             "beside": ("published" if row.published else "saved") if row else "",
+            "publish": reverse("admin:lingstream_workflow_versions", args=[row.pk]) if row else "",
+            "published": row.published.number if row and row.published else 0,
+            "differs": bool(row and row.differs),
+            "may": {
+                "publish": may_publish(request),
+                "rewrite": bool(row and self.may_rewrite(request, row)),
+            },
             "examples": reading.examples_of(request, [row.slug] if row else []),
             "steps": True,
         }

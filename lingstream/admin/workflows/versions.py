@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -18,10 +19,12 @@ from django.utils.translation import gettext_lazy
 from lingstream.core.engine.registry import registered
 from lingstream.execution.export.compact import compact
 from lingstream.execution.export.texts import as_text
+from lingstream.execution.trials import Variant
 
 from ...core.exceptions import UsageError
-from ...models import Run, Workflow, WorkflowVersion
+from ...models import Provider, Run, Workflow, WorkflowVersion
 from ..differences import differences, hunks
+from ..trials.trying import FormErrors, variant_of
 from .schemas import SchemaForm
 from .stale import StaleForm
 
@@ -115,8 +118,13 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_view_or_change_permission(request, workflow):
             raise PermissionDenied
         if request.method == "POST":
-            self._act(request, workflow)
-            return redirect(_url(workflow))
+            base = request.POST.get("base")  # of the panel, which stands on the workflow's page
+            if base is not None and base != workflow.updated_at.isoformat():
+                told = _("Somebody has saved this meanwhile: nothing was done. Look at it and try again.")
+                messages.error(request, told)
+            else:
+                self._act(request, workflow)
+            return redirect(_url(workflow) if base is None else _page(workflow))
         return TemplateResponse(
             request, "lingstream/admin/workflows/versions.html", self._context(request, workflow)
         )
@@ -136,14 +144,14 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "hunks": hunks(differences(*sides)),
             "differs": workflow.differs,
             "may_publish": may_publish(request),
-            "may_write": self._may_write(request, workflow),
+            "may_write": self.may_rewrite(request, workflow),
         }
 
     def _act(self, request: HttpRequest, workflow: Workflow) -> None:
         """Publish, roll back or take up, as the buttons ask."""
         action, number = request.POST.get("action"), request.POST.get("number", "")
         writes, publishes = action in ("take-up", "roll-back"), action != "take-up"
-        if (writes and not self._may_write(request, workflow)) or (publishes and not may_publish(request)):
+        if (writes and not self.may_rewrite(request, workflow)) or (publishes and not may_publish(request)):
             raise PermissionDenied
         if action == "publish":
             self._publish(request, workflow, request.POST.get("version_note", ""))
@@ -155,11 +163,17 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if change is None or not number.isdecimal():
             raise Http404
         try:
-            version = change(int(number[:9]), by=request.user)
+            with transaction.atomic():
+                version = change(int(number[:9]), by=request.user)
+                if action == "take-up" and (variant := variant_of(request)).differs:
+                    _settle(workflow, variant)
+                    told = _("v%(number)d is the draft now, with what was changed for the trial.")
         except UsageError as error:
             messages.error(request, error.message)
-            return
-        self._tell(request, workflow, told % {"number": version.number})
+        except (FormErrors, ValidationError) as error:
+            messages.error(request, " ".join(error.messages))
+        else:
+            self._tell(request, workflow, told % {"number": version.number})
 
     def _publish(self, request: HttpRequest, workflow: Workflow, note: str) -> None:
         try:
@@ -176,7 +190,8 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.log_change(request, workflow, told)
         messages.success(request, told)
 
-    def _may_write(self, request: HttpRequest, workflow: Workflow) -> bool:
+    def may_rewrite(self, request: HttpRequest, workflow: Workflow) -> bool:
+        """Whether who asks may put another draft into the place of this one."""
         return self.has_change_permission(request, workflow) and request.user.has_perms(_WRITING)
 
 
@@ -194,11 +209,29 @@ def version_link(run: Run) -> SafeString | str:
     return format_html('<a href="{}?a={}&amp;b={}">v{}</a>', _url(workflow), number, DRAFT, number)
 
 
+def _settle(workflow: Workflow, variant: Variant) -> None:
+    """Write into the draft's bots what a trial of it changed."""
+    provider = Provider.objects.filter(name=variant.provider).first()
+    if variant.provider and provider is None:
+        raise UsageError(_("There is no provider “%(name)s”.") % {"name": variant.provider})
+    for step in workflow.steps.filter(kind="bot"):
+        if variant.step in ("", step.name):
+            step.model = variant.model or ("" if provider else step.model)
+            step.provider = provider or step.provider
+            step.params = {**step.params, **variant.params}
+            step.full_clean()
+            step.save()
+
+
 def _stay(request: HttpRequest) -> None:
     """Who publishes sees the page again."""
     if "_publish" in request.POST:
         request.POST = request.POST.copy()  # type: ignore[assignment]
         request.POST["_continue"] = "1"  # type: ignore[misc]
+
+
+def _page(workflow: Workflow) -> str:
+    return reverse("admin:lingstream_workflow_change", args=[workflow.pk])
 
 
 def _url(workflow: Workflow) -> str:

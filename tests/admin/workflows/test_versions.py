@@ -228,9 +228,97 @@ class TestVersions:
             found += [action] if done else []
         assert found == allowed
 
+    @pytest.mark.parametrize(
+        ("action", "live", "draft", "said"),
+        [
+            ("publish", "draft", "draft", "Published as v3: runs that start from now on use it."),
+            ("roll-back", "{{ input.q }}", "{{ input.q }}", "Rolled back to v1."),
+            ("take-up", "{{ input.q }}\nBe brief.", "{{ input.q }}", "v1 is the draft now."),
+        ],
+    )
+    def test_the_panel_asks_for_the_same_and_comes_back(
+        self,
+        admin_client: Client,
+        page: str,
+        versions: str,
+        workflow: Workflow,
+        action: str,
+        live: str,
+        draft: str,
+        said: str,
+    ) -> None:
+        base = admin_client.get(page).context["adminform"].form["base"].value()
+        response = admin_client.post(versions, {"action": action, "number": "1", "base": base})
+        assert (response.url, told(response)) == (page, [said])
+        assert (live_input(), workflow.steps.get(name="answer").input) == (live, draft)
+
+    @pytest.mark.parametrize("action", ["publish", "roll-back", "take-up"])
+    def test_the_panel_does_nothing_where_somebody_else_has_saved(
+        self, admin_client: Client, page: str, versions: str, workflow: Workflow, action: str
+    ) -> None:
+        base = admin_client.get(page).context["adminform"].form["base"].value()
+        post_page(admin_client, page, {"steps-0-input": "theirs"})
+        response = admin_client.post(versions, {"action": action, "number": "1", "base": base})
+        assert response.url == page and "Somebody has saved this meanwhile" in told(response)[-1]
+        assert workflow.steps.get(name="answer").input == "theirs" and live_input().endswith("Be brief.")
+
+    def test_a_version_is_taken_up_with_what_its_trial_changed(
+        self, admin_client: Client, versions: str, workflow: Workflow
+    ) -> None:
+        Provider.objects.create(name="other", kind="scripted", default_model="theirs")
+        workflow.steps.update(model="mine", params={"seed": 1})
+        workflow.publish()
+        changes = {"trial-provider": "other", "trial-temperature": "0.5", "trial-step": "answer"}
+        response = admin_client.post(versions, {"action": "take-up", "number": "3", **changes})
+        assert told(response) == ["v3 is the draft now, with what was changed for the trial."]
+        found = {step.name: (str(step.provider), step.model, step.params) for step in workflow.steps.all()}
+        assert found == {
+            "answer": ("other", "", {"seed": 1, "temperature": 0.5}),
+            "details": ("None", "mine", {"seed": 1}),
+        }
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"trial-provider": "none"}, "There is no provider “none”."),
+            ({"trial-temperature": "warm"}, "Expected a number, got “warm”."),
+            ({"trial-model": "x" * 200, "trial-temperature": "-1"}, "takes no such parameter"),
+        ],
+    )
+    def test_with_what_nothing_takes_it_is_not_taken_up(
+        self, admin_client: Client, versions: str, workflow: Workflow, changes: Any, problem: str
+    ) -> None:
+        Provider.objects.update(kind="openai")
+        response = admin_client.post(versions, {"action": "take-up", "number": "1", **changes})
+        assert problem in told(response)[0]
+        assert workflow.steps.get(name="answer").input == "draft" and not history()
+
     @pytest.mark.parametrize("data", [{"action": "roll-back", "number": "x"}, {"action": "x"}, {}])
     def test_what_no_button_sends_is_refused(self, admin_client: Client, versions: str, data: Any) -> None:
         assert admin_client.post(versions, data).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("permissions", "publish", "rewrite"),
+        [
+            (["view_workflow", "change_workflow"], False, False),
+            (["view_workflow", "change_workflow", "publish_workflow"], True, False),
+            (EDITS, False, True),
+            ([*EDITS, "publish_workflow"], True, True),
+        ],
+    )
+    def test_the_panel_offers_what_somebody_may(
+        self, page: str, permissions: list[str], publish: bool, rewrite: bool
+    ) -> None:
+        data = client_with(*permissions).get(page).context["trial"]["data"]
+        assert (data["may"]["publish"], data["may"]["rewrite"]) == (publish, rewrite)
+        assert (data["published"], data["differs"]) == (2, True)
+
+    def test_the_panel_needs_the_forms_token(self, versions: str, workflow: Workflow) -> None:
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(User.objects.create_superuser("root"))
+        base = workflow.updated_at.isoformat()
+        data = {"action": "publish", "base": base}
+        assert client.post(versions, data).status_code == 403 and live_input().endswith("Be brief.")
 
     def test_a_version_that_cannot_be_gone_back_to_says_why(
         self, admin_client: Client, versions: str

@@ -1,17 +1,16 @@
-/* What can be done with a trial that went well: its text or its settings become the draft, or go live. */
+/* What can be done with a trial that went well: what it ran becomes the draft, or goes live. */
 
 import { control, rowsOf, valueOf, write } from "./rows.js";
 import { data, make, word } from "./trial-words.js";
 
 /**
- * @param {import("./trial-column.js").Column} column
+ * @param {Record<string, string>} tried the settings of its column, as a start sent them
  * @param {HTMLFormElement} page the page's form
  * @returns {HTMLElement[]} what there is to do
  */
-export function offers(column, page) {
-  if (data.targets) return ofPrompt(column.version, page);
-  const { "trial-provider": provider, "trial-model": model, "trial-temperature": temperature } = column.fields;
-  return provider || model || temperature ? [button("makeDraft", () => adopt(column.fields))] : [];
+export function offers(tried, page) {
+  if (data.targets) return ofPrompt(tried["trial-version"] ?? "", page);
+  return ofWorkflow(tried, page);
 }
 
 function ofPrompt(version, page) {
@@ -36,10 +35,60 @@ function publishing(version) {
   return make("button", { ...asked, class: "button" }, word("publish"));
 }
 
+function ofWorkflow(tried, page) {
+  const { "trial-provider": provider, "trial-model": model, "trial-temperature": temperature } = tried;
+  const isChanged = Boolean(provider || model || temperature);
+  const version = tried["trial-version"] ?? "";
+  if (version === "" || version === "saved") return ofDraft(version, tried, isChanged, page);
+  const number = version === "published" ? String(data.published) : version;
+  const isLive = number === String(data.published);
+  const found = [];
+  if (data.may.rewrite && (isChanged || data.differs || !isLive)) {
+    found.push(button("makeDraft", () => post(page, { ...tried, action: "take-up", number })));
+  }
+  if (data.may.rewrite && data.may.publish && !isChanged && !isLive) {
+    found.push(button("publish", () => post(page, { action: "roll-back", number })));
+  }
+  return found;
+}
+
+function ofDraft(version, tried, isChanged, page) {
+  const found = isChanged ? [button("makeDraft", () => adopt(tried))] : [];
+  const save = page.elements.namedItem("_publish");
+  if (version === "" && save) {
+    const publish = () => {
+      if (isChanged) adopt(tried);
+      save.click(); // by the page's own save, with all that it checks
+    };
+    found.push(button("publish", publish));
+  } else if (version === "saved" && data.may.publish && !isChanged && (data.differs || !data.published)) {
+    found.push(button("publish", () => post(page, { action: "publish" })));
+  }
+  return found;
+}
+
+/** Have the page of versions do something, and come back. */
+function post(page, fields) {
+  if (contentOf(page) !== opened && !confirm(word("unsaved"))) return;
+  const { csrfmiddlewaretoken, base } = page.elements;
+  const all = { csrfmiddlewaretoken: csrfmiddlewaretoken.value, base: base.value, ...fields };
+  const hidden = Object.entries(all).map(([name, value]) => make("input", { type: "hidden", name, value }));
+  const form = make("form", { method: "post", action: data.publish, hidden: "" }, ...hidden);
+  document.body.append(form);
+  form.submit();
+}
+
+/** What the page's form would send. */
+function contentOf(page) {
+  return new URLSearchParams(new FormData(page)).toString();
+}
+
+const opened = contentOf(document.getElementById(document.getElementById("trial").dataset.form));
+
 /** Put the settings of a column into the fields of its step, or of all bots. */
-function adopt(fields) {
-  const { "trial-step": step, "trial-provider": provider } = fields;
-  const { "trial-model": model, "trial-temperature": temperature } = fields;
+function adopt(tried) {
+  const { "trial-step": step, "trial-provider": provider } = tried;
+  const { "trial-model": model, "trial-temperature": temperature } = tried;
   for (const row of rowsOf("steps")) {
     if (!["", valueOf(row, "name")].includes(step) || valueOf(row, "kind") !== "bot") continue;
     const option = [...control(row, "provider").options].find(({ text }) => text === provider);

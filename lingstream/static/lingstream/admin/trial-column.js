@@ -52,11 +52,6 @@ export class Column {
     return found;
   }
 
-  /** @returns {string} of the version, or "" for the draft */
-  get version() {
-    return this.#element.querySelector("[name=version]")?.value ?? "";
-  }
-
   /** @param {string} text how it stands, where there is no run to say it */
   say(text) {
     this.#stop();

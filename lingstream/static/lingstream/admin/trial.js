@@ -46,9 +46,10 @@ async function run() {
 
 async function runColumn(column) {
   column.say(word("starting"));
+  const settings = column.fields;
   try {
     await column.show(await server.start(page, fieldsOf(column)));
-    const found = offers(column, page);
+    const found = offers(settings, page);
     if (found.length > 0) column.offer(found);
   } catch (error) {
     column.say(word("notStarted"));
