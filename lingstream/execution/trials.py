@@ -16,10 +16,12 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
+from lingstream.conf import app_settings
 from lingstream.core.engine.inputs import check_input
-from lingstream.core.engine.plan import BotPlan, Plan, StepPlan
-from lingstream.core.exceptions import LingError, UsageError
+from lingstream.core.engine.plan import BotPlan, Plan, ProviderPlan, StepPlan
+from lingstream.core.exceptions import LingError, OptionError, UsageError
 from lingstream.models import OPEN, Run
+from lingstream.providers import kind_of
 
 from .needs import needs_of
 from .plans import load_provider_plans
@@ -78,6 +80,7 @@ def repeat(run: Run, input: Any, identity: Identity) -> Run:
 def varied(plan: Plan, variant: Variant) -> Plan:
     """Return ``plan`` with bots as ``variant`` has them; those of workflows inside stay as they are.
 
+    :raises OptionError: a provider takes no such parameter.
     :raises UsageError: there is no such provider or step, or a parameter is no JSON number.
     """
     provider = None
@@ -94,10 +97,20 @@ def varied(plan: Plan, variant: Variant) -> Plan:
         if not isinstance(step, BotPlan) or variant.step not in ("", step.name):
             return step
         model = variant.model or (provider.model if provider else step.model)
-        params = {**step.params, **variant.params}
-        return replace(step, provider=provider or step.provider, model=model, params=params)
+        asked = provider or step.provider
+        _check_params(asked, variant.params)
+        return replace(step, provider=asked, model=model, params={**step.params, **variant.params})
 
     return replace(plan, steps=tuple(change(step) for step in plan.steps))
+
+
+def _check_params(provider: ProviderPlan, params: Mapping[str, Any]) -> None:
+    try:
+        kind_of(provider.kind, app_settings().provider_kinds).check_params(params)
+    except OptionError as error:
+        problem = _("%(provider)s takes no such parameter: %(problem)s")
+        said = {"provider": provider.name, "problem": error.message}
+        raise OptionError(problem % said, uri=error.uri) from error
 
 
 def _queue(plan: Plan, input: Any, identity: Identity) -> Run:

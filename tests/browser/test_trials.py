@@ -98,6 +98,8 @@ def test_a_draft_is_watched_stopped_compared_and_tried_on_what_others_asked(page
     page.select_option("#trial-version-b", "saved")
     page.fill("#trial-model-b", "other")
     page.fill("#trial-temperature-b", "0.5")
+    column(panel, "b").locator(".ling-try-settings summary").click()
+    page.fill("#trial-params-b", '{"max_tokens": 7}')
     run(panel)
     for side in "ab":
         expect(column(panel, side).locator(".ling-try-tree").first).to_contain_text("One")
@@ -105,10 +107,12 @@ def test_a_draft_is_watched_stopped_compared_and_tried_on_what_others_asked(page
     for side in "ab":
         expect(state(panel, side)).to_contain_text("canceled")
     expect(panel.locator("[name=start]")).to_be_enabled()
-    models = {each["messages"][-1]["content"]: (each["model"], each.get("temperature")) for each in asked}
-    assert (models["Tell: hold both"], models["hold both"]) == (("any", None), ("other", 0.5))
+    names = ("model", "temperature", "max_tokens")
+    given = {each["messages"][-1]["content"]: [each.get(name) for name in names] for each in asked}
+    assert (given["Tell: hold both"], given["hold both"]) == (["any", None, None], ["other", 0.5, 7])
     column(panel, "b").get_by_role("button", name="Make this the draft").click()
     expect(page.locator("#id_steps-0-model")).to_have_value("other")
+    expect(page.locator("#id_steps-0-params")).to_have_value('{"max_tokens":7,"temperature":0.5}')
 
     # What people have asked.
     for question in ("first", "second"):
@@ -201,6 +205,16 @@ def test_what_is_wrong_is_shown_at_its_field(context: BrowserContext, url: str) 
     run(panel)
     expect(page.locator(".ling-try-error")).to_have_count(0)
     expect(state(panel)).to_contain_text(ANSWERED)
+    # What is wrong with one side is said there.
+    panel.locator("[name=beside]").check()
+    page.evaluate("document.querySelector('#trial-params-b').value = '{\"max_tokens\": 0}'")  # folded, too
+    run(panel)
+    expect(page.locator("#trial-params-b")).to_have_attribute("aria-invalid", "true")
+    expect(column(panel, "b").locator("details .errorlist")).to_contain_text("max_tokens")
+    expect(column(panel, "b").locator("details .errorlist")).to_be_visible()
+    expect(column(panel, "a").locator(".errorlist")).to_have_count(0)
+    expect(state(panel)).to_contain_text(ANSWERED)
+    expect(state(panel, "b")).to_contain_text("not started")
     panel.locator("[data-part=keep] > summary").click()
     panel.locator("[name=name]").fill("A short one")
     panel.locator("[name=keep]").click()

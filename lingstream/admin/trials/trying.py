@@ -31,10 +31,11 @@ from lingstream.core.engine.registry import registered
 from lingstream.execution.plans import draft_plan, load_plan
 from lingstream.execution.trials import Variant, start_trial, varied
 
-from ...core.exceptions import LingError
+from ...core.exceptions import LingError, OptionError
 from ...models import Run, Workflow
 from ...models.fields import JSONFormField
 from ...models.phrases import translated
+from ...models.validators import validate_object
 from ..remedies import remedy
 from .panel import ACTS, panel
 
@@ -110,10 +111,7 @@ def json_input(request: HttpRequest) -> Any:
 
     :raises FormErrors: it is no JSON.
     """
-    try:
-        return JSONFormField(required=False).clean(request.POST.get("trial-input", ""))
-    except ValidationError as error:
-        raise FormErrors({"trial-input": error.messages}) from error
+    return _json("trial-input", request)
 
 
 def told_start(run: Run) -> JsonResponse:
@@ -216,7 +214,12 @@ class Trying:
     @answered
     def _started(self, request: HttpRequest, row: Any, *, acts: bool) -> HttpResponseBase:
         input = json_input(request)
-        plan = varied(self.draft(request, row), variant_of(request))
+        plan, variant = self.draft(request, row), variant_of(request)
+        try:
+            plan = varied(plan, variant)
+        except OptionError as error:
+            typed = error.uri == "temperature" and request.POST.get("trial-temperature")
+            raise FormErrors({"trial-temperature" if typed else "trial-params": [error.message]}) from error
         return told_start(start_trial(plan, input, identify(request), acts=acts))
 
 
@@ -228,10 +231,17 @@ def variant_of(request: HttpRequest) -> Variant:
     given = {
         name: request.POST.get(f"trial-{name}", "").strip()[:200] for name in ("provider", "model", "step")
     }
-    params = {}
+    params = _json("trial-params", request, empty=dict, validators=[validate_object])
     if text := request.POST.get("trial-temperature", "").strip():
         params["temperature"] = _number(text)
     return Variant(**given, params=params)
+
+
+def _json(name: str, request: HttpRequest, **options: Any) -> Any:
+    try:
+        return JSONFormField(required=False, **options).clean(request.POST.get(name, ""))
+    except ValidationError as error:
+        raise FormErrors({name: error.messages}) from error
 
 
 def _number(text: str) -> float:

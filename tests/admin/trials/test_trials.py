@@ -80,7 +80,14 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"trial-input": "{"}, "trial-input", "not JSON"),
     ({"trial-input": '{"question": ""}'}, "trial-input", "question"),
     ({"trial-temperature": "warm"}, "trial-temperature", "warm"),
+    ({"trial-temperature": "-1"}, "trial-temperature", "server takes no such parameter"),
     ({"trial-provider": "none"}, "", "no provider"),
+    ({"trial-params": "{"}, "trial-params", "not JSON"),
+    ({"trial-params": "5"}, "trial-params", "Expected a JSON object"),
+    ({"trial-params": '{"seed": NaN}'}, "trial-params", "Expected numbers"),
+    ({"trial-params": '{"top_p": 2}'}, "trial-params", "server takes no such parameter: the option 'top_p'"),
+    ({"trial-params": '{"temperature": -1}'}, "trial-params", "temperature"),
+    ({"trial-params": '{"stream": false}'}, "trial-params", "stream"),
 ]
 
 
@@ -162,12 +169,32 @@ class TestDraftOfAWorkflow:
         found = [(step.model, step.params) for step in steps if isinstance(step, BotPlan)]
         assert found == [("test-model", {}), ("big", {"temperature": 0.5}), ("test-model", {})]
 
+    def test_with_other_parameters(self, admin_client: Client, workflow: Workflow) -> None:
+        workflow.steps.filter(name="details").update(params={"seed": 1, "max_tokens": 5})
+        data = {**SAVED, "trial-params": '{"seed": 2, "stop": ["."], "own": {"of": "a server"}}'}
+        steps = plan_of(admin_client.post(f"{URL}{workflow.pk}/trial/", data)).steps
+        given = {"seed": 2, "stop": ["."], "own": {"of": "a server"}}
+        found = {step.name: step.params for step in steps if isinstance(step, BotPlan)}
+        assert found == {"answer": given, "details": {"max_tokens": 5, **given}, "translation": given}
+
+    def test_what_one_step_differs_in_is_checked_of_that_alone(
+        self, admin_client: Client, workflow: Workflow
+    ) -> None:
+        server = Provider.objects.create(name="server", kind="openai", default_model="any")
+        workflow.steps.filter(name="details").update(provider=server)
+        url, data = f"{URL}{workflow.pk}/trial/", {**SAVED, "trial-params": '{"top_p": 2}'}
+        refused = admin_client.post(url, {**data, "trial-step": "details"})
+        assert list(errors_of(refused)) == ["trial-params"]
+        tried(admin_client.post(url, {**data, "trial-step": "answer"}))  # of another kind of provider
+
     def test_acts_where_that_is_ticked(self, admin_client: Client, workflow: Workflow) -> None:
         assert plan_of(admin_client.post(f"{URL}{workflow.pk}/trial/", {**SAVED, "trial-acts": "on"})).acts
 
     def test_what_a_save_would_refuse_comes_back_at_its_field(
         self, admin_client: Client, workflow: Workflow
     ) -> None:
+        server = Provider.objects.create(name="server", kind="openai", default_model="any")
+        workflow.steps.update(provider=server)
         data = form_data(admin_client.get(f"{URL}{workflow.pk}/change/"))
         for changes, place, message in REFUSED:
             found = errors_of(admin_client.post(f"{URL}{workflow.pk}/trial/", {**data, **INPUT, **changes}))

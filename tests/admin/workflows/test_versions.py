@@ -269,11 +269,12 @@ class TestVersions:
         workflow.steps.update(model="mine", params={"seed": 1})
         workflow.publish()
         changes = {"trial-provider": "other", "trial-temperature": "0.5", "trial-step": "answer"}
+        changes["trial-params"] = '{"max_tokens": 5}'
         response = admin_client.post(versions, {"action": "take-up", "number": "3", **changes})
         assert told(response) == ["v3 is the draft now, with what was changed for the trial."]
         found = {step.name: (str(step.provider), step.model, step.params) for step in workflow.steps.all()}
         assert found == {
-            "answer": ("other", "", {"seed": 1, "temperature": 0.5}),
+            "answer": ("other", "", {"seed": 1, "max_tokens": 5, "temperature": 0.5}),
             "details": ("None", "mine", {"seed": 1}),
         }
 
@@ -282,6 +283,7 @@ class TestVersions:
         [
             ({"trial-provider": "none"}, "There is no provider “none”."),
             ({"trial-temperature": "warm"}, "Expected a number, got “warm”."),
+            ({"trial-params": "[1]"}, "Expected a JSON object"),
             ({"trial-model": "x" * 200, "trial-temperature": "-1"}, "takes no such parameter"),
         ],
     )

@@ -3,6 +3,8 @@
 import { control, rowsOf, valueOf, write } from "./rows.js";
 import { data, make, word } from "./trial-words.js";
 
+const CHANGES = ["trial-provider", "trial-model", "trial-temperature", "trial-params"];
+
 /**
  * @param {Record<string, string>} tried the settings of its column, as a start sent them
  * @param {HTMLFormElement} page the page's form
@@ -36,8 +38,7 @@ function publishing(version) {
 }
 
 function ofWorkflow(tried, page) {
-  const { "trial-provider": provider, "trial-model": model, "trial-temperature": temperature } = tried;
-  const isChanged = Boolean(provider || model || temperature);
+  const isChanged = CHANGES.some((name) => tried[name].trim() !== "");
   const version = tried["trial-version"] ?? "";
   if (version === "" || version === "saved") return ofDraft(version, tried, isChanged, page);
   const number = version === "published" ? String(data.published) : version;
@@ -87,15 +88,16 @@ const opened = contentOf(document.getElementById(document.getElementById("trial"
 
 /** Put the settings of a column into the fields of its step, or of all bots. */
 function adopt(tried) {
-  const { "trial-step": step, "trial-provider": provider } = tried;
-  const { "trial-model": model, "trial-temperature": temperature } = tried;
+  const { "trial-step": step, "trial-provider": provider, "trial-model": model } = tried;
+  const params = known(tried["trial-params"]);
+  if (tried["trial-temperature"]) params.temperature = Number(tried["trial-temperature"]);
   for (const row of rowsOf("steps")) {
     if (!["", valueOf(row, "name")].includes(step) || valueOf(row, "kind") !== "bot") continue;
     const option = [...control(row, "provider").options].find(({ text }) => text === provider);
     if (provider && option) write(row, "provider", option.value);
     if (model || provider) write(row, "model", model);
-    if (!temperature) continue;
-    write(row, "params", JSON.stringify({ ...known(valueOf(row, "params")), temperature: Number(temperature) }));
+    if (Object.keys(params).length === 0) continue;
+    write(row, "params", JSON.stringify({ ...known(valueOf(row, "params")), ...params }));
   }
 }
 

@@ -26,6 +26,10 @@ export class Column {
     this.#server = server;
   }
 
+  get element() {
+    return this.#element;
+  }
+
   get side() {
     return this.#element.dataset.side;
   }

@@ -13,11 +13,12 @@ export function clear() {
  * @param {HTMLFormElement} page
  * @param {HTMLElement} place for all of them
  * @param {Record<string, string[]>} errors messages by the name of a field
+ * @param {HTMLElement} around the settings of the panel that are meant
  */
-export function complain(page, place, errors) {
+export function complain(page, place, errors, around) {
   for (const [name, messages] of Object.entries(errors)) {
     if (messages.length === 0) continue;
-    const control = name ? controlOf(page, name) : null;
+    const control = name ? (controlOf(page, name) ?? settingOf(around, name)) : null;
     const note = make("p", { class: "errornote ling-try-error" }, messages.join(" "));
     if (control) {
       showAt(control, messages);
@@ -42,7 +43,8 @@ export function addOnce(place, note) {
 }
 
 function showAt(control, messages) {
-  const row = control.closest(".fieldBox, .form-row, td") ?? control;
+  const row = control.closest(".fieldBox, .form-row, td") ?? control.closest("p") ?? control;
+  if (control.closest("#trial")) control.setAttribute("aria-invalid", "true");
   if (row.querySelector(":scope > .ling-try-error")) return;
   const list = make("ul", { class: "errorlist ling-try-error" });
   list.append(...messages.map((message) => make("li", {}, message)));
@@ -67,10 +69,9 @@ function controlOf(page, name) {
   if (found) return found instanceof RadioNodeList ? found[0] : found;
   const row = /^(\w+-\d+)-/.exec(name)?.[1];
   const around = document.getElementById(row ?? `${name}-group`);
-  return around?.querySelector("input:not([type=hidden]), select, textarea") ?? around ?? ours(name);
+  return around?.querySelector("input:not([type=hidden]), select, textarea") ?? around;
 }
 
-/** A setting of the panel. */
-function ours(name) {
-  return document.querySelector(`#trial [name="${CSS.escape(name.replace(/^trial-/, ""))}"]`);
+function settingOf(around, name) {
+  return around.querySelector(`[name="${CSS.escape(name.replace(/^trial-/, ""))}"]`);
 }

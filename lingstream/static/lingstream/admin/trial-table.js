@@ -17,7 +17,7 @@ export class Table {
    * @param {HTMLFormElement} form the panel's
    * @param {object} client
    * @param {import("./trial-server.js").Server} server
-   * @param {object} panel what the panel does: columns, fieldsOf, target, refuse, clear; the page's form
+   * @param {object} panel what the panel has and does: columns, startOf, target, refuse, clear
    */
   constructor(form, client, server, panel) {
     this.#form = form;
@@ -77,7 +77,7 @@ export class Table {
     const base = bases.get(column);
     const started = base
       ? await this.#server.again(base, text)
-      : await this.#server.start(this.#panel.page, { ...this.#panel.fieldsOf(column), "trial-input": text });
+      : await this.#panel.startOf(column, { "trial-input": text });
     bases.set(column, base ?? started.run);
     const run = this.#client.subscribe(started.run, { token: started.token });
     this.#runs.add(run);

@@ -48,7 +48,7 @@ async function runColumn(column) {
   column.say(word("starting"));
   const settings = column.fields;
   try {
-    await column.show(await server.start(page, fieldsOf(column)));
+    await column.show(await startOf(column));
     const found = offers(settings, page);
     if (found.length > 0) column.offer(found);
   } catch (error) {
@@ -57,12 +57,22 @@ async function runColumn(column) {
   }
 }
 
+/** Start what is to be tried; what is wrong with the settings of the column is said there. */
+async function startOf(column, changes = {}) {
+  try {
+    return await server.start(page, { ...fieldsOf(column), ...changes });
+  } catch (error) {
+    error.column = column;
+    throw error;
+  }
+}
+
 function refuse(error) {
   if (!(error instanceof Refused)) throw error;
   const { "trial-input": ours, ...others } = error.errors;
   if (ours) input.complain(ours, error.uri);
   const faults = panel.querySelector("[data-part=faults]");
-  complain(page, faults, others);
+  complain(page, faults, others, error.column?.element ?? panel);
   if (error.remedy) addOnce(faults, advice(error.remedy));
 }
 
@@ -194,7 +204,7 @@ document.addEventListener("keydown", (event) => {
 });
 // A save comes back to the top, where it is told, whatever part of the page was shown.
 if (!page.hasAttribute("action")) page.setAttribute("action", location.pathname + location.search);
-if (many) new Table(form, client, server, { columns, fieldsOf, target, refuse, page, clear });
+if (many) new Table(form, client, server, { columns, startOf, target, refuse, clear });
 
 followSchema();
 followSteps();
