@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from lingstream.testing import OpenAIServer
+from lingstream.testing import OpenAIServer, Reply
 
 from .conftest import serve
 from .gate import Gate
@@ -25,9 +25,11 @@ asked: list[dict[str, Any]] = []
 
 
 def reply(request: dict[str, Any]) -> Any:
-    """Two topics and a detail of each; what begins with “hold” waits behind the first topic."""
+    """Two topics and a detail of each; what has “hold” waits behind the first topic, “refused” has none."""
     asked.append(request)
     question = request["messages"][-1]["content"]
+    if "refused" in question:
+        return Reply(status=400)
     if "Topic:" in question:
         return ["De", "tails."]
     gate = [gates.setdefault(question, Gate())] if "hold" in question else []
@@ -115,18 +117,21 @@ def test_a_draft_is_watched_stopped_compared_and_tried_on_what_others_asked(page
     expect(page.locator("#id_steps-0-params")).to_have_value('{"max_tokens":7,"temperature":0.5}')
 
     # What people have asked.
-    for question in ("first", "second"):
+    for question in ("first", "second", "refused"):
         start(page, question)
     panel.locator("[data-part=many] > summary").click()
-    expect_real_runs(page, 2)
+    expect_real_runs(page, 3)
     panel.locator("[name=many]").click()
-    expect(panel.locator("#trial-progress")).to_have_text("2 of 2")
+    expect(panel.locator("#trial-progress")).to_have_text("3 of 3")
     rows = panel.locator("[data-part=table] tbody tr")
     assert {text.split("\t")[0] for text in rows.all_inner_texts()} == {
         '{"question":"first"}',
         '{"question":"second"}',
+        '{"question":"refused"}',
     }
-    expect(rows.first).to_contain_text("yes")
+    equal = {each: rows.filter(has_text=each).locator("td").nth(3) for each in ("second", "refused")}
+    expect(equal["second"]).to_have_text("yes")
+    expect(equal["refused"]).to_have_text("–")
     page.set_viewport_size({"width": 375, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.set_viewport_size({"width": 1280, "height": 800})
