@@ -60,10 +60,10 @@ format: $(TESTS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The one minified file and the types, which are committed, from the client's modules.
 messages: $(TESTS)
 	$(BIN)/python -m tests.catalogs
 
+# The one minified file and the types, which are committed, from the client's modules.
 client: $(TESTS)
 	$(BIN)/python -c "from tests.node import peers; peers()"
 	$(BIN)/node tests/peers/build_client.mjs
