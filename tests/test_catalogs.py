@@ -36,9 +36,12 @@ def test_what_is_filled_in_is_named_alike(app: Path) -> None:
 
 @pytest.mark.django_db
 def test_a_page_is_in_its_readers_language(client: Client) -> None:
-    sites.store_workflow("talk", {"answer": "A"})
+    talk = sites.store_workflow("talk", {"answer": "A"})
+    talk.name, talk.description = "Conversations", "Of <those> who read."  # one in a catalog, one in none
+    talk.save()
     with translation.override("zh-hans"):
         page = client.get("/ling/chat/talk/", headers={"accept-language": "zh-hans"}).content.decode()
     assert '<html lang="zh-hans" dir="ltr">' in page and 'placeholder="写一条消息"' in page
+    assert '<p class="ling-lead">对话</p>' in page and "<p>Of &lt;those&gt; who read.</p>" in page
     with translation.override("ar"):
         assert '<html lang="ar" dir="rtl">' in client.get("/ling/chat/talk/").content.decode()

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 from django.utils.crypto import get_random_string
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
 from lingstream.access.identity import Identity, identify
 from lingstream.access.origins import foreign_origin
@@ -148,8 +148,8 @@ def chat_for(
     closed = _closed(slug, row, chat, identity)
     given = ShownChat(
         slug=slug,
-        title=(row.name if row else "") or slug.replace("-", " ").capitalize(),
-        description=row.description if row else "",
+        title=gettext(row.name if row else "") or slug.replace("-", " ").capitalize(),
+        description=gettext(row.description if row else ""),
         greeting=chat.greeting_in(get_language() or ""),
         begins=not closed and Occasion.objects.of(slug).filter(enabled=True, kind__in=_FIRST).exists(),
         chat=chat,
