@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 __all__ = ["DOCS", "INPUT_SCHEMA", "PROMPTS", "WORKFLOWS"]
 
 _HINT = """{# Try it: write “Tone: pirate” below, tick “Put the new version into production”,
@@ -171,15 +173,15 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
         ],
     },
     "docs-chat": {
-        "name": "Documentation",
-        "description": "Questions about lingstream, answered from its documentation with citations.",
+        "name": _("Documentation"),
+        "description": _("Questions about lingstream, answered from its documentation with citations."),
         "steps": [],
         "triggers": [],
         "chat": {"titles": False, "summarize": False},
     },
     "companion": {
-        "name": "Companion",
-        "description": "A chat that greets, answers in cards and suggests, and does not wait to be asked.",
+        "name": _("Companion"),
+        "description": _("A chat that greets, answers in cards and suggests, and does not wait to be asked."),
         "steps": [
             {
                 "name": "companion",

@@ -8,6 +8,7 @@ urlpatterns = [
     path("docs/", Docs.as_view(), name="docs"),
     path("docs/<path:name>", Page.as_view(), name="page"),
     path("admin/", admin.site.urls),
+    path("language/", include("django.conf.urls.i18n")),
     path("ling/", include("lingstream.urls")),
     path("ling/knowledge/", include("lingstream.knowledge.urls")),
 ]

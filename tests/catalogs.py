@@ -1,4 +1,4 @@
-"""The package's catalogs: what its modules and templates have translated, and ``python -m tests.catalogs``.
+"""The catalogs of the packages and of the demo: what is translated there, and ``python -m tests.catalogs``.
 
 That writes the catalogs anew: what is not said any more goes, what is new stays to be translated.
 """
@@ -13,11 +13,15 @@ from pathlib import Path
 import polib
 from django.utils.translation.template import templatize
 
-__all__ = ["APPS", "LANGUAGES", "catalog_of", "said_in"]
+__all__ = ["APPS", "LANGUAGES", "PACKAGES", "catalog_of", "said_in"]
 
-ROOT = Path(__file__).parents[1] / "lingstream"
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "lingsite"
+#: What is installed.
+PACKAGES = (ROOT / "lingstream", ROOT / "lingstream" / "knowledge")
 #: The folders that have a catalog of their own, without what lies in another one's.
-APPS = (ROOT, ROOT / "knowledge")
+APPS = (*PACKAGES, DEMO)
+_TEMPLATES = {DEMO: ROOT / "templates"}  # where they do not lie in the app
 LANGUAGES = {"en": "nplurals=2; plural=(n != 1);", "zh_Hans": "nplurals=1; plural=0;"}
 
 _STRING = r"""u?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
@@ -30,7 +34,7 @@ def said_in(app: Path) -> dict[str, str]:
     """Return the texts that an app has translated, each with its plural, or ``""``."""
     others = [each for each in APPS if each != app and each.is_relative_to(app)]
     found: dict[str, str] = {}
-    for path in sorted([*app.rglob("*.py"), *app.rglob("*.html")]):
+    for path in sorted([*app.rglob("*.py"), *_TEMPLATES.get(app, app).rglob("*.html")]):
         if not any(path.is_relative_to(other) for other in others):
             tell = _in_module if path.suffix == ".py" else _in_template
             for text, plural in tell(path.read_text("utf-8")):

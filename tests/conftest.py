@@ -12,6 +12,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
+from django.utils import translation
 
 pytest.register_assert_rewrite(
     *(f"lingstream.testing.{name}" for name in ("hub_contract", "log_contract", "notices_contract"))
@@ -117,6 +118,13 @@ def _own_registries() -> Iterator[None]:
     for names, each in zip(known, before, strict=True):
         names.clear()
         names.update(each)
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """The middleware leaves the language of the last one who has asked behind."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

@@ -78,14 +78,15 @@ export class Wire {
         if (this.#follows) this.#log.scrollTop = this.#log.scrollHeight;
         if (this.#begin === null) return;
         const seconds = ((this.#end - this.#begin) / 1000).toFixed(1);
-        this.#figures.textContent = `${this.#ops} ops in ${seconds} s`;
+        const { figures } = this.#figures.dataset; // the words for it, in the page's language
+        this.#figures.textContent = figures.replace("{ops}", this.#ops).replace("{seconds}", seconds);
     }
 
     #drawLanes() {
         const axis = Math.max(SHORTEST_AXIS, this.#end - this.#begin);
         for (const [lane, bar] of [...this.#bars].slice(0, LANES)) {
             if (bar.row === null) {
-                bar.row = toRow(lane);
+                bar.row = toRow(lane, lane || this.#lanes.dataset.lanes);
                 this.#lanes.append(bar.row);
             }
             const { style } = bar.row.querySelector("i");
@@ -114,14 +115,14 @@ function toLine({ text, className }) {
     return line;
 }
 
-function toRow(lane) {
+function toRow(lane, label) {
     const row = document.createElement("div");
     const [name, track, bar] = [
         document.createElement("span"),
         document.createElement("b"),
         document.createElement("i"),
     ];
-    name.textContent = lane || "(document)";
+    name.textContent = label;
     row.className = `lane color-${colorOf(lane)}`;
     track.append(bar);
     row.append(name, track);

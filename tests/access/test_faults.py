@@ -100,10 +100,9 @@ def test_sentences_are_in_the_readers_language() -> None:
 
 
 async def test_on_every_way_to_a_viewer(
-    transactional_db: None, fresh_runner: None, monkeypatch: pytest.MonkeyPatch, settings: Any
+    transactional_db: None, fresh_runner: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the browser asks, which is what the site's own pages do: no middleware of Django's sees a socket."""
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
     late = ProviderError("slow", code="provider-timeout")
     monkeypatch.setattr(sites, "scripted", lambda plan, key: Failing(late))
     reads = {"Accept-Language": "zh-hans,en;q=0.5"}

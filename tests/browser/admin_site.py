@@ -1,4 +1,4 @@
-"""The demo's settings for the admin: one more kind of steps, the browser's language, and nothing inline.
+"""The demo's settings for the admin: one more kind of steps, and nothing inline.
 
 Django's own pages need forms that may be sent, and images in their style sheets.
 """
@@ -16,8 +16,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'"
 )
-LOCALE = "django.middleware.locale.LocaleMiddleware"
-MIDDLEWARE = [f"{__name__}.Policy", LOCALE, *DEMO_MIDDLEWARE]
+MIDDLEWARE = [f"{__name__}.Policy", *DEMO_MIDDLEWARE]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # many people sign in
 LINGSTREAM = {**DEMO, "STEP_KINDS": ["tests.outside.letter.Letter"]}
 

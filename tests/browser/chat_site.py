@@ -11,12 +11,9 @@ from tests.browser.strict import Policy as Strict
 MEDIA_ROOT = tempfile.mkdtemp()
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.browser.chatting"]  # noqa: F405
+LANGUAGES = [*LANGUAGES, ("ar", "Arabic")]  # noqa: F405
 LINGSTREAM = {**LINGSTREAM, "HEARTBEAT_EVERY": 0.5}  # noqa: F405  (so often it looks for what is due)
-MIDDLEWARE = [
-    f"{__name__}.Policy",
-    "django.middleware.locale.LocaleMiddleware",
-    *MIDDLEWARE[1:],  # noqa: F405
-]
+MIDDLEWARE = [f"{__name__}.Policy", *MIDDLEWARE[1:]]  # noqa: F405
 
 
 class Policy(Strict):

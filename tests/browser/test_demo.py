@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -15,10 +16,13 @@ from playwright.sync_api import Locator, Page, expect
 from lingstream.testing import OpenAIServer
 from tests.node import node, peers
 
+from ..catalogs import APPS
 from ..chaos.patience import scaled
 from .conftest import NewPage, serve, until
 from .played import TIMEOUT
+from .staff import Site
 from .strict import POLICY
+from .test_admin_pages import TEXTS, english
 
 PEER = Path(__file__).parent.parent / "peers" / "fold_jsonl.mjs"
 TRANSPORTS = ["auto", "sse"]
@@ -326,6 +330,42 @@ def test_axe_has_nothing_to_say(
     ask(page, "field-guide")
     ended(page, "field-guide")
     assert page.evaluate(FOUND) == []
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("path", ["/", "/docs/"])
+def test_it_is_all_chinese_for_who_reads_that(page: Page, server: str, path: str, width: int) -> None:
+    page.set_extra_http_headers({"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})
+    page.set_viewport_size({"width": width, "height": 812})
+    if path == "/":
+        greeted(page, server)
+        for workflow in ("cloud-facts", "outline"):
+            ask(page, workflow)
+            ended(page, workflow)
+            assert page.inner_text(f"#{workflow} .word:visible") == "已完成"
+            assert re.fullmatch(r"\d+\.\d 秒内 \d+ 个操作", page.inner_text(f"#{workflow} .figures"))
+    else:
+        page.goto(server + path)
+    assert page.get_attribute("html", "lang") == "zh-hans"
+    assert [text for text in page.evaluate(TEXTS, "body") if text in english(*APPS)] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    assert page.evaluate(FOUND) == []
+
+
+def test_buttons_choose_the_language(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    page.get_by_role("button", name="简体中文").click()
+    primary = page.locator("#cloud-facts button.primary")
+    expect(primary).to_have_text("提问")
+    page.reload()
+    expect(primary).to_have_text("提问")
+    page.goto(f"{site.url}/docs/")
+    page.get_by_role("button", name="English").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ask the documentation")
+    assert page.url == f"{site.url}/docs/"
+    expect(page.get_by_role("button", name="English")).to_have_attribute("aria-current", "true")
 
 
 def test_a_keyboard_is_enough(page: Page, server: str) -> None:

@@ -121,7 +121,7 @@ def test_a_user_whom_middleware_has_in_hand(people: list[User], settings: Any, v
 
 
 @pytest.mark.parametrize("view", ["sync", "unread"])
-def test_a_page_for_all_says_nobody_and_does_not_vary(
+def test_a_page_for_all_says_nobody_and_varies_by_language_alone(
     people: list[User], view: str, django_assert_num_queries: Any
 ) -> None:
     tab = Tab(view)
@@ -129,7 +129,7 @@ def test_a_page_for_all_says_nobody_and_does_not_vary(
     with django_assert_num_queries(0):
         response = tab.get("csrf=False")
     assert b"data-user" not in response.content
-    assert not response.has_header("Vary")
+    assert response["Vary"] == "Accept-Language"
 
 
 def test_a_page_that_has_read_the_session_is_its_users(people: list[User]) -> None:
@@ -142,9 +142,9 @@ def test_a_page_that_has_read_the_session_is_its_users(people: list[User]) -> No
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_page_that_has_a_token_varies_as_before(people: list[User], view: str) -> None:
     tab = Tab(view)
-    assert tab.get()["Vary"] == "Cookie"
+    assert tab.get()["Vary"] == "Cookie, Accept-Language"
     tab.client.force_login(people[0])
-    assert tab.get()["Vary"] == "Cookie"
+    assert tab.get()["Vary"] == "Cookie, Accept-Language"
 
 
 @pytest.mark.parametrize(
