@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from .catalogs import LANGUAGES, PACKAGES, catalog_of
+
 ROOT = Path(__file__).resolve().parent.parent
+CATALOGS = [catalog_of(app, language).with_suffix(".mo") for app in PACKAGES for language in LANGUAGES]
 pytestmark = pytest.mark.slow
 
 
@@ -42,6 +45,7 @@ def test_it_has_what_a_site_needs(wheel: Path) -> None:
         "lingstream/migrations/0001_initial.py",
         "lingstream/templatetags/lingstream.py",
         "lingstream/management/commands/ling.py",
+        *(str(catalog.relative_to(ROOT)) for catalog in CATALOGS),
     ):
         assert needed in names
     static = ROOT / "lingstream" / "static"
