@@ -42,7 +42,7 @@ def markdown(text: str) -> SafeString:
 def _blocks(text: str) -> Iterator[SafeString]:
     for found in _BLOCK.finditer(text):
         if found["fence"]:
-            yield format_html("<pre>{}</pre>", found["code"].partition("\n")[2])
+            yield format_html('<pre tabindex="0">{}</pre>', found["code"].partition("\n")[2])
             continue
         for piece in _PIECE.split(found["text"].strip()):
             heading = _HEADING.fullmatch(piece)

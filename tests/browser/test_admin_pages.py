@@ -42,7 +42,7 @@ TEXTS = """(where) => {
     const found = [];
     while (walker.nextNode()) {
         const { data, parentElement: place } = walker.currentNode;
-        if (!place.closest("pre, script, textarea, code")) found.push(data);
+        if (!place.closest("pre, script, textarea, code, [lang=en]")) found.push(data);
     }
     for (const name of ["aria-label", "placeholder", "title"]) {
         const named = document.querySelectorAll(`${where} [${name}]`);

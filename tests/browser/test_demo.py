@@ -333,7 +333,7 @@ def test_axe_has_nothing_to_say(
 
 
 @pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.parametrize("path", ["/", "/docs/"])
+@pytest.mark.parametrize("path", ["/", "/docs/", "/docs/providers.md"])
 def test_it_is_all_chinese_for_who_reads_that(page: Page, server: str, path: str, width: int) -> None:
     page.set_extra_http_headers({"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})
     page.set_viewport_size({"width": width, "height": 812})
