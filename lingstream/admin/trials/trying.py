@@ -219,7 +219,9 @@ class Trying:
             plan = varied(plan, variant)
         except OptionError as error:
             typed = error.uri == "temperature" and request.POST.get("trial-temperature")
-            raise FormErrors({"trial-temperature" if typed else "trial-params": [translated(error.message)]}) from error
+            raise FormErrors(
+                {"trial-temperature" if typed else "trial-params": [translated(error.message)]}
+            ) from error
         return told_start(start_trial(plan, input, identify(request), acts=acts))
 
 
