@@ -390,7 +390,8 @@ describe("that somebody types", () => {
         const visitor = new Visitor(site.base, known.visitor);
         const sockets = [];
         const websocket = new SocketTransport("ws://127.0.0.1/", visitor, () => {
-            const socket = { sent: [], send: (text) => socket.sent.push(JSON.parse(text)), close() {} };
+            const send = (text) => socket.sent.push(JSON.parse(text));
+            const socket = { protocol: "lingstream.v1", sent: [], send, close() {} };
             sockets.push(socket);
             return socket;
         });
