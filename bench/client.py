@@ -63,7 +63,11 @@ SCRIPTS = {"FunctionCall", "FireAnimationFrame", "TimerFire", "EvaluateScript", 
 #: What it calls the browser's own work on what was written.
 DRAWING = {"UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize", "Commit"}
 #: By stream: whose scripts are bounded, and whose are beside them.
-SCRIPTED = {"1 MB of text": ("lingstream", "loop"), chat.NAME: (chat.OURS, "by hand", "useChat")}
+SCRIPTED = {
+    "200 of 10,000 nodes": ("lingstream", "loop"),
+    "1 MB of text": ("lingstream", "loop"),
+    chat.NAME: (chat.OURS, "by hand", "useChat"),
+}
 TASKS, TASK = "toplevel", "ThreadControllerImpl::RunTask"
 
 OPEN = """async ([name, stream]) => {

@@ -69,13 +69,15 @@ def write(texts: list[str], op: dict[str, Any]) -> list[str]:
 
 
 def streams(seconds: float) -> dict[str, Stream]:
-    """What is compared: the first five as plain text, the others as Markdown."""
+    """What is compared: plain texts, and then Markdown."""
     dice = random.Random(1)
     words = ("cloud ", "rain ", "of ", "a ", "mountain ", "云 ")
     nodes = "".join(f'<p data-ling="{index}"></p>' for index in range(200))
+    page = "".join(f'<p data-ling="{index}"></p>' for index in range(10_000))
     deltas = [
         {"uri": str(dice.randrange(200)), "delta": dice.choice(words)} for _ in range(int(seconds * 1_000))
     ]
+    in_some = [{**op, "uri": str(int(op["uri"]) * 50)} for op in deltas]
     in_turn = sorted(deltas, key=lambda op: int(op["uri"]))
     pairs = [{"uri": str(index), "delta": word} for index in range(2_000) for word in ("a ", "b ")]
     many = [{"uri": "", "value": [f"item {index}" for index in range(10_000)]}]
@@ -83,6 +85,7 @@ def streams(seconds: float) -> dict[str, Stream]:
     return {
         "200 nodes": Stream(nodes, [""] * 200, deltas, 10),
         "200 nodes, in turn": Stream(nodes, [""] * 200, in_turn, 10),
+        "200 of 10,000 nodes": Stream(page, [""] * 10_000, in_some, 10),
         "2,000 items": Stream(LIST, [], pairs, int(4_000 / seconds / 100), closes=True),
         "10,000 items at once": Stream(LIST, [], many, 1),
         "1 MB of text": Stream('<p data-ling="0"></p>', [""], long, 1),
