@@ -65,7 +65,11 @@ class VersionFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
         number = self._number
-        return queryset.filter(workflow=self._workflow, published=number) if number else queryset
+        return (
+            queryset.filter(workflow=self._workflow, published=number)
+            if number and self._workflow
+            else queryset
+        )
 
     @property
     def _number(self) -> int:

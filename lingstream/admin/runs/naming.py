@@ -7,6 +7,8 @@ It is for who may change the workflow, and may try its versions so: not each of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -71,7 +73,8 @@ def named_plan(run: Run, user: Any, asked: Mapping[str, str]) -> Plan:
     named = dict(_named(asked))
     number = asked.get("version", "")
     if not number:
-        return load_plan(run.workflow, workflow, python=run.workflow in registered(), key=key, named=named)
+        plan = load_plan(run.workflow, workflow, python=run.workflow in registered(), key=key, named=named)
+        return replace(plan, input_schema=workflow.schema_in_force if workflow else {})
     is_number = number.isascii() and number.isdecimal()
     version = workflow.versions.filter(number=int(number[:9])).first() if workflow and is_number else None
     if workflow is None or version is None:
@@ -86,12 +89,14 @@ def _tests(workflow: Workflow, prompts: set[str]) -> Iterable[PromptLabel]:
     for steps in (workflow.steps, workflow.published_steps):
         prompts.update(steps.exclude(prompt=None).values_list("prompt__slug", flat=True))
     rows = PromptLabel.objects.exclude(other=None).select_related("prompt", "version", "other")
-    for label in rows[:_MOST_TESTS]:
-        prompt = label.prompt
-        if prompt.slug in prompts or any(
-            each.prompt.slug in prompts for each in prompt.included_by(label.name)
-        ):
-            yield label
+    yield from islice((label for label in rows if _is_asked_for(label, prompts)), _MOST_TESTS)
+
+
+def _is_asked_for(label: PromptLabel, prompts: set[str]) -> bool:
+    prompt = label.prompt
+    return prompt.slug in prompts or any(
+        each.prompt.slug in prompts for each in prompt.included_by(label.name)
+    )
 
 
 def _named(asked: Mapping[str, str]) -> Iterable[tuple[tuple[int, str], PromptVersion]]:

@@ -490,11 +490,16 @@ class TestNamedVersions:
         (step,) = Run.objects.exclude(pk=run.pk).get().plan["steps"]
         assert step["prompt_version"] == ("tone v2" if weight else "tone v1")
 
-    @pytest.mark.parametrize(("plan", "starts"), [("today", False), ("same", True), ("named", True)])
-    def test_take_what_they_took_then(self, run: Run, label: PromptLabel, plan: str, starts: bool) -> None:
+    @pytest.mark.parametrize(
+        ("plan", "version", "starts"),
+        [("today", "1", False), ("same", "1", True), ("named", "1", True), ("named", "", False)],
+    )
+    def test_take_what_they_took_then(
+        self, run: Run, label: PromptLabel, plan: str, version: str, starts: bool
+    ) -> None:
         """The input is a text, which the second version does not take any more."""
         client = client_with("view_run", "start_workflow", "change_workflow")
-        client.post(f"{URL}{run.pk}/again/{plan}/", {"version": "1"})
+        client.post(f"{URL}{run.pk}/again/{plan}/", {"version": version, f"label-{label.pk}": ""})
         assert Run.objects.exclude(pk=run.pk).exists() is starts
 
     @pytest.mark.parametrize(
