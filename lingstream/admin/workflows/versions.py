@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -119,11 +120,12 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise PermissionDenied
         if request.method == "POST":
             base = request.POST.get("base")  # of the panel, which stands on the workflow's page
-            if base is not None and base != workflow.updated_at.isoformat():
-                told = _("Somebody has saved this meanwhile: nothing was done. Look at it and try again.")
-                messages.error(request, told)
-            else:
-                self._act(request, workflow)
+            with transaction.atomic():
+                if base is None or _is_still(workflow, base):
+                    self._act(request, workflow)
+                else:
+                    told = _("Somebody has saved this meanwhile: nothing was done. Look at it and try again.")
+                    messages.error(request, told)
             return redirect(_url(workflow) if base is None else _page(workflow))
         return TemplateResponse(
             request, "lingstream/admin/workflows/versions.html", self._context(request, workflow)
@@ -200,9 +202,15 @@ def may_publish(request: HttpRequest) -> bool:
     return request.user.has_perm("lingstream.publish_workflow")
 
 
+def _is_still(workflow: Workflow, base: str) -> bool:
+    """Whether nobody has saved since ``base``; from now on nobody does, until the transaction has ended."""
+    rows = Workflow.objects.filter(pk=workflow.pk, updated_at=workflow.updated_at)
+    return base == workflow.updated_at.isoformat() and bool(rows.update(slug=F("slug")))
+
+
 def version_link(run: Run) -> SafeString | str:
     """Return which version of its workflow a run is, with a link to it."""
-    number = run.published
+    number = run.published or run.plan.get("published", 0)  # of a process from before the column
     workflow = Workflow.objects.filter(slug=run.workflow, versions__number=number).first() if number else None
     if workflow is None:
         return f"v{number}" if number else "-"
