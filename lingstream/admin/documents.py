@@ -16,6 +16,7 @@ from lingstream.execution.export.writing import export_document
 
 from ..core.exceptions import LingError
 from ..models import Prompt, Provider, Workflow
+from ..models.phrases import translated
 from .media import tenant
 from .private import withheld_from
 
@@ -70,7 +71,7 @@ class Exporting(admin.ModelAdmin):  # type: ignore[type-arg]
             )
             text = written(found, format)
         except LingError as error:
-            messages.error(request, error.message)
+            messages.error(request, translated(error.message))
             return None
         name = slugs[0] if len(slugs) == 1 else self.section
         disposition = {"Content-Disposition": f'attachment; filename="{name}.{format}"'}

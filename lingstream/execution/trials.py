@@ -21,6 +21,7 @@ from lingstream.core.engine.inputs import check_input
 from lingstream.core.engine.plan import BotPlan, Plan, ProviderPlan, StepPlan
 from lingstream.core.exceptions import LingError, OptionError, UsageError
 from lingstream.models import OPEN, Run
+from lingstream.models.phrases import translated
 from lingstream.providers import kind_of
 
 from .needs import needs_of
@@ -109,7 +110,7 @@ def _check_params(provider: ProviderPlan, params: Mapping[str, Any]) -> None:
         kind_of(provider.kind, app_settings().provider_kinds).check_params(params)
     except OptionError as error:
         problem = _("%(provider)s takes no such parameter: %(problem)s")
-        said = {"provider": provider.name, "problem": error.message}
+        said = {"provider": provider.name, "problem": translated(error.message)}
         raise OptionError(problem % said, uri=error.uri) from error
 
 

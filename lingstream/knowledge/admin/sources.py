@@ -28,6 +28,7 @@ from lingstream.admin.secret import SecretForm, shown_secret
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import LingError
 from lingstream.models import OPEN
+from lingstream.models.phrases import translated
 
 from ..claims import atomically
 from ..models import Chunk, Collection, Document, Source, Sync
@@ -307,7 +308,7 @@ class SourceAdmin(Scoped, LingAdmin):
         try:
             messages.success(request, COMMANDS[command](source, request.POST.get("code", "")))
         except LingError as error:
-            messages.error(request, error.message)
+            messages.error(request, translated(error.message))
         return HttpResponseRedirect(reverse("admin:lingstream_knowledge_source_change", args=[pk]))
 
     def upload(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -320,7 +321,7 @@ class SourceAdmin(Scoped, LingAdmin):
                 kept = _("“%(name)s” is kept, and looked at now.") % {"name": file.name}
                 messages.success(request, format_html("{} {}", kept, listed))
             except LingError as error:
-                messages.error(request, error.message)
+                messages.error(request, translated(error.message))
         return HttpResponseRedirect(reverse("admin:lingstream_knowledge_source_change", args=[pk]))
 
     def dry_run(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -390,7 +391,7 @@ class SourceAdmin(Scoped, LingAdmin):
             try:
                 self.message_user(request, f"{source}: {COMMANDS[command](source, '')}")
             except LingError as error:
-                self.message_user(request, f"{source}: {error.message}", messages.ERROR)
+                self.message_user(request, f"{source}: {translated(error.message)}", messages.ERROR)
 
     def _page(self, request: HttpRequest, source: Source, name: str, title: Any, **more: Any) -> HttpResponse:
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "row": source, "title": title}
