@@ -115,8 +115,7 @@ class ConversationAdmin(Served):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Conversation]:
         rows: models.QuerySet[Conversation] = super().get_queryset(request)
-        judged = Value(request.user.has_perm("lingstream.view_feedback"))
-        return rows.annotate(number_of_runs=Count("runs"), withheld=_withheld(request), judged=judged)
+        return rows.annotate(number_of_runs=Count("runs"), withheld=_withheld(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
@@ -252,7 +251,7 @@ def _turns(conversation: Any) -> dict[str, Any]:
     said = {each.turn: each for each in exchanges([turn.pk for turn in found])}
     path = set(shown_path(conversation, tree_of(conversation.pk)))
     opinions: dict[Any, list[Feedback]] = defaultdict(list)
-    if conversation.judged:
+    if conversation.reader.has_perm("lingstream.view_feedback"):
         newest = Feedback.objects.filter(run__in=found).order_by("-created_at")[:_MOST_OPINIONS]
         for each in reversed(newest):
             opinions[each.run_id].append(each)

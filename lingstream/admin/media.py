@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import admin
@@ -25,8 +25,11 @@ __all__ = [
     "ScopedAdmin",
     "TableInline",
     "ValueFilter",
+    "of_tenant",
     "tenant",
 ]
+
+Row = TypeVar("Row", bound=models.Model)
 
 #: The widget of a template that is one line.
 TEMPLATE = forms.TextInput(attrs={"class": "vTextField ling-template", "spellcheck": "false"})
@@ -119,9 +122,7 @@ class Scoped:
     scope_field = "scope"
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        scope = tenant(request)
-        rows: models.QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
-        return rows if scope is None else rows.filter(**{self.scope_field: scope})
+        return of_tenant(request, super().get_queryset(request), self.scope_field)  # type: ignore[misc]
 
 
 class ScopedAdmin(Scoped, ReadOnlyAdmin):
@@ -143,6 +144,15 @@ def tenant(request: HttpRequest) -> str | None:
         return scope_of(request, request.user)
     except LingError as error:
         raise PermissionDenied(error.message) from error
+
+
+def of_tenant(request: HttpRequest, rows: models.QuerySet[Row], field: str = "scope") -> models.QuerySet[Row]:
+    """Return those rows that are of the tenant of who looks.
+
+    :param field: where the tenant stands.
+    """
+    scope = tenant(request)
+    return rows if scope is None else rows.filter(**{field: scope})
 
 
 def _unlink(page: HttpResponse, closed: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -24,7 +24,7 @@ from lingstream.execution.trials import repeat
 from ...models import QUIET, BotRun, Example, Run, Workflow
 from ...models.fields import encode
 from ..display import printable
-from ..media import tenant
+from ..media import of_tenant, tenant
 from ..private import withheld_from
 from .panel import ACTS
 from .trying import FormErrors, answered, json_input, remedy_json, told_start
@@ -37,8 +37,6 @@ _MOST_STEPS = 200
 _LONGEST = 20_000  # characters of a text, and of the JSON of an input
 _MOST_ITEMS = 200  # of a list
 _MOST_EXAMPLES = 200
-
-_Scoped = TypeVar("_Scoped", Run, Example)
 
 
 def trial(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
@@ -130,7 +128,7 @@ def keep_example(request: HttpRequest) -> HttpResponseBase:
 
 def examples_of(request: HttpRequest, workflows: Sequence[str]) -> list[dict[str, Any]]:
     """Return the examples of workflows that who asks may see, as the panel offers them."""
-    rows = _of_tenant(request, Example.objects.filter(workflow__slug__in=workflows))
+    rows = of_tenant(request, Example.objects.filter(workflow__slug__in=workflows))
     rows = rows.exclude(workflow__slug__in=withheld_from(request.user)).select_related("workflow")
     return [
         {"workflow": row.workflow.slug, "name": row.name, "input": row.input} for row in rows[:_MOST_EXAMPLES]
@@ -155,7 +153,7 @@ def _trial(request: HttpRequest, run_id: UUID) -> Run:
     user = request.user
     if not (user.has_perm(ACTS) or user.has_perm("lingstream.change_prompt")):
         raise PermissionDenied
-    rows = _of_tenant(request, Run.objects.filter(trial=True))
+    rows = of_tenant(request, Run.objects.filter(trial=True))
     seen = Q(owner=user.pk)
     if user.has_perm("lingstream.view_run"):
         seen |= ~Q(workflow__in=withheld_from(user))
@@ -167,12 +165,7 @@ def _trial(request: HttpRequest, run_id: UUID) -> Run:
 
 def _told(request: HttpRequest, rows: QuerySet[Run]) -> QuerySet[Run]:
     """Those whose inputs who asks may see."""
-    return _of_tenant(request, rows).exclude(workflow__in=withheld_from(request.user))
-
-
-def _of_tenant(request: HttpRequest, rows: QuerySet[_Scoped]) -> QuerySet[_Scoped]:
-    scope = tenant(request)
-    return rows if scope is None else rows.filter(scope=scope)
+    return of_tenant(request, rows).exclude(workflow__in=withheld_from(request.user))
 
 
 def _step(row: BotRun) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from lingstream.core.engine.registry import registered
 from ...models import Run, Schedule, Workflow
 from ..display import times
 from ..media import LingAdmin, Scoped, tenant
-from ..private import WITHHELD, mark_withheld, withheld_from
+from ..private import WITHHELD, mark_withheld
 
 __all__ = ["ScheduleAdmin"]
 
@@ -63,12 +63,7 @@ class ScheduleAdmin(Scoped, LingAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """What runs of a private workflow are asked is for who may change one of the two."""
-        hides = (
-            obj is not None
-            and not self.has_change_permission(request, obj)
-            and obj.workflow in withheld_from(request.user)
-        )
-        if not hides:
+        if obj is None or not obj.withheld or self.has_change_permission(request, obj):
             return self.fieldsets
         first = (None, {"fields": (("name", "enabled"), "workflow", "kept")})
         return (first, *self.fieldsets[1:-1], (_("Last time"), {"fields": ("last_at", "shown_run")}))

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST
 
 from lingstream.access.tokens import make_share
 from lingstream.admin.display import kind_title, said, status_badge
-from lingstream.admin.media import LingAdmin, Scoped, tenant
+from lingstream.admin.media import LingAdmin, Scoped, of_tenant, tenant
 from lingstream.admin.options import KindForm
 from lingstream.admin.secret import SecretForm, shown_secret
 from lingstream.conf import app_settings
@@ -155,10 +155,8 @@ class KindFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Those that there are rows of."""
-        known, rows = source_kinds(), Source.objects.order_by()
-        if (scope := tenant(request)) is not None:
-            rows = rows.filter(scope=scope)
-        names = rows.values_list("kind", flat=True).distinct()
+        known = source_kinds()
+        names = of_tenant(request, Source.objects.order_by()).values_list("kind", flat=True).distinct()
         titles = [(name, kind_title(name, known[name]) if name in known else name) for name in names]
         return sorted(titles, key=lambda each: each[1])
 
