@@ -64,12 +64,9 @@ class VersionFilter(admin.SimpleListFilter):
         return [(str(number), f"v{number}") for number in numbers + rest]
 
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
-        number = self._number
-        return (
-            queryset.filter(workflow=self._workflow, published=number)
-            if number and self._workflow
-            else queryset
-        )
+        if not (self._number and self._workflow):
+            return queryset
+        return queryset.filter(workflow=self._workflow, published=self._number)
 
     @property
     def _number(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -89,14 +89,14 @@ def _tests(workflow: Workflow, prompts: set[str]) -> Iterable[PromptLabel]:
     for steps in (workflow.steps, workflow.published_steps):
         prompts.update(steps.exclude(prompt=None).values_list("prompt__slug", flat=True))
     rows = PromptLabel.objects.exclude(other=None).select_related("prompt", "version", "other")
-    yield from islice((label for label in rows if _is_asked_for(label, prompts)), _MOST_TESTS)
-
-
-def _is_asked_for(label: PromptLabel, prompts: set[str]) -> bool:
-    prompt = label.prompt
-    return prompt.slug in prompts or any(
-        each.prompt.slug in prompts for each in prompt.included_by(label.name)
+    own = rows.filter(prompt__slug__in=prompts)
+    others = rows.exclude(prompt__slug__in=prompts)[:_MOST_TESTS]  # each of which is asked for by whom
+    included = (
+        label
+        for label in others
+        if any(each.prompt.slug in prompts for each in label.prompt.included_by(label.name))
     )
+    yield from islice(chain(own, included), _MOST_TESTS)
 
 
 def _named(asked: Mapping[str, str]) -> Iterable[tuple[tuple[int, str], PromptVersion]]:
