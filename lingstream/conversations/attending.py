@@ -16,9 +16,10 @@ from lingstream.models.clock import Now
 
 from .listing import of_person
 
-__all__ = ["changes_of", "opened_many", "typed"]
+__all__ = ["TYPING_EVERY", "changes_of", "opened_many", "typed"]
 
-_TYPING_EVERY = timedelta(seconds=5)  # between two that are stored
+#: The least time between two notes of typing that are stored.
+TYPING_EVERY = timedelta(seconds=5)
 
 
 def opened_many(names: Collection[UUID], identity: Identity) -> dict[UUID, Conversation | LingError]:
@@ -38,7 +39,7 @@ def typed(conversation: UUID) -> None:
 
     Of what comes too soon after the last time, from whatever page, nothing is stored.
     """
-    before = Q(typing_at=None) | Q(typing_at__lt=Now() - _TYPING_EVERY)
+    before = Q(typing_at=None) | Q(typing_at__lt=Now() - TYPING_EVERY)
     Conversation.objects.filter(before, pk=conversation).update(typing_at=Now())
 
 

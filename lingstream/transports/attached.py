@@ -18,7 +18,7 @@ from uuid import UUID
 from lingstream.access.faults import told
 from lingstream.access.identity import Identity
 from lingstream.access.sessions import is_over
-from lingstream.conversations.attending import changes_of, opened_many, typed
+from lingstream.conversations.attending import TYPING_EVERY, changes_of, opened_many, typed
 from lingstream.conversations.notices import topic_of, topics_of_owner, topics_of_session
 from lingstream.core.exceptions import AccessError, LingError, NotFound, UsageError
 from lingstream.core.notices import GONE, MISSED, Kind, Listener, Notice
@@ -50,7 +50,6 @@ LOOK_EVERY = 300.0
 _LONGEST_NAME = 500
 _LOGOUT = 1.0  # seconds for the request that ends a session: who comes back at once would be let in again
 _LARGEST = 2**63
-_TYPING_EVERY = 5.0  # seconds between two that the database is asked to store
 _OVER = "the session has ended: attach again as who you are now"
 
 
@@ -140,7 +139,7 @@ class Attachments:
         if conversation is None or conversation not in self._conversations:
             raise AccessError("expected typing in a conversation that this connection is attached to")
         now = asyncio.get_running_loop().time()
-        if now >= self._typed.get(conversation, 0.0) + _TYPING_EVERY:
+        if now >= self._typed.get(conversation, 0.0) + TYPING_EVERY.total_seconds():
             self._typed[conversation] = now
             await in_database(typed, conversation)
 

@@ -18,6 +18,7 @@ from lingstream.conversations import attending
 from lingstream.conversations.audience import among
 from lingstream.conversations.presence import Leaving, is_kept, keep
 from lingstream.models import Conversation, Occasion, Presence, Run, Runner, Workflow
+from lingstream.transports import attached as attachments
 from lingstream.transports import tabs
 from tests import site as sites
 from tests.chaos.patience import scaled
@@ -219,8 +220,8 @@ class TestTyping:
         """Let enough time have passed."""
 
         def pass_by() -> None:
-            monkeypatch.setattr(attending, "_TYPING_EVERY", timedelta(seconds=-1))
-            monkeypatch.setattr("lingstream.transports.attached._TYPING_EVERY", 0.0)
+            for module in (attending, attachments):
+                monkeypatch.setattr(module, "TYPING_EVERY", timedelta(seconds=-1))
 
         return pass_by
 
