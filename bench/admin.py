@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -26,14 +26,24 @@ WORDS = ["cloud", "rain", "sun", "wind", "snow", "storm", "light", "water", "dro
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    measured(_measure, rows=1_000_000, about=__doc__)
+
+
+def measured(measure: Callable[[int], None], *, rows: int, about: str | None) -> None:
+    """Measure in an empty database of the kind that the command line asks for.
+
+    :param measure: gets the number of rows.
+    :param rows: unless the command line says another number.
+    :param about: the help.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--postgresql", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = configure(Path(folder), postgresql=given.postgresql)
         try:
-            _measure(given.rows)
+            measure(given.rows)
         finally:
             if server:
                 server.close()

@@ -9,16 +9,13 @@ its queries with what is made of them, and the whole request through Django; fas
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from admin import configure
+from admin import measured
 
 AT_ONCE = 5_000
 TIMES = 5
@@ -26,17 +23,7 @@ URL = "/ling/conversations/"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--postgresql", action="store_true")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = configure(Path(folder), postgresql=given.postgresql)
-        try:
-            measure(given.rows)
-        finally:
-            if server:
-                server.close()
+    measured(measure, rows=100_000, about=__doc__)
 
 
 def measure(rows: int) -> None:

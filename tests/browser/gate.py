@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 
-__all__ = ["Gate"]
+import pytest
+
+__all__ = ["Gate", "closed_gates", "gates"]
 
 
 class Gate:
@@ -20,3 +23,16 @@ class Gate:
     async def wait(self) -> None:
         while not self._open.is_set():
             await asyncio.sleep(0.01)  # it is opened by another thread
+
+
+gates: dict[str, Gate] = {}
+"""Those of a test, by what was asked."""
+
+
+@pytest.fixture(autouse=True)
+def closed_gates() -> Iterator[None]:
+    """For each test of a module that imports it: none is open before, and none is shut after."""
+    gates.clear()
+    yield
+    for gate in gates.values():
+        gate.open()

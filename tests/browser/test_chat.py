@@ -17,8 +17,10 @@ from tests.node import peers
 from ..chaos.patience import scaled
 from .conftest import NewPage, chatting, until
 from .files import STATIC
-from .gate import Gate
+from .gate import Gate, closed_gates, gates
 from .test_demo import FOUND
+
+__all__ = ["closed_gates"]
 
 EVIL = (
     '<img src="https://evil.example/a"> ![x](https://evil.example/b) [go](javascript:alert(1)) '
@@ -26,9 +28,6 @@ EVIL = (
 )
 LONG = "\n\n".join(f"Paragraph {number} of many." for number in range(60))
 CARDS = {"answer": "Look:", "state": {"plan": "Thinking"}, "fact_sheet": {"kinds": ["cumulus", {"rain": 2}]}}
-
-
-gates: dict[str, Gate] = {}
 
 
 def reply(request: dict[str, Any]) -> Any:
@@ -60,14 +59,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server whose workflow `talk` asks a model that the test plays; yields its chat's URL."""
     with chatting(tmp_path_factory.mktemp("chat"), reply) as url:
         yield f"{url}/ling/chat/talk/"
-
-
-@pytest.fixture(autouse=True)
-def closed_gates() -> Iterator[None]:
-    gates.clear()
-    yield
-    for gate in gates.values():
-        gate.open()
 
 
 def opened(page: Page, url: str) -> Page:

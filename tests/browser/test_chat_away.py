@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from .conftest import NewPage, chatting, until
-from .test_chat import Gate, answers, closed_gates, gates, opened, reply, say
+from .gate import Gate, closed_gates, gates
+from .test_chat import answers, opened, reply, say
 
 __all__ = ["closed_gates"]
 

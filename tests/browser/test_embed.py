@@ -14,7 +14,9 @@ from playwright.sync_api import FrameLocator, Page, expect
 from ..chaos.patience import scaled
 from .conftest import chatting, until
 from .files import put
-from .gate import Gate
+from .gate import Gate, closed_gates, gates
+
+__all__ = ["closed_gates"]
 
 numbers = count()  # a browser keeps who one is for each shop
 NO_STORAGE = """
@@ -26,17 +28,6 @@ HEARD = """
 for (const kind of ["open", "close", "unread"]) addEventListener(`lingstream:${kind}`, ({ detail }) =>
     (globalThis.heard ??= []).push([kind, detail.count ?? null]));
 """
-
-
-gates: dict[str, Gate] = {}
-
-
-@pytest.fixture(autouse=True)
-def closed_gates() -> Iterator[None]:
-    gates.clear()
-    yield
-    for gate in gates.values():
-        gate.open()
 
 
 def reply(request: dict[str, Any]) -> Any:

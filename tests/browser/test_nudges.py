@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from .conftest import chatting, until
+from .gate import closed_gates, gates
 from .proxy import proxied
-from .test_chat import closed_gates, distance, gates, opened, say
+from .test_chat import distance, opened, say
 from .test_chat_away import NUDGE, answer
 
 __all__ = ["closed_gates"]
