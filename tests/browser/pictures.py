@@ -14,7 +14,7 @@ from typing import NamedTuple
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect, sync_playwright
 
-from .conftest import ROOT, launch, serve
+from .conftest import ROOT, launch, serve, until
 from .staff import SETTINGS, sign_in, start
 
 FILES = {"en": "admin-{}.png", "zh-hans": "admin-{}-chinese.png"}
@@ -110,7 +110,7 @@ def trial(camera: Camera) -> None:
     camera.page.locator("#trial[data-ready] #trial-input-question").fill(QUESTION)
     camera.page.click("#trial [name=start]")
     expect(camera.page.locator("[data-side=a] .ling-status-finished")).to_be_visible()
-    camera.page.wait_for_function("!document.querySelector('#trial [name=start]').disabled")
+    until(camera.page, "!document.querySelector('#trial [name=start]').disabled")
     camera.take("trial", of="#trial")
 
 

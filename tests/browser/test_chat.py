@@ -243,7 +243,7 @@ def test_the_end_stays_in_sight_until_one_looks_up(page: Page, site: str) -> Non
     page.get_by_role("button", name="To the end").click()
     assert distance(page) < 2
     page.mouse.wheel(0, -1500)
-    page.wait_for_function(f"({DISTANCE})(document.querySelector('.ling-log')) > 1498")  # it may glide there
+    until(page, f"({DISTANCE})(document.querySelector('.ling-log')) > 1498")  # it may glide there
     before = page.evaluate("document.querySelector('.ling-log').scrollTop")
     page.reload()
     followed(page)

@@ -285,7 +285,7 @@ class TestRun:
             page.locator(MARKS).first.click()
         there = opened.value
         there.wait_for_load_state()
-        there.wait_for_function("scrollY > 100")
+        until(there, "scrollY > 100")
         there.close()
 
     def test_says_that_a_source_has_changed_since(self, show: Callable[[str], Peer], page: Page) -> None:
@@ -341,7 +341,7 @@ class TestDemo:
         there = opened.value
         there.wait_for_load_state()
         assert "/docs/workflows.md" in there.url
-        there.wait_for_function("scrollY > 100")
+        until(there, "scrollY > 100")
         there.close()
 
     def test_the_chat_shows_what_is_cited_as_it_comes(self, docs: str, page: Page) -> None:

@@ -77,8 +77,8 @@ def test_a_text_is_edited_compared_made_live_and_taken_back(page: Page, site: Si
         dialog.dismiss()
 
     page.once("dialog", stay)
-    page.click("text=Home")
-    page.wait_for_function("() => true")
+    with page.expect_event("dialog"):
+        page.click("text=Home")
     assert asked == ["beforeunload"]
     assert "pirate" in page.input_value(BOX)  # and it is still here
 

@@ -17,6 +17,8 @@ from playwright.sync_api import Page, Request, Route
 from tests.chaos.patience import scaled
 from tests.node import node, peers
 
+from .conftest import until
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"```\w+\n(?:# |<!-- |// )([\w.-]+?)(?: -->)?\n(.*?)```", PAGE, re.DOTALL))
@@ -129,7 +131,7 @@ def test_a_chat_page(show: Show, page: Page) -> None:
     page.fill("input", "Can I lie on a cloud?")
     page.click("button")
     page.wait_for_selector(f"li:has-text('{ANSWER}')")
-    page.wait_for_function("localStorage.talk")
+    until(page, "localStorage.talk")
     page.reload()
     page.wait_for_selector(f"li:has-text('{ANSWER}')")
     assert page.locator("li").count() == 1
