@@ -53,6 +53,7 @@ exec chroot "$FOLDER" /usr/bin/env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/b
     python -m pip install --quiet \"\$DJANGO\"
     python -m pip install --quiet --no-deps --editable .
     python -c \"import sys, django; print(\\\"Python\\\", sys.version.split()[0], \\\"Django\\\", django.__version__)\"
+    [ \$# -gt 0 ] || exec python -m tests.all
     exec python -m pytest \"\$@\"
 " pytest "$@"
 ' sh "$@"
