@@ -28,7 +28,7 @@ __all__ = ["StepWriter"]
 logger = logging.getLogger("lingstream")
 
 _CUT = "length"  # the finish reason of an answer that met the limit on its length
-_DRAFT = 50  # times as many characters where prose before the document could be reasoning, and no time
+_DRAFT = 50  # times as many characters and seconds where prose before the document could be reasoning
 _FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
 _NOTHING = {"tool_calls": "only a tool call", "content_filter": "a refusal"}  # by finish reason
 
@@ -59,7 +59,9 @@ class StepWriter:
         self._charge = host.meter.charge
         self._options = plan.text_options
         self.output = plan.output(root)
-        self._over: float | None = None  # when the document had ended, by the event loop's clock
+        self._behind: int | None = None  # how many characters came behind the document, once it has ended
+        self._times = 1  # how much more of them, and of time, is waited for than usual
+        self._patience: asyncio.Timeout | None = None
         self._parts: list[str] = []
         self._reasoning: list[str] = []
         self._values = Values(frames, root, self._charge)
@@ -124,23 +126,39 @@ class StepWriter:
             self._parts.append(text)
             output = self.output.feed(text)
             self._frames.settle(output, self._root)
-            if not output.ops and not output.closed:
-                self._expect_end()
+            behind = self.output.parser.behind
+            if behind is not None or self._behind is not None:
+                self._expect_end(behind)
         return None
 
-    def _expect_end(self) -> None:
+    async def listen(self, speech: Awaitable[None]) -> None:
+        """Let a step say what it has to say, until its document has ended and a model does not stop."""
+        try:
+            async with asyncio.Timeout(None) as self._patience:
+                await speech
+        except TimeoutError:
+            if not self._patience or not self._patience.expired():
+                raise  # the step's own
+            self.output.parser.stop()
+
+    def _expect_end(self, behind: int | None) -> None:
         """Stop a model that goes on behind the document; later, where that may have been a draft."""
         parser, options = self.output.parser, self._options
-        if not parser.behind:
-            self._over = None
-            return
-        now = asyncio.get_running_loop().time()
-        self._over = now if self._over is None else self._over
-        is_draft = parser.may_be_draft and bool(options.reasoning)
-        is_long = parser.behind > options.trailing_characters * (_DRAFT if is_draft else 1)
-        if is_long or (not is_draft and now - self._over > options.trailing_seconds):
+        before, self._behind = self._behind, behind
+        times = _DRAFT if parser.may_be_draft and options.reasoning else 1
+        # A timer for each end that there seems to be, and none for each piece that comes behind it.
+        if behind is None or before is None or behind < before or times != self._times:
+            self._times = times
+            self._wait(None if behind is None else options.trailing_seconds * times)
+        if behind is not None and behind > options.trailing_characters * times:
             parser.stop()
             raise Enough
+
+    def _wait(self, seconds: float | None) -> None:
+        """Let a model go on for so long, ``None`` for ever; other kinds may have more to do."""
+        if self._patience and isinstance(self._plan, BotPlan):
+            now = asyncio.get_running_loop().time()
+            self._patience.reschedule(None if seconds is None else now + seconds)
 
     async def replay(self, recorded: CallResult) -> None:
         """Take what the step said before a crash; nobody is told that it begins."""

@@ -83,9 +83,9 @@ class BaseParser:
         return self._emitter.repairs
 
     @property
-    def behind(self) -> int:
-        """How many characters came behind the end of the document so far; 0 where there is no end."""
-        return 0
+    def behind(self) -> int | None:
+        """How many characters came behind the end of the document so far; ``None`` where it has no end."""
+        return None
 
     @property
     def may_be_draft(self) -> bool:
@@ -169,10 +169,10 @@ class StreamParser(BaseParser):
         super().__init__(emitter, source, preamble)
 
     @property
-    def behind(self) -> int:
+    def behind(self) -> int | None:
         """See :meth:`BaseParser.behind`: white space counts too."""
         end, source = self._repairer.end, self._source
-        return 0 if end is None else source.base + len(source.text) - end
+        return None if end is None else source.base + len(source.text) - end
 
     @property
     def may_be_draft(self) -> bool:

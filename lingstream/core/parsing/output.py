@@ -38,8 +38,8 @@ class Parser(Protocol):
         ...
 
     @property
-    def behind(self) -> int:
-        """How many characters came behind the end of the document."""
+    def behind(self) -> int | None:
+        """How many characters came behind the end of the document; ``None`` where it has no end."""
         ...
 
     @property

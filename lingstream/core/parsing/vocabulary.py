@@ -36,7 +36,7 @@ class TextOptions(NamedTuple):
 
     :param reasoning: the marks of reasoning that are looked for in it.
     :param trailing_characters: the model is stopped when so many have come behind the end of its document,
-    :param trailing_seconds: or when it goes on for so long there.
+    :param trailing_seconds: or when its answer has not ended so long behind it.
     """
 
     reasoning: tuple[str, ...] = REASONING

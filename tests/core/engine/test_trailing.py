@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from lingstream.core.parsing import StreamParser
-from lingstream.providers.scripted import ScriptedProvider
-from tests.core.support import outcome
+from lingstream.core.provider import Chunk
+from lingstream.providers.scripted import Piece, ScriptedProvider
+from tests.chaos.patience import scaled
+from tests.core.support import MemoryJournal, outcome
 
 from .test_bot import plan
 
@@ -46,10 +50,74 @@ async def test_the_time_is_bounded_too() -> None:
     assert slow.calls[0].closed_early
 
 
+async def thinks_on() -> AsyncIterator[Piece]:
+    yield DOCUMENT
+    while True:
+        yield Chunk(reasoning="hm")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: [DOCUMENT, asyncio.Event()],
+        lambda: ['{"a": ', "1}\n", asyncio.Event()],
+        thinks_on,
+        lambda: ["[1]", ", 2]", asyncio.Event()],
+    ],
+    ids=["silent", "after the next line", "only reasoning", "closed twice"],
+)
+@pytest.mark.parametrize("schema", [None, {"type": ["object", "array"]}])
+async def test_the_time_is_bounded_where_no_text_comes(
+    answer: Callable[[], Any], schema: dict[str, Any] | None
+) -> None:
+    silent = ScriptedProvider([answer()], rate=None)
+    journal = MemoryJournal()
+    options = {"trailing_seconds": 0.05}
+    ended = await outcome(plan(options=options, schema=schema), silent, input="go", journal=journal)
+    assert ended.status == "finished"
+    assert ended.document in ({"a": 1}, [1, 2])
+    assert silent.calls[0].closed_early
+    (result,) = journal.results.values()
+    assert [repair["kind"] for repair in result.repairs][-1] == "trailing"
+    assert ended.events("bot#1")[-2:] == [("inference-done", ""), ("response", "")]
+
+
+async def test_a_document_that_goes_on_has_its_time() -> None:
+    seconds, late = scaled(0.4), asyncio.Event()
+    asyncio.get_running_loop().call_later(1.5 * seconds, late.set)
+    provider = ScriptedProvider([['{"a": 1}', ', "b": ', late, "2}"]], rate=None)
+    ended = await outcome(plan(options={"trailing_seconds": seconds}), provider, input="go")
+    assert ended.document == {"a": 1, "b": 2}
+    assert not provider.calls[0].closed_early
+
+
 async def test_a_draft_in_reasoning_is_not_the_end() -> None:
     draft = ['Perhaps {"a": 0}? ', *["No, think again. "] * 300, "</think>", DOCUMENT]
     ended = await outcome(plan(), ScriptedProvider([draft], rate=None), input="go")
     assert (ended.status, ended.document) == ("finished", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [({"trailing_characters": 2}, ["x" * 99, "y", "z"]), ({"trailing_seconds": 0.002}, [asyncio.Event()])],
+    ids=["characters", "seconds"],
+)
+async def test_what_may_be_a_draft_is_bounded_fifty_times_as_far(
+    options: dict[str, Any], more: list[Piece]
+) -> None:
+    provider = ScriptedProvider([["Perhaps ", DOCUMENT, *more]], rate=None)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    ended = await outcome(plan(options=options), provider, input="go")
+    assert (ended.status, ended.document) == ("finished", {"a": 1})
+    assert provider.calls[0].closed_early
+    assert clock() - began >= 50 * options.get("trailing_seconds", 0)
+
+
+async def test_a_draft_may_be_fifty_times_as_long() -> None:
+    provider = ScriptedProvider([["Perhaps ", DOCUMENT, "x" * 100]], rate=None)
+    await outcome(plan(options={"trailing_characters": 2}), provider, input="go")
+    assert not provider.calls[0].closed_early
 
 
 def test_what_is_not_read_is_listed_as_trailing() -> None:

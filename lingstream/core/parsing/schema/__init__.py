@@ -64,8 +64,8 @@ class SchemaParser:
         return self._guide.value
 
     @property
-    def behind(self) -> int:
-        """How many characters came behind the end of the document so far."""
+    def behind(self) -> int | None:
+        """How many characters came behind the end of the document so far; ``None`` where it has no end."""
         return self._parser.behind
 
     @property
