@@ -17,7 +17,9 @@ _BEGIN_TOO = ("<|start|>", "<|channel|>")  # what ends reasoning and begins what
 _LONGEST_SPACE = 100
 _LONGEST_MARK = 40
 _LONGEST_HEADER = 200
-_ANSWER = re.compile(r"<\|channel\|>\s*final\b|\A(?!.*<\|channel\|>)", re.DOTALL)  # the header of an answer
+_CHANNEL = r"<\|\s*channel\s*\|>"
+#: The header of an answer.
+_ANSWER = re.compile(rf"{_CHANNEL}\s*final\b|\A(?!.*{_CHANNEL})", re.DOTALL | re.IGNORECASE)
 
 
 class Preamble:
@@ -128,7 +130,7 @@ class Preamble:
         """Return the header from the position on, of which ``at`` characters are its mark."""
         while at < _LONGEST_HEADER and (char := (yield from self.source.peek(at))) and char != "\n":
             at += 1
-            if char == ">" and self.source.part(0, at).endswith("<|message|>"):
+            if char == ">" and self.vocabulary.mark(self.source.part(0, at)).endswith("<|message|>"):
                 break
         return self.source.part(0, at)
 
