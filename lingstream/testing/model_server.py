@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from http.client import responses
 from ssl import SSLContext
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
@@ -221,7 +222,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request:
 async def _send_whole(reply: Reply, request: Request, writer: asyncio.StreamWriter) -> bool:
     body = reply.body
     if body is None and reply.status >= HTTPStatus.BAD_REQUEST:
-        body = {"error": {"message": HTTPStatus(reply.status).phrase, "type": "error", "code": None}}
+        body = {"error": {"message": _phrase(reply.status), "type": "error", "code": None}}
     if body is None:
         whole = response if request.route.endswith("/responses") else completion
         body = whole(reply, request.json)
@@ -252,8 +253,12 @@ async def _send_stream(reply: Reply, request: Request, writer: asyncio.StreamWri
     return not reply.drop
 
 
+def _phrase(status: int) -> str:
+    return responses.get(status, "Unknown")  # servers have statuses of their own, such as 529
+
+
 def _head(reply: Reply, content_type: str, length: str) -> bytes:
-    status = f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"
+    status = f"HTTP/1.1 {reply.status} {_phrase(reply.status)}"
     headers = [f"{name}: {value}" for name, value in reply.headers.items()]
     return "\r\n".join([status, f"Content-Type: {content_type}", length, *headers, "", ""]).encode("latin-1")
 

@@ -115,6 +115,7 @@ async def test_the_request_holds_what_was_asked():
         (429, "provider-rate-limit", True),
         (500, "provider-unavailable", True),
         (503, "provider-unavailable", True),
+        (529, "provider-unavailable", True),
     ],
 )
 async def test_a_status_becomes_an_error_with_a_code(status, code, retryable):
