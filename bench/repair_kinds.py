@@ -39,6 +39,38 @@ _STRINGS: list[tuple[str, Callable[[str], str], Callable[[str], Any]]] = [
         )
     ),
 ]
+#: What stands instead of a key, and what is meant by it.
+_KEYS: list[tuple[str, Callable[[str], str], Callable[[str], str]]] = [
+    ("key closed by another sign", lambda s: f'"{s}”', lambda s: s),
+    ("key like a comment", lambda s: f"#{s}", lambda s: f"#{s}"),
+    ("key like a comment", lambda s: f"//{s}", lambda s: f"//{s}"),
+]
+#: Before the document, with a draft in it.
+_THOUGHTS = [
+    *(
+        ("think tags", text)
+        for text in (
+            "<think >%s</think>",
+            "<THINK>\n%s</THINK >\n",
+            "<think>a <think>b</think> %s</think>\n",
+            "<think>The tag `</think>` ends it. %s</think>\n",
+            "<think>I use a <think> tag. %s</think>\n",
+        )
+    ),
+    *(
+        ("other marks of reasoning", text)
+        for text in (
+            "[THINK]%s[/THINK]",
+            "<seed:think>%s</seed:think>",
+            "<analysis>%s</analysis>\n",
+            "◁think▷%s◁/think▷",
+            "<|START_THINKING|>%s<|END_THINKING|>",
+            "<|inner_prefix|>%s<|inner_suffix|>",
+            "<|channel>%s<channel|>",
+            "<|channel|>analysis<|message|>%s<|end|><|start|>assistant<|channel|>final<|message|>",
+        )
+    ),
+]
 _NUMBERS = {"1,234": 1234, "12,500": 12500, "1,234,567.89": 1234567.89}
 
 
@@ -55,16 +87,36 @@ def kinds(document: Any, formats: list[Callable[[Any], str]]) -> Iterator[tuple[
                 if before == ":":
                     for number, value in _NUMBERS.items():
                         yield "comma in a number", *_put(parts, index, number, value)
+            elif token[0] == '"' and after == ":":
+                for name, broken, meant in _KEYS:
+                    # On a line of its own it is a line that was commented out.
+                    if broken("")[0] == '"' or not parts[index - 1].startswith("\n"):
+                        text = json.loads(token)
+                        yield name, *_put(parts, index, broken(text), meant(text))
+            elif token == "," and _is_in_list(parts[:index]):
+                yield "second list for a key", document, _with(parts, index, "], [")
             elif token == "}" and after == "," and _near(parts, index, 2) == "{":
                 yield "array closed early", document, _with(parts, index, "}]")
             elif token == "{" and before == "," and _near(parts, index, -2) == "}":
                 yield "record without a brace", document, _with(parts, index, "")
-        draft = f"Perhaps {write({'draft': [1, 2]})}?\nNo.\n</think>\n{write(document)}"
-        yield "reasoning without its mark", document, draft
+        draft = f"Perhaps {write({'draft': [1, 2]})}?\nNo."
+        yield "reasoning without its mark", document, f"{draft}\n</think>\n{write(document)}"
+        for name, thought in _THOUGHTS:
+            yield name, document, thought % draft + write(document)
 
 
 def _put(parts: list[str], index: int, broken: str, meant: Any) -> tuple[Any, str]:
     return json.loads(_with(parts, index, json.dumps(meant))), _with(parts, index, broken)
+
+
+def _is_in_list(before: list[str]) -> bool:
+    """Whether what follows is in a list that is the value of a key."""
+    depth = 0
+    for index in range(len(before) - 1, -1, -1):
+        depth += (before[index] in "]}") - (before[index] in "[{")
+        if depth < 0:
+            return before[index] == "[" and _near(before, index, -1) == ":"
+    return False
 
 
 def _with(parts: list[str], index: int, token: str) -> str:

@@ -27,7 +27,7 @@ __all__ = ["Lookahead"]
 _WORD = re.compile(r"[\w$.@/-]")
 _LITERALS = ("true", "false", "null", "none", "nan", "undefined", "infinity")
 _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and the next quote
-    r"\s*[\w$ -]{1,64}[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
+    r"\s*[\w$ -]{1,64}[”“″]?[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
     re.DOTALL | re.IGNORECASE,
 )
 _HASH_KEY = re.compile(r"(?:#|//)[\w$-]+\s*:")
