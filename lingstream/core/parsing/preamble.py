@@ -31,7 +31,8 @@ class Preamble:
         self.vocabulary = vocabulary or vocabulary_of(REASONING)
         self.prose: list[str] = []
         self.reasoning: list[str] = []
-        self._spoken_of = 0  # marks of reasoning in a plain text, whose ends are text as well
+        self.spoken_of = 0
+        """Marks of reasoning in a plain text or markup, whose ends are text as well."""
 
     def leading_reasoning(self) -> Reading[bool]:
         """Use up reasoning at the start of a plain text, and the white space behind it.
@@ -102,9 +103,9 @@ class Preamble:
     def is_draft(self) -> Reading[bool]:
         """Whether a plain text was reasoning up to here: its end, which is used up, has no beginning."""
         mark = self.vocabulary.mark((yield from self._mark()))
-        self._spoken_of += mark in self.vocabulary.ends and mark not in _BEGIN_TOO
-        if self._spoken_of and mark in self.vocabulary.stray:
-            self._spoken_of -= 1
+        self.spoken_of += mark in self.vocabulary.ends and mark not in _BEGIN_TOO
+        if self.spoken_of and mark in self.vocabulary.stray:
+            self.spoken_of -= 1
             return False
         return (yield from self.stray_end())
 

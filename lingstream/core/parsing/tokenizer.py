@@ -77,12 +77,13 @@ class Source:
         self.pos = 0
         self.base = 0  # characters of the stream before ``text``
         self.done = False
-        self._last = ""  # the character before ``text``
+        self.last = ""
+        """The character before ``text``."""
 
     @property
     def before(self) -> str:
         """The character before the current position, as far as this class has read it."""
-        return self.text[self.pos - 1] if self.pos else self._last
+        return self.text[self.pos - 1] if self.pos else self.last
 
     @property
     def offset(self) -> int:
@@ -103,7 +104,7 @@ class Source:
 
     def put(self, text: str) -> None:
         """Append ``text`` and forget what was used up."""
-        self._last = self.before
+        self.last = self.before
         self.base += self.pos
         self.text = self.text[self.pos :] + text
         self.pos = 0

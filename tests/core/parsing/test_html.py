@@ -38,7 +38,9 @@ def parse(chunks: Iterable[str], **options: Any) -> Parsed:
     tree = fold_all(ops)
     assert repr(tree) == repr(parser.value)
     closed = [(op.uri, repr(op.value)) for op in ops if isinstance(op, Closed)]
-    assert len({uri for uri, _ in closed}) == len(closed)
+    fixes = [at for at, op in enumerate(ops) if isinstance(op, Set) and op.fix]  # a draft's are told again
+    since = [op.uri for op in ops[fixes[-1] if fixes else 0 :] if isinstance(op, Closed)]
+    assert len(set(since)) == len(since)
     return Parsed(tree, closed, parser.repairs, parser.take_preamble(), parser.take_reasoning())
 
 
@@ -143,6 +145,52 @@ def test_thoughts_are_beside_the_tree() -> None:
     parsed = parse(["<think>Hm <p>", "no</p></think>", "\n<p>Yes</p>"])
     assert drawn(parsed.tree) == "[p['Yes']]"
     assert parsed.reasoning == "Hm <p>no</p>"
+
+
+DRAFTS = {
+    "markup": ("<p>Hm <b>so</b></p>\n</think>\n<p>Yes</p>", "[p['Yes']]", "Hm so", ""),
+    "in the middle of it": ("<ul><li>a <pre>x\n y</THINK ><p>c", "[p['c']]", "ax\n y", ""),
+    "in what is dropped": ("<p>a<svg>b</think>c", "['c']", "a", ""),
+    "a line": ("a <b>x</b> plan &amp;</think>Yes <i>b</i>", "['Yes ' i['b']]", "a x plan &", ""),
+    "prose": ("Hm so.\n</think>\n<p>Yes</p>", "[p['Yes']]", "", "Hm so.\n"),
+    "prose behind it": ("<p>Hm</p></think>\nHere:\n<p>Yes</p>", "[p['Yes']]", "Hm", "Here:\n"),
+    "a fence": ("```html\n<p>a</p>\n</think>\n```html\n<p>b</p>\n```\nx", "[p['b']]", "a", ""),
+    "nothing behind it": ("<p>a</thought>", "[]", "a", ""),
+    "twice": ("<p>a</think><p>b</think><p>c", "[p['c']]", "ab", ""),
+    "a mark in quotes": ("<p>The `</think>` tag</p>", "[p['The `` tag']]", "", ""),
+    "with its beginning": ("<p>Use <think>x</think> so</p>", "[p['Use x so']]", "", ""),
+    "behind reasoning": ("<think>a</think><p>b</think>c</p>", "[p['bc']]", "a", ""),
+    "in a script": ("<p>a<script>x</think></script>b", "[p['ab']]", "", ""),
+    "another tag": ("<p>a</thing>b", "[p['ab']]", "", ""),
+}
+
+
+@pytest.mark.parametrize("name", DRAFTS)
+def test_an_end_without_its_beginning_takes_back_what_was_reasoning(name: str) -> None:
+    text, tree, reasoning, preamble = DRAFTS[name]
+    whole = None
+    for pieces in [[text], *every_cut(text)]:
+        parser = HtmlParser("page")
+        ops = [op for piece in pieces for op in parser.feed(piece)] + parser.close()
+        document = fold_all([Set("", {}), *ops])["page"]
+        assert repr(document) == repr(parser.value)
+        told = [(op.uri, repr(op.value)) for op in ops if isinstance(op, Closed)]
+        found = drawn(document), parser.take_reasoning(), parser.take_preamble(), parser.repairs, told
+        assert found[:3] == (tree, reasoning, preamble)
+        assert found == (whole := whole or found)
+
+
+async def test_a_draft_is_taken_back_from_a_page() -> None:
+    answer = ["<p>Hm ", "<b>so</b></p>", "</think>", "<ul>", "<li>Yes", "</ul>"]
+    drafts = plan(format="html", root="page", show_reasoning=True)
+    ended = await outcome(drafts, [answer], input="go")
+    assert drawn(ended.document["page"]) == "[ul[li['Yes']]]"
+    assert ended.texts("reasoning", "bot#1") == "Hm so"
+
+
+def test_a_draft_stays_where_marks_are_switched_off() -> None:
+    assert drawn(parse(["<p>a</think>b"], reasoning=()).tree) == "[p['ab']]"
+    assert drawn(parse(["<p>a</think>b"], reasoning=["<thought>"]).tree) == "[p['ab']]"
 
 
 def test_prose_is_given_up_after_a_while() -> None:

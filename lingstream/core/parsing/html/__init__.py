@@ -52,10 +52,13 @@ class HtmlParser(BaseParser):
         super().__init__(self._tree, source, Preamble(self._tree, source, vocabulary_of(tuple(reasoning))))
 
     def _read(self, source: Source) -> Reading[None]:
-        reader = Reader(source, self._tree, self._preamble.prose, self._max_tag)
+        reader = Reader(source, self._tree, self._preamble, self._max_tag)
         while (char := (yield from source.peek())) and char in SPACE:
             source.pos += 1
-        yield from self._preamble.leading_reasoning()
+        if (yield from self._preamble.leading_reasoning()):
+            reader.thoughts = frozenset()  # an end that comes now is none of its own
         yield from reader.begin()
-        yield from reader.document()
+        while (yield from reader.document()):
+            self._preamble.reasoning.append(self._tree.take_back())
+            yield from reader.begin()
         self._tree.finish()

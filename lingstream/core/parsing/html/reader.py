@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from lingstream.core.document.ops import Append
 from lingstream.core.parsing.emitter import make
+from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import EndOfText, Reading, Source, join_surrogates
 
 from .policy import DROPPED, ELEMENTS, INLINE, RAW
@@ -53,11 +54,13 @@ _Tag: TypeAlias = tuple[str, list[tuple[str, str | None]], bool]  # name, attrib
 class Reader:
     """Reads markup from ``source`` and says to ``tree`` what it finds."""
 
-    def __init__(self, source: Source, tree: Tree, preamble: list[str], max_tag: int) -> None:
+    def __init__(self, source: Source, tree: Tree, preamble: Preamble, max_tag: int) -> None:
         self._source = source
         self._tree = tree
         self._preamble = preamble
         self._max_tag = max_tag
+        self.thoughts = frozenset(mark[2:-1] for mark in preamble.vocabulary.stray if mark[:2] == "</")
+        """The names of the tags that may end reasoning."""
         self._tags = _TagReader()
         self._is_fenced = False
         self._is_line_start = True
@@ -100,7 +103,7 @@ class Reader:
     def _take_preamble(self, text: str) -> None:
         if text.strip():
             self._tree.note("prose", "an element", text[:1], self._source.offset)
-            self._preamble.append(join_surrogates(text)[0])
+            self._preamble.prose.append(join_surrogates(text)[0])
 
     def _pass_fence(self) -> Reading[None]:
         """Skip the opening line of a fence."""
@@ -112,23 +115,29 @@ class Reader:
 
     # -- the document -------------------------------------------------------------------------------
 
-    def document(self) -> Reading[None]:
-        """Read up to the end of the text, or of the fence."""
+    def document(self) -> Reading[bool]:
+        """Read up to the end of the text, or of the fence.
+
+        :return: whether all up to here was reasoning, whose beginning stood in the prompt.
+        """
         source = self._source
         while char := (yield from source.peek()):
             if char == "<":
-                yield from self._markup()
+                if (yield from self._markup()):
+                    self._is_fenced, self._is_line_start = False, True
+                    return True
             elif char == "&":
                 yield from self._reference()
             elif char == "`" and (yield from self._fence()):
                 if self._is_fenced:
                     yield from self._pass_rest()
-                    return
+                    return False
                 yield from self._pass_fence()
             elif char == "`" and self._tree.cut and self._is_half_fence():
                 source.pos = len(source.text)
             else:
                 yield from self._text(char)
+        return False
 
     def _text(self, char: str) -> Reading[None]:
         text = yield from self._source.take(_TEXT, char)
@@ -147,6 +156,7 @@ class Reader:
         source, tree = self._source, self._tree
         uri, parts, space, is_preformatted = tree.open, tree.parts, tree.space, tree.is_preformatted
         max_chars = tree.limits.chars
+        last = source.before
         source.base, source.text, source.pos = source.offset, "", 0
         out = tree.take()
         while True:
@@ -163,9 +173,11 @@ class Reader:
                 or not piece.isprintable()
                 or source.base + length > max_chars
             ):
+                source.last = last[-1:]
                 source.put(piece)
                 return
             source.base += length
+            last = piece or last
             text = piece if is_preformatted else piece.rstrip(SPACE)
             if not text:
                 space.append(piece)
@@ -220,13 +232,14 @@ class Reader:
 
     # -- tags ---------------------------------------------------------------------------------------
 
-    def _markup(self) -> Reading[None]:
+    def _markup(self) -> Reading[bool]:
         source = self._source
         char = yield from source.peek(1)
         if char.isascii() and char.isalpha():
             yield from self._start_tag()
         elif char == "/":
-            yield from self._end_tag()
+            if (yield from self._end_tag()):
+                return True
         elif (yield from source.starts("<!--")):
             yield from self._comment()
         elif char in ("!", "?"):
@@ -236,6 +249,7 @@ class Reader:
             if char or not self._tree.cut:
                 self._tree.text("<")
         self._is_line_start = False
+        return False
 
     def _start_tag(self) -> Reading[None]:
         source, longest = self._source, min(_LONGEST_PLAIN, self._max_tag)
@@ -253,6 +267,7 @@ class Reader:
             self._tree.note("junk", "a tag", "<", source.offset)
             return
         tag, attributes, is_empty = found
+        self._preamble.spoken_of += tag in self.thoughts and not is_empty
         self._tree.start_tag(tag, attributes, is_empty=is_empty)
         if tag in RAW and not is_empty:
             yield from self._pass(re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE), len(tag) + 2)
@@ -286,17 +301,20 @@ class Reader:
             else:
                 place = "=" if char == "=" else "name"
 
-    def _end_tag(self) -> Reading[None]:
+    def _end_tag(self) -> Reading[bool]:
         source = self._source
         while _HALF_END.fullmatch(source.text, source.pos) and (yield from source.more()):
             pass
-        if plain := _PLAIN_END.match(source.text, source.pos):
+        plain = _PLAIN_END.match(source.text, source.pos)
+        name = plain[1].lower() if plain else (yield from self._name(2))
+        if name in self.thoughts and (yield from self._preamble.is_draft()):
+            return True
+        if plain and name not in self.thoughts:
             source.pos = plain.end()
-            self._tree.end_tag(plain[1].lower())
-            return
-        name = yield from self._name(2)
-        yield from self._pass(_TAG_END, 0)
+        else:
+            yield from self._pass(_TAG_END, 0)
         self._tree.end_tag(name)
+        return False
 
     def _comment(self) -> Reading[None]:
         self._source.pos += 2  # so that <!--> ends where it should

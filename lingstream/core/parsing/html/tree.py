@@ -5,7 +5,7 @@ A node is a string or ``{"tag", "attrs", "children"}``; the root is ``{"children
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from lingstream.core.document.ops import Append, Set
@@ -126,6 +126,22 @@ class Tree(Emitter):
                 self._report("stray-end-tag", tag)
             else:
                 self._close_from(place, in_line=tag in INLINE and place == len(self._tags) - 1)
+
+    def take_back(self) -> str:
+        """Begin anew: what comes next replaces the tree. Return the text that was in it."""
+        self.view()
+        text = "".join(_texts(self.value))
+        self._tags.clear()
+        self.space.clear()
+        self.parts.clear()
+        self.run.clear()
+        self.is_open = self._first_newline = False
+        self._preformatted, self._dropping, self._dropping_depth = 0, "", 0
+        if self.value is not None:
+            self.restart()
+            self.value = None
+            self._begin()
+        return text
 
     def finish(self) -> None:
         """The markup has ended, or was cut off: close what is open."""
@@ -255,3 +271,14 @@ class Tree(Emitter):
 
     def _report(self, kind: str, got: str) -> None:
         self.note(kind, "allowed markup", got, self.offset())
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """The texts of a tree, in their order."""
+    left = [node] if node else []
+    while left:
+        node = left.pop()
+        if isinstance(node, str):
+            yield node
+        else:
+            left.extend(reversed(node["children"]))
