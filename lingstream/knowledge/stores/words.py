@@ -15,7 +15,7 @@ from django.db import connections, router
 from lingstream.core.exceptions import ConfigurationError
 
 from ..models import Chunk
-from ..text.words import words
+from ..text.words import spaced_words
 from .bounds import Bounds, marks_of
 
 __all__ = ["SUPPORTED", "find", "write"]
@@ -171,7 +171,7 @@ def write(chunks: Sequence[Chunk], title: str) -> None:
     with cursor:
         cursor.executemany(
             known.write,
-            [(chunk.pk, known.marks(_marks(chunk)), " ".join(_words(chunk, title))) for chunk in chunks],
+            [(chunk.pk, known.marks(_marks(chunk)), _words(chunk, title)) for chunk in chunks],
         )
 
 
@@ -208,8 +208,8 @@ def _marks(chunk: Chunk) -> Sequence[int]:
     return marks_of(chunk.collection_id, chunk.scope, chunk.owner_key, chunk.document.metadata)
 
 
-def _words(chunk: Chunk, title: str) -> list[str]:
-    return words("\n".join((title, *chunk.heading, chunk.text)))
+def _words(chunk: Chunk, title: str) -> str:
+    return spaced_words("\n".join((title, *chunk.heading, chunk.text)))
 
 
 def _is_word(text: str) -> bool:

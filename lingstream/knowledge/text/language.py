@@ -20,6 +20,7 @@ _FEWEST_LETTERS = 20
 
 _LETTERS = re.compile(r"[^\W\d_]")
 _ENOUGH_LETTERS = re.compile(rf"(?:[\W\d_]*[^\W\d_]){{{_FEWEST_LETTERS}}}")
+_ANY_SCRIPT = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 _SCRIPTS = (
     ("ja", re.compile("[\u3041-\u30ff]")),
     ("ko", re.compile("[\uac00-\ud7a3]")),
@@ -35,7 +36,7 @@ def language_of(text: str) -> str:
     called on the event loop.
     """
     text = text[:SAMPLE]
-    if not text.isascii() and (language := _by_script(text)):
+    if _ANY_SCRIPT.search(text) and (language := _by_script(text)):
         return language
     identifier = _loaded() if _ENOUGH_LETTERS.match(text) else None
     if identifier is None:

@@ -10,6 +10,8 @@ __all__ = ["normalise", "with_bounded_marks"]
 #: Marks that may stand on one letter, as in the Unicode standard's Stream-Safe Text Format.
 MOST_MARKS = 30
 
+# What most texts have nothing of but what is even already: letters of Europe, quotation marks, dashes.
+_UNEVEN = re.compile("[^\t\n -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2030-\u205e]")
 _LINE_ENDS = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 # A hyphen that shows at the end of a line only, and what has no width; joiners stay, as they change letters.
@@ -27,12 +29,11 @@ def normalise(text: str) -> str:
     without width and control characters go; half a surrogate pair becomes U+FFFD. Doing it twice changes
     nothing more.
     """
-    text = _CONTROL.sub("", _LINE_ENDS.sub("\n", text))
-    if not text.isascii():
-        text = _UNSEEN.sub("", _SPACES.sub(" ", text))
+    if _UNEVEN.search(text):
+        text = _UNSEEN.sub("", _SPACES.sub(" ", _CONTROL.sub("", _LINE_ENDS.sub("\n", text))))
         text = normalize("NFC", with_bounded_marks(_HALVES.sub("\ufffd", text)))
     text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
-    return _GAPS.sub("\n\n", text).strip("\n")
+    return (_GAPS.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
 
 
 def with_bounded_marks(text: str) -> str:

@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from .normalise import with_bounded_marks
 
-__all__ = ["MOST_QUERY_WORDS", "query_words", "words"]
+__all__ = ["MOST_QUERY_WORDS", "query_words", "spaced_words", "words"]
 
 MOST_QUERY_WORDS = 64
 #: A longer one is no word (a key, a picture in base64), and PostgreSQL refuses one of 2 KB: it is cut off.
@@ -25,6 +25,7 @@ _KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
 # Vowel signs that Python does not count as letters: without them, words of India fall to pieces.
 _SIGNS = "\u0900-\u0963\u0970-\u0dff"
 _TOKEN = re.compile(rf"[\w{_SIGNS}]+")
+_ASCII_TOKEN = re.compile(rf"(\w{{1,{LONGEST_TOKEN}}})\w*", re.ASCII)
 _CJK = re.compile(f"[{_HAN}{_HANGUL}{_KANA}]")
 _RUNS = re.compile(f"[{_HAN}{_HANGUL}{_KANA}]+|[^{_HAN}{_HANGUL}{_KANA}]+")
 _ALONE = re.compile(f"[{_HAN}{_HANGUL}]")
@@ -74,11 +75,16 @@ def words(text: str) -> list[str]:
     ``ProviderKeys`` are both ``provider key providerkey``. Thai and Khmer, which have no spaces either, are
     not cut.
     """
+    return spaced_words(text).split()
+
+
+def spaced_words(text: str) -> str:
+    """Return :func:`words` with spaces between them, as databases are given them."""
     if not text.isascii():
         text = _MARKS_OF_TEXT.sub(" ", text)
     if text.isascii():
-        return [form for token in _TOKEN.findall(text) for form in _forms(token[:LONGEST_TOKEN])]
-    return list(_words(text))
+        return " ".join(map(_forms, _ASCII_TOKEN.findall(text)))
+    return " ".join(_words(text))
 
 
 def query_words(text: str) -> list[str]:
@@ -98,10 +104,10 @@ def _words(text: str) -> Iterator[str]:
     text = normalize("NFC", with_bounded_marks(bare))
     for token in _TOKEN.findall(text):
         if token.isascii():
-            yield from _forms(token[:LONGEST_TOKEN])
+            yield _forms(token[:LONGEST_TOKEN])
             continue
         for run in _RUNS.findall(token):
-            yield from _pairs(run) if _CJK.match(run) else _forms(run[:LONGEST_TOKEN])
+            yield " ".join(_pairs(run)) if _CJK.match(run) else _forms(run[:LONGEST_TOKEN])
 
 
 def _pairs(run: str) -> Iterator[str]:
@@ -116,12 +122,12 @@ def _pairs(run: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=16_384)  # a text has its words many times over: half the time
-def _forms(token: str) -> tuple[str, ...]:
+def _forms(token: str) -> str:
     if not _JOINED.search(token):
-        return (_folded(token),)
+        return _folded(token)
     parts = _PARTS.findall(token)
     whole = [_folded("".join(parts))] if len(parts) > 1 else []
-    return (*map(_folded, parts), *whole)
+    return " ".join([*map(_folded, parts), *whole])
 
 
 def _folded(word: str) -> str:
