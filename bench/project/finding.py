@@ -81,7 +81,7 @@ def fill(rows: list[tuple[str, str]], scope: str = "") -> None:
                 )
                 for at, (_, text) in enumerate(some)
             )
-            words.write(chunks, some[0][0])
+            words.write(chunks)
             vectors = [embedded(chunk.text) for chunk in chunks]
             store_named(collection.store).write(collection, [*zip(chunks, vectors, strict=True)])
 

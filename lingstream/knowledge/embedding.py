@@ -23,7 +23,7 @@ from lingstream.models.clock import Now
 
 from .embed import Embedding, build_embedding
 from .models import Embedder, EmbeddingCache
-from .stores.rows import write_values
+from .stores.rows import write_rows
 
 __all__ = ["Vectors", "embedding_of", "forget_unused", "vectors_of"]
 
@@ -110,7 +110,8 @@ def _kept(fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
             fingerprint=fingerprint, text_hash__in=hashes[start : start + _ASKED]
         )
         found |= {text: bytes(data) for text, data in rows.values_list("text_hash", "data")}
-        rows.filter(used_at__lt=Now() - _RECENT).update(used_at=Now())
+        if found:
+            rows.filter(used_at__lt=Now() - _RECENT).update(used_at=Now())
     return found
 
 
@@ -141,4 +142,4 @@ def _refusal(embedder: Embedder, error: Exception) -> LingError:
 def _keep(fingerprint: str, made: Mapping[str, bytes]) -> None:
     names = ["fingerprint", "text_hash", "data"]
     rows = [(fingerprint, text, data) for text, data in made.items()]
-    write_values(EmbeddingCache, names, rows, unique=["fingerprint", "text_hash"])
+    write_rows(EmbeddingCache, names, rows, unique=["fingerprint", "text_hash"])

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from lingstream.core.provider import estimated_tokens
@@ -28,8 +29,8 @@ from .outcomes import closing, in_order, recovered
 from .pipeline import Prepared, digest
 from .sources.port import Content
 from .stores import words
-from .stores.port import store_named
-from .stores.rows import update_rows, write_rows, write_values
+from .stores.port import Described, Passage, store_named
+from .stores.rows import update_rows, write_rows
 
 __all__ = [
     "BY_WORDS",
@@ -50,6 +51,16 @@ BY_WORDS = "words"
 #: What of a passage is written anew where it stands at another place, or belongs to somebody else.
 _PLACE = ("collection_id", "position", "heading", "start", "end", "language", "owner_key", "scope")
 _TOLD = ("heading", "owner_key", "scope")  # what of that its words and its vector have
+_WRITTEN = ("uid", *_PLACE, "document_id", "text", "text_hash", "tokens")
+_place_of, _row_of = attrgetter(*_PLACE), attrgetter(*_WRITTEN)
+_told_of = itemgetter(*map(_PLACE.index, _TOLD))
+
+
+class _Known(NamedTuple):
+    """A passage that is there: its row's key, and what its row has of :data:`_PLACE`."""
+
+    pk: int
+    place: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +95,11 @@ class Draft:
 
     reading: Reading
     columns: dict[str, Any]
-    passages: list[Chunk] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     left: set[int] = field(default_factory=set)
-    written: list[Chunk] = field(default_factory=list)
-    spoken: list[Chunk] = field(default_factory=list)
+    written: list[Passage] = field(default_factory=list)
+    spoken: list[Passage] = field(default_factory=list)
     embedded: dict[UUID, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
@@ -108,10 +119,10 @@ def passage_text(title: str, heading: Sequence[str], text: str) -> str:
 
 def drafts(held: Held, readings: Sequence[Reading]) -> list[Draft | Exception]:
     """Compare documents with what there is of them, by one query; one that cannot be is an error."""
-    known: defaultdict[int, dict[UUID, Chunk]] = defaultdict(dict)
-    pks = [reading.document.pk for reading in readings]
-    for chunk in Chunk.objects.filter(document__in=pks).defer("text"):
-        known[chunk.document_id][chunk.uid] = chunk
+    known: defaultdict[int, dict[UUID, _Known]] = defaultdict(dict)
+    rows = Chunk.objects.filter(document__in=[reading.document.pk for reading in readings]).order_by()
+    for document, uid, pk, *place in rows.values_list("document_id", "uid", "pk", *_PLACE):
+        known[document][uid] = _Known(pk, tuple(place))
     return [_compared(held, reading, known[reading.document.pk]) for reading in readings]
 
 
@@ -167,9 +178,11 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         made = [draft for draft in made if draft.reading.document.pk in rows]
         Chunk.objects.filter(pk__in=[pk for draft in made for pk in draft.gone]).delete()
         written = [chunk for draft in made for chunk in draft.written]
-        write_rows(written, unique=["uid"], update=_PLACE, keys=True)
-        for draft in made:
-            words.write(draft.spoken, draft.columns["title"])
+        values = [_row_of(chunk) for chunk in written]
+        keys = write_rows(Chunk, _WRITTEN, values, unique=["uid"], update=_PLACE, keys=True)
+        for chunk, key in zip(written, keys, strict=True):
+            chunk.pk = key
+        words.write([chunk for draft in made for chunk in draft.spoken])
         embedded = [
             (chunk, vectors[draft.embedded[chunk.uid]])
             for draft in made
@@ -179,7 +192,7 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         if embedded:
             store_named(collection.store).write(collection, embedded)
         texts = [*map(_packed, made)]
-        write_values(DocumentText, ["document", "packed"], texts, unique=["document"], update=["packed"])
+        write_rows(DocumentText, ["document", "packed"], texts, unique=["document"], update=["packed"])
         mine = [(rows[draft.reading.document.pk], draft) for draft in made]
         update_rows([(row, _described(row, draft, held.source, number)) for row, draft in mine])
     recovered(held)
@@ -216,18 +229,18 @@ def without_vectors(held: Held, pk: int) -> None:
         for chunk in chunks:
             chunk.pk, chunk.document = None, row
         Chunk.objects.bulk_create(chunks)
-        words.write(chunks, row.title)
+        words.write(chunks)
         Document.objects.filter(pk=row.pk).update(pipeline=BY_WORDS)
 
 
-def _compared(held: Held, reading: Reading, known: Mapping[UUID, Chunk]) -> Draft | Exception:
+def _compared(held: Held, reading: Reading, known: Mapping[UUID, _Known]) -> Draft | Exception:
     try:
         return _draft(held, reading, known)
     except Exception as error:
         return error
 
 
-def _draft(held: Held, reading: Reading, known: Mapping[UUID, Chunk]) -> Draft:
+def _draft(held: Held, reading: Reading, known: Mapping[UUID, _Known]) -> Draft:
     document, title = reading.document, reading.prepared.title
     draft = Draft(reading, described(held, reading.content, reading.prepared))
     # Stores find passages by what marks them, too.
@@ -236,12 +249,12 @@ def _draft(held: Held, reading: Reading, known: Mapping[UUID, Chunk]) -> Draft:
     )
     draft.passages = list(_passages(held, draft))
     for chunk in draft.passages:
-        before = known.get(chunk.uid)
-        if before is None or any(getattr(before, name) != getattr(chunk, name) for name in _PLACE):
-            draft.written.append(chunk)
-        else:
+        before, place = known.get(chunk.uid), _place_of(chunk)
+        if before and before.place == place:
             chunk.pk = before.pk
-        retold = before is None or any(getattr(before, name) != getattr(chunk, name) for name in _TOLD)
+        else:
+            draft.written.append(chunk)
+        retold = before is None or _told_of(before.place) != _told_of(place)
         if retold or marked:
             draft.spoken.append(chunk)
         if (retold or marked) and held.source.collection.embedder_id:
@@ -250,22 +263,22 @@ def _draft(held: Held, reading: Reading, known: Mapping[UUID, Chunk]) -> Draft:
             draft.texts[key] = text
     uids = {chunk.uid for chunk in draft.passages}
     draft.gone = [chunk.pk for uid, chunk in known.items() if uid not in uids]
-    draft.left = {chunk.collection_id for chunk in known.values()} - {held.source.collection_id}
+    draft.left = {chunk.place[0] for chunk in known.values()} - {held.source.collection_id}
     return draft
 
 
-def _passages(held: Held, draft: Draft) -> Iterator[Chunk]:
-    prepared = draft.reading.prepared
-    # As it will be: its words are marked with its metadata.
-    document = Document(pk=draft.reading.document.pk, metadata=draft.columns["metadata"])
+def _passages(held: Held, draft: Draft) -> Iterator[Passage]:
+    prepared, document = draft.reading.prepared, draft.reading.document.pk
+    described = Described(draft.columns["title"], draft.columns["metadata"])  # as it will be
     alike: Counter[str] = Counter()
     for position, piece in enumerate(prepared.pieces):
         text = prepared.text[piece.start : piece.end]
         text_hash = digest(text)
-        yield Chunk(
-            uid=uuid5(NAMESPACE_OID, f"{document.pk}:{text_hash}:{alike[text_hash]}"),
+        yield Passage(
+            described,
+            document,
+            uid=uuid5(NAMESPACE_OID, f"{document}:{text_hash}:{alike[text_hash]}"),
             collection_id=held.source.collection_id,
-            document=document,
             position=position,
             heading=list(piece.heading),
             start=piece.start,

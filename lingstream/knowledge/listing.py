@@ -171,13 +171,8 @@ def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:
 
 def _add(held: Held, refs: Sequence[Ref], number: int) -> None:
     rows = [
-        Document(
-            source=held.source,
-            key=ref.key,
-            url=fitting(ref.url, _LONGEST_URL),
-            depth=ref.depth,
-            seen=number,
-        )
+        (held.source.pk, ref.key, fitting(ref.url, _LONGEST_URL), ref.depth, ref.size or 0, number)
         for ref in refs
     ]
-    write_rows(rows, unique=["source", "key"])
+    names = ["source", "key", "url", "depth", "size", "seen"]
+    write_rows(Document, names, rows, unique=["source", "key"])

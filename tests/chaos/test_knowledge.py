@@ -29,7 +29,7 @@ PLACES = {
     "3: when one is cut": "looking:prepare:before:4",
     "4: a batch is paid, and not kept": "embedding:_keep:before:2",
     "4: all is embedded, nothing stored": "looking:store:before:1",
-    "5: in the transaction, words are written": "stores.words:write:after:2",
+    "5: in the transaction, words are written": "stores.words:write:after:1",
     "5: in the transaction, before its end": "indexer:update_rows:after:1",
     "5: they are stored, and nothing says so": "looking:store:after:1",
     "6: what lacks is counted": "slices:note_missing:after:1",

@@ -62,7 +62,7 @@ def document(
         chunks.append(Chunk(collection=into, document=made, text=text, **where, **whose))
         start += len(text)
     Chunk.objects.bulk_create(chunks)
-    words.write(chunks, made.title)
+    words.write(chunks)
     with grow(into):
         if into.embedder_id:
             written = vectors or [vector_of(chunk.text) for chunk in chunks]

@@ -19,6 +19,7 @@ from .building import collection
 pytestmark = pytest.mark.django_db
 
 PLACE = ["position", "heading", "owner_key"]
+COLUMNS = ["uid", "collection_id", "document", "start", "end", "text", *PLACE]
 
 
 @pytest.fixture
@@ -27,62 +28,53 @@ def source() -> Source:
     return Source.objects.get()
 
 
-def chunks(source: Source, number: int) -> list[Chunk]:
-    document = Document.objects.create(source=source, key=str(uuid4()), metadata={"a": [1]})
+def chunks(source: Source, number: int) -> list[list[Any]]:
+    document = Document.objects.create(source=source, key=str(uuid4()))
+    whose = source.collection_id, document.pk
     return [
-        Chunk(
-            uid=uuid4(),
-            collection=source.collection,
-            document=document,
-            position=place,
-            heading=["云", str(place)],
-            start=0,
-            end=2 * place,
-            text="云 " * place,
-        )
+        [uuid4(), *whose, 0, 2 * place, "云 " * place, place, ["云", str(place)], ""]
         for place in range(number)
     ]
+
+
+def write(rows: list[list[Any]]) -> list[int]:
+    return write_rows(Chunk, COLUMNS, rows, unique=["uid"], update=PLACE, keys=True)
 
 
 def test_rows_are_as_django_reads_them_and_know_their_keys(source: Source) -> None:
     made = chunks(source, 600)  # of several statements
     with transaction.atomic(), CaptureQueriesContext(connection) as asked:
-        write_rows(made, unique=["uid"], update=PLACE, keys=True)
+        keys = write(made)
     assert len(asked) <= 10
-    read = Chunk.objects.in_bulk([each.pk for each in made])
-    for each in made:
-        found = read[each.pk]
-        assert (found.uid, found.heading, found.text) == (each.uid, each.heading, each.text)
+    read = Chunk.objects.in_bulk(keys)
+    for key, row in zip(keys, made, strict=True):
+        assert [getattr(read[key], name) for name in (*COLUMNS[:2], *COLUMNS[3:])] == [*row[:2], *row[3:]]
+    assert {(each.tokens, each.scope) for each in read.values()} == {(0, "")}  # as the model has them
 
 
 def test_what_is_there_is_changed_and_keeps_its_key(source: Source) -> None:
     old, other = chunks(source, 2)
-    write_rows([old], unique=["uid"], update=PLACE, keys=True)
-    again = Chunk(uid=old.uid, collection=old.collection, document=old.document, position=7, start=0, end=1)
-    again.pk = 10**6  # of a try that was lost: it may be another row's by now
-    again.text, again.heading = "is left", ["new"]
-    write_rows([other, again], unique=["uid"], update=PLACE, keys=True)
-    assert again.pk == old.pk != other.pk
-    old.refresh_from_db()
-    assert (old.position, old.heading, old.text) == (7, ["new"], "")
+    [key] = write([old])
+    again = [*old[:5], "is left", 7, ["new"], ""]
+    new, same = write([other, again])
+    assert same == key != new
+    row = Chunk.objects.get(pk=key)
+    assert (row.position, row.heading, row.text) == (7, ["new"], "")
 
 
 def test_without_changes_what_is_there_is_left() -> None:
     for data in (b"first", b"second"):
-        write_rows(
-            [EmbeddingCache(fingerprint="f", text_hash="t", data=data)], unique=["fingerprint", "text_hash"]
-        )
+        names = ["fingerprint", "text_hash", "data"]
+        write_rows(EmbeddingCache, names, [("f", "t", data)], unique=names[:2])
     kept = EmbeddingCache.objects.get()
     assert bytes(kept.data) == b"first" and kept.used_at
 
 
 def test_a_key_that_is_another_row_s_is_written(source: Source) -> None:
-    [chunk] = chunks(source, 1)
+    document = Document.objects.create(source=source, key="a")
     for text in ("one", "two"):
-        packed = DocumentText.pack(text)
-        write_rows(
-            [DocumentText(document=chunk.document, packed=packed)], unique=["document"], update=["packed"]
-        )
+        row = document.pk, DocumentText.pack(text)
+        write_rows(DocumentText, ["document", "packed"], [row], unique=["document"], update=["packed"])
     assert DocumentText.unpack(DocumentText.objects.get().packed) == "two"
 
 
@@ -107,6 +99,6 @@ def test_rows_are_changed_each_its_own_way(source: Source, django_user_model: An
 
 def test_of_no_rows_nothing_is_asked() -> None:
     with CaptureQueriesContext(connection) as asked:
-        write_rows([], unique=["uid"])
+        write([])
         update_rows([])
     assert len(asked) == 0

@@ -171,7 +171,7 @@ class TestKeeping:
         help = collection()
         chunks = document(help, "apples")
         chunks[0].text = "pears"
-        words.write(chunks, "")
+        words.write(chunks)
         assert found(everything(help), "apples") == []
         assert found(everything(help), "pears") == [chunks[0].pk]
         assert count() == 1

@@ -22,8 +22,8 @@ from lingstream.conf import app_settings
 from ..models import Chunk, Collection, Vector
 from .blocks import ROWS, Block, Row, blocks_of, nearest, packed, without
 from .bounds import Bounds, marks_of
-from .port import Near
-from .rows import write_values
+from .port import Near, Passage
+from .rows import write_rows
 
 __all__ = ["DatabaseStore", "forget_matrices"]
 
@@ -33,10 +33,10 @@ _Key: TypeAlias = tuple[str, int, int | None, int]
 class DatabaseStore:
     """The store ``database``; see :class:`~.port.VectorStore`."""
 
-    def write(self, collection: Collection, vectors: Sequence[tuple[Chunk, bytes]]) -> None:
+    def write(self, collection: Collection, vectors: Sequence[tuple[Chunk | Passage, bytes]]) -> None:
         """See :meth:`~.port.VectorStore.write`."""
         whose = collection.embedder_id, collection.pk, collection.revision
-        write_values(
+        write_rows(
             Vector,
             ["chunk", "embedder", "collection", "revision", "data"],
             [(chunk.pk, *whose, data) for chunk, data in vectors],

@@ -19,7 +19,7 @@ from django.db import connections, router, transaction
 
 from ..models import Chunk, Collection
 from .bounds import Bounds, marks_of
-from .port import Near
+from .port import Near, Passage
 
 __all__ = ["PgVectorStore", "create_indexes", "create_table", "forget_choices", "lacking"]
 
@@ -97,7 +97,7 @@ _ARE_FEW = """
 class PgVectorStore:
     """The store ``pgvector``; see :class:`~.port.VectorStore`."""
 
-    def write(self, collection: Collection, vectors: Sequence[tuple[Chunk, bytes]]) -> None:
+    def write(self, collection: Collection, vectors: Sequence[tuple[Chunk | Passage, bytes]]) -> None:
         """See :meth:`~.port.VectorStore.write`."""
         rows = [
             (chunk.pk, collection.embedder_id, collection.pk, _marks(chunk), _text(data))
@@ -230,7 +230,7 @@ def _values(marks: _Marks) -> dict[str, Any]:
     return {f"group{number}": list(group) for number, group in enumerate(marks)}
 
 
-def _marks(chunk: Chunk) -> list[int]:
+def _marks(chunk: Chunk | Passage) -> list[int]:
     return [*marks_of(chunk.collection_id, chunk.scope, chunk.owner_key, chunk.document.metadata)]
 
 

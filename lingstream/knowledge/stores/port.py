@@ -11,16 +11,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from lingstream.core.exceptions import ConfigurationError
 from lingstream.providers.dotted import import_dotted
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from ..models import Chunk, Collection
     from .bounds import Bounds
 
-__all__ = ["Near", "VectorStore", "register_store", "store_named", "stores"]
+__all__ = ["Described", "Near", "Passage", "VectorStore", "register_store", "store_named", "stores"]
+
+
+class Described(NamedTuple):
+    """What passages are found by of their document."""
+
+    title: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Passage:
+    """What a row of :class:`~..models.Chunk` will be, at a tenth of what an object of a model costs.
+
+    :param pk: the row's key, as soon as it is known.
+    """
+
+    document: Described
+    document_id: int
+    uid: UUID
+    collection_id: int
+    position: int
+    heading: list[str]
+    start: int
+    end: int
+    text: str
+    text_hash: str
+    tokens: int
+    language: str
+    owner_key: str
+    scope: str
+    pk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +72,7 @@ class Near:
 class VectorStore(Protocol):
     """The port: one stateless object for each store. All of it uses the ORM: call it in a thread."""
 
-    def write(self, collection: Collection, vectors: Sequence[tuple[Chunk, bytes]]) -> None:
+    def write(self, collection: Collection, vectors: Sequence[tuple[Chunk | Passage, bytes]]) -> None:
         """Write vectors of the collection's embedder, or write them anew: where their bounds differ, too.
 
         :param collection: with the revision that it has by this transaction.

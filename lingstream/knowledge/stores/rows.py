@@ -1,18 +1,19 @@
-"""Many rows of one model in few statements, without what Django does for each value of each row.
+"""Many rows of one model in few statements, without what Django does for each row and each of its values.
 
-It is half of what ``bulk_create`` takes, which asks every field about every value: of a first pass over a
-source that was much of the time.
+``bulk_create`` wants an object of the model for each, and asks every field about every value: of a first pass
+over a source that was much of the time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from django.db import connections, models, router
 
-__all__ = ["update_rows", "write_rows", "write_values"]
+__all__ = ["update_rows", "write_rows"]
 
 _AT_ONCE = 500  # rows of a statement
 #: Fields whose values databases take as they are.
@@ -26,68 +27,42 @@ _PLAIN = frozenset(
 
 
 def write_rows(
-    rows: Sequence[models.Model], *, unique: Sequence[str], update: Sequence[str] = (), keys: bool = False
-) -> None:
-    """Insert rows, or change those that are there already.
-
-    No signal is sent, and what the database has a default for is its own. Call it in a transaction.
-
-    :param rows: of one model, with a key of the database's making; none is there twice.
-    :param unique: names of fields by which one is there already.
-    :param update: names of what is changed then; nothing, unless given.
-    :param keys: set the rows' keys; with ``update`` only, as the database tells none of what it has left.
-    """
-    if not rows:
-        return
-    model = type(rows[0])
-    fields = [
-        each
-        for each in model._meta.concrete_fields
-        if not (isinstance(each, models.AutoField) or each.has_db_default())
-    ]
-    names = [each.attname for each in fields]
-    values = [[getattr(row, name) for name in names] for row in rows]
-    found = _insert(model, fields, values, unique, update, keys)
-    if keys:
-        by = [[each.name for each in fields].index(name) for name in unique]
-        for row, mine in zip(rows, values, strict=True):
-            row.pk = found[tuple(mine[at] for at in by)]
-
-
-def write_values(
     model: type[models.Model],
     names: Sequence[str],
     values: Sequence[Sequence[Any]],
     *,
     unique: Sequence[str],
     update: Sequence[str] = (),
-) -> None:
-    """As :func:`write_rows`, without an object for each row.
+    keys: bool = False,
+) -> list[Any]:
+    """Insert rows, or change those that are there already; return their keys, if asked.
 
-    :param names: of the fields; what else the model has, the database has a default for.
-    :param values: of each row, keys for those of other models.
+    No signal is sent. Call it in a transaction.
+
+    :param model: one with a key of the database's making, unless that is among ``names``.
+    :param names: of fields; what else the model has is as its default, or the database's, is.
+    :param values: of each row, keys for those of other models; none is there twice.
+    :param unique: names of fields by which one is there already.
+    :param update: names of what is changed then; nothing, unless given.
+    :param keys: in the order of ``values``; with ``update`` only, as the database tells none of what it left.
     """
-    if values:
-        fields = [model._meta.get_field(name) for name in names]
-        _insert(model, fields, [[*row] for row in values], unique, update, keys=False)
-
-
-def _insert(
-    model: type[models.Model],
-    fields: Sequence[Any],
-    rows: Sequence[list[Any]],
-    unique: Sequence[str],
-    update: Sequence[str],
-    keys: bool,
-) -> dict[tuple[Any, ...], Any]:
-    """Make values the database's, in place, and insert them; return the keys by what is unique, if asked."""
+    if not values:
+        return []
     connection = connections[router.db_for_write(model)]
+    fields = [model._meta.get_field(name) for name in names]
+    others = [
+        each
+        for each in model._meta.concrete_fields
+        if not (each in fields or isinstance(each, models.AutoField) or each.has_db_default())
+    ]
+    defaults = [each.get_db_prep_save(each.get_default(), connection) for each in others]
+    rows = [[*row, *defaults] for row in values]
     for place, field in enumerate(fields):
         if prepare := _preparing(field, connection):
             for row in rows:
                 row[place] = prepare(row[place])
-    before, one, after = _statement(connection, model, fields, unique, update, keys)
-    most = min(_AT_ONCE, (connection.features.max_query_params or 50_000) // len(fields))
+    before, one, after = _statement(connection, model, [*fields, *others], unique, update, keys)
+    most = min(_AT_ONCE, (connection.features.max_query_params or 50_000) // (len(fields) + len(others)))
     found: dict[tuple[Any, ...], Any] = {}
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
@@ -97,7 +72,8 @@ def _insert(
             )
             if keys:
                 found |= {tuple(known): key for *known, key in cursor.fetchall()}
-    return found
+    by = [names.index(name) for name in unique]
+    return [found[tuple(row[at] for at in by)] for row in rows] if keys else []
 
 
 def update_rows(changes: Sequence[tuple[models.Model, Mapping[str, Any]]]) -> None:
@@ -112,20 +88,29 @@ def update_rows(changes: Sequence[tuple[models.Model, Mapping[str, Any]]]) -> No
     connection = connections[router.db_for_write(model)]
     compiler = models.sql.UpdateQuery(model).get_compiler(connection=connection)
     quote = connection.ops.quote_name
+
+    @cache
+    def column(name: str) -> tuple[str, Callable[[Any], Any] | None]:
+        field = meta.get_field(name)
+        return quote(field.column), _preparing(field, connection)
+
+    @cache
+    def compiled(value: models.Expression) -> tuple[str, Sequence[Any]]:
+        made = value.resolve_expression(compiler.query, allow_joins=False, for_save=True)
+        return compiler.compile(made)  # type: ignore[no-any-return]
+
     alike: defaultdict[tuple[str, ...], list[list[Any]]] = defaultdict(list)
     for row, columns in changes:
         settings, values = list[str](), list[Any]()
         for name, value in columns.items():
-            field = meta.get_field(name)
-            sql = "%s"
-            if hasattr(value, "resolve_expression"):
-                made = value.resolve_expression(compiler.query, allow_joins=False, for_save=True)
-                sql, given = compiler.compile(made)
+            named, prepare = column(name)
+            if isinstance(value, models.Expression):
+                sql, given = compiled(value)
+                settings.append(f"{named} = {sql}")
                 values += given
             else:
-                prepare = _preparing(field, connection)
+                settings.append(f"{named} = %s")
                 values.append(prepare(value) if prepare else value)
-            settings.append(f"{quote(field.column)} = {sql}")
         alike[tuple(settings)].append([*values, row.pk])
     update, key = f"UPDATE {quote(meta.db_table)} SET", quote(meta.pk.column)
     for same, rows in alike.items():

@@ -17,6 +17,7 @@ from lingstream.core.exceptions import ConfigurationError
 from ..models import Chunk
 from ..text.words import spaced_words
 from .bounds import Bounds, marks_of
+from .port import Passage
 
 __all__ = ["SUPPORTED", "find", "write"]
 
@@ -159,19 +160,17 @@ _STATEMENTS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
 SUPPORTED = tuple(_STATEMENTS)
 
 
-def write(chunks: Sequence[Chunk], title: str) -> None:
+def write(chunks: Sequence[Chunk | Passage]) -> None:
     """Write the words of passages, or write them anew: where their bounds differ, too.
 
     Their documents are loaded already. The words of a passage go with its row.
 
-    :param title: the document's.
     :raises ConfigurationError: the database is none that words can be found in.
     """
     known, cursor = _open(router.db_for_write(Chunk))
     with cursor:
         cursor.executemany(
-            known.write,
-            [(chunk.pk, known.marks(_marks(chunk)), _words(chunk, title)) for chunk in chunks],
+            known.write, [(chunk.pk, known.marks(_marks(chunk)), _words(chunk)) for chunk in chunks]
         )
 
 
@@ -204,12 +203,12 @@ def _open(alias: str) -> tuple[_Statements, Any]:
     return known, connection.cursor()
 
 
-def _marks(chunk: Chunk) -> Sequence[int]:
+def _marks(chunk: Chunk | Passage) -> Sequence[int]:
     return marks_of(chunk.collection_id, chunk.scope, chunk.owner_key, chunk.document.metadata)
 
 
-def _words(chunk: Chunk, title: str) -> str:
-    return spaced_words("\n".join((title, *chunk.heading, chunk.text)))
+def _words(chunk: Chunk | Passage) -> str:
+    return spaced_words("\n".join((chunk.document.title, *chunk.heading, chunk.text)))
 
 
 def _is_word(text: str) -> bool:
