@@ -27,9 +27,26 @@ from lingstream.models.locks import locked
 
 from .models import Collection, Document, Source, Sync
 
-__all__ = ["LEASE", "Held", "Overtaken", "atomically", "claim", "due_documents", "is_free", "to_be_taken"]
+__all__ = [
+    "LEASE",
+    "TAKEN",
+    "Held",
+    "Overtaken",
+    "atomically",
+    "claim",
+    "due_documents",
+    "is_free",
+    "to_be_taken",
+]
 
 LEASE = timedelta(seconds=60)
+
+#: Columns of a document that a look at it needs, and those that are read anew where it is locked.
+TAKEN = (
+    *("key", "url", "depth", "etag", "modified", "raw_hash", "text_hash", "pipeline", "title", "language"),
+    *("metadata", "owner", "owner_key", "scope", "links", "size", "attempts", "asked"),
+)
+_LOCKED = ("source", "asked", "seen", "misses", "missed", "text_hash", "version", "check_every")
 
 
 class Overtaken(LingError):
@@ -117,7 +134,7 @@ class Held:
 
     def documents(self, pks: Iterable[int]) -> dict[int, Document]:
         """Lock documents within a transaction, those that nobody else has; return them by their keys."""
-        rows = locked(Document.objects.filter(pk__in=list(pks)).order_by("pk"), skip=True)
+        rows = locked(Document.objects.filter(pk__in=list(pks)).order_by("pk").only(*_LOCKED), skip=True)
         return {row.pk: row for row in rows}
 
     def renew(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -30,12 +30,13 @@ from .listing import links_of, stored_links
 from .models import Document, Source
 from .pipeline import Prepared, Reader, Rules, prepare
 from .sources.port import DISOWNED, Content, Failed, Gone, Known, Listing, Ref, Unchanged
+from .together import Together
 
 __all__ = ["Looking", "mends", "told"]
 
 logger = logging.getLogger("lingstream")
 
-_TOGETHER = 200  # passages that are stored in one transaction, of several documents
+_TOGETHER = 400  # passages that are stored in one transaction, of several documents
 _INDEXED = Document.Status.INDEXED
 
 
@@ -81,6 +82,7 @@ class Looking:
     delete_after: int
     concurrency: int
     is_over: Callable[[], bool]
+    _together: Together = field(default_factory=Together)
 
     async def look(self, documents: Sequence[Document], contents: Mapping[str, Content]) -> Counter[str]:
         """Look at documents; return how many were ``done``, and how many of them ``changed`` or ``failed``.
@@ -129,7 +131,9 @@ class Looking:
         read = read_columns(content, self.fingerprint)
         found: Prepared | Unchanged | Failed = Unchanged()
         if not self._is_known(document) or read["raw_hash"] != document.raw_hash:
-            found = await prepare(document.key, content, self.rules, self.reader, self.services)
+            found = await prepare(
+                document.key, content, self.rules, self.reader, self.services, self._together.call
+            )
         return _Looked(found, replace(content, body=""), read)
 
     async def _fetch(self, document: Document) -> Content | Unchanged | Gone | Failed:
@@ -269,10 +273,12 @@ class Looking:
 def _together(made: Iterable[Draft]) -> Iterator[list[Draft]]:
     """Yield drafts in groups that are stored together, so that no lock is held for long."""
     some: list[Draft] = []
+    passages = 0
     for draft in made:
-        if some and sum(len(each.passages) for each in [*some, draft]) > _TOGETHER:
+        passages += len(draft.passages)
+        if some and passages > _TOGETHER:
             yield some
-            some = []
+            some, passages = [], len(draft.passages)
         some.append(draft)
     if some:
         yield some

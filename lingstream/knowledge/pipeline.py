@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
@@ -112,25 +112,31 @@ def check_pipeline(data: Any) -> tuple[RecordStep, ...]:
 
 
 async def prepare(
-    key: str, content: Content, rules: Rules, reader: Reader, services: Services
+    key: str,
+    content: Content,
+    rules: Rules,
+    reader: Reader,
+    services: Services,
+    aside: Callable[..., Awaitable[Any]] = asyncio.to_thread,
 ) -> Prepared | Failed:
     """Return the passages of a document, or why there are none.
 
     :param key: its name within its source.
+    :param aside: calls functions in a thread.
     """
     try:
         text = await _read(content, reader)
         if text.noindex:
             return Prepared(status="skipped", code="noindex", problem="the document asks not to be indexed")
         if not rules.steps:
-            return await asyncio.to_thread(_normalised_and_cut, content, text, rules)
-        found = await asyncio.to_thread(_normalised, content, text)
+            return await aside(_normalised_and_cut, content, text, rules)  # type: ignore[no-any-return]
+        found = await aside(_normalised, content, text)
         for number, step in enumerate(rules.steps):
             record = await _record(key, content, found, step, number, services)
             if record is None:
                 return Prepared(status="skipped", code="left-out", problem=f"by the step {step.kind}")
             found = record
-        return await asyncio.to_thread(_cut, found, rules)
+        return await aside(_cut, found, rules)  # type: ignore[no-any-return]
     except ExtractionError as error:
         if error.code in _EMPTY:
             return Prepared(status="empty", code=error.code, problem=error.message)

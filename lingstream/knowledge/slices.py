@@ -8,13 +8,14 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced, LingError
 from lingstream.execution.away import AWAY
 
-from .claims import Held, Overtaken, due_documents
+from .claims import TAKEN, Held, Overtaken, due_documents
 from .deletion import delete_missed, note_missing
 from .embed import build_embedding
 from .embedding import Call
@@ -29,7 +30,9 @@ from .text.extract.pool import Extractor
 
 __all__ = ["Outcome", "Report", "Slice"]
 
-_GROUP = 32  # documents that are looked at together
+#: Documents that are looked at together: so many turns of those that are fetched at the same time, or as many
+#: as are so many bytes, where that is known before; at most.
+_TURNS, _GROUP, _BYTES = 8, 128, 8_000_000
 _LISTING = 480.0  # seconds that a listing may take; the run has 600 in all
 _STILL = 0.2  # seconds to wait where all that is due is in somebody else's hands
 _SAVED = 2.0  # seconds between two writes of the counts
@@ -82,6 +85,7 @@ class Slice:
         self._services = services
         self._report = report
         self._kind = source_kind(held.source.kind)
+        self._most = min(_TURNS * self._kind.concurrency, _GROUP)
         self._delete_after = held.source.delete_after or self._kind.delete_after
         self._number = row.number if row else held.source.number
         self._counts = Counter({name: getattr(row, name) if row else 0 for name in COUNTS})
@@ -190,11 +194,11 @@ class Slice:
             queue.extend(links.values())
             contents = {key: batch[key].document for key in noted.pending if batch[key].content}
             keys = list(contents)
-            for start in range(0, len(keys), _GROUP):
+            for start in range(0, len(keys), self._most):
                 if self._is_over:
                     self._put_off = True
                     break
-                await self._look(await self._call(self._taken, keys[start : start + _GROUP]), contents)
+                await self._look(await self._call(self._taken, keys[start : start + self._most]), contents)
         if self._row and self._row.complete and (self._limited or self._listing.problem):
             await self._save()  # before the documents are done that tell so: no other slice looks at them
 
@@ -213,7 +217,7 @@ class Slice:
         self._say(phase="fetching")
         probing = self._is_degraded
         while not self._is_over:
-            documents = await self._call(self._taken, None, 1 if probing else _GROUP)
+            documents = await self._call(self._taken, None, 1 if probing else self._most)
             if not documents:
                 return True
             counts = await self._look(documents, {})
@@ -224,10 +228,14 @@ class Slice:
                 await asyncio.sleep(_STILL)
         return False
 
-    def _taken(self, keys: Sequence[str] | None, most: int = _GROUP) -> list[Document]:
-        """Documents that are due, among these keys or among all."""
-        due = due_documents().filter(source=self._held.source).order_by("pk")
-        return list((due if keys is None else due.filter(key__in=keys))[:most])
+    def _taken(self, keys: Sequence[str] | None, most: int | None = None) -> list[Document]:
+        """Documents that are due, among these keys, or among all as many as are looked at together."""
+        due = due_documents().filter(source=self._held.source).order_by("pk").only(*TAKEN)
+        if keys is not None:
+            return list(due.filter(key__in=keys))
+        rows = list(due[:most])
+        sizes = accumulate(row.size for row in rows)
+        return rows[: max(1, sum(size <= _BYTES for size in sizes))]
 
     async def _look(self, documents: Sequence[Document], contents: Mapping[str, Content]) -> Counter[str]:
         counts = await self._looking.look(documents, contents)

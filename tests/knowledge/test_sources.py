@@ -11,6 +11,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from lingstream.core.exceptions import UsageError
+from lingstream.knowledge import slices
+from lingstream.knowledge.looking import Looking
 from lingstream.knowledge.models import Chunk, Collection, Document, Source, Upload
 from lingstream.knowledge.sources.port import Content, Ref, source_kind
 from lingstream.knowledge.sources.python import source as source_function
@@ -97,6 +99,24 @@ class TestFolder:
         Document.objects.create(source=source, key=key)
         one_pass(source, full=False)
         assert keys() == []
+
+    def test_large_files_are_looked_at_a_few_at_a_time(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        together = []
+        look = Looking.look
+
+        async def looks(self: Looking, documents: Any, contents: Any) -> Any:
+            together.append([document.key for document in documents])
+            return await look(self, documents, contents)
+
+        monkeypatch.setattr(Looking, "look", looks)
+        monkeypatch.setattr(slices, "_BYTES", 100)
+        for name, size in {"a": 40, "b": 60, "c": 1, "d": 200, "e": 100}.items():
+            (root / f"{name}.md").write_text(name * size)
+        source = made("folder", path=".")
+        assert one_pass(source).status == "finished"
+        assert together == [["a.md", "b.md"], ["c.md"], ["d.md"], ["e.md"]]
 
     def test_what_is_no_file_is_not_opened(self, root: Path) -> None:
         os.mkfifo(root / "a.md")

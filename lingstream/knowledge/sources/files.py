@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
-from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import Any
 from urllib.parse import quote
 
@@ -31,13 +31,13 @@ def is_wanted(key: str, patterns: Iterable[str]) -> bool:
         key.encode()
     except UnicodeEncodeError:  # a name that is not UTF-8 is no key
         return False
-    name = PurePosixPath(key).name
+    name = key.rpartition("/")[2]
     return any(fnmatch(key, pattern) or fnmatch(name, pattern) for pattern in patterns)
 
 
 def mime_of(name: str) -> str:
     """Return what a file is by its name, ``""`` where that does not say."""
-    return _TYPES.get(PurePosixPath(name).suffix.lower()) or mimetypes.guess_type(name)[0] or ""
+    return _TYPES.get(splitext(name)[1].lower()) or mimetypes.guess_type(name)[0] or ""
 
 
 def address_of(key: str, template: str) -> str:

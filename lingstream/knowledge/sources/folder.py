@@ -1,7 +1,7 @@
 """Files of a folder on this machine, inside ``LINGSTREAM["KNOWLEDGE_ROOTS"]``.
 
 1. No name leads out of the source's folder, neither by ``..`` nor by a symbolic link; that is asked of the
-   resolved path each time a file is listed, and again when it is opened.
+   resolved path of each link that is listed, and of each file that is opened.
 2. Folders that are symbolic links are not entered, and what is no regular file is not opened.
 """
 
@@ -21,6 +21,7 @@ from lingstream.conf import app_settings
 from lingstream.core.exceptions import ConfigurationError, UsageError
 
 from ..models import Source
+from ..together import Together
 from .files import LARGEST, OPTIONS, PATTERNS, address_of, is_wanted, mime_of
 from .port import Content, Failed, Fetched, Gone, Known, Ref, SourceKind
 
@@ -35,6 +36,7 @@ class Folder(SourceKind):
 
     kind = "folder"
     title = "Folder"
+    concurrency = 16  # a file is read in less time than it takes to go to a thread
     watches = True
     config_schema = {
         "type": "object",
@@ -82,7 +84,8 @@ class FolderListing:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.complete = False
         self.problem = ""
-        self._folder = folder
+        self._folder, self._within = folder, os.path.join(folder, "")  # noqa: PTH118 (Path drops the end)
+        self._together = Together()
         self._patterns = tuple(config.get("patterns") or PATTERNS)
         self._url = config.get("url", "")
 
@@ -98,44 +101,45 @@ class FolderListing:
         """Yield the files; in a thread."""
         for folder, folders, names in os.walk(self._folder, onerror=self._failed):
             folders.sort()
+            above = Path(folder).relative_to(self._folder).as_posix()
             for name in sorted(names):
-                path = Path(folder, name)
-                key = path.relative_to(self._folder).as_posix()
-                if is_wanted(key, self._patterns) and (known := self._status(key)):
+                key = name if above == "." else f"{above}/{name}"
+                here = self._within + key.replace("/", os.sep)
+                if is_wanted(key, self._patterns) and (found := self._found(key, here)):
+                    known = found[1]
                     yield Ref(key=key, url=address_of(key, self._url), etag=_etag(known), size=known.st_size)
 
     async def fetch(self, known: Known) -> Fetched:
         """See :class:`Listing`."""
         if not is_wanted(known.key, self._patterns):
             return Gone(for_good=True)
-        return await asyncio.to_thread(self._read, known.key)
+        return await self._together.call(self._read, known.key)
 
     def _failed(self, error: OSError) -> None:
         """A folder that cannot be read is not an empty one."""
         self.problem = f"{error.filename}: {error.strerror}"
 
-    def _inside(self, key: str) -> Path | None:
-        try:
-            path = (self._folder / key).resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):
-            return None
-        return path if path.is_relative_to(self._folder) else None
+    def _found(self, key: str, path: str = "") -> tuple[str, os.stat_result] | None:
+        """Return where a regular file is, and what it is.
 
-    def _status(self, key: str) -> os.stat_result | None:
-        path = self._inside(key)
+        :param path: of one in a folder that no link leads to.
+        """
         try:
-            known = path.stat() if path else None
-        except OSError:
+            known = os.lstat(path) if path else None
+            if known is None or stat.S_ISLNK(known.st_mode):
+                path = os.path.realpath(self._folder / key, strict=True)
+                known = os.lstat(path)
+        except (OSError, ValueError):
             return None
-        return known if known and stat.S_ISREG(known.st_mode) else None
+        is_inside = path.startswith(self._within)
+        return (path, known) if is_inside and stat.S_ISREG(known.st_mode) else None
 
     def _read(self, key: str) -> Fetched:
-        path = self._inside(key)
-        if path is None or not self._status(key):
+        if (found := self._found(key)) is None:
             return Gone(for_good=True)
         try:
             # What has become a pipe meanwhile would wait for ever for somebody who writes.
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            with os.fdopen(os.open(found[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
                 known = os.fstat(file.fileno())
                 body = file.read(LARGEST + 1)
         except FileNotFoundError:
@@ -144,7 +148,8 @@ class FolderListing:
             return Failed("unreadable", f"{key}: {error.strerror}", retryable=True)
         if len(body) > LARGEST:
             return Failed("too-large", f"expected a file of up to {LARGEST:,} bytes, got {known.st_size:,}")
-        return Content(body=body, mime=mime_of(path.name), url=address_of(key, self._url), etag=_etag(known))
+        mime = mime_of(found[0].rpartition(os.sep)[2])
+        return Content(body=body, mime=mime, url=address_of(key, self._url), etag=_etag(known))
 
 
 def _etag(known: os.stat_result) -> str:
