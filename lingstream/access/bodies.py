@@ -64,7 +64,7 @@ class Body:
                 late = max(pace.clock() - self._due, 0.0)
             if not connection.readable:
                 try:
-                    await connection.wait_for_data(self._timeout)
+                    await connection.arrival(self._timeout)
                 except TimeoutError:
                     raise httpx2.ReadTimeout("no data in time", request=self._response.request) from None
             if pace:

@@ -82,7 +82,7 @@ class SocketStream(httpcore2.AsyncNetworkStream):
         connection = self.connection
         if not connection.readable:
             try:
-                await connection.wait_for_data(timeout)
+                await connection.arrival(timeout)
             except TimeoutError as error:
                 raise httpcore2.ReadTimeout("no data in time") from error
         if connection.error and not connection.received:
@@ -209,10 +209,10 @@ class Connection(asyncio.Protocol):
             self.received.insert(0, data)
             self._size += len(data)
 
-    async def wait_for_data(self, timeout: float | None) -> None:
-        """Wait until it is readable.
+    def arrival(self, timeout: float | None) -> asyncio.Future[None]:
+        """Return what is done once it is readable, for one who waits; it is not now.
 
-        :raises TimeoutError: nothing came for ``timeout`` seconds.
+        It has a ``TimeoutError`` where nothing came for ``timeout`` seconds.
         """
         loop = asyncio.get_running_loop()
         self._reader = loop.create_future()
@@ -223,10 +223,7 @@ class Connection(asyncio.Protocol):
                 self._set_alarm(loop)
         else:
             self._deadline = float("inf")
-        try:
-            await self._reader
-        finally:
-            self._reader = None
+        return self._reader
 
     async def gather(self, seconds: float) -> None:
         """Let come what comes for ``seconds``, or until no more can."""

@@ -26,7 +26,7 @@ from lingstream.core.exceptions import ProviderError, UsageError
 from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.providers.options import OPENAI_URL, OWN_HEADERS
 
-from .body import DRAIN_SECONDS, chunks_of, give_up, whole_body
+from .body import DRAIN_SECONDS, give_up, whole_body
 from .eventstream import EventStream, Named
 from .failures import describe, from_status, scrub
 from .protocols import PROTOCOLS, Dispensable, Refused
@@ -120,9 +120,17 @@ class OpenAIProvider:
             whole = False
             try:
                 decoder = self._protocol.decoder()
-                async with contextlib.aclosing(chunks_of(body, decoder)) as chunks:
-                    async for chunk in chunks:
+                try:
+                    while not (decoder.done or decoder.error) and (data := await body.read()):
+                        for chunk in decoder.feed(data):
+                            yield chunk
+                    for chunk in decoder.close():
                         yield chunk
+                except httpx2.HTTPError:
+                    if not decoder.finished:
+                        raise
+                if decoder.error:
+                    raise decoder.error
                 whole = True
             finally:
                 closing = give_up(body, drain=whole)
