@@ -58,41 +58,40 @@ class Pace:
         self._looked_at, self._used = clock(), cpu()
         self._look_at = self._looked_at + _LOOK
         self._busy = 0.0
-        self._late, self._times = 0.0, 0
-        self._packets, self._reads = 0, 0
+        self._late = 0.0
+        self._packets, self._reads, self._batches = 0, 0, 0
 
     def read(self, now: float, late: float, packets: int) -> float:
         """Count a read of ``packets``, due ``late`` seconds before ``now``; return when the next one is."""
         self._packets += packets
         self._reads += 1
-        self._count(now, late)
+        self._late += late
+        if now >= self._look_at:
+            self._look(now)
         return now + self.reading
 
     def told(self, now: float, late: float) -> float:
         """Count a batch that was due ``late`` seconds before ``now``; return when the next one is."""
-        self._count(now, late)
-        return now + self.telling
-
-    def _count(self, now: float, late: float) -> None:
+        self._batches += 1
         self._late += late
-        self._times += 1
         if now >= self._look_at:
             self._look(now)
+        return now + self.telling
 
     def _look(self, now: float) -> None:
         used, passed = self._cpu(), max(now - self._looked_at, 1e-9)
         spent, reads = used - self._used, max(self._reads, 1)
         saved = max(self._packets - reads, 0) * min(spent / reads, _READ)
         share = (spent + saved) / passed
-        lag = self._late / max(self._times, 1) / self.most if self.most else 0.0
+        lag = self._late / max(self._reads + self._batches, 1) / self.most if self.most else 0.0
         busy = min(max((share - _EASY) / (_FULL - _EASY), lag, 0.0), 1.0)
         self._busy += (busy - self._busy) * min(passed / _MEMORY, 1.0)
         between = self._least + (self.most - self._least) * self._busy
         self.reading = between if self._busy > _IDLE and between > self._least else 0.0
         self.telling = max(between * _TELLING, self._least)
         self._looked_at, self._used, self._look_at = now, used, now + _LOOK
-        self._late, self._times = 0.0, 0
-        self._packets, self._reads = 0, 0
+        self._late = 0.0
+        self._packets, self._reads, self._batches = 0, 0, 0
 
 
 @lru_cache(maxsize=1)
