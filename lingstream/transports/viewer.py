@@ -181,7 +181,13 @@ class Viewer:
             ready, rung = self._reader.ready, False
             # The first batch is not kept waiting for the beat of those who watch already.
             if not ready or not (self._joins or self._beat.due):
-                rung = await self._wait(ready)
+                if not self._rung:
+                    try:
+                        await self._expect(ready)
+                    except asyncio.CancelledError:
+                        self._leave()
+                        raise
+                rung, self._rung = self._rung, False
                 ready = self._reader.ready
             if ready and not rung:
                 self._joins = False
@@ -218,25 +224,23 @@ class Viewer:
             return self._elsewhere(run)
         return None
 
-    async def _wait(self, ready: bool) -> bool:
-        """Wait until a batch may be read; return whether something else came first."""
-        if not self._rung:
-            news = self._news = self._loop.create_future()
-            self._listens = not ready
-            if ready:
-                self._beat.news(self._wake)
-            else:
-                self._reader.listen(self._heard)
-            try:
-                await news
-            finally:
-                self._news = None
-                if self._listens:
-                    self._reader.listen(None)
-                elif self._rung or news.cancelled():
-                    self._beat.leave(self._wake)
-        rung, self._rung = self._rung, False
-        return rung
+    def _expect(self, ready: bool) -> asyncio.Future[None]:
+        """Return what is done when a batch may be read, or something else came."""
+        self._news = self._loop.create_future()
+        if ready:
+            self._beat.news(self._wake)
+        else:
+            self._listens = True
+            self._reader.listen(self._heard)
+        return self._news
+
+    def _leave(self) -> None:
+        """Hear of nothing that was expected."""
+        if self._listens:
+            self._listens = False
+            self._reader.listen(None)
+        else:
+            self._beat.leave(self._wake)
 
     def _heard(self) -> None:
         """The log has something."""
@@ -365,6 +369,7 @@ class Viewer:
     def _ring(self) -> None:
         """Look at what else there may be to say."""
         self._rung = True
+        self._leave()
         self._wake()
 
     async def _take_turn(self) -> None:
