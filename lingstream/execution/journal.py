@@ -248,6 +248,8 @@ class Writer:
 class Checkpoints:
     """Stores the growing documents of a process every few seconds, for who asks elsewhere or after a crash.
 
+    With them goes what the steps have done, for the pages of runs that other processes execute.
+
     :param every: seconds between two checkpoints of a run.
     """
 
@@ -258,12 +260,15 @@ class Checkpoints:
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
-    def of(self, row: Run, log: RunLog) -> Iterator[None]:
-        """Store the document of ``row`` from time to time."""
+    def of(self, row: Run, log: RunLog, trace: Callable[[], Sequence[Any]] = tuple) -> Iterator[None]:
+        """Store the document of ``row`` from time to time.
+
+        :param trace: returns what its steps have done so far.
+        """
         loop = asyncio.get_running_loop()
         # Spread out, so that runs which started together are not all stored together.
         due = loop.time() + self._every * random.uniform(0.5, 1.0)  # noqa: S311  # a pace, not a secret
-        self._runs[row.pk] = _Growing(row, log, log.last_id, due)
+        self._runs[row.pk] = _Growing(row, log, trace, log.last_id, due)
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._look(), context=Context())
         try:
@@ -287,6 +292,7 @@ class Checkpoints:
         place = growing.log.last_id
         columns = {
             "document": copy_json(growing.log.state.document.value),  # a thread must not see it grow
+            "trace": list(growing.trace()),
             "log_id": str(place),
             "checkpoint_at": Now(),
         }
@@ -298,6 +304,7 @@ class Checkpoints:
 class _Growing:
     row: Run
     log: RunLog
+    trace: Callable[[], Sequence[Any]]
     stored: Any
     next: float
 

@@ -17,6 +17,7 @@ import random
 from collections.abc import Iterator
 from contextvars import Context
 from functools import lru_cache
+from typing import Any
 from uuid import uuid4
 
 from django.utils import timezone, translation
@@ -211,6 +212,11 @@ class Runner:
         """Ids of the runs that this process executes."""
         return list(self._tasks)
 
+    def trace(self, run_id: str) -> list[dict[str, Any]] | None:
+        """Return what the steps of a run that is executed here have done so far; asked in any thread."""
+        run = self._runs.get(run_id)
+        return None if run is None else list(run.trace)
+
     async def wait(self, run_id: str) -> None:
         """Wait for the end of a run that this process executes."""
         if task := self._tasks.get(run_id):
@@ -335,7 +341,7 @@ class Runner:
             run.info = run.info._replace(trial=row.trial)
             if row.cancel_requested_at:
                 run.cancel()  # somebody asked while its last owner was dying
-            with self._checkpoints.of(row, log):
+            with self._checkpoints.of(row, log, lambda: run.trace):
                 await run.execute()
         except Fenced as error:
             logger.info("run %s goes on elsewhere: %s", name, error)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import serve
+from .conftest import serve, until
 from .staff import sign_in
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.browser.admin_site"}
@@ -55,7 +55,18 @@ def test_a_run_is_watched_and_stopped_and_played(page: Page, url: str) -> None:
     page.goto(f"{url}/admin/lingstream/run/{run}/change/")
     live = page.locator(".ling-live")
     expect(live.locator("[data-live=document]")).to_contain_text('"topic": "')
-    expect(live.locator("[data-live=steps]")).to_contain_text("outline#1")
+    rows = page.locator(".ling-waterfall tbody tr")
+    expect(rows.first).to_contain_text("outline#1")
+    expect(rows.first).to_contain_text("running")
+    # What a field of it has started comes while it goes on, below it, and its bar grows.
+    expect(rows.nth(1)).to_contain_text("details#1")
+    expect(rows.nth(1)).to_contain_text("string-response ← outline#1")
+    expect(rows.nth(1).locator("th")).to_have_class("ling-depth-1")
+    expect(page.locator(".ling-run .ling-status")).to_have_text("running")
+    until(page, "document.querySelector('.ling-course svg').viewBox.baseVal.width > 1000")
+    # Of what has ended there are the texts.
+    expect(page.locator(".ling-step", has_text="details#1")).to_be_attached()
+    assert page.locator(".ling-run .ling-status").inner_text() == "running"
     box = page.locator("#ling-graph .ling-box[aria-label^='outline']")
     expect(box).to_have_attribute("aria-label", re.compile("running$"))
     page.get_by_role("button", name="Stop").click()

@@ -202,13 +202,14 @@ async def test_checkpoints_store_what_has_grown_until_the_run_ends(writer: Write
     log = MemoryLog()
     await log.open(1, {**empty_snapshot(), "document": {}})
     checkpoints = Checkpoints(writer, 0.05)
-    with checkpoints.of(run, log):
+    with checkpoints.of(run, log, lambda: ({"id": "answer#1"},)):
         log.write(1, "ops", [Set("answer", "half")])
         async with asyncio.timeout(scaled(10)):
             while (await Run.objects.aget(pk=run.pk)).document != {"answer": "half"}:
                 await asyncio.sleep(0.01)
     stored = await Run.objects.aget(pk=run.pk)
     assert (stored.log_id, stored.status) == (str(log.last_id), "running")
+    assert stored.trace == [{"id": "answer#1"}]
     assert stored.checkpoint_at
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
+
 from ...models import OPEN, BotRun, Run
 
 __all__ = ["WIDTH", "Bar", "waterfall"]
@@ -22,6 +24,7 @@ class Bar:
     """One step run: times in seconds since the beginning of the run, places in units of the drawing.
 
     :param row: what the journal has of it; of a step that only computes there is nothing.
+    :param whole: what the width of the drawing stands for.
     """
 
     entry: Entry
@@ -30,6 +33,7 @@ class Bar:
     x: int
     width: int
     waits: int
+    whole: float
 
     @property
     def status(self) -> str:
@@ -58,7 +62,7 @@ class Bar:
 def waterfall(run: Run, rows: Sequence[BotRun]) -> list[Bar]:
     """Return the bars of a run in the order in which they are drawn.
 
-    What a run that has not ended, or that was lost, has in its journal stands one below the other.
+    What only the journal has stands one below the other. The drawing of a run that goes on ends now.
 
     :param rows: its journal.
     """
@@ -69,29 +73,44 @@ def waterfall(run: Run, rows: Sequence[BotRun]) -> list[Bar]:
             each if each["status"] in BotRun.Status.values else {**each, "status": "canceled"}
             for each in entries
         ]
-    whole = max((each["end"] or each["start"] for each in entries), default=0) or 1.0
+    whole = max((each["end"] or each["start"] for each in entries), default=0)
+    if (
+        run.status in OPEN and run.started_at and run.epoch == 1
+    ):  # a later execution counts from its own beginning
+        whole = max(whole, (timezone.now() - run.started_at).total_seconds())
+    whole = whole or 1.0
     return [_bar(entry, depth, known, whole) for entry, depth in _nested(entries)]
 
 
 def _entries(trace: Sequence[Entry], rows: Sequence[BotRun]) -> list[Entry]:
     """What the trace has, and what only the journal has: functions, and all of a run without a trace."""
-    traced = {each["id"]: each for each in trace}
+    traced, known = {each["id"]: each for each in trace}, {row.instance: row for row in rows}
     both = [(row, traced[row.instance]) for row in rows if row.instance in traced]
     began = [row.started_at.timestamp() for row in rows]
     # Both tell one process's time, the trace since the run began.
     zero = both[0][0].started_at.timestamp() - both[0][1]["start"] if both else min(began, default=0.0)
-    return [*trace, *(_entry(row, zero) for row in rows if row.instance not in traced)]
+    # Of a run that goes on elsewhere the trace is as old as the last checkpoint, and the journal is not.
+    told = [
+        {**each, **_ended(known[each["id"]], zero)} if each["end"] is None and each["id"] in known else each
+        for each in trace
+    ]
+    return [*told, *(_entry(row, zero) for row in rows if row.instance not in traced)]
 
 
 def _entry(row: BotRun, zero: float) -> Entry:
+    entry = {"id": row.instance, "kind": row.kind, "root": row.root, "source": "", "event": ""}
+    return {**entry, "start": max(row.started_at.timestamp() - zero, 0.0), **_ended(row, zero)}
+
+
+def _ended(row: BotRun, zero: float) -> Entry:
+    """What the journal has of the end of a step."""
     start = max(row.started_at.timestamp() - zero, 0.0)
-    entry = {"id": row.instance, "kind": row.kind, "root": row.root, "status": row.status}
-    times = {
-        "start": start,
+    return {
+        "status": row.status,
         "first": None if row.first_token is None else start + row.first_token,
         "end": row.finished_at and max(row.finished_at.timestamp() - zero, start),
+        "repairs": len(row.repairs),
     }
-    return {**entry, **times, "source": "", "event": "", "repairs": len(row.repairs)}
 
 
 def _nested(entries: Sequence[Entry]) -> Iterator[tuple[Entry, int]]:
@@ -119,4 +138,4 @@ def _bar(entry: Entry, depth: int, known: Mapping[str, BotRun], whole: float) ->
     x = min(place(start), WIDTH - _LEAST)
     width = max(place(end) - x, _LEAST)
     waits = 0 if entry["first"] is None else min(place(entry["first"]) - x, width)
-    return Bar(entry, min(depth, _DEEPEST), known.get(entry["id"]), x, width, max(waits, 0))
+    return Bar(entry, min(depth, _DEEPEST), known.get(entry["id"]), x, width, max(waits, 0), whole)

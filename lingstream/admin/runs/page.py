@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -28,25 +29,14 @@ from lingstream.transports.stream import streamed
 
 from ...models import OPEN, BotRun, PromptVersion, Run, Workflow
 from ..drawn.graph import run_drawing
-from ..drawn.waterfall import WIDTH, Bar, waterfall
 from ..media import ScopedAdmin
 from .actions import not_started, run_again, stop
+from .course import Course
 from .naming import may_name, nameable, named_plan
-from .rereading import plan_of_step, reread
-from .texts import step_html
 
 __all__ = ["RunPage"]
 
 _SPEED = 10.0  # at which the page plays
-_MOST_STEPS = 200  # rows of the journal on one page
-_MOST_TEXT = 400_000  # characters of answers on one page; those of later steps are on theirs
-
-
-class Shown(NamedTuple):
-    """A step run with what it was told and said."""
-
-    bar: Bar
-    html: str
 
 
 class RunPage(ScopedAdmin):
@@ -57,6 +47,7 @@ class RunPage(ScopedAdmin):
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         return [
+            path("<path:object_id>/steps/", view(self.steps_view), name="lingstream_run_steps"),
             path("<path:object_id>/stop/", view(self.stop_view), name="lingstream_run_stop"),
             path("<path:object_id>/again/<str:plan>/", view(self.again_view), name="lingstream_run_again"),
             path("<path:object_id>/example/", view(self.example_view), name="lingstream_run_example"),
@@ -64,6 +55,12 @@ class RunPage(ScopedAdmin):
             path("<path:object_id>/recording/", view(self.recording_view), name="lingstream_run_recording"),
             *super().get_urls(),
         ]
+
+    def steps_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Send its steps as they are now, for its page: the texts of those stored behind ``after``."""
+        after = request.GET.get("after", "")
+        course = Course(self._run(request, object_id), int(after[:18]) if after.isdecimal() else 0)
+        return render(request, "lingstream/admin/runs/steps.html", course.context)
 
     @method_decorator(require_POST)
     def stop_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -158,16 +155,15 @@ class RunPage(ScopedAdmin):
         return run  # type: ignore[no-any-return]
 
     def _context(self, request: HttpRequest, run: Any) -> dict[str, Any]:
-        rows = list(run.bot_runs.order_by("pk")[: _MOST_STEPS + 1])
-        bars = waterfall(run, rows[:_MOST_STEPS])
+        course = Course(run)
+        rows = course.rows
         workflow = Workflow.objects.filter(slug=run.workflow).first()
         user = request.user
         edits = user.has_perm("lingstream.change_workflow")
         sees = edits or user.has_perm("lingstream.view_workflow")
         told = {row.prompt_version.rpartition(" v")[0] for row in rows if row.prompt_version}
         return {
-            "run": run,
-            "open": run.status in OPEN,
+            **course.context,
             "may_play": _plays(run),
             "workflow": workflow if sees else None,
             "may_try": workflow is not None and edits,
@@ -176,12 +172,8 @@ class RunPage(ScopedAdmin):
             "may_save": not run.withheld and user.has_perm("lingstream.view_promptversion"),
             "may_start": not run.trial and user.has_perm("lingstream.start_workflow"),
             "nameable": nameable(run, workflow, told, user),
-            "drawing": run_drawing(run, bars, planned=sees),
-            "steps": list(_shown(run, bars)),
-            "more_steps": len(rows) > _MOST_STEPS,
-            "epochs": _epochs(rows[:_MOST_STEPS]),
+            "drawing": run_drawing(run, course.bars, planned=sees),
             "prompts": _prompts(rows) if user.has_perm("lingstream.view_promptversion") else [],
-            "width": WIDTH,
         }
 
 
@@ -199,25 +191,6 @@ def _plays(run: Run) -> bool:
 
 def _to(run: Run) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:lingstream_run_change", args=[run.pk]))
-
-
-def _shown(run: Any, bars: Sequence[Bar]) -> Iterator[Shown]:
-    left = _MOST_TEXT
-    for bar in bars:
-        if bar.row is None:
-            yield Shown(bar, "")
-            continue
-        left -= len(bar.row.output)
-        reading = reread(bar.row, plan_of_step(run, bar.row.step)) if left >= 0 else None
-        yield Shown(bar, step_html(bar.row, reading, run.reader, withheld=run.withheld, linked=True))
-
-
-def _epochs(rows: Sequence[BotRun]) -> list[tuple[int, list[BotRun]]]:
-    """What each execution of the run did, if there were several."""
-    found: dict[int, list[BotRun]] = {}
-    for row in rows:
-        found.setdefault(row.epoch, []).append(row)
-    return sorted(found.items()) if len(found) > 1 else []
 
 
 def _prompts(rows: Sequence[BotRun]) -> list[PromptVersion]:

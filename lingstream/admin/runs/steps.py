@@ -20,11 +20,12 @@ from .keyset import KeysetAdmin
 from .rereading import plan_of_step, reread
 from .texts import step_html
 
-__all__ = ["BIG_RUN", "BotRunAdmin", "Shown"]
+__all__ = ["BIG_BOT", "BIG_RUN", "BotRunAdmin", "Shown"]
 
 #: Columns of a run that lists do not load.
 BIG_RUN = ("plan", "input", "document", "errors", "message", "context", "trace")
-_BIG_BOT = ("messages", "output", "reasoning", "params", "repairs", "request", "result")
+#: Columns of a step run that lists do not load.
+BIG_BOT = ("messages", "output", "reasoning", "params", "repairs", "request", "result")
 
 
 class Shown:
@@ -63,7 +64,7 @@ class BotRunAdmin(Shown, KeysetAdmin, ScopedAdmin):
         rows: models.QuerySet[BotRun] = mark_withheld(super().get_queryset(request), request, "run__workflow")
         match = request.resolver_match
         changelist = match and match.url_name == "lingstream_botrun_changelist"
-        return rows.defer(*_BIG_BOT, *(f"run__{name}" for name in BIG_RUN)) if changelist else rows
+        return rows.defer(*BIG_BOT, *(f"run__{name}" for name in BIG_RUN)) if changelist else rows
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Who may delete a run may delete what belongs to it; otherwise no account with runs could be deleted.

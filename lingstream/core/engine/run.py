@@ -38,6 +38,13 @@ class Run(Authoring):
     Its arguments are those of :class:`Host`.
     """
 
+    _began = 0.0  # in the time of the event loop
+
+    @property
+    def trace(self) -> tuple[dict[str, Any], ...]:
+        """Its step runs so far, in the order of their beginning; see :func:`.trace.trace_of`."""
+        return trace_of(self.place.begun, self._began)
+
     async def execute(self) -> RunResult:
         """Do the work from the opening snapshot to ``done``.
 
@@ -45,12 +52,12 @@ class Run(Authoring):
         :raises CancelledError: the task was cancelled from outside; the log stays open for a later epoch.
         """
         self.observers.tell("run_started", self.info)
-        began = asyncio.get_running_loop().time()
+        self._began = asyncio.get_running_loop().time()
         if self.epoch == 1:
             await self.ready()
         await self._work.run(self._begin)
         await self.ready()  # where every bot has been replayed, this is when the epoch opens
-        result = self._result()._replace(trace=trace_of(self.place.begun, began))
+        result = self._result()._replace(trace=self.trace)
         await self.flush()
         await self._store(result)
         self.observers.tell("run_ended", self.info, result.status)

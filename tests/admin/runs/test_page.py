@@ -146,6 +146,25 @@ class TestWaterfall:
         assert [(bar.entry["id"], bar.x, bar.first) for bar in bars] == [("a#1", 0, 1.0), ("b#1", 500, None)]
         assert waterfall(Run(), []) == []
 
+    def test_of_a_run_that_goes_on_ends_now_and_has_what_the_journal_has_meanwhile(self) -> None:
+        now = timezone.now()
+        began = now - timedelta(seconds=20)
+        trace = [entry("a#1", 1, None, status="running"), entry("b#1", 2, None, "a#1", status="running")]
+        row = BotRun(
+            instance="b#1",
+            status="finished",
+            started_at=began + timedelta(seconds=2),
+            finished_at=began + timedelta(seconds=5),
+            first_token=1.0,
+            repairs=[{}],
+        )
+        run = Run(trace=trace, status="running", epoch=1, started_at=began)
+        goes_on, over = waterfall(run, [row])
+        assert goes_on.whole == pytest.approx(20, abs=5)
+        assert (goes_on.status, goes_on.seconds, goes_on.x + goes_on.width) == ("running", None, WIDTH)
+        assert (over.status, over.depth, over.entry["repairs"]) == ("finished", 1, 1)
+        assert (over.first, over.seconds) == pytest.approx((1.0, 3.0))
+
     def test_does_not_hang_on_a_circle(self) -> None:
         bars = waterfall(Run(trace=[entry("a#1", 0, 1, "b#1"), entry("b#1", 0, 1, "a#1")]), [])
         assert bars == []
@@ -323,6 +342,36 @@ class TestPage:
         run.refresh_from_db()
         assert run.cancel_requested_at is not None
         assert "is being stopped" in page(client, run)
+
+    def test_of_a_running_run_asks_for_its_steps_and_for_no_text_twice(self, run: Run) -> None:
+        Run.objects.filter(pk=run.pk).update(status=Run.Status.RUNNING)
+        client = client_with("view_run")
+        assert f'data-live-steps="{URL}{run.pk}/steps/"' in page(client, run)
+        first, last = run.bot_runs.order_by("pk").values_list("pk", flat=True)
+        texts = [client.get(f"{URL}{run.pk}/steps/?after={after}").content.decode() for after in (0, first)]
+        for text in texts:
+            assert "response ← answer#1" in text
+            assert f'<a href="#step-{first}">answer#1</a>' in text
+            assert f'id="step-{last}"' in text
+        assert [f'id="step-{first}"' in text for text in texts] == [True, False]
+        assert [BROKEN.split('"')[3] in text for text in texts] == [True, False]
+
+    @pytest.mark.parametrize(("private", "sees"), [(True, False), (False, True)])
+    def test_steps_keep_what_was_asked_of_a_private_workflow(
+        self, run: Run, private: bool, sees: bool
+    ) -> None:
+        Workflow.objects.update(private=private)
+        html = client_with("view_run").get(f"{URL}{run.pk}/steps/").content.decode()
+        assert ("Why?" in html) is sees
+        assert ("What it was told is withheld" in html) is private
+
+    def test_steps_are_for_who_may_see_the_run(self, run: Run, settings: Any) -> None:
+        assert client_with("view_workflow").get(f"{URL}{run.pk}/steps/").status_code == 403
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.admin.runs.test_page.elsewhere"}
+        stranger = Client()
+        stranger.force_login(User.objects.create_superuser("root"))
+        assert stranger.get(f"{URL}{run.pk}/steps/").status_code == 404
+        assert Client().get(f"{URL}{run.pk}/steps/")["Location"].startswith("/admin/login/")
 
     @pytest.mark.parametrize("plan", ["same", "today"])
     def test_runs_it_again(self, run: Run, plan: str) -> None:
