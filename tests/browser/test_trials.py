@@ -94,7 +94,8 @@ def test_a_draft_is_watched_stopped_compared_and_tried_on_what_others_asked(page
     expect(steps.first).to_contain_text('{"topic": "Two",}')
     expect(steps.nth(1).locator(".ling-try-figures")).to_contain_text("in all")
 
-    # Side by side, and stopped with one click.
+    # Side by side, and stopped one by one or with one click.
+    expect(column(panel, "a").get_by_role("button", name="Stop A")).to_be_hidden()  # there is the panel's own
     panel.locator("[name=beside]").check()
     page.fill("#trial-input-question", "hold both")
     page.select_option("#trial-version-b", "saved")
@@ -105,9 +106,14 @@ def test_a_draft_is_watched_stopped_compared_and_tried_on_what_others_asked(page
     run(panel)
     for side in "ab":
         expect(column(panel, side).locator(".ling-try-tree").first).to_contain_text("One")
+    stop = {side: column(panel, side).get_by_role("button", name=f"Stop {side.upper()}") for side in "ab"}
+    stop["b"].press("Enter")  # that column alone, also by the keyboard
+    expect(state(panel, "b")).to_contain_text("canceled")
+    expect(stop["b"]).to_be_disabled()
+    expect(state(panel, "a")).to_contain_text("running")
     panel.locator("[name=stop]").click()
-    for side in "ab":
-        expect(state(panel, side)).to_contain_text("canceled")
+    expect(state(panel, "a")).to_contain_text("canceled")
+    expect(stop["a"]).to_be_disabled()
     expect(panel.locator("[name=start]")).to_be_enabled()
     names = ("model", "temperature", "max_tokens")
     given = {each["messages"][-1]["content"]: [each.get(name) for name in names] for each in asked}

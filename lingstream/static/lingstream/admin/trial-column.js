@@ -24,6 +24,7 @@ export class Column {
     this.#element = element;
     this.#client = client;
     this.#server = server;
+    this.#stopButton.addEventListener("click", () => this.cancel());
   }
 
   get element() {
@@ -60,6 +61,7 @@ export class Column {
   say(text) {
     this.#stop();
     this.#run = null;
+    this.#stopButton.disabled = true;
     this.#result.hidden = true;
     delete this.#state.dataset.told;
     this.#state.textContent = text;
@@ -122,9 +124,15 @@ export class Column {
     const status = stored && stored.ended ? stored.status : run.status === "connecting" ? "queued" : run.status;
     const parts = [make("span", { class: `ling-status ling-status-${status}` }, word(status))];
     const told = view.figures(stored).join(" · ");
+    this.#stopButton.disabled = !run.isBusy;
     if (this.#state.dataset.told === status + told) return;
     this.#state.dataset.told = status + told;
     this.#state.replaceChildren(...parts, " ", told);
+  }
+
+  /** Shown where there are two: beside that of the panel, which stops both. */
+  get #stopButton() {
+    return this.#element.querySelector("[data-part=stop]");
   }
 
   get #state() {
