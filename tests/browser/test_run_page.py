@@ -45,7 +45,10 @@ def _talk_slowly(database: Path) -> None:
 
 def test_a_run_is_watched_and_stopped_and_played(page: Page, url: str) -> None:
     sign_in(page, url, "/admin/lingstream/")
-    expect(page.locator(".ling-hours")).to_be_visible()
+    expect(page.locator(".ling-of-day")).to_be_visible()
+    page.get_by_label("the last week").check()
+    expect(page.locator(".ling-of-week")).to_be_visible()
+    expect(page.locator(".ling-of-day")).to_be_hidden()
     page.goto(f"{url}/admin/lingstream/workflow/")
     page.click("#result_list a:text-is('outline')")
     page.click("[name=_publish] >> nth=0")

@@ -1,21 +1,21 @@
 """What the app's index page shows of runs: the last day and week, what is alive now, and the first steps.
 
-Six queries at most, kept for half a minute for each tenant: on a site with a million runs a week two of them
-read as many index entries.
+Six queries at most, kept for half a minute for each tenant: on a site with a million runs a week three of
+them read as many index entries. What a column counts is between two times, and not what a function makes of
+each: SQLite would ask Python for it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db.models import Avg, Count, Exists, Q, QuerySet, Sum, Value
-from django.db.models.functions import TruncHour
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -27,10 +27,10 @@ from ...models import OPEN, Prompt, Provider, Run, Runner, Workflow
 from ..media import tenant
 from ..times import Times
 
-__all__ = ["Hour", "dashboard"]
+__all__ = ["Chart", "Column", "dashboard"]
 
 _KEPT = 30  # seconds
-_HOURS = 24
+_DAY, _WEEK = (1, 24), (6, 4 * 7)  # hours of a column, and how many there are
 _MOST_WORKFLOWS = 50
 _SAMPLE = 1_000  # runs, for medians, which not every database has
 _QUARTERS = 4 * 7  # of the days of a week, of each of which the sample has the newest runs
@@ -71,8 +71,8 @@ _LINKS = (  # app, model, title, what is done there
 )
 
 
-class Hour(NamedTuple):
-    """One column of the drawing: runs that ended well or go on, and above them those that failed."""
+class Column(NamedTuple):
+    """One column of a drawing: runs that ended well or go on, and above them those that failed."""
 
     x: int
     begins: datetime
@@ -85,6 +85,19 @@ class Hour(NamedTuple):
     def top(self) -> int:
         """Where the column begins, from above."""
         return _HEIGHT - self.height
+
+
+class Chart(NamedTuple):
+    """A drawing of the last day or week; ``hours``: of each column."""
+
+    name: str
+    hours: int
+    columns: list[Column]
+
+    @property
+    def width(self) -> int:
+        """In its own units."""
+        return 10 * len(self.columns)
 
 
 def dashboard(request: HttpRequest) -> dict[str, Any]:
@@ -109,7 +122,7 @@ def _figures(scope: str | None) -> dict[str, Any]:
         runs = runs.filter(scope=scope)
     first_day, first_week = _first_tokens(runs, now)
     return {
-        "hours": _hours(runs, now),
+        "charts": _charts(runs, now),
         "height": _HEIGHT,
         "workflows": _by_workflow(runs, day, now - timedelta(days=7)),
         "first_day": first_day,
@@ -143,23 +156,42 @@ def _newest(runs: QuerySet[Run], most: int) -> QuerySet[Run]:
     return Run.objects.filter(pk__in=keys).order_by()
 
 
-def _hours(runs: QuerySet[Run], now: datetime) -> list[Hour]:
-    first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=_HOURS - 1)
-    counted = (
-        runs.filter(created_at__gte=first).order_by().annotate(hour=TruncHour("created_at")).values("hour")
-    )
-    known: dict[datetime, Any] = {
-        each["hour"]: each for each in counted.annotate(runs=Count("pk"), failed=Count("pk", filter=_FAILED))
-    }
-    most = max((each["runs"] for each in known.values()), default=0) or 1
-    hours = []
-    for number in range(_HOURS):
-        begins = first + timedelta(hours=number)
-        then = known.get(begins, {})
-        count, failed = then.get("runs", 0), then.get("failed", 0)
-        heights = _HEIGHT * count // most, _HEIGHT * failed // most
-        hours.append(Hour(number * 10, begins, count, failed, *heights))
-    return hours
+def _charts(runs: QuerySet[Run], now: datetime) -> list[Chart]:
+    """The last day and the last week, counted by one query."""
+    begins = [begin for span in (_DAY, _WEEK) for begin in _begins(now, *span)]
+    hours = [hours for hours, count in (_DAY, _WEEK) for _number in range(count)]
+    parts = [
+        runs.filter(created_at__gte=begin, created_at__lt=begin + timedelta(hours=length))
+        .order_by()
+        .annotate(part=Value(part))
+        .values("part")
+        .annotate(runs=Count("pk"), failed=Count("pk", filter=_FAILED))
+        .values_list("part", "runs", "failed")
+        for part, (begin, length) in enumerate(zip(begins, hours, strict=True))
+    ]
+    rows = parts[0].union(*parts[1:], all=True).order_by()
+    counted = {part: (count, failed) for part, count, failed in rows}
+    found = [(begin, *counted.get(part, (0, 0))) for part, begin in enumerate(begins)]
+    of_day = _DAY[1]
+    return [
+        Chart("day", _DAY[0], _columns(found[:of_day])),
+        Chart("week", _WEEK[0], _columns(found[of_day:])),
+    ]
+
+
+def _begins(now: datetime, hours: int, count: int) -> list[datetime]:
+    """When each column begins, the last with what is not over yet; by the site's clock, from midnight on."""
+    here = timezone.localtime(now).replace(minute=0, second=0, microsecond=0)
+    last = here.replace(hour=here.hour // hours * hours).astimezone(UTC)
+    return [last - timedelta(hours=hours * number) for number in reversed(range(count))]
+
+
+def _columns(counted: Sequence[tuple[datetime, int, int]]) -> list[Column]:
+    most = max(count for _begin, count, _failed in counted) or 1
+    return [
+        Column(number * 10, begin, count, failed, _HEIGHT * count // most, _HEIGHT * failed // most)
+        for number, (begin, count, failed) in enumerate(counted)
+    ]
 
 
 def _by_workflow(runs: QuerySet[Run], day: datetime, week: datetime) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -60,12 +61,32 @@ def test_counts_the_last_day_and_week(admin_client: Client) -> None:
     assert found["first_day"] == pytest.approx((0.3, 0.4))  # of two the median is between them
     assert found["first_week"] == pytest.approx((0.4, 1.2))
     assert (facts["first_day"], facts["first_week"]) == pytest.approx((0.3, 0.6))
-    hours = found["hours"]
-    assert [(hour.runs, hour.failed) for hour in hours[-3:]] == [(1, 1), (1, 0), (1, 0)]
-    assert sum(hour.runs for hour in hours) == 3
+    day, week = found["charts"]
+    assert [(column.runs, column.failed) for column in day.columns[-3:]] == [(1, 1), (1, 0), (1, 0)]
+    assert (len(day.columns), sum(column.runs for column in day.columns)) == (24, 3)
+    assert (len(week.columns), sum(column.runs for column in week.columns)) == (28, 4)
+    assert sum(column.failed for column in week.columns) == 2
+    assert max(column.height for column in week.columns) == found["height"]
     html = admin_client.get(URL).content.decode()
-    assert '<svg class="ling-hours"' in html
+    assert html.count('<svg class="ling-hours') == 2
     assert " style=" not in html.split('class="ling-board"')[1].split("</section>")[0]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/New_York"])
+def test_columns_of_a_week_begin_at_the_sites_hours_and_leave_nothing_out(
+    admin_client: Client, settings: Any, zone: str
+) -> None:
+    settings.TIME_ZONE = zone
+    now = timezone.now()
+    for minutes in range(0, 60 * 24 * 6, 90):
+        Run.objects.create(workflow="w", created_at=now - timedelta(minutes=minutes))
+    _day, week = figures(admin_client)["charts"]
+    assert sum(column.runs for column in week.columns) == 96
+    begins = [column.begins for column in week.columns]
+    last = timezone.localtime(begins[-1])
+    assert last.hour % 6 == last.minute == 0
+    assert begins[-1] <= now < begins[-1] + timedelta(hours=6)
+    assert {after - before for before, after in itertools.pairwise(begins)} == {timedelta(hours=6)}
 
 
 def test_the_week_is_not_only_its_last_hours(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
