@@ -1,6 +1,7 @@
 """The demo's settings for the admin: one more kind of steps, and nothing inline.
 
-Django's own pages need forms that may be sent, and images in their style sheets.
+Django's own pages need forms that may be sent, images in their style sheets, and scripts that assign markup,
+which Trusted Types would refuse: who asks with ``Reports: trusted-types`` gets reports of these.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'"
 )
+REPORTED = "require-trusted-types-for 'script'"
 MIDDLEWARE = [f"{__name__}.Policy", *DEMO_MIDDLEWARE]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # many people sign in
 LINGSTREAM = {**DEMO, "STEP_KINDS": ["tests.outside.letter.Letter"]}
@@ -26,4 +28,6 @@ class Policy(MiddlewareMixin):
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["Content-Security-Policy"] = POLICY
+        if request.headers.get("Reports") == "trusted-types":
+            response["Content-Security-Policy-Report-Only"] = REPORTED
         return response

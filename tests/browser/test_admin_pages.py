@@ -56,6 +56,18 @@ BEYOND = """() => [document.documentElement, ...document.querySelectorAll("#cont
     .map((each) => `${each.tagName}#${each.id}: ${each.scrollWidth}`)"""
 
 
+REPORTS = {"Reports": "trusted-types"}
+REPORT = """() => {
+    window.reported = [];
+    document.addEventListener("securitypolicyviolation", (event) => {
+        const { disposition, sourceFile, lineNumber, sample } = event;
+        if (disposition === "report") reported.push(`markup: ${sourceFile}:${lineNumber} ${sample}`);
+    });
+}"""
+"""Keeps what Trusted Types would refuse: Django's own jQuery assigns markup, ours does not."""
+OURS = "/static/lingstream/"
+
+
 NAMES = frozenset(("collection", "folder", "greeting", "production", "question", "silence", "text", "vector"))
 """What rows and their values are called, and what is said elsewhere as well."""
 
@@ -147,12 +159,16 @@ class Watched:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and not message.text.startswith("[Report Only]"):
             self.complaints.append(message.text)
+
+    def markup(self) -> list[str]:
+        """What scripts of ours have assigned as markup on the page that is shown."""
+        return [each for each in self.page.evaluate("reported") if OURS in each]
 
     def faults(self, where: str = "#content") -> list[str]:
         """What is wrong with what the page shows now: said meanwhile, as it is, and small and dark."""
-        found, page = list(self.complaints), self.page
+        found, page = [*self.complaints, *self.markup()], self.page
         page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
         found += page.evaluate(FOUND, [where, OF_DJANGO, ["color-contrast"]]) + page.evaluate(BEYOND)
         page.set_viewport_size({"width": 375, "height": 800})
@@ -167,6 +183,8 @@ class Watched:
 @pytest.fixture(scope="module")
 def staff(tab: Page, site: Site) -> Page:
     """The superuser, when runs of each sort have ended."""
+    tab.set_extra_http_headers(REPORTS)
+    tab.add_init_script(f"({REPORT})()")
     sign_in(tab, site.url, "/admin/")
     started = [
         start(tab, slug, "What is a trigger?") for slug in ("field-guide", "clumsy", "broken", "docs-chat")
@@ -192,9 +210,21 @@ def test_a_page_of_ours(watched: Watched, site: Site, name: str) -> None:
     assert watched.faults() == []
 
 
+def test_markup_that_a_script_of_ours_assigned_would_be_told(watched: Watched, site: Site) -> None:
+    page, script = watched.page, f"{OURS}admin/run-play.js"
+    wrong = "document.createElement('p').innerHTML = '<b>markup</b>';"
+    page.route(f"**{script}", lambda route: route.fulfill(body=wrong, content_type="text/javascript"))
+    page.goto(f"{site.url}/admin/lingstream/run/{of_run('clumsy')(site)}/change/")
+    until(page, f"reported.some((each) => each.includes({script!r}))")
+    assert "<b>markup</b>" in watched.markup()[0]
+    page.unroute(f"**{script}")
+    page.goto(f"{site.url}/admin/lingstream/prompt/add/")
+    watched.complaints.clear()
+
+
 def test_none_has_english_left_in_chinese_or_is_too_wide(watched: Watched, site: Site) -> None:
     page, found = watched.page, list[str]()
-    page.set_extra_http_headers({"Accept-Language": "zh-hans"})
+    page.set_extra_http_headers({**REPORTS, "Accept-Language": "zh-hans"})
     page.set_viewport_size({"width": 375, "height": 800})
     for name, (path, key) in PAGES.items():
         page.goto(f"{site.url}/admin/{path.format(key(site) if key else '')}")
@@ -202,7 +232,7 @@ def test_none_has_english_left_in_chinese_or_is_too_wide(watched: Watched, site:
             f"{name}: {text}" for text in page.evaluate(TEXTS, "#content") if text in english(*PACKAGES)
         ]
         found += [f"{name}: {wide}" for wide in page.evaluate(BEYOND)]
-    page.set_extra_http_headers({})
+    page.set_extra_http_headers(REPORTS)
     page.set_viewport_size({"width": 1280, "height": 800})
     assert found == []
 
