@@ -210,3 +210,51 @@ def test_each_does_what_it_may_and_meets_nothing_else(
         if not may and (got := status(page, site, names, *step.typed)) != 403:
             wrong.append(f"{name}: the typed address is answered with {got}")
     assert wrong == []
+
+
+def test_an_editor_saves_tries_and_builds_and_puts_nothing_into_production(
+    page: Page, site: Site, names: dict[str, str]
+) -> None:
+    sign_in(page, site.url, "/admin/", person("editors"))
+    assert reach(page, f"{site.url}/admin/", ("lingstream", "Prompts", "cloud-details"), names)
+    box = page.locator("textarea[name=text]")
+    box.fill(box.input_value().replace("{{ tone }}", "salty"))
+    panel = page.locator("#trial[data-ready]")
+    panel.locator("#trial-target").select_option("cloud-facts/details")
+    panel.locator("#trial-input-question").fill("Can I lie on a cloud?")
+    panel.locator("[name=start]").click()
+    column = panel.locator("[data-side=a]")
+    expect(column.locator(".ling-try-tree").first).to_contain_text("In a salty tone:")
+    expect(column.locator(".ling-try-state")).to_contain_text("finished")
+    expect(column.get_by_role("button", name="Publish this")).to_have_count(0)
+    with page.expect_navigation():
+        page.locator("[name=_continue]").first.click()
+    expect(page.locator(".messagelist")).to_contain_text("Saved as version 2. It is not live")
+    expect(page.locator(".messagelist button")).to_have_count(0)
+    expect(page.locator(".ling-standing")).to_contain_text("Live: v1")
+    version = {"version": "2"}
+    assert status(page, site, names, "POST", f"{ADMIN}/prompt/{{prompt}}/publish/", version) == 403
+
+    assert reach(page, f"{site.url}/admin/", ("lingstream", "Workflows", "Add workflow"), names)
+    page.locator("#id_slug").fill("by-an-editor")
+    page.locator("#ling-graph [data-part=add]").click()
+    page.keyboard.type("answer")
+    page.locator("#steps-0 .field-prompt .select2-selection").click()
+    page.keyboard.type("short answer")
+    page.locator(".select2-results__option--highlighted", has_text="short answer").click()
+    panel.locator("#trial-input-question").fill("Why does it rain?")
+    panel.locator("[name=start]").click()
+    expect(column.locator(".ling-try-state")).to_contain_text("finished")
+    expect(column.locator(".ling-try-tree").first).to_contain_text("answer")
+    expect(page.locator("[name=_publish]")).to_have_count(0)
+    with page.expect_navigation():
+        page.locator("[name=_continue]").first.click()
+    expect(page.locator(".messagelist .success")).to_contain_text("by-an-editor")
+    ((key,),) = site.rows("SELECT id FROM lingstream_workflow WHERE slug = 'by-an-editor'")
+    path = f"{ADMIN}/workflow/{key}/versions/"
+    assert status(page, site, names, "POST", path, {"action": "publish"}) == 403
+    live = """SELECT v.number FROM lingstream_promptlabel l
+        JOIN lingstream_promptversion v ON v.id = l.version_id
+        WHERE l.prompt_id = ? AND l.name = 'production'"""
+    assert site.rows(live, names["prompt"]) == [(1,)]
+    assert site.rows("SELECT published_id FROM lingstream_workflow WHERE id = ?", key) == [(None,)]
