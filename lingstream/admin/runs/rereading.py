@@ -2,7 +2,8 @@
 
 The raw text is stored and the document of a single step is not, so that they cannot differ: the same parser
 reads it again. What was mended is stored: where a schema asked for it depends on the pieces in which the text
-came. A text too long for a request is shown as it is.
+came. A text too long for a request is shown as it is, and so is one that no plan says the format of, as of a
+function in Python, unless it is an object or a list.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Reading(NamedTuple):
 def reread(row: BotRun, step: StepPlan | None) -> Reading:
     """Read the output of a step again, with what its plan says of it."""
     text = row.output
-    if len(text) > MOST_READ or (step is not None and step.format == "text"):
+    if len(text) > MOST_READ or (step.format == "text" if step else not _is_json(row)):
         return Reading([(0, text)])
     output = step.output("") if step else BotOutput("json", None, "")
     try:
@@ -81,6 +82,12 @@ def plan_of_step(run: Run, name: str) -> StepPlan | None:
         return plan.step(own)
     except (LingError, KeyError):
         return None
+
+
+def _is_json(row: BotRun) -> bool:
+    """Whether a text is an object or a list, perhaps one that was mended at its end, or in a fence."""
+    text = row.output.strip()
+    return text[:1] in ("{", "[", "`") and (text[-1:] in ("}", "]", "`") or bool(row.repairs))
 
 
 def _mended(number: int, row: BotRun, value: Any, repair: Mapping[str, Any]) -> Mended:

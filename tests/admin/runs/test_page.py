@@ -293,11 +293,23 @@ class TestRereading:
             ("x" * 300_000, BotPlan("a")),
             ("[" * 100_000, BotPlan("a")),
             ("", None),
+            ('<p>See <a href="/a">[1, 2]</a>, {"a": 1}</p>', None),
+            ('As [1] says: {"a": 1}', None),
+            ("[1] says so.", None),
         ],
     )
     def test_shows_what_it_cannot_read_as_it_is(self, output: str, step: StepPlan | None) -> None:
         found = reread(BotRun(output=output), step)
         assert "".join(text for _number, text in found.pieces) == output
+        assert (found.value, [*found.settled]) == (None, [])
+
+    @pytest.mark.parametrize(
+        ("output", "value"),
+        [('{"a": 1}', {"a": 1}), ("```json\n[1]\n```", [1]), ('{"a": "cut', {"a": "cut"})],
+    )
+    def test_reads_an_object_of_which_no_plan_says_so(self, output: str, value: Any) -> None:
+        repairs = [] if output[-1] in "}`" else [{"kind": "end", "uri": "a", "offset": len(output)}]
+        assert reread(BotRun(output=output, repairs=repairs), None).value == value
 
     @pytest.mark.parametrize(
         ("name", "found"),
