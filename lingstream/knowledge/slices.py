@@ -214,7 +214,7 @@ class Slice:
 
     async def _work(self) -> bool:
         """Look at what is due; return whether nothing is any more."""
-        self._say(phase="fetching")
+        self._say(phase="fetching", **self._counts, left=await self._call(self._left))
         probing = self._is_degraded
         while not self._is_over:
             documents = await self._call(self._taken, None, 1 if probing else self._most)

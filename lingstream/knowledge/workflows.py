@@ -27,6 +27,7 @@ _BEGINNING = {
     "deleted": 0,
     "failed": 0,
     "left": None,
+    "done": None,
     "current": "",
     "problem": "",
 }
@@ -74,11 +75,15 @@ class _Progress:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._news: dict[str, Any] = dict(_BEGINNING)
+        self._seen = 0
         self._shown = float("-inf")
 
     def hear(self, said: Mapping[str, Any]) -> None:
-        """See :data:`.sync.Report`."""
+        """See :data:`.sync.Report`; what is ``done`` of what was seen is known where it is counted."""
         self._news.update(said)
+        self._seen = said.get("seen", self._seen)
+        if said.get("left") is not None:
+            self._news["done"] = max(self._seen - said["left"], 0)
         if time.monotonic() - self._shown >= _OFTEN:
             self.show()
 

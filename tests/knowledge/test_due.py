@@ -190,7 +190,8 @@ async def test_a_run_does_it_and_the_source_says_so(site: Site) -> None:
     await get_runner().wait(str(run.pk))
     await run.arefresh_from_db()
     assert (row.run_id, run.status, run.document["phase"]) == (run.pk, "finished", "finished")
-    assert (run.document["seen"], run.document["changed"]) == (1, 1)
+    told = {name: run.document[name] for name in ("seen", "changed", "left", "done")}
+    assert told == {"seen": 1, "changed": 1, "left": 0, "done": 1}
     await source.arefresh_from_db()
     assert (source.state, source.holder) == ("ok", "")
 

@@ -90,7 +90,8 @@ class TestOnePass:
             phases.append(heard["phase"])
 
         assert one_pass(source, report=hear).status == "finished"
-        assert heard == {"phase": "finished", "seen": 3, "changed": 2, "failed": 1, "current": "", "left": 0}
+        counts = {"seen": 3, "changed": 2, "deleted": 0, "failed": 1}
+        assert heard == {"phase": "finished", **counts, "current": "", "left": 0}
         assert list(dict.fromkeys(phases)) == ["listing", "fetching", "deleting", "finished"]
         row = Sync.objects.get()
         assert (row.number, row.status, row.complete) == (1, "finished", True)
