@@ -22,7 +22,7 @@ from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_batch, expired
 from lingstream.execution.start import Start, begin
 from lingstream.execution.timer import due
-from lingstream.models import Run, planned
+from lingstream.models import OPEN, Run, planned
 from lingstream.models.clock import Now
 
 from .claims import LEASE, atomically, is_free, to_be_taken
@@ -30,7 +30,17 @@ from .embedding import forget_unused
 from .models import Source, Sync
 from .sources.port import source_kind, source_kinds
 
-__all__ = ["EVALUATION", "WORKFLOW", "DueSources", "WatchedSources", "following", "go_on", "request", "wake"]
+__all__ = [
+    "EVALUATION",
+    "WORKFLOW",
+    "DueSources",
+    "WatchedSources",
+    "following",
+    "go_on",
+    "request",
+    "run_at",
+    "wake",
+]
 
 logger = logging.getLogger("lingstream")
 
@@ -114,6 +124,14 @@ def request(source: Source) -> Run | None:
     if run is None:
         mine.update(next_at=Now())
     return run
+
+
+def run_at(source: Source) -> Run | None:
+    """Return the run that is at a source, or is queued for it; ``None``: none is, or a command holds it."""
+    if not source.holder:
+        return None
+    runs = Run.objects.filter(workflow=WORKFLOW, status__in=OPEN).order_by("-created_at")
+    return next((run for run in runs.only("input") if run.input["holder"] == source.holder), None)
 
 
 def wake(source_id: int) -> Run | None:

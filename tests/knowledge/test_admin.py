@@ -14,7 +14,8 @@ from django.test import Client
 from django.utils import timezone
 
 from lingstream.core.engine.kinds import Services
-from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source, Sync
+from lingstream.knowledge.due import go_on
+from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source
 from lingstream.knowledge.sources.port import source_kinds
 from lingstream.knowledge.sync import sync
 from lingstream.models import Run, Runner
@@ -142,14 +143,34 @@ class TestSources:
         told = admin_client.post(f"{command}sync/", follow=True).content.decode()
         source.refresh_from_db()
         assert "A pass has begun." in told and source.holder
-        Sync.objects.create(source=source, number=1)
         assert "Stop" in page(admin_client, f"source/{source.pk}/change/")
         admin_client.post(f"{command}stop/")
         source.refresh_from_db()
         assert source.paused and not source.holder
+        assert Run.objects.get().cancel_requested_at
         admin_client.post(f"{command}resume/")
         source.refresh_from_db()
         assert not source.paused
+
+    def test_follow_the_run_that_is_at_them_from_its_queueing_on(
+        self, admin_client: Client, source: Source
+    ) -> None:
+        """Each slice of a pass is a run of its own, and begins when a process has room for it."""
+        Runner.objects.create(heartbeat_at=timezone.now())
+        state = f"source/{source.pk}/state/"
+        assert "<ling-stream" not in page(admin_client, state)
+        admin_client.post(f"{URL}source/{source.pk}/command/sync/")
+        first = Run.objects.get()
+        for path in (state, f"source/{source.pk}/change/"):
+            assert f'run="{first.pk}"' in page(admin_client, path)
+        source.refresh_from_db()
+        asked = {"services": Services(lambda plan: None), "seconds": 0.0}  # type: ignore[arg-type, return-value]
+        for number in range(40):
+            (Path(source.config["path"]) / f"{number}.md").write_text(f"Number {number}.")
+        assert async_to_sync(sync)(source.pk, source.holder, **asked).status == "unfinished"
+        go_on(source.pk)
+        second = Run.objects.exclude(pk=first.pk).get()
+        assert f'run="{second.pk}"' in page(admin_client, state)
 
     def test_try_failures_of_one_sort_again_or_leave_them(self, admin_client: Client, source: Source) -> None:
         failed = {"source": source, "status": Document.Status.FAILED}
@@ -162,6 +183,22 @@ class TestSources:
         admin_client.post(f"{command}retry/", {"code": "http-503"})
         admin_client.post(f"{command}discard/", {"code": "timed-out"})
         assert dict(Document.objects.values_list("key", "status")) == {"a": "pending", "b": "skipped"}
+
+    def test_show_how_they_are_to_who_may_only_look(self, admin_client: Client, source: Source) -> None:
+        Runner.objects.create(heartbeat_at=timezone.now())
+        admin_client.post(f"{URL}source/{source.pk}/command/sync/")
+        Source.objects.update(state="degraded", problem="the site does not answer")
+        Document.objects.create(source=source, key="a", status="failed", error_code="http-503")
+        client = client_with("view_source")
+        for path in ("change/", "state/"):
+            html = page(client, f"source/{source.pk}/{path}")
+            for told in ("not all of it, for now", "the site does not answer", "<progress", "http-503"):
+                assert told in html
+            assert "ling-commands" not in html and f"{URL}document/" not in html
+
+    def test_are_nobody_elses_to_watch(self, source: Source) -> None:
+        client = client_with("view_document")
+        assert client.get(f"{URL}source/{source.pk}/state/").status_code == 403
 
     def test_do_nothing_for_who_may_only_look(self, source: Source) -> None:
         client = client_with("view_source")

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from lingstream.execution import ownership
-from lingstream.models import OPEN
+from lingstream.models import Run
 
 from .. import deletion, due, sync
 from ..asking import ask
@@ -23,12 +23,15 @@ __all__ = ["COMMANDS", "OF_ERRORS", "look_again", "offered"]
 OF_ERRORS = (("retry", gettext_lazy("Try again")), ("discard", gettext_lazy("Leave out")))
 
 
-def offered(source: Source) -> list[tuple[str, object]]:
-    """Return the commands that make sense for a source now, with what stands on their buttons."""
+def offered(source: Source, run: Run | None) -> list[tuple[str, object]]:
+    """Return the commands that make sense for a source now, with what stands on their buttons.
+
+    :param run: that is at it.
+    """
     if source.paused:
         return [("resume", gettext_lazy("Resume"))]
     commands: list[tuple[str, object]] = [("sync", gettext_lazy("Look now"))]
-    if source.syncs.filter(status=Sync.Status.RUNNING).exists():
+    if run or source.syncs.filter(status=Sync.Status.RUNNING).exists():
         commands.append(("stop", gettext_lazy("Stop")))
     if source.state == Source.State.CONFIRM:
         commands.append(("confirm", gettext_lazy("Confirm the deletions")))
@@ -55,11 +58,10 @@ def _start(source: Source, code: str) -> str:
 
 
 def _stop(source: Source, code: str) -> str:
-    runs = [each.run for each in source.syncs.filter(status=Sync.Status.RUNNING).select_related("run")]
+    run = due.run_at(source)
     sync.stop(source)
-    for run in runs:
-        if run and run.status in OPEN:
-            ownership.request_cancel(run)
+    if run:
+        ownership.request_cancel(run)
     return _("The pass is stopped, and the source is paused.")
 
 

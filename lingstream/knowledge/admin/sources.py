@@ -27,10 +27,10 @@ from lingstream.admin.options import KindForm
 from lingstream.admin.secret import SecretForm, shown_secret
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import LingError
-from lingstream.models import OPEN
 from lingstream.models.phrases import translated
 
 from ..claims import atomically
+from ..due import run_at
 from ..models import Chunk, Collection, Document, Source, Sync
 from ..pipeline import Prepared
 from ..preview import preview, try_one
@@ -279,7 +279,7 @@ class SourceAdmin(Scoped, LingAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
         source = self.get_object(request, unquote(object_id))
-        found = self._state_of(source) if source else {}
+        found = self._state_of(request, source) if source else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **found})
 
     def get_urls(self) -> list[Any]:
@@ -294,9 +294,21 @@ class SourceAdmin(Scoped, LingAdmin):
             path(
                 "<int:pk>/upload/", view(require_POST(self.upload)), name="lingstream_knowledge_source_upload"
             ),
+            path("<int:pk>/state/", view(self.state), name="lingstream_knowledge_source_state"),
             path("<int:pk>/try/", view(self.try_one), name="lingstream_knowledge_source_try"),
             *super().get_urls(),
         ]
+
+    def state(self, request: HttpRequest, pk: int) -> Any:
+        """Say how the source is by now: a run of a pass has ended, and perhaps another one goes on."""
+        source = self.get_object(request, str(pk))
+        if source is None:
+            raise Http404
+        if not self.has_view_or_change_permission(request, source):
+            raise PermissionDenied
+        context = self._state_of(request, source)
+        page = TemplateResponse(request, "lingstream_knowledge/admin/source_state.html", context)
+        return self._open_links(request, page)
 
     def command(self, request: HttpRequest, pk: int, command: str) -> HttpResponse:
         """Do what a button of the page says."""
@@ -395,19 +407,17 @@ class SourceAdmin(Scoped, LingAdmin):
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "row": source, "title": title}
         return TemplateResponse(request, f"lingstream_knowledge/admin/{name}.html", {**shared, **more})
 
-    def _state_of(self, source: Source) -> dict[str, Any]:
+    def _state_of(self, request: HttpRequest, source: Source) -> dict[str, Any]:
         """What the page shows above the form."""
-        running = (
-            source.syncs.filter(status=Sync.Status.RUNNING).select_related("run").order_by("-number").first()
-        )
-        run = running.run if running and running.run and running.run.status in OPEN else None
+        run = run_at(source)
         failed = source.documents.filter(status=Document.Status.FAILED)
         return {
             "source": source,
             "listed": _listed(source, source.documents.count()),
             "run": run,
             "share": make_share(run.pk) if run else "",
-            "commands": offered(source),
+            "may_change": self.has_change_permission(request, source),
+            "commands": offered(source, run),
             "error_commands": OF_ERRORS,
             "errors": failed.values("error_code").annotate(count=Count("pk")).order_by("-count")[:_CODES],
         }
