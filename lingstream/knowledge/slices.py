@@ -38,6 +38,11 @@ _STILL = 0.2  # seconds to wait where all that is due is in somebody else's hand
 _SAVED = 2.0  # seconds between two writes of the counts
 _COUNTED = 5.0  # seconds between two counts of what is left
 
+_MORE = (
+    "there are more than {most} documents, which is as many as this source may have: what is beyond them is "
+    "not found, and nothing that has vanished is deleted"
+)
+
 #: Hears what changes of ``{"phase", "seen", "changed", "deleted", "failed", "left", "current"}``.
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -187,7 +192,9 @@ class Slice:
                 if is_key(ref.key) and ref.depth <= self._held.source.max_depth:
                     batch.setdefault(ref.key, ref)
             noted = await self._call(self._noted, list(batch.values()))
-            self._limited = self._limited or bool(noted.dropped)
+            if noted.dropped and not self._limited:
+                self._limited = True
+                self._problem = self._problem or _MORE.format(most=self._held.source.max_documents)
             self._count(seen=noted.seen)
             links = {link.key: link for link in noted.links if link.key not in self._followed}
             self._followed.update(links)

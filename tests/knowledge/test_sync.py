@@ -218,6 +218,19 @@ class TestVanishing:
             slices += 1
         assert (keys(), slices > 1) == (list(left), True)
 
+    def test_a_source_at_its_limit_says_so(self, source: Source) -> None:
+        Source.objects.update(max_documents=2)
+        for key in "abc":
+            world.write(key, f"about {key}")
+        outcome = one_pass(source)
+        told = "there are more than 2 documents"
+        row, found = Sync.objects.get(), again(source)
+        assert told in outcome.problem and told in row.problem and told in found.problem
+        assert (row.complete, found.state, keys()) == (False, "degraded", ["a", "b"])
+        Source.objects.update(max_documents=3)
+        one_pass(source)
+        assert (again(source).state, again(source).problem, keys()) == ("ok", "", ["a", "b", "c"])
+
     def test_a_source_may_want_it_missed_twice(self, source: Source) -> None:
         Source.objects.update(delete_after=2)
         world.write("a", "one")

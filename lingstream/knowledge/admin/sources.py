@@ -118,6 +118,7 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
         "changed",
         "deleted",
         "failed",
+        "complete",
         "shown_bar",
         "problem",
     )
