@@ -258,7 +258,7 @@ class TestDocuments:
     def test_are_indexed_again_by_who_may(self, admin_client: Client, source: Source) -> None:
         one_pass(source)
         made = Document.objects.get()
-        url = f"{URL}document/{made.pk}/reindex/"
+        url = f"{URL}document/{made.pk}/command/reindex/"
         assert client_with("view_document").post(url).status_code == 403
         admin_client.post(url)
         made.refresh_from_db()
@@ -266,6 +266,23 @@ class TestDocuments:
         one_pass(source)
         made.refresh_from_db()
         assert made.status == "indexed" and made.raw_hash
+
+    def test_that_have_failed_are_left_out_one_by_one(self, admin_client: Client, source: Source) -> None:
+        status = Document.Status
+        rows = [("a", status.FAILED), ("b", status.FAILED), ("c", status.FAILED), ("d", status.INDEXED)]
+        for key, each in rows:
+            Document.objects.create(source=source, key=key, status=each)
+        made = {row.key: row.pk for row in Document.objects.all()}
+        assert "Leave out" in page(admin_client, f"document/{made['a']}/change/")
+        assert "Leave out<" not in page(admin_client, f"document/{made['d']}/change/")
+        url = f"{URL}document/{made['a']}/command/leave_out/"
+        assert client_with("view_document").post(url).status_code == 403
+        admin_client.post(url)
+        chosen = {"action": "leave_out", "_selected_action": [made["b"], made["d"]]}
+        admin_client.post(f"{URL}document/", chosen)
+        found = dict(Document.objects.values_list("key", "status"))
+        assert found == {"a": "skipped", "b": "skipped", "c": "failed", "d": "indexed"}
+        assert admin_client.post(f"{URL}document/{made['c']}/command/delete/").status_code == 404
 
     def test_are_for_who_only_looks_those_that_they_would_find(self) -> None:
         owner = User.objects.create(username="owner")

@@ -50,6 +50,21 @@ def test_sync_does_a_pass_and_says_what_came_of_it(source: Source) -> None:
     assert "pass 2" in run("sync")
 
 
+def test_failures_are_tried_again_or_left_out(source: Source) -> None:
+    failed = {"source": source, "status": "failed", "raw_hash": "x"}
+    for key, code in (("a", "http-503"), ("b", "http-503"), ("c", "too-large"), ("d", "timed-out")):
+        Document.objects.create(key=key, error_code=code, **failed)
+    Document.objects.create(source=source, key="e", status="indexed")
+    assert run("retry", "weather", "--code", "http-503", "--key", "a", "--key", "e").startswith("1 documents")
+    assert run("discard", "weather", "--code", "too-large").startswith("1 documents")
+    found = {key: status for key, *_, status in Document.objects.values_list("key", "raw_hash", "status")}
+    assert found == {"a": "pending", "b": "failed", "c": "skipped", "d": "failed", "e": "indexed"}
+    assert run("discard", "weather").startswith("2 documents")
+    assert run("retry", "weather").startswith("0 documents")
+    with pytest.raises(CommandError, match="there is no nothing"):
+        run("retry", "nothing")
+
+
 def test_sync_lets_deletions_go_on(source: Source) -> None:
     for number in range(40):
         world.write(f"{number}", "text")

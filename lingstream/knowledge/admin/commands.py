@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -13,10 +11,10 @@ from lingstream.execution import ownership
 from lingstream.models import Run
 
 from .. import deletion, due, sync
-from ..asking import ask
-from ..models import Document, Source, Sync
+from ..failures import discard, failed, look_again
+from ..models import Source, Sync
 
-__all__ = ["COMMANDS", "OF_ERRORS", "look_again", "offered"]
+__all__ = ["COMMANDS", "OF_ERRORS", "offered", "told_again", "told_left_out"]
 
 
 #: What can be done about failures with one code.
@@ -38,15 +36,22 @@ def offered(source: Source, run: Run | None) -> list[tuple[str, object]]:
     return [*commands, ("pause", gettext_lazy("Pause"))]
 
 
-def look_again(documents: QuerySet[Document]) -> int:
-    """Have documents looked at as if nothing were known of them; return how many."""
-    keys = defaultdict[Source, list[str]](list)
-    for document in documents.select_related("source").only("key", "source"):
-        keys[document.source].append(document.key)
-    documents.update(raw_hash="", etag="", modified="")
-    for source, asked in keys.items():
-        ask(source, asked)
-    return sum(map(len, keys.values()))
+def told_again(count: int) -> str:
+    """Return what is told of documents that are looked at again."""
+    told = ngettext(
+        "%(count)d document is looked at again.", "%(count)d documents are looked at again.", count
+    )
+    return told % {"count": count}
+
+
+def told_left_out(count: int) -> str:
+    """Return what is told of documents that are left out."""
+    told = ngettext(
+        "%(count)d document is left out until it changes.",
+        "%(count)d documents are left out until they change.",
+        count,
+    )
+    return told % {"count": count}
 
 
 def _start(source: Source, code: str) -> str:
@@ -85,26 +90,11 @@ def _confirm(source: Source, code: str) -> str:
 
 
 def _retry(source: Source, code: str) -> str:
-    count = look_again(_failed(source, code))
-    told = ngettext(
-        "%(count)d document is looked at again.", "%(count)d documents are looked at again.", count
-    )
-    return told % {"count": count}
+    return told_again(look_again(failed(source, code)))
 
 
 def _discard(source: Source, code: str) -> str:
-    count = _failed(source, code).update(status=Document.Status.SKIPPED, retry_at=None)
-    told = ngettext(
-        "%(count)d document is left out until it changes.",
-        "%(count)d documents are left out until they change.",
-        count,
-    )
-    return told % {"count": count}
-
-
-def _failed(source: Source, code: str) -> QuerySet[Document]:
-    failed = source.documents.filter(status=Document.Status.FAILED)
-    return failed.filter(error_code=code) if code else failed
+    return told_left_out(discard(failed(source, code)))
 
 
 #: By the name in the page's forms. A code says which failures are meant, where a command is about those.

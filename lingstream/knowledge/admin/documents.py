@@ -11,22 +11,22 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from lingstream.admin.display import MAX_SHOWN, pretty, printable, status_badge
 from lingstream.admin.media import ScopedAdmin, ValueFilter, tenant
 
 from ..asker import Asker, room_of
+from ..failures import discard, look_again
 from ..models import Collection, Document, DocumentText, Source
 from ..registry import is_restricted, visible_keys
-from .commands import look_again
+from .commands import told_again, told_left_out
 from .trial import find_user
 
 __all__ = ["DocumentAdmin", "passages"]
@@ -57,7 +57,7 @@ class DocumentAdmin(ScopedAdmin):
     search_fields = ("=key", "title", "url")
     more_filters = ("source", "owner")
     show_full_result_count = False
-    actions = ("reindex",)
+    actions = ("reindex", "leave_out")
     ordering = ("-id",)
     change_form_template = "lingstream_knowledge/admin/document.html"
     fieldsets = (
@@ -90,23 +90,25 @@ class DocumentAdmin(ScopedAdmin):
         return request.user.has_perm("lingstream_knowledge.change_source")
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(require_POST(self.reindex_one))
-        name = "lingstream_knowledge_document_reindex"
-        return [path("<int:pk>/reindex/", view, name=name), *super().get_urls()]
+        view = self.admin_site.admin_view(require_POST(self.command))
+        name = "lingstream_knowledge_document_command"
+        return [path("<int:pk>/command/<slug:command>/", view, name=name), *super().get_urls()]
 
     @admin.action(description=_("Index selected documents again"), permissions=["reindex"])
     def reindex(self, request: HttpRequest, queryset: models.QuerySet[Document]) -> None:
-        count = look_again(queryset.order_by())
-        told = ngettext(
-            "%(count)d document is looked at again.", "%(count)d documents are looked at again.", count
-        )
-        self.message_user(request, told % {"count": count})
+        self.message_user(request, told_again(look_again(queryset.order_by())))
 
-    def reindex_one(self, request: HttpRequest, pk: int) -> HttpResponse:
+    @admin.action(description=_("Leave out selected documents that have failed"), permissions=["reindex"])
+    def leave_out(self, request: HttpRequest, queryset: models.QuerySet[Document]) -> None:
+        self.message_user(request, told_left_out(discard(queryset.order_by())))
+
+    def command(self, request: HttpRequest, pk: int, command: str) -> HttpResponse:
         """Do the same for one, from its page."""
         if not self.has_reindex_permission(request):
             raise PermissionDenied
-        self.reindex(request, self.get_queryset(request).filter(pk=pk))
+        if command not in self.actions:
+            raise Http404
+        getattr(self, command)(request, self.get_queryset(request).filter(pk=pk))
         return HttpResponseRedirect(reverse("admin:lingstream_knowledge_document_change", args=[pk]))
 
     def change_view(

@@ -31,6 +31,7 @@ from lingstream.models.phrases import translated
 
 from ..claims import atomically
 from ..due import run_at
+from ..failures import look_again
 from ..models import Chunk, Collection, Document, Source, Sync
 from ..pipeline import Prepared
 from ..preview import preview, try_one
@@ -38,7 +39,7 @@ from ..sources.models import Models
 from ..sources.port import SourceKind, source_kinds
 from ..sources.upload import Uploads, put
 from ..sources.webhook import Webhook
-from .commands import COMMANDS, OF_ERRORS, look_again, offered
+from .commands import COMMANDS, OF_ERRORS, offered
 from .documents import passages
 
 __all__ = ["SourceAdmin"]

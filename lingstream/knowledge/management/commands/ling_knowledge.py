@@ -21,6 +21,7 @@ from ...asking import forget
 from ...deletion import confirm
 from ...embedding import forget_unused
 from ...evaluation import ask, figures, rank_of
+from ...failures import discard, failed, look_again
 from ...hits import Hit
 from ...models import Collection, Document, Source, Sync, Vector
 from ...search import MODES
@@ -57,6 +58,11 @@ class Command(BaseCommand):
             one.add_argument("-k", type=int, default=8, help="passages (%(default)s)")
             one.add_argument("--mode", default="hybrid", choices=MODES)
             one.add_argument("--scope", default="", help="the tenant whose documents are found")
+        for word, told in (("retry", "look again at"), ("discard", "leave out, until they change,")):
+            one = words.add_parser(word, help=f"{told} documents of a source that have failed")
+            one.add_argument("source", help="its slug")
+            one.add_argument("--code", default="", help="those with this error")
+            one.add_argument("--key", action="append", help="these alone; may be repeated")
         one = words.add_parser("forget", help="delete documents with all that hangs on them")
         one.add_argument("--scope", help="those of a tenant")
         one.add_argument("--owner", help="those of the user with this key")
@@ -120,6 +126,12 @@ class Command(BaseCommand):
             f"recall@{options['k']} {found.all:.2f}, MRR {found.mrr:.2f}"
         )
 
+    def _retry(self, options: Mapping[str, Any]) -> None:
+        self.stdout.write(f"{look_again(_failed(options))} documents are looked at again")
+
+    def _discard(self, options: Mapping[str, Any]) -> None:
+        self.stdout.write(f"{discard(_failed(options))} documents are left out until they change")
+
     def _forget(self, options: Mapping[str, Any]) -> None:
         chosen = Document.objects.all()
         if options["scope"] is not None:
@@ -172,6 +184,12 @@ def _sources(slugs: list[str]) -> list[Source]:
         known = ", ".join(Source.objects.values_list("slug", flat=True)[:_NAMED]) or "none"
         raise CommandError(f"expected sources among {known}; there is no {', '.join(missing)}")
     return list(found.values())
+
+
+def _failed(options: Mapping[str, Any]) -> QuerySet[Document]:
+    [source] = _sources([options["source"]])
+    rows = failed(source, options["code"])
+    return rows.filter(key__in=options["key"]) if options["key"] else rows
 
 
 def _told(source: Source, outcome: Outcome) -> str:
