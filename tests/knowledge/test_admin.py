@@ -249,6 +249,17 @@ class TestDocuments:
         html = page(admin_client, f"document/{Document.objects.get().pk}/change/", who=who)
         assert told in html.partition("<output>")[2].partition("</output>")[0]
 
+    def test_say_so_to_who_may_try_searches_as_others(self) -> None:
+        into = collection()
+        document(into, "Text.")
+        path = f"document/{Document.objects.get().pk}/change/"
+        asked = {"question": "text", "who": ""}
+        for name, may in (("change_collection", True), ("change_source", False)):
+            client = client_with("view_document", name)
+            assert ("<output>finds it" in page(client, path, who="")) is may
+            assert (client.get(f"{URL}collection/{into.pk}/trial/", asked).status_code == 200) is may
+            User.objects.all().delete()
+
     def test_of_rows_that_no_app_declares_any_more_are_found_by_nobody(self, admin_client: Client) -> None:
         document(collection(kind="models"), "Text.", key="7")
         html = page(admin_client, f"document/{Document.objects.get().pk}/change/", who="")

@@ -21,7 +21,7 @@ from lingstream.admin.media import LingAdmin, TableInline, tenant
 from ..evaluation import figures
 from ..models import Chunk, Collection, Document, Embedder, Question, Source
 from .questions import evaluated
-from .trial import TrialForm, tried
+from .trial import TrialForm, asks_for_others, tried
 
 __all__ = ["CollectionAdmin", "EmbedderAdmin"]
 
@@ -138,7 +138,7 @@ class CollectionAdmin(LingAdmin):
         if collection is None:
             raise Http404
         # What it shows is not only what who tries it may find.
-        if not self.has_change_permission(request, collection):
+        if not asks_for_others(request):
             raise PermissionDenied
         form = TrialForm(request.GET or None, initial={"who": request.user.get_username()})
         found = tried(collection, form, tenant(request)) if form.is_valid() else {}

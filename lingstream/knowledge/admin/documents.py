@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.db.models import Count
@@ -27,11 +26,9 @@ from ..failures import discard, look_again
 from ..models import Collection, Document, DocumentText, Source
 from ..registry import is_restricted, visible_keys
 from .commands import told_again, told_left_out
-from .trial import find_user
+from .trial import asks_for_others, find_user
 
 __all__ = ["DocumentAdmin", "passages"]
-
-_SEES_USERS = "{0.app_label}.view_{0.model_name}".format(get_user_model()._meta)
 
 
 @admin.register(Document)
@@ -120,7 +117,7 @@ class DocumentAdmin(ScopedAdmin):
     def _seen(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
         """Whether the user whose name was typed finds the document."""
         who, document = request.GET.get("who"), self.get_object(request, unquote(object_id))
-        found: dict[str, Any] = {"can_ask": request.user.has_perm(_SEES_USERS), "who": who or ""}
+        found: dict[str, Any] = {"can_ask": asks_for_others(request), "who": who or ""}
         if who is None or document is None or not found["can_ask"]:
             return found
         try:

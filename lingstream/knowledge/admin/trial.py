@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync
 from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.access.identity import Identity
@@ -18,11 +19,16 @@ from ..models import Collection, Document
 from ..rerank import rerankers
 from ..search import MODES, search
 
-__all__ = ["TrialForm", "find_user", "tried"]
+__all__ = ["TrialForm", "asks_for_others", "find_user", "tried"]
 
 
 #: Why a passage is not among the hits that who asks may see all the same.
 _BEHIND = ("rank", "budget")
+
+
+def asks_for_others(request: HttpRequest) -> bool:
+    """Whether somebody may learn what others find: who may change collections, and so who searches them."""
+    return request.user.has_perm("lingstream_knowledge.change_collection")
 
 
 def find_user(name: str) -> Any:
