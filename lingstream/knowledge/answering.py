@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext
 
 from lingstream import Run
 from lingstream.core.engine.bot import Bot
+from lingstream.core.engine.plan import BotPlan
+from lingstream.core.engine.rendering import render_prompt
+from lingstream.core.provider import Message
+from lingstream.execution.plans import load_plan
 
 from .citations import CITATIONS, check_citations, fenced
 
-__all__ = ["answer_from"]
+__all__ = ["answer_from", "asked_of_model"]
 
 #: A bot that cannot say where it has something from has nothing to say, so quotes come first.
 SCHEMA: Mapping[str, Any] = {
@@ -66,6 +70,19 @@ async def answer_from(run: Run, *collections: str, k: int = 8) -> None:
     )
     check_citations(run, bot.chat(question), passages)
     await bot
+
+
+def asked_of_model(workflow: str, question: str, passages: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """Return what a workflow with :func:`answer_from` asks a model, if it finds these passages.
+
+    :raises LingError: the workflow's row cannot be used, or its prompt not rendered.
+    """
+    plan = load_plan(workflow, python=True)
+    step = next((each for each in plan.steps if each.name == "answer" and isinstance(each, BotPlan)), None)
+    prompt, messages, names = (step.prompt, step.messages, step.variables) if step else (ANSWER, (), {})
+    context = {"input": {"question": question}, "document": {}, "history": [], **names}
+    asked = render_prompt(prompt, messages, {**context, "passages": fenced(passages)})
+    return [*asked, {"role": "user", "content": question}]
 
 
 async def _condensed(run: Run) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from .models import Collection
 from .rank import fuse, mmr
@@ -13,7 +13,7 @@ from .stores.bounds import Bounds
 from .stores.port import Near, store_named
 from .text.words import query_words
 
-__all__ = ["MODES", "Candidates", "Mode", "candidates"]
+__all__ = ["MODES", "Candidates", "Mode", "Weights", "candidates", "weights_of"]
 
 Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
 MODES: tuple[Mode, ...] = ("hybrid", "keyword", "vector")
@@ -22,6 +22,13 @@ _OF_EACH = 50  # passages of each ranking
 _CONSTANT = 10  # of the fusion
 # Vectors against words, by kind of embedder, as the golden questions have it.
 _WEIGHTS = {"static": 0.5}
+
+
+class Weights(NamedTuple):
+    """What a place in each ranking counts, in proportion to the other."""
+
+    words: float
+    vectors: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +73,22 @@ class Candidates:
 
 
 def candidates(
-    text: str, collections: Sequence[Collection], bounds: Bounds, vectors: Mapping[int, bytes], mode: Mode
+    text: str,
+    collections: Sequence[Collection],
+    bounds: Bounds,
+    vectors: Mapping[int, bytes],
+    mode: Mode,
+    weights: Weights | None = None,
 ) -> Candidates:
     """Return what the stores find within bounds; they ask the database.
 
     :param collections: those of the bounds' places.
     :param vectors: of the question, by the key of each collection; what has none is searched by words alone.
+    :param weights: in place of :func:`weights_of`.
     """
     found = [] if mode == "vector" else words.find(bounds, query_words(text), _OF_EACH)
     keyword = _ranks(found)
-    rankings: list[tuple[float, Sequence[int]]] = [(1.0, [*keyword])]
+    rankings: list[tuple[float, Sequence[int]]] = [(weights.words if weights else 1.0, [*keyword])]
     vector: dict[int, tuple[int, float]] = {}
     near: dict[int, Near] = {}
     alike: dict[int | None, list[Collection]] = {}
@@ -85,10 +98,16 @@ def candidates(
     for using in alike.values():
         some = _near(using, bounds, vectors[using[0].pk], [*keyword])
         ranks = _ranks([(each.chunk_id, each.score) for each in some[:_OF_EACH]])
-        rankings.append((_weight(using[0]), [*ranks]))
+        rankings.append(((weights or weights_of(using[0])).vectors, [*ranks]))
         vector |= ranks
         near |= {each.chunk_id: each for each in some}
     return Candidates(dict(fuse(rankings, _CONSTANT)), keyword, vector, near)
+
+
+def weights_of(collection: Collection) -> Weights:
+    """Return the weights with which a collection is searched."""
+    embedder = collection.embedder
+    return Weights(1.0, _WEIGHTS.get(embedder.kind, 1.0) if embedder else 1.0)
 
 
 def _near(
@@ -108,7 +127,3 @@ def _near(
 
 def _ranks(found: Sequence[tuple[int, float]]) -> dict[int, tuple[int, float]]:
     return {pk: (rank, score) for rank, (pk, score) in enumerate(found, start=1)}
-
-
-def _weight(collection: Collection) -> float:
-    return _WEIGHTS.get(collection.embedder.kind, 1.0) if collection.embedder else 1.0

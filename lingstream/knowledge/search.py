@@ -22,7 +22,7 @@ from lingstream.core.exceptions import LingError, UsageError
 from lingstream.execution.storage import in_database
 
 from .asker import Asker, Identity, Room, asker_of, room_of
-from .candidates import MODES, Candidates, Mode, candidates
+from .candidates import MODES, Candidates, Mode, Weights, candidates
 from .embedding import embedding_of
 from .hits import HIT_COLUMNS, Hit, Hits, hit_of, merged
 from .models import Chunk, Collection
@@ -56,6 +56,7 @@ async def search(
     mode: Mode = "hybrid",
     rerank: str = "",
     budget: int | None = None,
+    weights: Weights | None = None,
     explain: bool = False,
 ) -> Hits:
     """Return the passages that answer a question best, best first.
@@ -70,6 +71,8 @@ async def search(
     :param mode: ``hybrid``, ``keyword`` or ``vector``.
     :param rerank: the name of a reranker (:mod:`.rerank`).
     :param budget: tokens that all of them may take together; what does not fit is left out.
+    :param weights: of the rankings by words and by vectors (:class:`.candidates.Weights`), in place of those
+        that golden questions have found best.
     :param explain: return, behind the hits, what was *not* found and why (:attr:`Hit.removed`): passages that
         ``identity`` may not see. For staff.
     :returns: a list, whose ``notes`` say what could not be done: an embedder or a reranker did not answer.
@@ -78,7 +81,7 @@ async def search(
     """
     rows = [collection] if isinstance(collection, (str, Collection)) else collection
     slugs = [each if isinstance(each, str) else each.slug for each in rows]
-    asked = Search(slugs, text, k, where or {}, mode, rerank, budget)
+    asked = Search(slugs, text, k, where or {}, mode, rerank, budget, weights)
     return await asked.hits(asker_of(identity), in_database, explain=explain)
 
 
@@ -96,6 +99,7 @@ class Search:
     mode: Mode = "hybrid"
     rerank: str = ""
     budget: int | None = None
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -151,7 +155,7 @@ class Search:
 
     def _found(self, text: str, room: Room, vectors: Mapping[int, bytes]) -> list[Hit]:
         """The passages, as they may be shown, and some to spare; all are read where those do not suffice."""
-        found = candidates(text, room.open, room.bounds, vectors, self.mode)
+        found = candidates(text, room.open, room.bounds, vectors, self.mode, self.weights)
         for most in (self._wanted(room), MOST_HITS * _SPARE):
             ids = found.best(most)
             hits = [hit for hit, why in _read(found, ids, room) if not why]
@@ -195,7 +199,7 @@ class Search:
     ) -> list[Hit]:
         """What a search without bounds finds beside ``hits``, and why they do not have it."""
         everything = Bounds([Place(each.pk, None, None) for each in room.collections])
-        others = candidates(text, room.collections, everything, vectors, self.mode)
+        others = candidates(text, room.collections, everything, vectors, self.mode, self.weights)
         shown = {pk for hit in hits for pk in hit.chunk_ids}
         within_k = {pk for hit in found[: self.k] for pk in hit.chunk_ids}
         rest = _read(others, [pk for pk in others.fused if pk not in shown], room)

@@ -18,10 +18,12 @@ from lingstream.knowledge.due import go_on
 from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source
 from lingstream.knowledge.sources.port import source_kinds
 from lingstream.knowledge.sync import sync
-from lingstream.models import Run, Runner
+from lingstream.models import Run, Runner, Workflow
 from tests.admin.forms import client_with, errors_of, form_data
+from tests.site import store_workflow
 
 from .building import collection, document, find
+from .meaning import embedder
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a pass has a thread of its own
 
@@ -332,6 +334,35 @@ class TestTrial:
         assert "Open" in found and "Mine" not in found and "Mine" in hidden and "owner" in hidden
         found = page(admin_client, f"collection/{into.pk}/trial/", question="clouds", who="owner")
         assert "Mine" in found and "Not found, and why" not in found
+
+    def test_weighs_words_against_vectors(self, admin_client: Client) -> None:
+        into = collection(embedder=embedder())
+        document(into, "The cat sleeps.", title="By words")
+        document(into, "Dogs bark.", title="By meaning")
+        asked = {"question": "hound sleeps", "words": "", "vectors": ""}
+        path = f"collection/{into.pk}/trial/"
+        shown = page(admin_client, path)
+        assert 'name="words"' in shown and 'placeholder="1"' in shown
+        for weight, first in (({"words": 0}, "By meaning"), ({"vectors": 0}, "By words")):
+            html = page(admin_client, path, **{**asked, **weight}).partition("<tbody>")[2]
+            assert html.index(first) < html.index("details")
+        assert "errorlist" in page(admin_client, path, **{**asked, "words": -1})
+
+    def test_shows_what_a_model_would_be_sent(self, admin_client: Client) -> None:
+        into = collection()
+        document(into, "Clouds are made of <droplets>.", title="Clouds")
+        asked = {"question": "What are clouds made of?"}
+        html = page(admin_client, f"collection/{into.pk}/trial/", **asked)
+        sent = html.partition('<details class="ling-sent">')[2].partition("</details>")[0]
+        assert "Answer the question from the numbered passages" in sent
+        assert "[1] Clouds\n```\nClouds are made of &lt;droplets&gt;.\n```" in sent
+        assert asked["question"] in sent
+        assert "ling-sent" not in page(admin_client, f"collection/{into.pk}/trial/", question="wind")
+        store_workflow("docs-chat", {"answer": "Say it in rhyme: {{ passages }}"})
+        html = page(admin_client, f"collection/{into.pk}/trial/", **asked)
+        assert "Say it in rhyme: [1] Clouds" in html and "numbered passages" not in html
+        Workflow.objects.update(enabled=False)
+        assert "is switched off" in page(admin_client, f"collection/{into.pk}/trial/", **asked)
 
     def test_begins_as_who_tries_it_and_says_why_others_find_nothing(self, admin_client: Client) -> None:
         into = collection(access="authenticated")

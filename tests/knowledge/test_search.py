@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lingstream.core.exceptions import NotFound, ProviderError, RequestFailure, UsageError
+from lingstream.knowledge.candidates import Weights
 from lingstream.knowledge.hits import Hit
 from lingstream.knowledge.models import Chunk, Collection
 from lingstream.knowledge.rerank import register_reranker
@@ -49,6 +50,14 @@ class TestFinding:
         self, help: Collection, mode: Any, question: str, first: str
     ) -> None:
         assert texts(find("help", question, mode=mode))[0].startswith(first)
+
+    def test_weights_say_what_a_ranking_counts(self, help: Collection) -> None:
+        ranks = {
+            weights: texts(find("help", "hound sleeps", weights=Weights(*weights)))[0]
+            for weights in ((1, 0), (0, 1))
+        }
+        assert ranks[1, 0].startswith(("The cat sleeps.", "A kitten"))
+        assert ranks[0, 1] == "Dogs bark."
 
     def test_a_hit_says_what_it_is_and_what_it_was_found_by(self, help: Collection) -> None:
         [hit] = find(help, "puppy", k=1)

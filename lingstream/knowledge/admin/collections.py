@@ -140,7 +140,7 @@ class CollectionAdmin(LingAdmin):
         # What it shows is not only what who tries it may find.
         if not asks_for_others(request):
             raise PermissionDenied
-        form = TrialForm(request.GET or None, initial={"who": request.user.get_username()})
+        form = TrialForm(collection, request.GET or None, initial={"who": request.user.get_username()})
         found = tried(collection, form, tenant(request)) if form.is_valid() else {}
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "row": collection}
         context = {**shared, "title": _("Try a search"), "form": form, **found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -14,7 +15,11 @@ from django.utils.translation import gettext_lazy as _
 
 from lingstream.access.identity import Identity
 from lingstream.core.exceptions import LingError
+from lingstream.models.phrases import translated
 
+from ..answering import asked_of_model
+from ..candidates import Weights, weights_of
+from ..hits import Hit
 from ..models import Collection, Document
 from ..rerank import rerankers
 from ..search import MODES, search
@@ -24,6 +29,7 @@ __all__ = ["TrialForm", "asks_for_others", "find_user", "tried"]
 
 #: Why a passage is not among the hits that who asks may see all the same.
 _BEHIND = ("rank", "budget")
+_CHAT = "docs-chat"
 
 
 def asks_for_others(request: HttpRequest) -> bool:
@@ -58,11 +64,16 @@ class TrialForm(forms.Form):
     )
     scope = forms.CharField(label=_("In the scope"), max_length=200, required=False)
     mode = forms.ChoiceField(label=_("Mode"), choices=[(mode, mode) for mode in MODES], required=False)
+    words = forms.FloatField(label=_("Weight of words"), min_value=0, max_value=100, required=False)
+    vectors = forms.FloatField(label=_("Weight of vectors"), min_value=0, max_value=100, required=False)
     rerank = forms.ChoiceField(label=_("Reranker"), required=False)
     k = forms.IntegerField(label=_("Passages"), min_value=1, max_value=50, required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, collection: Collection, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._weights = weights_of(collection)
+        for name, weight in self._weights._asdict().items():
+            self.fields[name].widget.attrs["placeholder"] = f"{weight:g}"
         names = sorted(rerankers())
         self.fields["rerank"].choices = [("", "-"), *((name, name) for name in names)]  # type: ignore[attr-defined]
         if not names:
@@ -71,6 +82,12 @@ class TrialForm(forms.Form):
     def clean_who(self) -> Any:
         """The user."""
         return find_user(self.cleaned_data["who"])
+
+    @property
+    def weights(self) -> Weights:
+        """Those that were given, and the collection's own for the others."""
+        given = {name: self.cleaned_data[name] for name in Weights._fields}
+        return self._weights._replace(**{name: each for name, each in given.items() if each is not None})
 
 
 def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[str, Any]:
@@ -89,6 +106,7 @@ def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[s
             k=given["k"] or 8,
             mode=given["mode"] or MODES[0],
             rerank=given.get("rerank", ""),
+            weights=form.weights,
             explain=True,
         )
     except LingError as error:
@@ -105,4 +123,15 @@ def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[s
         "hidden": [hit for hit in hits if hit.removed not in ("", *_BEHIND) and hit.document_id in seen],
         "behind": [hit for hit in hits if hit.removed in _BEHIND],
         "tokens": sum(hit.tokens for hit in found),
+        **_sent(given["question"], found),
     }
+
+
+def _sent(question: str, found: Sequence[Hit]) -> dict[str, Any]:
+    """What ``docs-chat`` would send to its model for these passages, or why it would not."""
+    if not found:
+        return {}
+    try:
+        return {"sent": asked_of_model(_CHAT, question, [hit.passage for hit in found])}
+    except LingError as error:
+        return {"unsent": translated(error.message)}
