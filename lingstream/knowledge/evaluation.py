@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from asgiref.sync import sync_to_async
+
 from lingstream.access.identity import Identity
 from lingstream.execution.start import Start, begin
 from lingstream.models import Run
@@ -14,7 +16,8 @@ from lingstream.models.clock import Now
 from .candidates import Mode
 from .due import EVALUATION
 from .hits import Hit
-from .models import Question
+from .models import Collection, Question
+from .passes import rules_in
 from .search import search
 
 __all__ = [
@@ -31,6 +34,8 @@ __all__ = [
 
 #: Questions of one evaluation.
 MOST = 1_000
+
+_KEPT = 50  # evaluations of a collection
 
 #: Passages that a golden question is asked for.
 HITS = 8
@@ -70,15 +75,30 @@ async def evaluate(questions: Sequence[Question], seconds: float) -> list[Questi
     :param seconds: after which none is asked any more; the first one is in any case.
     """
     until = time.monotonic() + seconds
+    left: list[Question] = []
     for number, question in enumerate(questions):
         if number and time.monotonic() > until:
-            return list(questions[number:])
+            left = list(questions[number:])
+            break
         hits = await ask(question.collection.slug, question.text)
         rank = rank_of(question.expected, hits)
         found = [{"key": hit.key, "title": hit.title, "heading": [*hit.heading]} for hit in hits]
         rows = Question.objects.filter(pk=question.pk)
         await rows.aupdate(rank=rank, found=found, asked_at=Now())
-    return []
+    waiting = {question.collection_id for question in left}
+    await sync_to_async(_note)({question.collection_id for question in questions} - waiting)
+    return left
+
+
+def _note(collections: Iterable[int]) -> None:
+    """Keep the figures of collections as they are now, and of what they are."""
+    for row in Collection.objects.select_related("embedder__provider").filter(pk__in=collections):
+        asked = row.questions.exclude(rank=None).order_by("pk").values_list("rank", flat=True)
+        if ranks := [rank or 0 for rank in asked]:
+            found = figures(ranks)._asdict()
+            row.evaluations.create(**found, revision=row.revision, pipeline=rules_in(row).fingerprint)
+        kept = list(row.evaluations.values_list("pk", flat=True)[:_KEPT])
+        row.evaluations.exclude(pk__in=kept).delete()
 
 
 def request_evaluation(questions: Sequence[Question]) -> Run:

@@ -16,7 +16,7 @@ from .models import Collection, Document, Source, Sync
 from .outcomes import pause
 from .pipeline import Rules, check_pipeline, digest
 
-__all__ = ["COUNTS", "begin_pass", "end_pass", "rules_of", "save_pass", "settle_vectors"]
+__all__ = ["COUNTS", "begin_pass", "end_pass", "rules_in", "rules_of", "save_pass", "settle_vectors"]
 
 _LONGEST = 2_000  # characters of a problem
 
@@ -74,11 +74,19 @@ def rules_of(source: Source) -> tuple[Rules, str]:
     :raises UsageError: the collection's pipeline cannot be used.
     """
     collection = source.collection
-    embedder = collection.embedder.fingerprint if collection.embedder else ""
-    steps = check_pipeline(collection.pipeline)
-    rules = Rules(steps, collection.chunk_size, collection.chunk_overlap, embedder)
+    rules = rules_in(collection)
     whose = f"{collection.pk}\0{collection.embedder_id}\0{source.owner_id}\0{source.scope}"
     return rules, digest(f"{rules.fingerprint}\0{whose}")
+
+
+def rules_in(collection: Collection) -> Rules:
+    """Return how documents of a collection are cut.
+
+    :raises UsageError: as :func:`rules_of`.
+    """
+    embedder = collection.embedder.fingerprint if collection.embedder else ""
+    steps = check_pipeline(collection.pipeline)
+    return Rules(steps, collection.chunk_size, collection.chunk_overlap, embedder)
 
 
 def settle_vectors(held: Held) -> None:

@@ -15,7 +15,7 @@ from lingstream.execution.runner import get_runner
 from lingstream.knowledge import evaluation
 from lingstream.knowledge.admin import questions as module
 from lingstream.knowledge.evaluation import figures
-from lingstream.knowledge.models import Collection, Question
+from lingstream.knowledge.models import Collection, Evaluation, Question
 from lingstream.models import Run, Runner
 from tests.admin.forms import client_with
 from tests.chaos.patience import within
@@ -77,6 +77,26 @@ def test_show_for_each_what_was_expected_and_what_came(client: Client, animals: 
     assert "what is a cat" in late and "snow" not in late
 
 
+def test_keep_what_came_before(client: Client, animals: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a change of the collection has done is seen beside what it was."""
+    path = f"{URL}collection/{animals.pk}/change/"
+    act(client, "collection", "evaluate_selected", animals.pk)
+    html = client.get(path).content.decode()
+    assert '<div class="readonly">0.33</div>' in html and html.count("<tr><td>") == 1
+    Question.objects.filter(text="snow").update(expected=["cat 0"], text="another cat")
+    Collection.objects.update(chunk_size=500, revision=77)
+    act(client, "collection", "evaluate_selected", animals.pk)
+    now, before = Evaluation.objects.all()
+    assert (now.questions, now.first, before.first) == (3, pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert (now.revision, now.pipeline == before.pipeline) == (77, False)
+    html = client.get(path).content.decode()
+    assert '<div class="readonly">0.67 (0.33)</div>' in html and html.count("<tr><td>") == 2
+    assert "0.67 (0.33)" in client.get(f"{URL}collection/").content.decode()
+    monkeypatch.setattr(evaluation, "_KEPT", 2)
+    act(client, "collection", "evaluate_selected", animals.pk)
+    assert Evaluation.objects.count() == 2 and not Evaluation.objects.filter(pk=before.pk).exists()
+
+
 def test_many_are_asked_behind_the_request(
     client: Client, animals: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +115,9 @@ async def test_there_may_be_no_time_for_all(animals: Collection) -> None:
     rows = await sync_to_async(evaluation.questions_of)([row.pk async for row in Question.objects.all()])
     left = await evaluation.evaluate(rows, 0.0)
     assert (len(left), await Question.objects.exclude(rank=None).acount()) == (2, 1)
+    assert not await Evaluation.objects.aexists()
+    assert await evaluation.evaluate(left, 60.0) == []
+    assert (await Evaluation.objects.aget()).questions == 3
 
 
 def test_who_may_only_look_evaluates_nothing(animals: Collection) -> None:

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Count, OuterRef, Prefetch, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
@@ -19,13 +20,14 @@ from django.utils.translation import gettext_lazy as _
 from lingstream.admin.media import LingAdmin, TableInline, tenant
 
 from ..evaluation import figures
-from ..models import Chunk, Collection, Document, Embedder, Question, Source
+from ..models import Chunk, Collection, Document, Embedder, Evaluation, Question, Source
 from .questions import evaluated
 from .trial import TrialForm, asks_for_others, tried
 
 __all__ = ["CollectionAdmin", "EmbedderAdmin"]
 
 
+_EARLIER = 10  # evaluations that are shown
 _FIGURES = ("in_first_3", "in_first_8", "mrr", "asked_at")
 
 
@@ -51,7 +53,15 @@ class CollectionAdmin(LingAdmin):
     search_fields = ("slug", "title")
     filter_horizontal = ("groups",)
     inlines = (QuestionInline,)
-    readonly_fields = ("shown_sources", "documents", "passages", "revision", "shown_trial", *_FIGURES)
+    readonly_fields = (
+        "shown_sources",
+        "documents",
+        "passages",
+        "revision",
+        "shown_trial",
+        *_FIGURES,
+        "earlier",
+    )
     actions = ("evaluate_selected",)
     fieldsets = (
         (
@@ -82,11 +92,11 @@ class CollectionAdmin(LingAdmin):
         (
             _("How well it finds"),
             {
-                "fields": (_FIGURES,),
+                "fields": (_FIGURES, "earlier"),
                 "description": _(
                     "Golden questions are questions with the document that is expected. The figures are the "
                     "shares of them that found it in the first 3 and the first 8 passages, and the mean of "
-                    "1/rank (MRR), when they were asked last: 1 is best."
+                    "1/rank (MRR), when they were asked last, and in brackets the time before: 1 is best."
                 ),
             },
         ),
@@ -105,6 +115,7 @@ class CollectionAdmin(LingAdmin):
             may_add_source=models.Value(may("lingstream_knowledge.add_source"), models.BooleanField()),
         ).prefetch_related(
             Prefetch("questions", asked, to_attr="asked_questions"),
+            Prefetch("evaluations", Evaluation.objects.order_by("-pk")[:_EARLIER], to_attr="evaluated"),
             Prefetch(
                 "sources", sources if scope is None else sources.filter(scope=scope), to_attr="admin_sources"
             ),
@@ -202,6 +213,14 @@ class CollectionAdmin(LingAdmin):
     def asked_at(self, collection: Any) -> Any:
         return min((each.asked_at for each in _asked(collection) if each.asked_at), default=None)
 
+    @admin.display(description=_("evaluations"))
+    def earlier(self, collection: Any) -> str:
+        """The last evaluations, so that one sees what a change has done."""
+        rows = getattr(collection, "evaluated", [])
+        return (
+            render_to_string("lingstream_knowledge/admin/evaluations.html", {"rows": rows}) if rows else "-"
+        )
+
     @admin.display(description=_("try"))
     def shown_trial(self, collection: Collection) -> SafeString | str:
         if not collection.pk:
@@ -235,8 +254,14 @@ def _asked(collection: Any) -> list[Question]:
 
 
 def _figure(collection: Any, name: str) -> str:
-    asked = [each.rank or 0 for each in _asked(collection)]
-    return f"{getattr(figures(asked), name):.2f}" if asked else "-"
+    """A figure as it is now, and as it was before."""
+    asked = _asked(collection)
+    if not asked:
+        return "-"
+    now = f"{getattr(figures([each.rank or 0 for each in asked]), name):.2f}"
+    last = max(each.asked_at for each in asked if each.asked_at)
+    before = next((row for row in collection.evaluated if row.at < last), None)
+    return f"{now} ({getattr(before, name):.2f})" if before else now
 
 
 def _counted(model: type[models.Model], field: str, scope: str | None) -> Coalesce:

@@ -3,7 +3,7 @@
 from .citations import Citation
 from .collections import Collection, Embedder
 from .documents import Chunk, Document, DocumentText
-from .questions import Question
+from .questions import Evaluation, Question
 from .sources import Source, Sync
 from .uploads import Upload
 from .vectors import EmbeddingCache, Vector
@@ -16,6 +16,7 @@ __all__ = [
     "DocumentText",
     "Embedder",
     "EmbeddingCache",
+    "Evaluation",
     "Question",
     "Source",
     "Sync",
