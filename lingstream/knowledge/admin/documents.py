@@ -20,10 +20,11 @@ from django.views.decorators.http import require_POST
 
 from lingstream.admin.display import MAX_SHOWN, pretty, printable, status_badge
 from lingstream.admin.media import ScopedAdmin, ValueFilter, tenant
+from lingstream.admin.runs.keyset import KeysetAdmin, KeysetChangeList
 
 from ..asker import Asker, room_of
 from ..failures import discard, look_again
-from ..models import Collection, Document, DocumentText, Source
+from ..models import Chunk, Collection, Document, DocumentText, Source
 from ..registry import is_restricted, visible_keys
 from .commands import told_again, told_left_out
 from .trial import asks_for_others, find_user
@@ -31,8 +32,20 @@ from .trial import asks_for_others, find_user
 __all__ = ["DocumentAdmin", "passages"]
 
 
+class DocumentList(KeysetChangeList):
+    """A page of the list, with the passages of each document."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """See :class:`KeysetChangeList`; passages are counted for this page alone."""
+        super().get_results(request)
+        counted = Chunk.objects.filter(document__in=self.result_list).order_by().values_list("document")
+        counts = dict(counted.annotate(count=Count("pk")))
+        for row in self.result_list:
+            row.chunk_count = counts.get(row.pk, 0)
+
+
 @admin.register(Document)
-class DocumentAdmin(ScopedAdmin):
+class DocumentAdmin(KeysetAdmin, ScopedAdmin):
     """What was found at the sources: to be read, looked at again and deleted, never edited."""
 
     list_display = (
@@ -53,9 +66,7 @@ class DocumentAdmin(ScopedAdmin):
     list_select_related = ("source",)
     search_fields = ("=key", "title", "url")
     more_filters = ("source", "owner")
-    show_full_result_count = False
     actions = ("reindex", "leave_out")
-    ordering = ("-id",)
     change_form_template = "lingstream_knowledge/admin/document.html"
     fieldsets = (
         (None, {"fields": ("title", "shown_address", "source", "shown_status", "shown_error", "passages")}),
@@ -80,7 +91,10 @@ class DocumentAdmin(ScopedAdmin):
         rows: models.QuerySet[Document] = super().get_queryset(request)
         if not self.has_reindex_permission(request):  # who only looks sees what they would find
             rows = rows.filter(_found_by(request.user, tenant(request)))
-        return rows.annotate(chunk_count=Count("chunks"))
+        return rows
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DocumentList]:
+        return DocumentList
 
     def has_reindex_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered: to who may change sources."""
@@ -132,7 +146,7 @@ class DocumentAdmin(ScopedAdmin):
 
     @admin.display(description=_("passages"))
     def passages(self, document: Any) -> int:
-        return int(document.chunk_count)
+        return int(document.chunk_count if hasattr(document, "chunk_count") else document.chunks.count())
 
     @admin.display(description=_("address"))
     def shown_address(self, document: Document) -> SafeString | str:
