@@ -410,6 +410,31 @@ def test_a_collection_leads_to_its_sources_for_who_may_see_them(admin_client: Cl
     assert not any(link in html for link in links)
 
 
+def test_a_collection_says_how_large_it_is_and_whose_vectors_it_has(
+    admin_client: Client, source: Source, settings: Any
+) -> None:
+    one_pass(source)
+    path = f"collection/{source.collection_id}/change/"
+
+    def told(client: Client = admin_client) -> str:
+        html = page(client, path).partition("field-shown_size")[2].partition("</fieldset>")[0]
+        return html.replace("\xa0", " ")
+
+    assert re.search(r"texts \d+ bytes, compressed; 0 vectors, 0 bytes<", told())
+    into = collection("embedded", embedder=embedder())
+    document(into, "One.", "Two.", vectors=[bytes(8), bytes(8)])
+    path = f"collection/{into.pk}/change/"
+    assert "2 vectors, 16 bytes, all of " in told()
+    Collection.objects.filter(pk=into.pk).update(embedded_by="another")
+    assert "until a pass over each source" in told()
+    Collection.objects.filter(pk=into.pk).update(embedder=None)
+    assert "of which no search asks" in told()
+    Collection.objects.filter(pk=into.pk).update(store="nowhere")
+    assert "expected a store among" in told()
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.knowledge.test_admin.tenant_a"}
+    assert told(client_with("view_collection")) == ""
+
+
 def test_lists_count_without_multiplying(admin_client: Client) -> None:
     into = collection()
     document(into, "One.", "Two.")

@@ -83,6 +83,14 @@ class TestContract:
         found = store_named(help.store).find(help, vector(1), bounds(help), 2, also)
         assert ids(found) == [chunks[0].pk, chunks[1].pk, chunks[3].pk]
 
+    def test_it_says_how_large_it_is(self, help: Collection) -> None:
+        store = store_named(help.store)
+        assert store.size(help) == (0, 0)
+        document(help, *"abc", vectors=[vector(1), vector(0, 1), vector(0, 0, 1)])
+        document(collection("other", embedder=help.embedder, store=help.store), "x", vectors=[vector(1)])
+        found = store.size(help)
+        assert found.vectors == 3 and 3 * 4 * DIMENSIONS <= found.bytes <= 3 * (4 * DIMENSIONS + 16)
+
     def test_nothing_is_found_out_of_bounds(self, help: Collection) -> None:
         other = collection("other", embedder=help.embedder, store=help.store)
         for scope in ("", "north"):

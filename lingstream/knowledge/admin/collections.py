@@ -6,10 +6,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import models
-from django.db.models import Count, OuterRef, Prefetch, Subquery
-from django.db.models.functions import Coalesce
+from django.db import DatabaseError, models
+from django.db.models import Count, OuterRef, Prefetch, Subquery, Sum
+from django.db.models.functions import Coalesce, Length
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -18,10 +19,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.admin.media import LingAdmin, TableInline, tenant
+from lingstream.core.exceptions import LingError
 
+from ..claims import atomically
 from ..evaluation import figures
-from ..models import Chunk, Collection, Document, Embedder, Evaluation, Question, Source
-from .questions import evaluated
+from ..models import Chunk, Collection, Document, DocumentText, Embedder, Evaluation, Question, Source
+from ..stores.port import store_named
+from .questions import evaluated, shows_what_came
 from .trial import TrialForm, asks_for_others, tried
 
 __all__ = ["CollectionAdmin", "EmbedderAdmin"]
@@ -58,6 +62,7 @@ class CollectionAdmin(LingAdmin):
         "documents",
         "passages",
         "revision",
+        "shown_size",
         "shown_trial",
         *_FIGURES,
         "earlier",
@@ -72,6 +77,7 @@ class CollectionAdmin(LingAdmin):
                     "title",
                     "shown_sources",
                     ("documents", "passages", "revision"),
+                    "shown_size",
                     "shown_trial",
                 ),
                 "description": _(
@@ -127,12 +133,16 @@ class CollectionAdmin(LingAdmin):
         obj.save(update_fields=fields if change else None)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        return _without_trial(super().get_list_display(request), self.has_change_permission(request))
+        fields = super().get_list_display(request)
+        may = self.has_change_permission(request)
+        return [field for field in fields if may or field != "shown_trial"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        may = self.has_change_permission(request, obj)
+        hidden = set() if self.has_change_permission(request, obj) else {"shown_trial"}
+        if not (obj and shows_what_came(request)):
+            hidden.add("shown_size")  # it is of what all tenants have
         return [
-            (title, {**options, "fields": _without_trial(options["fields"], may)})
+            (title, {**options, "fields": [each for each in options["fields"] if each not in hidden]})
             for title, options in super().get_fieldsets(request, obj)
         ]
 
@@ -192,6 +202,20 @@ class CollectionAdmin(LingAdmin):
     def passages(self, collection: Any) -> int | str:
         return collection.chunk_count if collection.pk else "-"
 
+    @admin.display(description=_("size"))
+    def shown_size(self, collection: Collection) -> str:
+        """What it takes in the database, and whose vectors it has."""
+        texts = DocumentText.objects.filter(document__source__collection=collection)
+        told = {"texts": filesizeformat(texts.aggregate(bytes=Sum(Length("packed")))["bytes"] or 0)}
+        try:
+            with atomically():  # so that what fails in it spoils nothing else
+                vectors, size = store_named(collection.store).size(collection)
+            whose = _embedded(collection) if vectors or collection.embedder else ""
+        except (LingError, DatabaseError) as error:
+            return _("texts %(texts)s, compressed; vectors: %(problem)s") % {**told, "problem": error}
+        told |= {"vectors": str(vectors), "size": filesizeformat(size), "whose": whose}
+        return _("texts %(texts)s, compressed; %(vectors)s vectors, %(size)s%(whose)s") % told
+
     @admin.action(description=_("Evaluate the golden questions"), permissions=["change"])
     def evaluate_selected(self, request: HttpRequest, queryset: models.QuerySet[Collection]) -> None:
         self.message_user(request, *evaluated(Question.objects.filter(collection__in=queryset)))
@@ -244,9 +268,13 @@ class EmbedderAdmin(LingAdmin):
     )
 
 
-def _without_trial(fields: Any, may: bool) -> list[Any]:
-    """Fields, and the link to the search that is tried where who looks may."""
-    return [field for field in fields if may or field != "shown_trial"]
+def _embedded(collection: Collection) -> str:
+    if collection.embedder is None:
+        return _(", of which no search asks: it has no embedder")
+    if collection.is_embedded:
+        return _(", all of %(embedder)s") % {"embedder": collection.embedder}
+    told = _(", not all of %(embedder)s: until a pass over each source, words are asked alone")
+    return told % {"embedder": collection.embedder}
 
 
 def _asked(collection: Any) -> list[Question]:

@@ -15,14 +15,15 @@ from typing import TypeAlias
 
 import numpy as np
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import Coalesce, Length
 
 from lingstream.conf import app_settings
 
 from ..models import Chunk, Collection, Vector
 from .blocks import ROWS, Block, Row, blocks_of, nearest, packed, without
 from .bounds import Bounds, marks_of
-from .port import Near, Passage
+from .port import Near, Passage, Size
 from .rows import write_rows
 
 __all__ = ["DatabaseStore", "forget_matrices"]
@@ -55,6 +56,12 @@ class DatabaseStore:
         [place] = bounds.places  # what the database may leave out before a block is read: the marks decide
         rows = _rows(_vectors(collection).filter(place.kept("chunk__")))
         return nearest(blocks_of(rows, dimensions), question, bounds.marks, k, also)
+
+    def size(self, collection: Collection) -> Size:
+        """See :meth:`~.port.VectorStore.size`."""
+        rows = Vector.objects.filter(collection=collection)
+        found = rows.aggregate(vectors=Count("pk"), bytes=Coalesce(Sum(Length("data")), 0))
+        return Size(**found)
 
 
 def forget_matrices() -> None:

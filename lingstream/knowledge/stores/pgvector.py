@@ -19,7 +19,7 @@ from django.db import connections, router, transaction
 
 from ..models import Chunk, Collection
 from .bounds import Bounds, marks_of
-from .port import Near, Passage
+from .port import Near, Passage, Size
 
 __all__ = ["PgVectorStore", "create_indexes", "create_table", "forget_choices", "lacking"]
 
@@ -84,6 +84,10 @@ _FIND = """
         FROM lingstream_knowledge_pgvector WHERE {space} AND {within} AND chunk_id = ANY(%(also)s)
     )
 """
+_SIZE = """
+    SELECT count(*), coalesce(sum(pg_column_size(data)), 0)
+    FROM lingstream_knowledge_pgvector WHERE collection_id = %s
+"""
 _ARE_FEW = """
     SELECT NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%(index)s) AND indisvalid)
         OR (
@@ -129,6 +133,12 @@ class PgVectorStore:
             )
             cursor.execute(sql, values)
             return _ranked(cursor.fetchall())
+
+    def size(self, collection: Collection) -> Size:
+        """See :meth:`~.port.VectorStore.size`."""
+        with connections[router.db_for_read(Chunk)].cursor() as cursor:
+            cursor.execute(_SIZE, [collection.pk])
+            return Size(*cursor.fetchone())
 
 
 class _Space(NamedTuple):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..models import Chunk, Collection
     from .bounds import Bounds
 
-__all__ = ["Described", "Near", "Passage", "VectorStore", "register_store", "store_named", "stores"]
+__all__ = ["Described", "Near", "Passage", "Size", "VectorStore", "register_store", "store_named", "stores"]
 
 
 class Described(NamedTuple):
@@ -69,6 +69,13 @@ class Near:
     vector: bytes
 
 
+class Size(NamedTuple):
+    """How many vectors there are, and how many bytes they take."""
+
+    vectors: int
+    bytes: int
+
+
 class VectorStore(Protocol):
     """The port: one stateless object for each store. All of it uses the ORM: call it in a thread."""
 
@@ -89,6 +96,10 @@ class VectorStore(Protocol):
         :param bounds: those of this collection alone.
         :param also: passages found otherwise, whose vectors are wanted, too.
         """
+        ...
+
+    def size(self, collection: Collection) -> Size:
+        """Return what it has of a collection, of whatever embedder."""
         ...
 
 
