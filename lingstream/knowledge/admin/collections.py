@@ -14,8 +14,11 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.admin.media import LingAdmin, TableInline, tenant
@@ -234,8 +237,9 @@ class CollectionAdmin(LingAdmin):
         return _figure(collection, "mrr")
 
     @admin.display(description=_("evaluated"))
-    def asked_at(self, collection: Any) -> Any:
-        return min((each.asked_at for each in _asked(collection) if each.asked_at), default=None)
+    def asked_at(self, collection: Any) -> str:
+        times = [each.asked_at for each in _asked(collection) if each.asked_at]
+        return date_format(localtime(min(times)), "DATETIME_FORMAT") if times else "-"
 
     @admin.display(description=_("evaluations"))
     def earlier(self, collection: Any) -> str:
@@ -270,7 +274,7 @@ class EmbedderAdmin(LingAdmin):
 
 def _embedded(collection: Collection) -> str:
     if collection.embedder is None:
-        return _(", of which no search asks: it has no embedder")
+        return gettext(", of which no search asks: it has no embedder")
     if collection.is_embedded:
         return _(", all of %(embedder)s") % {"embedder": collection.embedder}
     told = _(", not all of %(embedder)s: until a pass over each source, words are asked alone")
