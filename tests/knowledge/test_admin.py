@@ -201,6 +201,10 @@ class TestSources:
                 assert told in html
             assert "ling-commands" not in html and f"{URL}document/" not in html
 
+    def test_show_their_configuration_to_who_may_only_look(self, source: Source) -> None:
+        html = page(client_with("view_source"), f"source/{source.pk}/change/")
+        assert source.config["path"] in html and "ptions-folder" not in html
+
     def test_are_nobody_elses_to_watch(self, source: Source) -> None:
         client = client_with("view_document")
         assert client.get(f"{URL}source/{source.pk}/state/").status_code == 403

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from lingstream.access.tokens import make_share
-from lingstream.admin.display import kind_title, said, status_badge
+from lingstream.admin.display import kind_title, pretty, said, status_badge
 from lingstream.admin.media import LingAdmin, Scoped, of_tenant, tenant
 from lingstream.admin.options import KindForm
 from lingstream.admin.secret import SecretForm, shown_secret
@@ -186,7 +186,7 @@ class SourceAdmin(Scoped, LingAdmin):
     list_select_related = ("collection",)
     search_fields = ("slug", "collection__slug", "collection__title")
     autocomplete_fields = ("collection", "owner")
-    readonly_fields = ("hook",)
+    readonly_fields = ("hook", "shown_config")
     actions = ("sync_selected", "pause_selected", "resume_selected")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Source]:
@@ -226,14 +226,15 @@ class SourceAdmin(Scoped, LingAdmin):
         name = obj.kind if obj else request.POST.get("kind") or request.GET.get("kind", "")
         known = source_kinds().get(name)
         form = KindForm(name, known.config_schema) if known else None
-        config = list(form.named) if form else []
+        may = obj is None or self.has_change_permission(request, obj)
+        config = (list(form.named) if form else []) if may else ["shown_config"]
         title = kind_title(name, known) if known else name
         told = (
             _("Save this; the page that opens then takes the files.")
             if not obj and name == Uploads.kind
             else None
         )
-        signs = obj and obj.kind == Webhook.kind and self.has_change_permission(request, obj)
+        signs = obj and obj.kind == Webhook.kind and may
         return (
             *(((_("Webhook"), {"fields": ("hook", "renew")}),) if signs else ()),
             (None, {"fields": ("collection", "slug", "kind")}),
@@ -380,6 +381,11 @@ class SourceAdmin(Scoped, LingAdmin):
         except NoReverseMatch:
             url = "-"
         return format_html("<p>POST <code>{}</code></p>{}", url, shown_secret(source.secret()))
+
+    @admin.display(description=_("configuration"))
+    def shown_config(self, source: Source) -> SafeString:
+        """For who may only look; the form's fields are for who changes them."""
+        return pretty(source.config)
 
     @admin.display(description=_("kind"), ordering="kind")
     def shown_kind(self, source: Source) -> str:
