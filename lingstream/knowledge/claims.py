@@ -45,6 +45,7 @@ LEASE = timedelta(seconds=60)
 TAKEN = (
     *("key", "url", "depth", "etag", "modified", "raw_hash", "text_hash", "pipeline", "title", "language"),
     *("metadata", "owner", "owner_key", "scope", "links", "size", "attempts", "asked"),
+    *("misses", "check_every", "check_at"),
 )
 _LOCKED = ("source", "asked", "seen", "misses", "missed", "text_hash", "version", "check_every")
 

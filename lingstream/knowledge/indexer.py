@@ -209,8 +209,7 @@ def _described(row: Document, draft: Draft, source: Source, number: int) -> dict
     return closing(
         row,
         draft.reading.document.asked,
-        **in_order(row, source, number, changed=changed),
-        **draft.reading.read,
+        **{**in_order(row, source, number, changed=changed), **draft.reading.read},
         **draft.columns,
         status=Document.Status.INDEXED,
         version=row.version + changed,

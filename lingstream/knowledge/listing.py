@@ -1,9 +1,11 @@
 """What a source lists becomes rows: 400 at a time, and two statements for those that are as they were.
 
 1. A document that is new or may have changed becomes ``pending``; of one that has not, only ``seen`` is set.
-2. What a document leads to is listed before the document counts as done, so that a crash in between loses
+2. One whose text is only to be cut in another way says so in its fingerprint, and how often it had been asked
+   for then: as long as nobody asks again, its source need not be.
+3. What a document leads to is listed before the document counts as done, so that a crash in between loses
    nothing; what one that has not changed leads to is listed as well.
-3. ``seen`` only grows, so that whoever was overtaken lets nothing look as if it had vanished.
+4. ``seen`` only grows, so that whoever was overtaken lets nothing look as if it had vanished.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from django.db import connections, router
-from django.db.models import BooleanField, Case, Q, Value, When
+from django.db.models import BooleanField, Case, CharField, Q, Value, When
+from django.db.models.functions import Cast, Concat
 
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .claims import Held, atomically
 from .models import Document
+from .pipeline import HALF, is_same_text
 from .sources.port import Ref
 from .stores.rows import write_rows
 
@@ -30,6 +34,7 @@ __all__ = [
     "fitting",
     "is_changed",
     "is_key",
+    "is_only_cut",
     "known_documents",
     "links_of",
     "note",
@@ -41,6 +46,7 @@ BATCH = 400
 
 _LONGEST_KEY, _LONGEST_URL = 500, 2_000
 _MOST_LINKS = 2_000  # of one document
+_ONLY_CUT = "="
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
@@ -95,7 +101,10 @@ def note(
     same = [(ref, row) for ref, row in there if row.id not in changed]
     waiting = {row.key for _, row in same if row.status == Document.Status.PENDING}
     certain = {row.id for ref, row in same if (ref.tag or ref.modified) and row.key not in waiting}
-    _mark(changed, number, status=Document.Status.PENDING, retry_at=None, attempts=0)
+    cut = {row.id for ref, row in there if row.id in changed and _is_only_cut(ref, row, fingerprint)}
+    pending = {"status": Document.Status.PENDING, "retry_at": None, "attempts": 0}
+    _mark(changed - cut, number, **pending)
+    _mark(cut, number, **pending, pipeline=_only_cut(fingerprint))
     _mark(certain, number, misses=0)
     _mark({row.id for _, row in same} - certain, number)
     _add(held, new, number)
@@ -145,8 +154,24 @@ def is_changed(ref: Ref, row: _Known, number: int, fingerprint: str) -> bool:
         return False
     if row.seen == number and (row.status == Document.Status.FAILED or not (ref.tag or ref.modified)):
         return False  # this pass has looked at it before it was taken up again
-    if row.pipeline != fingerprint:
-        return True
+    return row.pipeline != fingerprint or _differs(ref, row)
+
+
+def is_only_cut(document: Document) -> bool:
+    """Whether a document is looked at for nothing but another way to cut its text."""
+    return document.pipeline[HALF:] == f"{_ONLY_CUT}{document.asked}"
+
+
+def _is_only_cut(ref: Ref, row: _Known, fingerprint: str) -> bool:
+    return is_same_text(row.pipeline, fingerprint) and not _differs(ref, row)
+
+
+def _only_cut(fingerprint: str) -> Concat:
+    return Concat(Value(fingerprint[:HALF] + _ONLY_CUT), Cast("asked", CharField()))
+
+
+def _differs(ref: Ref, row: _Known) -> bool:
+    """Whether a document may be another one by what the listing says of it, or is due."""
     if ref.tag:
         return ref.tag != row.etag
     if ref.modified:
@@ -160,6 +185,8 @@ def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:
     if not pks:
         return
     rows = Document.objects.filter(pk__in=pks, seen__lte=number)
+    # What somebody has asked for since is pending for another reason.
+    rows = rows.exclude(status=Document.Status.PENDING) if columns.get("pipeline") else rows
     if not columns:
         rows = rows.filter(seen__lt=number)
     skips = connections[router.db_for_write(Document)].features.has_select_for_update_skip_locked

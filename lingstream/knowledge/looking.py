@@ -26,9 +26,9 @@ from .claims import Held
 from .embed import Embedding
 from .embedding import Call, Vectors, vectors_of
 from .indexer import Draft, Reading, described, drafts, read_columns, store, whose
-from .listing import links_of, stored_links
-from .models import Document, Source
-from .pipeline import Prepared, Reader, Rules, prepare
+from .listing import is_only_cut, links_of, stored_links
+from .models import Document, DocumentText, Source
+from .pipeline import Prepared, Reader, Rules, cut_anew, is_same_text, prepare
 from .sources.port import DISOWNED, Content, Failed, Gone, Known, Listing, Ref, Unchanged
 from .together import Together
 
@@ -92,7 +92,11 @@ class Looking:
         :raises LingError: a document has failed, and the source is to stop then.
         """
         room = asyncio.Semaphore(self.concurrency)
-        looks = [asyncio.create_task(self._look(each, contents.get(each.key), room)) for each in documents]
+        kept = await self._kept(documents)
+        looks = [
+            asyncio.create_task(self._look(each, contents.get(each.key), kept.get(each.pk), room))
+            for each in documents
+        ]
         try:
             found = await asyncio.gather(*looks)
         finally:
@@ -110,35 +114,72 @@ class Looking:
             counts += await self._store(readings)
         return counts
 
+    async def _kept(self, documents: Sequence[Document]) -> Mapping[int, str]:
+        """The texts of those whose rules cut the same text in another way than before, by their keys."""
+        pks = [
+            each.pk
+            for each in documents
+            if each.raw_hash
+            and each.pipeline != self.fingerprint
+            and is_same_text(each.pipeline, self.fingerprint)
+        ]
+        return await self.call(_texts, pks) if pks else {}
+
     async def _look(
-        self, document: Document, content: Content | None, room: asyncio.Semaphore
+        self, document: Document, content: Content | None, kept: str | None, room: asyncio.Semaphore
     ) -> _Looked | None:
-        """Fetch a document and cut it; ``None``: it is too late for that."""
+        """Fetch a document, where that is needed, and cut it; ``None``: it is too late for that.
+
+        :param kept: its text, if that is what these rules would make of what was read last.
+        """
         async with room:
             if self.is_over():
                 return None
             self.hear(document.key)
-            fetched = content or await self._fetch(document)
+            is_here = kept is not None and content is None and is_only_cut(document)
+            fetched = content or (Unchanged() if is_here else await self._fetch(document, kept is not None))
+            if isinstance(fetched, Unchanged) and kept is not None:
+                return await self._cut_anew(document, kept, asked=not is_here)
             if not isinstance(fetched, Content):
                 return _Looked(fetched)
             try:
-                return await self._prepare(document, fetched)
+                return await self._prepare(document, fetched, kept)
             except Exception as error:
                 why = _crashed(error, f"the pipeline, at {document.key!r:.200}")
                 return _Looked(why, replace(fetched, body=""))
 
-    async def _prepare(self, document: Document, content: Content) -> _Looked:
+    async def _prepare(self, document: Document, content: Content, kept: str | None) -> _Looked:
         read = read_columns(content, self.fingerprint)
+        is_same = read["raw_hash"] == document.raw_hash
         found: Prepared | Unchanged | Failed = Unchanged()
-        if not self._is_known(document) or read["raw_hash"] != document.raw_hash:
+        if is_same and kept is not None:
+            found = await cut_anew(_as_it_was(document, kept), self.rules)
+        elif not (is_same and self._is_known(document)):
             found = await prepare(
                 document.key, content, self.rules, self.reader, self.services, self._together.call
             )
         return _Looked(found, replace(content, body=""), read)
 
-    async def _fetch(self, document: Document) -> Content | Unchanged | Gone | Failed:
+    async def _cut_anew(self, document: Document, kept: str, *, asked: bool) -> _Looked:
+        """Cut a document that is as it was.
+
+        :param asked: its source says so; else it is looked at again when it would have been.
+        """
+        content = Content(
+            body="",
+            url=document.url,
+            owner_id=document.owner_id,
+            scope=document.scope,
+            links=stored_links(document.links, document.depth),
+        )
+        read = {"pipeline": self.fingerprint, "etag": document.etag, "modified": document.modified}
+        if not asked:
+            read |= {name: getattr(document, name) for name in ("misses", "check_every", "check_at")}
+        return _Looked(await cut_anew(_as_it_was(document, kept), self.rules), content, read)
+
+    async def _fetch(self, document: Document, is_kept: bool) -> Content | Unchanged | Gone | Failed:
         known = Known(document.key, document.url, depth=document.depth)
-        if self._is_known(document):
+        if is_kept or self._is_known(document):
             known = replace(known, etag=document.etag, modified=document.modified)
         try:
             return await self.listing.fetch(known)
@@ -268,6 +309,15 @@ class Looking:
         if not texts or embedder is None or self.embedding is None:
             return Vectors({}, {})
         return await vectors_of(texts, embedder, self.embedding, self.call)
+
+
+def _texts(pks: Sequence[int]) -> dict[int, str]:
+    rows = DocumentText.objects.filter(document__in=pks).values_list("document", "packed")
+    return {pk: DocumentText.unpack(packed) for pk, packed in rows}
+
+
+def _as_it_was(document: Document, text: str) -> Prepared:
+    return Prepared(text, document.title, document.language, document.metadata)
 
 
 def _together(made: Iterable[Draft]) -> Iterator[list[Draft]]:

@@ -14,7 +14,7 @@ from .indexer import BY_WORDS, without_vectors
 from .listing import fitting
 from .models import Collection, Document, Source, Sync
 from .outcomes import pause
-from .pipeline import Rules, check_pipeline, digest
+from .pipeline import HALF, Rules, check_pipeline, digest
 
 __all__ = ["COUNTS", "begin_pass", "end_pass", "rules_in", "rules_of", "save_pass", "settle_vectors"]
 
@@ -71,12 +71,15 @@ def end_pass(held: Held, row: Sync | None, status: str, state: str, problem: str
 def rules_of(source: Source) -> tuple[Rules, str]:
     """Return how the documents of a source are cut, and a fingerprint of that and of whose they are.
 
+    The first :data:`.pipeline.HALF` of it is of what their texts and columns come from.
+
     :raises UsageError: the collection's pipeline cannot be used.
     """
     collection = source.collection
     rules = rules_in(collection)
-    whose = f"{collection.pk}\0{collection.embedder_id}\0{source.owner_id}\0{source.scope}"
-    return rules, digest(f"{rules.fingerprint}\0{whose}")
+    read = digest(f"{rules.reading}\0{source.owner_id}\0{source.scope}")
+    cut = digest(f"{rules.fingerprint}\0{collection.pk}\0{collection.embedder_id}")
+    return rules, read[:HALF] + cut[:HALF]
 
 
 def rules_in(collection: Collection) -> Rules:

@@ -25,7 +25,21 @@ from .text.language import language_of
 from .text.normalise import normalise
 from .text.split import Piece, split
 
-__all__ = ["Prepared", "RecordStep", "Rules", "check_pipeline", "digest", "prepare"]
+__all__ = [
+    "HALF",
+    "Prepared",
+    "RecordStep",
+    "Rules",
+    "check_pipeline",
+    "cut_anew",
+    "digest",
+    "is_same_text",
+    "prepare",
+]
+
+#: Characters of a document's fingerprint that say how its text is made; the rest say how that is cut.
+HALF = 32
+
 
 _VERSION = 2  # of what this module and the folder `text` make of the same bytes
 _MOST_TEXT = 2_000_000  # characters of one document
@@ -70,8 +84,16 @@ class Rules:
 
         :raises UsageError: ``unknown-kind``.
         """
+        return digest(json.dumps([self.reading, self.size, self.overlap, self.embedder]))
+
+    @property
+    def reading(self) -> str:
+        """A digest of what makes the text that is cut: under the same one, that need not be read again.
+
+        :raises UsageError: ``unknown-kind``.
+        """
         steps = [[each.kind, kind_of(each.kind).version, dict(each.options)] for each in self.steps]
-        return digest(json.dumps([_VERSION, steps, self.size, self.overlap, self.embedder], sort_keys=True))
+        return digest(json.dumps([_VERSION, steps], sort_keys=True))
 
 
 class Prepared(NamedTuple):
@@ -99,6 +121,11 @@ class Prepared(NamedTuple):
 def digest(text: str) -> str:
     """Return a hash of text, which may hold what no encoding has."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_same_text(one: str, other: str) -> bool:
+    """Whether documents with these fingerprints have the same text, if they were read from the same bytes."""
+    return len(one) > HALF and one[:HALF] == other[:HALF]
 
 
 def check_pipeline(data: Any) -> tuple[RecordStep, ...]:
@@ -143,6 +170,14 @@ async def prepare(
         return Failed(error.code, error.message)
     except LingError as error:
         return Failed(error.code, error.message, error.retryable, getattr(error, "retry_after", None))
+
+
+async def cut_anew(found: Prepared, rules: Rules) -> Prepared | Failed:
+    """Return the passages of a text that was prepared before, and is kept."""
+    try:
+        return await asyncio.to_thread(_cut, found, rules)
+    except LingError as error:
+        return Failed(error.code, error.message)
 
 
 def _step(data: Any) -> RecordStep:

@@ -103,6 +103,7 @@ class TestEmbeddersThatChange:
         assert not find("c", "one").notes
 
     def test_wait_for_no_document_that_cannot_be_read(self, source: Source) -> None:
+        world.hints = ""
         world.broken["one"] = Failed("too-large", "too large")
         uid = Chunk.objects.get(document__key="one").uid
         other()
@@ -116,6 +117,7 @@ class TestEmbeddersThatChange:
         assert indexed(source) == fresh(source)
 
     def test_and_back_again_in_the_middle_leave_no_mixture(self, source: Source) -> None:
+        world.hints = ""
         other()
         world.broken["one"] = Failed("http-503", "away", retryable=True)
         one_pass(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -167,6 +168,58 @@ class TestOnePass:
         one_pass(source)
         assert Chunk.objects.count() < few
         assert (Document.objects.get().version, indexed(source)) == (1, fresh(source))
+
+    @pytest.mark.parametrize(("hints", "every"), [("etag", 77), ("content", 0)])
+    def test_another_way_to_cut_needs_no_source(self, source: Source, hints: str, every: int) -> None:
+        settled(hints=hints)
+        world.write("a", paragraphs(6), owner_id=None, scope="acme", metadata={"product": "tea"})
+        one_pass(source)
+        world.fetched.clear()
+        Document.objects.update(check_every=77)
+        Collection.objects.update(chunk_size=1_200)
+        one_pass(source)
+        assert not world.fetched
+        assert (Document.objects.get().check_every, indexed(source)) == (every, fresh(source))
+
+    def test_another_way_to_cut_asks_for_what_somebody_has_asked_for(self, source: Source) -> None:
+        for key in "ab":
+            world.write(key, paragraphs(6))
+        one_pass(source)
+        world.fetched.clear()
+        Collection.objects.update(chunk_size=1_200)
+        world.listed = lambda: ask(source, ["a"])
+        one_pass(source)
+        assert world.fetched == {"a": 1}
+        assert indexed(source) == fresh(source)
+
+    def test_another_way_to_cut_goes_on_without_the_source_where_it_broke_off(self, source: Source) -> None:
+        for key in "ab":
+            world.write(key, paragraphs(6))
+        one_pass(source)
+        world.fetched.clear()
+        Collection.objects.update(chunk_size=1_200)
+        for after in range(40):
+            Source.objects.update(held_until=None)
+            with contextlib.suppress(Crash), crashing(after):
+                one_pass(source)
+        assert one_pass(source).status == "finished"
+        assert not world.fetched
+        assert indexed(source) == fresh(source)
+
+    @pytest.mark.usefixtures("shout")
+    @pytest.mark.parametrize("change", ["the owner", "a step"])
+    def test_what_comes_from_elsewhere_is_fetched_again(self, source: Source, change: str) -> None:
+        world.write("a", paragraphs(6))
+        one_pass(source)
+        world.fetched.clear()
+        if change == "the owner":
+            Source.objects.update(owner=User.objects.create(username="anna"))
+        else:
+            Collection.objects.update(pipeline=[{"kind": "shout"}])
+        one_pass(source)
+        source.refresh_from_db()
+        assert world.fetched == {"a": 1}
+        assert indexed(source) == fresh(source)
 
 
 class TestVanishing:

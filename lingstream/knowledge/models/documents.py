@@ -103,7 +103,7 @@ class Document(models.Model):
 
 
 class DocumentText(models.Model):
-    """The text that passages are cut out of: a split of another kind needs no new request."""
+    """The text that passages are cut out of: another way to cut it needs no request, nor an extraction."""
 
     document = models.OneToOneField(
         Document, on_delete=models.CASCADE, primary_key=True, related_name="text", verbose_name=_("document")

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from lingstream.core.engine.kinds import Services
 from lingstream.knowledge import outcomes
 from lingstream.knowledge.deletion import confirm
-from lingstream.knowledge.models import Collection, Document, Source, Sync
+from lingstream.knowledge.models import Chunk, Collection, Document, Source, Sync
 from lingstream.knowledge.sources import remote
 from lingstream.knowledge.sync import sync
 from tests.knowledge.world import indexed
@@ -50,10 +50,10 @@ def page(text: str, *links: str, head: str = "") -> object:
     return answer
 
 
-async def make_pass(source: Source) -> Sync:
-    """Make a pass that looks at everything."""
+async def make_pass(source: Source, trigger: str = Sync.Trigger.MANUAL) -> Sync:
+    """Make a pass, which looks at everything unless it is one by the clock."""
     services = Services(lambda plan: None)  # type: ignore[arg-type,return-value]
-    outcome = await sync(source.pk, "test", services=services, trigger=Sync.Trigger.MANUAL)
+    outcome = await sync(source.pk, "test", services=services, trigger=trigger)
     assert outcome.status in ("finished", "waiting"), outcome
     return await Sync.objects.filter(source=source).alatest("number")
 
@@ -107,6 +107,24 @@ async def test_a_site_that_changes_moves_and_dies(site: WebServer, source: Sourc
     await make_pass(source)
     assert await texts(site, source) == there
     assert await codes(site, source) == {"/b": "moved", "/d": "noindex"}
+
+
+async def test_cutting_its_pages_in_another_way_asks_a_site_for_none(site: WebServer, source: Source) -> None:
+    site.answers |= {"/": page("home " * 100, "/a"), "/a": page("alpha " * 200)}
+    await make_pass(source)
+    asked, few = len(site.requests), await Chunk.objects.acount()
+    await Collection.objects.aupdate(chunk_size=100)
+    done = await make_pass(source, Sync.Trigger.SCHEDULE)
+    assert (done.complete, done.seen, done.changed) == (True, 2, 2)
+    assert [request.path for request in site.requests[asked:]] == ["/robots.txt", "/sitemap.xml"]
+    assert await Chunk.objects.acount() > few
+
+    site.requests.clear()
+    await Collection.objects.aupdate(chunk_size=1_200)
+    done = await make_pass(source)  # by hand all pages are asked for, whether they have changed
+    assert (done.changed, await Chunk.objects.acount()) == (2, few)
+    assert len(site.requests) == 2 + 2
+    assert all("if-none-match" in request.headers for request in site.requests[2:])
 
 
 async def test_what_a_site_says_is_gone_goes_after_two_passes(site: WebServer, source: Source) -> None:
