@@ -13,11 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connections, router
 from django.db.models import BooleanField, Case, CharField, Q, Value, When
 from django.db.models.functions import Cast, Concat
+from django.utils.timezone import is_naive, make_aware
 
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
@@ -78,6 +80,8 @@ class _Known(NamedTuple):
     seen: int
     depth: int
     links: list[list[str]]
+    check_at: datetime | None
+    check_every: int
     due: bool
 
 
@@ -102,8 +106,10 @@ def note(
     waiting = {row.key for _, row in same if row.status == Document.Status.PENDING}
     certain = {row.id for ref, row in same if (ref.tag or ref.modified) and row.key not in waiting}
     cut = {row.id for ref, row in there if row.id in changed and _is_only_cut(ref, row, fingerprint)}
+    news = {row.id for ref, row in there if row.id in changed and _is_news(ref, row)}
     pending = {"status": Document.Status.PENDING, "retry_at": None, "attempts": 0}
-    _mark(changed - cut, number, **pending)
+    _mark(changed - cut - news, number, **pending)
+    _mark(news, number, **pending, check_at=None)
     _mark(cut, number, **pending, pipeline=_only_cut(fingerprint))
     _mark(certain, number, misses=0)
     _mark({row.id for _, row in same} - certain, number)
@@ -152,7 +158,8 @@ def is_changed(ref: Ref, row: _Known, number: int, fingerprint: str) -> bool:
     """Whether a pass has to look at a document that is listed as ``ref``."""
     if row.status == Document.Status.PENDING:
         return False
-    if row.seen == number and (row.status == Document.Status.FAILED or not (ref.tag or ref.modified)):
+    hinted = ref.tag or ref.modified or _is_news(ref, row)
+    if row.seen == number and (row.status == Document.Status.FAILED or not hinted):
         return False  # this pass has looked at it before it was taken up again
     return row.pipeline != fingerprint or _differs(ref, row)
 
@@ -176,7 +183,15 @@ def _differs(ref: Ref, row: _Known) -> bool:
         return ref.tag != row.etag
     if ref.modified:
         return ref.modified != row.modified or (ref.size is not None and ref.size != row.size)
-    return row.due
+    return row.due or _is_news(ref, row)
+
+
+def _is_news(ref: Ref, row: _Known) -> bool:
+    """Whether a document has changed since it was looked at last, as far as that is known."""
+    if ref.dated is None or row.check_at is None:
+        return False
+    looked = row.check_at - timedelta(seconds=row.check_every)
+    return ref.dated > (make_aware(looked) if is_naive(looked) else looked)
 
 
 def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from django.db.models import F
+
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced, LingError
 from lingstream.execution.away import AWAY
@@ -236,8 +238,12 @@ class Slice:
         return False
 
     def _taken(self, keys: Sequence[str] | None, most: int | None = None) -> list[Document]:
-        """Documents that are due, among these keys, or among all as many as are looked at together."""
-        due = due_documents().filter(source=self._held.source).order_by("pk").only(*TAKEN)
+        """Documents that are due, among these keys, or among all as many as are looked at together.
+
+        Those of which there may be news come first.
+        """
+        due = due_documents().filter(source=self._held.source).only(*TAKEN)
+        due = due.order_by(F("check_at").asc(nulls_first=True), "pk")
         if keys is not None:
             return list(due.filter(key__in=keys))
         rows = list(due[:most])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,7 @@ class _Pages(_Entries):
         return await self._pages.fetch(known)
 
     def _ref(self, entry: Entry) -> Ref | None:
+        from ..web.dates import latest
         from .crawl import page_ref
 
-        return page_ref(entry.url) if entry.url else None
+        return replace(page_ref(entry.url), dated=latest(entry.modified)) if entry.url else None

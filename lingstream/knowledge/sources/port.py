@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -92,6 +93,8 @@ class Ref:
     :param size: in bytes.
     :param depth: links between the source's seeds and this one.
     :param content: the document itself, where the listing has it anyway.
+    :param dated: when it has changed last, as somebody says: it is looked at first, and sooner than it would
+        be, if it was not looked at since. No hint: it may have changed all the same.
     """
 
     key: str
@@ -101,6 +104,7 @@ class Ref:
     size: int | None = None
     depth: int = 0
     content: Content | None = None
+    dated: datetime | None = None
 
     @property
     def tag(self) -> str:

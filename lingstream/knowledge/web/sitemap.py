@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from .dates import latest
 from .links import MOST_CHARACTERS, normalise
 from .markup import Reader, read_xml
 
@@ -13,6 +15,7 @@ __all__ = ["MOST_BYTES", "Sitemap", "read_sitemap"]
 #: Bytes of a sitemap, unpacked.
 MOST_BYTES = 20 * 1024 * 1024
 
+_LONGEST_DATE = 100
 _GZIP = 31  # zlib's word for it
 _MAGIC = b"\x1f\x8b"
 
@@ -24,11 +27,13 @@ class Sitemap:
     :param pages: normalised addresses of pages, each once, in their order.
     :param sitemaps: and of further sitemaps.
     :param cut: there is more of it than was read.
+    :param dates: when pages have changed last, of those that it says that of.
     """
 
     pages: list[str] = field(default_factory=list)
     sitemaps: list[str] = field(default_factory=list)
     cut: bool = False
+    dates: dict[str, datetime] = field(default_factory=dict)
 
 
 def read_sitemap(body: bytes, url: str, most: int) -> Sitemap:
@@ -46,7 +51,7 @@ def read_sitemap(body: bytes, url: str, most: int) -> Sitemap:
         reader.lines(body)
     if not reader.known:
         raise ValueError(f"expected a sitemap, got {body[:60]!r}")
-    return Sitemap([*reader.pages], [*reader.sitemaps], cut or reader.cut)
+    return Sitemap([*reader.pages], [*reader.sitemaps], cut or reader.cut, reader.dates)
 
 
 def _unpacked(body: bytes) -> tuple[bytes, bool]:
@@ -65,10 +70,11 @@ class _SitemapReader(Reader):
         super().__init__()
         self.pages: dict[str, None] = {}
         self.sitemaps: dict[str, None] = {}
+        self.dates: dict[str, datetime] = {}
         self.known = False
         self._url, self._most = url, most
         self._path: list[str] = []
-        self._location = ""
+        self._location = self._date = self._page = ""
 
     def lines(self, body: bytes) -> None:
         """Read one address a line."""
@@ -84,20 +90,28 @@ class _SitemapReader(Reader):
         self._path.append(tag)
         self.known = self.known or self._path in (["urlset"], ["sitemapindex"])
         self._location = ""
+        if tag == "url":
+            self._date = self._page = ""
 
     def text(self, data: str) -> None:
         if self._path[-1:] == ["loc"] and len(self._location) <= MOST_CHARACTERS:
             self._location += data
+        elif self._path == ["urlset", "url", "lastmod"] and len(self._date) <= _LONGEST_DATE:
+            self._date += data
 
     def closed(self, tag: str) -> None:
         if self._path == ["urlset", "url", "loc"]:
-            self._add(self.pages, self._location)
+            self._page = self._add(self.pages, self._location)
+        elif self._path == ["urlset", "url"]:
+            if self._page and (date := latest(self._date)):
+                self.dates[self._page] = date
         elif self._path == ["sitemapindex", "sitemap", "loc"]:
             self._add(self.sitemaps, self._location)
         del self._path[-1:]
 
-    def _add(self, to: dict[str, None], location: str) -> None:
+    def _add(self, to: dict[str, None], location: str) -> str:
         if address := location.strip() and normalise(location, self._url):
             if address not in to and len(self.pages) + len(self.sitemaps) >= self._most:
                 self.leave()
             to[address] = None
+        return address or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -125,6 +126,32 @@ async def test_cutting_its_pages_in_another_way_asks_a_site_for_none(site: WebSe
     assert (done.changed, await Chunk.objects.acount()) == (2, few)
     assert len(site.requests) == 2 + 2
     assert all("if-none-match" in request.headers for request in site.requests[2:])
+
+
+async def test_pages_that_a_sitemap_says_have_changed_come_first(site: WebServer, source: Source) -> None:
+    pages = [f"/{name}" for name in "abcd"]
+    site.answers |= {"/": page("home"), **{path: page(path) for path in pages}}
+    long_ago = datetime.now(UTC) - timedelta(days=9)
+    dates = dict.fromkeys(pages, long_ago)
+
+    def sitemap(request: Asked) -> Answer:
+        urls = "".join(f"<url><loc>{path}</loc><lastmod>{at}</lastmod></url>" for path, at in dates.items())
+        return Answer(f"<urlset>{urls}</urlset>".encode())
+
+    site.answers["/sitemap.xml"] = sitemap
+
+    async def asked(trigger: str) -> list[str]:
+        site.requests.clear()
+        assert (await make_pass(source, trigger)).complete
+        return [request.path for request in site.requests[2:]]
+
+    assert set(await asked("manual")) == {"/", *pages}
+    assert await asked("schedule") == []
+    dates["/d"] = datetime.now(UTC)  # before its next look is due
+    assert await asked("schedule") == ["/d"]
+    assert await asked("schedule") == []
+    dates["/c"] = datetime.now(UTC)
+    assert (await asked("manual"))[0] == "/c"
 
 
 async def test_what_a_site_says_is_gone_goes_after_two_passes(site: WebServer, source: Source) -> None:

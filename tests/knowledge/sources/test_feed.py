@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ async def test_pages_are_documents(site: WebServer, pages: Listing) -> None:
     assert [(ref.key, ref.url, ref.content) for ref in refs] == [
         (f"{site.url}/{number}", f"{site.url}/{number}", None) for number in (1, 2)
     ]
+    assert [ref.dated for ref in refs] == [datetime(2015, 10, 21, 7, 28, tzinfo=UTC), None]
     answer = await pages.fetch(Known(refs[0].key, refs[0].url))
     assert isinstance(answer, Content)
     assert (answer.body, answer.etag, answer.links) == (b"<html>1", '"1"', [])

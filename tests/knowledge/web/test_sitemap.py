@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -35,6 +36,19 @@ SITEMAPS: list[tuple[str | bytes, Sitemap]] = [
         Sitemap([], [f"{TOP}1.xml", f"{TOP}maps/2.xml.gz"]),
     ),
     (f"{TOP}a\r\n\n{TOP}b\nnot one\n", Sitemap([f"{TOP}a", f"{TOP}b"])),
+    (
+        f"<urlset {NS}><url><lastmod> 2026-01-01T10:00:00+02:00\n</lastmod><loc>/a</loc></url>"
+        "<url><loc>/b</loc><lastmod>2026-01-01</lastmod></url><url><loc>/c</loc></url>"
+        "<url><loc>/d</loc><lastmod>yesterday</lastmod></url><url><lastmod>2026-01-01</lastmod></url>"
+        "<url><loc>/e</loc><lastmod>9999-12-31</lastmod></url></urlset>",
+        Sitemap(
+            [f"{TOP}{name}" for name in "abcde"],
+            dates={
+                f"{TOP}a": datetime(2026, 1, 1, 8, tzinfo=UTC),
+                f"{TOP}b": datetime(2026, 1, 2, tzinfo=UTC),
+            },
+        ),
+    ),
     (
         f"<urlset><url><loc>{TOP}a</loc></url><url><loc>{TOP}b & c</loc><broken",
         Sitemap([f"{TOP}a", f"{TOP}b%20%20c"]),
