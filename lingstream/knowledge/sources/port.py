@@ -115,10 +115,11 @@ class Ref:
 
     @property
     def document(self) -> Content:
-        """The document, where there is ``content``, with the hints of the listing."""
+        """The document, where there is ``content``, with the hints of the listing, and its address."""
         assert self.content is not None  # noqa: S101  # what else is asked for
         modified = self.content.modified or self.modified
-        return replace(self.content, etag=self.content.etag or self.tag, modified=modified)
+        url = self.content.url or self.url
+        return replace(self.content, url=url, etag=self.content.etag or self.tag, modified=modified)
 
 
 @dataclass(frozen=True, slots=True)
