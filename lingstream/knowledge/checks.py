@@ -5,7 +5,7 @@
 ``lingstream_knowledge.E002``  a collection's pipeline cannot be used
 ``lingstream_knowledge.E003``  a database in which words cannot be found: SQLite without FTS5, or another one
 ``lingstream_knowledge.E004``  a collection's store is none, or is pgvector and its extension or table lacks
-``lingstream_knowledge.E005``  an embedder's vectors have other dimensions than it says
+``lingstream_knowledge.E005``  vectors of a collection have other dimensions than its embedder, or each other
 ``lingstream_knowledge.E006``  an embedder needs a package that is not installed
 ``lingstream_knowledge.E007``  a source of the kind ``models`` that no app declares any more
 ``lingstream_knowledge.W001``  a model whose rows have owners is indexed without ``visible_to``
@@ -18,7 +18,7 @@ W001 and W003 are of the code and the settings; the others look at rows, with ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,12 +30,13 @@ from lingstream.core import validation
 from lingstream.core.exceptions import UsageError
 from lingstream.execution.ownership import anybody_executes
 
-from .models import Collection, Embedder, Source, Vector
+from .embed import embedding_kinds
+from .models import Chunk, Collection, Embedder, Source
 from .pipeline import check_pipeline
 from .registry import declared
 from .sources.port import source_kind
 from .stores.pgvector import lacking
-from .stores.port import stores
+from .stores.port import store_named, stores
 from .stores.words import SUPPORTED
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "check_sources",
 ]
 
+_ENDS = 5_000  # vectors of a collection that are looked at, of the oldest and of the newest
 _PACKAGES = {"static": ("wordllama", "knowledge")}
 Check = Callable[[str], Iterator[CheckMessage]]
 
@@ -153,11 +155,24 @@ def check_embedders(alias: str) -> Iterator[CheckMessage]:
             hint = f'pip install "lingstream[{extra}]"'
             message = f"The embedder {row.slug!r} needs the package {package}."
             yield Error(message, hint=hint, id="lingstream_knowledge.E006")
-        known = Vector.objects.using(alias).filter(embedder=row).order_by("-pk").first()
-        if known and row.dimensions and len(known.data) != 4 * row.dimensions:
+    yield from _mixed(Collection.objects.using(alias).exclude(embedder=None).select_related("embedder"))
+
+
+def _mixed(collections: Iterable[Collection]) -> Iterator[CheckMessage]:
+    """Collections with vectors that cannot be compared, but for those that wait for a pass."""
+    for row in collections:
+        if not row.embedder or row.store not in stores() or row.embedder.kind not in embedding_kinds():
+            continue
+        if row.store == "pgvector" and lacking(router.db_for_read(Chunk)):
+            continue
+        found = store_named(row.store).dimensions(row, _ENDS) if row.is_embedded else set()
+        expected = row.embedder.dimensions
+        if found - {expected or min(found, default=0)}:
+            wanted = f"vectors of {expected} dimensions" if expected else "vectors of equally many dimensions"
+            had = " and ".join(map(str, sorted(found)))
             yield Error(
-                f"The embedder {row.slug!r}: expected vectors of {row.dimensions} dimensions, and the last "
-                f"one has {len(known.data) // 4}.",
+                f"The collection {row.slug!r}: expected {wanted} by the embedder {row.embedder.slug!r}, and "
+                f"there are some of {had}.",
                 id="lingstream_knowledge.E005",
             )
 

@@ -39,14 +39,21 @@ def _source(**columns: Any) -> Callable[[Collection], object]:
     return lambda collection: Source.objects.create(slug="s", collection=collection, **columns)
 
 
-def _vector(collection: Collection) -> None:
-    embedder = Embedder.objects.create(slug="e", kind="openai", dimensions=3)
-    source = Source.objects.create(slug="s", collection=collection, kind="upload")
-    document = Document.objects.create(source=source, key="a")
-    chunk = Chunk.objects.create(
-        collection=collection, document=document, position=0, start=0, end=1, text="a"
-    )
-    Vector.objects.create(chunk=chunk, embedder=embedder, collection=collection, data=b"1234")
+def _vectors(*dimensions: int, says: int | None = None, **columns: Any) -> Callable[[Collection], object]:
+    """Vectors of so many dimensions, by an embedder that says how many it makes."""
+
+    def make(collection: Collection) -> None:
+        embedder = Embedder.objects.create(slug="e", kind="openai", dimensions=says)
+        Collection.objects.update(embedder=embedder, **columns)
+        source = Source.objects.create(slug="s", collection=collection, kind="upload")
+        document = Document.objects.create(source=source, key="a")
+        place = {"position": 0, "start": 0, "end": 1, "text": "a"}
+        for number in dimensions:
+            chunk = Chunk.objects.create(collection=collection, document=document, **place)
+            data = bytes(4 * number)
+            Vector.objects.create(chunk=chunk, embedder=embedder, collection=collection, data=data)
+
+    return make
 
 
 CASES: dict[str, tuple[Callable[[Collection], object], list[str]]] = {
@@ -57,7 +64,11 @@ CASES: dict[str, tuple[Callable[[Collection], object], list[str]]] = {
     "one that makes no sense": (_source(kind="python", config={"function": "moon"}), ["E001"]),
     "a pipeline": (lambda collection: Collection.objects.update(pipeline=[{"kind": "moon"}]), ["E002"]),
     "pgvector that is missing": (lambda collection: Collection.objects.update(store="pgvector"), ["E004"]),
-    "dimensions": (_vector, ["E005"]),
+    "dimensions": (_vectors(3, 3, says=3), []),
+    "other dimensions": (_vectors(1, says=3), ["E005"]),
+    "other dimensions before others": (_vectors(1, 3, says=3), ["E005"]),
+    "several dimensions": (_vectors(3, 4, 3), ["E005"]),
+    "several dimensions until a pass": (_vectors(3, 4, embedded_by="another"), []),
     "a model that nobody declares": (_source(kind="models"), ["E007"]),
     "a schedule without a process": (_source(kind="upload", every=60), ["W002"]),
 }

@@ -77,6 +77,15 @@ class TestContract:
         wanted = [np.frombuffer(each, "<f4") @ np.frombuffer(vector(1, 0.1), "<f4") for each in vectors[:3]]
         assert [near.score for near in found] == pytest.approx(wanted, abs=1e-6)
 
+    def test_dimensions_are_told(self, help: Collection) -> None:
+        other = collection("other", embedder=help.embedder, store=help.store)
+        document(other, "x", vectors=random(1, 1, 5))
+        store = store_named(help.store)
+        assert store.dimensions(help, 1) == set()
+        for number in (4, 3, 3):
+            document(help, "x", vectors=random(1, 1, number))
+        assert (store.dimensions(help, 1), store.dimensions(other, 1)) == ({3, 4}, {5})
+
     def test_what_was_found_otherwise_follows_and_is_there_once(self, help: Collection) -> None:
         chunks = document(help, *"abcd", vectors=[vector(1), vector(1, 1), vector(0, 1), vector(-1)])
         also = [chunks[0].pk, chunks[3].pk, 10**9]

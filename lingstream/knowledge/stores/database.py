@@ -63,6 +63,13 @@ class DatabaseStore:
         found = rows.aggregate(vectors=Count("pk"), bytes=Coalesce(Sum(Length("data")), 0))
         return Size(**found)
 
+    def dimensions(self, collection: Collection, most: int) -> set[int]:
+        """See :meth:`~.port.VectorStore.dimensions`."""
+        rows = Vector.objects.filter(collection=collection, embedder=collection.embedder_id)
+        ends = (rows.order_by(order).values("pk")[:most] for order in ("revision", "-revision"))
+        sizes = (Vector.objects.filter(pk__in=end).order_by().values_list(Length("data")) for end in ends)
+        return {size // 4 for end in sizes for (size,) in end.distinct()}
+
 
 def forget_matrices() -> None:
     """Forget what is in memory: the database is another one, or was set back."""

@@ -88,6 +88,15 @@ _SIZE = """
     SELECT count(*), coalesce(sum(pg_column_size(data)), 0)
     FROM lingstream_knowledge_pgvector WHERE collection_id = %s
 """
+_DIMENSIONS = """
+    WITH theirs AS NOT MATERIALIZED (
+        SELECT chunk_id, data FROM lingstream_knowledge_pgvector
+        WHERE collection_id = %(of)s AND embedder_id = %(by)s
+    )
+    SELECT vector_dims(data) FROM (SELECT data FROM theirs ORDER BY chunk_id LIMIT %(most)s) oldest
+    UNION
+    SELECT vector_dims(data) FROM (SELECT data FROM theirs ORDER BY chunk_id DESC LIMIT %(most)s) newest
+"""
 _ARE_FEW = """
     SELECT NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%(index)s) AND indisvalid)
         OR (
@@ -139,6 +148,14 @@ class PgVectorStore:
         with connections[router.db_for_read(Chunk)].cursor() as cursor:
             cursor.execute(_SIZE, [collection.pk])
             return Size(*cursor.fetchone())
+
+    def dimensions(self, collection: Collection, most: int) -> set[int]:
+        """See :meth:`~.port.VectorStore.dimensions`."""
+        with connections[router.db_for_read(Chunk)].cursor() as cursor:
+            cursor.execute(
+                _DIMENSIONS, {"of": collection.pk, "by": collection.embedder_id or 0, "most": most}
+            )
+            return {row[0] for row in cursor.fetchall()}
 
 
 class _Space(NamedTuple):

@@ -102,6 +102,13 @@ class VectorStore(Protocol):
         """Return what it has of a collection, of whatever embedder."""
         ...
 
+    def dimensions(self, collection: Collection, most: int) -> set[int]:
+        """Return the dimensions of vectors of the collection's embedder.
+
+        :param most: so many of the oldest ones are looked at, and so many of the newest.
+        """
+        ...
+
 
 _stores: dict[str, str | VectorStore] = {
     "database": "lingstream.knowledge.stores.database.DatabaseStore",
