@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
+from lingstream.access.identity import Identity
 from lingstream.access.signatures import is_signed
 from lingstream.core.validation import check_options, compile_schema
 from lingstream.knowledge import hooks
-from lingstream.knowledge.sources import crawl, files
+from lingstream.knowledge.models import Collection, Source
+from lingstream.knowledge.sources import crawl, files, port
 from lingstream.knowledge.sources.port import source_kind
+from lingstream.knowledge.sources.upload import put
 from lingstream.knowledge.web import feed, fetch, links, page, robots, sitemap
+from tests.knowledge.building import find
+from tests.knowledge.world import one_pass
 
 PAGE = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
 KINDS = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", PAGE, re.MULTILINE))
+
+
+def snippet(word: str) -> str:
+    """The only example in Python that has this word."""
+    (code,) = [each for each in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if word in each]
+    return str(code)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -37,11 +50,42 @@ def test_a_configuration_is_one(text: str, settings: Any) -> None:
 
 
 def test_a_request_as_it_is_told_is_taken() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, Any] = {"secret": "s"}
-    exec(code, names)
+    exec(snippet("hmac"), names)
     assert is_signed(names["headers"]["Ling-Signature"], "s", names["body"])
     assert not compile_schema(hooks.SENT).failures(json.loads(names["body"]))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_by_python_are_found_by_whom_they_are_of() -> None:
+    source = made("upload", "contracts")
+    put(source, "2025/lease.md", b"It ended.")
+    anna = User.objects.create(username="anna")
+    exec(snippet("take_back"), {"request": SimpleNamespace(user=anna)})
+    assert one_pass(source).status == "finished"
+    assert [hit.title for hit in find("docs", "lease", identity=Identity(anna))] == ["Lease"]
+    assert find("docs", "lease") == []
+    assert [*source.documents.values_list("key", flat=True)] == ["2026/lease.md"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_kind_of_ones_own_is_listed_fetched_and_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(port, "_kinds", dict(port._kinds))
+    names: dict[str, Any] = {}
+    exec(snippet("register_source"), names)
+    source = made("manuals")
+    source.full_clean()
+    assert one_pass(source).status == "finished"
+    assert [hit.title for hit in find("docs", "descale")] == ["Kettle"]
+    names["MANUALS"]["kettle"] = (4, "Boil it.")
+    del names["MANUALS"]["iron"]
+    assert one_pass(source).status == "finished"
+    assert [hit.text for hit in find("docs", "kettle dry")] == ["Boil it."]
+
+
+def made(kind: str, slug: str = "s") -> Source:
+    collection = Collection.objects.create(slug="docs", access="anyone")
+    return Source.objects.create(slug=slug, collection=collection, kind=kind)
 
 
 def test_its_figures_are_those_of_the_code() -> None:
