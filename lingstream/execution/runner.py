@@ -47,7 +47,7 @@ from .memory import history_of
 from .observers import get_observers
 from .plans import inner_plan_of
 from .retention import Pruning
-from .services import RunServices, SiteServices, Who
+from .services import RunServices, SiteServices, Who, begin_addresses
 from .start import Start, create_run, known_run, queue_run
 from .storage import in_database, load_identity, plan_of, provider_kinds_in_use
 from .timer import Timer, due
@@ -313,6 +313,7 @@ class Runner:
 
     async def _execute(self, row: Run, log: RunLog) -> None:
         name = str(row.pk)
+        begin_addresses()
         if row.language:
             translation.activate(row.language)
         persist = self._lane.persist

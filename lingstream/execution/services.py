@@ -8,7 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.conf import settings
 from django.db import connections
+from django.urls import set_script_prefix
 
 from lingstream.core.ending import bounded
 from lingstream.core.engine.kinds import Identity, Services
@@ -19,7 +21,7 @@ from .pool import ProviderPool
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
 
-__all__ = ["RunServices", "SiteServices", "Who"]
+__all__ = ["RunServices", "SiteServices", "Who", "begin_addresses"]
 
 logger = logging.getLogger("lingstream")
 
@@ -68,7 +70,13 @@ class SiteServices(Services):
 def _in_shape(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     """Call a function of a thread that may have been idle for longer than a connection lasts."""
     leave_no_transaction()
+    begin_addresses()
     return function(*arguments)
+
+
+def begin_addresses() -> None:
+    """Have addresses that are made in this thread begin as the site's do, as Django does it for requests."""
+    set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
 
 
 class RunServices(Services):

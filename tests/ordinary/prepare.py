@@ -7,6 +7,7 @@ django.setup()
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
+from lingstream.knowledge.models import Collection, Source  # noqa: E402
 from tests.ordinary.people import EMAIL, PASSWORD  # noqa: E402
 from tests.site import store_cloud_facts, store_provider  # noqa: E402
 from tests.tables import make_tables  # noqa: E402
@@ -20,6 +21,8 @@ def prepare() -> None:
     workflow = store_cloud_facts()
     workflow.access = "anyone"
     workflow.save()
+    notes = Collection.objects.get(slug="notes")
+    Source.objects.create(slug="hook", collection=notes, kind="webhook")
 
 
 if __name__ == "__main__":

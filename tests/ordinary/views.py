@@ -1,4 +1,4 @@
-"""A view of the site's own that starts a run; the site has ATOMIC_REQUESTS."""
+"""Views of the site's own: one starts a run, one saves a note; the site has ATOMIC_REQUESTS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from django.views.decorators.http import require_POST
 
 import lingstream
 from lingstream.access.tokens import make_share
+from tests.ordinary.accounts.models import Note
 
 
 @require_POST
@@ -19,3 +20,12 @@ def ask(request: HttpRequest) -> JsonResponse:
     if not question.endswith("?"):
         raise Http404
     return JsonResponse({"run": str(run.pk), "share": make_share(run.pk)})
+
+
+@require_POST
+def write(request: HttpRequest) -> JsonResponse:
+    """Keep a note of who asks; of one that has no end nothing stays."""
+    note = Note.objects.create(owner=request.user, text=request.POST["text"])
+    if not note.text.endswith("."):
+        raise Http404
+    return JsonResponse({"note": note.pk})

@@ -9,6 +9,7 @@ from typing import Any
 from lingstream.core.exceptions import ConfigurationError
 from lingstream.execution.away import AWAY
 from lingstream.execution.lane import Lane
+from lingstream.execution.services import begin_addresses
 
 from ..models import Source
 from .port import Fetched, Gone, Known, Ref, SourceKind
@@ -70,6 +71,7 @@ class ModelsListing:
         return await self._lane.persist(self._fetch, known.key)
 
     def _behind(self, last: str | None) -> list[Ref]:
+        begin_addresses()
         rows = self._indexed.rows.order_by("pk")
         return [self._ref(row) for row in (rows if last is None else rows.filter(pk__gt=last))[:_AT_ONCE]]
 
@@ -85,5 +87,6 @@ class ModelsListing:
         return Ref(key=str(row.pk), url=content.url, etag=content.etag, content=content)
 
     def _fetch(self, key: str) -> Fetched:
+        begin_addresses()
         row = self._indexed.find(key)
         return Gone(for_good=True) if row is None else self._indexed.content(row)
