@@ -24,6 +24,7 @@ OF_DJANGO = [
     "label-title-only:#searchbar",
     "link-in-text-block:.small > a",  # "Show all"
     "scrollable-region-focusable:.inline-group",  # a table of rows on a small screen
+    "scrollable-region-focusable:.wrapper",  # the same, since 6.1
 ]
 """What axe says of the stock admin: a rule, and where."""
 FOUND = """async ([where, known, rules]) => {
