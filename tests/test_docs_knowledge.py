@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from lingstream.knowledge import registry, rerank
 from lingstream.knowledge.embed import registry as embeddings
 from lingstream.knowledge.models import Collection, Embedder, Source
 from lingstream.knowledge.sources import python
+from lingstream.knowledge.sources.port import Content, Ref
 from lingstream.knowledge.steps import Retrieve
 from lingstream.models import Run, Workflow
 from tests import site as sites
@@ -43,6 +45,7 @@ EXECUTED = (
     "import index",
     "await search",
     "lingstream_chat",
+    "no_drafts",
     '@source("tickets")',
     "answer_from",
     '"related_question"',
@@ -119,6 +122,24 @@ def test_a_source_in_python_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     source.full_clean()
     assert one_pass(source).status == "finished"
     assert [hit.url for hit in find("tickets", "printer")] == ["/tickets/1/"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_step_of_a_pipeline_leaves_documents_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python, "_functions", {})
+    exec(snippet("no_drafts"), {"__name__": "shop.steps"})
+
+    @python.source("shelf")
+    async def shelf(source: Source) -> AsyncIterator[Ref]:
+        for title in ("DRAFT of a catalog", "The catalog"):
+            yield Ref(title, content=Content("Printers.", title=title))
+
+    pipeline = json.loads(re.findall(r"With `(\[.*?\])` as its \*pipeline\*", PAGE)[0])
+    into = Collection.objects.create(slug="shelf", access="anyone", pipeline=pipeline)
+    source = Source.objects.create(slug="shelf", collection=into, kind="python", config={"function": "shelf"})
+    assert one_pass(source).status == "finished"
+    (kept,) = source.documents.filter(status="indexed")
+    assert (kept.title, kept.metadata) == ("The catalog", {"shop": True})
 
 
 async def test_a_workflow_answers_with_citations(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

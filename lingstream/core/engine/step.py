@@ -148,7 +148,7 @@ class StepRun(StepEvents):
             await host.ready()
             await host.meter.reserve(call)
             self._reserved = True
-        await writer.listen(make(host, kind, call, writer.take, lambda: writer.answered))
+        await writer.trailing.listen(make(host, kind, call, writer.take, lambda: writer.answered))
 
     def _failed(self, error: LingError) -> None:
         """What fails while the run is being stopped was cut off, whatever an SDK makes of that."""

@@ -21,6 +21,7 @@ from .frames import StepFrames, WriterHost
 from .journal import CallResult
 from .kinds import Note, Put, Said, Spent, Text, check_event
 from .plan import BotPlan, StepPlan
+from .trailing import Trailing
 from .values import Values
 
 __all__ = ["StepWriter"]
@@ -28,7 +29,6 @@ __all__ = ["StepWriter"]
 logger = logging.getLogger("lingstream")
 
 _CUT = "length"  # the finish reason of an answer that met the limit on its length
-_DRAFT = 50  # times as many characters and seconds where prose before the document could be reasoning
 _FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
 _NOTHING = {"tool_calls": "only a tool call", "content_filter": "a refusal"}  # by finish reason
 
@@ -57,11 +57,8 @@ class StepWriter:
         self._emit = emit
         self._began = began
         self._charge = host.meter.charge
-        self._options = plan.text_options
         self.output = plan.output(root)
-        self._behind: int | None = None  # how many characters came behind the document, once it has ended
-        self._times = 1  # how much more of them, and of time, is waited for than usual
-        self._patience: asyncio.Timeout | None = None
+        self.trailing = Trailing(self.output, plan.text_options, timed=isinstance(plan, BotPlan))
         self._parts: list[str] = []
         self._reasoning: list[str] = []
         self._values = Values(frames, root, self._charge)
@@ -127,38 +124,9 @@ class StepWriter:
             output = self.output.feed(text)
             self._frames.settle(output, self._root)
             behind = self.output.parser.behind
-            if behind is not None or self._behind is not None:
-                self._expect_end(behind)
+            if behind is not None or self.trailing.behind is not None:
+                self.trailing.come(behind)
         return None
-
-    async def listen(self, speech: Awaitable[None]) -> None:
-        """Let a step say what it has to say, until its document has ended and a model does not stop."""
-        try:
-            async with asyncio.Timeout(None) as self._patience:
-                await speech
-        except TimeoutError:
-            if not self._patience or not self._patience.expired():
-                raise  # the step's own
-            self.output.parser.stop()
-
-    def _expect_end(self, behind: int | None) -> None:
-        """Stop a model that goes on behind the document; later, where that may have been a draft."""
-        parser, options = self.output.parser, self._options
-        before, self._behind = self._behind, behind
-        times = _DRAFT if parser.may_be_draft and options.reasoning else 1
-        # A timer for each end that there seems to be, and none for each piece that comes behind it.
-        if behind is None or before is None or behind < before or times != self._times:
-            self._times = times
-            self._wait(None if behind is None else options.trailing_seconds * times)
-        if behind is not None and behind > options.trailing_characters * times:
-            parser.stop()
-            raise Enough
-
-    def _wait(self, seconds: float | None) -> None:
-        """Let a model go on for so long, ``None`` for ever; other kinds may have more to do."""
-        if self._patience and isinstance(self._plan, BotPlan):
-            now = asyncio.get_running_loop().time()
-            self._patience.reschedule(None if seconds is None else now + seconds)
 
     async def replay(self, recorded: CallResult) -> None:
         """Take what the step said before a crash; nobody is told that it begins."""
