@@ -27,8 +27,8 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 TABLES = (
-    *(f"lingstream_knowledge_{name}" for name in ("citation", "question", "vector", "chunk", "documenttext")),
-    *(f"lingstream_knowledge_{name}" for name in ("document", "upload", "sync", "source")),
+    *(f"lingstream_knowledge_{name}" for name in ("citation", "evaluation", "question", "vector", "chunk")),
+    *(f"lingstream_knowledge_{name}" for name in ("documenttext", "document", "upload", "sync", "source")),
     *(f"lingstream_knowledge_{name}" for name in ("collection_groups", "collection")),
     "lingstream_schedule",
     "lingstream_presence",
