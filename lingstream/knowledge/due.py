@@ -131,7 +131,11 @@ def run_at(source: Source) -> Run | None:
     if not source.holder:
         return None
     runs = Run.objects.filter(workflow=WORKFLOW, status__in=OPEN).order_by("-created_at")
-    return next((run for run in runs.only("input") if run.input["holder"] == source.holder), None)
+    return next((run for run in runs.only("input") if _holder(run.input) == source.holder), None)
+
+
+def _holder(input: Any) -> Any:
+    return input.get("holder") if isinstance(input, dict) else None
 
 
 def wake(source_id: int) -> Run | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from asgiref.sync import sync_to_async
 
 from lingstream.access.identity import Identity
+from lingstream.core.exceptions import LingError
 from lingstream.execution.start import Start, begin
 from lingstream.models import Run
 from lingstream.models.clock import Now
@@ -96,9 +97,16 @@ def _note(collections: Iterable[int]) -> None:
         asked = row.questions.exclude(rank=None).order_by("pk").values_list("rank", flat=True)
         if ranks := [rank or 0 for rank in asked]:
             found = figures(ranks)._asdict()
-            row.evaluations.create(**found, revision=row.revision, pipeline=rules_in(row).fingerprint)
+            row.evaluations.create(**found, revision=row.revision, pipeline=_rules(row))
         kept = list(row.evaluations.values_list("pk", flat=True)[:_KEPT])
         row.evaluations.exclude(pk__in=kept).delete()
+
+
+def _rules(row: Collection) -> str:
+    try:
+        return rules_in(row).fingerprint
+    except LingError:  # they cannot be used by now, and what was asked has its figures all the same
+        return ""
 
 
 def request_evaluation(questions: Sequence[Question]) -> Run:

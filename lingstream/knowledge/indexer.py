@@ -71,6 +71,7 @@ class Reading:
     :param content: its body is not needed any more.
     :param read: see :func:`read_columns`.
     :param fingerprint: of the rules that gave ``prepared``.
+    :param asked: whether its source was; else it is what was kept of it.
     """
 
     document: Document
@@ -78,6 +79,7 @@ class Reading:
     read: Mapping[str, Any]
     prepared: Prepared
     fingerprint: str
+    asked: bool = True
 
 
 @dataclass(slots=True)
@@ -195,7 +197,8 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         write_rows(DocumentText, ["document", "packed"], texts, unique=["document"], update=["packed"])
         mine = [(rows[draft.reading.document.pk], draft) for draft in made]
         update_rows([(row, _described(row, draft, held.source, number)) for row, draft in mine])
-    recovered(held)
+    if any(draft.reading.asked for draft in made):
+        recovered(held)
     return len(made)
 
 

@@ -106,11 +106,15 @@ def note(
     waiting = {row.key for _, row in same if row.status == Document.Status.PENDING}
     certain = {row.id for ref, row in same if (ref.tag or ref.modified) and row.key not in waiting}
     cut = {row.id for ref, row in there if row.id in changed and _is_only_cut(ref, row, fingerprint)}
+    certain_cut = {row.id for ref, row in there if row.id in cut and (ref.tag or ref.modified)}
     news = {row.id for ref, row in there if row.id in changed and _is_news(ref, row)}
+    stale = {row.id for ref, row in same if _waits_for_cut(row) and _differs(ref, row)}
     pending = {"status": Document.Status.PENDING, "retry_at": None, "attempts": 0}
     _mark(changed - cut - news, number, **pending)
     _mark(news, number, **pending, check_at=None)
-    _mark(cut, number, **pending, pipeline=_only_cut(fingerprint))
+    _mark(cut - certain_cut, number, **pending, pipeline=_only_cut(fingerprint))
+    _mark(certain_cut, number, **pending, pipeline=_only_cut(fingerprint), misses=0)
+    _mark(stale, number, pipeline="")
     _mark(certain, number, misses=0)
     _mark({row.id for _, row in same} - certain, number)
     _add(held, new, number)
@@ -173,6 +177,11 @@ def _is_only_cut(ref: Ref, row: _Known, fingerprint: str) -> bool:
     return is_same_text(row.pipeline, fingerprint) and not _differs(ref, row)
 
 
+def _waits_for_cut(row: _Known) -> bool:
+    """Whether it is pending for nothing else, as far as an earlier look at the listing could tell."""
+    return row.status == Document.Status.PENDING and row.pipeline[HALF:].startswith(_ONLY_CUT)
+
+
 def _only_cut(fingerprint: str) -> Concat:
     return Concat(Value(fingerprint[:HALF] + _ONLY_CUT), Cast("asked", CharField()))
 
@@ -201,7 +210,11 @@ def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:
         return
     rows = Document.objects.filter(pk__in=pks, seen__lte=number)
     # What somebody has asked for since is pending for another reason.
-    rows = rows.exclude(status=Document.Status.PENDING) if columns.get("pipeline") else rows
+    rows = (
+        rows.exclude(status=Document.Status.PENDING)
+        if "pipeline" in columns and "status" in columns
+        else rows
+    )
     if not columns:
         rows = rows.filter(seen__lt=number)
     skips = connections[router.db_for_write(Document)].features.has_select_for_update_skip_locked

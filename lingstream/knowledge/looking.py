@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -45,11 +47,13 @@ class _Looked(NamedTuple):
 
     :param content: without its body, which may be large; there, too, where it could not be read.
     :param read: columns that say what was read.
+    :param asked: whether its source was.
     """
 
     result: Prepared | Unchanged | Gone | Failed
     content: Content | None = None
     read: Mapping[str, Any] = MappingProxyType({})
+    asked: bool = True
 
 
 @dataclass(slots=True)
@@ -107,7 +111,8 @@ class Looking:
         readings = []
         for document, one in looked.items():
             if one.content and isinstance(one.result, Prepared) and one.result.status == _INDEXED:
-                readings.append(Reading(document, one.content, one.read, one.result, self.fingerprint))
+                made = Reading(document, one.content, one.read, one.result, self.fingerprint, one.asked)
+                readings.append(made)
             else:
                 counts += await self._settle(document, one)
         if readings:
@@ -138,15 +143,15 @@ class Looking:
             self.hear(document.key)
             is_here = kept is not None and content is None and is_only_cut(document)
             fetched = content or (Unchanged() if is_here else await self._fetch(document, kept is not None))
-            if isinstance(fetched, Unchanged) and kept is not None:
-                return await self._cut_anew(document, kept, asked=not is_here)
-            if not isinstance(fetched, Content):
-                return _Looked(fetched)
             try:
+                if isinstance(fetched, Unchanged) and kept is not None:
+                    return await self._cut_anew(document, kept, asked=not is_here)
+                if not isinstance(fetched, Content):
+                    return _Looked(fetched)
                 return await self._prepare(document, fetched, kept)
             except Exception as error:
                 why = _crashed(error, f"the pipeline, at {document.key!r:.200}")
-                return _Looked(why, replace(fetched, body=""))
+                return _Looked(why, replace(fetched, body="") if isinstance(fetched, Content) else None)
 
     async def _prepare(self, document: Document, content: Content, kept: str | None) -> _Looked:
         read = read_columns(content, self.fingerprint)
@@ -175,7 +180,7 @@ class Looking:
         read = {"pipeline": self.fingerprint, "etag": document.etag, "modified": document.modified}
         if not asked:
             read |= {name: getattr(document, name) for name in ("misses", "check_every", "check_at")}
-        return _Looked(await cut_anew(_as_it_was(document, kept), self.rules), content, read)
+        return _Looked(await cut_anew(_as_it_was(document, kept), self.rules), content, read, asked)
 
     async def _fetch(self, document: Document, is_kept: bool) -> Content | Unchanged | Gone | Failed:
         known = Known(document.key, document.url, depth=document.depth)
@@ -205,9 +210,9 @@ class Looking:
         return await self._write(document, one.content, write, changed=bool(document.text_hash))
 
     async def _keep(
-        self, document: Document, content: Content | None, read: Mapping[str, Any]
+        self, document: Document, content: Content | None, read: Mapping[str, Any], *, asked: bool = True
     ) -> Counter[str]:
-        write = partial(outcomes.keep, self.held, document, self.number, read)
+        write = partial(outcomes.keep, self.held, document, self.number, read, asked=asked)
         return await self._write(document, content, write, changed=False)
 
     def _leave_out(self, document: Document, one: _Looked) -> bool:
@@ -276,7 +281,7 @@ class Looking:
                 why = _crashed(draft, f"the document {document.key!r:.200}")
                 counts += await self._fail(document, why, {}, content)
             elif draft.is_same:
-                counts += await self._keep(document, content, reading.read)
+                counts += await self._keep(document, content, reading.read, asked=reading.asked)
             elif failed := [vectors.failed[each] for each in draft.texts if each in vectors.failed]:
                 counts += await self._fail(document, _failed(failed[0]), {}, content)
             else:
@@ -313,7 +318,11 @@ class Looking:
 
 def _texts(pks: Sequence[int]) -> dict[int, str]:
     rows = DocumentText.objects.filter(document__in=pks).values_list("document", "packed")
-    return {pk: DocumentText.unpack(packed) for pk, packed in rows}
+    found = dict[int, str]()
+    for pk, packed in rows:
+        with suppress(ValueError, zlib.error):  # else it is read from its source again
+            found[pk] = DocumentText.unpack(packed)
+    return found
 
 
 def _as_it_was(document: Document, text: str) -> Prepared:

@@ -82,17 +82,19 @@ def close(document: Document, asked: int, **columns: Any) -> None:
     Document.objects.filter(pk=document.pk).update(**closing(document, asked, **columns))
 
 
-def keep(held: Held, taken: Document, number: int, read: Mapping[str, Any]) -> bool:
+def keep(held: Held, taken: Document, number: int, read: Mapping[str, Any], *, asked: bool = True) -> bool:
     """It is as it was; return false if it is in somebody else's hands.
 
     :param read: columns that say what was read; nothing, if the source itself says that nothing has changed.
+    :param asked: whether the source was.
     """
     with held.transaction():
         if (row := held.document(taken.pk)) is None:
             return False
         columns = in_order(row, held.source, number, changed=False)
         close(row, taken.asked, **{**read, **columns, "status": Document.Status.INDEXED})
-    recovered(held)
+    if asked:
+        recovered(held)
     return True
 
 

@@ -42,7 +42,10 @@ class Together:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         calls, self._waiting = self._waiting, []
-        loop.run_in_executor(None, _outcomes, calls).add_done_callback(partial(_tell, calls))
+        try:
+            loop.run_in_executor(None, _outcomes, calls).add_done_callback(partial(_tell, calls))
+        except RuntimeError as error:  # there is no executor any more
+            _fail(calls, error)
 
 
 def _outcomes(calls: Sequence[_Call]) -> list[tuple[Any, BaseException | None]]:
@@ -54,11 +57,16 @@ def _outcome(call: _Call) -> tuple[Any, BaseException | None]:
         return None, None
     try:
         return call.work(), None
+    except StopIteration as error:  # which no future takes
+        return None, RuntimeError(f"the work raised {error!r}")
     except BaseException as error:
         return None, error
 
 
 def _tell(calls: Sequence[_Call], done: asyncio.Future[list[tuple[Any, BaseException | None]]]) -> None:
+    if done.cancelled() or done.exception():
+        _fail(calls, RuntimeError("the thread has not done it"))
+        return
     for call, (result, error) in zip(calls, done.result(), strict=True):
         if call.future.done():
             continue
@@ -66,3 +74,9 @@ def _tell(calls: Sequence[_Call], done: asyncio.Future[list[tuple[Any, BaseExcep
             call.future.set_exception(error)
         else:
             call.future.set_result(result)
+
+
+def _fail(calls: Sequence[_Call], error: Exception) -> None:
+    for call in calls:
+        if not call.future.done():
+            call.future.set_exception(error)

@@ -200,6 +200,7 @@ class TestSources:
             for told in ("not all of it, for now", "the site does not answer", "<progress", "http-503"):
                 assert told in html
             assert "ling-commands" not in html and f"{URL}document/" not in html
+            assert "share=" not in html  # what is read names documents that they might not find
 
     def test_show_their_configuration_to_who_may_only_look(self, source: Source) -> None:
         html = page(client_with("view_source"), f"source/{source.pk}/change/")

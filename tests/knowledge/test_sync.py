@@ -24,6 +24,7 @@ from lingstream.knowledge.models import (
     Chunk,
     Collection,
     Document,
+    DocumentText,
     Embedder,
     EmbeddingCache,
     Source,
@@ -205,6 +206,44 @@ class TestOnePass:
         assert one_pass(source).status == "finished"
         assert not world.fetched
         assert indexed(source) == fresh(source)
+
+    @pytest.mark.parametrize("news", ["a tag", "a look by hand", "a text that is broken"])
+    def test_news_of_what_waits_to_be_cut_is_fetched(self, source: Source, news: str) -> None:
+        settled(hints="etag" if news == "a tag" else "")
+        for key in "ab":
+            world.write(key, paragraphs(6))
+        one_pass(source)
+        Document.objects.update(check_every=77, check_at=timezone.now() + timedelta(days=1))
+        Collection.objects.update(chunk_size=1_200)
+        waiting = Document.objects.filter(status="pending", pipeline__contains="=")
+        for after in range(40):
+            with contextlib.suppress(Crash), crashing(after):
+                one_pass(source)
+            Source.objects.update(held_until=None)
+            if waiting.count() == 2:
+                break
+        assert waiting.count() == 2
+        Sync.objects.update(status="failed")
+        world.fetched.clear()
+        if news == "a text that is broken":
+            DocumentText.objects.filter(document__key="b").update(packed=b"?")
+        else:
+            world.write("b", paragraphs(7))
+        one_pass(source, trigger="manual" if news == "a look by hand" else "schedule")
+        assert world.fetched["b"] == 1
+        assert ("a" in world.fetched) is (news == "a look by hand")
+        assert indexed(source) == fresh(source)
+
+    def test_a_source_that_is_not_asked_is_not_well_for_it(self, source: Source) -> None:
+        world.write("a", paragraphs(6))
+        one_pass(source)
+        Source.objects.update(failures=3)
+        Collection.objects.update(chunk_size=1_200)
+        one_pass(source)
+        assert again(source).failures == 3
+        world.write("a", paragraphs(7))
+        one_pass(source)
+        assert again(source).failures == 0
 
     @pytest.mark.usefixtures("shout")
     @pytest.mark.parametrize("change", ["the owner", "a step"])

@@ -40,9 +40,10 @@ async def test_what_is_asked_for_in_one_turn_takes_one_turn_of_a_thread() -> Non
 async def test_each_fails_alone() -> None:
     together = Together()
     work = [together.call(lambda number=number: 1 / number) for number in (1, 0, 2)]
-    one, none, half = await asyncio.gather(*work, return_exceptions=True)
+    one, none, half, last = await asyncio.gather(*work, together.call(next, iter(())), return_exceptions=True)
     assert (one, half) == (1, 0.5)
     assert isinstance(none, ZeroDivisionError)
+    assert isinstance(last, RuntimeError)  # no future takes a StopIteration
 
 
 async def test_what_is_cancelled_meanwhile_is_not_begun() -> None:

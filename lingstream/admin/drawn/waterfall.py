@@ -13,6 +13,7 @@ from ...models import OPEN, BotRun, Run
 __all__ = ["WIDTH", "Bar", "waterfall"]
 
 WIDTH = 1000  # of the drawing, in its own units
+_ENDED = frozenset(BotRun.Status.values) - {BotRun.Status.RUNNING}
 _DEEPEST = 8  # levels that are shown by an indent
 _LEAST = 4  # units of a bar that would not be seen
 
@@ -68,11 +69,8 @@ def waterfall(run: Run, rows: Sequence[BotRun]) -> list[Bar]:
     """
     known = {row.instance: row for row in rows}
     entries = _entries(run.trace, rows)
-    if run.status not in OPEN:  # then nothing waits, or has said all and not ended
-        entries = [
-            each if each["status"] in BotRun.Status.values else {**each, "status": "canceled"}
-            for each in entries
-        ]
+    if run.status not in OPEN:  # then nothing waits or goes on, though what was stored last may say so
+        entries = [each if each["status"] in _ENDED else {**each, "status": "canceled"} for each in entries]
     whole = max((each["end"] or each["start"] for each in entries), default=0)
     if (
         run.status in OPEN and run.started_at and run.epoch == 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, models
 from django.db.models import Count, OuterRef, Prefetch, Subquery, Sum
@@ -35,6 +37,7 @@ __all__ = ["CollectionAdmin", "EmbedderAdmin"]
 
 
 _EARLIER = 10  # evaluations that are shown
+_KEPT_FOR = 3_600  # seconds
 _FIGURES = ("in_first_3", "in_first_8", "mrr", "asked_at")
 
 
@@ -212,9 +215,13 @@ class CollectionAdmin(LingAdmin):
         told = {"texts": filesizeformat(texts.aggregate(bytes=Sum(Length("packed")))["bytes"] or 0)}
         try:
             with atomically():  # so that what fails in it spoils nothing else
-                vectors, size = store_named(collection.store).size(collection)
+                vectors, size = cache.get_or_set(  # it counts all rows, and changes with the revision
+                    f"lingstream:size:{collection.pk}:{collection.revision}",
+                    partial(store_named(collection.store).size, collection),
+                    _KEPT_FOR,
+                )
             whose = _embedded(collection) if vectors or collection.embedder else ""
-        except (LingError, DatabaseError) as error:
+        except (LingError, DatabaseError, AttributeError) as error:  # one of a site's own may not tell
             return _("texts %(texts)s, compressed; vectors: %(problem)s") % {**told, "problem": error}
         told |= {"vectors": str(vectors), "size": filesizeformat(size), "whose": whose}
         return _("texts %(texts)s, compressed; %(vectors)s vectors, %(size)s%(whose)s") % told

@@ -417,14 +417,14 @@ class SourceAdmin(Scoped, LingAdmin):
 
     def _state_of(self, request: HttpRequest, source: Source) -> dict[str, Any]:
         """What the page shows above the form."""
-        run = run_at(source)
+        run, may_change = run_at(source), self.has_change_permission(request, source)
         failed = source.documents.filter(status=Document.Status.FAILED)
         return {
             "source": source,
             "listed": _listed(source, source.documents.count()),
             "run": run,
-            "share": make_share(run.pk) if run else "",
-            "may_change": self.has_change_permission(request, source),
+            "share": make_share(run.pk) if run and may_change else "",  # it names each document that is read
+            "may_change": may_change,
             "commands": offered(source, run),
             "error_commands": OF_ERRORS,
             "errors": failed.values("error_code").annotate(count=Count("pk")).order_by("-count")[:_CODES],

@@ -22,7 +22,7 @@ def latest(text: str) -> datetime | None:
     except ValueError:
         try:
             found = parsedate_to_datetime(text)
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, OverflowError):
             return None
     try:
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,6 +17,7 @@ __all__ = ["MOST_BYTES", "Sitemap", "read_sitemap"]
 MOST_BYTES = 20 * 1024 * 1024
 
 _LONGEST_DATE = 100
+_MANY = 20  # pages
 _GZIP = 31  # zlib's word for it
 _MAGIC = b"\x1f\x8b"
 
@@ -51,7 +53,15 @@ def read_sitemap(body: bytes, url: str, most: int) -> Sitemap:
         reader.lines(body)
     if not reader.known:
         raise ValueError(f"expected a sitemap, got {body[:60]!r}")
-    return Sitemap([*reader.pages], [*reader.sitemaps], cut or reader.cut, reader.dates)
+    return Sitemap([*reader.pages], [*reader.sitemaps], cut or reader.cut, _telling(reader.dates))
+
+
+def _telling(dates: dict[str, datetime]) -> dict[str, datetime]:
+    """Leave out a date that most pages of a larger sitemap have: when that was written tells of no page."""
+    ((common, times),) = Counter(dates.values()).most_common(1) or [(None, 0)]
+    if times < _MANY or 2 * times < len(dates):
+        return dates
+    return {page: date for page, date in dates.items() if date != common}
 
 
 def _unpacked(body: bytes) -> tuple[bytes, bool]:

@@ -146,6 +146,11 @@ class TestWaterfall:
         assert [(bar.entry["id"], bar.x, bar.first) for bar in bars] == [("a#1", 0, 1.0), ("b#1", 500, None)]
         assert waterfall(Run(), []) == []
 
+    @pytest.mark.parametrize("status", ["lost", "failed"])
+    def test_of_a_run_that_has_ended_has_no_step_that_goes_on(self, status: str) -> None:
+        (bar,) = waterfall(Run(trace=[entry("a#1", 0, None, status="running")], status=status), [])
+        assert bar.status == "canceled"
+
     def test_of_a_run_that_goes_on_ends_now_and_has_what_the_journal_has_meanwhile(self) -> None:
         now = timezone.now()
         began = now - timedelta(seconds=20)

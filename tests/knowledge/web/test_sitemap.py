@@ -40,13 +40,27 @@ SITEMAPS: list[tuple[str | bytes, Sitemap]] = [
         f"<urlset {NS}><url><lastmod> 2026-01-01T10:00:00+02:00\n</lastmod><loc>/a</loc></url>"
         "<url><loc>/b</loc><lastmod>2026-01-01</lastmod></url><url><loc>/c</loc></url>"
         "<url><loc>/d</loc><lastmod>yesterday</lastmod></url><url><lastmod>2026-01-01</lastmod></url>"
-        "<url><loc>/e</loc><lastmod>9999-12-31</lastmod></url></urlset>",
+        "<url><loc>/e</loc><lastmod>9999-12-31</lastmod></url>"
+        "<url><loc>/f</loc><lastmod>1 Jan 99999999999 00:00:00 GMT</lastmod></url></urlset>",
         Sitemap(
-            [f"{TOP}{name}" for name in "abcde"],
+            [f"{TOP}{name}" for name in "abcdef"],
             dates={
                 f"{TOP}a": datetime(2026, 1, 1, 8, tzinfo=UTC),
                 f"{TOP}b": datetime(2026, 1, 2, tzinfo=UTC),
             },
+        ),
+    ),
+    # a date that most pages of a larger one have is that of the file
+    (
+        f"<urlset {NS}>"
+        + "".join(
+            f"<url><loc>/{n}</loc><lastmod>2026-01-0{1 if n < 20 else 3}T00:00Z</lastmod></url>"
+            for n in range(30)
+        )
+        + "</urlset>",
+        Sitemap(
+            [f"{TOP}{n}" for n in range(30)],
+            dates={f"{TOP}{n}": datetime(2026, 1, 3, tzinfo=UTC) for n in range(20, 30)},
         ),
     ),
     (
