@@ -215,11 +215,12 @@ class CollectionAdmin(LingAdmin):
         told = {"texts": filesizeformat(texts.aggregate(bytes=Sum(Length("packed")))["bytes"] or 0)}
         try:
             with atomically():  # so that what fails in it spoils nothing else
-                vectors, size = cache.get_or_set(  # it counts all rows, and changes with the revision
+                found = cache.get_or_set(  # it counts all rows, and changes with the revision
                     f"lingstream:size:{collection.pk}:{collection.revision}",
                     partial(store_named(collection.store).size, collection),
                     _KEPT_FOR,
                 )
+            vectors, size = found or (0, 0)
             whose = _embedded(collection) if vectors or collection.embedder else ""
         except (LingError, DatabaseError, AttributeError) as error:  # one of a site's own may not tell
             return _("texts %(texts)s, compressed; vectors: %(problem)s") % {**told, "problem": error}

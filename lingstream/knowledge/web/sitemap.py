@@ -58,10 +58,9 @@ def read_sitemap(body: bytes, url: str, most: int) -> Sitemap:
 
 def _telling(dates: dict[str, datetime]) -> dict[str, datetime]:
     """Leave out a date that most pages of a larger sitemap have: when that was written tells of no page."""
-    ((common, times),) = Counter(dates.values()).most_common(1) or [(None, 0)]
-    if times < _MANY or 2 * times < len(dates):
-        return dates
-    return {page: date for page, date in dates.items() if date != common}
+    times = Counter(dates.values())
+    common = {date for date, count in times.items() if count >= _MANY and 2 * count >= len(dates)}
+    return {page: date for page, date in dates.items() if date not in common}
 
 
 def _unpacked(body: bytes) -> tuple[bytes, bool]:
