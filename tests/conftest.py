@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import hypothesis
 import pytest
 from django.core.cache import cache
 from django.db import connection
@@ -28,6 +29,12 @@ from .site import Site, serve  # noqa: E402
 from .tables import Versions, as_now, drop_database, make_tables  # noqa: E402
 
 THROTTLE = "lingstream.access.throttle.CacheThrottle"
+
+# What takes long to make up on a busy machine is no fault of ours.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

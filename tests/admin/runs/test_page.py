@@ -197,7 +197,7 @@ class TestDrawing:
             "answer": {"finished": 1},
             "note": {},
             "ask": {"canceled": 1},  # the run is over
-            "rate": {"running": 1},
+            "rate": {"canceled": 1},
             "ask.one": {"failed": 1, "finished": 1},
         }
         assert arrows == ["answer string-response note", "ask inside ask.one"]
