@@ -105,10 +105,10 @@ def proxied(site: str, fate: str) -> Iterator[tuple[str, Proxy]]:
             address.append(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
             ready.set()
             await stop.wait()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:  # here, as since Python 3.12 a server's end waits for what goes through
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     thread = threading.Thread(target=proxy.loop.run_until_complete, args=(run(),))
     thread.start()
