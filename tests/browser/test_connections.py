@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.chaos.patience import scaled
 
@@ -256,3 +256,17 @@ def test_what_cannot_be_asked_fails_without_a_throw(
     assert len(page.evaluate("told")) == len(said) == 1
     assert word in said[0]
     assert word in page.inner_text("[role=alert]")
+
+
+def test_a_header_that_is_lost_on_the_way_is_named(site: str, fresh: BrowserContext) -> None:
+    def lose(route: Route) -> None:
+        kept = {name: value for name, value in route.request.headers.items() if name != "x-csrftoken"}
+        route.continue_(headers=kept)
+
+    cookies = {"sessionid": "unknown", "csrftoken": "a" * 32}
+    fresh.add_cookies([{"name": name, "value": value, "url": site} for name, value in cookies.items()])
+    page = fresh.new_page()
+    page.route("**/runs/", lose)
+    markup = ASKS.replace("<ling-stream", '<ling-stream transport="sse"')
+    page.goto(f"{site}/there/?body={quote(markup)}")
+    expect(page.locator("[role=alert]")).to_contain_text("in the header X-Csrftoken, got none")
