@@ -68,21 +68,20 @@ def waterfall(run: Run, rows: Sequence[BotRun]) -> list[Bar]:
     :param rows: its journal.
     """
     known = {row.instance: row for row in rows}
-    entries = _entries(run.trace, rows)
+    entries = _entries(run.trace, rows, known)
     if run.status not in OPEN:  # then nothing waits or goes on, though what was stored last may say so
         entries = [each if each["status"] in _ENDED else {**each, "status": "canceled"} for each in entries]
     whole = max((each["end"] or each["start"] for each in entries), default=0)
-    if (
-        run.status in OPEN and run.started_at and run.epoch == 1
-    ):  # a later execution counts from its own beginning
+    # A later execution counts from its own beginning, which no row has.
+    if run.status in OPEN and run.started_at and run.epoch == 1:
         whole = max(whole, (timezone.now() - run.started_at).total_seconds())
     whole = whole or 1.0
     return [_bar(entry, depth, known, whole) for entry, depth in _nested(entries)]
 
 
-def _entries(trace: Sequence[Entry], rows: Sequence[BotRun]) -> list[Entry]:
+def _entries(trace: Sequence[Entry], rows: Sequence[BotRun], known: Mapping[str, BotRun]) -> list[Entry]:
     """What the trace has, and what only the journal has: functions, and all of a run without a trace."""
-    traced, known = {each["id"]: each for each in trace}, {row.instance: row for row in rows}
+    traced = {each["id"]: each for each in trace}
     both = [(row, traced[row.instance]) for row in rows if row.instance in traced]
     began = [row.started_at.timestamp() for row in rows]
     # Both tell one process's time, the trace since the run began.
