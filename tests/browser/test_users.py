@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
+from .conftest import until
 from .staff import Site, sign_in
 
 STREAM = "#cloud-facts ling-stream"
@@ -44,3 +45,37 @@ def test_who_signs_in_next_sees_nothing_of_it(page: Page, site: Site) -> None:
     sign_in(page, site.url, "/")
     page.wait_for_selector(f"{STREAM}[status=finished]", state="attached")
     assert shown(page) == (run, answer), "it is kept for who asked, as long as the tab is open"
+
+
+START = """async (question) => {
+    const { Client } = await import("/static/lingstream/index.js");
+    const [mine, other] = [1, 2].map(() => new Client().start("cloud-facts", { question }));
+    await Promise.all([mine.finished, other.finished]);
+    return [mine.id, ["none", other.token, other.share, mine.token.slice(0, -1)]];
+}"""
+SHOW = """([run, tokens]) => document.querySelector("main").replaceChildren(
+    ...["websocket", "sse", "poll"].flatMap((transport) => tokens.map((token) => {
+        const [element, answer] = ["ling-stream", "p"].map((name) => document.createElement(name));
+        const attributes = { run, token, transport };
+        Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+        answer.setAttribute("data-ling", "answer");
+        element.append(answer);
+        return element;
+    })))"""
+STATES = "[...document.querySelectorAll('main > ling-stream')].map(({ state }) => state).join()"
+
+
+def test_a_token_that_opens_nothing_leaves_it_to_the_session(page: Page, site: Site) -> None:
+    sign_in(page, site.url, "/")
+    shown = page.evaluate(START, "Can I lie on a cloud?")
+    page.evaluate(SHOW, shown)
+    until(page, f"{STATES} === '{','.join(['finished'] * 12)}'")
+    texts = page.locator("main > ling-stream").all_inner_texts()
+    assert len(set(texts)) == 1
+    assert texts[0]
+
+    page.context.clear_cookies()  # it is the session that has opened it
+    page.goto(f"{site.url}/")
+    page.evaluate(SHOW, shown)
+    until(page, f"{STATES} === '{','.join(['failed'] * 12)}'")
+    assert not page.locator("main [data-ling=answer]:not(:empty)").count()
