@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -73,7 +73,7 @@ def workflow(
     check_occasions(slug, said.occasions)
 
     def register(function: WorkflowFunction) -> WorkflowFunction:
-        if not asyncio.iscoroutinefunction(function):
+        if not inspect.iscoroutinefunction(function):
             raise UsageError(f"expected an async function for workflow {slug!r}, got {function!r}")
         known = _functions.setdefault(slug, function)
         if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):

@@ -1,16 +1,19 @@
 #!/bin/sh
-# The tests on Debian 13: its Python 3.13, and the newest Django that we allow, in a folder that is thrown away
-# afterwards. As root, on a Debian or Ubuntu machine:
+# The tests on another Debian, so with another Python, and the newest Django that we allow, in a folder that is
+# thrown away afterwards. As root, on a Debian or Ubuntu machine:
 #
-#     sh tests/trixie.sh FOLDER                    sets FOLDER up, the first time, and runs all tests there
-#     sh tests/trixie.sh FOLDER tests/transports/test_http.py arguments go to pytest
-#     DJANGO='Django~=6.0.0' sh tests/trixie.sh …  another Django
+#     sh tests/debian.sh FOLDER                    sets FOLDER up, the first time, and runs all tests there
+#     sh tests/debian.sh FOLDER tests/transports/test_http.py arguments go to pytest
+#     SUITE=sid sh tests/debian.sh FOLDER          Python 3.14; without it Debian 13 (trixie), Python 3.13
+#     DJANGO='Django~=6.0.0' sh tests/debian.sh …  another Django
 #
 # FOLDER lies outside the repository. What runs there is the work tree as it is, tracked files only.
 set -eu
 
+SUITE="${SUITE:-trixie}"
 DJANGO="${DJANGO:-Django~=6.1.0}"
 PACKAGES="python3-venv ca-certificates redis-server curl procps chromium fonts-dejavu-core"
+PACKAGES="$PACKAGES g++ python3-dev"  # some packages have no wheel for the newest Python yet
 FOLDER="$(realpath -m "${1:?expected a folder, for example /var/tmp/trixie}")"
 shift
 cd "$(dirname "$0")/.."
@@ -18,7 +21,7 @@ case "$FOLDER" in "$PWD" | "$PWD"/*) echo "expected a folder outside of $PWD, go
 
 if [ ! -e "$FOLDER/.base" ]; then
     command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap; }
-    debootstrap --variant=minbase trixie "$FOLDER"
+    debootstrap --variant=minbase "$SUITE" "$FOLDER"
     touch "$FOLDER/.base"
 fi
 
@@ -29,7 +32,7 @@ if [ -d /usr/local/share/ca-certificates ]; then
 fi
 
 if [ ! -e "$FOLDER/.packages" ]; then
-    chroot "$FOLDER" apt-get update -qq
+    chroot "$FOLDER" apt-get -o Acquire::Check-Valid-Until=false update -qq  # a mirror may be some weeks old
     # shellcheck disable=SC2086  # several packages
     chroot "$FOLDER" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $PACKAGES
     touch "$FOLDER/.packages"
