@@ -25,7 +25,7 @@ from lingstream.core.exceptions import LingError
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
-from .models import Collection, Document, Source, Sync
+from .models import SEVERAL, Collection, Document, Source, Sync
 
 __all__ = [
     "LEASE",
@@ -116,17 +116,22 @@ class Held:
                 raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")
             yield
 
-    def revise(self, also: Iterable[int] = ()) -> int:
+    def revise(self, also: Iterable[int] = (), *, embeds: bool = False) -> int:
         """Raise the collection's revision within a transaction; return the new one.
 
         :param also: other collections, which passages leave.
+        :param embeds: whether vectors are written by the same transaction.
         :raises Overtaken: all vectors of the collection are another embedder's since this has begun.
         """
         collection = self.source.collection
         Collection.objects.filter(pk__in={collection.pk, *also}).update(revision=F("revision") + 1)
         row = Collection.objects.only("revision", "embedded_by").get(pk=collection.pk)
-        if row.embedded_by != collection.embedded_by:
+        makes = collection.embeds_by
+        if row.embedded_by not in ("", SEVERAL, makes, collection.embedded_by):
             raise Overtaken(f"the collection {collection.slug!r} has another embedder by now")
+        if embeds and row.embedded_by != makes:
+            made_by = SEVERAL if row.embedded_by else makes
+            Collection.objects.filter(pk=collection.pk).update(embedded_by=made_by)
         return row.revision
 
     def document(self, pk: int) -> Document | None:

@@ -1,7 +1,9 @@
 """Documents in the index: what of each differs, and the one transaction that makes it so.
 
 1. A passage is known by its document, its text and which of its like it is: the same passage keeps its row,
-   its id and its vector, wherever in the document it has moved. All passages are compared at once.
+   its id and its vector, wherever in the document it has moved. All passages are compared at once. Where
+   vectors of others may be left, as its collection has another embedder, it gets a new row of the same id:
+   vectors go with a row, in every store.
 2. Passages, words, vectors, text and hashes of a document change in one transaction, at the source's epoch:
    readers find the old document or the new one.
 3. A document that somebody has asked for since it was read stays ``pending``, whatever was stored.
@@ -175,7 +177,8 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
     """
     collection = held.source.collection
     with held.transaction():
-        collection.revision = held.revise(left for draft in made for left in draft.left)
+        left, embeds = {pk for draft in made for pk in draft.left}, any(draft.embedded for draft in made)
+        collection.revision = held.revise(left, embeds=embeds)
         rows = held.documents(draft.reading.document.pk for draft in made)
         made = [draft for draft in made if draft.reading.document.pk in rows]
         Chunk.objects.filter(pk__in=[pk for draft in made for pk in draft.gone]).delete()
@@ -245,10 +248,16 @@ def _compared(held: Held, reading: Reading, known: Mapping[UUID, _Known]) -> Dra
 def _draft(held: Held, reading: Reading, known: Mapping[UUID, _Known]) -> Draft:
     document, title = reading.document, reading.prepared.title
     draft = Draft(reading, described(held, reading.content, reading.prepared))
+    is_by_other_rules = document.pipeline != reading.fingerprint
     # Stores find passages by what marks them, too.
-    marked = document.pipeline != reading.fingerprint or any(
+    marked = is_by_other_rules or any(
         getattr(document, name) != draft.columns[name] for name in ("title", "metadata")
     )
+    collection = held.source.collection
+    draft.left = {chunk.place[0] for chunk in known.values()} - {collection.pk}
+    if known and (draft.left or (is_by_other_rules and collection.has_others_vectors)):
+        draft.gone = [chunk.pk for chunk in known.values()]
+        known = {}
     draft.passages = list(_passages(held, draft))
     for chunk in draft.passages:
         before, place = known.get(chunk.uid), _place_of(chunk)
@@ -264,8 +273,7 @@ def _draft(held: Held, reading: Reading, known: Mapping[UUID, _Known]) -> Draft:
             draft.embedded[chunk.uid] = key = digest(text)
             draft.texts[key] = text
     uids = {chunk.uid for chunk in draft.passages}
-    draft.gone = [chunk.pk for uid, chunk in known.items() if uid not in uids]
-    draft.left = {chunk.place[0] for chunk in known.values()} - {held.source.collection_id}
+    draft.gone += [chunk.pk for uid, chunk in known.items() if uid not in uids]
     return draft
 
 

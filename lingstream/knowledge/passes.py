@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from lingstream.models.clock import Now
+from lingstream.models.locks import locked
 
 from .claims import Held
 from .indexer import BY_WORDS, without_vectors
@@ -98,17 +99,21 @@ def settle_vectors(held: Held) -> None:
     What this source has of another embedder's, as it could not be read since, is found by words from now on.
     """
     collection = held.source.collection
-    if collection.embedder is None or collection.embedded_by == (made_by := collection.embedder.fingerprint):
+    if collection.embedder is None or collection.embedded_by == collection.embeds_by:
         return
     if collection.embedded_by:
         for pk in list(_left(held.source).values_list("pk", flat=True)):
             without_vectors(held, pk)
-        sources = Source.objects.filter(collection=collection)
-        if any(_left(each).exists() for each in sources.select_related("collection__embedder__provider")):
-            return
     with held.transaction():
-        Collection.objects.filter(pk=collection.pk).update(embedded_by=made_by)
-    collection.embedded_by = made_by
+        row = locked(Collection.objects.filter(pk=collection.pk)).get()  # nobody stores vectors meanwhile
+        if row.embeds_by != collection.embeds_by:
+            return
+        if row.embedded_by:
+            sources = Source.objects.filter(collection=collection)
+            if any(_left(each).exists() for each in sources.select_related("collection__embedder__provider")):
+                return
+        Collection.objects.filter(pk=collection.pk).update(embedded_by=collection.embeds_by)
+    collection.embedded_by = collection.embeds_by
 
 
 def _left(source: Source) -> QuerySet[Document]:

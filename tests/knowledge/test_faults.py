@@ -258,7 +258,7 @@ class TestAServerOfEmbeddings:
         one_pass(source)
         world.write("b", "two")
 
-        async def embed(texts: Any, kind: str) -> Any:
+        async def embed(texts: Any, model: str) -> Any:
             if isinstance(vectors, Exception):
                 raise vectors
             return vectors

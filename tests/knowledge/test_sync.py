@@ -454,9 +454,9 @@ class TestVectors:
         sizes = []
         embed = told.embed
 
-        async def counted(texts: Any, kind: str) -> Any:
+        async def counted(texts: Any, model: str) -> Any:
             sizes.append(len(texts))
-            return await embed(texts, kind)
+            return await embed(texts, model)
 
         monkeypatch.setattr(told, "embed", counted)
         for number in range(20):

@@ -153,7 +153,7 @@ def indexed(source: Source) -> dict[str, Any]:
 def fresh(source: Source) -> dict[str, Any]:
     """Return what an index of the same source would be that knew nothing of before."""
     collection = Collection.objects.get(pk=source.collection_id)
-    collection.pk, collection.slug = None, f"fresh-{uuid4().hex}"
+    collection.pk, collection.slug, collection.embedded_by = None, f"fresh-{uuid4().hex}", ""
     collection.save()
     made = Source.objects.create(
         slug=collection.slug,
@@ -177,11 +177,11 @@ def cut_out(packed: bytes) -> str:
 def _indexed(row: Document) -> dict[str, Any]:
     text = cut_out(row.text.packed) if hasattr(row, "text") else ""
     chunks = []
-    for chunk in row.chunks.order_by("position").prefetch_related("vectors"):
+    vectors = _vectors(row)
+    for chunk in row.chunks.order_by("position"):
         assert text[chunk.start : chunk.end] == chunk.text
-        vectors = [bytes(vector.data) for vector in chunk.vectors.all()]
-        whose = (chunk.owner_key, chunk.scope, chunk.language)
-        chunks.append((chunk.position, chunk.heading, chunk.start, chunk.end, chunk.text, vectors, *whose))
+        whose = (chunk.owner_key, chunk.scope, chunk.language, vectors.get(chunk.pk))
+        chunks.append((chunk.position, chunk.heading, chunk.start, chunk.end, chunk.text, *whose))
     assert [chunk[0] for chunk in chunks] == list(range(len(chunks)))
     return {
         "text": text,
@@ -192,6 +192,24 @@ def _indexed(row: Document) -> dict[str, Any]:
         "chunks": chunks,
         "words": _words(row),
     }
+
+
+def _vectors(row: Document) -> dict[int, list[Any]]:
+    """The vectors of its passages, of whatever embedder and in whatever store, by the passages' keys."""
+    tables = {"lingstream_knowledge_vector": "data"}
+    with connections["default"].cursor() as cursor:
+        if "lingstream_knowledge_pgvector" in connections["default"].introspection.table_names(cursor):
+            tables["lingstream_knowledge_pgvector"] = "vector_send(data)"
+        found: dict[int, list[Any]] = {}
+        for table, data in tables.items():
+            cursor.execute(
+                f"SELECT chunk_id, embedder_id, {data} FROM {table} WHERE chunk_id IN "
+                "(SELECT id FROM lingstream_knowledge_chunk WHERE document_id = %s) ORDER BY 1, 2",
+                [row.pk],
+            )
+            for chunk, embedder, vector in cursor.fetchall():
+                found.setdefault(chunk, []).append((table, embedder, bytes(vector)))
+    return found
 
 
 def _words(row: Document) -> list[Any]:

@@ -1,7 +1,7 @@
 """Rows of knowledge: what is searched, where it comes from, and what was found of it."""
 
 from .citations import Citation
-from .collections import Collection, Embedder
+from .collections import SEVERAL, Collection, Embedder
 from .documents import Chunk, Document, DocumentText
 from .questions import Evaluation, Question
 from .sources import Source, Sync
@@ -9,6 +9,7 @@ from .uploads import Upload
 from .vectors import EmbeddingCache, Vector
 
 __all__ = [
+    "SEVERAL",
     "Chunk",
     "Citation",
     "Collection",

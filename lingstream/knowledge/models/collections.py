@@ -15,7 +15,10 @@ from lingstream.models.phrases import translated
 
 from ..embed import EmbeddingPlan, embedding_kinds, fingerprint
 
-__all__ = ["Collection", "Embedder"]
+__all__ = ["SEVERAL", "Collection", "Embedder"]
+
+#: Instead of a fingerprint: a collection has vectors of several, until a pass has made all of them anew.
+SEVERAL = "several"
 
 
 class Embedder(models.Model):
@@ -187,7 +190,23 @@ class Collection(models.Model):
 
         :raises UsageError: ``unknown-kind``.
         """
-        return self.embedder is not None and self.embedded_by in ("", self.embedder.fingerprint)
+        return self.embedder is not None and not self.has_others_vectors
+
+    @property
+    def has_others_vectors(self) -> bool:
+        """Whether some of its vectors may be another embedder's.
+
+        :raises UsageError: ``unknown-kind``.
+        """
+        return self.embedded_by not in ("", self.embeds_by)
+
+    @property
+    def embeds_by(self) -> str:
+        """The fingerprint of what makes its vectors now; empty: nothing does.
+
+        :raises UsageError: ``unknown-kind``.
+        """
+        return self.embedder.fingerprint if self.embedder else ""
 
     def clean(self) -> None:
         """Refuse a pipeline of steps that there are not, and names that are no names."""
