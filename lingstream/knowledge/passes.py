@@ -88,9 +88,8 @@ def rules_in(collection: Collection) -> Rules:
 
     :raises UsageError: as :func:`rules_of`.
     """
-    embedder = collection.embedder.fingerprint if collection.embedder else ""
     steps = check_pipeline(collection.pipeline)
-    return Rules(steps, collection.chunk_size, collection.chunk_overlap, embedder)
+    return Rules(steps, collection.chunk_size, collection.chunk_overlap, collection.embeds_by)
 
 
 def settle_vectors(held: Held) -> None:

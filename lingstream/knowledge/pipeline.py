@@ -70,7 +70,7 @@ class Rules:
     """How a collection cuts its documents.
 
     :param size: of a passage, in characters, and so ``overlap``.
-    :param embedder: the fingerprint of what makes its vectors.
+    :param embedder: the fingerprint of what makes its vectors, and of where they lie.
     """
 
     steps: tuple[RecordStep, ...] = ()

@@ -215,7 +215,7 @@ class Search:
 
 def _check_embedded(collection: Collection) -> None:
     if not collection.is_embedded:
-        message = "its vectors are another embedder's, until there was a pass over its sources"
+        message = "its vectors are another embedder's, or in another store, until a pass over its sources"
         raise LingError(message, code="vectors", retryable=True)
 
 

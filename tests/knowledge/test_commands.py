@@ -136,11 +136,17 @@ def test_vacuum_deletes_vectors_that_nobody_uses(source: Source) -> None:
     first = Embedder.objects.create(slug="a", kind="told")
     Collection.objects.update(embedder=first)
     run("sync")
-    Collection.objects.update(embedder=Embedder.objects.create(slug="b", kind="told", model="other"))
+    second = Embedder.objects.create(slug="b", kind="told", model="other")
+    Collection.objects.update(embedder=second)
+    assert run("vacuum", "--cache", "9") == "0 vectors and 0 kept ones deleted\n", (
+        "it may be the embedder again"
+    )
     run("sync")
-    assert (Vector.objects.count(), EmbeddingCache.objects.count()) == (4, 4)
-    assert run("vacuum", "--cache", "3") == "2 vectors and 1 kept ones deleted\n"
-    assert not Vector.objects.filter(embedder=first).exists()
+    assert {vector.embedder for vector in Vector.objects.all()} == {second}
+    assert EmbeddingCache.objects.count() == 4
+    Vector.objects.filter(pk=Vector.objects.values("pk")[:1]).update(embedder=first)
+    assert run("vacuum", "--cache", "3") == "1 vectors and 1 kept ones deleted\n"
+    assert {vector.embedder for vector in Vector.objects.all()} == {second}
 
 
 def test_export_has_all_that_is_indexed(source: Source) -> None:

@@ -13,8 +13,10 @@ from django.urls import reverse
 from lingstream.core.exceptions import LingError
 from lingstream.knowledge.models import Chunk, Collection, Document, Embedder, Source, Sync, Vector
 from lingstream.knowledge.sources.port import Failed
+from lingstream.knowledge.stores import port
 from lingstream.knowledge.stores.bounds import Bounds, Place
-from lingstream.knowledge.stores.port import store_named
+from lingstream.knowledge.stores.database import DatabaseStore
+from lingstream.knowledge.stores.port import Near, store_named
 
 from . import embedders
 from .building import collection, document, find
@@ -136,6 +138,36 @@ class TestEmbeddersThatChange:
         Source.objects.update(held_until=None)
         assert one_pass(source).status == "finished"
         assert not find("c", "one").notes
+
+
+class TestStoresThatChange:
+    def test_are_not_asked_until_all_vectors_are_in_the_new_one(
+        self, source: Source, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aside = Aside()
+        monkeypatch.setitem(port._stores, "aside", aside)
+        Collection.objects.update(store="aside")
+        assert "its vectors are another embedder's, or in another store" in find("c", "one").notes[0]
+        assert one_pass(source).status == "finished"
+        assert [*map(len, (aside.vectors, find("c", "one", mode="vector").notes))] == [3, 0]
+        assert not Vector.objects.exists()
+        Collection.objects.update(store="database")
+        assert find("c", "one").notes
+        one_pass(source)
+        assert len(find("c", "one", mode="vector")) == 3
+
+
+class Aside(DatabaseStore):
+    """A store that is nowhere but here."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[int, bytes] = {}
+
+    def write(self, collection: Any, vectors: Any) -> None:
+        self.vectors |= {chunk.pk: data for chunk, data in vectors}
+
+    def find(self, collection: Any, question: bytes, bounds: Any, k: int, also: Any = ()) -> list[Near]:
+        return [Near(pk, 0.5, data) for pk, data in self.vectors.items()][:k]
 
 
 def test_rows_of_models_that_nobody_declares_do_not_keep_others_from_being_found() -> None:

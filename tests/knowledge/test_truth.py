@@ -25,6 +25,7 @@ from .world import Crash, crashing, fresh, indexed, one_pass, settled, world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+STORES = ["database", "pgvector"][: 1 + (connection.vendor == "postgresql")]
 KEYS = st.sampled_from("abcdef")
 PARAGRAPHS = st.lists(
     st.sampled_from(["same again", "one", "two", "云端", "# Head", "## Below", "x" * 90]),
@@ -51,6 +52,7 @@ STEPS = st.one_of(
     st.tuples(st.just("resize"), st.sampled_from([100, 120, 1_200])),
     st.tuples(st.just("embed"), st.sampled_from(["", "a", "b"])),
     st.tuples(st.just("model"), st.sampled_from(["", "large"])),
+    st.tuples(st.just("keep"), st.sampled_from(STORES)),
     st.tuples(st.just("sync"), st.booleans()),
     st.tuples(st.just("crash"), st.integers(0, 120)),
     st.tuples(st.just("unsettled")),
@@ -61,9 +63,6 @@ STEPS = st.one_of(
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "_BACKOFF", (0.0, 0.0))
     monkeypatch.setattr(outcomes, "_PROBES", (0.0, 0.0))
-
-
-STORES = ["database", "pgvector"][: 1 + (connection.vendor == "postgresql")]
 
 
 @pytest.fixture
@@ -95,6 +94,7 @@ TWIN = ("write", "b", "# Head\n\none")
 @example(STORES[-1], "etag", [EDIT, TWIN, PASS, ("embed", ""), ("copy", "b", "a"), PASS, ("embed", "a")])
 @example(STORES[-1], "etag", [EDIT, ("unsettled",), ("model", "large")])
 @example(STORES[-1], "etag", [EDIT, PASS, ("model", "large"), ("unsettled",), ("model", "")])
+@example(STORES[-1], "etag", [EDIT, PASS, ("keep", "database"), PASS])
 @given(
     store=st.sampled_from(STORES),
     hints=st.sampled_from(["etag", "content", ""]),
@@ -183,6 +183,10 @@ def _model(source: Source, name: str) -> None:
     Embedder.objects.filter(slug="a").update(model=name)
 
 
+def _keep(source: Source, store: str) -> None:
+    Collection.objects.filter(pk=source.collection_id).update(store=store)
+
+
 def _sync(source: Source, full: bool) -> None:
     one_pass(source, full=full)
     world.broken.clear()
@@ -212,6 +216,7 @@ STORY = {
     "resize": _resize,
     "embed": _embed,
     "model": _model,
+    "keep": _keep,
     "sync": _sync,
     "crash": _crash,
 }

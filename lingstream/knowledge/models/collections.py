@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -194,7 +196,7 @@ class Collection(models.Model):
 
     @property
     def has_others_vectors(self) -> bool:
-        """Whether some of its vectors may be another embedder's.
+        """Whether some of its vectors may be another embedder's, or in another store.
 
         :raises UsageError: ``unknown-kind``.
         """
@@ -202,11 +204,14 @@ class Collection(models.Model):
 
     @property
     def embeds_by(self) -> str:
-        """The fingerprint of what makes its vectors now; empty: nothing does.
+        """The fingerprint of what makes its vectors now, and of where they lie; empty: nothing makes any.
 
         :raises UsageError: ``unknown-kind``.
         """
-        return self.embedder.fingerprint if self.embedder else ""
+        made_by = self.embedder.fingerprint if self.embedder else ""
+        if not made_by or self.store == "database":
+            return made_by
+        return sha256(f"{made_by}\0{self.store}".encode()).hexdigest()
 
     def clean(self) -> None:
         """Refuse a pipeline of steps that there are not, and names that are no names."""

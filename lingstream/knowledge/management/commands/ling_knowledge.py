@@ -149,7 +149,10 @@ class Command(BaseCommand):
         )
 
     def _vacuum(self, options: Mapping[str, Any]) -> None:
-        unused = Vector.objects.exclude(embedder=F("collection__embedder"))
+        # What waits for a pass may have its old embedder again.
+        rows = Collection.objects.select_related("embedder__provider")
+        ready = [row for row in rows if row.is_embedded]
+        unused = Vector.objects.filter(collection__in=ready).exclude(embedder=F("collection__embedder"))
         gone, _ = unused.delete()
         self.stdout.write(f"{gone} vectors and {forget_unused(options['cache'])} kept ones deleted")
 
