@@ -64,8 +64,12 @@ class Indexed:
 
     def find(self, key: str) -> Any:
         """Return the row with this key, or ``None``."""
+        return self.rows.filter(pk=pk).first() if (pk := self.pk_of(key)) is not None else None
+
+    def pk_of(self, key: str) -> Any:
+        """Return the primary key that a document's key is; ``None``: no row has it."""
         try:
-            return self.rows.filter(pk=self.model._meta.pk.to_python(key)).first()
+            return self.model._meta.pk.to_python(key)
         except ValidationError:
             return None
 
@@ -197,7 +201,8 @@ def visible_keys(slug: str, keys: Iterable[str], user: Any) -> set[str]:
         return set()
     if indexed.visible_to is None:
         return set(keys)
-    rows = indexed.visible_to(user).filter(indexed.only, pk__in=list(keys))
+    pks = [pk for key in keys if (pk := indexed.pk_of(key)) is not None]
+    rows = indexed.visible_to(user).filter(indexed.only, pk__in=pks)
     return {str(pk) for pk in rows.values_list("pk", flat=True)}
 
 
