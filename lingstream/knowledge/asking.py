@@ -21,9 +21,10 @@ from .models import Document, Source
 __all__ = ["ask", "forget"]
 
 
-def ask(source: Source, keys: Many[str], *, using: str | None = None) -> None:
+def ask(source: Source, keys: Many[str], trigger: str, *, using: str | None = None) -> None:
     """Have documents looked at, those that are new among them; soon after the transaction has committed.
 
+    :param trigger: who asks, as :class:`Sync.Trigger` has it.
     :param using: the database of the transaction, if it is not that of the documents.
     """
     there = Document.objects.filter(source=source, key__in=keys)
@@ -38,7 +39,8 @@ def ask(source: Source, keys: Many[str], *, using: str | None = None) -> None:
         rows = [Document(source=source, key=key, seen=source.number) for key in dict.fromkeys(keys)]
         Document.objects.bulk_create(rows, ignore_conflicts=True)
         there.update(**wanted)  # one that another transaction has just added knows nothing of this wish
-    transaction.on_commit(partial(wake, source.pk), using=using or router.db_for_write(Document), robust=True)
+    then = partial(wake, source.pk, trigger)
+    transaction.on_commit(then, using=using or router.db_for_write(Document), robust=True)
 
 
 def forget(source: Source, keys: Many[str]) -> int:

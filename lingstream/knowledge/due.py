@@ -51,7 +51,7 @@ EVALUATION = "knowledge-eval"
 
 _JITTER = 0.1  # of a period: sources that were made together are not looked at together
 _KEPT = 7  # days for which the runs of passes are kept
-_REMEMBERED = timedelta(days=90)  # for which is known what came of them
+_REMEMBERED = timedelta(days=90)  # for which is known what came of them, if they have listed something
 
 
 class DueSources:
@@ -111,6 +111,7 @@ class Tidying:
         """See :class:`Due`."""
         gone = sum(delete_batch(runs) for runs in expired(_KEPT, [WORKFLOW, EVALUATION]))
         Sync.objects.filter(ended_at__lt=Now() - _REMEMBERED).delete()
+        Sync.objects.filter(ended_at__lt=Now() - timedelta(days=_KEPT), number=None).delete()
         return bool(gone + forget_unused(app_settings().knowledge_cache) > found)
 
 
@@ -138,12 +139,14 @@ def _holder(input: Any) -> Any:
     return input.get("holder") if isinstance(input, dict) else None
 
 
-def wake(source_id: int) -> Run | None:
+def wake(source_id: int, trigger: str = Sync.Trigger.SCHEDULE) -> Run | None:
     """Have what is pending of a source looked at; ``None``: whoever holds it will see it, or the timer.
 
     Called after the commit of what made a document pending.
+
+    :param trigger: what that was.
     """
-    return _go_on(to_be_taken().filter(pk=source_id))
+    return _go_on(to_be_taken().filter(pk=source_id), trigger)
 
 
 def go_on(source_id: int) -> Run | None:
@@ -160,10 +163,10 @@ def following(source: Source, at: datetime) -> datetime | None:
     return None
 
 
-def _go_on(free: QuerySet[Source]) -> Run | None:
+def _go_on(free: QuerySet[Source], trigger: str = Sync.Trigger.SCHEDULE) -> Run | None:
     source = free.first()
     try:
-        return _queue(source, free, full=False, trigger=Sync.Trigger.SCHEDULE) if source else None
+        return _queue(source, free, full=False, trigger=trigger) if source else None
     except LingError as error:  # no process that executes runs lives: the timer of the next one sees it
         logger.warning("the source %s waits: %s", source, error.message)
         return None

@@ -7,7 +7,7 @@ from collections import defaultdict
 from django.db.models import QuerySet
 
 from .asking import ask
-from .models import Document, Source
+from .models import Document, Source, Sync
 
 __all__ = ["discard", "failed", "look_again"]
 
@@ -28,7 +28,7 @@ def look_again(documents: QuerySet[Document]) -> int:
         keys[document.source].append(document.key)
     documents.update(raw_hash="", etag="", modified="")
     for source, asked in keys.items():
-        ask(source, asked)
+        ask(source, asked, Sync.Trigger.MANUAL)
     return sum(map(len, keys.values()))
 
 

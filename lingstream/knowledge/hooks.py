@@ -27,7 +27,7 @@ from lingstream.transports.starting import length_of
 
 from .asking import ask
 from .claims import atomically
-from .models import Source
+from .models import Source, Sync
 from .sources.upload import take_back
 from .sources.webhook import DOCUMENT, Webhook, keep
 
@@ -92,5 +92,5 @@ def _done(source: Source, sent: Any) -> dict[str, int]:
         kept = keep(source, sent.get("documents", ()))
         gone = sum(take_back(source, key) for key in dict.fromkeys(sent.get("gone", ())))
         if keys:
-            ask(source, keys)
+            ask(source, keys, Sync.Trigger.WEBHOOK)
     return {**kept._asdict(), "gone": gone, "asked": len(keys)}

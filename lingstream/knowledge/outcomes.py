@@ -191,7 +191,7 @@ def recovered(held: Held) -> None:
         return
     columns = {}
     if held.source.state == Source.State.DEGRADED:
-        passes = Sync.objects.filter(source=held.source).order_by("-number")
+        passes = Sync.objects.filter(source=held.source, number__isnull=False).order_by("-number")
         problem = passes.values_list("problem", flat=True).first() or ""
         state = Source.State.DEGRADED if problem else Source.State.OK
         columns = {"state": state, "problem": problem}

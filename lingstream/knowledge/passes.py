@@ -28,15 +28,24 @@ COUNTS = ("seen", "changed", "deleted", "failed")
 def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync | None:
     """Return the pass that has not ended, or a new one, if there is to be one.
 
-    :param full: whether there is.
+    One that somebody has begun by asking for documents has no number: it lists nothing, and a pass that does
+    takes over what is left of it.
+
+    :param full: whether all is to be listed.
     :param run: the run that goes on with it.
     """
     with held.transaction():
-        row = Sync.objects.filter(source=held.source, status=Sync.Status.RUNNING).first()
+        running = Sync.objects.filter(source=held.source, status=Sync.Status.RUNNING)
+        row = running.first()
+        if row and row.number is None and full:
+            running.update(status=Sync.Status.FINISHED, ended_at=Now())
+            row = None
         if row is None and full:
             number = held.source.number + 1
             held.change(number=number)
             row = Sync.objects.create(source=held.source, number=number, trigger=trigger)
+        elif row is None and trigger != Sync.Trigger.SCHEDULE:
+            row = Sync.objects.create(source=held.source, number=None, trigger=trigger, listed=True)
         if row and run:
             Sync.objects.filter(pk=row.pk).update(run=run)
     return row
@@ -51,11 +60,13 @@ def save_pass(held: Held, row: Sync, counts: Mapping[str, int]) -> None:
         row.save(update_fields=["listed", "complete", "problem", *COUNTS])
 
 
-def end_pass(held: Held, row: Sync | None, status: str, state: str, problem: str, failing: str = "") -> None:
+def end_pass(
+    held: Held, row: Sync | None, status: str, state: str | None, problem: str, failing: str = ""
+) -> None:
     """Write down how a pass has ended, and what that says of its source.
 
     :param row: ``None``: it was no pass, but what was pending.
-    :param state: of the source; one that has failed is left alone for a while.
+    :param state: of the source, ``None``: as it was; one that has failed is left alone for a while.
     :param failing: what else is wrong with the source, until its documents come again.
     """
     problem = fitting(problem, _LONGEST)
@@ -63,6 +74,8 @@ def end_pass(held: Held, row: Sync | None, status: str, state: str, problem: str
         if row:
             ended = {"status": status, "problem": problem, "ended_at": Now()}
             Sync.objects.filter(pk=row.pk).update(**ended)
+        if state is None:
+            return
         told = "; ".join(filter(None, (problem, failing)))
         held.change(state=state, problem=told)
     if status == Sync.Status.FAILED:

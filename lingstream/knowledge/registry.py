@@ -18,7 +18,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from lingstream.core.exceptions import UsageError
 
 from .asking import ask, forget
-from .models import Collection, Source
+from .models import Collection, Source, Sync
 from .sources.models import Models
 from .sources.port import Content
 
@@ -231,7 +231,7 @@ def _listen(model: type[Model]) -> None:
 
 def _saved(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
     for indexed in _of(sender):
-        ask(declare(indexed), [str(instance.pk)], using=using)
+        ask(declare(indexed), [str(instance.pk)], Sync.Trigger.MODEL, using=using)
 
 
 def _deleted(sender: type[Model], instance: Model, **kwargs: Any) -> None:
@@ -255,7 +255,7 @@ def _related(
         throughs = {field.remote_field.through for field in indexed.model._meta.many_to_many}
         keys = pk_set or () if reverse else [instance.pk]
         if sender in throughs and keys:
-            ask(declare(indexed), [str(key) for key in keys], using=using)
+            ask(declare(indexed), [str(key) for key in keys], Sync.Trigger.MODEL, using=using)
 
 
 def _of(model: type[Model]) -> list[Indexed]:

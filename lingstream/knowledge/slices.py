@@ -94,7 +94,8 @@ class Slice:
         self._kind = source_kind(held.source.kind)
         self._most = min(_TURNS * self._kind.concurrency, _GROUP)
         self._delete_after = held.source.delete_after or self._kind.delete_after
-        self._number = row.number if row else held.source.number
+        self._lists = row is not None and row.number is not None
+        self._number = held.source.number
         self._counts = Counter({name: getattr(row, name) if row else 0 for name in COUNTS})
         self._followed: set[str] = set()
         self._limited = False
@@ -216,7 +217,7 @@ class Slice:
 
     def _noted(self, refs: Sequence[Ref]) -> Noted:
         room = self._held.source.max_documents - self._counts["seen"]
-        force = self._row is not None and self._row.trigger == Sync.Trigger.MANUAL
+        force = self._lists and self._row is not None and self._row.trigger == Sync.Trigger.MANUAL
         return note(self._held, refs, self._number, self._fingerprint, room=room, force=force)
 
     # -- 2 to 5: what is pending ---------------------------------------------------------------------------
@@ -282,12 +283,14 @@ class Slice:
             state = Source.State.CONFIRM
             vanished = f"{waiting} documents have vanished, or are disowned by their site"
             problem = "; ".join(filter(None, (vanished, problem)))
-        if row or waiting or deleted:
+        tells = self._lists or waiting or deleted
+        if row or tells:
             await self._save()
-            await self._call(end_pass, self._held, row, Sync.Status.FINISHED, state, problem, failing)
-        if row:
+            ended = (Sync.Status.FINISHED, state if tells else None, problem, failing)
+            await self._call(end_pass, self._held, row, *ended)
+        if self._lists:
             await self._call(settle_vectors, self._held)
-        self._row = None
+        self._row, self._lists = None, False
 
     async def _save(self, *, listed: bool = False) -> None:
         """Write down how far the pass is, and whether its listing is complete, before that is acted upon."""

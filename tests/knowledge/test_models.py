@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from lingstream.execution.runner import get_runner
 from lingstream.knowledge import registry
-from lingstream.knowledge.models import Chunk, Collection, Document, Source
+from lingstream.knowledge.models import Chunk, Collection, Document, Source, Sync
 from lingstream.knowledge.registry import Indexed, declare, index, visible_keys
 from lingstream.models import Run
 from tests.chaos.patience import scaled, within
@@ -196,3 +196,5 @@ async def test_it_is_found_two_seconds_after_the_commit(site: Site, articles: An
     assert (run.workflow, run.status) == ("knowledge-sync", "finished")
     assert run.document["phase"] == "finished"
     assert (run.document["changed"], run.document["current"]) == (1, "")
+    row = await Sync.objects.aget()
+    assert (row.trigger, row.number, row.run_id, row.status) == ("model", None, run.pk, "finished")

@@ -188,7 +188,7 @@ class TestOnePass:
         one_pass(source)
         world.fetched.clear()
         Collection.objects.update(chunk_size=1_200)
-        world.listed = lambda: ask(source, ["a"])
+        world.listed = lambda: ask(source, ["a"], Sync.Trigger.MODEL)
         one_pass(source)
         assert world.fetched == {"a": 1}
         assert indexed(source) == fresh(source)
@@ -748,7 +748,7 @@ class TestHolding:
 
         def late() -> None:
             world.write("b", "two")
-            ask(source, ["b"])
+            ask(source, ["b"], Sync.Trigger.MODEL)
 
         world.listed = late
         one_pass(source)
@@ -773,6 +773,34 @@ class TestHolding:
         assert 1 < slices < 100
         row = Sync.objects.get()
         assert (row.complete, row.seen, Document.objects.filter(status="indexed").count()) == (True, 300, 300)
+
+    def test_what_is_asked_for_is_a_pass_that_says_who_asked_and_lists_nothing(self, source: Source) -> None:
+        world.write("a", "one")
+        world.write("b", "two")
+        one_pass(source)
+        one_pass(source, full=False)  # nobody has asked
+        del world.documents["a"]
+        world.write("b", "three")
+        ask(source, ["b"], Sync.Trigger.WEBHOOK)
+        Source.objects.update(state="degraded", problem="its last pass was not complete")
+        one_pass(source, full=False, trigger="webhook")
+        told = Sync.objects.order_by("pk").values_list("number", "trigger", "seen", "changed", "complete")
+        assert list(told) == [(1, "schedule", 2, 2, True), (None, "webhook", 2, 1, False)]
+        assert keys(status="indexed") == ["a", "b"]
+        assert (again(source).number, again(source).state) == (1, "degraded")
+        one_pass(source)
+        assert keys(status="indexed") == ["b"]
+        assert Sync.objects.latest("pk").number == 2
+
+    def test_a_pass_that_lists_takes_over_what_was_asked_for(self, source: Source) -> None:
+        for number in range(40):
+            world.write(f"{number:02}", "text")
+        ask(source, list(world.documents), Sync.Trigger.MODEL)
+        assert one_pass(source, full=False, trigger="model", seconds=0.0).status == "unfinished"
+        assert one_pass(source).status == "finished"
+        rows = Sync.objects.order_by("pk").values_list("number", "status", "complete")
+        assert list(rows) == [(None, "finished", False), (1, "finished", True)]
+        assert Document.objects.filter(status="indexed").count() == 40
 
     def test_forgetting_what_is_being_read_forgets_it(self, source: Source) -> None:
         world.write("a", "one")

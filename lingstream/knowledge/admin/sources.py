@@ -44,7 +44,7 @@ from .documents import passages
 
 __all__ = ["SourceAdmin"]
 
-_PASSES = 20  # shown of a source's history
+_PASSES, _ASKED = 20, 10  # shown of a source's history, and those of them that list nothing
 _CODES = 20  # of errors
 _LONGEST_KEY = 500
 _MOST_FILES = 100  # at once
@@ -128,8 +128,11 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Sync]:
         rows: models.QuerySet[Sync] = super().get_queryset(request)
         pk = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
-        newest = Sync.objects.filter(source__pk=unquote(pk or "0")).order_by("-number")
-        return rows.filter(pk__in=list(newest.values_list("pk", flat=True)[:_PASSES])).order_by("-number")
+        newest = (
+            Sync.objects.filter(source__pk=unquote(pk or "0")).order_by("-pk").values_list("pk", flat=True)
+        )
+        listing, asked = newest.filter(number__isnull=False), newest.filter(number=None)
+        return rows.filter(pk__in=[*listing[:_PASSES], *asked[:_ASKED]]).order_by("-pk")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -156,11 +156,13 @@ class Source(models.Model):
 
 
 class Sync(models.Model):
-    """One pass over a source."""
+    """One pass over a source, or over those of its documents that somebody has asked for."""
 
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", _("schedule")
         MANUAL = "manual", _("by hand")
+        WEBHOOK = "webhook", _("webhook")
+        MODEL = "model", _("a saved row")
 
     class Status(models.TextChoices):
         RUNNING = "running", _("running")
@@ -174,7 +176,9 @@ class Sync(models.Model):
     run = models.ForeignKey(
         Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("run")
     )
-    number = models.PositiveIntegerField(_("number"))
+    number = models.PositiveIntegerField(
+        _("number"), null=True, help_text=_("None: it lists nothing, and looks at what was asked for.")
+    )
     trigger = models.CharField(_("trigger"), max_length=10, choices=Trigger.choices, default=Trigger.SCHEDULE)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.RUNNING)
     started_at = models.DateTimeField(_("started"), db_default=Now())
@@ -203,4 +207,4 @@ class Sync(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.source} {self.number}"
+        return f"{self.source} {self.number or self.get_trigger_display()}"

@@ -12,7 +12,7 @@ from lingstream.core.exceptions import UsageError
 from lingstream.execution.lane import Lane
 
 from ..claims import atomically
-from ..models import Source, Upload
+from ..models import Source, Sync, Upload
 from .port import Content, Fetched, Gone, Known, Ref, SourceKind
 
 __all__ = ["UploadListing", "Uploads", "put", "take_back"]
@@ -104,7 +104,7 @@ def put(
         row, _ = Upload.objects.update_or_create(
             source=source, name=name, defaults={**columns, "digest": sha256(said + body).hexdigest()}
         )
-        ask(source, [name])
+        ask(source, [name], Sync.Trigger.MANUAL)
     return row
 
 

@@ -15,7 +15,7 @@ from lingstream.core.wire.json import dumps, loads
 from lingstream.execution.lane import Lane
 
 from ..claims import atomically
-from ..models import Source, Upload
+from ..models import Source, Sync, Upload
 from .port import Content, SourceKind
 from .upload import UploadListing
 
@@ -113,7 +113,7 @@ def keep(source: Source, documents: Sequence[Mapping[str, Any]]) -> Kept:
             update_fields=["title", "mime", "body", "digest"],
         )
         if changed:
-            ask(source, [row.name for row in changed])
+            ask(source, [row.name for row in changed], Sync.Trigger.WEBHOOK)
     return Kept(len(changed), len(rows) - len(changed))
 
 

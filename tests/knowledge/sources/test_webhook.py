@@ -13,7 +13,7 @@ import pytest
 
 from lingstream.access.signatures import signature
 from lingstream.knowledge import hooks
-from lingstream.knowledge.models import Chunk, Collection, Document, Source, Upload
+from lingstream.knowledge.models import Chunk, Collection, Document, Source, Sync, Upload
 from tests.chaos.patience import within
 from tests.site import Site
 
@@ -79,6 +79,8 @@ async def test_documents_are_found_soon_after(source: Source, post: Post) -> Non
         "en",
         {"kind": "news"},
     )
+    row = await Sync.objects.select_related("run").aget()
+    assert (row.trigger, row.number, row.run and row.run.input["trigger"]) == ("webhook", None, "webhook")
 
 
 async def test_they_are_replaced_and_taken_back(source: Source, post: Post) -> None:

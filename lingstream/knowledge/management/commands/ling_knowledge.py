@@ -196,7 +196,7 @@ def _failed(options: Mapping[str, Any]) -> QuerySet[Document]:
 
 
 def _told(source: Source, outcome: Outcome) -> str:
-    row = Sync.objects.filter(source=source).order_by("-number").first()
+    row = Sync.objects.filter(source=source, number__isnull=False).order_by("-number").first()
     counts = row and ", ".join(
         f"{getattr(row, name)} {name}" for name in ("seen", "changed", "deleted", "failed")
     )
