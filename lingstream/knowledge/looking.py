@@ -69,6 +69,7 @@ class Looking:
     :param number: of the pass.
     :param delete_after: passes without a document until it is gone.
     :param concurrency: documents that are fetched at the same time.
+    :param took: called with the bytes of each document that has come.
     :param is_over: whether no further document is to be fetched; what was not stays pending.
     """
 
@@ -82,6 +83,7 @@ class Looking:
     call: Call
     note: Callable[[Iterable[Ref]], Awaitable[None]]
     hear: Callable[[str], None]
+    took: Callable[[int], None]
     number: int
     delete_after: int
     concurrency: int
@@ -148,6 +150,7 @@ class Looking:
                     return await self._cut_anew(document, kept, asked=not is_here)
                 if not isinstance(fetched, Content):
                     return _Looked(fetched)
+                self.took(_size(fetched.body))
                 return await self._prepare(document, fetched, kept)
             except Exception as error:
                 why = _crashed(error, f"the pipeline, at {document.key!r:.200}")
@@ -314,6 +317,10 @@ class Looking:
         if not texts or embedder is None or self.embedding is None:
             return Vectors({}, {})
         return await vectors_of(texts, embedder, self.embedding, self.call)
+
+
+def _size(body: bytes | str) -> int:
+    return len(body) if isinstance(body, bytes) or body.isascii() else len(body.encode("utf-8", "replace"))
 
 
 def _texts(pks: Sequence[int]) -> dict[int, str]:

@@ -18,13 +18,14 @@ from typing import Any
 
 from lingstream.models.clock import Now
 
-from .claims import Held
+from .claims import Held, due_documents
 from .listing import fitting
 from .models import Chunk, Document, DocumentText, Source, Sync
 from .sources.port import Failed, Gone
 
 __all__ = [
     "DEGRADED_AFTER",
+    "PUT_OFF",
     "close",
     "closing",
     "fail",
@@ -33,18 +34,22 @@ __all__ = [
     "leave_out",
     "miss",
     "pause",
+    "put_off",
     "recovered",
     "trouble",
 ]
 
 #: Failures in a row after which a source is left alone.
 DEGRADED_AFTER = 20
+#: The code of a document that a pass had no room for: the next one that lists begins with it.
+PUT_OFF = "put-off"
 
 _BACKOFF = (2.0, 600.0)  # seconds before the second try, and at most
 _MOST_ASKED = 86_400.0  # seconds that a source may ask us to wait
 _PROBES = (60.0, 3_600.0)  # seconds before a degraded source is tried, and at most
 _SLOWEST = 32  # times the source's period, for a document that never changes
 _LONGEST_CODE, _LONGEST = 50, 2_000
+_NEVER = timedelta(days=36_500)  # a retry that only a pass brings nearer
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _UNKNOWN = {"etag": "", "modified": "", "attempts": 0, "retry_at": None}
 
@@ -169,6 +174,13 @@ def fail(
     return not again
 
 
+def put_off(held: Held, why: str) -> None:
+    """Leave what is still due to the next pass that lists."""
+    with held.transaction():
+        due = due_documents().filter(source=held.source)
+        due.update(retry_at=Now() + _NEVER, **_said(Failed(PUT_OFF, why)))
+
+
 def pause(held: Held, state: str, problem: str) -> None:
     """Leave a source alone that fails; the longer, the more often it has."""
     least, most = _PROBES
@@ -179,7 +191,7 @@ def pause(held: Held, state: str, problem: str) -> None:
 
 def trouble(held: Held) -> str:
     """Return in words that documents fail one after the other, and how."""
-    failing = Document.objects.filter(source=held.source).exclude(error_code="")
+    failing = Document.objects.filter(source=held.source).exclude(error_code__in=["", PUT_OFF])
     status = (Document.Status.PENDING, Document.Status.FAILED)
     last = failing.filter(status__in=status).order_by("-pk").values_list("error", flat=True).first()
     return f"{held.source.failures} failures in a row" + (f", such as: {last}" if last else "")

@@ -14,7 +14,7 @@ from .claims import Held
 from .indexer import BY_WORDS, without_vectors
 from .listing import fitting
 from .models import Collection, Document, Source, Sync
-from .outcomes import pause
+from .outcomes import PUT_OFF, pause
 from .pipeline import HALF, Rules, check_pipeline, digest
 
 __all__ = ["COUNTS", "begin_pass", "end_pass", "rules_in", "rules_of", "save_pass", "settle_vectors"]
@@ -44,6 +44,8 @@ def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync |
             number = held.source.number + 1
             held.change(number=number)
             row = Sync.objects.create(source=held.source, number=number, trigger=trigger)
+            put_off = Document.objects.filter(source=held.source, status=Document.Status.PENDING)
+            put_off.filter(error_code=PUT_OFF).update(retry_at=None)
         elif row is None and trigger != Sync.Trigger.SCHEDULE:
             row = Sync.objects.create(source=held.source, number=None, trigger=trigger, listed=True)
         if row and run:
@@ -57,7 +59,7 @@ def save_pass(held: Held, row: Sync, counts: Mapping[str, int]) -> None:
         setattr(row, name, counts[name])
     row.problem = fitting(row.problem, _LONGEST)
     with held.transaction():
-        row.save(update_fields=["listed", "complete", "problem", *COUNTS])
+        row.save(update_fields=["listed", "complete", "problem", "bytes", "seconds", *COUNTS])
 
 
 def end_pass(

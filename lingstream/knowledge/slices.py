@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from django.db.models import F
+from django.db.models import Case, F, When
 
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced, LingError
@@ -24,7 +24,7 @@ from .embedding import Call
 from .listing import BATCH, Noted, is_key, note
 from .looking import Looking, told
 from .models import Document, Source, Sync
-from .outcomes import DEGRADED_AFTER, pause, trouble
+from .outcomes import DEGRADED_AFTER, PUT_OFF, pause, put_off, trouble
 from .passes import COUNTS, end_pass, save_pass, settle_vectors
 from .pipeline import Rules
 from .sources.port import Content, Listing, Ref, source_kind
@@ -43,6 +43,10 @@ _COUNTED = 5.0  # seconds between two counts of what is left
 _MORE = (
     "there are more than {most} documents, which is as many as this source may have: what is beyond them is "
     "not found, and nothing that has vanished is deleted"
+)
+_FULL = (
+    "the pass has {done} {unit} behind it, and may have {most}: what is left waits for the next one, and "
+    "nothing that has vanished is deleted"
 )
 
 #: Hears what changes of ``{"phase", "seen", "changed", "deleted", "failed", "left", "current"}``.
@@ -97,6 +101,8 @@ class Slice:
         self._lists = row is not None and row.number is not None
         self._number = held.source.number
         self._counts = Counter({name: getattr(row, name) if row else 0 for name in COUNTS})
+        self._read = row.bytes if row else 0
+        self._worked_before = row.seconds if row else 0.0
         self._followed: set[str] = set()
         self._limited = False
         self._listed_here = False
@@ -119,6 +125,7 @@ class Slice:
                 if await self._call(self._held.release):
                     self._say(phase="finished", current="", left=await self._call(self._left))
                     return Outcome("finished", self._problem)
+            await self._save()  # what the next slice begins with
         if self._is_degraded:
             problem = await self._call(trouble, self._held)
             await self._call(pause, self._held, Source.State.DEGRADED, problem)
@@ -145,10 +152,11 @@ class Slice:
             call=self._call,
             note=self._note,
             hear=lambda key: self._say(current=key),
+            took=self._took,
             number=self._number,
             delete_after=self._delete_after,
             concurrency=self._kind.concurrency,
-            is_over=lambda: self._is_over,
+            is_over=lambda: self._is_over or bool(self._full()),
         )
 
     # -- 1: what there is ----------------------------------------------------------------------------------
@@ -182,6 +190,8 @@ class Slice:
 
     def _check_time(self) -> None:
         """A listing goes on for longer than a slice, which would never come to its end; but not for ever."""
+        if full := self._full():
+            raise LingError(full, code="limit")
         if time.monotonic() - self._begun > _LISTING:
             raise LingError(f"expected a listing to end within {_LISTING:g} s", code="listing")
 
@@ -205,6 +215,8 @@ class Slice:
             contents = {key: batch[key].document for key in noted.pending if batch[key].content}
             keys = list(contents)
             for start in range(0, len(keys), self._most):
+                if self._full():
+                    break
                 if self._is_over:
                     self._put_off = True
                     break
@@ -227,6 +239,11 @@ class Slice:
         self._say(phase="fetching", **self._counts, left=await self._call(self._left))
         probing = self._is_degraded
         while not self._is_over:
+            if full := self._full():
+                self._problem = self._problem or full
+                await self._save()  # that it is not complete, before what is left is out of sight
+                await self._call(put_off, self._held, full)
+                return True
             documents = await self._call(self._taken, None, 1 if probing else self._most)
             if not documents:
                 return True
@@ -241,10 +258,11 @@ class Slice:
     def _taken(self, keys: Sequence[str] | None, most: int | None = None) -> list[Document]:
         """Documents that are due, among these keys, or among all as many as are looked at together.
 
-        Those of which there may be news come first.
+        Those that the last pass had no room for come first, and then those of which there may be news.
         """
         due = due_documents().filter(source=self._held.source).only(*TAKEN)
-        due = due.order_by(F("check_at").asc(nulls_first=True), "pk")
+        waited = [Case(When(error_code=PUT_OFF, then=0), default=1)] if self._is_bounded else []
+        due = due.order_by(*waited, F("check_at").asc(nulls_first=True), "pk")
         if keys is not None:
             return list(due.filter(key__in=keys))
         rows = list(due[:most])
@@ -303,6 +321,7 @@ class Slice:
             whole = self._listing.complete or not self._listed_here
             self._row.complete &= whole and not self._limited and not self._problem
         self._row.problem = self._problem
+        self._row.bytes, self._row.seconds = self._read, self._worked
         await self._call(save_pass, self._held, self._row, self._counts)
         self._saved = time.monotonic()
 
@@ -310,6 +329,28 @@ class Slice:
     def _is_over(self) -> bool:
         """Whether the slice has had its time; one look is done in any case, so that each comes further."""
         return self._has_looked and time.monotonic() > self._until
+
+    # -- how much of it the pass may do --------------------------------------------------------------------
+
+    @property
+    def _is_bounded(self) -> bool:
+        return bool(self._held.source.max_bytes or self._held.source.max_seconds)
+
+    @property
+    def _worked(self) -> float:
+        return self._worked_before + time.monotonic() - self._begun
+
+    def _took(self, size: int) -> None:
+        self._read += size
+
+    def _full(self) -> str:
+        """Why no further document is looked at in this pass, or ``""``."""
+        source = self._held.source
+        if self._row and source.max_bytes and self._read >= source.max_bytes:
+            return _FULL.format(done=self._read, unit="bytes", most=source.max_bytes)
+        if self._row and source.max_seconds and self._worked >= source.max_seconds:
+            return _FULL.format(done=int(self._worked), unit="seconds", most=source.max_seconds)
+        return ""
 
     @property
     def _is_degraded(self) -> bool:

@@ -12,13 +12,14 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.template.defaultfilters import filesizeformat
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lingstream.core.engine.kinds import Services
 from lingstream.knowledge.due import go_on
-from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source
+from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source, Sync
 from lingstream.knowledge.sources.port import source_kinds
 from lingstream.knowledge.sync import sync
 from lingstream.models import Run, Runner, Workflow
@@ -103,6 +104,21 @@ class TestSources:
         assert response.status_code == 302, errors_of(response)
         source.refresh_from_db()
         assert (source.config, source.kind, source.max_documents) == (before, "folder", 7)
+
+    def test_say_what_a_pass_has_read_and_left_to_the_next(
+        self, admin_client: Client, source: Source, folder: Path
+    ) -> None:
+        url = f"{URL}source/{source.pk}/change/"
+        for number in range(30):
+            (folder / f"rain{number}.md").write_text(PAGE)
+        response = admin_client.post(url, {**form_data(admin_client.get(url)), "max_bytes": 10})
+        assert response.status_code == 302, errors_of(response)
+        one_pass(source)
+        html = page(admin_client, f"source/{source.pk}/change/")
+        row, left = Sync.objects.get(), Document.objects.filter(error_code="put-off")
+        assert row.bytes == len(PAGE) * (31 - left.count())
+        assert filesizeformat(row.bytes) in html and f"{row.bytes} bytes behind it, and may have 10" in html
+        assert "with the next pass" in page(admin_client, f"document/{left[0].pk}/change/")
 
     def test_show_what_a_pass_would_find(self, admin_client: Client, source: Source, folder: Path) -> None:
         (folder / "gone.md").write_text("Soon gone.")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from lingstream.core.exceptions import ProviderError
-from lingstream.knowledge import outcomes
+from lingstream.knowledge import outcomes, slices
 from lingstream.knowledge.asking import ask, forget
 from lingstream.knowledge.claims import Held, claim
 from lingstream.knowledge.deletion import confirm
@@ -322,6 +323,67 @@ class TestVanishing:
         Source.objects.update(max_documents=3)
         one_pass(source)
         assert (again(source).state, again(source).problem, keys()) == ("ok", "", ["a", "b", "c"])
+
+    @pytest.mark.parametrize("hints", ["etag", "content", ""])
+    def test_a_pass_that_has_read_its_bytes_leaves_the_rest_to_the_next(
+        self, source: Source, hints: str
+    ) -> None:
+        settled(hints=hints)
+        for key in "abcd":
+            world.write(key, f"about {key}")
+        one_pass(source)
+        size = len("about a")
+        Source.objects.update(max_bytes=2 * size)
+        del world.documents["d"]
+        for key in "abcef":
+            world.write(key, f"after {key}")
+        outcome = one_pass(source)
+        row = Sync.objects.get(number=2)
+        told = f"the pass has {2 * size} bytes behind it"
+        assert told in row.problem and told in outcome.problem and told in again(source).problem
+        assert (row.complete, row.bytes, again(source).state) == (False, 2 * size, "degraded")
+        assert keys(error_code="put-off") == keys(status="pending") == ["c", "e", "f"]
+        assert [row.text for row in Chunk.objects.order_by("document__key")] == [
+            *("after a", "after b", "about c", "about d")
+        ]
+        assert one_pass(source, full=False).status == "finished"
+        assert keys(status="pending") == ["c", "e", "f"]
+
+        one_pass(source)
+        assert {"c", "e"}.isdisjoint(keys(status="pending"))  # those that have waited came first
+        Source.objects.update(max_bytes=None)
+        one_pass(source)
+        assert (again(source).state, Sync.objects.get(number=4).complete) == ("ok", True)
+        assert keys(status="indexed") == keys(error_code="") == ["a", "b", "c", "e", "f"]
+
+    def test_a_pass_that_has_had_its_time_ends_the_listing_too(
+        self, source: Source, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Source.objects.update(max_seconds=100)
+        clock = SimpleNamespace(monotonic=count(step=40).__next__)
+        for number in range(1_500):
+            world.write(f"{number:04}", "text")
+        monkeypatch.setattr(slices, "time", clock)
+        one_pass(source, seconds=10_000.0)
+        row = Sync.objects.get()
+        assert "seconds behind it, and may have 100" in row.problem
+        assert (row.listed, row.complete, row.status, row.seconds >= 100) == (True, False, "finished", True)
+        assert not world.fetched and Document.objects.filter(error_code="put-off").count() < 1_500
+        monkeypatch.undo()
+        ask(source, ["0007"], Sync.Trigger.MODEL)
+        one_pass(source, full=False, trigger="model")
+        assert keys(status="indexed") == ["0007"]  # what is asked for has a pass of its own
+
+    def test_what_a_pass_has_read_counts_in_all_of_its_slices(self, source: Source) -> None:
+        Source.objects.update(max_bytes=20 * len("text"))
+        for number in range(60):
+            world.write(f"{number:02}", "text")
+        number = 1
+        while one_pass(source, full=number == 1, seconds=0.0).status == "unfinished":
+            number += 1
+        read = sum(world.fetched.values())
+        assert 20 <= read < 40 and Sync.objects.get().bytes == read * len("text")
+        assert (number > 1, Sync.objects.get().complete) == (True, False)
 
     def test_a_source_may_want_it_missed_twice(self, source: Source) -> None:
         Source.objects.update(delete_after=2)

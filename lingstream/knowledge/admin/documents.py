@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import display_for_value, unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.db.models import Count
@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -25,6 +26,7 @@ from lingstream.admin.runs.keyset import KeysetAdmin, KeysetChangeList
 from ..asker import Asker, room_of
 from ..failures import discard, look_again
 from ..models import Chunk, Collection, Document, DocumentText, Source
+from ..outcomes import PUT_OFF
 from ..registry import is_restricted, visible_keys
 from .commands import told_again, told_left_out
 from .trial import asks_for_others, find_user
@@ -78,7 +80,7 @@ class DocumentAdmin(KeysetAdmin, ScopedAdmin):
                     ("key", "mime", "size", "language"),
                     ("version", "changed_at", "created_at"),
                     ("seen", "misses", "attempts"),
-                    ("retry_at", "check_at"),
+                    ("shown_retry", "check_at"),
                     "shown_metadata",
                 ),
                 "classes": ("collapse",),
@@ -157,6 +159,12 @@ class DocumentAdmin(KeysetAdmin, ScopedAdmin):
     @admin.display(description=_("error"))
     def shown_error(self, document: Document) -> str:
         return f"{document.error_code}: {document.error}" if document.error_code else "-"
+
+    @admin.display(description=_("next try"))
+    def shown_retry(self, document: Document) -> str:
+        if document.retry_at and document.error_code == PUT_OFF:
+            return gettext("with the next pass")
+        return str(display_for_value(document.retry_at, "-"))
 
     @admin.display(description=_("metadata"))
     def shown_metadata(self, document: Document) -> SafeString:

@@ -13,6 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, Validatio
 from django.db import models
 from django.db.models import Count, F, Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, path, reverse
 from django.utils.html import format_html
@@ -70,6 +71,8 @@ class SourceForm(SecretForm):
             "retries",
             "max_documents",
             "max_depth",
+            "max_bytes",
+            "max_seconds",
             "delete_after",
         )
 
@@ -119,6 +122,7 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
         "changed",
         "deleted",
         "failed",
+        "shown_read",
         "complete",
         "shown_bar",
         "problem",
@@ -140,6 +144,10 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
     @admin.display(description=_("status"))
     def shown_status(self, row: Sync) -> SafeString:
         return status_badge(row.status, row.get_status_display())
+
+    @admin.display(description=_("read"))
+    def shown_read(self, row: Sync) -> str:
+        return filesizeformat(row.bytes)
 
     @admin.display(description=_("share"))
     def shown_bar(self, row: Sync) -> SafeString:
@@ -247,7 +255,11 @@ class SourceAdmin(Scoped, LingAdmin):
             (
                 _("Limits and failures"),
                 {
-                    "fields": (("max_documents", "max_depth"), ("on_failure", "retries", "delete_after")),
+                    "fields": (
+                        ("max_documents", "max_depth"),
+                        ("max_bytes", "max_seconds"),
+                        ("on_failure", "retries", "delete_after"),
+                    ),
                     "classes": ("collapse",),
                 },
             ),

@@ -77,6 +77,20 @@ class Source(models.Model):
         _("documents"), default=1_000, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)]
     )
     max_depth = models.PositiveIntegerField(_("depth"), default=10, validators=[MaxValueValidator(100)])
+    max_bytes = models.PositiveBigIntegerField(
+        _("bytes"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Of all documents that one pass reads. Empty: no bound."),
+    )
+    max_seconds = models.PositiveIntegerField(
+        _("seconds"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("That one pass works. Empty: no bound."),
+    )
     delete_after = models.PositiveIntegerField(
         _("gone after"),
         null=True,
@@ -193,6 +207,12 @@ class Sync(models.Model):
     changed = models.PositiveIntegerField(_("changed"), default=0)
     deleted = models.PositiveIntegerField(_("deleted"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
+    bytes = models.PositiveBigIntegerField(
+        _("read"), default=0, db_default=0, help_text=_("Bytes of documents.")
+    )
+    seconds = models.FloatField(
+        default=0, db_default=0, editable=False, help_text=_("Of work, and not of waiting.")
+    )
     problem = models.TextField(_("problem"), blank=True)
 
     class Meta:
