@@ -10,18 +10,23 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from playwright.async_api import BrowserType
 
 from lingstream.access.identity import Identity
 from lingstream.access.signatures import is_signed
 from lingstream.core.validation import check_options, compile_schema
 from lingstream.knowledge import hooks
 from lingstream.knowledge.models import Collection, Source
-from lingstream.knowledge.sources import crawl, files, port
+from lingstream.knowledge.sources import crawl, files, port, render
 from lingstream.knowledge.sources.port import source_kind
 from lingstream.knowledge.sources.upload import put
+from lingstream.knowledge.text.extract import extract
 from lingstream.knowledge.web import feed, fetch, links, page, robots, sitemap
+from tests.browser.conftest import ARGUMENTS, executable
+from tests.chaos.patience import within
 from tests.knowledge.building import find
 from tests.knowledge.world import one_pass
+from tests.web import Answer, web
 
 PAGE = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
 KINDS = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", PAGE, re.MULTILINE))
@@ -83,6 +88,27 @@ def test_a_kind_of_ones_own_is_listed_fetched_and_forgets(monkeypatch: pytest.Mo
     assert [hit.text for hit in find("docs", "kettle dry")] == ["Boil it."]
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_a_page_that_javascript_makes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "_renderers", {})
+    launch = BrowserType.launch
+
+    async def launched(self: BrowserType) -> Any:
+        return await launch(self, executable_path=executable(self), args=ARGUMENTS)
+
+    monkeypatch.setattr(BrowserType, "launch", launched)
+    exec(snippet("async_playwright"), {})
+    script = "document.body.append('Descale it', ' every month.')"
+    body = f"<html><body><script>{script}</script></body></html>".encode()
+    async with web() as site:
+        site.answers["/"] = Answer(body, headers={"Content-Type": "text/html"})
+        config = {"seeds": [site.url], "render": "chromium"}
+        async with within(60), source_kind("web").open(Source(kind="web", config=config)) as listing:
+            page = await listing.fetch(port.Known(f"{site.url}/", f"{site.url}/"))
+    assert isinstance(page, port.Content) and isinstance(page.body, bytes)
+    assert "Descale it every month." in extract(page.body, page.mime).text
+
+
 def made(kind: str, slug: str = "s") -> Source:
     collection = Collection.objects.create(slug="docs", access="anyone")
     return Source.objects.create(slug=slug, collection=collection, kind=kind)
@@ -105,6 +131,8 @@ def test_its_figures_are_those_of_the_code() -> None:
         "2,000 characters": links.MOST_CHARACTERS,
         "up to 10 seconds": robots.MOST_DELAY,
         "read up to 20 MB": files.LARGEST / 1_000_000,
+        "30 seconds and": render.MOST_SECONDS,
+        "5,000,000 bytes a page": render.MOST_HTML,
         "JSON of up to 2 MB": hooks.MOST_BYTES / megabyte,
     }
     assert sitemap.MOST_BYTES == fetch.MOST_BYTES

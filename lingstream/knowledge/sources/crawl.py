@@ -3,7 +3,9 @@
 1. What a robots.txt forbids is not asked for; while one cannot be read, no page of its host is.
 2. A listing is complete if what it begins with has answered: each seed, its robots.txt, the sitemaps. How
    deep it goes is what the source covers, and no gap.
-3. A page that has moved, or that calls another address its own, is that other one, which is listed instead.
+3. A page that a renderer is to make is asked for first, as any other: whether it is there, where it has
+   moved and whether its host may be asked is known before. That it is as it was, its server cannot say.
+4. A page that has moved, or that calls another address its own, is that other one, which is listed instead.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from ..web.robots import MOST_BYTES, Robots, directives
 from ..web.sitemap import Sitemap, read_sitemap
 from .port import Content, Failed, Fetched, Gone, Known, Ref, Unchanged
 from .remote import AGENT, address, failed
+from .render import MOST_SECONDS, rendered
 
 __all__ = ["MOST_ADDRESSES", "MOST_SITEMAPS", "Crawl", "page_ref"]
 
@@ -49,6 +52,7 @@ class Crawl:
         self._seeds = [address(seed) for seed in config["seeds"]]
         self._sitemaps = [address(each) for each in config.get("sitemaps", ())]
         self._follows = config.get("follow", True)
+        self._renderer = config.get("render", "")
         self._area, self._fetches = area, fetches
         self._robots: dict[str, Robots | Failed] = {}
         self._asking = asyncio.Lock()
@@ -80,7 +84,8 @@ class Crawl:
             return robots
         if not await asyncio.to_thread(robots.allows, url):
             return Failed("robots", f"{origin_of(url)}/robots.txt forbids it", skip=True)
-        answer = await self._fetches.fetch(url, etag=known.etag, modified=known.modified)
+        validators = {} if self._renderer else {"etag": known.etag, "modified": known.modified}
+        answer = await self._fetches.fetch(url, **validators)
         match answer:
             case web.Fetched():
                 return await self._read(answer)
@@ -103,6 +108,11 @@ class Crawl:
     async def _read(self, answer: web.Fetched) -> Content | Failed:
         page = Page()
         if is_html(answer.body, answer.mime):
+            if self._renderer:
+                made = await self._rendered(answer)
+                if isinstance(made, Failed):
+                    return made
+                answer = made
             page = await asyncio.to_thread(read_page, answer.body, answer.url, AGENT, answer.charset)
         says = page.says | directives(answer.robots, AGENT)
         follows = self._follows and "nofollow" not in says
@@ -116,6 +126,16 @@ class Crawl:
         if answer.charset.lower() not in ("", "utf-8", "us-ascii"):
             mime = f"{mime}; charset={answer.charset}"
         return Content(answer.body, mime, answer.url, etag=answer.etag, modified=answer.modified, links=links)
+
+    async def _rendered(self, answer: web.Fetched) -> web.Fetched | Failed:
+        """What a renderer makes of a page, while nobody else asks its host."""
+        host = urlsplit(answer.url).hostname or ""
+        async with self._fetches.pace.turn(host, MOST_SECONDS) as rest:
+            if rest:
+                why = f"{host} wants to be left alone for {rest:.0f} s"
+                return Failed("resting", why, retryable=True, retry_after=rest, untried=True)
+            body = await rendered(self._renderer, answer.url)
+        return web.Fetched(answer.url, body, "text/html", "utf-8", robots=answer.robots)
 
     def _is_other(self, url: str, canonical: str) -> bool:
         """Whether a page is another one, as it says.

@@ -11,6 +11,7 @@ from lingstream.core.exceptions import UsageError
 from ..models import Source
 from .port import SourceKind
 from .remote import ADDRESS, KEYS, LEAST_DELAY, address, check_keys, fetcher
+from .render import check_renderer
 
 if TYPE_CHECKING:
     from ..web.links import Area
@@ -65,6 +66,14 @@ class Web(SourceKind):
                 "minimum": LEAST_DELAY,
                 "maximum": 60,
             },
+            "render": {
+                "type": "string",
+                "title": "rendered by",
+                "description": "For pages that JavaScript makes: the name of a function with @renderer in an "
+                "app's knowledge.py.",
+                "minLength": 1,
+                "maxLength": 100,
+            },
             **KEYS,
         },
         "required": ["seeds"],
@@ -75,8 +84,9 @@ class Web(SourceKind):
     async def open(self, source: Source) -> AsyncIterator[Crawl]:
         """See :class:`SourceKind`.
 
-        :raises UsageError: its addresses or its key cannot be used; ``package-missing``.
+        :raises UsageError: its addresses, its key or its renderer cannot be used; ``package-missing``.
         """
+        _check_renderer(source.config)
         async with fetcher(source.config) as fetches:
             from .crawl import Crawl
 
@@ -91,6 +101,12 @@ class Web(SourceKind):
         for sitemap in config.get("sitemaps", ()):
             address(sitemap)
         check_keys(config)
+        _check_renderer(config)
+
+
+def _check_renderer(config: Mapping[str, Any]) -> None:
+    if name := config.get("render"):
+        check_renderer(name)
 
 
 def _area(config: Mapping[str, Any]) -> Area:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from lingstream.core.exceptions import UsageError
 from lingstream.knowledge.models import Source
-from lingstream.knowledge.sources import remote
+from lingstream.knowledge.sources import remote, render
 from lingstream.knowledge.sources.port import Content, Failed, Fetched, Gone, Known, Ref, Unchanged
 from lingstream.knowledge.sources.web import Web
+from lingstream.knowledge.text.extract import extract
 from tests.chaos.patience import within
 from tests.web import Answer, Asked, WebServer, web
 
@@ -85,6 +87,90 @@ def page(*links: str, head: str = "", **headers: str) -> Answer:
 
 def asked(site: WebServer) -> list[str]:
     return [request.path for request in site.requests]
+
+
+class TestARenderer:
+    @pytest.fixture
+    def rendering(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+        """The renderer ``test``, which makes a page that leads on; returns what it was asked for."""
+        monkeypatch.setattr(render, "_renderers", {})
+        asked: list[str] = []
+
+        @render.renderer("test")
+        async def make(url: str) -> str:
+            asked.append(url)
+            return f'<html><head><meta charset="latin1"></head><p>Käse {len(asked)}</p><a href="/b">b</a>'
+
+        yield asked
+
+    async def test_makes_pages_and_nothing_else(self, site: WebServer, rendering: list[str]) -> None:
+        site.answers |= {
+            "/": page("/a.pdf", ETag='"1"'),
+            "/b": Answer(status=301, headers={"Location": "/c"}),
+            "/c": page(),
+            "/robots.txt": b"User-agent: *\nDisallow: /private",
+        }
+        first = await crawl(site, render="test")
+        assert first.pages == {"/", "/c"} and first.code("/b") == "moved"
+        assert rendering == [f"{site.url}/", f"{site.url}/c"]
+        made = first.found["/"]
+        assert isinstance(made, Content) and made.etag == ""
+        assert "Käse 1" in extract(made.body, made.mime, made.url).text
+        again = await crawl(site, known={"/": made}, render="test")
+        assert isinstance(again.found["/"], Content)
+        assert not any("if-none-match" in request.headers for request in site.requests)
+
+    async def test_is_asked_for_nothing_that_is_not_allowed(
+        self, site: WebServer, rendering: list[str], settings: Any
+    ) -> None:
+        site.answers |= {"/": page(), "/robots.txt": b"User-agent: *\nDisallow: /b"}
+        done = await crawl(site, render="test")
+        assert (done.pages, rendering) == ({"/"}, [f"{site.url}/"])
+        rendering.clear()
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "ALLOW_HOSTS": []}
+        assert (await crawl(site, render="test")).pages == set()
+        assert rendering == []
+
+    @pytest.mark.parametrize(
+        ("made", "told"),
+        [
+            ("x" * 5_000_001, "up to 5000000 bytes"),
+            ("ä" * 2_500_001, "up to 5000000 bytes"),
+            (b"<p>", "expected HTML"),
+            (OSError("no browser"), "OSError: no browser"),
+            (None, "took longer than 0.05 s"),
+        ],
+    )
+    async def test_that_fails_costs_one_page_and_its_bound(
+        self, site: WebServer, rendering: list[str], monkeypatch: pytest.MonkeyPatch, made: Any, told: str
+    ) -> None:
+        monkeypatch.setattr(render, "MOST_SECONDS", 0.05)
+        site.answers["/"] = page()
+
+        async def make(url: str) -> Any:
+            if made is None:
+                await asyncio.Event().wait()
+            if isinstance(made, Exception):
+                raise made
+            return made
+
+        render._renderers["test"] = make
+        config = {"seeds": [site.url], "delay": 0, "render": "test"}
+        async with within(30), Web().open(Source(kind="web", config=config)) as listing:
+            with pytest.raises(render.RenderFailure, match=told) as found:
+                await listing.fetch(Known(f"{site.url}/", f"{site.url}/"))
+        assert found.value.retryable is (made is None or isinstance(made, Exception))
+
+    async def test_is_one_that_is_known(self, site: WebServer, rendering: list[str]) -> None:
+        with pytest.raises(UsageError, match="among test, got 'other'"):
+            await crawl(site, render="other")
+        with pytest.raises(UsageError, match="expected an async function"):
+            render.renderer("x")(lambda url: "")
+        with pytest.raises(UsageError, match="already"):
+
+            @render.renderer("test")
+            async def another(url: str) -> str:
+                return ""
 
 
 class TestAWholeSite:

@@ -1,0 +1,94 @@
+"""Renderers: what executes the JavaScript of a page and returns what has become of it.
+
+A site registers one in an app's ``knowledge.py``; sources of the kind ``web`` name it::
+
+    @renderer("chromium")
+    async def chromium(url: str) -> str: ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+from lingstream.core.exceptions import LingError, UsageError
+
+from ..text.extract.result import MOST_HTML
+
+__all__ = ["MOST_HTML", "MOST_SECONDS", "Renderer", "check_renderer", "rendered", "renderer"]
+
+#: Given the address of a page it returns the HTML that a reader's browser would have of it.
+Renderer: TypeAlias = Callable[[str], Awaitable[str]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Seconds that one page may take.
+MOST_SECONDS = 30.0
+
+_renderers: dict[str, Renderer] = {}
+
+
+class RenderFailure(LingError):
+    """A renderer gives no page."""
+
+    code = "render"
+
+
+def renderer(name: str) -> Callable[[F], F]:
+    """Make an async function the renderer ``name``; it stays what it is.
+
+    :raises UsageError: it is none, or another function has that name.
+    """
+
+    def register(function: F) -> F:
+        if not inspect.iscoroutinefunction(function):
+            raise UsageError(f"expected an async function for the renderer {name!r}, got {function!r:.100}")
+        known = _renderers.setdefault(name, function)
+        if _path(known) != _path(function):
+            raise UsageError(f"the renderer {name!r} is {_path(known)} already")
+        _renderers[name] = function
+        return function
+
+    return register
+
+
+def check_renderer(name: str) -> None:
+    """Check that there is such a renderer.
+
+    :raises UsageError: ``unknown-renderer``.
+    """
+    if name not in _renderers:
+        known = ", ".join(sorted(_renderers)) or "none"
+        raise UsageError(
+            f"expected a function with @renderer among {known}, got {name!r:.80}", code="unknown-renderer"
+        )
+
+
+async def rendered(name: str, url: str) -> bytes:
+    """Return a page as it is once its JavaScript has been executed, as UTF-8.
+
+    :param url: that may be asked for, and has answered with a page.
+    :raises UsageError: ``unknown-renderer``.
+    :raises RenderFailure: there is no page in time, or it is too large.
+    """
+    check_renderer(name)
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            html = await _renderers[name](url)
+    except TimeoutError:
+        raise RenderFailure(
+            f"the renderer {name!r} took longer than {MOST_SECONDS:g} s", retryable=True
+        ) from None
+    except Exception as error:
+        why = f"the renderer {name!r}: {type(error).__name__}: {error!s:.300}"
+        raise RenderFailure(why, retryable=True) from error
+    if not isinstance(html, str):
+        raise RenderFailure(f"expected HTML of the renderer {name!r}, got {type(html).__name__}")
+    if len(html) > MOST_HTML or len(page := html.encode("utf-8", "replace")) > MOST_HTML:
+        raise RenderFailure(f"expected up to {MOST_HTML} bytes of HTML of the renderer {name!r}, got more")
+    return page
+
+
+def _path(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
