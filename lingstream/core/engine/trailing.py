@@ -31,6 +31,8 @@ class Trailing:
         self._patience: asyncio.Timeout | None = None
         self.behind: int | None = None
         """How many characters came behind the document, once it has ended."""
+        self.fault: Exception | None = None
+        """What the step was ended by, while its stream may still be closing."""
 
     async def listen(self, speech: Awaitable[None]) -> None:
         """Let a step say what it has to say, until its document has ended and a model does not stop."""
@@ -40,6 +42,8 @@ class Trailing:
         except TimeoutError:
             if not self._patience or not self._patience.expired():
                 raise  # the step's own
+            if self.fault and not isinstance(self.fault, Enough):
+                raise self.fault  # noqa: B904  # it has a cause of its own, or none
             self._output.parser.stop()
 
     def come(self, behind: int | None) -> None:

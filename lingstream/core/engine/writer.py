@@ -100,32 +100,20 @@ class StepWriter:
         if not self.answered:
             self.answered = True
             self._began()
-        if type(said) is Chunk:  # first, because most of what is said is
-            text, reasoning, usage, finish, _, _ = said
-        elif isinstance(said, Put):
-            put, rest = self._values.put(said)
-            self.said.append(["put", *put])
-            return rest
-        elif isinstance(said, Note):
-            self._notify(said)
-            return None
-        else:
-            text, reasoning, usage, finish, _, _ = _chunk_of(said)
-        if usage:
-            self.usage = usage
-        if finish:
-            self.finish = finish if _FINISH.fullmatch(finish) else "other"
-        self._charge(len(text) + len(reasoning))
-        if reasoning:
-            self._reasoning.append(reasoning)
-            self._frames.note("reasoning", reasoning)
-        if text:
-            self._parts.append(text)
-            output = self.output.feed(text)
-            self._frames.settle(output, self._root)
-            behind = self.output.parser.behind
-            if behind is not None or self.trailing.behind is not None:
-                self.trailing.come(behind)
+        try:
+            if type(said) is Chunk:  # first, because most of what is said is
+                self._write(said)
+            elif isinstance(said, Put):
+                put, rest = self._values.put(said)
+                self.said.append(["put", *put])
+                return rest
+            elif isinstance(said, Note):
+                self._notify(said)
+            else:
+                self._write(_chunk_of(said))
+        except Exception as error:
+            self.trailing.fault = error
+            raise
         return None
 
     async def replay(self, recorded: CallResult) -> None:
@@ -157,6 +145,24 @@ class StepWriter:
                 self._frames.write(ops, self._root)
         except LingError:
             logger.debug("%s: the rest of a broken output is not shown", self._plan.name)
+
+    def _write(self, chunk: Chunk) -> None:
+        text, reasoning, usage, finish, _, _ = chunk
+        if usage:
+            self.usage = usage
+        if finish:
+            self.finish = finish if _FINISH.fullmatch(finish) else "other"
+        self._charge(len(text) + len(reasoning))
+        if reasoning:
+            self._reasoning.append(reasoning)
+            self._frames.note("reasoning", reasoning)
+        if text:
+            self._parts.append(text)
+            output = self.output.feed(text)
+            self._frames.settle(output, self._root)
+            behind = self.output.parser.behind
+            if behind is not None or self.trailing.behind is not None:
+                self.trailing.come(behind)
 
     def _notify(self, note: Note) -> None:
         check_event(note.event)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from lingstream.core.engine.plan import Limits
 from lingstream.core.parsing import StreamParser
-from lingstream.core.provider import Chunk
+from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.providers.scripted import Piece, ScriptedProvider
 from tests.chaos.patience import scaled
 from tests.core.support import MemoryJournal, outcome
@@ -80,6 +81,25 @@ async def test_the_time_is_bounded_where_no_text_comes(
     (result,) = journal.results.values()
     assert [repair["kind"] for repair in result.repairs][-1] == "trailing"
     assert ended.events("bot#1")[-2:] == [("inference-done", ""), ("response", "")]
+
+
+class ClosesLate:
+    """A model whose stream takes longer to close than the time behind its document."""
+
+    async def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
+        try:
+            yield Chunk(DOCUMENT)
+            yield Chunk(" " * 100)
+        finally:
+            closed = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.1, closed.set)
+            await closed.wait()
+
+
+async def test_an_error_behind_the_document_is_not_lost_while_the_stream_closes() -> None:
+    limits, options = Limits(characters=100), {"trailing_seconds": 0.02}
+    ended = await outcome(plan(options=options, limits=limits), ClosesLate(), input="go")
+    assert (ended.status, [error["code"] for error in ended.errors]) == ("failed", ["limit"])
 
 
 async def test_a_document_that_goes_on_has_its_time() -> None:
