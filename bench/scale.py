@@ -1,5 +1,8 @@
 """What many runs, processes and viewers cost: ``python bench/scale.py [--quick] [--only 1 2 3 4 5]``.
 
+``--only 2 --runs 280 --rows memory`` tries one number of runs with one row, in two minutes; with all rows it
+takes up to ten, and all of the steps that the second question tries by itself take forty.
+
 One table for each of five questions: what a token costs with each place for logs and runs; how many runs a
 process holds; what a further viewer of a run costs; how long after the model the last word comes; whether
 runs stay with their workers under load (``bench/ownership.py``, which can also hurt them). Beside a
@@ -85,6 +88,7 @@ WORKER = Config("web and worker, Redis log", ("web",), ("worker",))
 HAND = Config("hand-written view", ("view 1",), transport="get", path="/stream")
 HAND_TWICE = Config("hand-written view", ("view 1", "view 2"), transport="get", path="/stream")
 LING = Config("Ling's server", ("ling",), transport="ling", path="/stream")
+CLIMBING = (MEMORY, REDIS, HAND, LING, WORKER, REDIS_TWICE, HAND_TWICE)
 SITES = {"memory": MEMORY.processes, "inline": REDIS_TWICE.processes, "worker": WORKER.processes}
 
 
@@ -254,12 +258,14 @@ class Bench:
     :param rounds: how often each configuration is measured.
     :param seconds: length of each measurement.
     :param steps: numbers of concurrent runs to try.
+    :param rows: part of the names of those who try.
     """
 
     site: Site
     rounds: int
     seconds: float
     steps: Sequence[int]
+    rows: str = ""
 
     def costs(self) -> Iterator[str]:
         """What does a token cost with each place for logs and runs?"""
@@ -282,7 +288,7 @@ class Bench:
 
     def capacity(self) -> Iterator[str]:
         """How many runs do one and two processes hold?"""
-        climbing = [MEMORY, REDIS, HAND, LING, WORKER, REDIS_TWICE, HAND_TWICE]
+        climbing = [config for config in CLIMBING if self.rows in config.name]
         climbs: dict[Config, list[tuple[int, list[Result]]]] = {config: [] for config in climbing}
         for runs in self.steps:
             for config, results in self._climb(climbing, runs).items():
@@ -290,16 +296,16 @@ class Bench:
                 if not _holds(results):
                     climbing.remove(config)
         yield f"Runs at {RATE} tokens/s before p99 added latency passes {LIMIT:.0f} ms; steps {self.steps}."
-        yield f"Model and viewers take their part of the same {CORES} cores."
+        yield f"Model and viewers take their part of the same {CORES} cores; 100% is one core."
         yield ""
-        yield "| what | processes | holds | p99 ms there | their CPU there | at the next step |"
+        yield "| what | processes | holds | p99 ms there | their CPU there, and of all | at the next step |"
         yield "|---|--:|--:|--:|--:|---|"
         for config, climb in climbs.items():
             held = [(runs, results) for runs, results in climb if _holds(results)]
             runs, p99, busy, results = 0, "", "", []
             if held:
                 runs, results = held[-1]
-                p99, busy = f"{_median(results, 'p99'):.0f}", f"{_busy(config, results):.0%}"
+                p99, busy = f"{_median(results, 'p99'):.0f}", _busy(config, results)
             more = "" if climb[-1] in held else _excess(config, *climb[-1])
             plus, fault = "" if more else "≥ ", _fault(results)
             count = len(config.processes)
@@ -375,11 +381,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     install_peers()
     rounds = options.rounds or (1 if options.quick else 3)
     seconds = options.seconds or (2.0 if options.quick else 4.0)
-    steps = STEPS[1::2] if options.quick else STEPS
+    steps = tuple(options.runs or ()) or (STEPS[1::2] if options.quick else STEPS)
     print(f"{CORES} cores, {os.getloadavg()[0]:.1f} processes wanted them in the minute before")
     if set(options.only) - {OWNERSHIP}:
         with Site() as site:
-            bench = Bench(site, rounds, seconds, steps)
+            bench = Bench(site, rounds, seconds, steps, options.rows)
             for config in (MEMORY, REDIS_TWICE, WORKER, HAND_TWICE, LING):
                 site.measure(config, 4, 0.5)  # whatever is done once is done now
             for number, question in enumerate((bench.costs, bench.capacity, bench.viewers, bench.tail), 1):
@@ -411,16 +417,20 @@ def _holds(results: Sequence[Result]) -> bool:
     return not any(result.silent for result in results) and _median(results, "p99") <= LIMIT
 
 
-def _busy(config: Config, results: Sequence[Result]) -> float:
-    """How many cores the servers keep busy."""
-    return median(sum(result.cpu[name] for name in config.processes) / result.seconds for result in results)
+def _busy(config: Config, results: Sequence[Result]) -> str:
+    """How many cores the servers keep busy, and all processes that are measured."""
+    servers = median(
+        sum(result.cpu[name] for name in config.processes) / result.seconds for result in results
+    )
+    everybody = median(sum(result.cpu.values()) / result.seconds for result in results)
+    return f"{servers:.0%}, {everybody:.0%}"
 
 
 def _excess(config: Config, runs: int, results: Sequence[Result]) -> str:
     """What happens with too many runs."""
     silent = max(result.silent for result in results)
     what = f"{silent} do not begin" if silent else f"p99 {_median(results, 'p99'):.0f} ms"
-    return f"{runs}: {what}, {_busy(config, results):.0%} CPU"
+    return f"{runs}: {what}, {_busy(config, results)} CPU"
 
 
 def _reads(result: Result) -> int:
@@ -454,6 +464,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", type=int, nargs="+", default=[1, 2, 3, 4, OWNERSHIP], help="questions to ask"
     )
+    parser.add_argument("--runs", type=int, nargs="+", help="how many the second question tries")
+    parser.add_argument("--rows", default="", help="part of a row's name there, such as 'memory'")
     return parser
 
 
