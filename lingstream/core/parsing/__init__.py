@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 from lingstream.core.document.ops import Closed, Op
 from lingstream.core.exceptions import LingError, UsageError
 
-from .emitter import Emitter, Limits, Repair
+from .emitter import Emitter, Guide, Limits, Repair
 from .fastpath import read_json
 from .preamble import Preamble
 from .repair import Repairer
@@ -47,7 +47,7 @@ class BaseParser:
         self._emitter = emitter
         self._preamble = preamble
         self._source = source
-        emitter.on_error = self._end
+        emitter.on_error = self._fail
         self._escaped: Unescape | None = None  # what undoes the escapes of the whole document
         self._ended = False
         self._reading = self._read(source)
@@ -107,6 +107,10 @@ class BaseParser:
 
     def _read(self, source: Source) -> Reading[None]:
         raise NotImplementedError
+
+    def _fail(self, error: LingError) -> None:
+        self._emitter.take()  # nobody is told, but it is part of the value
+        self._end(error)
 
     def _end(self, error: LingError) -> None:
         """From now on, answer text with ``error``: a coroutine that has ended would be silent."""
@@ -173,6 +177,20 @@ class StreamParser(BaseParser):
         """See :meth:`BaseParser.behind`: white space counts too."""
         end, source = self._repairer.end, self._source
         return None if end is None else source.base + len(source.text) - end
+
+    @property
+    def read(self) -> int:
+        """How many characters have been read, but for those that valid JSON is read with just now."""
+        return self._source.base + len(self._source.text)
+
+    @property
+    def open_text(self) -> str:
+        """What there is of the string that is read."""
+        return "".join(self._emitter.parts)
+
+    def guide(self, guide: Guide) -> None:
+        """Let ``guide`` change what is told."""
+        self._emitter.guide = guide
 
     @property
     def may_be_draft(self) -> bool:

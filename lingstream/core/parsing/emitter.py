@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Closed, Op, Set
 from lingstream.core.exceptions import ParseError, ParseLimitError
 
-__all__ = ["Emitter", "Limits", "Repair", "make"]
+__all__ = ["Emitter", "Guide", "Limits", "Repair", "make"]
 
 #: Makes an op from a tuple of its fields. ``Append(…)`` is a Python function and takes twice as long.
 make = tuple.__new__
@@ -39,6 +39,20 @@ class Limits:
     chars: int
     key: int
     number: int
+
+
+class Guide(Protocol):
+    """Changes ops before they are told."""
+
+    straight: str | None
+    """The uri of the open string, if what is appended to it is told as it is, without a look."""
+
+    def push(self, items: list[Op | Closed], read: int | None = None) -> list[Op | Closed]:
+        """Return what is to be told.
+
+        :param read: how many characters have been read.
+        """
+        ...
 
 
 class Emitter:
@@ -72,12 +86,13 @@ class Emitter:
         self.replaced = False  # whether one of them is a ``fix``
         self.cut = False  # whether the text was cut off where it ends
         self.again = False  # whether there was a document before, which was taken back
+        self.guide: Guide | None = None
 
     def take(self) -> list[Op | Closed]:
         """Return the ops since the last call."""
         self._flush()
         out, self.out = self.out, []
-        return out
+        return self.guide.push(out) if self.guide and out else out
 
     def child(self) -> str:
         """The uri of the value that is read now or next: the container's own after its last item."""

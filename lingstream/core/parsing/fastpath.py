@@ -48,7 +48,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
         if not is_plain(emitter, source, state):
             yield from repairer.step()
             continue
-        strict, limits, parts = emitter.strict, emitter.limits, emitter.parts
+        strict, limits, parts, guide = emitter.strict, emitter.limits, emitter.parts, emitter.guide
         max_chars, max_key, max_number = limits.chars, limits.key, limits.number
         container, closer, prefix, out = emitter.container, emitter.closer, emitter.prefix, emitter.out
         key, uri = emitter.key, emitter.child()  # of the value that comes next, in an object
@@ -59,7 +59,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
         try:
             while True:
                 if pos == len(text):
-                    chunk = yield out
+                    chunk = yield guide.push(out, base + len(text)) if guide and out else out
                     emitter.out = out = []
                     text = chunk if mark == pos else text[mark:] + chunk
                     base += mark
@@ -110,7 +110,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         break
                     end = text.find('"', pos + 1)
                     while end < 0:
-                        chunk = yield out
+                        chunk = yield guide.push(out, base + len(text)) if guide and out else out
                         emitter.out = out = []
                         text += chunk
                         if '"' in chunk:
@@ -133,7 +133,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             limit = pos + LONGEST_FIRST_KEY
                             end = text.find('"', pos + 1, limit)
                             while end == len(text) - 1 or (end < 0 and len(text) < limit):
-                                chunk = yield out
+                                chunk = yield guide.push(out, base + len(text)) if guide and out else out
                                 emitter.out = out = []
                                 text += chunk
                                 end = text.find('"', pos + 1, limit)
@@ -145,6 +145,9 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         if pos == len(text):
                             base += pos
                             text, pos, mark = "", 0, 0
+                            if guide and out:
+                                out = guide.push(out, base)
+                            guided = guide is not None and guide.straight != uri
                             while True:
                                 chunk = yield out
                                 if (
@@ -158,6 +161,9 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                 base += len(chunk)
                                 parts.append(chunk)
                                 out = [make(Append, (uri, chunk))]
+                                if guided:
+                                    out = guide.push(out, base)  # type: ignore[union-attr]
+                                    guided = guide.straight != uri  # type: ignore[union-attr]
                             emitter.out = out = []
                             text = chunk
                             if base > max_chars:
@@ -182,7 +188,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                 break
                             base += pos
                             text, pos, mark = text[pos:], 0, 0
-                            chunk = yield out
+                            chunk = yield guide.push(out, base + len(text)) if guide and out else out
                             emitter.out = out = []
                             text += chunk
                     mark, sure = pos, (state := _COMMA)
@@ -202,7 +208,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         mark, sure = pos, state
                     end = _WORD(text, pos).end()
                     while end == len(text):
-                        chunk = yield out
+                        chunk = yield guide.push(out, base + len(text)) if guide and out else out
                         emitter.out = out = []
                         text += chunk
                         if chunk.isdigit():
@@ -230,7 +236,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                     while text[after] in _SPACE and after - mark < LOOKAHEAD:
                         after += 1
                         while after == len(text):
-                            chunk = yield out
+                            chunk = yield guide.push(out, base + len(text)) if guide and out else out
                             emitter.out = out = []
                             text += chunk
                     if text[after] != ",":
@@ -239,7 +245,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                     elif closer == "}" and char < ":" and after == end:  # and no literal
                         after += 1
                         while after == len(text):
-                            chunk = yield out
+                            chunk = yield guide.push(out, base + len(text)) if guide and out else out
                             emitter.out = out = []
                             text += chunk
                         if text[after] in "0123456789":  # 12,500

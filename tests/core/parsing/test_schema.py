@@ -254,6 +254,26 @@ class TestStreaming:
         with pytest.raises(ParseLimitError):
             parser.feed("[1, [2, [3, [4")
 
+    def test_what_was_read_before_an_error_is_the_value(self) -> None:
+        parser = SchemaParser(StreamParser(max_depth=2), obj(a=STR, b=STR))
+        parser.feed('{"a": "te')
+        with pytest.raises(ParseLimitError):
+            parser.feed('xt", "B": "long", "c": [[')
+        assert parser.value == {"a": "text", "b": "long", "c": []}
+        assert parser.close() == []
+
+    def test_a_repair_says_how_much_had_been_read(self) -> None:
+        text = '{"A": "x", "n": "12", "List": ["1", {"b": 2}], "no": [], } and'
+        parser, read = SchemaParser(StreamParser(), closed(a=STR, n=INT, list=INTS)), {}
+        for end, char in enumerate(text, 1):
+            parser.feed(char)
+            for kind, uri, offset in parser.repairs:
+                if kind.startswith("schema-"):
+                    assert read.setdefault((kind, uri), end) == offset
+        assert [kind for kind, _ in read] == [
+            f"schema-{kind}" for kind in ("renamed", "number", "renamed", "number", "dropped")
+        ]
+
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "1", "yes", "Red", "null", "x y"]),

@@ -6,10 +6,11 @@ then told of as what was meant. See ``docs/schema.md``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lingstream.core.document import jsonuri
-from lingstream.core.document.ops import Append, Closed, Op
+from lingstream.core.document.ops import Closed, Op
 from lingstream.core.exceptions import SchemaFailure, UsageError
 from lingstream.core.parsing import StreamParser
 from lingstream.core.parsing.emitter import Repair
@@ -32,31 +33,20 @@ class SchemaParser:
 
     def __init__(self, parser: StreamParser, schema: Any, root: str = "") -> None:
         self._parser = parser
-        self._guide = Guide(schema, root)
+        self._guide = Guide(schema, root, parser)
+        parser.guide(self._guide)
         self.stop = parser.stop
+        self.close = parser.close
         self.take_preamble = parser.take_preamble
         self.take_reasoning = parser.take_reasoning
 
-    def feed(self, text: str) -> list[Op | Closed]:
-        """Read more text.
+    @property
+    def feed(self) -> Callable[[str], list[Op | Closed]]:
+        """Read more text; see :attr:`BaseParser.feed`.
 
         :raises ParseLimitError: past a bound of the parser.
         """
-        guide = self._guide
-        guide.offset += len(text)
-        items = self._parser.feed(text)
-        # Most chunks are more of a text that is right where it is. They are dealt with here, because a call
-        # would cost them a tenth of their time.
-        if len(items) == 1:
-            op = items[0]
-            if type(op) is Append and op.uri == guide.straight:
-                guide.parts.append(op.delta)
-                return items
-        return guide.push(items) if items else items
-
-    def close(self, *, cut: bool = False) -> list[Op | Closed]:
-        """The text has ended, or was ``cut`` off: settle what is open."""
-        return self._guide.push(self._parser.close(cut=cut))
+        return self._parser.feed
 
     @property
     def value(self) -> Any:

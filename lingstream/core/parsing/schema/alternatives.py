@@ -12,6 +12,7 @@ from lingstream.core.validation.patterns import matches_soon
 __all__ = [
     "ANYTHING",
     "MAX_ALTERNATIVES",
+    "PYTHON_TYPES",
     "Alternative",
     "Part",
     "bounded",
@@ -45,6 +46,8 @@ _NAMES: dict[type, frozenset[str]] = {
     type(None): frozenset({"null"}),
 }
 _FRACTION = frozenset({"number"})
+#: What each value of a type of Python is.
+PYTHON_TYPES = {**_NAMES, float: _FRACTION}
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 

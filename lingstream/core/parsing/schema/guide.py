@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Closed, Op, Set, copy_json
-from lingstream.core.parsing.emitter import Repair
+from lingstream.core.parsing.emitter import Repair, make
 
 from .coerce import coerce
 from .places import Container, Places, Target
 from .shape import NOTHING, Schemas, Shape
 
 __all__ = ["Guide"]
+
+
+class Reader(Protocol):
+    """What is asked of a parser."""
+
+    @property
+    def read(self) -> int:
+        """How many characters it has read."""
+        ...
+
+    @property
+    def open_text(self) -> str:
+        """What there is of the open string."""
+        ...
 
 
 class Guide:
@@ -24,38 +38,60 @@ class Guide:
 
     :param schema: a JSON schema (draft 2020-12).
     :param root: uri of the document; the uris of all ops start with it.
+    :param parser: whose ops they are.
     """
 
-    def __init__(self, schema: Any, root: str = "") -> None:
+    def __init__(self, schema: Any, root: str, parser: Reader) -> None:
         self.repairs: list[Repair] = []
         """What was coerced, dropped, renamed or is missing, and how much text had been read by then."""
-        self.offset = 0
-        """Characters of text that have been read."""
         self.straight: str | None = None
-        """The uri of the open string if its appends go straight through: all they need is :attr:`parts`."""
-        self.parts: list[str] = []
-        """What the open string consists of, if it is told of as it grows."""
+        """The uri of the open string if its appends need no look."""
         self._root = root
+        self._parser = parser
+        self._read: int | None = None  # how many characters, where the parser could not tell
         self._places = Places(Schemas(schema).shape(schema), root, self._note)
-        self._open: Target | None = None  # the scalar that is being told of
+        self._open: Target | None = None  # the text that is being told of
         self._out: list[Op | Closed] = []
 
-    def push(self, items: list[Op | Closed]) -> list[Op | Closed]:
+    def push(self, items: list[Op | Closed], read: int | None = None) -> list[Op | Closed]:
         """Take what the parser gave, and return what is to be told."""
+        self._read = read
+        scalar: Set | None = None  # a number or a literal: it is closed at once
         for item in items:
             if type(item) is Append:
-                self._grow(item)
+                if item.uri == self.straight:
+                    self._out.append(item)
+                else:
+                    self._grow(item)
             elif type(item) is Closed:
-                self._close(item)
+                if scalar is not None:
+                    self._tell(scalar, item)
+                    scalar = None
+                elif self._open is not None and self._open.uri == item.uri:
+                    self._settle(self._open, item)
+                else:
+                    self._close_container(item)
             elif type(item) is Set:
-                self._set(item)
+                if item.fix and item.uri == self._root:
+                    self._places.restart()
+                value_type = type(item.value)
+                if value_type is dict or value_type is list:
+                    if container := self._places.opened(item.uri):
+                        self._retract(container, len(item.value))
+                    else:
+                        self._open_container(item)
+                elif value_type is str:
+                    self._set(item)
+                else:
+                    scalar = item
         out, self._out = self._out, []
         return out
 
     @property
     def value(self) -> Any:
         """The value as it is now: to be read and not changed."""
-        self._put_open()
+        if self._open is not None and self._open.streams:
+            self._open.put(self._parser.open_text)
         return self._places.value
 
     # -- what comes in ------------------------------------------------------------------------------
@@ -67,74 +103,78 @@ class Guide:
             if target.streams and target.fix:
                 self._out.append(Set(target.out, "", True))
         if target.streams:
-            self.parts.append(op.delta)
             self._out.append(op if target.out == op.uri else Append(target.out, op.delta))
 
     def _set(self, op: Set) -> None:
-        if op.fix and op.uri == self._root:
-            self._places.open.clear()  # the document begins anew
-        if type(op.value) is dict or type(op.value) is list:
-            if container := self._places.open.get(op.uri):
-                self._retract(container, len(op.value))
-            else:
-                self._open_container(op)
-            return
+        """A text that nothing will be appended to, or the correction of one."""
         target = self._open
         if target is None or target.uri != op.uri:
-            target = self._begin(op.uri, fix=op.fix, text=type(op.value) is str)
+            target = self._begin(op.uri, fix=op.fix)
         if target.streams:
-            self.parts = [op.value]
             self._out.append(Set(target.out, op.value, op.fix or target.fix))
 
-    def _begin(self, uri: str, *, fix: bool, text: bool = True) -> Target:
-        """A scalar begins; those that may have to change are withheld until they are whole."""
+    def _begin(self, uri: str, *, fix: bool) -> Target:
+        """A text begins; one that may have to change is withheld until it is whole."""
         target = self._places.find(uri, fix)
-        self._leave()
-        self._open = target
-        if target.dropped or not text:
+        self._open, self.straight = target, None
+        if target.dropped:
             return target
-        if target.shape.wraps_text:
-            self._wrap(target)
-        if target.shape.streams:
+        if target.shape.takes_text:
             target.streams = True
+        elif target.shape.wraps_text:
+            self._wrap(target)
+            target.streams = target.shape.streams
+        if target.streams:
             target.put("")
             self.straight = uri if target.out == uri else None
         return target
+
+    def _tell(self, op: Set, item: Closed) -> None:
+        """A number, a literal or null: whole at once."""
+        target = self._places.find(op.uri, op.fix)
+        self._leave()
+        if target.dropped:
+            return
+        value = op.value
+        if type(value) not in target.shape.sure:
+            value = self._meant(target, value)
+        if value is op.value and target.out == op.uri and target.fix == op.fix:
+            self._out.append(op)
+        elif type(value) is str and value and not target.fix:
+            self._out.append(Append(target.out, value))
+        else:
+            self._out.append(Set(target.out, value, target.fix))
+        self._end(target, value, item)
 
     def _open_container(self, op: Set) -> None:
         target = self._places.find(op.uri, op.fix)
         self._leave()
         value: Any = type(op.value)()
         if not target.dropped:
-            if (
-                type(value) is dict
-                and "object" not in target.shape.types
-                and "object" in self._item(target).types
-            ):
+            if type(value) is dict and target.shape.wraps_object:
                 self._wrap(target)
             target.put(value)
-            self._out.append(Set(target.out, type(value)(), target.fix))
-        self._places.open[op.uri] = Container(target, value)
-
-    def _close(self, item: Closed) -> None:
-        scalar = self._open
-        if scalar is not None and scalar.uri == item.uri:
-            self._settle(scalar, item)
-        else:
-            self._close_container(item)
+            is_same = target.out == op.uri and target.fix == op.fix
+            self._out.append(op if is_same else Set(target.out, type(value)(), target.fix))
+        self._places.open(target, value)
 
     def _close_container(self, item: Closed) -> None:
         container = self._places.close(item.uri)
         target = container.target
         if not target.dropped:
-            if not item.cut:
+            if not item.cut and type(container.value) is dict:
                 self._report_missing(container)
-            self._out.append(Closed(target.out, container.value, item.cut))
+            self._out.append(make(Closed, (target.out, container.value, item.cut)))
         if target.wrapped is not None:
             self._out.append(Closed(target.wrapped, target.box, item.cut))
 
     def _settle(self, target: Target, item: Closed) -> None:
-        """A scalar is whole: tell of it, unless it has been told of as it grew."""
+        """A text is whole: tell of it, unless it has been told of as it grew."""
+        if self.straight is not None:
+            self._leave()
+            target.put(item.value)
+            self._out.append(item)
+            return
         self._leave()
         # A cut text where only other types or listed values may stand is an open word: it is not written.
         if target.dropped or (item.cut and not target.streams):
@@ -146,6 +186,10 @@ class Guide:
                 self._out.append(Append(target.out, value))
             else:
                 self._out.append(Set(target.out, value, target.fix))
+        self._end(target, value, item)
+
+    def _end(self, target: Target, value: Any, item: Closed) -> None:
+        """A scalar is what it will be."""
         target.put(value)
         is_same = value is item.value and target.out == item.uri
         self._out.append(item if is_same else Closed(target.out, value, item.cut))
@@ -168,16 +212,9 @@ class Guide:
 
     # -- the open string ------------------------------------------------------------------------------
 
-    def _put_open(self) -> None:
-        """Let the value have what there is of the open string."""
-        if self._open is not None and self._open.streams:
-            self.parts = ["".join(self.parts)]  # so that who looks often does not join all of it again
-            self._open.put(self.parts[0])
-
     def _leave(self) -> None:
-        """No scalar is open any more."""
+        """No text is open any more."""
         self._open = self.straight = None
-        self.parts = []
 
     # -- arrays that are wanted, and arrays that lose their last item ---------------------------------
 
@@ -201,10 +238,10 @@ class Guide:
     # -- repairs --------------------------------------------------------------------------------------
 
     def _report_missing(self, container: Container) -> None:
-        if type(container.value) is dict:
-            for key in container.target.shape.required:
-                if key not in container.names:
-                    self._note("missing", jsonuri.concat(container.target.out, jsonuri.escape(key)))
+        for key in container.target.shape.required:
+            if key not in container.names:
+                self._note("missing", jsonuri.concat(container.target.out, jsonuri.escape(key)))
 
     def _note(self, kind: str, uri: str) -> None:
-        self.repairs.append(Repair(f"schema-{kind}", uri, self.offset))
+        read = self._parser.read if self._read is None else self._read
+        self.repairs.append(Repair(f"schema-{kind}", uri, read))

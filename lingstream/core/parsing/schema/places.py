@@ -54,15 +54,25 @@ class Target:
 class Container:
     """An open container of the input.
 
+    :param target: where it goes.
     :param value: what it has become in the output: an object or an array.
+    :param above: the container around it.
     """
 
-    __slots__ = ("names", "target", "value")
+    __slots__ = ("above", "children", "names", "prefix", "same", "target", "value")
 
-    def __init__(self, target: Target, value: Any) -> None:
+    def __init__(self, target: Target, value: Any, above: Container | None) -> None:
         self.target = target
         self.value = value
+        self.above = above
         self.names: dict[str, str] = {}  # by key of the output, the key of the input
+        # What the uris of its values begin with, where they go to where they are in the input.
+        self.prefix: str | None = None
+        self.same: Shape | None = None  # what may stand at each place, where that is the same
+        self.children = target.shape.children
+        if target.out == target.uri and not target.dropped:
+            self.prefix = target.uri + "/" if target.uri else ""
+            self.same = target.shape.each_item if type(value) is list else target.shape.each_property
 
 
 class Places:
@@ -74,7 +84,8 @@ class Places:
     """
 
     def __init__(self, shape: Shape, root: str, note: Callable[[str, str], None]) -> None:
-        self.open: dict[str, Container] = {}
+        self._open: dict[str, Container] = {}
+        self._inner: Container | None = None  # what was opened last of them
         self._last: tuple[str, Container] | None = None  # what was closed last: the parser may go on with it
         self._top: dict[str, Any] = {"": None}  # what the document is put into
         self._shape = shape
@@ -88,10 +99,21 @@ class Places:
 
     def find(self, uri: str, fix: bool) -> Target:
         """Return the target of the value that begins at ``uri``; ``fix`` if the parser replaces one."""
+        # Most values are the next one of the innermost container, and as they should be.
+        inner = self._inner
+        if inner is not None and (prefix := inner.prefix) is not None and uri.startswith(prefix):
+            key, value, names = uri[len(prefix) :], inner.value, inner.names
+            shape = inner.same or inner.children.get(key)
+            if shape is not None and key and "/" not in key and "\\" not in key:
+                if type(value) is list:
+                    return Target(uri, uri, shape, fix, value, int(key))
+                fix = key in names
+                names[key] = key
+                return Target(uri, uri, shape, fix, value, key)
         if uri == self._root:
             return Target(uri, uri, self._shape, fix, self._top, "")
         head, key = jsonuri.parent(uri)
-        container = self.open.get(head) or self._reopen(head)
+        container = self._open.get(head) or self._reopen(head)
         above = container.target
         if above.dropped:
             return _dropped(uri, above.shape)
@@ -101,16 +123,32 @@ class Places:
         out = uri if above.out == head else jsonuri.concat(above.out, key)
         return Target(uri, out, above.shape.item(index), fix, container.value, index)
 
+    def opened(self, uri: str) -> Container | None:
+        """Return the container that is open at ``uri``."""
+        return self._open.get(uri)
+
+    def open(self, target: Target, value: Any) -> None:
+        """Begin a container."""
+        self._open[target.uri] = self._inner = Container(target, value, self._inner)
+
     def close(self, uri: str) -> Container:
         """End a container, which may have been ended before."""
-        container = self.open.pop(uri, None) or self._reopen(uri)
-        self.open.pop(uri, None)
+        container = self._open.pop(uri, None) or self._last_one(uri)
+        self._inner = container.above
         self._last = uri, container
         return container
 
+    def restart(self) -> None:
+        """Forget what is open: the document begins anew."""
+        self._open.clear()
+        self._inner = None
+
     def _reopen(self, uri: str) -> Container:
+        self._open[uri] = self._inner = container = self._last_one(uri)
+        return container
+
+    def _last_one(self, uri: str) -> Container:
         assert self._last is not None and self._last[0] == uri  # noqa: S101  (nothing else is reopened)
-        self.open[uri] = self._last[1]
         return self._last[1]
 
     def _member(self, uri: str, head: str, key: str, container: Container) -> Target:
@@ -127,6 +165,8 @@ class Places:
         if name != key and not fix:
             self._note("renamed", place)
         names[name] = key
+        if key in above.shape.names:
+            above.shape.children[key] = shape
         return Target(uri, place, shape, fix, container.value, name)
 
 

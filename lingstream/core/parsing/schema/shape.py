@@ -73,6 +73,8 @@ class Shape:
         self._alternatives = found
         self._items: dict[int, Shape] = {}
         self._properties: dict[str | None, Shape | None] = {}
+        self.children: dict[str, Shape] = {}
+        """What may stand at a key, of those that the schema names and that have come."""
 
     @cached_property
     def types(self) -> frozenset[str]:
@@ -101,6 +103,11 @@ class Shape:
         return bool(alternatives.type_of(value) & self.free) or alternatives.holds(self.members, value)
 
     @cached_property
+    def sure(self) -> frozenset[type]:
+        """The types of Python of which each value may stand here."""
+        return frozenset(python for python, names in alternatives.PYTHON_TYPES.items() if names & self.free)
+
+    @cached_property
     def streams(self) -> bool:
         """Whether a text may be told of here as it grows: it will stay a text, or fit nothing at all."""
         return "string" in self.free or self.types <= {"object"}
@@ -114,6 +121,16 @@ class Shape:
     def wraps_text(self) -> bool:
         """Whether a text here can only be meant as the one item of an array."""
         return self.types <= {"array", "object"} and "string" in self.lone.free
+
+    @cached_property
+    def wraps_object(self) -> bool:
+        """Whether an object here can only be meant as the one item of an array."""
+        return "object" not in self.types and "object" in self.lone.types
+
+    @cached_property
+    def takes_text(self) -> bool:
+        """Whether a text is told of here as it grows, and as what it is."""
+        return self.streams and not self.wraps_text
 
     @property
     def identity(self) -> Hashable:
@@ -160,6 +177,11 @@ class Shape:
         return self._items[place]
 
     @cached_property
+    def each_item(self) -> Shape | None:
+        """What may stand at each index of an array, where that is the same."""
+        return None if self._prefixes else self.item(0)
+
+    @cached_property
     def _prefixes(self) -> int:
         """The index from which on all items follow the same schema."""
         return max((len(listed(part, "prefixItems")) for part in self._parts("array")), default=0)
@@ -183,6 +205,11 @@ class Shape:
         if known not in self._properties:
             self._properties[known] = self._property(key)
         return self._properties[known]
+
+    @cached_property
+    def each_property(self) -> Shape | None:
+        """What may stand at each key of an object, where that is the same."""
+        return None if self.names or self._patterns else self.property("")
 
     def tells_of(self, key: str) -> bool:
         """Whether the schema names ``key``, or one of its patterns fits it."""
