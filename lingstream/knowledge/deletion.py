@@ -48,21 +48,20 @@ def delete_missed(held: Held, number: int, delete_after: int) -> tuple[int, int]
     """Delete what is gone; return how many were deleted, and how many wait for a confirmation."""
     source = held.source
     gone = missed(source, number, delete_after)
-    count = gone.count()
-    if not count:
-        return 0, 0
-    if source.confirmed != number and _is_too_much(source, number, gone):
-        return 0, count
     pks = list(gone.order_by("pk").values_list("pk", flat=True))
-    batches = (pks[start : start + _BATCH] for start in range(0, count, _BATCH))
+    if not pks:
+        return 0, 0
+    if source.confirmed != number and _is_too_much(source, number, gone, len(pks)):
+        return 0, len(pks)
+    batches = (pks[start : start + _BATCH] for start in range(0, len(pks), _BATCH))
     return sum(delete_documents(held, gone.filter(pk__in=batch)) for batch in batches), 0
 
 
-def _is_too_much(source: Source, number: int, gone: QuerySet[Document]) -> bool:
+def _is_too_much(source: Source, number: int, gone: QuerySet[Document], count: int) -> bool:
     """Whether deletions wait for somebody's confirmation."""
     there = Document.objects.filter(source=source)
     share = source.collection.guard_percent / 100
-    if gone.count() > max(LEAST, there.count() * share):
+    if count > LEAST and count > there.count() * share:
         return True
     if not gone.filter(error_code__in=DISOWNED).exists():
         return False

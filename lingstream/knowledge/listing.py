@@ -17,18 +17,19 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connections, router
-from django.db.models import BooleanField, Case, CharField, Q, Value, When
+from django.db.models import Case, CharField, IntegerField, Q, TextField, Value, When
 from django.db.models.functions import Cast, Concat
 from django.utils.timezone import is_naive, make_aware
 
 from lingstream.models.clock import Now
+from lingstream.models.fields import decode, encode
 from lingstream.models.locks import locked
 
 from .claims import Held, atomically
 from .models import Document
 from .pipeline import HALF, is_same_text
 from .sources.port import Ref
-from .stores.rows import write_rows
+from .stores.rows import Among, write_rows
 
 __all__ = [
     "BATCH",
@@ -49,6 +50,7 @@ BATCH = 400
 _LONGEST_KEY, _LONGEST_URL = 500, 2_000
 _MOST_LINKS = 2_000  # of one document
 _ONLY_CUT = "="
+_NO_LINKS = encode([])
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
@@ -68,7 +70,10 @@ class Noted(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """A document as a listing is compared with it; the names are those of columns."""
+    """A document as a listing is compared with it; the names are those of columns.
+
+    :param links_text: its links as they are stored: few documents have any, and of fewer they are wanted.
+    """
 
     id: int
     key: str
@@ -79,10 +84,15 @@ class _Known(NamedTuple):
     status: str
     seen: int
     depth: int
-    links: list[list[str]]
     check_at: datetime | None
     check_every: int
-    due: bool
+    due: int
+    links_text: str
+
+    @property
+    def leads_to(self) -> list[Ref]:
+        """What it leads to."""
+        return [] if self.links_text == _NO_LINKS else stored_links(decode(self.links_text), self.depth)
 
 
 def note(
@@ -121,7 +131,7 @@ def note(
     return Noted(
         len(unseen) - len(dropped),
         waiting.union((row.key for _, row in there if row.id in changed), (ref.key for ref in new)),
-        [link for _, row in same if row.key not in waiting for link in stored_links(row.links, row.depth)],
+        [link for _, row in same if row.key not in waiting for link in row.leads_to],
         len(dropped),
     )
 
@@ -153,9 +163,11 @@ def known_documents(source: int, keys: Sequence[str], *, force: bool = False) ->
     :param force: also what is not due counts as due.
     """
     look = Q(check_at=None) | Q(check_at__lte=Now())
-    due = Case(When(look, then=Value(True)), default=Value(force), output_field=BooleanField())
-    rows = Document.objects.filter(source=source, key__in=keys).annotate(due=due)
-    return [_Known(*row) for row in rows.values_list(*_Known._fields)]
+    # Numbers and texts, which come as they are: to make a truth value and a list of each takes longer.
+    due = Case(When(look, then=Value(1)), default=Value(int(force)), output_field=IntegerField())
+    rows = Document.objects.filter(Among("key", keys), source=source).order_by()
+    rows = rows.annotate(due=due, links_text=Cast("links", TextField()))
+    return [*map(_Known._make, rows.values_list(*_Known._fields))]
 
 
 def is_changed(ref: Ref, row: _Known, number: int, fingerprint: str) -> bool:
@@ -192,7 +204,7 @@ def _differs(ref: Ref, row: _Known) -> bool:
         return ref.tag != row.etag
     if ref.modified:
         return ref.modified != row.modified or (ref.size is not None and ref.size != row.size)
-    return row.due or _is_news(ref, row)
+    return bool(row.due) or _is_news(ref, row)
 
 
 def _is_news(ref: Ref, row: _Known) -> bool:
@@ -208,7 +220,7 @@ def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:
     pks = list(pks)
     if not pks:
         return
-    rows = Document.objects.filter(pk__in=pks, seen__lte=number)
+    rows = Document.objects.filter(Among("pk", pks), seen__lte=number)
     # What somebody has asked for since is pending for another reason.
     rows = (
         rows.exclude(status=Document.Status.PENDING)

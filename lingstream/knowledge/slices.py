@@ -109,6 +109,7 @@ class Slice:
         self._has_looked = False
         self._put_off = False  # there was no time for what the listing had with it
         self._problem = row.problem if row else ""
+        self._state: Any = None  # of the pass, as it was saved last
         now = time.monotonic()
         self._begun, self._until, self._saved, self._counted = now, now + seconds, now, 0.0
 
@@ -123,7 +124,8 @@ class Slice:
             while await self._work():
                 await self._finish()
                 if await self._call(self._held.release):
-                    self._say(phase="finished", current="", left=await self._call(self._left))
+                    self._say(phase="finished", current="")
+                    await self._say_left()
                     return Outcome("finished", self._problem)
             await self._save()  # what the next slice begins with
         if self._is_degraded:
@@ -236,7 +238,8 @@ class Slice:
 
     async def _work(self) -> bool:
         """Look at what is due; return whether nothing is any more."""
-        self._say(phase="fetching", **self._counts, left=await self._call(self._left))
+        self._say(phase="fetching", **self._counts)
+        await self._say_left()
         probing = self._is_degraded
         while not self._is_over:
             if full := self._full():
@@ -275,7 +278,7 @@ class Slice:
         self._count(**{name: counts[name] for name in ("changed", "failed")})
         now = time.monotonic()
         if now - self._counted > _COUNTED:
-            self._say(left=await self._call(self._left))
+            await self._say_left()
             self._counted = time.monotonic()
         if now - self._saved > _SAVED:
             await self._save()
@@ -322,7 +325,11 @@ class Slice:
             self._row.complete &= whole and not self._limited and not self._problem
         self._row.problem = self._problem
         self._row.bytes, self._row.seconds = self._read, self._worked
-        await self._call(save_pass, self._held, self._row, self._counts)
+        spent = self._worked if self._held.source.max_seconds else 0
+        state = (self._row.listed, self._row.complete, self._problem, self._read, spent, dict(self._counts))
+        if state != self._state:
+            await self._call(save_pass, self._held, self._row, self._counts)
+            self._state = state
         self._saved = time.monotonic()
 
     @property
@@ -363,3 +370,8 @@ class Slice:
     def _say(self, **said: Any) -> None:
         if self._report and said:
             self._report(said)
+
+    async def _say_left(self) -> None:
+        """Say how much is left; where nobody hears it, it is not counted."""
+        if self._report:
+            self._report({"left": await self._call(self._left)})

@@ -92,7 +92,8 @@ async def sync(
                 await lane.persist(end_pass, held, row, Sync.Status.FAILED, state, problem)
             outcome = Outcome("failed", problem)
         # Not where this is cancelled: the run goes on elsewhere, and takes back at once what it holds.
-        await lane.persist(held.release, even_if_due=True)
+        if outcome.status != "finished":
+            await lane.persist(held.release, even_if_due=True)
         return outcome
 
 

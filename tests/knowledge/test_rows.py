@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge.models import Chunk, Document, DocumentText, EmbeddingCache, Source
-from lingstream.knowledge.stores.rows import update_rows, write_rows
+from lingstream.knowledge.stores.rows import Among, update_rows, write_rows
 from lingstream.models.clock import Now
 
 from .building import collection
@@ -102,3 +102,26 @@ def test_of_no_rows_nothing_is_asked() -> None:
         write([])
         update_rows([])
     assert len(asked) == 0
+
+
+@pytest.mark.parametrize(
+    "keys", [[], ["a.md"], ["a.md", 'a "quoted" \\ \n one', "it's 云 \U0001f600", "none"]]
+)
+def test_those_that_are_among_texts(source: Source, keys: list[str]) -> None:
+    there = {"a.md", 'a "quoted" \\ \n one', "it's 云 \U0001f600", "云"}
+    Document.objects.bulk_create(Document(source=source, key=key) for key in there)
+    rows = Document.objects.filter(Among("key", keys), source=source)
+    assert set(rows.values_list("key", flat=True)) == there.intersection(keys)
+
+
+def test_however_many_there_are_they_are_one_parameter(source: Source) -> None:
+    asked = []
+
+    def heard(execute: Any, sql: str, params: Any, *rest: Any) -> Any:
+        asked.append((sql, len(params)))
+        return execute(sql, params, *rest)
+
+    with connection.execute_wrapper(heard):
+        for number in (1, 2_000):
+            assert not Document.objects.filter(Among("pk", range(number))).exists()
+    assert asked[0] == asked[1]

@@ -131,6 +131,21 @@ class TestOnePass:
         assert not world.fetched
         assert costs[1] - costs[0] <= 10, costs
 
+    def test_a_pass_that_finds_nothing_new_is_written_down_once_and_given_back_once(
+        self, source: Source
+    ) -> None:
+        settled(hints="etag")
+        world.write("a", "about a")
+        one_pass(source)
+        with statements() as executed:
+            assert one_pass(source).status == "finished"
+        updates = [sql for sql in executed if sql.startswith("UPDATE")]
+        assert len([sql for sql in updates if 'knowledge_sync" SET "listed"' in sql]) == 1
+        assert len([sql for sql in updates if '"held_until" = NULL' in sql]) == 1
+        assert not [sql for sql in executed if "COUNT(*)" in sql and '"status"' in sql]  # nobody hears it
+        row = Sync.objects.latest("number")
+        assert (row.seen, row.listed, row.complete, row.status) == (1, True, True, "finished")
+
     def test_a_hint_that_differs_while_the_text_does_not_changes_no_passage(self, source: Source) -> None:
         world.write("a", "the same")
         one_pass(source)

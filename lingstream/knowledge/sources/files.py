@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatch
+import re
+from collections.abc import Mapping
+from fnmatch import translate
+from functools import lru_cache
 from posixpath import splitext
 from typing import Any
 from urllib.parse import quote
@@ -25,14 +27,19 @@ OPTIONS: Mapping[str, Any] = {
 }
 
 
-def is_wanted(key: str, patterns: Iterable[str]) -> bool:
+def is_wanted(key: str, patterns: tuple[str, ...]) -> bool:
     """Whether a file's path, or its name, fits one of the patterns."""
     try:
         key.encode()
     except UnicodeEncodeError:  # a name that is not UTF-8 is no key
         return False
-    name = key.rpartition("/")[2]
-    return any(fnmatch(key, pattern) or fnmatch(name, pattern) for pattern in patterns)
+    wanted = _wanted(patterns)
+    return bool(wanted.match(key) or wanted.match(key, key.rfind("/") + 1))
+
+
+@lru_cache
+def _wanted(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))
 
 
 def mime_of(name: str) -> str:
@@ -45,4 +52,4 @@ def address_of(key: str, template: str) -> str:
 
     :param template: an address with ``{path}`` in it; ``""``: nowhere.
     """
-    return template.replace("{path}", quote(key))
+    return template.replace("{path}", quote(key)) if template else ""

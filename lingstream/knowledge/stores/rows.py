@@ -6,6 +6,7 @@ over a source that was much of the time.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from typing import Any
 
 from django.db import connections, models, router
 
-__all__ = ["update_rows", "write_rows"]
+__all__ = ["Among", "update_rows", "write_rows"]
 
 _AT_ONCE = 500  # rows of a statement
 #: Fields whose values databases take as they are.
@@ -24,6 +25,33 @@ _PLAIN = frozenset(
         *(models.AutoField, models.BigAutoField),
     )
 )
+
+
+class Among(models.Func):
+    """The condition that a column is one of some numbers or texts, however many: they are one parameter.
+
+    Django's ``in`` looks at each of them six times, and makes another statement of each number of them.
+
+    :param column: its name.
+    :param values: as the database has them.
+    """
+
+    output_field = models.BooleanField()
+
+    def __init__(self, column: str, values: Sequence[int] | Sequence[str]) -> None:
+        super().__init__(column)
+        self._values = [*values]
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """See :meth:`django.db.models.Func.as_sql`."""
+        template = "%(expressions)s IN (SELECT value FROM json_each(%%s))"
+        sql, given = self.as_sql(compiler, connection, template=template)
+        return sql, [*given, json.dumps(self._values, ensure_ascii=False)]
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """See :meth:`django.db.models.Func.as_sql`."""
+        sql, given = self.as_sql(compiler, connection, template="%(expressions)s = ANY(%%s)")
+        return sql, [*given, self._values]
 
 
 def write_rows(
