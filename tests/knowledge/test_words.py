@@ -79,6 +79,14 @@ class TestFinding:
         assert found(everything(help), "apples pears zebra", 1) == [right.pk]
         assert len(found(everything(help), "apples pears", 20)) == 20
 
+    @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics of all words")
+    def test_of_words_that_are_all_common_the_rarer_tells(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(words, "_MOST_RANKED", 10)
+        help = collection()
+        texts = ("apple and zebra" if place % 2 else "apple alone" for place in range(40))
+        both = document(help, *texts)[1::2]
+        assert set(found(everything(help), "zebras and apples", 40)) == {each.pk for each in both}
+
     @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts what is within the bounds")
     def test_where_too_few_have_a_rare_word_the_others_are_found_too(
         self, monkeypatch: pytest.MonkeyPatch

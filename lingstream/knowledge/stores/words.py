@@ -46,7 +46,8 @@ def _fts5(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tupl
     """Rank those that have a telling word: to rank all that have a common one takes ten times as long."""
     marks = " AND ".join(f"marks : ({_either(group)})" for group in groups)
     counted = " UNION ALL ".join([_COUNTED] * len(asked))
-    values = [value for word in asked for value in (word, f'{marks} AND words : "{word}"')]
+    most = _MOST_RANKED + 1
+    values = [value for word in asked for value in (word, f'{marks} AND words : "{word}"', most)]
     return _RANKED.format(counted=counted), [*values, _MOST_RANKED, marks, _either(asked), k]
 
 
@@ -69,21 +70,20 @@ def _within(groups: Sequence[Sequence[int]]) -> str:
 
 
 # Words are taken from the rarest on, until they have enough passages together; the others count where one of
-# them is there. bm25 looks up each passage that matches. What has more than that is counted no further.
+# them is there. bm25 looks up each passage that matches. What has more than that is counted no further: of
+# such words the rarer are those whose first thousand passages reach further.
 _MOST_RANKED = 1_000
 _COUNTED = """
-    SELECT %s, (
-        SELECT count(*) FROM (
-            SELECT 1 FROM lingstream_knowledge_words WHERE lingstream_knowledge_words MATCH %s LIMIT 1001
-        )
+    SELECT %s, count(*), max(rowid) FROM (
+        SELECT rowid FROM lingstream_knowledge_words WHERE lingstream_knowledge_words MATCH %s LIMIT %s
     )
 """
 _RANKED = """
-    WITH counted (word, number) AS ({counted}),
+    WITH counted (word, number, reach) AS ({counted}),
     summed AS (
         SELECT '"' || word || '"' AS word,
             row_number() OVER rarest = 1 OR sum(number) OVER rarest <= %s AS tells
-        FROM counted WHERE number > 0 WINDOW rarest AS (ORDER BY number, word)
+        FROM counted WHERE number > 0 WINDOW rarest AS (ORDER BY number, reach DESC, word)
     ),
     telling AS (
         SELECT 'words : (' || group_concat(word, ' OR ') FILTER (WHERE tells) || ')' AS words,
