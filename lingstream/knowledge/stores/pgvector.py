@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 from django.db import connections, router, transaction
 
 from ..models import Chunk, Collection
@@ -269,11 +270,11 @@ def _ranked(rows: Sequence[tuple[int, float, Any, bool]]) -> list[Near]:
     """The nearest first; what was asked for and is among them is there once."""
     found: dict[int, Near] = {}
     for chunk_id, score, sent, _ in sorted(rows, key=lambda row: (not row[3], -row[1], row[0])):
-        found.setdefault(chunk_id, Near(chunk_id, score, _bytes(bytes(sent))))
+        if chunk_id not in found:
+            found[chunk_id] = Near(chunk_id, score, _bytes(sent))
     return [*found.values()]
 
 
-def _bytes(sent: bytes) -> bytes:
+def _bytes(sent: Any) -> bytes:
     """A vector as pgvector sends it, two numbers of 16 bits first, and the highest byte of each."""
-    number = len(sent) // 4 - 1
-    return struct.pack(f"<{number}f", *struct.unpack_from(f">{number}f", sent, 4))
+    return np.frombuffer(sent, ">f4", offset=4).astype("<f4").tobytes()
