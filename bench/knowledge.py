@@ -4,12 +4,17 @@
 help texts (``pydoc_data.topics``); the vectors are the same for all, 256 numbers of a text's words. Ours is
 the whole search: words and vectors of SQLite's rows, what another tenant has kept out, one fused ranking, and
 the rows of the hits. The peers, in an environment of their own (``bench/peers/knowledge.txt``), compare
-vectors that they hold in memory.
+vectors that they hold in memory, or that Milvus Lite does, in a file.
 
 *index*: 400 documents of three passages, for the first time, again without a change, and with one of a
 hundred changed and one gone. Ours is a pass over a folder, with rows that survive a crash, words, languages
-and the text itself; the peers hold what they make of texts in memory. Once they cut these as ours does, with
-the splitter that is their own, and once they are given texts that are cut already.
+and the text itself; the peers hold what they make of texts in memory, and LangChain once more in files: its
+records in SQLite, its vectors in Milvus Lite. Once they cut texts as ours does, with the splitter that is
+their own, and once they are given texts that are cut already.
+
+*quality*: the golden questions of ``tests/cases/knowledge``, English and Chinese, asked for by words, by
+vectors and by both. Passages and vectors are those of our pass, the same for all; each peer has the ways to
+search that are in itself.
 
 *unchanged*: a pass over a folder of 10,000 documents that are as they were.
 
@@ -47,17 +52,24 @@ Figures: TypeAlias = dict[str, float]
 NAMES = {
     "lingstream": "lingstream",
     "langchain": "LangChain",
+    "milvus": "LangChain with Milvus Lite",
     "llamaindex": "LlamaIndex",
     "haystack": "Haystack",
 }
-PARTS = ["find", "index", "unchanged", "large", "postgresql"]
-FINDING = ("lingstream", "langchain", "llamaindex")
+PARTS = ["find", "index", "quality", "unchanged", "large", "postgresql"]
+FINDING = ("lingstream", "langchain", "llamaindex", "milvus")
+COMPARED = ("langchain", "llamaindex")
 #: What a search may cost at most beside a peer's, by passages; and in ms, whatever others do.
 RATIOS = {10_000: 0.15}
 MILLISECONDS = {50_000: 60.0}
 #: Passages that may be embedded: none is twice, and of a changed document no more than have changed.
 EMBEDDED = {"again": 0, "changed": 8}
 DOCUMENTS = 400
+#: Golden questions; how much less both together may find than the better one of their eight best passages.
+GOLDEN, LESS = ("docs", "chinese"), 0.02
+ASKED = ("lingstream", "langchain", "llamaindex", "haystack")
+#: What Chinese questions find by words among the first three passages, at least.
+CHINESE = 0.75
 #: Documents that are as they were; ms of CPU that a pass over them may take, and statements per thousand.
 UNCHANGED = 10_000
 UNCHANGED_CPU, UNCHANGED_STATEMENTS = 2_000.0, 10.0
@@ -70,12 +82,15 @@ ON_POSTGRESQL, BARE_RATIO, RECALL, NARROWED = 50_000, 5.0, 0.93, 20
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and with ``--check`` end with an error where a bound is passed."""
     options = _parser().parse_args(arguments)
-    python = _install() if {"find", "index"}.intersection(options.parts) else Path(sys.executable)
+    has_peers = {"find", "index", "quality"}.intersection(options.parts)
+    python = _install() if has_peers else Path(sys.executable)
     missed = []
     if "find" in options.parts:
         missed += _find(options.sizes, options.rounds, python)
     if "index" in options.parts:
         missed += _index(options.rounds, python)
+    if "quality" in options.parts:
+        missed += _quality(python)
     if "unchanged" in options.parts:
         missed += _unchanged()
     if "large" in options.parts:
@@ -96,7 +111,7 @@ def _find(sizes: Sequence[int], rounds: int, python: Path) -> list[str]:
             own = [sys.executable, "-m", "bench.project.finding"]
             figures[name] = _measured([*(own if name == "lingstream" else peer), str(size), str(rounds)])
         for name, of in figures.items():
-            ratios = [f"{of['cpu'] / figures[peer]['cpu']:.2f}" for peer in FINDING[1:]]
+            ratios = [f"{of['cpu'] / figures[peer]['cpu']:.2f}" for peer in COMPARED]
             row = [f"{size:,}", NAMES[name], f"{of['cpu']:.2f}", f"{of['wall']:.2f}", *ratios]
             print(f"| {' | '.join(row)} |", flush=True)
         missed += _slow(size, figures)
@@ -108,7 +123,7 @@ def _slow(size: int, figures: dict[str, Figures]) -> list[str]:
     ours = figures["lingstream"]
     missed = [
         f"{size:,} passages: {ours['cpu'] / figures[peer]['cpu']:.2f} × {NAMES[peer]}, at most {RATIOS[size]}"
-        for peer in FINDING[1:]
+        for peer in COMPARED
         if size in RATIOS and ours["cpu"] > RATIOS[size] * figures[peer]["cpu"]
     ]
     if ours["wall"] > MILLISECONDS.get(size, ours["wall"]):
@@ -125,8 +140,11 @@ def _index(rounds: int, python: Path) -> list[str]:
         for name, title in peers.items():
             script = str(HERE / "peers" / "knowledge_index.py")
             rows[f"{title}, {how}"] = [str(python), script, name, str(DOCUMENTS), *more]
-    for title, command in rows.items():
-        runs = [_measured(command) for _ in range(rounds)]
+    found: dict[str, list[Any]] = {title: [] for title in rows}
+    for _ in range(rounds):  # in turns: a machine is not as fast at all times
+        for title, command in rows.items():
+            found[title].append(_measured(command))
+    for title, runs in found.items():
         costs = [f"{min(run[each]['cpu'] for run in runs):,.0f}" for each in ("first", "again", "changed")]
         embedded = {each: runs[0][each]["embedded"] for each in ("first", "again", "changed")}
         print(f"| {' | '.join([title, *costs, ', '.join(f'{each:,}' for each in embedded.values())])} |")
@@ -137,6 +155,33 @@ def _index(rounds: int, python: Path) -> list[str]:
                 if embedded[each] > most
             ]
             missed += ["the index is not as a fresh one"] if not all(run["equal"] for run in runs) else []
+    return missed
+
+
+def _quality(python: Path) -> list[str]:
+    print("| questions | what | by | recall@3 | recall@8 | nDCG@8 | MRR |\n|---|---|---|--:|--:|--:|--:|")
+    missed = []
+    with tempfile.TemporaryDirectory() as folder:
+        for questions in GOLDEN:
+            given = Path(folder) / f"{questions}.json"
+            for name in ASKED:
+                peer = [str(python), str(HERE / "peers" / "knowledge_quality.py"), name, str(given)]
+                own = [sys.executable, "-m", "bench.project.quality", questions]
+                found = _measured(own if name == "lingstream" else peer, BENCH_GIVEN=str(given))
+                for way, of in found.items():
+                    figures = " | ".join(f"{value:.2f}" for value in of.values())
+                    print(f"| {questions} | {NAMES[name]} | {way} | {figures} |", flush=True)
+                missed += _worse(questions, found) if name == "lingstream" else []
+    return missed
+
+
+def _worse(questions: str, found: dict[str, Figures]) -> list[str]:
+    recall = {way: of["recall@8"] for way, of in found.items()}
+    missed = []
+    if recall["hybrid"] < max(recall.values()) - LESS:
+        missed.append(f"{questions}: both together find less than the better one: {recall}")
+    if questions == "chinese" and (three := found["keyword"]["recall@3"]) < CHINESE:
+        missed.append(f"{questions}: words find {three:.2f} among the first three, at least {CHINESE}")
     return missed
 
 

@@ -7,16 +7,20 @@ import random
 import time
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
 __all__ = [
     "DIMENSIONS",
+    "FOLDER",
     "LENGTH",
     "documents",
     "indexed",
+    "milvus",
     "mixed",
     "passages",
     "pieces",
@@ -26,6 +30,7 @@ __all__ = [
 ]
 
 DIMENSIONS = int(os.environ.get("BENCH_DIMENSIONS", "256"))
+FOLDER = Path(os.environ.get("BENCH_DATABASE", ".")).parent  # of what is on disk
 LENGTH = 1_000  # characters of a passage
 _OWN = 500  # passages, about, before they come again
 _WORDS = np.random.default_rng(0).standard_normal((4_096, DIMENSIONS)).astype(np.float32)
@@ -101,6 +106,18 @@ def indexed(
         cpu, wall = time.process_time() - used, time.perf_counter() - began
         costs[name] = {"cpu": cpu * 1e3, "wall": wall * 1e3, "embedded": embedded}
     return costs
+
+
+def milvus(embeddings: Any) -> Any:
+    """Return LangChain's store with Milvus Lite, on disk; all vectors are compared, as by the others."""
+    from langchain_milvus import Milvus
+
+    return Milvus(
+        embeddings,
+        connection_args={"uri": str(FOLDER / "milvus.db")},
+        index_params={"index_type": "FLAT", "metric_type": "IP"},
+        auto_id=False,
+    )
 
 
 def questions() -> list[str]:

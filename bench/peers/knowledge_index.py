@@ -1,13 +1,15 @@
-"""A peer's incremental index in memory: ``knowledge_index.py langchain|llamaindex|haystack SIZE [cutting]``.
+"""A peer's incremental index: ``knowledge_index.py langchain|milvus|llamaindex|haystack SIZE [cutting]``.
 
 Each as its documentation has it; texts come cut already, in pieces of the same length, or with *cutting* are
-cut by the splitter that is the peer's own.
+cut by the splitter that is the peer's own. All hold them in memory, but for *milvus*: that is LangChain with
+its records in SQLite and its vectors in Milvus Lite, both beside the file ``BENCH_DATABASE``.
 """
 
 import json
 import sys
+from functools import partial
 
-from corpus import LENGTH, indexed, pieces, vector  # this folder's
+from corpus import FOLDER, LENGTH, indexed, milvus, pieces, vector  # this folder's
 
 
 class Counted:
@@ -25,11 +27,23 @@ class Counted:
         return count
 
 
-def langchain(counted, cutting):
+def in_memory(embeddings):
+    from langchain_core.indexing import InMemoryRecordManager
+    from langchain_core.vectorstores import InMemoryVectorStore
+
+    return InMemoryVectorStore(embeddings), InMemoryRecordManager("bench")
+
+
+def durable(embeddings):
+    from langchain_classic.indexes import SQLRecordManager
+
+    return milvus(embeddings), SQLRecordManager("bench", db_url=f"sqlite:///{FOLDER / 'records.sqlite3'}")
+
+
+def langchain(counted, cutting, kept=in_memory):
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
-    from langchain_core.indexing import InMemoryRecordManager, index
-    from langchain_core.vectorstores import InMemoryVectorStore
+    from langchain_core.indexing import index
 
     class Embedded(Embeddings):
         def embed_documents(self, texts):
@@ -43,7 +57,7 @@ def langchain(counted, cutting):
         from langchain_text_splitters import RecursiveCharacterTextSplitter
 
         split = RecursiveCharacterTextSplitter(chunk_size=LENGTH, chunk_overlap=0).split_text
-    store, records = InMemoryVectorStore(Embedded()), InMemoryRecordManager("bench")
+    store, records = kept(Embedded())
     records.create_schema()
 
     def one_pass(documents):
@@ -148,6 +162,11 @@ def haystack(counted, cutting):
 if __name__ == "__main__":
     name, number, *cutting = sys.argv[1:]
     counted = Counted()
-    peers = {"langchain": langchain, "llamaindex": llamaindex, "haystack": haystack}
+    peers = {
+        "langchain": langchain,
+        "milvus": partial(langchain, kept=durable),
+        "llamaindex": llamaindex,
+        "haystack": haystack,
+    }
     one_pass = peers[name](counted, bool(cutting))
     print(json.dumps(indexed(one_pass, int(number))))

@@ -1,14 +1,23 @@
-"""A peer's store in memory: ``python bench/peers/knowledge_stores.py langchain|llamaindex SIZE ROUNDS``."""
+"""A peer's store: ``python bench/peers/knowledge_stores.py langchain|milvus|llamaindex SIZE ROUNDS``.
+
+All are in memory, but for *milvus*: that is LangChain's with Milvus Lite beside the file ``BENCH_DATABASE``.
+"""
 
 import json
 import sys
+from functools import partial
 
-from corpus import passages, timed, vector  # this folder's
+from corpus import milvus, passages, timed, vector  # this folder's
 
 
-def langchain(number):
-    from langchain_core.embeddings import Embeddings
+def in_memory(embeddings):
     from langchain_core.vectorstores import InMemoryVectorStore
+
+    return InMemoryVectorStore(embeddings)
+
+
+def langchain(number, kept=in_memory):
+    from langchain_core.embeddings import Embeddings
 
     class Embedded(Embeddings):
         def embed_documents(self, texts):
@@ -17,9 +26,10 @@ def langchain(number):
         def embed_query(self, text):
             return vector(text).tolist()
 
-    store = InMemoryVectorStore(Embedded())
+    store = kept(Embedded())
     rows = passages(number)
-    store.add_texts([text for _, text in rows], [{"title": title} for title, _ in rows])
+    keys = [str(place) for place in range(number)]
+    store.add_texts([text for _, text in rows], [{"title": title} for title, _ in rows], ids=keys)
     return lambda question: len(store.similarity_search(question, k=8))
 
 
@@ -45,5 +55,6 @@ def llamaindex(number):
 
 if __name__ == "__main__":
     name, number, rounds = sys.argv[1:]
-    find = {"langchain": langchain, "llamaindex": llamaindex}[name](int(number))
+    peers = {"langchain": langchain, "milvus": partial(langchain, kept=milvus), "llamaindex": llamaindex}
+    find = peers[name](int(number))
     print(json.dumps(timed(find, int(rounds))))
