@@ -3,6 +3,7 @@ PORT ?= 8000
 SUITES ?=
 TIMES ?= 20
 KEY ?=
+RESUME ?=
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := $(VENV)/.installed
@@ -39,7 +40,7 @@ test: $(TESTS)
 
 soak: $(TESTS)
 	PYTHON=$(BIN)/python sh tests/install_tools.sh
-	$(BIN)/python tests/soak.py $(SUITES) --times $(TIMES) --key "$(KEY)"
+	$(BIN)/python tests/soak.py $(SUITES) --times $(TIMES) --key "$(KEY)" $(if $(RESUME),--resume)
 
 check: $(TESTS)
 	$(BIN)/ruff check .

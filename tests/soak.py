@@ -1,10 +1,12 @@
 """``make soak``: every suite many times in a row, because a suite that passes once says little.
 
-Stops at the first failure, and keeps its output::
+Stops at the first failure, and keeps its output. Each round is a line of ``record.jsonl``; with ``RESUME=1``
+those count that have passed before, since the last one of the suite that failed, of the same files::
 
     make soak                              # everything, 20 times
     make soak SUITES="chaos hubs" TIMES=5
     make soak SUITES=chaos KEY="told_to_stop"
+    make soak RESUME=1                     # goes on where it was interrupted
 
 What takes too long for ``make test`` (long rows of chaos, fuzz and load) belongs to a suite too: mark a test
 with ``@pytest.mark.soak``, which is skipped elsewhere, or add a command to ``COMMANDS``.
@@ -13,12 +15,15 @@ with ``@pytest.mark.soak``, which is skipped elsewhere, or add a command to ``CO
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("core", "chaos", "hubs", "browser", "providers")
@@ -57,25 +62,58 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--key", default="", help="an expression for pytest's -k")
     parser.add_argument("--logs", type=Path, default=ROOT / "build" / "soak", help="a folder for the output")
+    parser.add_argument("--resume", action="store_true", help="count rounds that passed in earlier sessions")
     asked = parser.parse_args()
     if unknown := [suite for suite in asked.suites if suite not in names]:
         parser.error(f"expected suites of {', '.join(names)}, got {', '.join(unknown)}")
     asked.logs.mkdir(parents=True, exist_ok=True)
+    record, commit = asked.logs / "record.jsonl", commit_of(ROOT)
     for suite in asked.suites:
         times = 1 if suite in COMMANDS else asked.times
-        for number in range(1, times + 1):
+        what = {"suite": suite, "key": asked.key, "commit": commit}
+        green = passed(record, what) if asked.resume else 0
+        if green:
+            print(f"{suite}: {min(green, times)} of {times} have passed before", flush=True)
+        for number in range(green + 1, times + 1):
             log = asked.logs / f"{suite}.log"
             begun = time.monotonic()
             code = run(arguments_of(suite, asked.key), log)
             took = time.monotonic() - begun
             result = "FAILED" if code else "passed"
             print(f"{suite} {number}/{times}: {result}, {took:.0f} s", flush=True)
+            with record.open("a") as lines:
+                date = datetime.now(UTC).isoformat(timespec="seconds")
+                print(
+                    json.dumps({**what, "result": result, "seconds": round(took), "date": date}), file=lines
+                )
             if code:
                 kept = log.rename(asked.logs / f"{suite}-{number}-failed.log")
                 print(f"{tail(kept)}\nthe whole is in {kept}")
                 return 1
             log.unlink()
     return 0
+
+
+def commit_of(folder: Path) -> str:
+    """Return the commit whose files are in ``folder``; changed ones are never the same again."""
+    try:
+        commit, changed = (
+            subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+        )
+    except (OSError, subprocess.CalledProcessError):  # a copy without its history
+        commit, changed = "no commit", "all"
+    return f"{commit.strip()} with changes of {time.time():.0f}" if changed else commit.strip()
+
+
+def passed(record: Path, what: dict[str, Any]) -> int:
+    """Return how many rounds of ``what`` have passed in a row, up to the last line."""
+    count = 0
+    for line in record.read_text().splitlines() if record.exists() else ():
+        round_ = json.loads(line)
+        if what.items() <= round_.items():
+            count = count + 1 if round_["result"] == "passed" else 0
+    return count
 
 
 def run(arguments: list[str], log: Path) -> int:
