@@ -16,6 +16,7 @@ from typing import Any
 
 from load import cpu_seconds
 from processes import end, listens
+from servers import COMMANDS, OURS
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -37,7 +38,6 @@ LOGGING = {
     "max_connections": 300,
 }
 ROLES = ("worker", "web", "observer")
-UVICORN = ("uvicorn", "--host", "127.0.0.1", "--log-level", "error", "--no-access-log", "--port")
 PATIENCE = 60.0  # seconds that anything may take on an idle machine
 
 
@@ -140,7 +140,7 @@ class Fleet:
             self._listens(model, self.model_port)
             self._run("-m", "bench.project.prepare")
             self.web_port = free_port()
-            web = self.start("web", "-m", *UVICORN, str(self.web_port), "bench.project.asgi:application")
+            web = self.start("web", "-m", *COMMANDS["uvicorn"], str(self.web_port), f"{OURS}:application")
             self._listens(web, self.web_port)
             self._stack = self._stack.pop_all()
         return self

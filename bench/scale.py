@@ -37,7 +37,8 @@ from load import Result, Spec, cpu_seconds, measure_apart, stop
 from ownership import Load
 from parser import BIN, install_peers
 from processes import end, listens
-from stream import OURS, RUNS, UVICORN, VIEW
+from servers import COMMANDS, OURS
+from stream import RUNS, VIEW
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -182,7 +183,7 @@ class Site:
 
     def _start_servers(self) -> None:
         worker = [sys.executable, "-m", "django", "ling_worker", "--concurrency", "500"]
-        uvicorn = [sys.executable, "-m", *UVICORN]
+        uvicorn = [sys.executable, "-m", *COMMANDS["uvicorn"]]
         for site, settings in self._sites().items():
             self._postgres.rows(f'CREATE DATABASE "{site}"')
             environment = self._environment(site, settings)

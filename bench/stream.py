@@ -5,55 +5,54 @@ of 50 tokens a second, beside a hand-written Django view (a) and a bare socket p
 client are processes of their own; the configurations take turns, and each figure is the median of the rounds.
 ``--quick`` takes a minute and is good for a rough look. ``--trial`` adds what the admin's panel “Try it”
 starts and follows: a trial should cost what a real run costs.
+
+``--against HEAD~1`` measures lingstream alone, beside another commit of it: a token should not cost more than
+before. Both are served all the time and take turns, who is first too; each round has a ratio of its own, so
+what else the machine does meanwhile is in both of its sides. ``--check`` fails if the median of a row's
+ratios is above ``DEARER``.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import math
-import os
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from load import Result, Spec, cpu_seconds, measure_apart, stop
-from processes import end, listens
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.ports import free_port  # noqa: E402
+from servers import OURS, ROOT, Site
 
 RATE = 50  # tokens a second in each stream
 BUSY = 0.7  # of a core: where latencies are compared, peer (a) uses that much
-UVICORN = ("uvicorn", "--host", "127.0.0.1", "--log-level", "error", "--no-access-log", "--port")
-DAPHNE = ("daphne", "-b", "127.0.0.1", "-v", "0", "-p")
+DEARER = 1.05  # × another commit
 
 
 @dataclass(frozen=True)
 class Config:
-    """One row of the table for each load."""
+    """One row of the table for each load.
+
+    :param revision: of which it is, ``""`` is the work tree.
+    """
 
     name: str
     server: str
     application: str
     transport: str
     path: str
-
-    @property
-    def process(self) -> tuple[str, str]:
-        """Configurations with the same one share a process."""
-        return self.server, self.application
+    revision: str = ""
 
 
-VIEW, PROXY, OURS = "bench.peers.django_view", "bench.peers.socket_proxy", "bench.project.asgi"
+VIEW, PROXY = "bench.peers.django_view", "bench.peers.socket_proxy"
 RUNS = "/ling/workflows/clock/runs/"
 PEER = Config("(a) hand-written view", "uvicorn", VIEW, "get", "/stream")
 TRIAL = "/admin/lingstream/workflow/1/change/"
@@ -98,29 +97,22 @@ class Row:
 
 
 class Bench:
-    """The processes, and the measurements that were made with them."""
+    """The processes, and the measurements that were made with them.
 
-    def __init__(self, seconds: float, *, trial: bool = False) -> None:
+    :param trees: of each revision, where it is.
+    """
+
+    def __init__(self, seconds: float, trees: Mapping[str, Path], *, trial: bool = False) -> None:
         self.seconds = seconds
-        self._trial = {"BENCH_TRIAL": "1"} if trial else {}
         self.results: dict[tuple[Config, int], list[Result]] = {}
         self._stack = contextlib.ExitStack()
-        self._servers: dict[tuple[str, str], tuple[int, int]] = {}
+        self._sites = {revision: Site(RATE, tree, trial=trial) for revision, tree in trees.items()}
 
     def __enter__(self) -> Bench:
-        command = [sys.executable, str(ROOT / "bench/model.py"), str(RATE)]
-        model = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self._stack.callback(end, model)
-        self._model_pid, self._model_port = model.pid, int(model.stdout.readline())
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
-        self._environment = os.environ | {
-            "BENCH_MODEL": f"http://127.0.0.1:{self._model_port}/v1",
-            "BENCH_KEY": "bench",
-            "BENCH_DATABASE": f"{folder}/bench.sqlite3",
-            **self._trial,
-        }
-        self._errors = Path(folder, "errors.txt")
-        self._run("bench.project.prepare").wait()
+        with self._stack:
+            for site in self._sites.values():
+                self._stack.enter_context(site)
+            self._stack = self._stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,14 +121,7 @@ class Bench:
     def start(self, configs: Sequence[Config]) -> None:
         """Start the servers of ``configs``, and let each answer once."""
         for config in configs:
-            if config.process not in self._servers:
-                port = free_port()
-                command = UVICORN if config.server == "uvicorn" else DAPHNE
-                server = self._run(*command, str(port), f"{config.application}:application")
-                self._stack.callback(end, server)
-                self._servers[config.process] = server.pid, port
-                if not listens(port, server):
-                    raise RuntimeError(f"{config} did not start:\n{self._errors.read_text()}")
+            self._sites[config.revision].serve(config.server, config.application)
         for config in configs:
             self._measure(config, 5, 0.5)
 
@@ -158,51 +143,116 @@ class Bench:
         return streams
 
     def _measure(self, config: Config, streams: int, seconds: float) -> Result:
-        pid, port = self._servers[config.process]
-        pids = {"server": pid, "model": self._model_pid}
-        self._quiet(pid)
+        site = self._sites[config.revision]
+        pid, port = site.serve(config.server, config.application)
+        pids = {"server": pid, "model": site.model_pid}
+        self._quiet(pid, site.model_port)
         return measure_apart(
-            Spec(config.transport, config.path, port, self._model_port, streams, seconds, pids)
+            Spec(config.transport, config.path, port, site.model_port, streams, seconds, pids)
         )
 
-    def _quiet(self, pid: int) -> None:
+    def _quiet(self, pid: int, model_port: int) -> None:
         """Wait until the server has nothing to do: one that was overloaded has a backlog."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            stop(self._model_port)
+            stop(model_port)
             before = cpu_seconds(pid)
             time.sleep(0.3)
             if cpu_seconds(pid) - before < 0.015:
                 return
-
-    def _run(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", module, *arguments]
-        # Django under daphne logs a traceback for each client that leaves.
-        with self._errors.open("ab") as errors:
-            return subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=errors)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers must not stay behind
+    options.seconds = options.seconds or (2.0 if options.quick else 4.0)
+    options.rounds = options.rounds or (1 if options.quick else 5)
     known = (*CONFIGS, *TRIALS) if options.trial else CONFIGS
     configs = [config for config in known if not options.only or options.only in _label(config)]
-    configs = configs if PEER in configs else [*configs, PEER]
-    with Bench(options.seconds or (2.0 if options.quick else 4.0), trial=options.trial) as bench:
+    if options.against:
+        _compare(options, [config for config in configs if config.application == OURS])
+    else:
+        _measure_peers(options, configs if PEER in configs else [*configs, PEER])
+
+
+def _measure_peers(options: argparse.Namespace, configs: Sequence[Config]) -> None:
+    with Bench(options.seconds, {"": ROOT}, trial=options.trial) as bench:
         bench.start(configs)
-        rounds = options.rounds or (1 if options.quick else 5)
         loads = options.streams or [1, 50, 100]
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             for streams in loads:
                 bench.round(configs, streams)
         compared = 0
         if not options.streams:
             compared = bench.load_of(PEER, BUSY)
-            for _ in range(rounds):
+            for _ in range(options.rounds):
                 bench.round(configs, compared)
         rows = {key: Row.of(results) for key, results in bench.results.items()}
         print("\n".join(_table(rows, compared)))
+
+
+# -- beside another commit -----------------------------------------------------------------------------
+
+
+def _compare(options: argparse.Namespace, configs: Sequence[Config]) -> None:
+    before = [replace(config, revision=options.against) for config in configs]
+    with tempfile.TemporaryDirectory(prefix="lingstream-") as folder:
+        _extract(options.against, Path(folder))
+        trees = {"": ROOT, options.against: Path(folder)}
+        with Bench(options.seconds, trees, trial=options.trial) as bench:
+            bench.start([*configs, *before])
+            for number in range(options.rounds):
+                for streams in options.streams or [1, 50]:
+                    for pair in zip(configs, before, strict=True):
+                        bench.round(pair if number % 2 else pair[::-1], streams)
+            ratios = {
+                (config, streams): [
+                    cpu_per_token(mine) / cpu_per_token(other)
+                    for mine, other in zip(
+                        bench.results[config, streams],
+                        bench.results[replace(config, revision=options.against), streams],
+                        strict=True,
+                    )
+                ]
+                for config, streams in bench.results
+                if not config.revision
+            }
+            rows = {key: Row.of(results) for key, results in bench.results.items()}
+    print("\n".join(_pairs(rows, ratios, options.against)))
+    # NaN, of a server that sent nothing, is dearer too.
+    dearer = [key for key, each in ratios.items() if not median(each) <= DEARER]
+    if options.check and dearer:
+        names = (f"{streams} streams, {_label(config)}" for config, streams in dearer)
+        sys.exit(f"more than {DEARER} × {options.against}: {'; '.join(names)}")
+
+
+def _extract(revision: str, folder: Path) -> None:
+    """Write the files of a commit."""
+    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        sys.exit(f"expected a commit, got {revision!r}: {archive.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+
+
+def _pairs(
+    rows: Mapping[tuple[Config, int], Row],
+    ratios: Mapping[tuple[Config, int], Sequence[float]],
+    against: str,
+) -> Iterator[str]:
+    yield (
+        f"| streams | server | what | CPU ms/token | at {against} | × it | least | most | p50 ms "
+        f"| at {against} |"
+    )
+    yield "|--:|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    for (config, streams), each in sorted(ratios.items(), key=lambda item: item[0][1]):
+        now, before = rows[config, streams], rows[replace(config, revision=against), streams]
+        yield (
+            f"| {streams} | {config.server} | {config.name} {now.fault}| {now.cpu:.3f} "
+            f"| {before.cpu:.3f} {before.fault}| {median(each):.2f} | {min(each):.2f} | {max(each):.2f} "
+            f"| {now.p50:.2f} | {before.p50:.2f} |"
+        )
 
 
 def cpu_per_token(result: Result) -> float:
@@ -210,7 +260,7 @@ def cpu_per_token(result: Result) -> float:
     return result.cpu["server"] * 1000 / result.tokens if result.tokens else math.nan
 
 
-def _table(rows: dict[tuple[Config, int], Row], compared: int) -> Iterator[str]:
+def _table(rows: Mapping[tuple[Config, int], Row], compared: int) -> Iterator[str]:
     yield "| streams | server | what | p50 ms | p99 ms | CPU ms/token | × (a) | server | model | client |"
     yield "|--:|---|---|--:|--:|--:|--:|--:|--:|--:|"
     for (config, streams), row in sorted(rows.items(), key=lambda item: item[0][1]):
@@ -246,6 +296,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--streams", type=int, nargs="+", help="loads to measure")
     parser.add_argument("--trial", action="store_true", help="trials too, as the admin's panel starts them")
     parser.add_argument("--only", help="part of a row's server and name, such as 'uvicorn lingstream'")
+    parser.add_argument("--against", metavar="COMMIT", help="measure beside this one, and without the peers")
+    parser.add_argument("--check", action="store_true", help=f"fail if it costs more than {DEARER} × that")
     return parser
 
 

@@ -1,13 +1,11 @@
 """What ``bench/scale.py`` serves: PostgreSQL; the logs and who executes come from the environment."""
 
-import json
 import os
 
 from tests.chaos.telling import LOGGING as LOGGING
 from tests.chaos.telling import tell_tasks
 
 from .settings import *  # noqa: F403
-from .settings import LINGSTREAM as ONE
 
 DATABASES = {
     "default": {
@@ -18,6 +16,5 @@ DATABASES = {
         "PORT": os.environ["BENCH_POSTGRES"],
     }
 }
-LINGSTREAM = ONE | json.loads(os.environ["BENCH_LINGSTREAM"])
 
 tell_tasks()

@@ -1,5 +1,6 @@
 """The demo project's settings, without the admin unless trials are measured, for the servers under test."""
 
+import json
 import os
 
 from lingsite.settings import *  # noqa: F403
@@ -16,4 +17,5 @@ LINGSTREAM = {
     "DEFAULT_PROVIDER": "bench",
     "PROVIDER_KEYS": {"BENCH_KEY": [os.environ["BENCH_MODEL"]]},
     "THROTTLE": "",
+    **json.loads(os.environ.get("BENCH_LINGSTREAM", "{}")),
 }
