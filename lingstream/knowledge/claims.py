@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +26,7 @@ from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .models import SEVERAL, Collection, Document, Source, Sync
+from .stores.prepared import Prepared
 
 __all__ = [
     "LEASE",
@@ -111,8 +112,7 @@ class Held:
         :raises Overtaken: somebody has.
         """
         with atomically():
-            mine = Source.objects.filter(pk=self.source.pk, epoch=self.epoch)
-            if not locked(mine).values_list("pk", flat=True).first():
+            if not _mine.rows([self.source.pk, self.epoch]):
                 raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")
             yield
 
@@ -171,3 +171,12 @@ class Held:
     def _update(self, **columns: Any) -> None:
         if not Source.objects.filter(pk=self.source.pk, epoch=self.epoch).update(**columns):
             raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")
+
+
+def _at(values: Sequence[Any]) -> QuerySet[Source, tuple[Any, ...]]:
+    """A source at an epoch, locked."""
+    pk, epoch = values
+    return locked(Source.objects.filter(pk=pk, epoch=epoch).order_by()).values_list("pk")
+
+
+_mine = Prepared(Source, _at, locks=True)  # each transaction asks

@@ -39,7 +39,7 @@ from typing import TypeVar
 from django.db import connections, router
 from django.db.models import BooleanField, Func, Model, QuerySet, Value
 
-__all__ = ["expire", "locked"]
+__all__ = ["expire", "locked", "silence"]
 
 M = TypeVar("M", bound=Model)
 
@@ -57,6 +57,11 @@ def expire(silence: float) -> None:
     :param silence: seconds.
     """
     _thread.silence = silence
+
+
+def silence() -> float | None:
+    """Return what :func:`expire` was told in this thread: a query that locks says so, too."""
+    return _thread.silence
 
 
 class _Expires(Func):

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge.models import Chunk
 from lingstream.knowledge.stores.prepared import Prepared
+from lingstream.models import locks
 
 from .building import collection, document
 
@@ -53,6 +54,22 @@ def test_a_value_that_stands_in_a_query_twice_is_refused(chunks: list[Chunk]) ->
     twice = Prepared(Chunk, lambda pks: query(pks).filter(document__chunks__in=pks))
     with pytest.raises(AssertionError, match="each value of a query in it once"):
         twice.rows([chunks[0].pk])
+
+
+def test_what_locks_is_written_again_where_locks_expire(
+    chunks: list[Chunk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def made(pks: Sequence[int]) -> Any:
+        asked.append(locks.silence())
+        return locks.locked(Chunk.objects.filter(pk__in=pks)).values_list("pk")
+
+    prepared = Prepared(Chunk, made, locks=True)
+    for silence in (None, 30.0, None, 30.0):
+        monkeypatch.setattr(locks._thread, "silence", silence)
+        assert prepared.rows([chunks[0].pk]) == [[chunks[0].pk]]
+    assert asked == [None, 30.0]
 
 
 def test_values_of_another_kind_are_asked_as_ever(

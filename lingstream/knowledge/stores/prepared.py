@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models, router
 
+from lingstream.models.locks import silence
+
 __all__ = ["Prepared"]
 
 _PLAIN = (int, str)
@@ -37,13 +39,19 @@ class Prepared:
     :param model: the model that is asked for.
     :param make: gives the query by its values, of which each is numbers and texts alone; ``values_list`` says
         what is read.
+    :param locks: it does, by :func:`~lingstream.models.locks.locked`.
     """
 
     def __init__(
-        self, model: type[models.Model], make: Callable[..., models.QuerySet[Any, tuple[Any, ...]]]
+        self,
+        model: type[models.Model],
+        make: Callable[..., models.QuerySet[Any, tuple[Any, ...]]],
+        *,
+        locks: bool = False,
     ) -> None:
         self._model = model
         self._make = make
+        self._locks = locks
         self._statement = lru_cache(256)(self._written)
 
     def rows(self, *values: Sequence[Any]) -> list[list[Any]]:
@@ -52,13 +60,13 @@ class Prepared:
         :param values: what ``make`` takes. Where one of them is neither a number nor a text, it is a query
             like any other.
         """
-        alias = router.db_for_read(self._model)
+        alias = (router.db_for_write if self._locks else router.db_for_read)(self._model)
         plain = [value for some in values for value in some]
         if not all(type(value) in _PLAIN for value in plain):
             return [[*row] for row in self._make(*values).using(alias)]
         shape = tuple(tuple(type(value) for value in some) for some in values)
         try:
-            sql, asked, columns = self._statement(alias, shape)
+            sql, asked, columns = self._statement(alias, shape, silence() if self._locks else None)
         except EmptyResultSet:  # it is asked for one of nothing
             return []
         connection = connections[alias]
@@ -74,8 +82,11 @@ class Prepared:
                     row[place] = convert(row[place], column, connection)
         return rows
 
-    def _written(self, alias: str, shape: Sequence[Sequence[type]]) -> _Statement:
-        """Ask with what stands for the values, and see where it has come to stand."""
+    def _written(self, alias: str, shape: Sequence[Sequence[type]], silence: float | None) -> _Statement:
+        """Ask with what stands for the values, and see where it has come to stand.
+
+        :param silence: of the thread, where it is a part of what is written.
+        """
         stand_ins: list[Any] = []
         for some in shape:
             for kind in some:
