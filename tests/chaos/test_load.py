@@ -28,6 +28,16 @@ async def outcome(load: Load) -> Report:
     return report
 
 
+@pytest.mark.parametrize(
+    ("shares", "even"), [([21, 20, 19], True), ([38, 16, 6], True), ([45, 9, 6], False), ([60], False)]
+)
+def test_load_that_does_not_even_out_is_a_failure(shares: list[int], even: bool) -> None:
+    """Once one worker held 104 runs, the others 12 and 5."""
+    report = Report({}, shares=shares, share=max(shares))
+    assert [*aims(LOAD, report, timed=False)] == ([] if even else [f"share: {shares[0]}, at most 38"])
+    assert not [*aims(replace(LOAD, kill="one"), report, timed=False)]  # two are left
+
+
 async def test_runs_stay_where_they_are_however_busy_the_machine_is() -> None:
     await outcome(replace(LOAD, burn=3))
 
