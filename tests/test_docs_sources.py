@@ -15,7 +15,7 @@ from playwright.async_api import BrowserType
 from lingstream.access.identity import Identity
 from lingstream.access.signatures import is_signed
 from lingstream.core.validation import check_options, compile_schema
-from lingstream.knowledge import hooks
+from lingstream.knowledge import filing, hooks
 from lingstream.knowledge.models import Collection, Source
 from lingstream.knowledge.sources import crawl, files, port, render
 from lingstream.knowledge.sources.port import source_kind
@@ -26,6 +26,7 @@ from tests.browser.conftest import ARGUMENTS, executable
 from tests.chaos.patience import within
 from tests.knowledge.building import find
 from tests.knowledge.world import one_pass
+from tests.site import Site
 from tests.web import Answer, web
 
 PAGE = (Path(__file__).parent.parent / "docs" / "sources.md").read_text(encoding="utf-8")
@@ -56,9 +57,19 @@ def test_a_configuration_is_one(text: str, settings: Any) -> None:
 
 def test_a_request_as_it_is_told_is_taken() -> None:
     names: dict[str, Any] = {"secret": "s"}
-    exec(snippet("hmac"), names)
+    exec(snippet("json.dumps"), names)
     assert is_signed(names["headers"]["Ling-Signature"], "s", names["body"])
     assert not compile_schema(hooks.SENT).failures(json.loads(names["body"]))
+
+
+async def test_files_by_http_as_it_is_told_are_kept(site: Site) -> None:
+    collection = await Collection.objects.acreate(slug="docs")
+    source = await Source.objects.acreate(slug="contracts", collection=collection, kind="upload")
+    url = f"{site.base}/ling/knowledge/sources/contracts/files/"
+    names: dict[str, Any] = {"secret": source.secret(), "url": url}
+    exec(snippet("httpx.Request"), names)
+    answer = await site.http.send(names["request"])
+    assert (answer.status_code, answer.json()) == (202, {"kept": ["lease.md"], "gone": 0})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -133,6 +144,7 @@ def test_its_figures_are_those_of_the_code() -> None:
         "read up to 20 MB": files.LARGEST / 1_000_000,
         "30 seconds and": render.MOST_SECONDS,
         "5,000,000 bytes a page": render.MOST_HTML,
+        "up to 21 MB, a file 20 MB": filing.MOST_BYTES / 1_000_000,
         "JSON of up to 2 MB": hooks.MOST_BYTES / megabyte,
     }
     assert sitemap.MOST_BYTES == fetch.MOST_BYTES

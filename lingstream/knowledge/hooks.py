@@ -8,6 +8,7 @@ a signature that was good once is answered as it was then, for as long as it is 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -31,7 +32,7 @@ from .models import Source, Sync
 from .sources.upload import take_back
 from .sources.webhook import DOCUMENT, Webhook, keep
 
-__all__ = ["MOST_BYTES", "SENT", "documents"]
+__all__ = ["MOST_BYTES", "SENT", "documents", "signed"]
 
 #: Bytes of a request.
 MOST_BYTES = 2 * 1024 * 1024
@@ -60,10 +61,17 @@ async def documents(request: HttpRequest, slug: str) -> HttpResponseBase:
     """
     if length_of(request) > MOST_BYTES or len(request.body) > MOST_BYTES:
         raise UsageError(f"expected a body of up to {MOST_BYTES} bytes, got more", code="too-large")
-    return answer_json(await in_database(_take, request, slug, request.body), 202)
+    done = await in_database(signed, request, slug, request.body, lambda source: _done(source, request.body))
+    return answer_json(done, 202)
 
 
-def _take(request: HttpRequest, slug: str, body: bytes) -> dict[str, int]:
+def signed(
+    request: HttpRequest, slug: str, body: bytes, do: Callable[[Source], dict[str, Any]]
+) -> dict[str, Any]:
+    """Do what a signed request says, once, and return what came of it.
+
+    :raises AccessError: it is not signed with the source's secret, or there is no such source.
+    """
     scope = scope_of(request, AnonymousUser()) or ""
     check_throttle("", Identity(AnonymousUser(), scope=scope, address=address_of(request)))
     header = request.headers.get("Ling-Signature", "")
@@ -75,13 +83,14 @@ def _take(request: HttpRequest, slug: str, body: bytes) -> dict[str, int]:
     with contextlib.suppress(Exception):  # a cache that is away knows nothing of it
         if known := cache.get(name):
             return dict(known)
-    done = _done(source, loads(body))
+    done = do(source)
     with contextlib.suppress(Exception):
         cache.set(name, done, 2 * VALID)
     return done
 
 
-def _done(source: Source, sent: Any) -> dict[str, int]:
+def _done(source: Source, body: bytes) -> dict[str, int]:
+    sent = loads(body)
     if found := compile_schema(SENT).failures(sent):
         where = jsonuri.join(*found[0].path)
         raise InvalidInput(f"{where}: {found[0].message}" if where else found[0].message, uri=where)

@@ -48,6 +48,7 @@ __all__ = ["SourceAdmin"]
 _PASSES, _ASKED = 20, 10  # shown of a source's history, and those of them that list nothing
 _CODES = 20  # of errors
 _LONGEST_KEY = 500
+_SIGNED = {Webhook.kind: "source", Uploads.kind: "files"}  # where kinds are sent something
 _MOST_FILES = 100  # at once
 
 
@@ -245,7 +246,7 @@ class SourceAdmin(Scoped, LingAdmin):
             if not obj and name == Uploads.kind
             else None
         )
-        signs = obj and obj.kind == Webhook.kind and may
+        signs = obj and obj.kind in _SIGNED and may
         return (
             *(((_("Webhook"), {"fields": ("hook", "renew")}),) if signs else ()),
             (None, {"fields": ("collection", "slug", "kind")}),
@@ -392,7 +393,7 @@ class SourceAdmin(Scoped, LingAdmin):
     def hook(self, source: Source) -> SafeString:
         """Its address, and what its requests are signed with."""
         try:
-            url = reverse("lingstream_knowledge:source", args=[source.slug])
+            url = reverse(f"lingstream_knowledge:{_SIGNED.get(source.kind, 'source')}", args=[source.slug])
         except NoReverseMatch:
             url = "-"
         return format_html("<p>POST <code>{}</code></p>{}", url, shown_secret(source.secret()))

@@ -84,8 +84,9 @@ class Crawl:
             return robots
         if not await asyncio.to_thread(robots.allows, url):
             return Failed("robots", f"{origin_of(url)}/robots.txt forbids it", skip=True)
-        validators = {} if self._renderer else {"etag": known.etag, "modified": known.modified}
-        answer = await self._fetches.fetch(url, **validators)
+        if self._renderer:
+            known = replace(known, etag="", modified="")
+        answer = await self._fetches.fetch(url, etag=known.etag, modified=known.modified)
         match answer:
             case web.Fetched():
                 return await self._read(answer)

@@ -15,10 +15,11 @@ from ..claims import atomically
 from ..models import Source, Sync, Upload
 from .port import Content, Fetched, Gone, Known, Ref, SourceKind
 
-__all__ = ["UploadListing", "Uploads", "put", "take_back"]
+__all__ = ["LARGEST", "UploadListing", "Uploads", "put", "take_back"]
 
 _AT_ONCE = 200
-_LARGEST = 20_000_000
+#: Bytes of a file.
+LARGEST = 20_000_000
 
 
 class Uploads(SourceKind):
@@ -82,12 +83,21 @@ class UploadListing:
 
 
 def put(
-    source: Source, name: str, body: bytes, *, mime: str = "", title: str = "", owner: Any = None
+    source: Source,
+    name: str,
+    body: bytes,
+    *,
+    mime: str = "",
+    title: str = "",
+    owner: Any = None,
+    trigger: str = Sync.Trigger.MANUAL,
 ) -> Upload:
     """Keep a file, in place of the one with the same name, and have it looked at after the commit.
 
     :param owner: whose it is; the source's unless given.
-    :raises UsageError: the source takes no files, or the file is too large or has no name.
+    :param trigger: who gives it.
+    :raises UsageError: the source takes no files, or the file is too large or has no name; ``too-many``: the
+        source has as many as it may.
     """
     from ..asking import ask  # which starts runs, and so stands above the sources
 
@@ -95,8 +105,8 @@ def put(
         raise UsageError(f"expected a source of the kind upload, got {source.kind}")
     if not 0 < len(name) <= 500 or not name.isprintable():
         raise UsageError(f"expected a name of 1 to 500 printable characters, got {name!r:.80}")
-    if len(body) > _LARGEST:
-        raise UsageError(f"expected up to {_LARGEST:,} bytes, got {len(body):,}", code="too-large")
+    if len(body) > LARGEST:
+        raise UsageError(f"expected up to {LARGEST:,} bytes, got {len(body):,}", code="too-large")
     mime = mime or mimetypes.guess_type(name)[0] or ""
     said = f"{mime}\0{title}\0{getattr(owner, 'pk', None)}\0".encode()
     columns = {"mime": mime[:100], "title": title[:500], "owner": owner, "body": body}
@@ -104,7 +114,9 @@ def put(
         row, _ = Upload.objects.update_or_create(
             source=source, name=name, defaults={**columns, "digest": sha256(said + body).hexdigest()}
         )
-        ask(source, [name], Sync.Trigger.MANUAL)
+        if Upload.objects.filter(source=source).count() > source.max_documents:
+            raise UsageError(f"expected up to {source.max_documents} documents in {source}", code="too-many")
+        ask(source, [name], trigger)
     return row
 
 

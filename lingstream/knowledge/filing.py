@@ -1,0 +1,107 @@
+"""Files that programs and pages give to a source of the kind ``upload``, by HTTP.
+
+1. Who gives them signs with the source's secret (:mod:`.hooks`), or is a user with the permission to add
+   files, who may search the collection, and whose tenant is the source's.
+2. Where each person has documents of their own, a file is its giver's, and others' names are taken.
+3. All of a request is done or nothing; what is in a file is read later, in a process of its own.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.http.multipartparser import MultiPartParser, MultiPartParserError
+
+from lingstream.access.identity import Identity
+from lingstream.access.throttle import check_throttle
+from lingstream.core.exceptions import AccessError, UsageError
+from lingstream.execution.storage import in_database
+from lingstream.transports.requests import answer_json, api, identity_of
+from lingstream.transports.starting import length_of
+
+from .asker import asker_of, room_of
+from .claims import atomically
+from .hooks import signed
+from .models import Collection, Source, Sync, Upload
+from .sources.upload import LARGEST, Uploads, put, take_back
+
+__all__ = ["MOST_BYTES", "files"]
+
+#: Bytes of a request with all its files.
+MOST_BYTES = LARGEST + 1_000_000
+
+_MOST_FILES, _MOST_GONE = 100, 1_000
+_PERMISSION = "lingstream_knowledge.add_upload"
+
+
+@api("POST")
+async def files(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """Take ``multipart/form-data``: each ``file`` under its name, and names that are ``gone``.
+
+    202 with the names that are ``kept``, and how many are ``gone``: files are found soon after.
+    """
+    if length_of(request) > MOST_BYTES or len(body := request.read(MOST_BYTES + 1)) > MOST_BYTES:
+        raise UsageError(f"expected a body of up to {MOST_BYTES} bytes, got more", code="too-large")
+    if request.headers.get("Ling-Signature"):
+        done = await in_database(signed, request, slug, body, lambda source: _done(request, source, body))
+    else:
+        identity = await identity_of(request, acts=True)
+        done = await in_database(_given, request, slug, body, identity)
+    return answer_json(done, 202)
+
+
+def _given(request: HttpRequest, slug: str, body: bytes, identity: Identity) -> dict[str, Any]:
+    check_throttle("", identity)
+    source = Source.objects.select_related("collection").filter(slug=slug).first()
+    if source is None or not _may_give(identity, source):
+        raise AccessError(
+            f"expected a user who may give files to this source ({_PERMISSION}, and its collection), or a "
+            "signature"
+        )
+    return _done(request, source, body, identity.user)
+
+
+def _may_give(identity: Identity, source: Source) -> bool:
+    if identity.owner_id is None or not identity.user.has_perm(_PERMISSION):
+        return False
+    is_near = identity.scope is None or identity.scope == source.scope
+    return is_near and bool(room_of([source.collection.slug], asker_of(identity), {}).places)
+
+
+def _done(request: HttpRequest, source: Source, body: bytes, user: Any = None) -> dict[str, Any]:
+    if source.kind != Uploads.kind:
+        raise UsageError(f"expected a source of the kind upload, got {source.kind}")
+    try:
+        form, found = MultiPartParser(request.META, BytesIO(body), request.upload_handlers).parse()
+    except MultiPartParserError as error:
+        raise UsageError(f"expected multipart/form-data: {error}", code="bad-request") from None
+    given, gone = found.getlist("file"), list(dict.fromkeys(form.getlist("gone")))
+    if len(given) > _MOST_FILES or len(gone) > _MOST_GONE:
+        raise UsageError(f"expected up to {_MOST_FILES} files, and {_MOST_GONE} names that are gone")
+    owner = user if source.collection.access == Collection.Access.OWN else None
+    trigger = Sync.Trigger.MANUAL if user else Sync.Trigger.WEBHOOK
+    with atomically():
+        _check_owner(source, [*(file.name or "" for file in given), *gone], owner)
+        kept = [
+            put(
+                source,
+                file.name or "",
+                file.read(),
+                mime=file.content_type or "",
+                owner=owner,
+                trigger=trigger,
+            )
+            for file in given
+        ]
+        return {"kept": [row.name for row in kept], "gone": sum(take_back(source, name) for name in gone)}
+
+
+def _check_owner(source: Source, names: list[str], owner: Any) -> None:
+    """Refuse to replace or delete what is somebody else's."""
+    if (
+        owner is not None
+        and Upload.objects.filter(source=source, name__in=names).exclude(owner=owner).exists()
+    ):
+        raise UsageError("expected names that nobody else has in this source", code="key-reused")
