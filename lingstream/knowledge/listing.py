@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from django.db import connections, router
 from django.db.models import Case, CharField, IntegerField, Q, TextField, Value, When
@@ -34,7 +36,9 @@ from .stores.rows import Among, write_rows
 __all__ = [
     "BATCH",
     "Noted",
+    "believed",
     "fitting",
+    "host_of",
     "is_changed",
     "is_key",
     "is_only_cut",
@@ -61,12 +65,15 @@ class Noted(NamedTuple):
     :param pending: keys that are to be looked at.
     :param links: what those that are as they were lead to.
     :param dropped: those there was no room for.
+    :param dated: of the keys of which a host says when they have changed last: whether that was since the
+        last look.
     """
 
     seen: int
     pending: set[str]
     links: list[Ref]
     dropped: int
+    dated: dict[str, bool]
 
 
 class _Known(NamedTuple):
@@ -96,7 +103,14 @@ class _Known(NamedTuple):
 
 
 def note(
-    held: Held, refs: Sequence[Ref], number: int, fingerprint: str, *, room: int, force: bool = False
+    held: Held,
+    refs: Sequence[Ref],
+    number: int,
+    fingerprint: str,
+    *,
+    room: int,
+    force: bool = False,
+    distrusted: Sequence[str] = (),
 ) -> Noted:
     """Write down what a source lists.
 
@@ -105,8 +119,11 @@ def note(
     :param fingerprint: of the rules under which documents are indexed now.
     :param room: documents that the pass may see beside those that it has seen.
     :param force: look also at those that are not due, if the listing does not say that they are the same.
+    :param distrusted: hosts whose dates are not believed.
     """
     known = {row.key: row for row in known_documents(held.source.pk, [ref.key for ref in refs], force=force)}
+    dated = {ref.key: _is_news(ref, known[ref.key]) for ref in refs if ref.dated and ref.key in known}
+    refs = believed(refs, distrusted)
     unseen = [ref for ref in refs if ref.key not in known or known[ref.key].seen < number]
     dropped = {ref.key for ref in unseen[max(room, 0) :]}
     there = [(ref, known[ref.key]) for ref in refs if ref.key in known and ref.key not in dropped]
@@ -133,7 +150,23 @@ def note(
         waiting.union((row.key for _, row in there if row.id in changed), (ref.key for ref in new)),
         [link for _, row in same if row.key not in waiting for link in row.leads_to],
         len(dropped),
+        dated,
     )
+
+
+def believed(refs: Sequence[Ref], distrusted: Sequence[str]) -> Sequence[Ref]:
+    """Return references without the dates of hosts that are not believed."""
+    if not distrusted:
+        return refs
+    return [replace(ref, dated=None) if ref.dated and host_of(ref.url) in distrusted else ref for ref in refs]
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address, or ``""``."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_key(key: str) -> bool:

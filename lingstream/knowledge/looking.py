@@ -70,6 +70,8 @@ class Looking:
     :param delete_after: passes without a document until it is gone.
     :param concurrency: documents that are fetched at the same time.
     :param took: called with the bytes of each document that has come.
+    :param judge: called with the key of each document that its source was asked for, and whether it has
+        changed.
     :param is_over: whether no further document is to be fetched; what was not stays pending.
     """
 
@@ -84,6 +86,7 @@ class Looking:
     note: Callable[[Iterable[Ref]], Awaitable[None]]
     hear: Callable[[str], None]
     took: Callable[[int], None]
+    judge: Callable[[str, bool], None]
     number: int
     delete_after: int
     concurrency: int
@@ -215,6 +218,8 @@ class Looking:
     async def _keep(
         self, document: Document, content: Content | None, read: Mapping[str, Any], *, asked: bool = True
     ) -> Counter[str]:
+        if asked:
+            self.judge(document.key, False)
         write = partial(outcomes.keep, self.held, document, self.number, read, asked=asked)
         return await self._write(document, content, write, changed=False)
 
@@ -295,6 +300,8 @@ class Looking:
 
     async def _stored(self, made: Sequence[Draft], vectors: Mapping[str, bytes]) -> Counter[str]:
         """Store documents in one transaction, or where that fails each in its own: one may be at fault."""
+        for draft in made:
+            self.judge(draft.reading.document.key, True)
         if len(made) > 1:
             try:
                 done = await self.call(store, self.held, made, vectors, self.number)

@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 from lingstream.core.exceptions import LingError
 from lingstream.execution.services import SiteServices
 
-from .listing import BATCH, is_changed, is_key, known_documents
+from .listing import BATCH, believed, is_changed, is_key, known_documents
 from .looking import told
 from .models import Document, Source
 from .passes import rules_of
@@ -138,7 +138,7 @@ async def _listed(listing: Listing, listed: dict[str, Ref]) -> bool:
 
 
 def _compare(source: Source, fingerprint: str, refs: list[Ref], found: Preview) -> None:
-    places = (ref for ref in refs if is_key(ref.key))
+    places = (ref for ref in believed(refs, source.distrusted) if is_key(ref.key))
     while batch := {ref.key: ref for ref in islice(places, BATCH)}:
         rows = {row.key: row for row in known_documents(source.pk, list(batch))}
         changed = {key for key, row in rows.items() if is_changed(batch[key], row, -1, fingerprint)}

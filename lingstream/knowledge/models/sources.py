@@ -26,6 +26,8 @@ from .collections import Collection
 
 __all__ = ["Source", "Sync"]
 
+_FEW, _MANIFOLD = 5, 9
+
 
 class Source(models.Model):
     """One place that documents come from: how to list it, how often, and what happens to what vanishes."""
@@ -133,6 +135,14 @@ class Source(models.Model):
         null=True, blank=True, editable=False, help_text=_("After many failures: not before.")
     )
 
+    dates = JSONTextField(
+        null=True,
+        editable=False,
+        help_text=_(
+            "By host: of pages that were as before, how many it said to have changed, and how many not."
+        ),
+    )
+
     class Meta:
         verbose_name = _("source")
         verbose_name_plural = _("sources")
@@ -163,6 +173,12 @@ class Source(models.Model):
         except UsageError as error:
             field = "kind" if error.code == "unknown-kind" else "config"
             raise ValidationError({field: translated(error.message)}) from error
+
+    @property
+    def distrusted(self) -> list[str]:
+        """Hosts that say of nearly all pages that they have changed, of which few have."""
+        told = self.dates or {}
+        return [host for host, (wrong, right) in told.items() if wrong >= _FEW and wrong >= _MANIFOLD * right]
 
     def secret(self) -> str:
         """Return what the requests that send it documents are signed with; ``secret_version`` renews it."""

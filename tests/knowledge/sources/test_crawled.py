@@ -154,6 +154,55 @@ async def test_pages_that_a_sitemap_says_have_changed_come_first(site: WebServer
     assert (await asked("manual"))[0] == "/c"
 
 
+async def test_dates_that_are_always_of_now_are_not_believed_until_they_are_right(
+    site: WebServer, source: Source
+) -> None:
+    pages = [f"/{name}" for name in "abcdef"]
+    site.answers |= {"/": page("home"), **{path: page(path) for path in pages}}
+    lies = True
+
+    def sitemap(request: Asked) -> Answer:
+        now = datetime.now(UTC)
+        dates = {path: now + timedelta(seconds=place) for place, path in enumerate(pages)}
+        if not lies:
+            dates |= dict.fromkeys(pages[1:], now - timedelta(days=9))
+        urls = "".join(f"<url><loc>{path}</loc><lastmod>{at}</lastmod></url>" for path, at in dates.items())
+        return Answer(f"<urlset>{urls}</urlset>".encode())
+
+    site.answers["/sitemap.xml"] = sitemap
+
+    async def asked(trigger: str = "schedule") -> set[str]:
+        site.requests.clear()
+        assert (await make_pass(source, trigger)).complete
+        return {request.path for request in site.requests[2:]}
+
+    assert await asked("manual") == {"/", *pages}
+    assert await asked() == set(pages)  # all have changed, it says, and none has
+    assert await asked() == set()
+    await source.arefresh_from_db()
+    assert source.distrusted == ["127.0.0.1"]
+    lies = False
+    for _ in range(4):
+        await asked("manual")
+    await source.arefresh_from_db()
+    assert source.distrusted == []
+    assert await asked() == {pages[0]}
+
+
+async def test_dates_of_pages_that_have_changed_are_believed(site: WebServer, source: Source) -> None:
+    pages = [f"/{name}" for name in "abcdef"]
+    site.answers["/"] = page("home")
+    for number in range(4):
+        site.answers |= {path: page(f"{path[1:]}{number}") for path in pages}
+        urls = "".join(
+            f"<url><loc>{path}</loc><lastmod>{datetime.now(UTC)}</lastmod></url>" for path in pages
+        )
+        site.answers["/sitemap.xml"] = Answer(f"<urlset>{urls}</urlset>".encode())
+        assert (await make_pass(source, "schedule")).changed >= len(pages)
+    await source.arefresh_from_db()
+    assert source.distrusted == []
+
+
 async def test_what_a_site_says_is_gone_goes_after_two_passes(site: WebServer, source: Source) -> None:
     site.answers |= {"/": page("home", "/a"), "/a": page("alpha")}
     await make_pass(source)
