@@ -13,6 +13,7 @@ from typing import NoReturn
 import httpx2
 
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["ENCODINGS", "BodyRefused", "body_pieces", "may_pass", "retry_after"]
 
@@ -64,7 +65,10 @@ async def body_pieces(response: httpx2.Response, most: int) -> AsyncGenerator[by
                 piece, packet = unpacker.feed(packet, min(left + 1, _PIECE))
                 left -= len(piece)
                 if came < 0 or left < 0:
-                    raise BodyRefused(f"{host} answered with more than {most} bytes", code="too-large")
+                    raise BodyRefused(
+                        Phrase("%(host)s answered with more than %(most)s bytes", host=host, most=most),
+                        code="too-large",
+                    )
                 yield piece
                 if packet:
                     await asyncio.sleep(0)
@@ -75,12 +79,16 @@ async def body_pieces(response: httpx2.Response, most: int) -> AsyncGenerator[by
 class _Unpacker:
     def __init__(self, encoding: str, host: str) -> None:
         self._name = encoding.strip().lower().removeprefix("x-")
-        self._host = host
+        self._said = {"host": host, "encoding": self._name}
         self._inflate = zlib.decompressobj(_GZIP) if self._name == "gzip" else None
         if self._name not in ("", "identity", "gzip", "deflate"):
-            raise BodyRefused(
-                f"expected {ENCODINGS} or nothing from {host}, got {encoding[:50]!r}", code="encoding"
+            message = Phrase(
+                "expected %(known)s or nothing from %(host)s, got %(got)r",
+                known=ENCODINGS,
+                host=host,
+                got=encoding[:50],
             )
+            raise BodyRefused(message, code="encoding")
 
     def feed(self, packet: bytes, most: int) -> tuple[bytes, bytes]:
         """Return up to ``most`` bytes of what ``packet`` unpacks to, and what is left of it."""
@@ -92,13 +100,13 @@ class _Unpacker:
         try:
             piece = self._inflate.decompress(packet, most)
         except zlib.error:
-            self._refuse("is broken")
+            self._refuse(Phrase("%(host)s answered with a %(encoding)s that is broken", **self._said))
         return piece, self._inflate.unconsumed_tail
 
     def end(self) -> None:
         """Say that the body has ended."""
         if self._inflate and not self._inflate.eof:
-            self._refuse("is not complete")
+            self._refuse(Phrase("%(host)s answered with a %(encoding)s that is not complete", **self._said))
 
-    def _refuse(self, why: str) -> NoReturn:
-        raise BodyRefused(f"{self._host} answered with a {self._name} that {why}", code="encoding") from None
+    def _refuse(self, message: Phrase) -> NoReturn:
+        raise BodyRefused(message, code="encoding") from None

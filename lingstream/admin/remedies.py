@@ -52,6 +52,10 @@ _REMEDIES: Mapping[str, Any] = MappingProxyType(
 )
 
 
+#: Where a workflow in Python asks for a provider by its name.
+_OTHER = _("Add a provider called “%(name)s”, which the step asks for.")
+
+
 class _Door(NamedTuple):
     """A page of the admin, and the permission that opens it."""
 
@@ -92,28 +96,31 @@ class Remedy(NamedTuple):
         return format_html("{}{}", self.text, link)
 
 
-def remedy(code: Any, reader: Any) -> Remedy | None:
-    """Return what to do about an error with this code; nothing where that is not the same each time.
+def remedy(error: Any, reader: Any) -> Remedy | None:
+    """Return what to do about an error; nothing where that is not the same each time.
 
+    :param error: as it is stored, or told.
     :param reader: who is told, with links to the pages that they may open.
     """
-    code = str(code)
+    code = str(error.get("code")) if isinstance(error, dict) else ""
     if code not in _REMEDIES:
         return None
-    text, known = str(_REMEDIES[code]), {"name": app_settings().default_provider}
+    text, asked = str(_REMEDIES[code]), ""
     if code == _MISSING:
-        text %= known
+        name, default = (
+            error.get("provider") or app_settings().default_provider,
+            app_settings().default_provider,
+        )
+        text = (text if name == default else str(_OTHER)) % {"name": name}
+        asked = f"?{urlencode({'name': name})}"
     door = _DOORS.get(code)
     if door is None or not reader.has_perm(f"lingstream.{door.permission}"):
         return Remedy(text)
-    url = reverse(f"admin:lingstream_{door.view}")
-    return Remedy(text, f"{url}?{urlencode(known)}" if code == _MISSING else url, str(door.title))
+    return Remedy(text, reverse(f"admin:lingstream_{door.view}") + asked, str(door.title))
 
 
 def remedies(errors: Any, reader: Any) -> SafeString:
     """Show what to do about errors, as they are stored: each remedy once."""
-    codes = (
-        (each.get("code") for each in errors if isinstance(each, dict)) if isinstance(errors, list) else ()
-    )
-    found = dict.fromkeys(filter(None, (remedy(code, reader) for code in codes)))
+    told = (remedy(each, reader) for each in errors) if isinstance(errors, list) else ()
+    found = dict.fromkeys(filter(None, told))
     return format_html_join("", "<p>{}</p>", ((each.html,) for each in found))

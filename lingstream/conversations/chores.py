@@ -13,7 +13,7 @@ from django.db import IntegrityError
 
 from lingstream.core.engine.chat import Chat
 from lingstream.core.engine.plan import BotPlan, Plan
-from lingstream.core.exceptions import ConfigurationError
+from lingstream.core.exceptions import NoProvider
 from lingstream.execution.aftermath import look_after
 from lingstream.execution.ownership import atomically
 from lingstream.execution.plans import load_provider_plans
@@ -136,12 +136,12 @@ def _queue(
 def _plan(workflow: str, helper: str, cause: Run.Cause) -> Plan:
     """One bot that says one text; rows of the prompts ``chat-title`` and ``chat-summary`` decide which.
 
-    :raises ConfigurationError: there is no provider, or none with the helper's name.
+    :raises NoProvider: there is none, or none with the helper's name.
     """
     providers = [plan for plan in load_provider_plans() if helper in ("", plan.name)]
     if not providers:
         which = f"the provider {helper!r}" if helper else "a provider"
-        raise ConfigurationError(f"a conversation's title or summary needs {which}", code="no-provider")
+        raise NoProvider(f"a conversation's title or summary needs {which}", provider=helper)
     slug = f"chat-{cause}"
     rows = PromptVersion.objects.filter(labels__name=LIVE, labels__prompt__slug=slug)
     version = rows.select_related("prompt").first()

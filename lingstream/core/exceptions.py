@@ -9,6 +9,7 @@ what was expected and what came, and ``retryable``: whether the same call may su
     │   ├── TemplateError a prompt, uri or condition template that does not compile or render
     │   ├── OptionError   an option that a step cannot have
     │   ├── ConfigurationError  the site's mistake: for its staff, not for who asks
+    │   │   └── NoProvider    there is no model yet that a bot could ask
     │   └── NotFound      no workflow, run or conversation of that name
     ├── AccessError       who asks may not do that
     ├── RateLimited       who asks did so too often
@@ -29,6 +30,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lingstream.core.phrases import Phrase
+
 __all__ = [
     "AccessError",
     "ConfigurationError",
@@ -40,6 +43,7 @@ __all__ = [
     "LimitExceeded",
     "LingError",
     "NoJson",
+    "NoProvider",
     "NotFound",
     "OptionError",
     "ParseError",
@@ -136,6 +140,23 @@ class ConfigurationError(UsageError):
     """The site is not set up for what was asked: its staff gets the text, a visitor ``internal``."""
 
     code = "configuration"
+
+
+class NoProvider(ConfigurationError):
+    """There is no model yet that a bot could ask.
+
+    :param provider: what the provider has to be called that was looked for; ``""`` where any would do.
+    """
+
+    code = "no-provider"
+
+    def __init__(self, message: str, *, provider: str) -> None:
+        super().__init__(message)
+        self.provider = provider
+
+    def to_wire(self) -> dict[str, Any]:
+        """The ``error`` body, with ``provider``, which viewers do not get."""
+        return {**super().to_wire(), "provider": self.provider}
 
 
 class ParseError(LingError):
@@ -258,13 +279,13 @@ class Fenced(LingError):
 class InternalError(LingError):
     """A fault of ours: what happened is in the server's log and nobody else's business.
 
-    :param what: what failed: ``"the bot"``.
+    :param what: what failed: ``Phrase("the bot")``.
     """
 
     code = "internal"
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} failed by a fault of the server; its log tells more")
+        super().__init__(Phrase("%(what)s failed by a fault of the server; its log tells more", what=what))
 
 
 class NotFound(UsageError):

@@ -7,10 +7,11 @@ compares it an English ``str``, to who shows it the template that catalogs have,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from typing import Any
 
-__all__ = ["Phrase", "phrased"]
+__all__ = ["Phrase", "from_parts", "parts_of", "phrased"]
 
 _LONGEST = 500  # characters of a foreign text that is looked at
 
@@ -42,6 +43,47 @@ class Phrase(str):
             name: value.said(say) if isinstance(value, Phrase) else value
             for name, value in self.values.items()
         }
+
+    def mapped(self, change: Callable[[str], str]) -> Phrase:
+        """Return the phrase with what ``change`` makes of each text that fills it in."""
+        changed = {
+            name: value.mapped(change)
+            if isinstance(value, Phrase)
+            else change(value)
+            if isinstance(value, str)
+            else value
+            for name, value in self.values.items()
+        }
+        return Phrase(self.template, **changed)
+
+
+def parts_of(text: str) -> dict[str, Any] | None:
+    """Return what a phrase was made of, as JSON data to store beside it; ``None`` of a plain text."""
+    if not isinstance(text, Phrase):
+        return None
+    values = {name: _part(value) for name, value in text.values.items()}
+    return {"template": text.template, "values": values} if values else {"template": text.template}
+
+
+def from_parts(text: str, parts: Any) -> str:
+    """Return ``text`` as the phrase of these parts; as it is, if that is not what they make."""
+    try:
+        made = _made_of(parts)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return text
+    return made if made == text else text
+
+
+def _part(value: object) -> Any:
+    if isinstance(value, Phrase):
+        return parts_of(value)
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _made_of(parts: Mapping[str, Any]) -> Phrase:
+    values = parts.get("values", {})
+    found = {name: _made_of(each) if isinstance(each, dict) else each for name, each in values.items()}
+    return Phrase(parts["template"], **found)
 
 
 def phrased(text: str, known: Collection[Phrase]) -> str:

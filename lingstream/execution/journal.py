@@ -39,6 +39,7 @@ from lingstream.core.provider import Usage
 from lingstream.models import QUIET, BotRun, Run, add_errors, error_code
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
+from lingstream.models.phrases import stored_error
 
 from .away import AWAY
 from .failures import report
@@ -395,7 +396,7 @@ class DatabaseJournal:
             reasoning=result.reasoning,
             repairs=list(result.repairs),
             usage=result.usage.to_wire(),
-            error=result.error,
+            error=result.error and stored_error(result.error),
             finish=result.finish,
             started_at=self._started.get(key, now),
             first_token=result.first,
@@ -428,7 +429,7 @@ def result_of(result: RunResult, log_id: str) -> dict[str, Any]:
         "usage": result.usage.to_wire(),
         "prompt_tokens": result.usage.prompt_tokens,
         "completion_tokens": result.usage.completion_tokens,
-        "errors": list(result.errors),
+        "errors": [stored_error(each) for each in result.errors],
         "error_code": error_code(result.errors),
         "trace": list(result.trace),
         "repaired": sum(entry["repairs"] for entry in result.trace),

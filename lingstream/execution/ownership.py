@@ -22,9 +22,11 @@ from django.db.models.functions import Coalesce, Greatest
 from lingstream.conversations.nudges import is_hidden, plan_nudges
 from lingstream.conversations.turns import hold, open_turns, touch
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 from lingstream.models import FIRST, OPEN, QUIET, Conversation, Run, Runner, add_errors
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
+from lingstream.models.phrases import stored_error
 
 from .failures import report
 from .needs import learn, met
@@ -152,7 +154,10 @@ def claim(
 def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = True) -> list[Run]:
     """Give up runs that have had all their executions; return them, owned by ``runner_id`` to say so."""
     lost: list[Run] = []
-    error = LingError(f"the run was executed {attempts} times, and each time its process died", code="lost")
+    error = LingError(
+        Phrase("the run was executed %(times)s times, and each time its process died", times=attempts),
+        code="lost",
+    )
     unowned = _unowned(dead_after, takeover=takeover).filter(status=Run.Status.RUNNING)
     for run in unowned.filter(attempts__gte=attempts)[:_LOST]:
         with _ending(run) as held:
@@ -161,7 +166,7 @@ def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = 
                 hidden=is_hidden(run, Run.Status.LOST, run.document),
                 epoch=F("epoch") + 1,
                 runner_id=runner_id,
-                errors=[error.to_wire()],
+                errors=[stored_error(error.to_wire())],
                 error_code=error.code,
                 log_id=f"{run.epoch + 1}-3",
                 finished_at=Now(),

@@ -23,7 +23,7 @@ from lingstream.core.engine.plan import (
     TriggerPlan,
 )
 from lingstream.core.engine.registry import declared, registered
-from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.core.exceptions import ConfigurationError, NoProvider, UsageError
 from lingstream.core.phrases import Phrase
 from lingstream.core.validation import SchemaFault, compile_schema
 from lingstream.models import Prompt, PromptVersion, Provider, Run, Step, Workflow, WorkflowVersion
@@ -233,7 +233,7 @@ def _bot(step: Step, plan: StepPlan, providers: Sequence[ProviderPlan], versions
         message = Phrase(
             "the step %(step)r needs a model, but %(problem)s", step=step.name, problem=no_provider(name)
         )
-        raise ConfigurationError(message, code="no-provider")
+        raise NoProvider(message, provider=name)
     if provider is None:
         message = Phrase(
             "the step %(step)r names no provider, and there is no provider %(name)r "
@@ -241,7 +241,7 @@ def _bot(step: Step, plan: StepPlan, providers: Sequence[ProviderPlan], versions
             step=step.name,
             name=name,
         )
-        raise ConfigurationError(message, code="no-provider")
+        raise NoProvider(message, provider=name)
     model = step.model or provider.model
     if not model and kind_of(provider.kind, app_settings().provider_kinds).needs_model:
         message = Phrase(

@@ -30,6 +30,7 @@ from lingstream.core.engine import run as engine
 from lingstream.core.exceptions import ConfigurationError, Fenced, InternalError, LingError
 from lingstream.core.log.ports import RunLog
 from lingstream.core.log.state import empty_snapshot
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Message, Usage
 from lingstream.hubs import get_hub
 from lingstream.models import Run
@@ -381,7 +382,7 @@ class Runner:
 
     async def _fail(self, row: Run, log: RunLog, why: Exception) -> None:
         """End a run that its own execution could not end: nobody may be left waiting for it."""
-        error = why if isinstance(why, ConfigurationError) else InternalError("the run")
+        error = why if isinstance(why, ConfigurationError) else InternalError(Phrase("the run"))
         try:
             if log.last_id.epoch < row.epoch:
                 await log.open(row.epoch, {**empty_snapshot(), "document": row.document})

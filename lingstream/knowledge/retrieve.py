@@ -8,6 +8,7 @@ from typing import Any
 from lingstream.core.engine.kinds import Identity, Put, Said, StepCall, StepKind
 from lingstream.core.engine.plan import StepPlan
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 from .asker import asker_of
 from .rerank import rerankers
@@ -96,7 +97,10 @@ class Retrieve(StepKind):
         name = plan.options.get("rerank")
         if name and name not in rerankers():
             known = ", ".join(sorted(rerankers())) or "none"
-            raise UsageError(f"expected a reranker among {known}, got {name!r:.80}", code="option")
+            message = Phrase(
+                "expected a reranker among %(known)s, got %(got)s", known=known, got=f"{name!r:.80}"
+            )
+            raise UsageError(message, code="option")
 
     async def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`."""
@@ -106,7 +110,8 @@ class Retrieve(StepKind):
 
 def _search(call: StepCall) -> Search:
     if not isinstance(call.input, str):
-        raise UsageError(f"expected a question, a text, got {type(call.input).__name__}")
+        message = Phrase("expected a question, a text, got %(got)s", got=type(call.input).__name__)
+        raise UsageError(message)
     options = call.options
     collection = options["collection"]
     return Search(
@@ -124,7 +129,9 @@ def _where(options: Mapping[str, Any], identity: Identity) -> Where:
     """What narrows the search; a name that who asks narrows by is nobody else's."""
     where, who = options.get("where", {}), options.get("who", {})
     if not isinstance(where, dict):
-        raise UsageError(f"expected 'where' to give an object, got {type(where).__name__}", code="where")
+        message = Phrase("expected 'where' to give an object, got %(got)s", got=type(where).__name__)
+        raise UsageError(message, code="where")
     if both := sorted(where.keys() & who.keys()):
-        raise UsageError(f"expected {both[0]!r:.80} in 'where' or in 'who', got it in both", code="where")
+        message = Phrase("expected %(name)s in 'where' or in 'who', got it in both", name=f"{both[0]!r:.80}")
+        raise UsageError(message, code="where")
     return {**where, **{name: getattr(identity, field) for name, field in who.items()}}

@@ -25,6 +25,7 @@ from lingstream.core.engine.run import Run
 from lingstream.core.exceptions import LingError, ProviderError, UsageError
 from lingstream.core.log.frames import Frame, FrameId
 from lingstream.core.log.memory import MemoryLog
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 
 from .scripted import ScriptedProvider
@@ -152,7 +153,7 @@ class _Models:
     def _answer(self, messages: Sequence[Message], options: ChatOptions) -> Iterator[Piece]:
         known = self._answers[_asked(messages)]
         if not known:
-            raise ProviderError("expected a call that the recording has", code="not-recorded")
+            raise ProviderError(Phrase("expected a call that the recording has"), code="not-recorded")
         return _pieces(known.popleft(), self._speed, self._left)
 
 
@@ -173,7 +174,9 @@ def _pieces(call: Mapping[str, Any], speed: float | None, left: _Left) -> Iterat
         piece = text[start : start + size]
         if len(piece) > left.count:
             yield piece[: int(left.count)]
-            yield ProviderError("the recording is cut here", code="provider-connection", retryable=True)
+            yield ProviderError(
+                Phrase("the recording is cut here"), code="provider-connection", retryable=True
+            )
             return
         left.count -= len(piece)
         yield piece
@@ -209,7 +212,7 @@ class _Journal:
             return None
         known = self._calls.get(call.key)
         if known is None:
-            raise UsageError("expected a call that the recording has", code="not-recorded")
+            raise UsageError(Phrase("expected a call that the recording has"), code="not-recorded")
         if error := known.get("error"):
             raise LingError(str(error.get("message", "")), code=str(error.get("code", "internal")))
         return CallResult(

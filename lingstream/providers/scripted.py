@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import ChatOptions, Chunk, Message, Usage
 
 from .scripts import Answer, Gate, Piece, Script, registered, script
@@ -213,7 +214,9 @@ def _in_order(answers: Iterator[Answer]) -> Script:
     def answer(messages: Sequence[Message], options: ChatOptions) -> Answer:
         for found in answers:
             return found
-        raise ProviderError("expected no further call: the script has no answer left", code="provider-script")
+        raise ProviderError(
+            Phrase("expected no further call: the script has no answer left"), code="provider-script"
+        )
 
     return answer
 
@@ -224,7 +227,8 @@ def _by_text(answers: Mapping[str, Answer], messages: Sequence[Message]) -> Answ
         if any(key in text for text in texts) or not key:
             return answer
     # The error reaches viewers: it names the script's keys, never what the messages say.
-    raise ProviderError(f"expected one of {list(answers)} in a message, got none", code="provider-script")
+    message = Phrase("expected one of %(known)s in a message, got none", known=str(list(answers)))
+    raise ProviderError(message, code="provider-script")
 
 
 async def _pieces(answer: Answer, chunk: tuple[int, int], dice: random.Random) -> AsyncGenerator[Piece, None]:

@@ -15,6 +15,7 @@ import httpx2
 from lingstream.access.responses import BodyRefused, body_pieces, may_pass
 from lingstream.core.engine.kinds import Put, Said, Text
 from lingstream.core.exceptions import RequestFailure
+from lingstream.core.phrases import Phrase
 
 __all__ = ["MOST_BYTES", "READERS"]
 
@@ -38,10 +39,13 @@ async def _json(response: httpx2.Response) -> AsyncGenerator[Said, None]:
     try:
         value = _parsed(body) if len(body) <= _QUICK else await asyncio.to_thread(_parsed, body)
     except (ValueError, RecursionError):
-        raise RequestFailure(
-            f"expected JSON from {_host(response)}, got {len(body)} bytes of something else "
-            f"({response.headers.get('content-type', 'without a type')[:100]!r})"
-        ) from None
+        message = Phrase(
+            "expected JSON from %(host)s, got %(size)s bytes of something else (%(type)r)",
+            host=_host(response),
+            size=len(body),
+            type=response.headers.get("content-type", "without a type")[:100],
+        )
+        raise RequestFailure(message) from None
     yield Put("", value)
 
 
@@ -67,7 +71,8 @@ async def _langserve(response: httpx2.Response) -> AsyncGenerator[Said, None]:
                     _broken_off(response, data)
                 if event == "data" and (text := _text_in(_loaded(response, data))):
                     yield Text(text)
-    raise RequestFailure(f"{_host(response)} ended its answer without an event “end”", retryable=True)
+    message = Phrase("%(host)s ended its answer without an event “end”", host=_host(response))
+    raise RequestFailure(message, retryable=True)
 
 
 #: By the option ``response``.
@@ -158,7 +163,8 @@ def _loaded(response: httpx2.Response, data: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise RequestFailure(f"expected events of JSON from {_host(response)}, got something else") from None
+        message = Phrase("expected events of JSON from %(host)s, got something else", host=_host(response))
+        raise RequestFailure(message) from None
 
 
 def _text_in(data: Any) -> str:
@@ -181,7 +187,7 @@ def _broken_off(response: httpx2.Response, data: str) -> NoReturn:
     found = _loaded(response, data or "null")
     status = found.get("status_code") if isinstance(found, dict) else None
     status = status if isinstance(status, int) else 500
-    message = f"{_host(response)} broke off with {status}"
+    message = Phrase("%(host)s broke off with %(status)s", host=_host(response), status=status)
     raise RequestFailure(message, status=status, retryable=may_pass(status))
 
 

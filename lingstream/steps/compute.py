@@ -97,7 +97,10 @@ def _reshaped(options: Mapping[str, Any]) -> Any:
     if not wanted:
         return value
     if not isinstance(value, dict):
-        raise UsageError(f"expected an object to {wanted[0]} fields of, got {type(value).__name__}")
+        message = Phrase(
+            "expected an object to %(do)s fields of, got %(got)s", do=wanted[0], got=type(value).__name__
+        )
+        raise UsageError(message)
     dropped, renamed = set(options.get("drop", ())), options.get("rename", {})
     kept = set(options.get("keep") or value)
     fields = {

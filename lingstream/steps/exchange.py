@@ -18,6 +18,7 @@ from lingstream.access.network import climbs
 from lingstream.access.responses import may_pass, retry_after
 from lingstream.core.engine.kinds import StepCall
 from lingstream.core.exceptions import ConfigurationError, RequestFailure, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.providers.policy import carries, request_key
 
 __all__ = ["MOST_REDIRECTS", "answer"]
@@ -103,12 +104,14 @@ def _url(options: Mapping[str, Any]) -> httpx2.URL:
         if query := _pairs(options.get("query", {})):
             url = url.copy_with(params=[*url.params.multi_items(), *query])
     except httpx2.InvalidURL as error:
-        raise UsageError(f"expected an address, got none: {error}", code="option") from None
+        message = Phrase("expected an address, got none: %(why)s", why=str(error))
+        raise UsageError(message, code="option") from None
     if not _is_good(url):
-        raise UsageError(
-            f"expected an address with a host, no user and no dots in its path, got one of {url.host!r:.80}",
-            code="option",
+        message = Phrase(
+            "expected an address with a host, no user and no dots in its path, got one of %(host)s",
+            host=f"{url.host!r:.80}",
         )
+        raise UsageError(message, code="option")
     return url
 
 
@@ -122,22 +125,28 @@ def _is_good(url: httpx2.URL) -> bool:
 def _pairs(query: Mapping[str, Any]) -> list[tuple[str, str]]:
     lists = {name: value if isinstance(value, list) else [value] for name, value in query.items()}
     pairs = [(name, value) for name, values in lists.items() for value in values if value is not None]
-    return [(name, _word(f"the parameter {name!r}", value)) for name, value in pairs]
+    return [(name, _word(Phrase("the parameter %(name)r", name=name), value)) for name, value in pairs]
 
 
 def _headers(given: Mapping[str, Any]) -> dict[str, str]:
-    words = {name: _word(f"the header {name!r}", value) for name, value in given.items() if value is not None}
+    words = {
+        name: _word(Phrase("the header %(name)r", name=name), value)
+        for name, value in given.items()
+        if value is not None
+    }
     for name, word in words.items():
         if not _VALUE.fullmatch(word):
-            raise UsageError(
-                f"expected {name!r} of printable ASCII in one line, got something else", code="option"
+            message = Phrase(
+                "expected %(name)r of printable ASCII in one line, got something else", name=name
             )
+            raise UsageError(message, code="option")
     return words
 
 
-def _word(what: str, value: Any) -> str:
+def _word(what: Phrase, value: Any) -> str:
     if isinstance(value, (dict, list)):
-        raise UsageError(f"expected text, a number or a boolean for {what}, got a container", code="option")
+        message = Phrase("expected text, a number or a boolean for %(what)s, got a container", what=what)
+        raise UsageError(message, code="option")
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -150,7 +159,7 @@ def _content(body: Any) -> tuple[bytes, str]:
 def _secret(name: str, url: httpx2.URL) -> str:
     key = request_key(name, str(url)).strip()  # of the line break that files and pipes add
     if not (key.isascii() and key.isprintable()):
-        raise ConfigurationError(f"expected {name} to be printable ASCII, and it is not")
+        raise ConfigurationError(Phrase("expected %(name)s to be printable ASCII, and it is not", name=name))
     return key
 
 
@@ -166,10 +175,11 @@ async def _sent(client: httpx2.AsyncClient, request: httpx2.Request, key: _Key |
         await response.aclose()
         onward = response.next_request
         if onward is None or not _is_good(onward.url):
-            raise RequestFailure(f"{request.url.host} redirects to what is no address")
+            raise RequestFailure(Phrase("%(host)s redirects to what is no address", host=request.url.host))
         _strip(onward, first, key)
         request = onward
-    raise RequestFailure(f"{first} redirects more than {MOST_REDIRECTS} times")
+    message = Phrase("%(host)s redirects more than %(most)s times", host=first, most=MOST_REDIRECTS)
+    raise RequestFailure(message)
 
 
 def _strip(onward: httpx2.Request, first: str, key: _Key | None) -> None:
@@ -187,21 +197,21 @@ def _strip(onward: httpx2.Request, first: str, key: _Key | None) -> None:
 def _refusal(response: httpx2.Response) -> RequestFailure:
     status = response.status_code
     return RequestFailure(
-        f"{response.request.url.host} answered {status}",
+        Phrase("%(host)s answered %(status)s", host=response.request.url.host, status=status),
         retryable=may_pass(status),
         status=status,
         retry_after=retry_after(response.headers.get("retry-after", "")),
     )
 
 
-def _loss(error: httpx2.HTTPError) -> str:
+def _loss(error: httpx2.HTTPError) -> Phrase:
     host = error.request.url.host
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-        return f"{host} cannot be reached: {error}"
+        return Phrase("%(host)s cannot be reached: %(why)s", host=host, why=str(error))
     if isinstance(error, httpx2.PoolTimeout):
-        return f"no connection became free for {host}"
+        return Phrase("no connection became free for %(host)s", host=host)
     if isinstance(error, httpx2.TimeoutException):
-        return f"{host} sent nothing for {_SILENCE:g} s"
+        return Phrase("%(host)s sent nothing for %(seconds)s s", host=host, seconds=f"{_SILENCE:g}")
     if isinstance(error, (httpx2.NetworkError, httpx2.RemoteProtocolError)):
-        return f"{host} closed the connection before its answer was complete"
-    return f"the request to {host} failed: {type(error).__name__}"
+        return Phrase("%(host)s closed the connection before its answer was complete", host=host)
+    return Phrase("the request to %(host)s failed: %(why)s", host=host, why=type(error).__name__)

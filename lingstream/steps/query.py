@@ -18,6 +18,7 @@ from uuid import UUID
 from lingstream.core.document.ops import copy_json
 from lingstream.core.engine.kinds import Identity, Put, Said, Spent, StepCall, StepKind, register_kind
 from lingstream.core.exceptions import LimitExceeded, UsageError
+from lingstream.core.phrases import Phrase
 
 from .python import called, options_of, schema_of
 
@@ -88,14 +89,19 @@ class QueryKind(StepKind):
         """The rows that fit, and whether some are left; a queryset is asked here, for no more than these."""
         found, size = self.function(identity, **options), 0
         if isinstance(found, (Mapping, str)) or not isinstance(found, Iterable):
-            raise self._refused("several dicts", found)
+            raise self._refused(Phrase("several dicts"), found)
         first = found[: self.most + 1] if hasattr(found, "__getitem__") else islice(found, self.most + 1)
         rows: list[Any] = []
         for row in first:
             text = self._text(row)
             size += len(text)
             if size > _MOST_BYTES and not rows:
-                raise LimitExceeded(f"expected rows of the query {self.kind!r} of up to {_MOST_BYTES} bytes")
+                message = Phrase(
+                    "expected rows of the query %(kind)r of up to %(most)s bytes",
+                    kind=self.kind,
+                    most=_MOST_BYTES,
+                )
+                raise LimitExceeded(message)
             if size > _MOST_BYTES or len(rows) == self.most:
                 return rows, True
             rows.append(json.loads(text))
@@ -103,15 +109,26 @@ class QueryKind(StepKind):
 
     def _text(self, row: Any) -> bytes:
         if not isinstance(row, Mapping):
-            raise self._refused("dicts", row)
+            raise self._refused(Phrase("dicts"), row)
         try:
             return json.dumps(dict(row), default=_plain, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError) as error:
-            raise UsageError(f"expected JSON data in the rows of the query {self.kind!r}: {error}") from error
+            message = Phrase(
+                "expected JSON data in the rows of the query %(kind)r: %(why)s",
+                kind=self.kind,
+                why=str(error),
+            )
+            raise UsageError(message) from error
 
-    def _refused(self, expected: str, got: Any) -> UsageError:
+    def _refused(self, expected: Phrase, got: Any) -> UsageError:
         # By its type alone: what is in it is the site's.
-        return UsageError(f"expected the query {self.kind!r} to return {expected}, got {type(got).__name__}")
+        message = Phrase(
+            "expected the query %(kind)r to return %(expected)s, got %(got)s",
+            kind=self.kind,
+            expected=expected,
+            got=type(got).__name__,
+        )
+        return UsageError(message)
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ TRANSPORTS = {"lingstream.transports.socket", "lingstream.transports.http"}
 # line is an arrow that nobody has decided on. Two rooms of `access` stand below the models, which ask them.
 ARROWS = {
     "core": "",
-    "core.exceptions": "",
+    "core.exceptions": "core.phrases",
     "core.ending": "",
     "core.lifecycle": "",
     "core.provider": "",
@@ -31,7 +31,7 @@ ARROWS = {
     "core.phrases": "",
     "core.document": "core.exceptions core.phrases",
     "core.validation": "core.exceptions core.document core.phrases",
-    "core.parsing": "core.exceptions core.document core.validation",
+    "core.parsing": "core.exceptions core.document core.validation core.phrases",
     "core.log": "core.exceptions core.document core.lifecycle core.notices",
     "core.wire": "core.exceptions core.document core.log",
     "core.templates": "core.exceptions core.document core.phrases",
@@ -43,7 +43,7 @@ ARROWS = {
     "access.pace": "conf",
     "access.bodies": "access.connect access.pace",
     "access.client": "access.connect",
-    "access.responses": "core.exceptions",
+    "access.responses": "core.exceptions core.phrases",
     "access.policy": "conf core.exceptions core.phrases access.network",
     "providers": "conf core access.responses access.network access.bodies access.client access.pace "
     "access.policy",

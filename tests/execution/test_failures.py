@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from lingstream.access.identity import Identity
 from lingstream.access.tokens import make_token
@@ -21,6 +21,8 @@ from lingstream.execution.start import Start
 from lingstream.execution.storage import in_database
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Run, Runner
+from lingstream.models.phrases import shown_error
+from lingstream.providers.openai.failures import from_status
 from tests import site as sites
 from tests.chaos.patience import within
 from tests.site import Site
@@ -72,6 +74,34 @@ async def test_all_errors_are_kept_and_counted(site: Site, caplog: pytest.LogCap
     (record,) = records(caplog)
     assert record.getMessage().endswith("(and 2 more)")
     assert record.step == kept[0][0].partition("#")[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "changes", "said"),
+    [
+        (["Sorry, no."], {}, "应为 JSON，实际为不含 JSON 的文本（10 个字符）"),
+        ([RuntimeError("secret")], {}, "步骤因服务器故障而失败；详情见其日志"),
+        (
+            ['{"answer": 1}'],
+            {"schema": {"properties": {"answer": {"type": "object"}}}},
+            "输出在 'answer' 处不符合其模式：1 ",
+        ),
+        ([from_status(401, "who are you?")], {}, "模型服务器应答 401：who are you?"),
+        (["{}"], {"input": "{{ input.none }}"}, "第 1 行：“dict object”没有属性“none”"),
+    ],
+)
+async def test_what_is_stored_can_be_said_in_the_readers_language(
+    site: Site, answer: list[Any], changes: dict[str, Any], said: str
+) -> None:
+    sites.answers = [answer]
+    await site.workflow(answer=changes)
+    run = await run_to_its_end(site)
+    (error,) = run.errors
+    with translation.override("zh-hans"):
+        assert said in shown_error(error)["message"]
+    assert "phrase" not in shown_error(error)
+    called = [bot.error async for bot in BotRun.objects.all()]  # a template fails before its bot is called
+    assert called in ([], [{name: error[name] for name in error if name != "bot"}])
 
 
 @pytest.mark.parametrize("end", ["finished", "canceled"])

@@ -100,6 +100,7 @@ def test_attempts_are_bounded_and_then_the_run_is_lost() -> None:
     (lost,) = ownership.lose(me, 10, attempts=3)
     assert (lost.pk, lost.status, lost.epoch) == (run.pk, "lost", 4)
     assert lost.errors[0]["code"] == "lost"
+    assert lost.errors[0]["phrase"]["values"] == {"times": 3}
     assert ownership.lose(me, 10, attempts=3) == []
 
 

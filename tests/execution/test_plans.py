@@ -154,7 +154,8 @@ class TestLoadPlan:
         Provider.objects.all().delete()
         with pytest.raises(UsageError, match="there is no provider yet: add one called “demo” in") as caught:
             load_plan("facts", python=python)
-        assert caught.value.code == "no-provider"
+        assert caught.value.to_wire()["code"] == "no-provider"
+        assert caught.value.to_wire()["provider"] == "demo"
 
     @pytest.mark.parametrize("edges", [["answer-answer", "answer-details"], ["details-answer"]])
     def test_in_which_nothing_starts(self, facts: Workflow, edges: list[str]) -> None:

@@ -48,5 +48,5 @@ def run_again(run: Run, user: Any, plan: Plan | None = None) -> Run:
 
 def not_started(error: LingError, reader: Any) -> SafeString:
     """Say why a run was not started, and what to do about it."""
-    told = remedy(error.code, reader)
+    told = remedy(error.to_wire(), reader)
     return format_html("{}{}", translated(error.message), format_html(" {}", told.html) if told else "")

@@ -20,6 +20,7 @@ from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_runs
 
 from ...models import QUIET, Run, Runner
+from ...models.phrases import shown_error
 from ..display import duration, pretty, tokens
 from ..media import ReadOnlyAdmin, tenant
 from ..private import WITHHELD, mark_withheld, withheld_from
@@ -39,7 +40,8 @@ from .filters import (
 from .keyset import KeysetAdmin
 from .page import RunPage
 from .search import found
-from .steps import BIG_RUN, Shown
+from .steps import BIG, Shown
+from .texts import errors_line
 
 __all__ = ["RunAdmin", "RunnerAdmin"]
 
@@ -133,7 +135,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         rows: Any = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == "lingstream_run_changelist":
-            rows = rows.real().defer(*BIG_RUN)
+            rows = rows.real().defer(*BIG)
         found: models.QuerySet[Run] = mark_withheld(rows, request)
         return found
 
@@ -199,7 +201,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
 
     @admin.action(description=_("Save selected runs as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> HttpResponseBase:
-        rows = queryset.defer(*BIG_RUN).select_related("owner", "text")
+        rows = queryset.defer(*BIG).select_related("owner", "text")
         return download(request, csv_of(rows), KIND, "runs.csv")
 
     @admin.display(description=_("run"))
@@ -228,7 +230,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         text = getattr(run, "text", None)
         asked = WITHHELD if run.withheld else _short(text.input) if text else ""
         about = run.get_cause_display() if run.cause in QUIET else ""
-        return _lines(about or asked, _short(text.error) if text else "")
+        return _lines(about or asked, _short(errors_line(run)))
 
     @admin.display(description=_("owner"))
     def shown_owner(self, run: Run) -> SafeString:
@@ -272,7 +274,8 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
 
     @admin.display(description=_("errors"))
     def shown_errors(self, run: Any) -> SafeString:
-        return pretty(run.errors or "") + remedies(run.errors, run.reader)
+        shown = [shown_error(each) for each in run.errors]
+        return pretty(shown or "") + remedies(run.errors, run.reader)
 
     @admin.display(description=_("plan"))
     def shown_plan(self, run: Run) -> SafeString:

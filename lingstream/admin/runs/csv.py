@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from ...models import Run, RunText
 from ..private import WITHHELD
+from .texts import errors_line
 
 __all__ = ["KIND", "MOST_ROWS", "csv_of"]
 
@@ -60,7 +61,7 @@ def _cells(run: Any) -> tuple[Any, ...]:
         *(run.owner or "", run.scope, run.conversation_id or ""),
         *(each.isoformat() if each else "" for each in times),
         *(run.first_token, run.prompt_tokens, run.completion_tokens, run.cost, run.repaired),
-        *(run.error_code, text.error, WITHHELD if run.withheld else text.input),
+        *(run.error_code, errors_line(run), WITHHELD if run.withheld else text.input),
     )
 
 

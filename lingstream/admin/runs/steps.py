@@ -20,10 +20,11 @@ from .keyset import KeysetAdmin
 from .rereading import plan_of_step, reread
 from .texts import step_html
 
-__all__ = ["BIG_BOT", "BIG_RUN", "BotRunAdmin", "Shown"]
+__all__ = ["BIG", "BIG_BOT", "BIG_RUN", "BotRunAdmin", "Shown"]
 
-#: Columns of a run that lists do not load.
-BIG_RUN = ("plan", "input", "document", "errors", "message", "context", "trace")
+#: Columns of a run that no list loads, and those that only lists of runs do.
+BIG = ("plan", "input", "document", "message", "context", "trace")
+BIG_RUN = (*BIG, "errors")
 #: Columns of a step run that lists do not load.
 BIG_BOT = ("messages", "output", "reasoning", "params", "repairs", "request", "result")
 

@@ -1,4 +1,4 @@
-"""What a step was told and said, for its own page and for the page of its run."""
+"""What a step was told and said, for its own page and for the page of its run; and what errors said."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from ...models import BotRun
+from ...models import BotRun, Run
+from ...models.phrases import shown_error
+from ...models.run_texts import excerpt_of
 from ..display import named, pretty, printable, tokens
 from ..remedies import remedies
 from .rereading import Mended, Reading
 
-__all__ = ["step_html"]
+__all__ = ["errors_line", "step_html"]
 
 _ASKED = {"input": _("input"), "arguments": _("arguments")}
 _SAID = {"put": _("value at %(name)s"), "note": _("event %(name)s")}  # beside text
+
+
+def errors_line(run: Run) -> str:
+    """Return what the errors of a run say, in the language of who reads it, as the beginning of a line."""
+    shown = map(shown_error, run.errors)
+    return excerpt_of([each.get("message", "") for each in shown if isinstance(each, dict)])
 
 
 def step_html(
@@ -44,7 +52,7 @@ def step_html(
         "repairs": [_printable(each) for each in found.repairs],
         "settled": [(event, printable(uri)) for event, uri in found.settled],
         "reasoning": pretty(row.reasoning) if row.reasoning else "",
-        "error": pretty(row.error) + remedies([row.error], reader) if row.error else "",
+        "error": pretty(shown_error(row.error)) + remedies([row.error], reader) if row.error else "",
         "params": pretty(row.params) if row.params else "",
         "usage": tokens(row.usage),
     }

@@ -23,6 +23,7 @@ from lingstream.execution.trials import repeat
 
 from ...models import QUIET, BotRun, Example, Run, Workflow
 from ...models.fields import encode
+from ...models.phrases import shown_error
 from ..display import printable
 from ..media import of_tenant, tenant
 from ..private import withheld_from
@@ -54,7 +55,7 @@ def trial(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
             "ended": run.ended,
             "usage": run.usage,
             "errors": [
-                {**each, "remedy": remedy_json(each.get("code"), request)} for each in _cut(run.errors)
+                {**_cut(shown_error(each)), "remedy": remedy_json(each, request)} for each in run.errors
             ],
             "created": _time(run.created_at),
             "finished": _time(run.finished_at),
@@ -185,7 +186,7 @@ def _step(row: BotRun) -> dict[str, Any]:
         "repairs": row.repairs[:_MOST_STEPS],
         "usage": row.usage,
         "finish": row.finish,
-        "error": _cut(row.error),
+        "error": _cut(shown_error(row.error)),
         "provider": row.provider,
         "model": row.model,
         "params": row.params,

@@ -120,9 +120,9 @@ def told_start(run: Run) -> JsonResponse:
     return JsonResponse({"run": str(run.pk), "token": make_token(run.pk), "now": now}, status=201)
 
 
-def remedy_json(code: Any, request: HttpRequest) -> dict[str, str] | None:
+def remedy_json(error: Any, request: HttpRequest) -> dict[str, str] | None:
     """Return what who asks can do about an error, as the panel shows it."""
-    found = remedy(code, request.user)
+    found = remedy(error, request.user)
     return found and found._asdict()
 
 
@@ -140,7 +140,7 @@ def answered(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespons
             field = "trial-input" if error.code in ("invalid-input", "too-deep") else ""
             told: dict[str, Any] = {"errors": {field: [translated(error.message)]}, "code": error.code}
             request = next(each for each in args if isinstance(each, HttpRequest))  # methods have self before
-            told["remedy"] = remedy_json(error.code, request)
+            told["remedy"] = remedy_json(error.to_wire(), request)
             return JsonResponse(told if uri is None else {**told, "uri": uri}, status=400)
 
     return wrapped

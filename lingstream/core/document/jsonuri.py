@@ -198,14 +198,21 @@ def put(container: Any, key: str, value: Any, uri: str) -> None:
     if isinstance(container, list):
         place = index(key)
         if place is None or place > len(container):
-            raise JsonUriError(f"expected an index up to {len(container)}, got {key!r} at {uri!r}", uri=uri)
+            message = Phrase(
+                "expected an index up to %(most)s, got %(got)r at %(uri)r",
+                most=len(container),
+                uri=uri,
+                got=key,
+            )
+            raise JsonUriError(message, uri=uri)
         if place == len(container):
             container.append(value)
         else:
             container[place] = value
         return
     found = "nothing" if container is _MISSING else type(container).__name__
-    raise JsonUriError(f"expected a container above {uri!r}, found {found}", uri=uri)
+    message = Phrase("expected a container above %(uri)r, found %(found)s", uri=uri, found=found)
+    raise JsonUriError(message, uri=uri)
 
 
 def _empty_segment(uri: str) -> Phrase:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lingstream.core.exceptions import ConflictError
+from lingstream.core.phrases import Phrase
 
 from . import jsonuri
 from .ops import Append, Document, Op, Set
@@ -54,7 +55,9 @@ class SharedDocument:
         uri = jsonuri.normalize(uri)
         owner = self._owners.get(uri)
         if owner in self._writing:
-            raise ConflictError(f"cannot set {uri!r}: {owner} is writing it", uri=uri)
+            raise ConflictError(
+                Phrase("cannot set %(uri)r: %(owner)s is writing it", uri=uri, owner=owner), uri=uri
+            )
         ops = self._parents(uri)
         self._take_over(uri)
         return [*ops, Set(uri, value)]
@@ -88,11 +91,18 @@ class SharedDocument:
         if uri == root and isinstance(op, Set) and isinstance(op.value, (dict, list)):
             if type(self.document.container(uri)) is type(op.value):
                 return []
-            kind = "an object" if isinstance(op.value, dict) else "an array"
-            found = f"{writer} opens {kind} at {uri!r}, where a value of another type stands"
-            raise ConflictError(found, uri=uri)
+            message = Phrase(
+                "%(writer)s opens %(what)s at %(uri)r, where a value of another type stands",
+                writer=writer,
+                what=Phrase("an object") if isinstance(op.value, dict) else Phrase("an array"),
+                uri=uri,
+            )
+            raise ConflictError(message, uri=uri)
         if owner in self._writing:
-            raise ConflictError(f"{writer} and {owner} write {uri!r} at the same time", uri=uri)
+            message = Phrase(
+                "%(writer)s and %(owner)s write %(uri)r at the same time", writer=writer, owner=owner, uri=uri
+            )
+            raise ConflictError(message, uri=uri)
         self._take_over(uri)
         self._owners[uri] = writer
         return [Set(uri, ""), op] if isinstance(op, Append) else [op]
@@ -107,7 +117,10 @@ class SharedDocument:
         if uri:
             head, key = jsonuri.parent(uri)
             if self._owners.get(head) != writer and not self._has_place(head, key, writer):
-                raise ConflictError(f"{writer} writes {uri!r}, but its container was replaced", uri=uri)
+                message = Phrase(
+                    "%(writer)s writes %(uri)r, but its container was replaced", writer=writer, uri=uri
+                )
+                raise ConflictError(message, uri=uri)
         return False
 
     def _has_place(self, head: str, key: str, writer: str) -> bool:
@@ -128,12 +141,19 @@ class SharedDocument:
             container = self.document.container(head) if not missing else None
             if container is None:
                 if not missing and self.document.has(head):
-                    raise ConflictError(f"expected a container at {head!r}, above {uri!r}", uri=uri)
+                    message = Phrase("expected a container at %(head)r, above %(uri)r", head=head, uri=uri)
+                    raise ConflictError(message, uri=uri)
                 missing.append(Set(head, [] if key == "0" else {}))
             elif isinstance(container, list):
                 place, end = jsonuri.index(key), len(container)
                 if place is None or place > end:
-                    raise ConflictError(f"expected an index up to {end} at {head!r}, got {key!r}", uri=uri)
+                    message = Phrase(
+                        "expected an index up to %(most)s at %(uri)r, got %(got)r",
+                        most=end,
+                        uri=head,
+                        got=key,
+                    )
+                    raise ConflictError(message, uri=uri)
         return missing
 
     def _take_over(self, uri: str) -> None:
@@ -144,7 +164,10 @@ class SharedDocument:
         stale = self._owned_below(uri)
         for name in stale:
             if (owner := self._owners[name]) in self._writing:
-                raise ConflictError(f"cannot replace {uri!r}: {owner} is writing {name!r}", uri=uri)
+                message = Phrase(
+                    "cannot replace %(uri)r: %(owner)s is writing %(name)r", uri=uri, owner=owner, name=name
+                )
+                raise ConflictError(message, uri=uri)
         for name in stale:
             del self._owners[name]
 

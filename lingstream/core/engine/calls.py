@@ -20,6 +20,7 @@ from lingstream.core.exceptions import (
     RequestFailure,
     StepTimeout,
 )
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Message
 
 from .journal import Call
@@ -114,7 +115,8 @@ async def within(seconds: float | None, instance: str, work: Awaitable[T]) -> T:
     except TimeoutError as error:
         if not deadline.expired():
             raise  # the kind's own
-        raise StepTimeout(f"{instance} took more than {seconds:g} seconds", retryable=True) from error
+        message = Phrase("%(step)s took more than %(seconds)s seconds", step=instance, seconds=f"{seconds:g}")
+        raise StepTimeout(message, retryable=True) from error
 
 
 def _may_pass(error: Exception) -> bool:

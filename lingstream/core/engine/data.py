@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["json_data", "json_text"]
 
@@ -27,5 +28,8 @@ def json_text(value: Any, source: str = "") -> str:
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        whose = f" from {source}" if source else ""
-        raise UsageError(f"expected JSON data{whose}, got {type(value).__name__}: {error}") from error
+        got = {"got": type(value).__name__, "why": str(error)}
+        message = Phrase("expected JSON data, got %(got)s: %(why)s", **got)
+        if source:
+            message = Phrase("expected JSON data from %(source)s, got %(got)s: %(why)s", source=source, **got)
+        raise UsageError(message) from error

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from lingstream.core.exceptions import Fenced, InternalError, LimitExceeded, LingError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["CLEAN_UP", "Work"]
 
@@ -132,7 +133,7 @@ class Work:
         for error in {(error.code, error.message): error for error in known}.values():
             self._stop(error)
         if strange:
-            self._stop(InternalError("the workflow"))
+            self._stop(InternalError(Phrase("the workflow")))
 
     async def _guard(self, work: Awaitable[None]) -> None:
         """A bot's failure that nobody caught ends who waited for the bot, not the bot's siblings."""
@@ -147,7 +148,9 @@ class Work:
                     raise
 
     def _too_slow(self) -> LimitExceeded:
-        return LimitExceeded(f"the run took more than {self._seconds:g} seconds")
+        return LimitExceeded(
+            Phrase("the run took more than %(seconds)s seconds", seconds=f"{self._seconds:g}")
+        )
 
     def _log(self, what: str, faults: Sequence[BaseException]) -> None:
         for fault in faults:

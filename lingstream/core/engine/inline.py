@@ -14,6 +14,7 @@ from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import LimitExceeded, LingError, UsageError
 from lingstream.core.log.frames import FrameId, Kind
 from lingstream.core.log.state import RunState
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Usage
 
 from .calls import within
@@ -203,7 +204,7 @@ class InlineStep(StepRun):
         if status == "failed":
             raise _error_of(inner)
         if status == "canceled":  # by its own function
-            raise LingError(f"the workflow {slug!r} stopped itself", code="canceled")
+            raise LingError(Phrase("the workflow %(slug)r stopped itself", slug=slug), code="canceled")
 
 
 def _error_of(inner: Inner) -> LingError:

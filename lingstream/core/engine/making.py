@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lingstream.core.exceptions import UsageError
+from lingstream.core.exceptions import NoProvider, UsageError
 from lingstream.core.phrases import Phrase
 from lingstream.core.validation import compile_schema
 
@@ -35,7 +35,12 @@ def bot_plan(workflow: Plan, step: str, name: str, provider: str, settings: dict
     try:
         plan = replace(base, name=name or base.name, **settings)
     except TypeError as error:
-        raise UsageError(f"expected settings of a bot, got {sorted(settings)}: {error}") from error
+        message = Phrase(
+            "expected settings of a bot, got %(got)s: %(why)s",
+            got=", ".join(sorted(settings)),
+            why=str(error),
+        )
+        raise UsageError(message) from error
     if plan.schema:
         compile_schema(plan.schema)  # before the model is asked
     model = plan.model or plan.provider.model
@@ -50,7 +55,7 @@ def step_plan(kind: str, name: str, given: dict[str, Any]) -> StepPlan:
     :raises UsageError: there is no such kind, or its options do not fit.
     """
     if kind == "bot":
-        raise UsageError("expected a kind without a prompt, got 'bot': call run.bot(…)")
+        raise UsageError(Phrase("expected a kind without a prompt, got 'bot': call run.bot(…)"))
     settings = {key: given.pop(key) for key in _SETTINGS if key in given}
     plan = StepPlan(name or kind, kind, options=json_data(given), **settings)
     check_options(plan)
@@ -81,7 +86,12 @@ def _new_bot(workflow: Plan) -> BotPlan:
 def _bot_of(workflow: Plan, name: str) -> BotPlan:
     step = workflow.step(name)
     if not isinstance(step, BotPlan):
-        raise UsageError(f"expected the step {name!r} to be a bot, and it is of the kind {step.kind}")
+        message = Phrase(
+            "expected the step %(step)r to be a bot, and it is of the kind %(kind)s",
+            step=name,
+            kind=step.kind,
+        )
+        raise UsageError(message)
     return step
 
 
@@ -91,6 +101,6 @@ def _provider(workflow: Plan, name: str) -> ProviderPlan:
         if plan.name == name or not name:
             return plan
     if not workflow.providers:
-        raise UsageError(no_provider(name), code="no-provider")
+        raise NoProvider(no_provider(name), provider=name)
     known = ", ".join(plan.name for plan in workflow.providers)
-    raise UsageError(f"expected one of the providers {known}, got {name!r}")
+    raise UsageError(Phrase("expected one of the providers %(known)s, got %(got)r", known=known, got=name))

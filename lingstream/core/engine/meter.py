@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lingstream.core.exceptions import LimitExceeded
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Usage
 
 from .journal import Call
@@ -54,17 +55,23 @@ class LimitsMeter:
         """See :meth:`Meter.begin`."""
         if depth > self._limits.depth:
             raise LimitExceeded(
-                f"more than {self._limits.depth} triggers followed from one another: {plan.name}"
+                Phrase(
+                    "more than %(most)s triggers followed from one another: %(step)s",
+                    most=self._limits.depth,
+                    step=plan.name,
+                )
             )
         if self._steps >= self._limits.bots:
-            raise LimitExceeded(f"the run started more than {self._limits.bots} bots")
+            raise LimitExceeded(Phrase("the run started more than %(most)s bots", most=self._limits.bots))
         self._steps += 1
 
     def charge(self, characters: int) -> None:
         """See :meth:`Meter.charge`."""
         self._characters += characters
         if self._characters > self._limits.characters:
-            raise LimitExceeded(f"the run's bots wrote more than {self._limits.characters} characters")
+            raise LimitExceeded(
+                Phrase("the run's bots wrote more than %(most)s characters", most=self._limits.characters)
+            )
 
     async def reserve(self, call: Call) -> None:
         """See :meth:`Meter.reserve`: a run's own limits are asked when a step begins."""

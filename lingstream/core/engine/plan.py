@@ -12,6 +12,7 @@ from typing import Any, Literal
 from lingstream.core.exceptions import UsageError
 from lingstream.core.parsing import REASONING, TextOptions
 from lingstream.core.parsing.output import BotOutput
+from lingstream.core.phrases import Phrase
 
 __all__ = [
     "EVENTS",
@@ -268,7 +269,8 @@ class Plan:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise UsageError(f"expected one of the steps {[s.name for s in self.steps]}, got {name!r}")
+        known = ", ".join(step.name for step in self.steps)
+        raise UsageError(Phrase("expected one of the steps %(known)s, got %(got)r", known=known, got=name))
 
     @property
     def kinds(self) -> frozenset[str]:

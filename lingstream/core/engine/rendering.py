@@ -10,6 +10,7 @@ from lingstream.core import templates
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import copy_json
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Message
 
 from .bot import Deferred
@@ -166,7 +167,7 @@ def _options(step: StepPlan, names: Mapping[str, Any], stamp: Stamp, *, brief: b
 def _option(value: Any, how: str, names: Mapping[str, Any], brief: bool, levels: int) -> Any:
     """Render the texts in an option; what is inside it is read as the option is."""
     if not levels:
-        raise UsageError(f"expected options of at most {_MOST_LEVELS} levels, got more")
+        raise UsageError(Phrase("expected options of at most %(most)s levels, got more", most=_MOST_LEVELS))
     if isinstance(value, dict):
         return {name: _option(each, how, names, brief, levels - 1) for name, each in value.items()}
     if isinstance(value, list):

@@ -15,6 +15,7 @@ from typing import Any
 from lingstream.core.document import jsonuri
 from lingstream.core.document.canonical import crc32
 from lingstream.core.exceptions import Fenced, LingError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Message
 
 from .authoring import Authoring
@@ -156,7 +157,9 @@ class Run(Authoring):
             raise
         except Exception:
             logger.exception("the result of a run of %s is not stored", self.plan.workflow)
-            self.write("error", LingError("the result could not be stored", code="not-stored").to_wire())
+            self.write(
+                "error", LingError(Phrase("the result could not be stored"), code="not-stored").to_wire()
+            )
 
     def _result(self) -> RunResult:
         failed = self.error or any(step.error and not step.plan.optional for step in self.steps)

@@ -17,6 +17,7 @@ from lingstream.core.exceptions import (
     UsageError,
 )
 from lingstream.core.lifecycle import advance
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Usage
 
 from .calls import Caller, make
@@ -99,7 +100,7 @@ class StepRun(StepEvents):
         """End a step run that could not be started."""
         self.status, self.error = advance(self.status, "failed"), error
         self._frames.error(error)
-        self._emit("error", Field(self.root, error.message))
+        self._emit("error", Field(self.root, str(error.message)))
         self._end()
 
     def _begin(self) -> None:
@@ -200,12 +201,12 @@ class StepRun(StepEvents):
             frames.response()
             self._emit("response", whole)
         elif self.status == "failed" and self.error:
-            self._emit("error", Field(self.root, self.error.message))
+            self._emit("error", Field(self.root, str(self.error.message)))
 
 
 def _unknown(error: Exception, name: str) -> InternalError:
     logger.error("step %s failed", name, exc_info=error)
-    return InternalError("the step")
+    return InternalError(Phrase("the step"))
 
 
 def _result_of(step: StepRun, writer: StepWriter) -> CallResult:

@@ -12,6 +12,7 @@ from typing import Any
 
 from lingstream.core.exceptions import LingError, NoJson, SchemaFailure, UsageError
 from lingstream.core.parsing.output import BotOutput
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Chunk, Usage
 
 from .calls import Enough
@@ -30,7 +31,10 @@ logger = logging.getLogger("lingstream")
 
 _CUT = "length"  # the finish reason of an answer that met the limit on its length
 _FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
-_NOTHING = {"tool_calls": "only a tool call", "content_filter": "a refusal"}  # by finish reason
+_NOTHING = {
+    "tool_calls": Phrase("only a tool call"),
+    "content_filter": Phrase("a refusal"),
+}  # by finish reason
 
 
 class StepWriter:
@@ -135,7 +139,7 @@ class StepWriter:
             return  # only models have to write
         self._frames.settle(self.output.close(cut=self.is_cut), self._root)
         if self.output.is_empty:
-            raise NoJson(f"expected JSON, got {_instead(self)}", retryable=True)
+            raise NoJson(Phrase("expected JSON, got %(got)s", got=_instead(self)), retryable=True)
         await _judge(self.output, len(self.text), cut=self.is_cut)
 
     def keep_rest(self) -> None:
@@ -182,15 +186,18 @@ def _chunk_of(said: object) -> Chunk:
     raise UsageError(f"expected a step to say Text, Put, Note or Spent, got {type(said).__name__}")
 
 
-def _instead(writer: StepWriter) -> str:
+def _instead(writer: StepWriter) -> Phrase:
     """What came in place of JSON: of the text no more than its length, which anybody may see."""
     said = len(writer.text)
     if writer.finish in _NOTHING and not said:
         return _NOTHING[writer.finish]
     if not said:
-        return "only reasoning" if writer.reasoning else "an empty answer"
-    what = "a refusal" if writer.finish == "content_filter" else "text without any"
-    return f"{what} ({said} characters{', cut off' if writer.is_cut else ''})"
+        return Phrase("only reasoning") if writer.reasoning else Phrase("an empty answer")
+    refused = writer.finish == "content_filter"
+    what = Phrase("a refusal") if refused else Phrase("text without any")
+    if writer.is_cut:
+        return Phrase("%(what)s (%(number)s characters, cut off)", what=what, number=said)
+    return Phrase("%(what)s (%(number)s characters)", what=what, number=said)
 
 
 async def _judge(output: BotOutput, size: int, *, cut: bool) -> None:
@@ -203,5 +210,5 @@ async def _judge(output: BotOutput, size: int, *, cut: bool) -> None:
     except SchemaFailure as error:
         if not cut:
             raise
-        message = f"the answer was cut off by a limit on its length: {error.message}"
+        message = Phrase("the answer was cut off by a limit on its length: %(why)s", why=error.message)
         raise SchemaFailure(message, uri=error.uri, retryable=error.retryable) from error

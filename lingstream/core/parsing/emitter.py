@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Closed, Op, Set
 from lingstream.core.exceptions import ParseError, ParseLimitError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["Emitter", "Guide", "Limits", "Repair", "make"]
 
@@ -132,7 +133,7 @@ class Emitter:
         :param fix: something else was told of there.
         """
         if len(self.stack) >= self.limits.depth:
-            raise self.limit("containers inside each other", self.limits.depth, uri, offset)
+            raise self.limit(Phrase("containers inside each other"), self.limits.depth, uri, offset)
         self.out.append(make(Set, (uri, type(value)(), self._place(value) or fix)))
         self.stack.append((self.container, self.uri, self.closer, self.prefix))
         self.container, self.uri, self.closer = value, uri, closer
@@ -249,9 +250,15 @@ class Emitter:
         if not self.repairs or self.repairs[-1][:2] != (kind, where):
             self.repairs.append(Repair(kind, where, offset))
 
-    def limit(self, what: str, bound: int, uri: str, offset: int) -> ParseLimitError:
+    def limit(self, what: Phrase, bound: int, uri: str, offset: int) -> ParseLimitError:
         """The error for text past a bound."""
-        message = f"expected at most {bound} {what}, got more at {uri!r} (offset {offset})"
+        message = Phrase(
+            "expected at most %(most)s %(what)s, got more at %(uri)r (offset %(offset)s)",
+            most=bound,
+            what=what,
+            uri=uri,
+            offset=offset,
+        )
         return self._last(ParseLimitError(message, uri=uri, offset=offset, line=self.line(offset)))
 
     def _last(self, error: E) -> E:

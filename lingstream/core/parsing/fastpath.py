@@ -18,6 +18,7 @@ from typing import Any
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Closed, Set
+from lingstream.core.phrases import Phrase
 
 from .emitter import Emitter, make
 from .repair import LONGEST_FIRST_KEY, Repairer, State
@@ -284,7 +285,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
             emitter.out = []
         source.text, source.pos, source.base = text, mark, base
         if base + len(text) > max_chars:
-            raise emitter.limit("characters", max_chars, emitter.child(), max_chars)
+            raise emitter.limit(Phrase("characters"), max_chars, emitter.child(), max_chars)
         repairer.state = sure
         yield from repairer.step()
 

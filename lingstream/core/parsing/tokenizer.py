@@ -13,6 +13,7 @@ from collections.abc import Generator
 from typing import TypeAlias, TypeVar
 
 from lingstream.core.document.ops import Closed, Op
+from lingstream.core.phrases import Phrase
 
 from .emitter import Emitter
 
@@ -110,7 +111,7 @@ class Source:
         self.pos = 0
         if self.base + len(self.text) > self.emitter.limits.chars:
             limits = self.emitter.limits
-            raise self.emitter.limit("characters", limits.chars, self.emitter.child(), limits.chars)
+            raise self.emitter.limit(Phrase("characters"), limits.chars, self.emitter.child(), limits.chars)
 
     def peek(self, ahead: int = 0) -> Reading[str]:
         """Return the character at ``ahead``, or ``""`` at the end of the text (or of the lookahead)."""

@@ -8,6 +8,7 @@ import httpx2
 
 from lingstream.access.bodies import Body
 from lingstream.core.exceptions import ProviderError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["DRAIN_SECONDS", "give_up", "whole_body"]
 
@@ -26,7 +27,7 @@ async def whole_body(body: Body) -> bytes:
     while data := await body.read():
         whole += data
         if len(whole) > LONGEST_ANSWER:
-            message = f"expected an answer of up to {LONGEST_ANSWER} bytes, got more"
+            message = Phrase("expected an answer of up to %(most)s bytes, got more", most=LONGEST_ANSWER)
             raise ProviderError(message, code="provider-bad-response")
     return bytes(whole)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lingstream.core.exceptions import ProviderError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Chunk, TokenLogprob, ToolCall, Usage, merged_calls
 
 from .eventstream import DONE, LONGEST_EVENT, EventStream, Named, names_an_error
@@ -139,12 +140,11 @@ class Decoder(ABC):
     def _too_early(self) -> ProviderError:
         words = describe(self._events.words)
         if not self.started:
-            return bad_response(words or "nothing")
-        return ProviderError(
-            "the model server closed the connection before the end of its answer" + (words and f": {words}"),
-            code="provider-disconnected",
-            retryable=True,
-        )
+            return bad_response(words or Phrase("nothing"))
+        message = Phrase("the model server closed the connection before the end of its answer")
+        if words:
+            message = Phrase("%(problem)s: %(words)s", problem=message, words=words)
+        return ProviderError(message, code="provider-disconnected", retryable=True)
 
 
 class _Gathered:

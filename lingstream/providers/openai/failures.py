@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from lingstream.core.exceptions import ProviderError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["bad_response", "broken_off", "describe", "failure_in", "from_status", "letters", "scrub"]
 
@@ -79,7 +80,11 @@ def from_status(status: int, body: object) -> ProviderError:
     said = describe(body)
     if status < 500 and _class_of(f"{_classes(body)} {said}") == "provider-quota":
         code = "provider-quota"
-    message = f"the model server answered {status}: {said or 'no reason given'}"
+    message = Phrase(
+        "the model server answered %(status)s: %(said)s",
+        status=status,
+        said=said or Phrase("no reason given"),
+    )
     return ProviderError(message, code=code, retryable=code in RETRYABLE, status=status)
 
 
@@ -96,8 +101,11 @@ def broken_off(error: object, reason: str = "") -> ProviderError:
     said = describe(error)
     # A sentence says "invalid" of many things: it classifies only what nothing else does.
     code = _class_of(f"{reason} {_classes(error)}") or _class_of(said) or "provider-error"
-    ended = f"it ended with {reason!r:.60}" if reason else "no reason given"
-    message = f"the model server broke off: {said or describe(_classes(error))[:60] or ended}"
+    ended = (
+        Phrase("it ended with %(reason)s", reason=f"{reason!r:.60}") if reason else Phrase("no reason given")
+    )
+    words = said or describe(_classes(error))[:60] or ended
+    message = Phrase("the model server broke off: %(said)s", said=words)
     return ProviderError(message, code=code, retryable=code in RETRYABLE or code == "provider-error")
 
 
@@ -120,7 +128,8 @@ def failure_in(event: Mapping[str, Any], *, has_choices: bool) -> ProviderError 
 
 def bad_response(got: str) -> ProviderError:
     """Return the error for an answer that is none."""
-    return ProviderError(f"expected the answer of a model, got {got}", code="provider-bad-response")
+    message = Phrase("expected the answer of a model, got %(got)s", got=got)
+    return ProviderError(message, code="provider-bad-response")
 
 
 def describe(body: object, depth: int = 0) -> str:
@@ -134,7 +143,7 @@ def describe(body: object, depth: int = 0) -> str:
     else:
         found = " ".join(body[: 4 * LONGEST_MESSAGE].split()) if isinstance(body, str) else ""
         if found.startswith("<"):
-            return "a web page, not an answer of a model server"
+            return Phrase("a web page, not an answer of a model server")
     # Half a character can be neither stored nor sent.
     found = found.encode("utf-8", "replace").decode()
     return found if len(found) <= LONGEST_MESSAGE else found[:LONGEST_MESSAGE] + "…"

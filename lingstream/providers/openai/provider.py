@@ -23,6 +23,7 @@ from lingstream.access.responses import retry_after
 from lingstream.core.ending import end_tasks
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import ChatOptions, Chunk, Message
 from lingstream.providers.options import OPENAI_URL, OWN_HEADERS
 
@@ -257,7 +258,10 @@ class OpenAIProvider:
             raise self._scrubbed(_failure(error, self._timeout)) from None
 
     def _scrubbed(self, error: ProviderError) -> ProviderError:
-        message = scrub(error.message, self._key)
+        message: str = scrub(error.message, self._key)
+        if isinstance(error.message, Phrase):
+            phrase = error.message.mapped(lambda text: scrub(text, self._key))
+            message = phrase if phrase == message else message
         return ProviderError(
             message,
             code=error.code,
@@ -287,18 +291,26 @@ def _failure(error: Exception, seconds: float) -> ProviderError:
         return found
     cause = error if isinstance(error, (httpx2.HTTPError, AddressRefused)) else error.__cause__
     if isinstance(cause, AddressRefused):
-        return ProviderError(f"the model server cannot be reached: {cause.message}", code="provider-address")
+        message = Phrase("the model server cannot be reached: %(why)s", why=cause.message)
+        return ProviderError(message, code="provider-address")
     if isinstance(cause, httpx2.ConnectTimeout | httpx2.ConnectError):
-        return _lost("provider-unavailable", f"the model server cannot be reached: {cause}")
+        return _lost(
+            "provider-unavailable", Phrase("the model server cannot be reached: %(why)s", why=str(cause))
+        )
     if isinstance(cause, httpx2.PoolTimeout):
-        return _lost("provider-timeout", f"no connection became free for {seconds:g} s")
+        return _lost(
+            "provider-timeout", Phrase("no connection became free for %(seconds)s s", seconds=f"{seconds:g}")
+        )
     if isinstance(cause, httpx2.TimeoutException):
-        return _lost("provider-timeout", f"the model server sent nothing for {seconds:g} s")
+        return _lost(
+            "provider-timeout",
+            Phrase("the model server sent nothing for %(seconds)s s", seconds=f"{seconds:g}"),
+        )
     if isinstance(error, UnicodeEncodeError):
-        return ProviderError("the messages hold half a character", code="provider-bad-request")
+        return ProviderError(Phrase("the messages hold half a character"), code="provider-bad-request")
     if isinstance(cause, httpx2.HTTPError):
-        return _lost("provider-disconnected", "the model server closed the connection in mid-answer")
-    return ProviderError(f"the call failed: {error}", code="provider-error")
+        return _lost("provider-disconnected", Phrase("the model server closed the connection in mid-answer"))
+    return ProviderError(Phrase("the call failed: %(why)s", why=str(error)), code="provider-error")
 
 
 def _said(body: object) -> object:

@@ -23,6 +23,8 @@ from lingstream.admin.runs.rereading import plan_of_step, reread
 from lingstream.core.document import jsonuri
 from lingstream.core.engine.events import FIELD_EVENTS
 from lingstream.core.engine.plan import BotPlan, Plan, StepPlan, TriggerPlan
+from lingstream.core.exceptions import LimitExceeded, NoProvider
+from lingstream.core.phrases import Phrase
 from lingstream.models import (
     BotRun,
     Conversation,
@@ -36,6 +38,7 @@ from lingstream.models import (
     Step,
     Workflow,
 )
+from lingstream.models.phrases import stored_error
 from lingstream.providers.recorded import Recording
 from tests.core.support import MemoryJournal, outcome
 
@@ -471,6 +474,34 @@ class TestPage:
             html = client.get(url).content.decode()
             assert "Add a provider called “demo”" in html
             assert ('<a href="/admin/lingstream/provider/add/?name=demo">Add a provider</a>' in html) is may
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("", "Add a provider called “demo”: every step that names no other one asks it."),
+            ("demo", "Add a provider called “demo”: every step that names no other one asks it."),
+            ("large", "Add a provider called “large”, which the step asks for."),
+        ],
+    )
+    def test_and_names_the_provider_that_was_asked_for(self, run: Run, name: str, said: str) -> None:
+        Run.objects.update(errors=[NoProvider("none", provider=name).to_wire()])
+        html = client_with("view_run", "add_provider").get(f"{URL}{run.pk}/change/").content.decode()
+        assert said in html
+        assert f'/provider/add/?name={name or "demo"}">' in html
+
+    def test_errors_are_told_in_the_readers_language(self, chinese: Client, run: Run) -> None:
+        told = LimitExceeded(Phrase("the run started more than %(most)s bots", most=5)).to_wire()
+        older = {"code": "old", "message": "the run started more than 7 bots"}
+        Run.objects.update(errors=[stored_error(told), older], error_code="limit")
+        BotRun.objects.update(error=stored_error(told))
+        step = run.bot_runs.get(kind="bot")
+        for url in (f"{URL}{run.pk}/change/", URL, f"/admin/lingstream/botrun/{step.pk}/change/"):
+            html = chinese.get(url).content.decode()
+            assert "运行启动的机器人超过 5 个" in html
+            assert "more than 5 bots" not in html
+            assert "more than 7 bots" in html or "botrun" in url
+        table = chinese.post(URL, {"action": "export_csv", "_selected_action": [run.pk]})
+        assert "运行启动的机器人超过 5 个" in b"".join(table).decode()
 
     @pytest.mark.parametrize("command", ["stop", "again/same", "again/today", "again/named"])
     def test_commands_are_for_who_may(self, run: Run, command: str, settings: Any) -> None:

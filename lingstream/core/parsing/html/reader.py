@@ -15,6 +15,7 @@ from lingstream.core.document.ops import Append
 from lingstream.core.parsing.emitter import make
 from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import EndOfText, Reading, Source, join_surrogates
+from lingstream.core.phrases import Phrase
 
 from .policy import DROPPED, ELEMENTS, INLINE, RAW
 from .tree import SPACE, Tree
@@ -286,7 +287,7 @@ class Reader:
             end = found.end() - source.pos if found else source.left
             if end > self._max_tag:
                 raise self._tree.limit(
-                    "characters in a tag", self._max_tag, self._tree.child(), source.offset
+                    Phrase("characters in a tag"), self._max_tag, self._tree.child(), source.offset
                 )
             char = found[0] if found else ""
             if not char:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lingstream.core.document.ops import Append, Set
 from lingstream.core.parsing.emitter import Emitter, Limits
+from lingstream.core.phrases import Phrase
 
 from .policy import DROPPED, ELEMENTS, INLINE, VOID, clean
 
@@ -161,7 +162,9 @@ class Tree(Emitter):
         self._end_text()
         self._count_node()
         if len(self._tags) >= self._max_depth:
-            raise self.limit("elements inside each other", self._max_depth, self.child(), self.offset())
+            raise self.limit(
+                Phrase("elements inside each other"), self._max_depth, self.child(), self.offset()
+            )
         kept, dropped = clean(tag, attributes, self._images)
         for name in dropped:
             self._report("dropped-attribute", name)
@@ -267,7 +270,7 @@ class Tree(Emitter):
     def _count_node(self) -> None:
         self._nodes += 1
         if self._nodes > self._max_nodes:
-            raise self.limit("nodes", self._max_nodes, self.child(), self.offset())
+            raise self.limit(Phrase("nodes"), self._max_nodes, self.child(), self.offset())
 
     def _report(self, kind: str, got: str) -> None:
         self.note(kind, "allowed markup", got, self.offset())

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from lingstream.core.parsing.emitter import Emitter
 from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import COLONS, QUOTES, SPACE, Reading, Source, Unescape, UnescapeHtml
+from lingstream.core.phrases import Phrase
 
 from .lookahead import Lookahead
 from .scalars import classify
@@ -130,7 +131,10 @@ class Beginning:
             word += char
             if len(word) > self.emitter.limits.number and not word.strip("+-.0123456789eE"):
                 raise self.emitter.limit(
-                    "characters in a number", self.emitter.limits.number, self.emitter.root, source.offset
+                    Phrase("characters in a number"),
+                    self.emitter.limits.number,
+                    self.emitter.root,
+                    source.offset,
                 )
             if word.isalpha() and len(word) > 10:
                 return False

@@ -19,6 +19,7 @@ from lingstream.core.parsing.tokenizer import (
     join_surrogates,
     unescape,
 )
+from lingstream.core.phrases import Phrase
 
 from .lookahead import Lookahead
 
@@ -163,7 +164,9 @@ class KeyRepair:
 
     def _too_long(self) -> ParseLimitError:
         emitter = self.emitter
-        return emitter.limit("characters in a key", emitter.limits.key, emitter.uri, self.source.offset)
+        return emitter.limit(
+            Phrase("characters in a key"), emitter.limits.key, emitter.uri, self.source.offset
+        )
 
     def _note(self, kind: str, expected: str, got: str) -> None:
         self.emitter.note(kind, expected, got, self.source.offset, self.emitter.uri)

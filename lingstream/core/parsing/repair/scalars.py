@@ -19,6 +19,7 @@ from lingstream.core.parsing.tokenizer import (
     to_number,
     unescape,
 )
+from lingstream.core.phrases import Phrase
 
 from .delimiters import Delimiters, Verdict
 
@@ -111,7 +112,7 @@ class ScalarRepair:
         limits = self.emitter.limits
         if len(text) > limits.number and text.strip("+-0123456789.eE_,") == "":
             raise self.emitter.limit(
-                "characters in a number", limits.number, self.emitter.child(), self.source.offset
+                Phrase("characters in a number"), limits.number, self.emitter.child(), self.source.offset
             )
 
     def _end(self) -> Reading[int]:

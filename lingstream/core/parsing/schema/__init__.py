@@ -14,6 +14,7 @@ from lingstream.core.document.ops import Closed, Op
 from lingstream.core.exceptions import SchemaFailure, UsageError
 from lingstream.core.parsing import StreamParser
 from lingstream.core.parsing.emitter import Repair
+from lingstream.core.phrases import Phrase
 from lingstream.core.validation import SchemaFault, compile_schema
 
 from .guide import Guide
@@ -79,15 +80,23 @@ def validate(value: Any, schema: Any, root: str = "") -> None:
     try:
         failures = compile_schema(schema).failures(value)
     except SchemaFault as error:
-        fault = f"the schema cannot be used at {error.uri!r}: {_short(error.message)}"
+        fault = Phrase(
+            "the schema cannot be used at %(uri)r: %(problem)s", uri=error.uri, problem=_short(error.message)
+        )
         raise SchemaFailure(fault, uri=root, retryable=False) from error
     except UsageError as error:
-        raise SchemaFailure(f"the output cannot be judged: {error.message}", uri=root) from error
+        fault = Phrase("the output cannot be judged: %(problem)s", problem=error.message)
+        raise SchemaFailure(fault, uri=root) from error
     if failures:
         worst = failures[0]
         uri = jsonuri.concat(root, jsonuri.join(*worst.path))
-        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        message = f"the output does not fit its schema at {uri!r}: {_short(worst.message)}{more}"
+        message = Phrase(
+            "the output does not fit its schema at %(uri)r: %(problem)s",
+            uri=uri,
+            problem=_short(worst.phrase),
+        )
+        if len(failures) > 1:
+            message = Phrase("%(problem)s (and %(number)s more)", problem=message, number=len(failures) - 1)
         raise SchemaFailure(message, uri=uri)
 
 
