@@ -50,8 +50,8 @@ def ranks(of: Collection, questions: list[dict[str, Any]], mode: Any, k: int) ->
 
 
 MODES = ("keyword", "vector", "hybrid")
-# The least recall among the first hits, in Chinese by words alone, too; and what both together rank higher than
-# the better one. Each database ranks words in its own way.
+# The least recall among the first hits, in Chinese by words alone, too; and what both together rank higher
+# than the better one. Each database ranks words in its own way.
 BOUNDS: dict[tuple[str, str], tuple[dict[int, float], float]] = {
     ("docs", "sqlite"): ({3: 0.92, 8: 1.0}, 0.02),
     ("docs", "postgresql"): ({3: 0.84, 8: 1.0}, 0.0),
