@@ -154,6 +154,38 @@ def test_a_web_site_is_added_and_watched_and_asked(editor: Page) -> None:
     assert page.url.endswith("#passage-1")
 
 
+def test_who_may_only_look_watches_the_bar_too(editor: Page, url: str) -> None:
+    page = editor
+    add_source(page, "climate", "Web site")
+    page.fill("[name=slug]", "climate")
+    with weather() as site, viewer(page, url) as other:
+        page.fill("[name=options-web-seeds]", json.dumps([site]))
+        save(page, "_continue")
+        press(page, "Look now")
+        other.goto(page.url)
+        bar = other.locator(".ling-source progress")
+        expect(bar).to_be_visible()
+        assert bar.get_attribute("value") is None
+        gates["/robots.txt"].set()
+        expect(bar).to_have_attribute("max", "4")  # without a new look at the page
+        expect(other.get_by_role("button", name="Stop")).to_have_count(0)
+        expect(other.locator(".ling-source")).not_to_contain_text("held.html")
+        gates["/held.html"].set()
+        expect(state(other)).to_have_text("in order")
+        expect(bar).to_have_count(0)
+
+
+@contextmanager
+def viewer(page: Page, url: str) -> Iterator[Page]:
+    """A page of who may look at sources and change nothing."""
+    assert page.context.browser
+    context = page.context.browser.new_context()
+    other = context.new_page()
+    sign_in(other, url, "/admin/", person("viewers"))
+    yield other
+    context.close()
+
+
 def test_deletions_wait_until_somebody_confirms_them(editor: Page, folder: Path) -> None:
     page = editor
     for number in range(25):

@@ -216,6 +216,7 @@ class TestSources:
             for told in ("not all of it, for now", "the site does not answer", "<progress", "http-503"):
                 assert told in html
             assert "ling-commands" not in html and f"{URL}document/" not in html
+            assert "data-again" in html and "seen <b>0</b>" in html
             assert "share=" not in html  # what is read names documents that they might not find
 
     def test_show_their_configuration_to_who_may_only_look(self, source: Source) -> None:
@@ -464,6 +465,25 @@ def test_lists_count_without_multiplying(admin_client: Client) -> None:
     html = page(admin_client, "collection/")
     assert f'source__collection__id__exact={into.pk}">2</a>' in html
     assert '<td class="field-passages">3</td>' in html
+
+
+def test_the_list_of_documents_reads_no_more_of_them_than_it_shows(admin_client: Client) -> None:
+    into = collection()
+    for number in range(6):
+        document(into, f"{number}.")
+    for number, pk in enumerate(list(Document.objects.values_list("pk", flat=True)[:4])):
+        told = {"error_code": f"http-50{number % 2}", "language": ("de", "fr")[number % 2]}
+        Document.objects.filter(pk=pk).update(**told)
+    with CaptureQueriesContext(connection) as queries:
+        html = page(admin_client, "document/")
+    asked = [each["sql"] for each in queries if "lingstream_knowledge_document" in each["sql"]]
+    assert asked and not any("DISTINCT" in sql for sql in asked)
+    for query in ("error_code=http-500", "error_code=http-501", "language=de", "language=fr"):
+        assert f"?{query}" in html
+        assert admin_client.get(f"{URL}document/?{query}").context["cl"].result_count == 2
+    for column in ("error_code", "language", "scope"):
+        values = Document.objects.exclude(**{column: ""}).filter(**{f"{column}__gt": ""}).order_by(column)
+        assert "lingstream_document_" in values.values_list(column)[:1].explain()
 
 
 class TestWhatPassesWriteMeanwhile:

@@ -20,8 +20,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from lingstream.admin.display import MAX_SHOWN, pretty, printable, status_badge
-from lingstream.admin.media import ScopedAdmin, ValueFilter, tenant
-from lingstream.admin.runs.keyset import KeysetAdmin, KeysetChangeList
+from lingstream.admin.media import ScopedAdmin, tenant
+from lingstream.admin.runs.keyset import KeysetAdmin, KeysetChangeList, ValuesFilter
 
 from ..asker import Asker, room_of
 from ..failures import discard, look_again
@@ -46,6 +46,35 @@ class DocumentList(KeysetChangeList):
             row.chunk_count = counts.get(row.pk, 0)
 
 
+class IndexedFilter(ValuesFilter):
+    """By a column whose values but the empty one have an index."""
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        rows = super().queryset(request, queryset)
+        return rows.exclude(**{self.column: ""}) if self.value() else rows  # what the index says of its rows
+
+
+class ErrorFilter(IndexedFilter):
+    """By the code of the error."""
+
+    title, parameter_name, column = _("error"), "error_code", "error_code"
+
+
+class LanguageFilter(IndexedFilter):
+    """By the language."""
+
+    title, parameter_name, column = _("language"), "language", "language"
+
+
+class ScopeFilter(IndexedFilter):
+    """By the tenant, for who sees every one."""
+
+    title, parameter_name, column = _("scope"), "scope", "scope"
+
+    def known(self) -> Iterator[str]:
+        return super().known() if tenant(self.request) is None else iter(())
+
+
 @admin.register(Document)
 class DocumentAdmin(KeysetAdmin, ScopedAdmin):
     """What was found at the sources: to be read, looked at again and deleted, never edited."""
@@ -61,10 +90,7 @@ class DocumentAdmin(KeysetAdmin, ScopedAdmin):
         "changed_at",
         "error_code",
     )
-    list_filter = (
-        *("status", "source__collection", "source"),
-        *((name, ValueFilter) for name in ("error_code", "language", "scope")),
-    )
+    list_filter = ("status", "source__collection", "source", ErrorFilter, LanguageFilter, ScopeFilter)
     list_select_related = ("source",)
     search_fields = ("=key", "title", "url")
     more_filters = ("source", "owner")

@@ -435,7 +435,9 @@ class SourceAdmin(Scoped, LingAdmin):
         """What the page shows above the form."""
         run, may_change = run_at(source), self.has_change_permission(request, source)
         failed = source.documents.filter(status=Document.Status.FAILED)
+        bar = None if may_change or run is None else _bar(source)
         return {
+            "bar": bar,
             "source": source,
             "listed": _listed(source, source.documents.count()),
             "run": run,
@@ -460,6 +462,16 @@ class SourceAdmin(Scoped, LingAdmin):
         if not self.has_change_permission(request, source):
             raise PermissionDenied
         return source
+
+
+def _bar(source: Source) -> dict[str, Any]:
+    """How far a pass is, by its row: its run's document names what is read, which not everybody may see."""
+    row = (
+        source.syncs.filter(status=Sync.Status.RUNNING).values("seen", "changed", "deleted", "failed").first()
+    )
+    left = source.documents.filter(status=Document.Status.PENDING).count()
+    counts = row or {"seen": 0, "changed": 0, "deleted": 0, "failed": 0}
+    return {**counts, "left": left, "done": max(counts["seen"] - left, 0)}
 
 
 def _offered() -> dict[str, SourceKind]:

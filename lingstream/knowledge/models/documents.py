@@ -7,6 +7,7 @@ import zlib
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -96,6 +97,14 @@ class Document(models.Model):
         indexes = [
             models.Index(fields=["source", "status", "retry_at"], name="lingstream_document_due"),
             models.Index(fields=["source", "seen"], name="lingstream_document_seen"),
+            # For the list's filters, which find each value behind the last one.
+            models.Index(
+                fields=["error_code", "id"], condition=~Q(error_code=""), name="lingstream_document_error"
+            ),
+            models.Index(
+                fields=["language", "id"], condition=~Q(language=""), name="lingstream_document_language"
+            ),
+            models.Index(fields=["scope", "id"], condition=~Q(scope=""), name="lingstream_document_scope"),
         ]
 
     def __str__(self) -> str:

@@ -1,13 +1,21 @@
 /**
  * source: a source's page. A pass goes on in one run after another, and the page's `<ling-stream>` follows one: when
- * that has ended, how the source is comes anew from the server, with the next run if there is one.
+ * that has ended, how the source is comes anew from the server, with the next run if there is one. Who may only look
+ * at sources follows no run, which names what it reads: while one goes on, how the source is comes anew every two seconds.
  */
+
+const PAUSE = 2_000; // milliseconds
 
 const place = document.querySelector("[data-state]");
 
 place?.addEventListener("ling:ops", showPhase);
 place?.addEventListener("ling:snapshot", showPhase);
 place?.addEventListener("ling:done", renew);
+again();
+
+function again() {
+    if (place?.querySelector("[data-again]")) setTimeout(() => renew().catch(again), PAUSE);
+}
 
 function showPhase({ target }) {
     const phase = target.querySelector("[data-phase]");
@@ -22,4 +30,5 @@ async function renew() {
     place.replaceChildren(...page.body.childNodes);
     const buttons = [...place.querySelectorAll("a, button")];
     if (focused !== null) buttons.find((button) => button.textContent === focused)?.focus();
+    again();
 }
