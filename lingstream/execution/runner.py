@@ -326,11 +326,12 @@ class Runner:
             async def end(result: engine.RunResult) -> None:
                 await journal.end(result, str(log.last_id.following))
 
+            who = Who(lambda: persist(load_identity, row))
             run = self._runs[name] = engine.Run(
                 plan_of(row),
                 row.input,
                 log=log,
-                services=RunServices(self._services, lambda slug: persist(inner_plan_of, row, slug)),
+                services=RunServices(self._services, lambda slug: persist(inner_plan_of, row, slug), who),
                 journal=journal,
                 history=history,
                 epoch=row.epoch,
@@ -338,7 +339,7 @@ class Runner:
                 observers=get_observers(),
                 name=name,
                 began=row.created_at.isoformat(),
-                identity=Who(lambda: persist(load_identity, row)),
+                identity=who,
             )
             run.info = run.info._replace(trial=row.trial)
             if row.cancel_requested_at:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from django.conf import settings
 from django.db import connections
@@ -21,7 +21,7 @@ from .pool import ProviderPool
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
 
-__all__ = ["RunServices", "SiteServices", "Who", "begin_addresses"]
+__all__ = ["RunServices", "SiteServices", "Who", "begin_addresses", "register_search"]
 
 logger = logging.getLogger("lingstream")
 
@@ -79,21 +79,45 @@ def begin_addresses() -> None:
     set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
 
 
+#: Searches for somebody; it calls what uses the ORM by what it is given last.
+Searcher: TypeAlias = Callable[..., Awaitable[list[dict[str, Any]]]]
+
+_searchers: list[Searcher] = []
+
+
+def register_search(searcher: Searcher) -> None:
+    """Make known what :meth:`Services.search` asks: an app that this package does not know."""
+    _searchers.append(searcher)
+
+
 class RunServices(Services):
     """The services of one run.
 
     :param site: those of the process.
     :param plans: returns the plan of a workflow, as JSON data.
+    :param who: returns who has started the run.
     """
 
-    def __init__(self, site: SiteServices, plans: Callable[[str], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        site: SiteServices,
+        plans: Callable[[str], Awaitable[dict[str, Any]]],
+        who: Callable[[], Awaitable[Identity]],
+    ) -> None:
         super().__init__(site.provider)
         self._site = site
         self._plans = plans
+        self._who = who
 
     def http(self) -> AsyncClient:
         """See :meth:`Services.http`."""
         return self._site.http()
+
+    async def search(self, collection: str | Sequence[str], text: str, **how: Any) -> list[dict[str, Any]]:
+        """See :meth:`Services.search`."""
+        if not _searchers:
+            return await super().search(collection, text, **how)
+        return await _searchers[-1](collection, text, await self._who(), self.database, **how)
 
     async def workflow(self, slug: str) -> dict[str, Any]:
         """See :meth:`Services.workflow`."""

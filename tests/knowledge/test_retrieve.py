@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
 
+from lingstream import workflow
 from lingstream.access.identity import Identity
 from lingstream.admin.options import forms_of
-from lingstream.core.engine import kinds
+from lingstream.core.engine import kinds, registry
 from lingstream.core.engine.kinds import check_options
 from lingstream.core.engine.plan import Plan, StepPlan
 from lingstream.core.engine.run import Run as Authoring
@@ -98,6 +100,33 @@ class TestWhatItWrites:
 
     async def test_nothing_is_a_list_too(self, help: Collection) -> None:
         assert (await retrieved("cara", "", mode="keyword")).document == {"sources": []}
+
+
+class TestServices:
+    """The same, from a step of another kind and from a workflow in Python."""
+
+    @pytest.mark.parametrize(("name", "found"), [("cara", ["staff"]), ("", [])])
+    async def test_search_for_who_has_started_the_run(
+        self, help: Collection, site: Site, name: str, found: list[str]
+    ) -> None:
+        @workflow("asks-services", access="anyone")
+        async def asks(run: Authoring) -> None:
+            how = partial(run.services.search, k=1, mode="keyword")
+            passages = await run.once("found", how, "help", "cats of staff")
+            run.set("titles", [passage["title"] for passage in passages])
+
+        try:
+            user = await User.objects.filter(username=name).afirst()
+            started, _ = await get_runner().start(Start("asks-services", {}), Identity.of_site(user))
+            row = await ended(started)
+        finally:
+            registry._functions.pop("asks-services", None)
+            registry._declared.pop("asks-services", None)
+        assert (row.status, row.errors, row.document["titles"]) == ("finished", [], found)
+
+    async def test_of_no_site_search_nothing(self) -> None:
+        with pytest.raises(UsageError, match="a site with lingstream"):
+            await kinds.Services(lambda plan: None).search("help", "x")  # type: ignore[arg-type,return-value]
 
 
 class TestWhoAsks:

@@ -117,11 +117,12 @@ class Services:
         raise UsageError("expected a site with guarded addresses, and there is none")
 
     async def workflow(self, slug: str) -> dict[str, Any]:
-        """Return the plan of a workflow that a function wants to execute inside its own, as JSON data.
-
-        :raises UsageError: there is none, or no site.
-        """
+        """Return the plan of a workflow that a function wants to execute inside its own, as JSON data."""
         raise UsageError(f"expected a site with the workflow {slug!r}, and there is none")
+
+    async def search(self, collection: str | Sequence[str], text: str, **how: Any) -> list[dict[str, Any]]:
+        """Return passages as ``retrieve`` does (``how`` are its options), for who has started the run."""
+        raise UsageError("expected a run of a site with lingstream.knowledge, and there is none")
 
     async def database(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function gives that blocks, and that may use the ORM; it has a thread for it.
