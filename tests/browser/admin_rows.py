@@ -1,4 +1,4 @@
-"""Rows for the pages of the admin: people of each group, models that are wrong, and one of the rest.
+"""Rows for the pages of the admin: people, models that are wrong, and one of the rest.
 
 ``python -m tests.browser.admin_rows``, with the site's settings in the environment, writes them beside the
 demo's.
@@ -10,29 +10,14 @@ from typing import Any
 
 import django
 
-__all__ = ["PASSWORD", "person"]
+from . import people
 
-PASSWORD = "secret"
 MODELS: dict[str, dict[str, Any]] = {
     "clumsy": {"answers": {"": '{"answer": "Wet.", "sure": true,}'}, "rate": None},
     "broken": {"answers": []},
     "patient": {"answers": {"": '{answer: "' + "Drop by drop. " * 2_000}, "rate": 20},
 }
 """One whose answer is mended, one that has none, and one that is not at its end before somebody stops it."""
-
-
-def person(group: str) -> str:
-    """Return the name of who is in a group."""
-    return group.replace(" ", "-")
-
-
-def _people() -> None:
-    from django.contrib.auth.hashers import make_password
-    from django.contrib.auth.models import Group, User
-
-    password = make_password(PASSWORD)
-    for group in Group.objects.all():
-        User.objects.create(username=person(group.name), password=password, is_staff=True).groups.add(group)
 
 
 def _workflows() -> None:
@@ -75,6 +60,6 @@ def _rest() -> None:
 
 if __name__ == "__main__":
     django.setup()
-    _people()
+    people.write()
     _workflows()
     _rest()

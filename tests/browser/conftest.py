@@ -176,7 +176,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The demo under the policy of the admin's tests, with the people and rows of `admin_rows`.
+    """The demo under the policy of the admin's tests, with the rows of `admin_rows`.
 
     It is one for all of them: a test leaves what others look at as it was.
     """

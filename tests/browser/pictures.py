@@ -1,11 +1,13 @@
-"""``python -m tests.browser.pictures``: the pictures of the admin in ``docs/images``, taken anew of the demo.
+"""``python -m tests.browser.pictures``: the pictures of the admin and the demo in ``docs/images``, anew.
 
-With ``--language zh-hans`` they show it in Chinese, for which the system needs a font, and are named so.
+With ``--language zh-hans`` they show it in Chinese, and are named so. For that, and for ``demo``, which has a
+translation in it, the system needs a font. Those of the admin are of a day of each group.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,16 +17,18 @@ from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect, sync_playwright
 
 from .conftest import ROOT, launch, serve, until
+from .people import person
 from .staff import SETTINGS, sign_in, start
 
-FILES = {"en": "admin-{}.png", "zh-hans": "admin-{}-chinese.png"}
+FILES = {"en": "{}.png", "zh-hans": "{}-chinese.png"}
+DEMO: ViewportSize = {"width": 1280, "height": 740}
 SIZE: ViewportSize = {"width": 1040, "height": 800}
-COLOURS = 64
+COLOURS = 128
 QUESTION = "What are clouds made of?"
 
 
 class Camera(NamedTuple):
-    """A page of the demo's admin.
+    """A page of the demo, or of its admin.
 
     :param wanted: the pictures that are taken, with the paths of their files.
     """
@@ -32,6 +36,11 @@ class Camera(NamedTuple):
     page: Page
     url: str
     wanted: Mapping[str, Path]
+
+    def enter(self, group: str) -> None:
+        """Sign in as somebody of this group."""
+        self.page.context.clear_cookies()
+        sign_in(self.page, self.url, "/admin/", person(group))
 
     def open(self, path: str) -> None:
         """Go to a page of ours."""
@@ -50,15 +59,17 @@ class Camera(NamedTuple):
     def take(self, name: str, *, of: str = "#content", until: str = "") -> None:
         """Take a picture.
 
-        :param of: the element that it shows.
+        :param of: the element that it shows; "" for what is seen of the page.
         :param until: one in it, with which the picture ends.
         """
         if name not in self.wanted:
             return
         path = self.wanted[name]
-        whole = self.page.locator(of)
-        whole.scroll_into_view_if_needed()
-        if until:
+        whole = self.page.locator(of or "html")
+        if not of:
+            self.page.screenshot(path=path)
+        elif until:
+            whole.scroll_into_view_if_needed()
             self.page.screenshot(path=path, full_page=True, clip=self._clip(whole, until))
         else:
             whole.screenshot(path=path)
@@ -88,7 +99,8 @@ def run_some(camera: Camera) -> None:
 
 
 def prompt(camera: Camera) -> None:
-    """A prompt of which the newest version is not live."""
+    """A prompt of which an editor's version is not live."""
+    camera.enter("editors")
     camera.choose("prompt/", "cloud-answer")
     box = camera.page.locator("textarea[name=text]")
     box.fill(box.input_value().replace("{{ tone }}", "pirate"))
@@ -99,7 +111,8 @@ def prompt(camera: Camera) -> None:
 
 
 def workflow(camera: Camera) -> None:
-    """A workflow with its graph."""
+    """A workflow with its graph, as an editor builds it."""
+    camera.enter("editors")
     camera.choose("workflow/", "outline")
     camera.take("workflow", until="#triggers-group")
 
@@ -115,8 +128,9 @@ def trial(camera: Camera) -> None:
 
 
 def versions(camera: Camera) -> None:
-    """A workflow that has been published, and whose draft differs."""
+    """A workflow that a publisher has published, and whose draft differs."""
     page = camera.page
+    camera.enter("publishers")
     camera.choose("workflow/", "outline")
     camera.click("[name=_publish]")
     page.click("#steps-1 .ling-fold")
@@ -132,19 +146,54 @@ def versions(camera: Camera) -> None:
 
 
 def run(camera: Camera) -> None:
-    """A run that has ended."""
+    """A run that has ended, as a viewer sees it."""
+    camera.enter("viewers")
     camera.open("run/?workflow=outline")
     camera.click("#result_list th a >> nth=0")
     camera.take("run", until=".ling-waterfall")
 
 
+def runs(camera: Camera) -> None:
+    """The list from which an operator stops runs."""
+    camera.enter("operators")
+    camera.open("run/")
+    camera.page.locator("#result_list .action-select").first.check()
+    camera.page.locator("select[name=action]").select_option("stop")
+    camera.take("runs", until=".results")
+
+
 def board(camera: Camera) -> None:
-    """The index page."""
+    """The index page, as an operator begins the day."""
+    camera.enter("operators")
     camera.open("")
     camera.take("board", until=".ling-board")
 
 
-PARTS: tuple[Callable[[Camera], None], ...] = (run_some, prompt, versions, workflow, trial, run, board)
+def search(camera: Camera) -> None:
+    """What an editor of knowledge finds."""
+    camera.enter("knowledge editors")
+    camera.page.goto(f"{camera.url}/admin/lingstream_knowledge/collection/")
+    camera.click("#result_list a:text-is('Try a search')")
+    camera.page.fill("[name=question]", "How do I test a workflow?")
+    camera.page.fill("[name=k]", "3")
+    camera.click(".ling-trial button")
+    camera.take("search", until="#content table")
+
+
+def demo(camera: Camera) -> None:
+    """The first page, as two bots write beside each other."""
+    camera.page.set_viewport_size(DEMO)
+    camera.page.goto(camera.url)
+    camera.page.click("#cloud-facts button.primary")
+    expect(camera.page.locator("#cloud-facts [data-ling=details]")).to_have_text(re.compile(".{4}"))
+    camera.take("demo", of="")
+    camera.page.set_viewport_size(SIZE)
+
+
+PARTS: tuple[Callable[[Camera], None], ...] = (
+    *(run_some, prompt, versions, workflow, trial, run, runs, board, search),
+    demo,
+)
 TAKEN = [part.__name__ for part in PARTS[1:]]
 
 
@@ -157,10 +206,11 @@ def main() -> None:
     options = parser.parse_args()
     expect.set_options(timeout=60_000)
     file = FILES[options.language]
-    wanted = {name: options.folder / file.format(name) for name in options.names or TAKEN}
+    named = {name: name if name == "demo" else f"admin-{name}" for name in options.names or TAKEN}
+    wanted = {name: options.folder / file.format(each) for name, each in named.items()}
     with (
         TemporaryDirectory() as directory,
-        serve(Path(directory), SETTINGS) as url,
+        serve(Path(directory), SETTINGS, rows="tests.browser.people") as url,
         sync_playwright() as playwright,
         launch(playwright) as browser,
     ):

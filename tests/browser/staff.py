@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from playwright.sync_api import Page
 
-from .admin_rows import PASSWORD
+from .people import PASSWORD
 
 __all__ = ["SETTINGS", "Site", "sign_in", "start"]
 
@@ -48,7 +48,7 @@ def sign_in(page: Page, site: str, path: str, name: str = "admin") -> None:
 
     :param site: its address.
     :param path: of the page that comes behind the sign-in.
-    :param name: the demo's superuser, or who `admin_rows` has put into a group.
+    :param name: the demo's superuser, or who `people` has put into a group.
     """
     page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # Django's admin has none
     page.goto(f"{site}/admin/login/?next={path}")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .admin_rows import person
+from .people import person
 from .staff import Site, sign_in, start
 
 EVERYBODY = frozenset({"viewers", "editors", "publishers", "operators", "knowledge editors"})

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .admin_rows import person
 from .conftest import serve
+from .people import person
 from .staff import sign_in
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.browser.library_site"}
