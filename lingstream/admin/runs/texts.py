@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from django.template.defaultfilters import floatformat
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import BotRun, Run
@@ -54,9 +57,21 @@ def step_html(
         "reasoning": pretty(row.reasoning) if row.reasoning else "",
         "error": pretty(shown_error(row.error)) + remedies([row.error], reader) if row.error else "",
         "params": pretty(row.params) if row.params else "",
-        "usage": tokens(row.usage),
+        "facts": " · ".join(_facts(row)),
     }
     return SafeString(render_to_string("lingstream/admin/runs/step.html", context))
+
+
+def _facts(row: BotRun) -> Iterator[str]:
+    """What there is to say of its call."""
+    if row.finish:
+        yield f"{gettext('finish reason')}: {row.finish}"
+    if row.first_token is not None:
+        yield gettext("first token after %(seconds)s s") % {"seconds": floatformat(row.first_token, 2)}
+    if (used := tokens(row.usage)) != "-":
+        yield f"{used} {gettext('tokens')}"
+    if row.prompt_version:
+        yield row.prompt_version
 
 
 def _printable(repair: Mended) -> Mended:

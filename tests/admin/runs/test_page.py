@@ -503,6 +503,12 @@ class TestPage:
         table = chinese.post(URL, {"action": "export_csv", "_selected_action": [run.pk]})
         assert "运行启动的机器人超过 5 个" in b"".join(table).decode()
 
+    def test_a_step_that_took_no_tokens_says_nothing_of_them(self, admin_client: Client, run: Run) -> None:
+        BotRun.objects.filter(kind="bot").update(usage={}, finish="", first_token=None, prompt_version="p v1")
+        who = page(admin_client, run).split('class="ling-who">')[1].partition("</p>")[0]
+        assert "tokens" not in who
+        assert who.split()[:2] == ["p", "v1"]
+
     @pytest.mark.parametrize("command", ["stop", "again/same", "again/today", "again/named"])
     def test_commands_are_for_who_may(self, run: Run, command: str, settings: Any) -> None:
         client = client_with("view_run")
