@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 CHUNK = 5_000
+RUNNER = UUID(int=1)
 WORDS = ["cloud", "rain", "sun", "wind", "snow", "storm", "light", "water", "drop", "sky"]
 
 
@@ -29,24 +30,28 @@ def main() -> None:
     measured(_measure, rows=1_000_000, about=__doc__)
 
 
-def measured(measure: Callable[[int], None], *, rows: int, about: str | None) -> None:
+def measured(measure: Callable[[int], list[str] | None], *, rows: int, about: str | None) -> None:
     """Measure in an empty database of the kind that the command line asks for.
 
-    :param measure: gets the number of rows.
+    :param measure: gets the number of rows; returns what is above a bound, if it knows bounds.
     :param rows: unless the command line says another number.
     :param about: the help.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--postgresql", action="store_true")
+    parser.add_argument("--check", action="store_true", help="fail if a bound is passed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = configure(Path(folder), postgresql=given.postgresql)
         try:
-            measure(given.rows)
+            missed = measure(given.rows)
         finally:
             if server:
                 server.close()
+    if missed:
+        print(*missed, sep="\n", file=sys.stderr)
+        sys.exit(int(given.check))
 
 
 def configure(folder: Path, *, postgresql: bool):  # type: ignore[no-untyped-def]
@@ -78,7 +83,7 @@ def _measure(rows: int) -> None:
     from django.test import Client
 
     began = time.monotonic()
-    middle = _fill(rows)
+    middle = fill(rows)
     print(f"{connection.vendor}: {rows} runs stored in {time.monotonic() - began:.0f} s")
     client = Client(HTTP_HOST="localhost")
     client.force_login(User.objects.create_superuser("root"))
@@ -112,28 +117,32 @@ def _measure(rows: int) -> None:
         print(f"{name:44}{min(times) * 1000:8.0f} ms{max(times) * 1000:8.0f} ms", flush=True)
 
 
-def _fill(rows: int) -> str:
-    """Store some runs by the ORM and multiply them in the database; return a place in their middle."""
+def fill(rows: int, *, analyze: bool = True) -> str:
+    """Store some runs by the ORM and multiply them in the database; return a place in their middle.
+
+    One process has executed them all, and none after its last word.
+
+    :param analyze: make SQLite's statistics too, which a site has only if it asked for them. PostgreSQL makes
+        its own.
+    """
     from django.contrib.auth.models import User
     from django.db import connection
     from django.utils import timezone
 
-    from lingstream.models import Run
+    from lingstream.models import Run, Runner
 
+    Runner.objects.create(pk=RUNNER)
     people = User.objects.bulk_create(User(username=f"user{number}") for number in range(1_000))
     known = Run.objects.bulk_create(_runs(min(rows, CHUNK), people, timezone.now()))
-    columns = [field.column for field in Run._meta.concrete_fields if field.name not in ("id", "created_at")]
+    ours = ("id", "created_at", "finished_at")
+    columns = [field.column for field in Run._meta.concrete_fields if field.name not in ours]
     sqlite = connection.vendor == "sqlite"
     copied = ", ".join(columns)
     statements = {
-        "copy": f"INSERT INTO lingstream_run (id, created_at, {copied}) "
-        + (
-            f"SELECT lower(hex(randomblob(16))), datetime(created_at, '-' || (abs(random()) % 604800) || ' "
-            f"seconds'), {copied} FROM lingstream_run LIMIT %s"
-            if sqlite
-            else f"SELECT gen_random_uuid(), created_at - random() * interval '7 days', {copied} "
-            "FROM lingstream_run LIMIT %s"
-        ),
+        # As materialized, or SQLite rolls the dice for each of the two times.
+        "copy": f"INSERT INTO lingstream_run ({', '.join(ours)}, {copied}) WITH more AS MATERIALIZED "
+        f"(SELECT {_ID[sqlite]} AS id, {_AT[sqlite]} AS at, {copied} FROM lingstream_run LIMIT %s) "
+        f"SELECT id, at, at, {copied} FROM more",
         "texts": "INSERT INTO lingstream_runtext (run_id, input, words) SELECT id, 'x', "
         + " || ' ' || ".join([_WORD[sqlite]] * 4)
         + f" || {_NEEDLE[sqlite]} FROM lingstream_run ORDER BY created_at",
@@ -145,12 +154,18 @@ def _fill(rows: int) -> str:
             cursor.execute(statements["copy"], [more])
             count += more
         cursor.execute(statements["texts"])
-        cursor.execute("ANALYZE")
+        if analyze or not sqlite:
+            cursor.execute("ANALYZE")
     middle = Run.objects.order_by("created_at")[rows // 2]
     return f"{middle.created_at.isoformat()}~{middle.pk}"
 
 
 # By whether it is SQLite.
+_ID = {True: "lower(hex(randomblob(16)))", False: "gen_random_uuid()"}
+_AT = {
+    True: "datetime(created_at, '-' || (abs(random()) % 604800) || ' seconds')",
+    False: "created_at - random() * interval '7 days'",
+}
 _WORD = {
     True: f"json_extract('{json.dumps(WORDS)}', '$[' || (abs(random()) % {len(WORDS)}) || ']')",
     False: f"(ARRAY{WORDS})[1 + floor(random() * {len(WORDS)})::int]",
@@ -178,6 +193,8 @@ def _runs(count: int, people, now) -> Iterator:  # type: ignore[no-untyped-def,t
             input={"question": "x" * 100},
             document={"answer": "y" * 500},
             created_at=now - timedelta(minutes=number),
+            finished_at=now - timedelta(minutes=number + 1),
+            runner_id=RUNNER,
             first_token=0.3,
             prompt_tokens=100,
             completion_tokens=300,

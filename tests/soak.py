@@ -30,6 +30,8 @@ PARTS = ("core", "chaos", "hubs", "browser", "providers")
 
 COMMANDS: dict[str, list[str]] = {
     "ownership": ["bench/ownership.py", "--soak"],
+    "starts": ["bench/starts.py", "--check"],
+    "starts-postgresql": ["bench/starts.py", "--check", "--postgresql"],
     "decoder": ["tests/fuzz.py", "--only", "decoder", "--seconds", "600"],
     "fuzz": ["tests/fuzz.py", "--seconds", "1200"],
 }

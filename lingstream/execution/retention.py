@@ -92,7 +92,9 @@ def expired(days: int | None = None, workflows: list[str] | None = None) -> Iter
         yield _ended(days).filter(chosen)
         return
     if workflows is None:
-        yield Run.objects.filter(conversation__deleted_at__isnull=False).exclude(status__in=OPEN)
+        # Not by a join, in an order: SQLite would look up the conversation of each run that there is.
+        gone = Conversation.objects.filter(deleted_at__isnull=False).order_by()
+        yield Run.objects.filter(conversation__in=gone).exclude(status__in=OPEN).order_by()
         yield _old_trials()
     rows = Workflow.objects.exclude(retention_days=None)
     if workflows is not None:

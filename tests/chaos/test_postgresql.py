@@ -43,6 +43,7 @@ SUITES = (
     "tests/knowledge/test_truth.py",
     "tests/knowledge/test_words.py",
     "tests/execution/test_export.py",
+    "tests/execution/test_many_runs.py",
     "tests/execution/test_schedules.py",
 )
 # A thread of a test's may still have its connection when the database is to go, with the whole server.

@@ -43,6 +43,7 @@ from lingstream.models import (
     WorkflowVersion,
 )
 from lingstream.models.validators import validate_prices
+from tests.plans import check_plan
 
 from ..forms import client_with
 
@@ -426,27 +427,7 @@ def many() -> None:
             cursor.execute("SET LOCAL enable_seqscan = off")
 
 
-_READS_ALL = re.compile(r"SCAN lingstream_(run|runtext)\b(?! USING (COVERING )?INDEX)")
 _MOST_READ = 4_500  # rows, of a word that a third of the runs has: where PostgreSQL's plan may be either
-
-
-def check_plan(sql: str) -> None:
-    """Check that a read of runs reads few of them, as the database would do it or has done it."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
-            plan = [row[-1] for row in cursor.fetchall()]
-            assert not [line for line in plan if _READS_ALL.match(line)], (sql, plan)
-        else:
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
-            ((((plan,),)),) = cursor.fetchall()
-            assert rows_read(plan["Plan"]) <= _MOST_READ, (sql, plan)
-
-
-def rows_read(node: dict[str, Any]) -> int:
-    names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-    own = sum(node.get(name, 0) for name in names) * node["Actual Loops"] if "Relation Name" in node else 0
-    return int(own) + sum(map(rows_read, node.get("Plans", ())))
 
 
 @pytest.mark.usefixtures("many")
@@ -500,4 +481,4 @@ def test_no_page_reads_the_table(admin_client: Client) -> None:
         assert len(captured) <= 22, [query["sql"] for query in captured]
         for query in list(captured):
             if re.match(r'SELECT .* FROM "lingstream_run(text)?"', query["sql"]):
-                check_plan(query["sql"])
+                check_plan(query["sql"], _MOST_READ)
