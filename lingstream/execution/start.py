@@ -11,6 +11,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, router, transaction
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -58,6 +60,9 @@ _PROCESSES = {
     "worker": "manage.py ling_worker",
 }
 _NEW = "new"  # for a conversation that begins with the run
+# The condition of the index of keys, in its own words: from a parameter SQLite cannot tell that it holds, and
+# reads all runs of the tenant.
+_HAS_KEY = RawSQL("NOT (lingstream_run.key = '')", (), output_field=BooleanField())
 _ANONYMOUS_KEY = 16  # characters of a key that is the only proof of who asks
 
 
@@ -353,7 +358,7 @@ def _short_text(name: str, text: Any) -> str:
 
 def _by_key(start: Start, identity: Identity) -> Run | None:
     known = Run.objects.filter(  # never a trial, which has no key
-        scope=identity.tenant, owner_key__in=identity.owner_keys, key=start.key
+        _HAS_KEY, scope=identity.tenant, owner_key__in=identity.owner_keys, key=start.key
     ).first()
     if known and not _is_same(known, start):
         raise LingError(
