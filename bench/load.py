@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from panel import trials
 
-__all__ = ["Result", "Spec", "Stopped", "cpu_seconds", "measure", "measure_apart", "stop"]
+__all__ = ["Result", "Spec", "Stopped", "cpu_seconds", "look", "measure", "measure_apart", "stop"]
 
 STAMP = re.compile(rb"([0-9a-f]{8}) ")
 STAMP_BYTES = 9
@@ -146,10 +146,10 @@ def cpu_seconds(pid: int) -> float:
 
 @dataclass(frozen=True)
 class Stopped:
-    """What the model tells when it ends all its streams.
+    """What the model tells of its streams.
 
-    :param tokens: sent since the last time.
-    :param streams: that it had to end.
+    :param tokens: sent since they were ended the last time.
+    :param streams: how many there are, or were when they were ended.
     """
 
     tokens: int
@@ -158,8 +158,17 @@ class Stopped:
 
 def stop(model_port: int) -> Stopped:
     """End all streams of the model."""
+    return _ask(model_port, "stop")
+
+
+def look(model_port: int) -> Stopped:
+    """Return what :func:`stop` would, and end nothing."""
+    return _ask(model_port, "look")
+
+
+def _ask(model_port: int, what: str) -> Stopped:
     with socket.create_connection(("127.0.0.1", model_port)) as stopper:
-        stopper.sendall(b"POST /stop HTTP/1.1\r\n\r\n")
+        stopper.sendall(f"POST /{what} HTTP/1.1\r\n\r\n".encode())
         return Stopped(**json.loads(stopper.makefile("rb").read().partition(b"\r\n\r\n")[2]))
 
 

@@ -3,7 +3,7 @@
 ``lingstream.testing`` has one that speaks the protocol in all its forms. This one answers every request with
 the same endless stream, from one thread without asyncio, and takes about 20 µs per token: on a machine with
 two cores the server under test must not wait for its model. ``POST /stop`` ends all streams and tells how
-many there were, and how many tokens were sent.
+many there were, and how many tokens were sent; ``POST /look`` tells the same and ends nothing.
 
 A token is eight hexadecimal digits and a space: microseconds of the monotonic clock, which is one for all
 processes of a machine.
@@ -101,10 +101,10 @@ class ModelServer:
         if more and (not end or len(body) < _length(head)):
             return
         del self._asking[handle]
-        if not more or head.startswith(b"POST /stop"):
+        if not more or head.startswith((b"POST /stop", b"POST /look")):
             self._epoll.unregister(client)
             if more:
-                client.sendall(_answer(self._stop()))
+                client.sendall(_answer(self._look() if head.startswith(b"POST /look") else self._stop()))
             client.close()
             return
         self._streams[handle] = stream = Stream(client)
@@ -115,13 +115,16 @@ class ModelServer:
 
     def _stop(self) -> dict[str, int]:
         """End all streams; return how many there were, and the tokens since the last time."""
-        ended = {"tokens": self._sent, "streams": len(self._streams)}
+        ended = self._look()
         for handle, stream in list(self._streams.items()):
             stream.end(LAST)
             self._drop(handle)
         self._due.clear()
         self._sent = 0
         return ended
+
+    def _look(self) -> dict[str, int]:
+        return {"tokens": self._sent, "streams": len(self._streams)}
 
     def _drop(self, handle: int) -> None:
         if stream := self._streams.pop(handle, None):

@@ -30,6 +30,7 @@ PARTS = ("core", "chaos", "hubs", "browser", "providers")
 
 COMMANDS: dict[str, list[str]] = {
     "ownership": ["bench/ownership.py", "--soak"],
+    "idle": ["bench/idle.py", "--check"],
     "starts": ["bench/starts.py", "--check"],
     "starts-postgresql": ["bench/starts.py", "--check", "--postgresql"],
     "decoder": ["tests/fuzz.py", "--only", "decoder", "--seconds", "600"],
