@@ -59,6 +59,31 @@ async def test_a_worker_dies_after_the_first_bot(cluster: MakeCluster, moment: s
     assert set(world.bots(viewer.run).values()) == {"finished"}
 
 
+TEXTS = {"ANSWER": ANSWER, "DETAILS": DETAILS, "TRANSLATION": TRANSLATION}  # as they are asked for
+KILLS = [(name, cut) for name, text in TEXTS.items() for cut in range(1, len(text))]
+KILLS = random.Random(60).sample(KILLS, 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"), [*KILLS[:2], *(pytest.param(*kill, marks=pytest.mark.soak) for kill in KILLS[2:])]
+)
+async def test_a_worker_that_dies_anywhere_changes_no_answer(
+    cluster: MakeCluster, name: str, cut: int
+) -> None:
+    world = await cluster()
+    gate = asyncio.Event()
+    model = world.says(**{**TEXTS, name: reply(TEXTS[name][:cut], gate, TEXTS[name][cut:])})
+    (web,), workers = await asyncio.gather(world.web(), world.workers(2))
+    viewer = await world.watch(web, "facts")
+    await world.server.received(list(TEXTS).index(name) + 1)
+    owner, _ = world.owner(viewer.run, workers)
+    owner.kill()
+    gate.set()
+    await world.agree(FACTS, viewer, await world.viewer(viewer).connect(web))
+    assert model.count(name) == 2
+    assert viewer.epochs == {1, 2}
+
+
 async def test_a_worker_dies_in_a_fan_out(cluster: MakeCluster) -> None:
     world = await cluster()
     topics = [f"topic {number}" for number in range(4)]
