@@ -129,8 +129,7 @@ class Slice:
             while await self._work():
                 await self._finish()
                 if await self._call(self._held.release):
-                    self._say(phase="finished", current="")
-                    await self._say_left()
+                    await self._say_left(phase="finished", current="")
                     return Outcome("finished", self._problem)
             await self._save()  # what the next slice begins with
             await self._learn()
@@ -254,8 +253,7 @@ class Slice:
 
     async def _work(self) -> bool:
         """Look at what is due; return whether nothing is any more."""
-        self._say(phase="fetching", **self._counts)
-        await self._say_left()
+        await self._say_left(phase="fetching", **self._counts)
         probing = self._is_degraded
         while not self._is_over:
             if full := self._full():
@@ -410,7 +408,7 @@ class Slice:
         if self._report and said:
             self._report(said)
 
-    async def _say_left(self) -> None:
-        """Say how much is left; where nobody hears it, it is not counted."""
+    async def _say_left(self, **said: Any) -> None:
+        """Say how much is left, with what else there is to say; where nobody hears it, it is not counted."""
         if self._report:
-            self._report({"left": await self._call(self._left)})
+            self._report({**said, "left": await self._call(self._left)})
