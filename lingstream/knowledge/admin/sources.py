@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from lingstream.access.tokens import make_share
-from lingstream.admin.display import kind_title, pretty, said, status_badge
+from lingstream.admin.display import duration, kind_title, pretty, said, status_badge
 from lingstream.admin.media import LingAdmin, Scoped, of_tenant, tenant
 from lingstream.admin.options import KindForm
 from lingstream.admin.secret import SecretForm, shown_secret
@@ -118,7 +118,7 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
         "shown_status",
         "trigger",
         "started_at",
-        "ended_at",
+        "shown_duration",
         "seen",
         "changed",
         "deleted",
@@ -145,6 +145,10 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
     @admin.display(description=_("status"))
     def shown_status(self, row: Sync) -> SafeString:
         return status_badge(row.status, row.get_status_display())
+
+    @admin.display(description=_("took"))
+    def shown_duration(self, row: Sync) -> str:
+        return duration(row.started_at, row.ended_at)
 
     @admin.display(description=_("read"))
     def shown_read(self, row: Sync) -> str:
