@@ -112,8 +112,9 @@ async def hold_runs(count: int, server: str = "uvicorn", seconds: float = LOOK) 
         return await _held("runs", count, server, seconds, site, _executed)
 
 
-async def pass_runs(count: int, server: str = "uvicorn", at_once: int = 200) -> Figures:
-    """Have as many runs one after the other, ``at_once`` at a time."""
+async def pass_runs(count: int, server: str = "uvicorn") -> Figures:
+    """Have as many runs one after the other, an eighth of them at a time."""
+    at_once = max(1, count // 8)
     with Site(RATE) as site:
         pid, port = site.serve(server, OURS)
         looks, ended = [await _rested(pid)], 0

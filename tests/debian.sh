@@ -22,8 +22,9 @@ case "$FOLDER" in "$PWD" | "$PWD"/*) echo "expected a folder outside of $PWD, go
 if [ ! -e "$FOLDER/.base" ]; then
     command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap; }
     debootstrap --variant=minbase "$SUITE" "$FOLDER"
-    touch "$FOLDER/.base"
+    echo "$SUITE" >"$FOLDER/.base"
 fi
+[ "$(cat "$FOLDER/.base")" = "$SUITE" ] || { echo "expected $SUITE in $FOLDER, found $(cat "$FOLDER/.base")" >&2; exit 2; }
 
 # Names and certificates are the machine's: it may have authorities of its own.
 cp /etc/resolv.conf /etc/hosts "$FOLDER/etc/"

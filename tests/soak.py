@@ -70,10 +70,10 @@ def main() -> int:
     if unknown := [suite for suite in asked.suites if suite not in names]:
         parser.error(f"expected suites of {', '.join(names)}, got {', '.join(unknown)}")
     asked.logs.mkdir(parents=True, exist_ok=True)
-    record, commit = asked.logs / "record.jsonl", commit_of(ROOT)
+    record = asked.logs / "record.jsonl"
     for suite in asked.suites:
         times = 1 if suite in COMMANDS else asked.times
-        what = {"suite": suite, "key": asked.key, "commit": commit}
+        what = {"suite": suite, "key": asked.key, "commit": commit_of(ROOT)}
         green = passed(record, what) if asked.resume else 0
         if green:
             print(f"{suite}: {min(green, times)} of {times} have passed before", flush=True)
@@ -85,10 +85,10 @@ def main() -> int:
             result = "FAILED" if code else "passed"
             print(f"{suite} {number}/{times}: {result}, {took:.0f} s", flush=True)
             with record.open("a") as lines:
-                date = datetime.now(UTC).isoformat(timespec="seconds")
-                print(
-                    json.dumps({**what, "result": result, "seconds": round(took), "date": date}), file=lines
-                )
+                about = {"seconds": round(took), "date": datetime.now(UTC).isoformat(timespec="seconds")}
+                if commit_of(ROOT) != what["commit"]:
+                    about["commit"] = "changed meanwhile"
+                print(json.dumps({**what, "result": result, **about}), file=lines)
             if code:
                 kept = log.rename(asked.logs / f"{suite}-{number}-failed.log")
                 print(f"{tail(kept)}\nthe whole is in {kept}")
@@ -113,7 +113,10 @@ def passed(record: Path, what: dict[str, Any]) -> int:
     """Return how many rounds of ``what`` have passed in a row, up to the last line."""
     count = 0
     for line in record.read_text().splitlines() if record.exists() else ():
-        round_ = json.loads(line)
+        try:
+            round_ = json.loads(line)
+        except ValueError:  # a machine has gone down while it was written
+            continue
         if what.items() <= round_.items():
             count = count + 1 if round_["result"] == "passed" else 0
     return count

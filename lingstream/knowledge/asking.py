@@ -12,6 +12,7 @@ from django.db import router, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 
+from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .claims import atomically
@@ -33,6 +34,7 @@ def ask(source: Source, keys: Many[str], trigger: str, *, using: str | None = No
         "seen": Greatest("seen", source.number),
         "status": Document.Status.PENDING,
         "retry_at": None,
+        "check_at": Now(),  # which tells wishes from what a listing has found
         "attempts": 0,
     }
     if there.update(**wanted) < len(set(keys)):

@@ -18,6 +18,7 @@ from lingstream.access.identity import Identity
 from lingstream.access.throttle import check_throttle
 from lingstream.core.exceptions import AccessError, UsageError
 from lingstream.execution.storage import in_database
+from lingstream.models.locks import locked
 from lingstream.transports.requests import answer_json, api, identity_of
 from lingstream.transports.starting import length_of
 
@@ -34,6 +35,7 @@ MOST_BYTES = LARGEST + 1_000_000
 
 _MOST_FILES, _MOST_GONE = 100, 1_000
 _PERMISSION = "lingstream_knowledge.add_upload"
+_CHANGE, _DELETE = "lingstream_knowledge.change_upload", "lingstream_knowledge.delete_upload"
 
 
 @api("POST")
@@ -74,16 +76,27 @@ def _done(request: HttpRequest, source: Source, body: bytes, user: Any = None) -
     if source.kind != Uploads.kind:
         raise UsageError(f"expected a source of the kind upload, got {source.kind}")
     try:
-        form, found = MultiPartParser(request.META, BytesIO(body), request.upload_handlers).parse()
+        # The parser takes a body without a length, as a chunked one is, for an empty one.
+        meta = {**request.META, "CONTENT_LENGTH": str(len(body))}
+        form, found = MultiPartParser(meta, BytesIO(body), request.upload_handlers).parse()
     except MultiPartParserError as error:
         raise UsageError(f"expected multipart/form-data: {error}", code="bad-request") from None
     given, gone = found.getlist("file"), list(dict.fromkeys(form.getlist("gone")))
     if len(given) > _MOST_FILES or len(gone) > _MOST_GONE:
         raise UsageError(f"expected up to {_MOST_FILES} files, and {_MOST_GONE} names that are gone")
+    names = [file.name or "" for file in given]
+    if not names and not gone:
+        raise UsageError("expected the fields file or gone, got neither", code="bad-request")
+    if len(set(names)) < len(names):
+        raise UsageError(f"expected each name once, without its folders, got {sorted(names)}"[:500])
     owner = user if source.collection.access == Collection.Access.OWN else None
     trigger = Sync.Trigger.MANUAL if user else Sync.Trigger.WEBHOOK
     with atomically():
-        _check_owner(source, [*(file.name or "" for file in given), *gone], owner)
+        locked(Source.objects.filter(pk=source.pk)).get()  # who gives files meanwhile waits
+        _check_owner(source, [*names, *gone], owner)
+        if user is not None and owner is None:
+            _check_rights(source, names, gone, user)
+        taken = sum(take_back(source, name) for name in gone if name not in names)
         kept = [
             put(
                 source,
@@ -95,7 +108,16 @@ def _done(request: HttpRequest, source: Source, body: bytes, user: Any = None) -
             )
             for file in given
         ]
-        return {"kept": [row.name for row in kept], "gone": sum(take_back(source, name) for name in gone)}
+        return {"kept": [row.name for row in kept], "gone": taken}
+
+
+def _check_rights(source: Source, names: list[str], gone: list[str], user: Any) -> None:
+    """Refuse what replaces or deletes files that are nobody's own to who may only add some."""
+    if gone and not user.has_perm(_DELETE):
+        raise AccessError(f"expected a user who may delete files ({_DELETE})")
+    is_there = Upload.objects.filter(source=source, name__in=names).exists()
+    if is_there and not user.has_perm(_CHANGE):
+        raise AccessError(f"expected a user who may replace files ({_CHANGE})")
 
 
 def _check_owner(source: Source, names: list[str], owner: Any) -> None:

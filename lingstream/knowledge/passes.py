@@ -45,7 +45,8 @@ def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync |
             held.change(number=number)
             row = Sync.objects.create(source=held.source, number=number, trigger=trigger)
             put_off = Document.objects.filter(source=held.source, status=Document.Status.PENDING)
-            put_off.filter(error_code=PUT_OFF).update(retry_at=None)
+            waiting = locked(put_off.filter(error_code=PUT_OFF), skip=True)
+            Document.objects.filter(pk__in=waiting.values("pk")).update(retry_at=None)
         elif row is None and trigger != Sync.Trigger.SCHEDULE:
             row = Sync.objects.create(source=held.source, number=None, trigger=trigger, listed=True)
         if row and run:

@@ -164,7 +164,7 @@ class Slice:
             number=self._number,
             delete_after=self._delete_after,
             concurrency=self._kind.concurrency,
-            is_over=lambda: self._is_over or bool(self._full()),
+            is_over=lambda: self._is_over or bool(self._full_after_a_look()),
         )
 
     # -- 1: what there is ----------------------------------------------------------------------------------
@@ -256,10 +256,10 @@ class Slice:
         await self._say_left(phase="fetching", **self._counts)
         probing = self._is_degraded
         while not self._is_over:
-            if full := self._full():
+            if full := self._full_after_a_look():
                 self._problem = self._problem or full
                 await self._save()  # that it is not complete, before what is left is out of sight
-                await self._call(put_off, self._held, full)
+                await self._call(put_off, self._held, self._row, full)
                 return True
             documents = await self._call(self._taken, None, 1 if probing else self._most)
             if not documents:
@@ -388,13 +388,19 @@ class Slice:
         self._read += size
 
     def _full(self) -> str:
-        """Why no further document is looked at in this pass, or ``""``."""
+        """Why no further document is looked at in this pass, or ``""``; what somebody asks for is, always."""
         source = self._held.source
-        if self._row and source.max_bytes and self._read >= source.max_bytes:
+        if not self._lists:
+            return ""
+        if source.max_bytes and self._read >= source.max_bytes:
             return _FULL.format(done=self._read, unit="bytes", most=source.max_bytes)
-        if self._row and source.max_seconds and self._worked >= source.max_seconds:
+        if source.max_seconds and self._worked >= source.max_seconds:
             return _FULL.format(done=int(self._worked), unit="seconds", most=source.max_seconds)
         return ""
+
+    def _full_after_a_look(self) -> str:
+        """The same, but one look is done however long the listing took, so that each pass comes further."""
+        return self._full() if self._has_looked or self._read else ""
 
     @property
     def _is_degraded(self) -> bool:

@@ -21,13 +21,14 @@ from .rereading import Mended, Reading
 
 __all__ = ["errors_line", "step_html"]
 
+_ERRORS = 10  # which are more than a line holds
 _ASKED = {"input": _("input"), "arguments": _("arguments")}
 _SAID = {"put": _("value at %(name)s"), "note": _("event %(name)s")}  # beside text
 
 
 def errors_line(run: Run) -> str:
     """Return what the errors of a run say, in the language of who reads it, as the beginning of a line."""
-    shown = map(shown_error, run.errors)
+    shown = map(shown_error, run.errors[:_ERRORS])
     return excerpt_of([each.get("message", "") for each in shown if isinstance(each, dict)])
 
 

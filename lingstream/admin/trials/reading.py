@@ -55,7 +55,8 @@ def trial(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
             "ended": run.ended,
             "usage": run.usage,
             "errors": [
-                {**_cut(shown_error(each)), "remedy": remedy_json(each, request)} for each in run.errors
+                {**_cut(shown_error(each)), "remedy": remedy_json(each, request)}
+                for each in run.errors[:_MOST_ITEMS]
             ],
             "created": _time(run.created_at),
             "finished": _time(run.finished_at),

@@ -186,7 +186,10 @@ class StreamParser(BaseParser):
     @property
     def open_text(self) -> str:
         """What there is of the string that is read."""
-        return "".join(self._emitter.parts)
+        parts = self._emitter.parts
+        if len(parts) > 1:
+            parts[:] = ["".join(parts)]  # so that who looks often does not join all of it again
+        return parts[0] if parts else ""
 
     def guide(self, guide: Guide) -> None:
         """Let ``guide`` change what is told."""

@@ -26,7 +26,7 @@ from ..web.robots import MOST_BYTES, Robots, directives
 from ..web.sitemap import Sitemap, read_sitemap
 from .port import Content, Failed, Fetched, Gone, Known, Ref, Unchanged
 from .remote import AGENT, address, failed
-from .render import MOST_SECONDS, rendered
+from .render import MOST_SECONDS, RenderFailure, rendered
 
 __all__ = ["MOST_ADDRESSES", "MOST_SITEMAPS", "Crawl", "page_ref"]
 
@@ -135,7 +135,10 @@ class Crawl:
             if rest:
                 why = f"{host} wants to be left alone for {rest:.0f} s"
                 return Failed("resting", why, retryable=True, retry_after=rest, untried=True)
-            body = await rendered(self._renderer, answer.url)
+            try:
+                body = await rendered(self._renderer, answer.url)
+            except RenderFailure as error:
+                return Failed(error.code, error.message, retryable=error.retryable)
         return web.Fetched(answer.url, body, "text/html", "utf-8", robots=answer.robots)
 
     def _is_other(self, url: str, canonical: str) -> bool:

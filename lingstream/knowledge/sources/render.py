@@ -17,7 +17,7 @@ from lingstream.core.exceptions import LingError, UsageError
 
 from ..text.extract.result import MOST_HTML
 
-__all__ = ["MOST_HTML", "MOST_SECONDS", "Renderer", "check_renderer", "rendered", "renderer"]
+__all__ = ["MOST_HTML", "MOST_SECONDS", "RenderFailure", "Renderer", "check_renderer", "rendered", "renderer"]
 
 #: Given the address of a page it returns the HTML that a reader's browser would have of it.
 Renderer: TypeAlias = Callable[[str], Awaitable[str]]

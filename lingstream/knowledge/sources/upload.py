@@ -111,10 +111,10 @@ def put(
     said = f"{mime}\0{title}\0{getattr(owner, 'pk', None)}\0".encode()
     columns = {"mime": mime[:100], "title": title[:500], "owner": owner, "body": body}
     with atomically():
-        row, _ = Upload.objects.update_or_create(
+        row, is_new = Upload.objects.update_or_create(
             source=source, name=name, defaults={**columns, "digest": sha256(said + body).hexdigest()}
         )
-        if Upload.objects.filter(source=source).count() > source.max_documents:
+        if is_new and Upload.objects.filter(source=source).count() > source.max_documents:
             raise UsageError(f"expected up to {source.max_documents} documents in {source}", code="too-many")
         ask(source, [name], trigger)
     return row

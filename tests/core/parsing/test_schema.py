@@ -67,6 +67,15 @@ OR_NULL = {"type": ["integer", "null"]}
 
 # schema, text, value, kinds of repair
 CASES: dict[str, tuple[Any, str, Any, list[str]]] = {
+    "an item where an object's key is its number": (
+        {
+            "type": "array",
+            "items": {"anyOf": [obj(**{"0": INT}), {"type": "array", "prefixItems": [STR]}]},
+        },
+        '[{"0": 1}, ["5"]]',
+        [{"0": 1}, ["5"]],
+        [],
+    ),
     "a number in quotes": (obj(a=INT), '{"a": "10"}', {"a": 10}, ["number"]),
     "a number with a sign and spaces": (obj(a=NUM), '{"a": " +1.5 "}', {"a": 1.5}, ["number"]),
     "a whole number with a point": (obj(a=INT), '{"a": "10.0"}', {"a": 10}, ["number"]),

@@ -131,6 +131,51 @@ async def test_a_request_is_bounded_and_done_as_a_whole(
     assert code is None or answer.json()["error"]["code"] == code
 
 
+async def test_who_may_add_files_replaces_and_deletes_none(source: Source, give: Give) -> None:
+    anna = await person("anna")
+    assert (await give(("a.md", b"clouds"))).status_code == 202
+    for files, gone, code in (
+        ([("a.md", b"sun")], [], "change_upload"),
+        ([("b.md", b"sun")], ["a.md"], "delete_upload"),
+    ):
+        answer = await give(*files, gone=gone, user=anna, **{"x-csrftoken": TOKEN})
+        assert answer.status_code == 403
+        assert code in answer.text
+        await sync_to_async(anna.user_permissions.add)(await Permission.objects.aget(codename=code))
+        answer = await give(*files, gone=gone, user=anna, **{"x-csrftoken": TOKEN})
+        assert answer.status_code == 202, answer.text
+    await indexed(source, **{"b.md": "sun"})
+
+
+async def test_a_full_source_takes_others_in_their_place(source: Source, give: Give) -> None:
+    assert (await give(*((f"{n}.md", b"x") for n in range(3)))).status_code == 202
+    await Source.objects.aupdate(max_documents=2)
+    assert (await give(("2.md", b"y"))).status_code == 202
+    answer = await give(("3.md", b"y"), gone=["0.md", "1.md"])
+    assert answer.json() == {"kept": ["3.md"], "gone": 2}
+
+
+@pytest.mark.parametrize("how", ["twice", "nothing", "chunked"])
+async def test_a_form_is_taken_whole_or_refused(site: Site, source: Source, how: str) -> None:
+    names = {"twice": ["a/x.md", "b/x.md"], "nothing": [], "chunked": ["x.md"]}[how]
+    files = [("file", (name, b"x", "text/markdown")) for name in names] or {"other": b"x"}
+    form = httpx.Request("POST", f"{site.base}/ling/knowledge/sources/files/files/", files=files)
+    body = form.read()
+
+    async def pieces() -> Any:
+        yield body
+
+    headers = {
+        "content-type": form.headers["content-type"],
+        "Ling-Signature": signature(source.secret(), int(time.time()), body),
+    }
+    answer = await site.http.post(form.url, content=pieces(), headers=headers)
+    if how == "chunked":
+        assert (answer.status_code, answer.json()["kept"]) == (202, ["x.md"])
+    else:
+        assert (answer.status_code, await Upload.objects.aexists()) == (400, False)
+
+
 async def test_what_is_no_form_and_what_takes_no_files_is_told(
     site: Site, source: Source, give: Give
 ) -> None:

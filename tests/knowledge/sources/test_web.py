@@ -157,9 +157,11 @@ class TestARenderer:
         render._renderers["test"] = make
         config = {"seeds": [site.url], "delay": 0, "render": "test"}
         async with within(30), Web().open(Source(kind="web", config=config)) as listing:
-            with pytest.raises(render.RenderFailure, match=told) as found:
-                await listing.fetch(Known(f"{site.url}/", f"{site.url}/"))
-        assert found.value.retryable is (made is None or isinstance(made, Exception))
+            found = await listing.fetch(Known(f"{site.url}/", f"{site.url}/"))
+            assert "where the source begins" in listing.problem
+        assert isinstance(found, Failed)
+        assert (found.code, told in found.message) == ("render", True)
+        assert found.retryable is (made is None or isinstance(made, Exception))
 
     async def test_is_one_that_is_known(self, site: WebServer, rendering: list[str]) -> None:
         with pytest.raises(UsageError, match="among test, got 'other'"):

@@ -103,7 +103,7 @@ class Places:
         inner = self._inner
         if inner is not None and (prefix := inner.prefix) is not None and uri.startswith(prefix):
             key, value, names = uri[len(prefix) :], inner.value, inner.names
-            shape = inner.same or inner.children.get(key)
+            shape = inner.same or (inner.children.get(key) if type(value) is dict else None)
             if shape is not None and key and "/" not in key and "\\" not in key:
                 if type(value) is list:
                     return Target(uri, uri, shape, fix, value, int(key))
