@@ -123,7 +123,6 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
         "changed",
         "deleted",
         "failed",
-        "shown_read",
         "complete",
         "shown_bar",
         "problem",
@@ -148,11 +147,9 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
 
     @admin.display(description=_("took"))
     def shown_duration(self, row: Sync) -> str:
-        return duration(row.started_at, row.ended_at)
-
-    @admin.display(description=_("read"))
-    def shown_read(self, row: Sync) -> str:
-        return filesizeformat(row.bytes)
+        """How long it took, and how much it has read: one column, as there are many."""
+        read = filesizeformat(row.bytes) if row.bytes else ""
+        return ", ".join(filter(None, (duration(row.started_at, row.ended_at), read)))
 
     @admin.display(description=_("share"))
     def shown_bar(self, row: Sync) -> SafeString:
