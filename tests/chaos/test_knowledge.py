@@ -173,7 +173,9 @@ async def test_a_worker_that_goes_leaves_its_pass_to_another(
     getattr(first, end)()
     await _is_whole(made)
     row = await made.stored(str(run["id"]), lambda row: row["status"] == "finished")
-    assert (row["epoch"], row["document"]["phase"]) == (2, "finished")
+    # One that is told to stop may come to the end of a pass first, as it drains.
+    assert row["epoch"] in ((2,) if end == "kill" else (1, 2))
+    assert row["document"]["phase"] == "finished"
     assert others
 
 
