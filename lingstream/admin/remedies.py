@@ -107,10 +107,8 @@ def remedy(error: Any, reader: Any) -> Remedy | None:
         return None
     text, asked = str(_REMEDIES[code]), ""
     if code == _MISSING:
-        name, default = (
-            error.get("provider") or app_settings().default_provider,
-            app_settings().default_provider,
-        )
+        default = app_settings().default_provider
+        name = error.get("provider") or default
         text = (text if name == default else str(_OTHER)) % {"name": name}
         asked = f"?{urlencode({'name': name})}"
     door = _DOORS.get(code)

@@ -98,15 +98,8 @@ def _done(request: HttpRequest, source: Source, body: bytes, user: Any = None) -
             _check_rights(source, names, gone, user)
         taken = sum(take_back(source, name) for name in gone if name not in names)
         kept = [
-            put(
-                source,
-                file.name or "",
-                file.read(),
-                mime=file.content_type or "",
-                owner=owner,
-                trigger=trigger,
-            )
-            for file in given
+            put(source, name, file.read(), mime=file.content_type or "", owner=owner, trigger=trigger)
+            for name, file in zip(names, given, strict=True)
         ]
         return {"kept": [row.name for row in kept], "gone": taken}
 

@@ -25,7 +25,7 @@ from django.utils.timezone import is_naive, make_aware
 
 from lingstream.models.clock import Now
 from lingstream.models.fields import decode, encode
-from lingstream.models.locks import locked
+from lingstream.models.locks import free
 
 from .claims import Held, atomically
 from .models import Document
@@ -265,8 +265,7 @@ def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:
     skips = connections[router.db_for_write(Document)].features.has_select_for_update_skip_locked
     context: AbstractContextManager[Any] = atomically() if skips else nullcontext()
     with context:
-        free = Document.objects.filter(pk__in=locked(rows, skip=True).values("pk")) if skips else rows
-        free.update(seen=number, **columns)
+        free(rows).update(seen=number, **columns)
 
 
 def _add(held: Held, refs: Sequence[Ref], number: int) -> None:

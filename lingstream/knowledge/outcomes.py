@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lingstream.models.clock import Now
-from lingstream.models.locks import locked
+from lingstream.models.locks import free
 
 from .claims import Held, due_documents
 from .listing import fitting
@@ -181,8 +181,7 @@ def put_off(held: Held, row: Sync, why: str) -> None:
         due = due_documents().filter(source=held.source)
         due = due.exclude(check_at__gte=row.started_at, check_at__lte=Now())
         # Who holds one is asking for it: to wait could be a deadlock.
-        mine = Document.objects.filter(pk__in=locked(due, skip=True).values("pk"))
-        mine.update(retry_at=Now() + _NEVER, **_said(Failed(PUT_OFF, why)))
+        free(due).update(retry_at=Now() + _NEVER, **_said(Failed(PUT_OFF, why)))
 
 
 def pause(held: Held, state: str, problem: str) -> None:

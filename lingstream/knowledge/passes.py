@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from lingstream.models.clock import Now
-from lingstream.models.locks import locked
+from lingstream.models.locks import free, locked
 
 from .claims import Held
 from .indexer import BY_WORDS, without_vectors
@@ -44,9 +44,8 @@ def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync |
             number = held.source.number + 1
             held.change(number=number)
             row = Sync.objects.create(source=held.source, number=number, trigger=trigger)
-            put_off = Document.objects.filter(source=held.source, status=Document.Status.PENDING)
-            waiting = locked(put_off.filter(error_code=PUT_OFF), skip=True)
-            Document.objects.filter(pk__in=waiting.values("pk")).update(retry_at=None)
+            pending = Document.objects.filter(source=held.source, status=Document.Status.PENDING)
+            free(pending.filter(error_code=PUT_OFF)).update(retry_at=None)
         elif row is None and trigger != Sync.Trigger.SCHEDULE:
             row = Sync.objects.create(source=held.source, number=None, trigger=trigger, listed=True)
         if row and run:

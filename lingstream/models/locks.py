@@ -39,7 +39,7 @@ from typing import TypeVar
 from django.db import connections, router
 from django.db.models import BooleanField, Func, Model, QuerySet, Value
 
-__all__ = ["expire", "locked", "silence"]
+__all__ = ["expire", "free", "locked", "silence"]
 
 M = TypeVar("M", bound=Model)
 
@@ -90,3 +90,13 @@ def locked(rows: QuerySet[M], *, skip: bool = False, whole: bool = False) -> Que
         skip_locked=skip and features.has_select_for_update_skip_locked,
         no_key=features.has_select_for_no_key_update and not whole,
     )
+
+
+def free(rows: QuerySet[M]) -> QuerySet[M]:
+    """Return those of the rows that nobody else has locked, to be changed in the same transaction.
+
+    Of a database that cannot pass over rows it is all of them.
+    """
+    if not connections[router.db_for_write(rows.model)].features.has_select_for_update_skip_locked:
+        return rows
+    return rows.model._default_manager.filter(pk__in=locked(rows, skip=True).values("pk"))

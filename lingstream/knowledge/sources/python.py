@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from lingstream.core.exceptions import UsageError
 
 from ..models import Source
-from .port import Fetched, Gone, Known, Ref, SourceKind
+from .port import Fetched, Gone, Known, Ref, SourceKind, check_free
 
 __all__ = ["Python", "PythonListing", "source"]
 
@@ -41,11 +41,8 @@ def source(slug: str, *, fetch: Fetches | None = None) -> Callable[[F], F]:
     def register(function: F) -> F:
         if not inspect.isasyncgenfunction(function):
             raise UsageError(f"expected an async generator for the source {slug!r}, got {function!r:.100}")
-        known = _functions.setdefault(slug, _Function(function, fetch))
-        if (known.list.__module__, known.list.__qualname__) != (function.__module__, function.__qualname__):
-            raise UsageError(
-                f"the source {slug!r} is {known.list.__module__}.{known.list.__qualname__} already"
-            )
+        known = _functions.get(slug)
+        check_free(f"the source {slug!r}", known and known.list, function)
         _functions[slug] = _Function(function, fetch)
         return function
 

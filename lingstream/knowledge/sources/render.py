@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from lingstream.core.exceptions import LingError, UsageError
 
 from ..text.extract.result import MOST_HTML
+from .port import check_free
 
 __all__ = ["MOST_HTML", "MOST_SECONDS", "RenderFailure", "Renderer", "check_renderer", "rendered", "renderer"]
 
@@ -44,9 +45,7 @@ def renderer(name: str) -> Callable[[F], F]:
     def register(function: F) -> F:
         if not inspect.iscoroutinefunction(function):
             raise UsageError(f"expected an async function for the renderer {name!r}, got {function!r:.100}")
-        known = _renderers.setdefault(name, function)
-        if _path(known) != _path(function):
-            raise UsageError(f"the renderer {name!r} is {_path(known)} already")
+        check_free(f"the renderer {name!r}", _renderers.get(name), function)
         _renderers[name] = function
         return function
 
@@ -88,7 +87,3 @@ async def rendered(name: str, url: str) -> bytes:
     if len(html) > MOST_HTML or len(page := html.encode("utf-8", "replace")) > MOST_HTML:
         raise RenderFailure(f"expected up to {MOST_HTML} bytes of HTML of the renderer {name!r}, got more")
     return page
-
-
-def _path(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{getattr(function, '__qualname__', function)}"
