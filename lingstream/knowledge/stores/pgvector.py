@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import struct
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 from django.db import connections, router, transaction
 
 from ..models import Chunk, Collection
@@ -277,4 +277,6 @@ def _ranked(rows: Sequence[tuple[int, float, Any, bool]]) -> list[Near]:
 
 def _bytes(sent: Any) -> bytes:
     """A vector as pgvector sends it, two numbers of 16 bits first, and the highest byte of each."""
-    return np.frombuffer(sent, ">f4", offset=4).astype("<f4").tobytes()
+    vector = array("f", bytes(sent[4:]))
+    vector.byteswap()
+    return vector.tobytes()
