@@ -249,7 +249,7 @@ def _turns(conversation: Any) -> dict[str, Any]:
     turns = list(rows.defer("plan", "usage", *BIG_RUN)[: _MOST_TURNS + 1])
     found = turns[:_MOST_TURNS][::-1]
     said = {each.turn: each for each in exchanges([turn.pk for turn in found])}
-    path = set(shown_path(conversation, tree_of(conversation.pk)))
+    path = set(shown_path(conversation.leaf_id, tree_of(conversation.pk)))
     opinions: dict[Any, list[Feedback]] = defaultdict(list)
     if conversation.reader.has_perm("lingstream.view_feedback"):
         newest = Feedback.objects.filter(run__in=found).order_by("-created_at")[:_MOST_OPINIONS]

@@ -18,7 +18,7 @@ from lingstream.execution.retention import aforget
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, introduce
 from lingstream.execution.storage import in_database
-from lingstream.models import Conversation, Run
+from lingstream.models import Run
 from lingstream.transports.requests import answer_json, api, identity_of, name_visitor, token_of
 from lingstream.transports.starting import body_of, respond, wanted
 
@@ -30,7 +30,7 @@ from .exporting import FORMATS
 from .listing import Wanted, listed, number_in, shown
 from .messages import message_from
 from .opinions import give_feedback
-from .reading import page_of_turns
+from .reading import with_turns
 from .turns import LEAF, open_turns, turn_of
 from .uploads import form_of, is_form
 
@@ -89,7 +89,7 @@ async def conversation(request: HttpRequest, name: str) -> HttpResponseBase:
     row = await in_database(opened, name, identity)
     limit = number_in(request.GET, "limit", _TURNS, _MOST_TURNS)
     before = number_in(request.GET, "before", _ANY, _ANY)
-    return answer_json(await in_database(_whole, row, identity, before, limit))
+    return answer_json(await in_database(with_turns, row, identity, before, limit))
 
 
 @api("POST")
@@ -174,10 +174,6 @@ def _object(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UsageError(f"expected an object, got {type(data).__name__}")
     return data
-
-
-def _whole(row: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
-    return {**shown(row), **page_of_turns(row, identity, before, limit)}
 
 
 def _said(name: str, identity: Identity, data: dict[str, Any]) -> Start:

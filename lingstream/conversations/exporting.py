@@ -68,7 +68,7 @@ def _markdown(conversation: Conversation) -> Iterator[str]:
 
 def _turns(conversation: Conversation, *, whole: bool) -> Iterator[dict[str, Any]]:
     tree = tree_of(conversation.pk)
-    path = tree.all_shown if whole else shown_path(conversation, tree)
+    path = tree.all_shown if whole else shown_path(conversation.leaf_id, tree)
     for start in range(0, len(path), _AT_ONCE):
         yield from told_turns(tree, path[start : start + _AT_ONCE], owner_of(conversation))
 

@@ -12,28 +12,37 @@ from lingstream.core.document import jsonuri
 from lingstream.models import PERSON, Conversation, Run
 
 from .chats import chat_of
+from .listing import shown
 from .messages import message_of
 from .opinions import opinions_on
 from .tree import Tree
 from .turns import tree_of
 
-__all__ = ["page_of_turns", "shown_path", "told_turns"]
+__all__ = ["shown_path", "told_turns", "with_turns"]
 
 
-def page_of_turns(conversation: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
-    """Return the last turns of the path that is shown, oldest first: ``turns``, and ``more`` before them.
+def with_turns(conversation: Conversation, identity: Identity, before: int, limit: int) -> dict[str, Any]:
+    """Return a conversation with the last turns of the path that is shown, oldest first.
 
-    :param identity: whose feedback is told with them.
+    All that its ``seq`` counts is in it, whoever writes meanwhile: who has it asks for later changes only.
+
+    :param conversation: as it was found; it is read once more.
+    :param identity: whose feedback is told with the turns.
     :param before: only turns with lower numbers.
+    :returns: what :func:`shown` does, ``turns``, and whether there are ``more`` before them.
     """
+    told = shown(
+        conversation
+    )  # before its turns, and its path is of this row: a later one would count later turns
+    leaf = told["leaf"]
     tree = tree_of(conversation.pk)
-    path = [turn for turn in shown_path(conversation, tree) if tree.number(turn) < before]
-    return {"turns": told_turns(tree, path[-limit:], identity), "more": len(path) > limit}
+    path = [turn for turn in shown_path(leaf and UUID(leaf), tree) if tree.number(turn) < before]
+    return {**told, "turns": told_turns(tree, path[-limit:], identity), "more": len(path) > limit}
 
 
-def shown_path(conversation: Conversation, tree: Tree) -> list[UUID]:
-    """Return the turns that are shown, from the first to the last."""
-    return tree.shown(conversation.leaf_id if conversation.leaf_id in tree else tree.newest)
+def shown_path(leaf: UUID | None, tree: Tree) -> list[UUID]:
+    """Return the turns that are shown of a conversation with this leaf, from the first to the last."""
+    return tree.shown(leaf if leaf in tree else tree.newest)
 
 
 def told_turns(tree: Tree, wanted: Sequence[UUID], identity: Identity) -> list[dict[str, Any]]:

@@ -27,8 +27,8 @@ from lingstream.models import Conversation, Occasion, Workflow
 from .changing import opened
 from .chats import chat_of
 from .drawing import ShownTurn, turns_from
-from .listing import Wanted, listed, shown
-from .reading import page_of_turns
+from .listing import Wanted, listed
+from .reading import with_turns
 
 __all__ = [
     "ShownChat",
@@ -161,11 +161,10 @@ def chat_for(
     )
     if talk is None:
         return given
-    page = page_of_turns(talk, identity, before, _TURNS)
-    turns = list(turns_from(page["turns"], chat, talk.read_number))
-    earlier = turns[0].number if turns and page["more"] else None
-    about = shown(talk)
-    known = {**about, **page} if before == _ANY else None
+    about = with_turns(talk, identity, before, _TURNS)
+    turns = list(turns_from(about["turns"], chat, about["read"]))
+    earlier = turns[0].number if turns and about["more"] else None
+    known = about if before == _ANY else None
     return replace(given, conversation=about, known=known, turns=turns, before=earlier)
 
 

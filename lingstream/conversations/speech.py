@@ -10,6 +10,7 @@ from lingstream.models import Conversation, Run
 
 from .asking import said
 from .messages import message_of
+from .reading import shown_path
 from .turns import Turn, tree_of
 
 __all__ = ["ask", "owner_of", "say", "turns"]
@@ -33,7 +34,7 @@ def turns(conversation: Conversation) -> list[Run]:
     # Not of the row at hand: it may be older than the turn that was asked with it.
     leaf = Conversation.objects.filter(pk=conversation.pk).values_list("leaf_id", flat=True).first()
     tree = tree_of(conversation.pk)
-    path = tree.shown(leaf if leaf in tree else tree.newest)
+    path = shown_path(leaf, tree)
     rows = Run.objects.defer("plan", "context").in_bulk(path)
     return [rows[turn] for turn in path if turn in rows]
 

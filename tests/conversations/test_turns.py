@@ -5,16 +5,21 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 from lingstream.conversations import turns
 from lingstream.conversations.asking import again, edited, said
 from lingstream.conversations.messages import message_of
+from lingstream.conversations.reading import with_turns
+from lingstream.conversations.showing import chat_for
 from lingstream.conversations.speech import owner_of
 from lingstream.conversations.turns import Turn
 from lingstream.core.exceptions import LingError, NotFound, UsageError
@@ -266,3 +271,42 @@ def test_a_run_that_names_a_conversation_is_a_turn_of_it(workflow: None) -> None
     second, _ = create_run(Start("talk", {"question": "2"}, conversation=name), identity)
     row = Conversation.objects.get()
     assert (row.workflow, row.count, row.leaf, second.parent) == ("talk", 2, second, first)
+
+
+def _by_the_api(talk: Conversation) -> dict[str, Any]:
+    return with_turns(turns.find(talk.pk), owner_of(talk), 10**9, 50)
+
+
+def _by_the_page(talk: Conversation) -> dict[str, Any]:
+    shown = chat_for(RequestFactory().get("/"), owner_of(talk), "talk", turns.find(talk.pk))
+    assert shown.known is not None
+    return dict(shown.known)
+
+
+def _before(number: int, act: Callable[[], object]) -> Callable[..., Any]:
+    """A wrapper of queries that acts once, before one of them."""
+    left = number
+
+    def wrapper(execute: Callable[..., Any], *query: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == -1:
+            act()
+        return execute(*query)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("read", [_by_the_api, _by_the_page])
+def test_what_is_read_has_every_turn_that_its_seq_counts(
+    talk: Conversation, read: Callable[[Conversation], dict[str, Any]]
+) -> None:
+    """Else nobody asks for that turn: a page shows it when it ends, or when the next one begins."""
+    with CaptureQueriesContext(connection) as queries:
+        read(talk)
+    for number in range(len(queries)):
+        say = partial(lambda text: stored(said(fresh(talk), message_of(text)), talk), str(number))
+        with connection.execute_wrapper(_before(number, say)):
+            told = read(talk)
+        assert fresh(talk).seq == number + 1
+        assert len(told["turns"]) >= told["seq"], f"before query {number}"
