@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from lingstream.knowledge import rerank
 from lingstream.knowledge.rerank import RerankServer, register_reranker
 from lingstream.knowledge.search import search
+from tests.chaos.patience import scaled
 from tests.web import Answer, Asked, WebServer, web
 
 from .building import collection, document
@@ -41,6 +42,12 @@ async def served(server: WebServer, settings: Any, answer: Any) -> Any:
 
 def _json(answer: Any) -> Answer:
     return Answer(json.dumps(answer).encode())
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes longer over an answer, and that is not what these ask about."""
+    monkeypatch.setattr(rerank, "_PATIENCE", scaled(rerank._PATIENCE))
 
 
 @pytest.fixture
