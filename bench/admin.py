@@ -15,13 +15,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-CHUNK = 5_000
+CHUNK = 5_000  # runs that the ORM stores
+COPIED = 100_000  # at a time
+CACHE = 400_000  # KB
 RUNNER = UUID(int=1)
 WORDS = ["cloud", "rain", "sun", "wind", "snow", "storm", "light", "water", "drop", "sky"]
 
@@ -148,19 +152,50 @@ def fill(rows: int, *, analyze: bool = True) -> str:
         + f" || {_NEEDLE[sqlite]} FROM lingstream_run ORDER BY created_at",
     }
     with connection.cursor() as cursor:
-        count = len(known)
-        while count < rows:
-            more = min(count, rows - count)
-            cursor.execute(statements["copy"], [more])
-            count += more
-        cursor.execute(statements["texts"])
+        with _without_indexes(cursor, sqlite=sqlite):
+            count = len(known)
+            while count < rows:
+                more = min(count, rows - count, COPIED)
+                cursor.execute(statements["copy"], [more])
+                count += more
+            cursor.execute(statements["texts"])
         if analyze or not sqlite:
             cursor.execute("ANALYZE")
     middle = Run.objects.order_by("created_at")[rows // 2]
     return f"{middle.created_at.isoformat()}~{middle.pk}"
 
 
+@contextmanager
+def _without_indexes(cursor: Any, *, sqlite: bool) -> Iterator[None]:
+    """Make the indexes of the two tables at the end, which takes a small part of the time.
+
+    Those of primary keys and constraints stay; ids are random, so SQLite needs them in memory.
+    """
+    cursor.execute(_INDEXES[sqlite])
+    indexes = cursor.fetchall()
+    if sqlite:
+        cursor.execute("PRAGMA cache_size")
+        ((pages,),) = cursor.fetchall()
+        cursor.execute(f"PRAGMA cache_size = -{CACHE}")
+    for name, _ in indexes:
+        cursor.execute(f"DROP INDEX {name}")
+    yield
+    if not sqlite:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come takes no index
+    for _, statement in indexes:
+        cursor.execute(statement)
+    if sqlite:
+        cursor.execute(f"PRAGMA cache_size = {pages}")
+
+
 # By whether it is SQLite.
+_INDEXES = {
+    True: "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL "
+    "AND tbl_name IN ('lingstream_run', 'lingstream_runtext')",
+    False: "SELECT indexname, indexdef FROM pg_indexes "
+    "WHERE schemaname = 'public' AND tablename IN ('lingstream_run', 'lingstream_runtext') "
+    "AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexname::regclass)",
+}
 _ID = {True: "lower(hex(randomblob(16)))", False: "gen_random_uuid()"}
 _AT = {
     True: "datetime(created_at, '-' || (abs(random()) % 604800) || ' seconds')",
