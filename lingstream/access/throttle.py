@@ -22,7 +22,7 @@ from django.utils.translation import gettext_noop
 
 from ..conf import app_settings
 from ..core.exceptions import RateLimited
-from ..models import OPEN, Run
+from ..models import Run
 from .identity import Identity
 from .policy import Rate, parse_rate
 
@@ -158,7 +158,7 @@ def _hint(address: str) -> None:
 
 
 def _open_runs(who: str) -> int:
-    return Run.objects.real().filter(counted_for=who, status__in=OPEN).count()
+    return Run.objects.real().open().filter(counted_for=who).count()
 
 
 def _increment(key: str, seconds: int) -> int:

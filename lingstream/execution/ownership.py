@@ -27,6 +27,7 @@ from lingstream.models import FIRST, OPEN, QUIET, Conversation, Run, Runner, add
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 from lingstream.models.phrases import stored_error
+from lingstream.models.seldom import Seldom
 
 from .failures import report
 from .needs import learn, met
@@ -102,7 +103,7 @@ def anybody_executes(kind: str, dead_after: float, alias: str | None = None) -> 
 
 def sign_off(runner_id: UUID) -> None:
     """This process stops; what it still owned may be taken at once, and no attempt is counted for it."""
-    mine = Run.objects.filter(runner_id=runner_id, status=Run.Status.RUNNING)
+    mine = Run.objects.running().filter(runner_id=runner_id)
     mine.update(runner=None, attempts=Greatest(F("attempts"), 1) - 1)
     Runner.objects.filter(pk=runner_id).update(stopped_at=Now())
 
@@ -146,7 +147,7 @@ def claim(
             if found
             else 0
         )
-        mine = Run.objects.filter(_at_epochs(found, 1), runner_id=runner_id, status=Run.Status.RUNNING)
+        mine = Run.objects.running().filter(_at_epochs(found, 1), runner_id=runner_id)
         return list(mine.order_by("created_at")) if changed else []
 
 
@@ -181,7 +182,7 @@ def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = 
 
 def owned(runner_id: UUID) -> dict[str, int]:
     """Return the runs that the database says this runner executes, with their epochs."""
-    mine = Run.objects.filter(runner_id=runner_id, status=Run.Status.RUNNING)
+    mine = Run.objects.running().filter(runner_id=runner_id)
     return {str(pk): epoch for pk, epoch in mine.values_list("pk", "epoch")}
 
 
@@ -256,9 +257,7 @@ def request_cancel(run: Run) -> bool:
 
 def cancel_requests(runner_id: UUID) -> list[str]:
     """Return the runs of this runner that somebody wants stopped."""
-    wanted = Run.objects.filter(
-        runner_id=runner_id, status=Run.Status.RUNNING, cancel_requested_at__isnull=False
-    )
+    wanted = Run.objects.running().filter(runner_id=runner_id, cancel_requested_at__isnull=False)
     return [str(pk) for pk in wanted.values_list("pk", flat=True)]
 
 
@@ -311,7 +310,7 @@ def _unowned(dead_after: float, *, takeover: bool = True) -> QuerySet[Run]:
     else:
         stopped = Runner.objects.filter(pk=OuterRef("runner_id"), stopped_at__isnull=False)
         left = Q(running, Q(runner_id=None) | Exists(stopped))
-    return Run.objects.filter(Q(status=Run.Status.QUEUED) | left)
+    return Run.objects.open().filter(Q(status=Run.Status.QUEUED) | left)
 
 
 def _waiting(dead_after: float, attempts: int, most: int, *, takeover: bool) -> dict[UUID, int]:
@@ -337,7 +336,7 @@ def _earlier_open() -> Any:
     )
     beside = Run.objects.filter(
         earlier,
-        conversation_id=OuterRef("conversation_id"),
+        Seldom(Q(conversation_id=OuterRef("conversation_id"))),
         conversation_id__isnull=False,
         status__in=OPEN,
     )

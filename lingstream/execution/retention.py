@@ -22,6 +22,7 @@ from lingstream.hubs import get_hub
 from lingstream.models import OPEN, Attachment, Conversation, Feedback, Run, Schedule, Workflow
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
+from lingstream.models.seldom import Seldom
 
 from .ownership import atomically, request_cancel
 from .storage import in_database
@@ -94,7 +95,7 @@ def expired(days: int | None = None, workflows: list[str] | None = None) -> Iter
     if workflows is None:
         # Not by a join, in an order: SQLite would look up the conversation of each run that there is.
         gone = Conversation.objects.filter(deleted_at__isnull=False).order_by()
-        yield Run.objects.filter(conversation__in=gone).exclude(status__in=OPEN).order_by()
+        yield Run.objects.filter(Seldom(Q(conversation__in=gone))).exclude(status__in=OPEN).order_by()
         yield _old_trials()
     rows = Workflow.objects.exclude(retention_days=None)
     if workflows is not None:

@@ -22,7 +22,7 @@ from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_batch, expired
 from lingstream.execution.start import Start, begin
 from lingstream.execution.timer import due
-from lingstream.models import OPEN, Run, planned
+from lingstream.models import Run, planned
 from lingstream.models.clock import Now
 
 from .claims import LEASE, atomically, is_free, to_be_taken
@@ -131,7 +131,7 @@ def run_at(source: Source) -> Run | None:
     """Return the run that is at a source, or is queued for it; ``None``: none is, or a command holds it."""
     if not source.holder:
         return None
-    runs = Run.objects.filter(workflow=WORKFLOW, status__in=OPEN).order_by("-created_at")
+    runs = Run.objects.open().filter(workflow=WORKFLOW).order_by("-created_at")
     return next((run for run in runs.only("input") if _holder(run.input) == source.holder), None)
 
 

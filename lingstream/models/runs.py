@@ -18,6 +18,7 @@ from lingstream.core.lifecycle import ended
 from .conversations import Conversation
 from .fields import JSONTextField
 from .owned import Owned
+from .seldom import Seldom
 
 __all__ = ["FIRST", "OPEN", "PERSON", "QUIET", "BotRun", "Run", "Runner", "error_code"]
 
@@ -52,6 +53,14 @@ class RunQuerySet(models.QuerySet["Run"]):
     def real(self) -> Self:
         """Return those that are no trials: whatever counts runs, or shows them to people, means these."""
         return self.exclude(trial=True)
+
+    def open(self) -> Self:
+        """Return those that have not ended; however many have, they are found by an index."""
+        return self.filter(Seldom(Q(status__in=OPEN)))
+
+    def running(self) -> Self:
+        """Return those that some process executes, or has left; found by an index as well."""
+        return self.filter(Seldom(Q(status=Run.Status.RUNNING)))
 
 
 class Run(Owned):

@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lingstream.conf import app_settings
 
-from ...models import OPEN, Prompt, Provider, Run, Runner, Workflow
+from ...models import Prompt, Provider, Run, Runner, Workflow
 from ..media import tenant
 from ..times import Times
 
@@ -127,7 +127,7 @@ def _figures(scope: str | None) -> dict[str, Any]:
         "workflows": _by_workflow(runs, day, now - timedelta(days=7)),
         "first_day": first_day,
         "first_week": first_week,
-        "alive": runs.filter(status__in=OPEN).count(),
+        "alive": runs.open().count(),
         "runners": Runner.objects.filter(
             heartbeat_at__gte=now - timedelta(seconds=app_settings().dead_after), stopped_at=None
         ).count(),
