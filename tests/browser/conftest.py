@@ -39,6 +39,15 @@ from .played import TIMEOUT, Peer, playing
 from .staff import SETTINGS, Site, sign_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Two pages of the browser's own, for its address bar, that it loads with each of ours: half of all CPU.
+POPUPS = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup"]
+# What Playwright turns off. The last list counts, so it has to be in ours.
+WITHOUT = [
+    *("AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync"),
+    *("DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay"),
+    *("MediaRouter", "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch"),
+    "ThirdPartyStoragePartitioning",
+]
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -46,6 +55,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    f"--disable-features={','.join([*WITHOUT, *POPUPS])}",
 ]
 NewPage = Callable[..., Page]
 
