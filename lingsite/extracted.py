@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 from lingstream.core.provider import Message
@@ -22,16 +21,29 @@ _PASSAGE = re.compile(r"^\[(\d+)\] ([^\n]*)\n(`{3,})\n(.*?)\n\3$", re.MULTILINE 
 _CODE = re.compile(r"^ *(`{3,}|~{3,}).*?^ *\1", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r"^\s*(?:[*+-]|\d+\.)\s+")
 _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*“\[])|(?<=[。！？])")
+_LINK = re.compile(r"\[([^\]\n]*)\]\([^)\s]*\)")
+_ASIDE = re.compile(r"\s*\(\[[^\]\n]*\]\([^)\s]*\)\)")  # "(more)", as a link
 _LONGEST, _SHORTEST = 400, 25
 _MOST = 3  # sentences
-_ENOUGH = 0.3  # of what the question's words weigh: below that the passages are about something else
+_KNOWN = 0.5  # of the question's words: if the passages have less, they are about something else
+_ENOUGH = 0.3  # of what the best sentence scores
+_LEAD = 0.5  # words that standing first is worth
+_PART = 0.6  # of its score for what is no whole sentence
+_LATER = 0.2  # for each passage that was found sooner
 _NOTHING = "The pages do not say."
 
 
 class _Sentence(NamedTuple):
     source: int
     text: str
-    around: frozenset[str]  # the words of it, and of the heading that it stands below
+    own: frozenset[str]  # its words
+    around: frozenset[str]  # these, and those of the heading that it stands below
+    leads: bool  # it is the first below that heading
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it begins as sentences do: what does not is an item of a list, or a cell."""
+        return not self.text[0].islower()
 
 
 def condensed(messages: Sequence[Message]) -> str:
@@ -45,7 +57,9 @@ def extracted(system: str, question: str) -> str:
     passages = [(int(number), label, text) for number, label, _, text in _PASSAGE.findall(system)]
     chosen = _chosen([*_sentences(passages)], query_words(question))
     cited = {sentence.source for sentence in chosen}
-    answer = " ".join(f"{sentence.text.rstrip('.')} [{sentence.source}]." for sentence in chosen)
+    answer = " ".join(
+        f"{_without_links(sentence.text).rstrip('.')} [{sentence.source}]." for sentence in chosen
+    )
     others = [label for number, label, _ in passages if number not in cited]
     return json.dumps(
         {
@@ -57,51 +71,58 @@ def extracted(system: str, question: str) -> str:
     )
 
 
+def _without_links(text: str) -> str:
+    """The sentence for another page than its own, from which its links lead nowhere."""
+    return _LINK.sub(r"\1", _ASIDE.sub("", text))
+
+
 def _asked_about(label: str) -> str:
-    return f"What about {re.split(' — | › ', label)[-1].replace('`', '')}?"
+    heading = re.split(" — | › ", label)[-1].replace("`", "")
+    return heading if heading.endswith("?") else f"What about “{heading}”?"
 
 
 def _chosen(sentences: Sequence[_Sentence], asked: Sequence[str]) -> list[_Sentence]:
     """The best ones, best first; each has to say something of the question that those before did not."""
-    counts = Counter(word for sentence in sentences for word in sentence.around)
-    weights = {word: 1 / (1 + counts[word]) ** 0.5 for word in asked}
+    said = frozenset[str]().union(*(sentence.around for sentence in sentences))
+    missing = {word for word in asked if word in said}
+    if len(missing) < _KNOWN * len(asked):
+        return []
     chosen: list[_Sentence] = []
-    missing = dict(weights)
-    for _ in range(_MOST):
-        best = max(sentences, key=lambda each: _score(each, missing, weights), default=None)
-        if best is None or best in chosen:
-            break
-        found = sum(weight for word, weight in weights.items() if word in best.around)
-        if found < _ENOUGH * sum(weights.values()) or (chosen and not best.around & missing.keys()):
+    while missing and len(chosen) < _MOST:
+        best = max(sentences, key=lambda each: _score(each, missing))
+        if not best.around & missing or (
+            chosen and _score(best, missing) < _ENOUGH * _score(chosen[0], {*asked})
+        ):
             break
         chosen.append(best)
-        missing = {word: weight for word, weight in missing.items() if word not in best.around}
+        missing -= best.around
     return chosen
 
 
-def _score(sentence: _Sentence, missing: dict[str, float], weights: dict[str, float]) -> float:
-    said = set(words(sentence.text))
-    new = sum(weight for word, weight in missing.items() if word in sentence.around)
-    own = sum(weight for word, weight in weights.items() if word in said)
-    return (new + own) / (1 + 0.1 * sentence.source)  # what was found first is more likely it
+def _score(sentence: _Sentence, missing: Set[str]) -> float:
+    """How much of what is asked it says, by itself and below its heading; more where it was found sooner."""
+    found = len(missing & sentence.around) + len(missing & sentence.own) + _LEAD * sentence.leads
+    return found * (1.0 if sentence.is_whole else _PART) / (1 + _LATER * (sentence.source - 1))
 
 
 def _sentences(passages: Sequence[tuple[int, str, str]]) -> Iterator[_Sentence]:
     for number, label, text in passages:
-        heading = label
+        heading, leads = label, True
         for block in re.split(r"\n\s*\n|\n(?=\s*(?:[*+|-]|\d+\.)\s)", _CODE.sub("", text)):
             if block.lstrip().startswith("#"):
-                heading = f"{label} {block}"
+                heading, leads = f"{label} {block}", True
                 continue
-            yield from _of_block(number, heading, block)
+            for piece, around in _pieces(block):
+                own = frozenset(words(piece))
+                yield _Sentence(number, piece, own, own | {*words(f"{heading} {around}")}, leads)
+                leads = False
 
 
-def _of_block(number: int, heading: str, block: str) -> Iterator[_Sentence]:
-    """The sentences of a paragraph or an item, or the cells of a row, which say something together."""
+def _pieces(block: str) -> Iterator[tuple[str, str]]:
+    """The sentences of a paragraph or an item; or the cells of a row, each with the row that it is in."""
     is_row = block.lstrip().startswith("|")
     pieces: list[str] = block.strip().strip("|").split("|") if is_row else _END.split(_ITEM.sub("", block))
-    around = words(f"{heading} {block if is_row else ''}")
     for piece in pieces:
         text = " ".join(piece.split())
         if _SHORTEST <= len(text) <= _LONGEST and any(map(str.isalpha, text)):
-            yield _Sentence(number, text, frozenset([*around, *words(text)]))
+            yield text, block if is_row else ""
