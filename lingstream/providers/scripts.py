@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias, cast
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.names import check_free
 from lingstream.core.provider import ChatOptions, Chunk, Message
 
 from .dotted import import_dotted
@@ -36,9 +37,7 @@ def script(name: str) -> Callable[[Script], Script]:
     """
 
     def register(function: Script) -> Script:
-        known = _scripts.setdefault(name, function)
-        if _path(known) != _path(function):
-            raise UsageError(f"the script {name!r} is {_path(known)} already")
+        check_free(f"the script {name!r}", _scripts.get(name), function)
         _scripts[name] = function
         return function
 
@@ -64,9 +63,3 @@ def registered(name: str) -> Script:
     if found is None:
         raise UsageError(f"expected a script among {script_names()}, got {name!r}", code="option")
     return cast(Script, import_dotted(found)) if isinstance(found, str) else found
-
-
-def _path(known: Script | str) -> str:
-    if isinstance(known, str):
-        return known
-    return f"{known.__module__}.{getattr(known, '__qualname__', type(known).__name__)}"

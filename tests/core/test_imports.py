@@ -25,6 +25,7 @@ ARROWS = {
     "core": "",
     "core.exceptions": "core.phrases",
     "core.ending": "",
+    "core.names": "core.exceptions",
     "core.lifecycle": "",
     "core.provider": "",
     "core.notices": "",
@@ -35,8 +36,8 @@ ARROWS = {
     "core.log": "core.exceptions core.document core.lifecycle core.notices",
     "core.wire": "core.exceptions core.document core.log",
     "core.templates": "core.exceptions core.document core.phrases",
-    "core.engine": "core.exceptions core.document core.ending core.lifecycle core.provider core.validation "
-    "core.parsing core.log core.templates core.phrases",
+    "core.engine": "core.exceptions core.document core.ending core.lifecycle core.names core.provider "
+    "core.validation core.parsing core.log core.templates core.phrases",
     "conf": "",
     "access.network": "core.exceptions core.phrases",
     "access.connect": "access.network",

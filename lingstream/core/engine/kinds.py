@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from lingstream.core import validation
 from lingstream.core.exceptions import UsageError
+from lingstream.core.names import check_free
 from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Chunk, Message, Provider, Usage
 
@@ -230,9 +231,8 @@ def register_kind(kind: StepKind) -> StepKind:
     :raises UsageError: its name, its options or its events are none, or are taken.
     """
     _check_kind(kind)
-    known = _kinds.setdefault(kind.kind, kind)
-    if _origin(known) != _origin(kind):
-        raise UsageError(f"the step kind {kind.kind!r} is {'.'.join(_origin(known))} already")
+    known = _kinds.get(kind.kind)
+    check_free(f"the step kind {kind.kind!r}", _code(known) if known else None, _code(kind))
     _kinds[kind.kind] = kind
     return kind
 
@@ -294,7 +294,7 @@ def _check_kind(kind: StepKind) -> None:
         check_event(event)
 
 
-def _origin(kind: StepKind) -> tuple[str, str]:
-    """Where it is defined: a module that is imported twice registers its kinds twice."""
-    code = getattr(kind, "function", type(kind))
-    return code.__module__, code.__qualname__
+def _code(kind: StepKind) -> Callable[..., Any]:
+    """What it is made of."""
+    code: Callable[..., Any] = getattr(kind, "function", type(kind))
+    return code

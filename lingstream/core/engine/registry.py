@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.names import check_free
 
 from .chat import Chat
 from .occasions import Occasion, check_occasions
@@ -75,9 +76,7 @@ def workflow(
     def register(function: WorkflowFunction) -> WorkflowFunction:
         if not inspect.iscoroutinefunction(function):
             raise UsageError(f"expected an async function for workflow {slug!r}, got {function!r}")
-        known = _functions.setdefault(slug, function)
-        if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
-            raise UsageError(f"workflow {slug!r} is {known.__module__}.{known.__qualname__} already")
+        check_free(f"workflow {slug!r}", _functions.get(slug), function)
         _functions[slug], _declared[slug] = function, said
         return function
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,7 +32,6 @@ __all__ = [
     "Ref",
     "SourceKind",
     "Unchanged",
-    "check_free",
     "register_source",
     "source_kind",
     "source_kinds",
@@ -256,14 +255,3 @@ def source_kind(name: str) -> SourceKind:
         known = ", ".join(sorted(_kinds))
         raise UsageError(f"expected a kind of source among {known}, got {name!r:.80}", code="unknown-kind")
     return _kinds[name]
-
-
-def check_free(what: str, known: Callable[..., Any] | None, function: Callable[..., Any]) -> None:
-    """Refuse a name that another function has; a module that is imported twice registers its own twice.
-
-    :param what: how the error calls it.
-    :param known: the function that has the name, if there is one.
-    :raises UsageError: it is another one.
-    """
-    if known and (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
-        raise UsageError(f"{what} is {known.__module__}.{known.__qualname__} already")

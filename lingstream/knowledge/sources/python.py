@@ -8,9 +8,10 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.names import check_free
 
 from ..models import Source
-from .port import Fetched, Gone, Known, Ref, SourceKind, check_free
+from .port import Fetched, Gone, Known, Ref, SourceKind
 
 __all__ = ["Python", "PythonListing", "source"]
 

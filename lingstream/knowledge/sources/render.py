@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 from lingstream.core.exceptions import LingError, UsageError
+from lingstream.core.names import check_free
 
 from ..text.extract.result import MOST_HTML
-from .port import check_free
 
 __all__ = ["MOST_HTML", "MOST_SECONDS", "RenderFailure", "Renderer", "check_renderer", "rendered", "renderer"]
 
