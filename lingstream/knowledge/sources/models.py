@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from lingstream.core.exceptions import ConfigurationError
@@ -38,11 +38,8 @@ class Models(SourceKind):
             raise ConfigurationError(
                 f"expected index(…, slug={source.slug!r}) in the knowledge.py of an app, found none"
             )
-        lane = Lane(1)
-        try:
+        async with aclosing(Lane(1)) as lane:
             yield ModelsListing(indexed, lane)
-        finally:
-            await lane.aclose()
 
 
 class ModelsListing:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import posixpath
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -63,11 +63,8 @@ class StorageFiles(SourceKind):
         :raises UsageError: the storage is not listed, or there is none with this name.
         """
         files = _files(source.config)
-        lane = Lane(self.concurrency)
-        try:
+        async with aclosing(Lane(self.concurrency)) as lane:
             yield StorageListing(source.config, files, lane, source.max_documents)
-        finally:
-            await lane.aclose()
 
     def check(self, config: Mapping[str, Any]) -> None:
         """See :class:`SourceKind`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -37,11 +37,8 @@ class Uploads(SourceKind):
     @asynccontextmanager
     async def open(self, source: Source) -> AsyncIterator[UploadListing]:
         """See :class:`SourceKind`."""
-        lane = Lane(1)
-        try:
+        async with aclosing(Lane(1)) as lane:
             yield UploadListing(source, lane)
-        finally:
-            await lane.aclose()
 
 
 class UploadListing:

@@ -6,7 +6,7 @@ They are kept in the database, as uploads are: they cannot be asked for again.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -64,11 +64,8 @@ class Webhook(SourceKind):
     @asynccontextmanager
     async def open(self, source: Source) -> AsyncIterator[UploadListing]:
         """See :class:`SourceKind`."""
-        lane = Lane(1)
-        try:
+        async with aclosing(Lane(1)) as lane:
             yield _Sent(source, lane)
-        finally:
-            await lane.aclose()
 
 
 class _Sent(UploadListing):
