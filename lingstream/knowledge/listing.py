@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from django.db import connections, router
 from django.db.models import Case, CharField, IntegerField, Q, TextField, Value, When
@@ -28,6 +27,7 @@ from lingstream.models.fields import decode, encode
 from lingstream.models.locks import free
 
 from .claims import Held, atomically
+from .hosts import host_of
 from .models import Document
 from .pipeline import HALF, is_same_text
 from .sources.port import Ref
@@ -38,7 +38,6 @@ __all__ = [
     "Noted",
     "believed",
     "fitting",
-    "host_of",
     "is_changed",
     "is_key",
     "is_only_cut",
@@ -159,14 +158,6 @@ def believed(refs: Sequence[Ref], distrusted: Sequence[str]) -> Sequence[Ref]:
     if not distrusted:
         return refs
     return [replace(ref, dated=None) if ref.dated and host_of(ref.url) in distrusted else ref for ref in refs]
-
-
-def host_of(url: str) -> str:
-    """Return the host of an address, or ``""``."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def is_key(key: str) -> bool:

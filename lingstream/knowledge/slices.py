@@ -21,7 +21,8 @@ from .claims import TAKEN, Held, Overtaken, due_documents
 from .deletion import delete_missed, note_missing
 from .embed import build_embedding
 from .embedding import Call
-from .listing import BATCH, Noted, host_of, is_key, note
+from .hosts import HostDates
+from .listing import BATCH, Noted, is_key, note
 from .looking import Looking, told
 from .models import Document, Source, Sync
 from .outcomes import DEGRADED_AFTER, PUT_OFF, pause, put_off, trouble
@@ -38,8 +39,6 @@ _TURNS, _GROUP, _BYTES = 8, 128, 8_000_000
 _LISTING = 480.0  # seconds that a listing may take; the run has 600 in all
 _STILL = 0.2  # seconds to wait where all that is due is in somebody else's hands
 _SAVED = 2.0  # seconds between two writes of the counts
-_REMEMBERED = 100  # pages of a host by which its dates are judged
-_HOSTS = 20  # whose dates are judged
 _COUNTED = 5.0  # seconds between two counts of what is left
 
 _MORE = (
@@ -100,15 +99,14 @@ class Slice:
         self._kind = source_kind(held.source.kind)
         self._most = min(_TURNS * self._kind.concurrency, _GROUP)
         self._delete_after = held.source.delete_after or self._kind.delete_after
-        self._distrusted = held.source.distrusted
+        self._hosts = HostDates(held.source.dates)
+        self._distrusted = self._hosts.distrusted
         self._lists = row is not None and row.number is not None
         self._number = held.source.number
         self._counts = Counter({name: getattr(row, name) if row else 0 for name in COUNTS})
         self._read = row.bytes if row else 0
         self._worked_before = row.seconds if row else 0.0
         self._followed: set[str] = set()
-        self._dated: dict[str, tuple[str, bool]] = {}  # whether hosts say of documents that they have changed
-        self._judged: Counter[tuple[str, bool]] = Counter()
         self._limited = False
         self._listed_here = False
         self._has_looked = False
@@ -160,7 +158,7 @@ class Slice:
             note=self._note,
             hear=lambda key: self._say(current=key),
             took=self._took,
-            judge=self._judge,
+            judge=self._hosts.judge,
             number=self._number,
             delete_after=self._delete_after,
             concurrency=self._kind.concurrency,
@@ -217,7 +215,8 @@ class Slice:
                 self._limited = True
                 self._problem = self._problem or _MORE.format(most=self._held.source.max_documents)
             self._count(seen=noted.seen)
-            self._dated |= {key: (host_of(batch[key].url), later) for key, later in noted.dated.items()}
+            for key, later in noted.dated.items():
+                self._hosts.hear(key, batch[key].url, later)
             links = {link.key: link for link in noted.links if link.key not in self._followed}
             self._followed.update(links)
             queue.extend(links.values())
@@ -352,27 +351,10 @@ class Slice:
         """Whether the slice has had its time; one look is done in any case, so that each comes further."""
         return self._has_looked and time.monotonic() > self._until
 
-    # -- whose dates are worth something --------------------------------------------------------------------
-
-    def _judge(self, key: str, changed: bool) -> None:
-        """Of a document that is as it was: had its host said so? One that has changed tells nothing."""
-        host, later = self._dated.pop(key, ("", False))
-        if host and not changed:
-            self._judged[host, later] += 1
-
     async def _learn(self) -> None:
-        """Write down how right hosts were; what is long ago counts for less and less."""
-        if not self._judged:
-            return
-        dates = dict(self._held.source.dates or {})
-        for host in {host for host, _ in self._judged}:
-            wrong, right = dates.pop(host, (0, 0))
-            wrong, right = wrong + self._judged[host, True], right + self._judged[host, False]
-            shrink = min(1, _REMEMBERED / (wrong + right))
-            dates[host] = [round(wrong * shrink), round(right * shrink)]
-        self._judged.clear()
-        newest = dict(list(dates.items())[-_HOSTS:])
-        await self._call(lambda: self._held.change(dates=newest))
+        """Write down how right hosts were about when their documents have changed."""
+        if (dates := self._hosts.learned()) is not None:
+            await self._call(lambda: self._held.change(dates=dates))
 
     # -- how much of it the pass may do --------------------------------------------------------------------
 

@@ -22,11 +22,10 @@ from lingstream.models.phrases import translated
 from lingstream.models.secrets import derived_secret
 from lingstream.models.validators import validate_object
 
+from ..hosts import HostDates
 from .collections import Collection
 
 __all__ = ["Source", "Sync"]
-
-_FEW, _MANIFOLD = 5, 9
 
 
 class Source(models.Model):
@@ -176,9 +175,8 @@ class Source(models.Model):
 
     @property
     def distrusted(self) -> list[str]:
-        """Hosts that say of nearly all pages that they have changed, of which few have."""
-        told = self.dates or {}
-        return [host for host, (wrong, right) in told.items() if wrong >= _FEW and wrong >= _MANIFOLD * right]
+        """Hosts whose dates are not believed."""
+        return HostDates(self.dates).distrusted
 
     def secret(self) -> str:
         """Return what the requests that send it documents are signed with; ``secret_version`` renews it."""
