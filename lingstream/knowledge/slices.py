@@ -102,6 +102,7 @@ class Slice:
         self._hosts = HostDates(held.source.dates)
         self._distrusted = self._hosts.distrusted
         self._lists = row is not None and row.number is not None
+        self._counts_looks = not self._lists  # as what was seen: nothing is listed
         self._number = held.source.number
         self._counts = Counter({name: getattr(row, name) if row else 0 for name in COUNTS})
         self._read = row.bytes if row else 0
@@ -121,7 +122,8 @@ class Slice:
         async with AsyncExitStack() as stack:
             self._listing: Listing = await stack.enter_async_context(self._kind.open(self._held.source))
             self._looking = await self._prepared(stack)
-            self._counts["seen"] = await self._call(self._seen)
+            if not self._counts_looks:
+                self._counts["seen"] = await self._call(self._seen)
             if self._row and not self._row.listed:
                 await self._list()
             while await self._work():
@@ -214,7 +216,8 @@ class Slice:
             if noted.dropped and not self._limited:
                 self._limited = True
                 self._problem = self._problem or _MORE.format(most=self._held.source.max_documents)
-            self._count(seen=noted.seen)
+            if not self._counts_looks:
+                self._count(seen=noted.seen)
             for key, later in noted.dated.items():
                 self._hosts.hear(key, batch[key].url, later)
             links = {link.key: link for link in noted.links if link.key not in self._followed}
@@ -236,7 +239,8 @@ class Slice:
         return Document.objects.filter(source=self._held.source, seen=self._number).count()
 
     def _noted(self, refs: Sequence[Ref]) -> Noted:
-        room = self._held.source.max_documents - self._counts["seen"]
+        seen = self._seen() if self._counts_looks else self._counts["seen"]
+        room = self._held.source.max_documents - seen
         force = self._lists and self._row is not None and self._row.trigger == Sync.Trigger.MANUAL
         return note(
             self._held,
@@ -288,6 +292,8 @@ class Slice:
     async def _look(self, documents: Sequence[Document], contents: Mapping[str, Content]) -> Counter[str]:
         counts = await self._looking.look(documents, contents)
         self._has_looked = True
+        if self._counts_looks:
+            self._counts["seen"] += counts["done"]
         self._count(**{name: counts[name] for name in ("changed", "failed")})
         now = time.monotonic()
         if now - self._counted > _COUNTED:
@@ -399,4 +405,7 @@ class Slice:
     async def _say_left(self, **said: Any) -> None:
         """Say how much is left, with what else there is to say; where nobody hears it, it is not counted."""
         if self._report:
-            self._report({**said, "left": await self._call(self._left)})
+            left = await self._call(self._left)
+            if self._counts_looks:
+                said["seen"] = self._counts["seen"] + left
+            self._report({**said, "left": left})

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from lingstream.core.exceptions import ProviderError
 from lingstream.knowledge import outcomes, slices
+from lingstream.knowledge.admin.sources import _bar
 from lingstream.knowledge.asking import ask, forget
 from lingstream.knowledge.claims import Held, claim
 from lingstream.knowledge.deletion import confirm
@@ -889,12 +890,27 @@ class TestHolding:
         Source.objects.update(state="degraded", problem="its last pass was not complete")
         one_pass(source, full=False, trigger="webhook")
         told = Sync.objects.order_by("pk").values_list("number", "trigger", "seen", "changed", "complete")
-        assert list(told) == [(1, "schedule", 2, 2, True), (None, "webhook", 2, 1, False)]
+        assert list(told) == [(1, "schedule", 2, 2, True), (None, "webhook", 1, 1, False)]
         assert keys(status="indexed") == ["a", "b"]
         assert (again(source).number, again(source).state) == (1, "degraded")
         one_pass(source)
         assert keys(status="indexed") == ["b"]
         assert Sync.objects.latest("pk").number == 2
+
+    def test_its_bar_is_of_what_was_asked_for_alone(self, source: Source) -> None:
+        for number in range(60):
+            world.write(f"{number:02}", "text")
+        one_pass(source)
+        ask(source, list(world.documents)[:40], Sync.Trigger.WEBHOOK)
+        heard: dict[str, Any] = {}
+        how: dict[str, Any] = {"full": False, "trigger": "webhook", "report": heard.update}
+        assert one_pass(source, seconds=0.0, **how).status == "unfinished"
+        row = Sync.objects.get(number=None)
+        assert 0 < row.seen < 40
+        bar = {"seen": 40, "done": row.seen, "left": 40 - row.seen}
+        assert {name: told for name, told in _bar(source).items() if name in bar} == bar
+        one_pass(source, **how)
+        assert (heard["seen"], heard["left"], Sync.objects.get(number=None).seen) == (40, 0, 40)
 
     def test_a_pass_that_lists_takes_over_what_was_asked_for(self, source: Source) -> None:
         for number in range(40):

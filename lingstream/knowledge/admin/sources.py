@@ -34,6 +34,7 @@ from ..claims import atomically
 from ..due import run_at
 from ..failures import look_again
 from ..models import Chunk, Collection, Document, Source, Sync
+from ..passes import COUNTS
 from ..pipeline import Prepared
 from ..preview import preview, try_one
 from ..sources.models import Models
@@ -467,11 +468,11 @@ class SourceAdmin(Scoped, LingAdmin):
 
 def _bar(source: Source) -> dict[str, Any]:
     """How far a pass is, by its row: its run's document names what is read, which not everybody may see."""
-    row = (
-        source.syncs.filter(status=Sync.Status.RUNNING).values("seen", "changed", "deleted", "failed").first()
-    )
+    row = source.syncs.filter(status=Sync.Status.RUNNING).first()
     left = source.documents.filter(status=Document.Status.PENDING).count()
-    counts = row or {"seen": 0, "changed": 0, "deleted": 0, "failed": 0}
+    counts = {name: getattr(row, name) if row else 0 for name in COUNTS}
+    if row and row.number is None:
+        counts["seen"] += left  # of its row are those that it has looked at
     return {**counts, "left": left, "done": max(counts["seen"] - left, 0)}
 
 

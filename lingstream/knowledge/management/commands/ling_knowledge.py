@@ -24,6 +24,7 @@ from ...evaluation import ask, figures, rank_of
 from ...failures import discard, failed, look_again
 from ...hits import Hit
 from ...models import Collection, Document, Source, Sync, Vector
+from ...passes import COUNTS
 from ...search import MODES
 from ...slices import Outcome
 from ...sync import sync
@@ -196,12 +197,13 @@ def _failed(options: Mapping[str, Any]) -> QuerySet[Document]:
 
 
 def _told(source: Source, outcome: Outcome) -> str:
-    row = Sync.objects.filter(source=source, number__isnull=False).order_by("-number").first()
-    counts = row and ", ".join(
-        f"{getattr(row, name)} {name}" for name in ("seen", "changed", "deleted", "failed")
-    )
     problem = f" ({outcome.problem})" if outcome.problem else ""
-    return f"{outcome.status}{problem}; pass {source.number if row is None else row.number}: {counts}"
+    told = f"{outcome.status}{problem}"
+    row = Sync.objects.filter(source=source).order_by("-pk").first()
+    if row is None:
+        return told
+    counts = ", ".join(f"{getattr(row, name)} {name}" for name in COUNTS)
+    return f"{told}; {f'pass {row.number}' if row.number else 'what was pending'}: {counts}"
 
 
 def _collection(options: Mapping[str, Any]) -> Collection:
