@@ -85,15 +85,15 @@ class Tried:
 async def preview(source: Source) -> Preview:
     """List a source and compare it with what there is of it."""
     found, listed, fingerprint = Preview(), dict[str, Ref](), ""
+    deadline = asyncio.timeout(SECONDS)
     try:
         _, fingerprint = await sync_to_async(rules_of)(source)
-        async with asyncio.timeout(SECONDS), source_kind(source.kind).open(source) as listing:
+        async with deadline, source_kind(source.kind).open(source) as listing:
             found.complete = await _listed(listing, listed)
             found.problem = listing.problem
-    except TimeoutError:
-        found.problem = f"stopped after {SECONDS:g} seconds"
     except Exception as error:
-        found.problem = told(error, f"the listing of the source {source}")
+        late = f"stopped after {SECONDS:g} seconds"
+        found.problem = late if deadline.expired() else told(error, f"the listing of the source {source}")
     await sync_to_async(_compare)(source, fingerprint, list(listed.values()), found)
     return found
 
@@ -104,9 +104,10 @@ async def try_one(source: Source, key: str) -> Tried:
     :param key: its name within the source; of a web page its address.
     """
     services, reader = SiteServices(), Extractor()
+    deadline = asyncio.timeout(SECONDS)
     try:
         rules, _ = await sync_to_async(rules_of)(source)
-        async with asyncio.timeout(SECONDS), source_kind(source.kind).open(source) as listing:
+        async with deadline, source_kind(source.kind).open(source) as listing:
             fetched = await listing.fetch(Known(key, key))
             if isinstance(fetched, Failed):
                 return Tried(None, fetched)
@@ -117,9 +118,9 @@ async def try_one(source: Source, key: str) -> Tried:
                 )
             prepared = await prepare(key, fetched, rules, reader, services)
             return Tried(replace(fetched, body=""), prepared)
-    except TimeoutError:
-        return Tried(None, Failed("timed-out", f"expected an answer within {SECONDS:g} seconds"))
     except Exception as error:
+        if deadline.expired():
+            return Tried(None, Failed("timed-out", f"expected an answer within {SECONDS:g} seconds"))
         code = error.code if isinstance(error, LingError) else "crashed"
         return Tried(None, Failed(code, told(error, f"the source {source}, at {key!r:.200}")))
     finally:

@@ -59,14 +59,15 @@ async def reranked(name: str, question: str, texts: Sequence[str]) -> list[float
     if name not in _rerankers:
         known = ", ".join(sorted(_rerankers)) or "none"
         raise UsageError(f"expected a reranker among {known}, got {name!r:.80}", code="unknown-reranker")
+    deadline = asyncio.timeout(_PATIENCE)
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with deadline:
             scores = [float(each) for each in await _rerankers[name](question, texts)]
         if len(scores) != len(texts) or not all(map(math.isfinite, scores)):
             raise UsageError(f"expected {len(texts)} numbers, got {scores!r:.80}")
-    except TimeoutError:
-        raise RerankFailure(f"the reranker {name!r} does not answer within {_PATIENCE:g} s") from None
     except Exception as error:
+        if deadline.expired():
+            raise RerankFailure(f"the reranker {name!r} does not answer within {_PATIENCE:g} s") from None
         why = error.message if isinstance(error, LingError) else f"{type(error).__name__} {error}"
         raise RerankFailure(f"the reranker {name!r} does not answer: {why[:_LONGEST_REASON]}") from error
     return scores

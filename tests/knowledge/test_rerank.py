@@ -116,3 +116,12 @@ async def test_one_that_hangs_costs_its_time(
     assert hits.notes == [
         "the order is that of words and vectors: the reranker 'server' does not answer within 0.3 s"
     ]
+
+
+async def test_another_s_time_out_is_told_as_that(fused: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(question: str, texts: Any) -> list[float]:
+        raise TimeoutError("of the model")
+
+    monkeypatch.setattr(rerank, "_rerankers", {"slow": slow})
+    with pytest.raises(rerank.RerankFailure, match="does not answer: TimeoutError of the model"):
+        await rerank.reranked("slow", "cat", fused)

@@ -72,14 +72,14 @@ async def rendered(name: str, url: str) -> bytes:
     :raises RenderFailure: there is no page in time, or it is too large.
     """
     check_renderer(name)
+    deadline = asyncio.timeout(MOST_SECONDS)
     try:
-        async with asyncio.timeout(MOST_SECONDS):
+        async with deadline:
             html = await _renderers[name](url)
-    except TimeoutError:
-        raise RenderFailure(
-            f"the renderer {name!r} took longer than {MOST_SECONDS:g} s", retryable=True
-        ) from None
     except Exception as error:
+        if deadline.expired():
+            late = f"the renderer {name!r} took longer than {MOST_SECONDS:g} s"
+            raise RenderFailure(late, retryable=True) from None
         why = f"the renderer {name!r}: {type(error).__name__}: {error!s:.300}"
         raise RenderFailure(why, retryable=True) from error
     if not isinstance(html, str):

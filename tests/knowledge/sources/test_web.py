@@ -138,6 +138,7 @@ class TestARenderer:
             ("ä" * 2_500_001, "up to 5000000 bytes"),
             (b"<p>", "expected HTML"),
             (OSError("no browser"), "OSError: no browser"),
+            (TimeoutError("of the browser"), "TimeoutError: of the browser"),
             (None, "took longer than 0.05 s"),
         ],
     )
