@@ -99,7 +99,8 @@ ARROWS = {
     "management": "admin conf core models access conversations execution hubs providers transports",
     "templatetags": "admin conf core models transports conversations",
     "knowledge": "conf core models access execution providers",
-    "knowledge.text": "core.exceptions",
+    "knowledge.children": "",
+    "knowledge.text": "core.exceptions knowledge.children",
     "knowledge.hooks": "core models access execution transports knowledge",
     "knowledge.admin": "conf core models access execution knowledge admin",
     "knowledge.filing": "core models access execution transports knowledge",
@@ -107,7 +108,7 @@ ARROWS = {
     "knowledge.views": "core models access execution transports knowledge",
     "knowledge.web": "core.exceptions access.network access.responses",
     "knowledge.rank": "",
-    "knowledge.embed": "conf core providers",
+    "knowledge.embed": "conf core providers knowledge.children",
     "routing": "conf transports",
     "urls": "transports conversations.api conversations.embed conversations.hooks conversations.pages "
     "conversations.uploads",

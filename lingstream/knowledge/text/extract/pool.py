@@ -12,10 +12,10 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from typing import Any, cast
 
-from . import wire
+from ...children import wire
+from ...children.outside import command, environment
 from .plain import utf8
 from .result import MOST_BYTES, Extracted, ExtractionError
 from .sniff import kind_of
@@ -101,11 +101,11 @@ class _Child:
     @classmethod
     async def start(cls) -> _Child:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", f"{__package__}.child"),
+            *command(f"{__package__}.child"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,  # a Ctrl-C is for us; we end the children
         )
         child = cls(process)
@@ -165,11 +165,3 @@ def _understood(answer: dict[str, Any]) -> Extracted | ExtractionError:
         return ExtractionError(str(answer["code"])[:50], str(answer["message"])[:1_000])
     except (LookupError, TypeError):
         return ExtractionError("crashed", "the process that read the file answered something else")
-
-
-def _environment() -> dict[str, str]:
-    """The way to the modules, and one thread for each library: none of the parent's secrets."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    path = os.pathsep.join(filter(None, sys.path))
-    return {**kept, **threads, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}

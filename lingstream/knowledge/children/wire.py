@@ -1,6 +1,6 @@
-"""What goes between a process and the child that reads files: JSON with its length before it, then bytes.
+"""What goes between a process and its child: JSON with its length before it, then bytes.
 
-JSON and not pickle: who takes over the child with a file shall not get the parent with it.
+JSON and not pickle: who takes over the child with a file or a text shall not get the parent with it.
 """
 
 from __future__ import annotations
