@@ -1,8 +1,9 @@
-"""Golden questions of a folder of pages: ``python -m bench.project.quality docs|chinese``.
+"""Golden questions of a folder of pages: ``python -m bench.project.quality docs|chinese [static|e5]``.
 
 The pages and questions are those of ``tests/cases/knowledge``; the pages are indexed by a pass, with the
-vectors that need no server, and asked for by words, by vectors and by both. What peers are to find the same
-in is written to the file ``BENCH_GIVEN``: passages as they are embedded, and questions, each with its vector.
+vectors of a kind that needs no server, and asked for by words, by vectors and by both. What peers are to find
+the same in is written to the file ``BENCH_GIVEN``: passages as they are embedded, and questions, each with
+its vector.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .indexing import FOLDER, one_pass, prepare
 CASES = Path(__file__).resolve().parents[2] / "tests" / "cases" / "knowledge"
 
 
-def main(name: str) -> None:
+def main(name: str, kind: str = "static") -> None:
     """Index, ask, print what was found, and write down what it was found in."""
     prepare()
     from golden import BEST, scored
@@ -31,7 +32,7 @@ def main(name: str) -> None:
     from lingstream.knowledge.search import search
 
     shutil.copytree(CASES / name, FOLDER, dirs_exist_ok=True)
-    embedder = Embedder.objects.create(slug="static", kind="static")
+    embedder = Embedder.objects.create(slug=kind, kind=kind)
     collection = Collection.objects.create(slug=name, access="anyone", embedder=embedder)
     Source.objects.create(slug=name, collection=collection, kind="folder", config={"path": str(FOLDER)})
     one_pass(name)
@@ -77,4 +78,4 @@ def _passages(slug: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

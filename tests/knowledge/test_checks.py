@@ -95,8 +95,9 @@ def test_a_root_that_is_not_there(settings: Any) -> None:
     assert found() == ["W003"]
 
 
-def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    Embedder.objects.create(slug="e", kind="static")
+@pytest.mark.parametrize("kind", ["static", "e5"])
+def test_a_package_that_is_missing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Embedder.objects.create(slug="e", kind=kind)
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     assert found() == ["E006"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
@@ -25,8 +26,10 @@ from django.utils.translation import gettext_lazy as _
 
 from lingstream.admin.media import LingAdmin, TableInline, tenant
 from lingstream.core.exceptions import LingError
+from lingstream.models.phrases import translated
 
 from ..claims import atomically
+from ..embed import embedding_kinds
 from ..evaluation import figures
 from ..models import Chunk, Collection, Document, DocumentText, Embedder, Evaluation, Question, Source
 from ..stores.port import store_named
@@ -265,10 +268,27 @@ class CollectionAdmin(LingAdmin):
         return format_html('<a href="{}">{}</a>', url, _("Try a search"))
 
 
+class EmbedderForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Its kind is one of those that the site has."""
+
+    kind = forms.ChoiceField(label=_("kind"), help_text=Embedder._meta.get_field("kind").help_text)
+
+    class Meta:
+        model = Embedder
+        fields = "__all__"  # noqa: DJ007  # the admin's fieldsets say which
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(field := self.fields.get("kind"), forms.ChoiceField):  # a view-only page has none
+            known = {name: f"{name}: {translated(kind.title)}" for name, kind in embedding_kinds().items()}
+            field.choices = [*({self.instance.kind: self.instance.kind} | known).items()]
+
+
 @admin.register(Embedder)
 class EmbedderAdmin(LingAdmin):
     """What turns texts into vectors."""
 
+    form = EmbedderForm
     list_display = ("slug", "kind", "provider", "model", "dimensions")
     list_filter = ("kind",)
     search_fields = ("slug", "model")

