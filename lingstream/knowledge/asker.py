@@ -19,6 +19,7 @@ from django.db.models import Exists, Model, OuterRef, QuerySet, Value
 from lingstream.access import identity
 from lingstream.core.engine import kinds
 from lingstream.core.exceptions import NotFound, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.models import Provider
 from lingstream.models.owned import owner_key
 
@@ -128,15 +129,17 @@ def room_of(slugs: Sequence[str], asker: Asker, where: Mapping[str, Sequence[Sca
     """
     known = _collections(slugs, asker)
     if missing := [slug for slug in slugs if slug not in known]:
-        raise NotFound(f"there is no collection {missing[0][:100]!r}")
+        raise NotFound(Phrase("there is no collection %(name)s", name=repr(missing[0][:100])))
     found = [known[slug] for slug in dict.fromkeys(slugs)]
     for collection in found:
         if unknown := sorted(where.keys() - set(collection.narrow_by)):
-            names = ", ".join(map(str, collection.narrow_by)) or "none"
-            raise UsageError(
-                f"expected names that {collection.slug} is narrowed by ({names}), got {unknown[0]!r:.80}",
-                code="where",
+            message = Phrase(
+                "expected names that %(collection)s is narrowed by (%(known)s), got %(got)s",
+                collection=collection.slug,
+                known=", ".join(map(str, collection.narrow_by)) or Phrase("none"),
+                got=f"{unknown[0]!r:.80}",
             )
+            raise UsageError(message, code="where")
     places = {each.pk: place for each in found if (place := asker.place(each))}
     return Room(asker, found, places, where)
 

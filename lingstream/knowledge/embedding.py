@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
 from lingstream.models.clock import Now
 
@@ -123,12 +124,16 @@ def _size(fingerprint: str) -> int:
 
 def _check(data: Sequence[bytes], count: int, size: int) -> None:
     if len(data) != count:
-        raise LingError(f"expected {count} vectors, got {len(data)}", code="vectors", retryable=True)
+        message = Phrase("expected %(count)s vectors, got %(got)s", count=count, got=len(data))
+        raise LingError(message, code="vectors", retryable=True)
     sizes = {len(each) for each in data}
     size = size or max(sizes)
     if sizes != {size}:
         got = ", ".join(str(each // 4) for each in sorted(sizes))
-        raise LingError(f"expected vectors of {size // 4} dimensions as before, got {got}", code="vectors")
+        message = Phrase(
+            "expected vectors of %(size)s dimensions as before, got %(got)s", size=size // 4, got=got
+        )
+        raise LingError(message, code="vectors")
 
 
 def _refusal(embedder: Embedder, error: Exception) -> LingError:
@@ -136,7 +141,9 @@ def _refusal(embedder: Embedder, error: Exception) -> LingError:
     if isinstance(error, LingError):
         return error
     logger.error("the embedder %s has failed", embedder, exc_info=error)
-    return LingError(f"the embedder {embedder}: {type(error).__name__}: {error}", retryable=True)
+    problem = f"{type(error).__name__}: {error}"
+    told = Phrase("the embedder %(embedder)s: %(problem)s", embedder=str(embedder), problem=problem)
+    return LingError(told, retryable=True)
 
 
 def _keep(fingerprint: str, made: Mapping[str, bytes]) -> None:

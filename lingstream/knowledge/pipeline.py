@@ -18,6 +18,7 @@ from lingstream.core.engine.data import json_data
 from lingstream.core.engine.kinds import NOBODY, Put, Services, StepCall, Text, check_options, kind_of
 from lingstream.core.engine.plan import StepPlan
 from lingstream.core.exceptions import LingError, UsageError
+from lingstream.core.phrases import Phrase
 
 from .sources.port import Content, Failed
 from .text.extract import Extracted, ExtractionError
@@ -134,7 +135,14 @@ def check_pipeline(data: Any) -> tuple[RecordStep, ...]:
     :raises UsageError: they are no list of record kinds with options that fit.
     """
     if not isinstance(data, list) or len(data) > _MOST_STEPS:
-        raise UsageError(f'expected up to {_MOST_STEPS} steps like [{{"kind": "…"}}], got {data!r:.80}')
+        raise UsageError(
+            Phrase(
+                "expected up to %(most)s steps like %(example)s, got %(got)s",
+                most=_MOST_STEPS,
+                example='[{"kind": "…"}]',
+                got=f"{data!r:.80}",
+            )
+        )
     return tuple(_step(each) for each in data)
 
 
@@ -154,14 +162,18 @@ async def prepare(
     try:
         text = await _read(content, reader)
         if text.noindex:
-            return Prepared(status="skipped", code="noindex", problem="the document asks not to be indexed")
+            return Prepared(
+                status="skipped", code="noindex", problem=Phrase("the document asks not to be indexed")
+            )
         if not rules.steps:
             return await aside(_normalised_and_cut, content, text, rules)  # type: ignore[no-any-return]
         found = await aside(_normalised, content, text)
         for number, step in enumerate(rules.steps):
             record = await _record(key, content, found, step, number, services)
             if record is None:
-                return Prepared(status="skipped", code="left-out", problem=f"by the step {step.kind}")
+                return Prepared(
+                    status="skipped", code="left-out", problem=Phrase("by the step %(kind)s", kind=step.kind)
+                )
             found = record
         return await aside(_cut, found, rules)  # type: ignore[no-any-return]
     except ExtractionError as error:
@@ -182,12 +194,22 @@ async def cut_anew(found: Prepared, rules: Rules) -> Prepared | Failed:
 
 def _step(data: Any) -> RecordStep:
     if not isinstance(data, dict) or not isinstance(data.get("kind"), str) or data.keys() - _KEYS:
-        raise UsageError(f'expected a step like {{"kind": "…", "options": {{…}}}}, got {data!r:.80}')
+        example = '{"kind": "…", "options": {…}}'
+        raise UsageError(
+            Phrase("expected a step like %(example)s, got %(got)s", example=example, got=f"{data!r:.80}")
+        )
     options = data.get("options", {})
     if not isinstance(options, dict):
-        raise UsageError(f"expected the options of {data['kind']!r} to be an object, got {options!r:.80}")
+        raise UsageError(
+            Phrase(
+                "expected the options of %(kind)s to be an object, got %(got)s",
+                kind=repr(data["kind"]),
+                got=f"{options!r:.80}",
+            )
+        )
     if not kind_of(data["kind"]).record:
-        raise UsageError(f"expected a kind that works on records, got {data['kind']!r}", code="unknown-kind")
+        message = Phrase("expected a kind that works on records, got %(got)s", got=repr(data["kind"]))
+        raise UsageError(message, code="unknown-kind")
     check_options(StepPlan(name=data["kind"], kind=data["kind"], options=options))
     return RecordStep(data["kind"], MappingProxyType(options))
 
@@ -211,18 +233,22 @@ def _normalised_and_cut(content: Content, read: Extracted, rules: Rules) -> Prep
 
 def _bounded(text: str) -> str:
     if len(text) > _MOST_TEXT:
-        raise UsageError(
-            f"expected up to {_MOST_TEXT:,} characters of text, got {len(text):,}", code="too-large"
-        )
+        most, got = f"{_MOST_TEXT:,}", f"{len(text):,}"
+        message = Phrase("expected up to %(most)s characters of text, got %(got)s", most=most, got=got)
+        raise UsageError(message, code="too-large")
     return text
 
 
 def _cut(found: Prepared, rules: Rules) -> Prepared:
     if not found.text.strip():
-        return Prepared(title=found.title, status="empty", code="no-text", problem="there is no text in it")
+        return Prepared(
+            title=found.title, status="empty", code="no-text", problem=Phrase("there is no text in it")
+        )
     pieces = split(found.text, rules.size, rules.overlap)
     if len(pieces) > _MOST_CHUNKS:
-        raise UsageError(f"expected up to {_MOST_CHUNKS:,} passages, got {len(pieces):,}", code="too-large")
+        most, got = f"{_MOST_CHUNKS:,}", f"{len(pieces):,}"
+        message = Phrase("expected up to %(most)s passages, got %(got)s", most=most, got=got)
+        raise UsageError(message, code="too-large")
     return found._replace(pieces=pieces)
 
 
@@ -258,7 +284,12 @@ async def _record(
                 said = {"text": said.get("text", "") + each.text}
     parts = said if isinstance(said, list) else [said]
     if not all(isinstance(part, dict) for part in parts):
-        raise UsageError(f"expected the step {step.kind!r} to give records, got {said!r:.80}", code="record")
+        message = Phrase(
+            "expected the step %(kind)s to give records, got %(got)s",
+            kind=repr(step.kind),
+            got=f"{said!r:.80}",
+        )
+        raise UsageError(message, code="record")
     return await asyncio.to_thread(_joined, found, [{**record, **part} for part in parts]) if parts else None
 
 

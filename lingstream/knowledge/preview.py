@@ -15,7 +15,9 @@ from itertools import islice
 from asgiref.sync import sync_to_async
 
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.services import SiteServices
+from lingstream.models.phrases import translated
 
 from .listing import BATCH, believed, is_changed, is_key, known_documents
 from .looking import told
@@ -78,8 +80,8 @@ class Tried:
     def problem(self) -> str:
         """Why it has no passages, or ``""``."""
         found = self.prepared
-        told = found.problem if isinstance(found, Prepared) else found.message
-        return f"{found.code}: {told}" if found.code else ""
+        why = found.problem if isinstance(found, Prepared) else found.message
+        return f"{found.code}: {translated(why)}" if found.code else ""
 
 
 async def preview(source: Source) -> Preview:
@@ -92,7 +94,7 @@ async def preview(source: Source) -> Preview:
             found.complete = await _listed(listing, listed)
             found.problem = listing.problem
     except Exception as error:
-        late = f"stopped after {SECONDS:g} seconds"
+        late = Phrase("stopped after %(most)s seconds", most=f"{SECONDS:g}")
         found.problem = late if deadline.expired() else told(error, f"the listing of the source {source}")
     await sync_to_async(_compare)(source, fingerprint, list(listed.values()), found)
     return found
@@ -114,18 +116,22 @@ async def try_one(source: Source, key: str) -> Tried:
             if not isinstance(fetched, Content):
                 gone = isinstance(fetched, Gone)
                 return Tried(
-                    None, Failed("gone" if gone else "unchanged", "there is nothing under this name")
+                    None, Failed("gone" if gone else "unchanged", Phrase("there is nothing under this name"))
                 )
             prepared = await prepare(key, fetched, rules, reader, services)
             return Tried(replace(fetched, body=""), prepared)
     except Exception as error:
         if deadline.expired():
-            return Tried(None, Failed("timed-out", f"expected an answer within {SECONDS:g} seconds"))
+            return Tried(None, Failed("timed-out", _late()))
         code = error.code if isinstance(error, LingError) else "crashed"
         return Tried(None, Failed(code, told(error, f"the source {source}, at {key!r:.200}")))
     finally:
         await reader.aclose()
         await services.aclose()
+
+
+def _late() -> str:
+    return Phrase("expected an answer within %(most)s seconds", most=f"{SECONDS:g}")
 
 
 async def _listed(listing: Listing, listed: dict[str, Ref]) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 
 from lingstream.core.exceptions import LingError, RequestFailure, UsageError
+from lingstream.core.phrases import Phrase
 
 if TYPE_CHECKING:
     import httpx2
@@ -57,8 +58,12 @@ async def reranked(name: str, question: str, texts: Sequence[str]) -> list[float
     :raises RerankFailure: who was asked does not answer.
     """
     if name not in _rerankers:
-        known = ", ".join(sorted(_rerankers)) or "none"
-        raise UsageError(f"expected a reranker among {known}, got {name!r:.80}", code="unknown-reranker")
+        message = Phrase(
+            "expected a reranker among %(known)s, got %(got)s",
+            known=", ".join(sorted(_rerankers)) or Phrase("none"),
+            got=f"{name!r:.80}",
+        )
+        raise UsageError(message, code="unknown-reranker")
     deadline = asyncio.timeout(_PATIENCE)
     try:
         async with deadline:
@@ -67,9 +72,19 @@ async def reranked(name: str, question: str, texts: Sequence[str]) -> list[float
             raise UsageError(f"expected {len(texts)} numbers, got {scores!r:.80}")
     except Exception as error:
         if deadline.expired():
-            raise RerankFailure(f"the reranker {name!r} does not answer within {_PATIENCE:g} s") from None
+            late = Phrase(
+                "the reranker %(name)s does not answer within %(most)s s",
+                name=repr(name),
+                most=f"{_PATIENCE:g}",
+            )
+            raise RerankFailure(late) from None
         why = error.message if isinstance(error, LingError) else f"{type(error).__name__} {error}"
-        raise RerankFailure(f"the reranker {name!r} does not answer: {why[:_LONGEST_REASON]}") from error
+        told = Phrase(
+            "the reranker %(name)s does not answer: %(problem)s",
+            name=repr(name),
+            problem=why[:_LONGEST_REASON],
+        )
+        raise RerankFailure(told) from error
     return scores
 
 

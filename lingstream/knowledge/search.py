@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from django.db.models.utils import create_namedtuple_class
 
 from lingstream.core.exceptions import LingError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.storage import in_database
 
 from .asker import Asker, Identity, Room, asker_of, room_of
@@ -103,9 +104,17 @@ class Search:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise UsageError(f"expected a mode among {', '.join(MODES)}, got {self.mode!r:.80}")
+            raise UsageError(
+                Phrase(
+                    "expected a mode among %(known)s, got %(got)s",
+                    known=", ".join(MODES),
+                    got=f"{self.mode!r:.80}",
+                )
+            )
         if not 1 <= self.k <= MOST_HITS:
-            raise UsageError(f"expected 1 to {MOST_HITS} passages, got {self.k}")
+            raise UsageError(
+                Phrase("expected 1 to %(most)s passages, got %(got)s", most=MOST_HITS, got=self.k)
+            )
 
     async def hits(self, asker: Asker, call: Call, *, explain: bool = False) -> Hits:
         """Return what is found.
@@ -136,9 +145,8 @@ class Search:
             return {}
         having = [(each, each.embedder) for each in collections if each.embedder]
         if self.mode == "vector" and not having:
-            raise UsageError(
-                f"expected a collection with an embedder, got {', '.join(self.collections)!r:.200}"
-            )
+            got = f"{', '.join(self.collections)!r:.200}"
+            raise UsageError(Phrase("expected a collection with an embedder, got %(got)s", got=got))
         made: dict[int, bytes] = {}
         vectors = {}
         for each, embedder in having:
@@ -150,7 +158,14 @@ class Search:
             except LingError as error:
                 if self.mode == "vector":
                     raise
-                notes.append(f"{each.slug} is searched by words alone, without {embedder}: {error.message}")
+                notes.append(
+                    Phrase(
+                        "%(collection)s is searched by words alone, without %(embedder)s: %(problem)s",
+                        collection=each.slug,
+                        embedder=str(embedder),
+                        problem=error.message,
+                    )
+                )
         return vectors
 
     def _found(self, text: str, room: Room, vectors: Mapping[int, bytes]) -> list[Hit]:
@@ -176,7 +191,8 @@ class Search:
         try:
             scores = await reranked(self.rerank, text, [hit.text for hit in hits])
         except RerankFailure as error:
-            notes.append(f"the order is that of words and vectors: {error.message}")
+            told = Phrase("the order is that of words and vectors: %(problem)s", problem=error.message)
+            notes.append(told)
             return hits
         scored = [
             replace(hit, score=score, rerank_score=score) for hit, score in zip(hits, scores, strict=True)
@@ -215,7 +231,9 @@ class Search:
 
 def _check_embedded(collection: Collection) -> None:
     if not collection.is_embedded:
-        message = "its vectors are another embedder's, or in another store, until a pass over its sources"
+        message = Phrase(
+            "its vectors are another embedder's, or in another store, until a pass over its sources"
+        )
         raise LingError(message, code="vectors", retryable=True)
 
 

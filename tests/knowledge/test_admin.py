@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from lingstream.core.engine.kinds import Services
 from lingstream.knowledge.due import go_on
-from lingstream.knowledge.models import Chunk, Collection, Document, Question, Source, Sync
+from lingstream.knowledge.models import Chunk, Collection, Document, Embedder, Question, Source, Sync
 from lingstream.knowledge.sources.port import source_kinds
 from lingstream.knowledge.sync import sync
 from lingstream.models import Run, Runner, Workflow
@@ -422,6 +422,58 @@ class TestTrial:
         into = collection()
         client = client_with("view_collection", "view_document")
         assert client.get(f"{URL}collection/{into.pk}/trial/", {"question": "x"}).status_code == 403
+
+
+class TestRefusals:
+    @pytest.fixture
+    def chinese(self, admin_client: Client) -> Client:
+        admin_client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hans"
+        return admin_client
+
+    def test_of_files_are_told_in_the_reader_s_language(self, chinese: Client) -> None:
+        up = Source.objects.create(
+            slug="up", collection=collection(kind="python"), kind="upload", max_documents=1
+        )
+        files = [SimpleUploadedFile(name, b"# A", "text/markdown") for name in ("a.md", "b.md")]
+        response = chinese.post(f"{URL}source/{up.pk}/upload/", {"file": files}, follow=True)
+        assert "中最多 1 个文档" in response.content.decode()
+
+    def test_so_are_those_of_forms(self, chinese: Client, folder: Path) -> None:
+        into = collection()
+        url = f"{URL}source/add/?kind=folder"
+        data = {**form_data(chinese.get(url)), "collection": into.pk, "slug": "files"}
+        assert "之内的文件夹" in str(errors_of(chinese.post(url, {**data, "options-folder-path": "/etc"})))
+        url = f"{URL}collection/{into.pk}/change/"
+        data = {**form_data(chinese.get(url)), "pipeline": '[{"kind": 1}]'}
+        assert "应为形如" in str(errors_of(chinese.post(url, data)))
+
+    def test_so_are_those_of_trials(self, chinese: Client, source: Source) -> None:
+        asked = {"question": "clouds", "mode": "vector"}
+        told = page(chinese, f"collection/{source.collection_id}/trial/", **asked)
+        assert "应为有向量模型的知识库" in told
+        assert "此名称下没有内容" in page(chinese, f"source/{source.pk}/try/", key="none.md")
+
+    def test_so_is_what_a_search_does_without(self, chinese: Client) -> None:
+        made = embedder()
+        into = collection(embedder=made)
+        document(into, "Clouds are made of droplets.")
+        Collection.objects.update(embedded_by="another")
+        told = page(chinese, f"collection/{into.pk}/trial/", question="clouds")
+        assert "只按词语搜索" in told and "它的向量属于另一个向量模型" in told
+
+
+def test_an_embedder_is_of_a_kind_that_there_is(admin_client: Client) -> None:
+    url = f"{URL}embedder/add/"
+    opened = admin_client.get(url)
+    assert ">e5: a model of a hundred languages, offline</option>" in opened.content.decode()
+    data = {**form_data(opened), "slug": "many", "kind": "e5"}
+    assert admin_client.post(url, data).status_code == 302
+    made = Embedder.objects.get()
+    assert (made.slug, made.kind) == ("many", "e5")
+    assert "kind" in errors_of(admin_client.post(url, {**data, "slug": "other", "kind": "moon"}))
+    Embedder.objects.update(kind="moon")  # whose app is gone
+    url = f"{URL}embedder/{made.pk}/change/"
+    assert '<option value="moon" selected>moon</option>' in admin_client.get(url).content.decode()
 
 
 def test_a_collection_leads_to_its_sources_for_who_may_see_them(admin_client: Client, source: Source) -> None:

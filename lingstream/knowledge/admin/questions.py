@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from lingstream.admin.media import LingAdmin, tenant
 from lingstream.core.exceptions import LingError
+from lingstream.models.phrases import translated
 
 from ..evaluation import HITS, MOST, evaluate, request_evaluation
 from ..models import Question
@@ -104,7 +105,7 @@ def evaluated(questions: QuerySet[Question]) -> tuple[str, int]:
         if left:
             request_evaluation(left)
     except LingError as error:
-        return error.message, messages.ERROR
+        return translated(error.message), messages.ERROR
     if not left:
         asked = ngettext("%(count)d question was asked.", "%(count)d questions were asked.", len(rows))
         return asked % {"count": len(rows)}, messages.SUCCESS

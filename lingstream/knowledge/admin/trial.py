@@ -110,7 +110,7 @@ def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[s
             explain=True,
         )
     except LingError as error:
-        return {"fault": error.message}
+        return {"fault": translated(error.message)}
     own = Document.objects.filter(pk__in={hit.document_id for hit in hits if hit.removed})
     seen = set((own if tenant is None else own.filter(scope=tenant)).values_list("pk", flat=True))
     found = [hit for hit in hits if not hit.removed]
@@ -119,7 +119,7 @@ def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[s
         "denied": denied,
         "took": (time.perf_counter() - began) * 1_000,
         "hits": found,
-        "notes": hits.notes,
+        "notes": [*map(translated, hits.notes)],
         "hidden": [hit for hit in hits if hit.removed not in ("", *_BEHIND) and hit.document_id in seen],
         "behind": [hit for hit in hits if hit.removed in _BEHIND],
         "tokens": sum(hit.tokens for hit in found),

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.core.phrases import Phrase
 
 from .port import EmbeddingPlan, Purpose
 
@@ -38,7 +39,9 @@ class StaticEmbedding:
     def __init__(self, plan: EmbeddingPlan) -> None:
         self.dimensions = plan.dimensions or SIZES[-1]
         if self.dimensions not in SIZES:
-            raise UsageError(f"expected dimensions among {SIZES}, got {plan.dimensions}")
+            raise UsageError(
+                Phrase("expected dimensions among %(sizes)s, got %(got)s", sizes=SIZES, got=plan.dimensions)
+            )
         _folder()
         self._plan = plan
 
@@ -85,11 +88,13 @@ def _folder() -> Path:
     for folder in folders:
         if (folder / WEIGHTS).is_file() and (folder / TOKENIZER).is_file():
             return folder
-    raise ConfigurationError(
-        f"embeddings of the kind 'static' need {', '.join(missing) or 'the files of wordllama'}: "
-        "pip install 'lingstream[knowledge]'",
-        code="package-missing",
+    message = Phrase(
+        "embeddings of the kind %(kind)s need %(package)s: %(command)s",
+        kind="'static'",
+        package=", ".join(missing) or Phrase("the files of wordllama"),
+        command="pip install 'lingstream[knowledge]'",
     )
+    raise ConfigurationError(message, code="package-missing")
 
 
 def _vector(model: _Model, text: str, dimensions: int) -> bytes:

@@ -19,6 +19,7 @@ from typing import Any
 
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import ConfigurationError, UsageError
+from lingstream.core.phrases import Phrase
 
 from ..models import Source
 from ..together import Together
@@ -160,15 +161,22 @@ def _etag(known: os.stat_result) -> str:
 def _folder(config: Mapping[str, Any]) -> Path:
     roots = [Path(root).resolve() for root in app_settings().knowledge_roots]
     if not roots:
-        raise ConfigurationError("expected a folder in LINGSTREAM['KNOWLEDGE_ROOTS'], and there is none")
+        raise ConfigurationError(
+            Phrase("expected a folder in LINGSTREAM['KNOWLEDGE_ROOTS'], and there is none")
+        )
     path = Path(str(config.get("path", "")))
-    nowhere = UsageError(f"expected a folder, and there is none at {str(path)!r:.200}", code="no-folder")
+    told = f"{str(path)!r:.200}"
+    nowhere = UsageError(
+        Phrase("expected a folder, and there is none at %(path)s", path=told), code="no-folder"
+    )
     try:
         found = (path if path.is_absolute() else roots[0] / path).resolve()
     except (OSError, ValueError, RuntimeError):  # a name that is none, or links that lead in a circle
         raise nowhere from None
     if not any(found.is_relative_to(root) for root in roots):
-        raise UsageError(f"expected a folder inside LINGSTREAM['KNOWLEDGE_ROOTS'], got {str(path)!r:.200}")
+        raise UsageError(
+            Phrase("expected a folder inside LINGSTREAM['KNOWLEDGE_ROOTS'], got %(got)s", got=told)
+        )
     if not os.path.isdir(found):  # noqa: PTH112 (Path.is_dir() fails for a name that is too long)
         raise nowhere
     return found

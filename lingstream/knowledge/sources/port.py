@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 if TYPE_CHECKING:
     from ..models import Source
@@ -252,6 +253,10 @@ def source_kind(name: str) -> SourceKind:
     :raises UsageError: ``unknown-kind``.
     """
     if name not in _kinds:
-        known = ", ".join(sorted(_kinds))
-        raise UsageError(f"expected a kind of source among {known}, got {name!r:.80}", code="unknown-kind")
+        message = Phrase(
+            "expected a kind of source among %(known)s, got %(got)s",
+            known=", ".join(sorted(_kinds)),
+            got=f"{name!r:.80}",
+        )
+        raise UsageError(message, code="unknown-kind")
     return _kinds[name]

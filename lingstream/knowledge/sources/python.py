@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.names import check_free
+from lingstream.core.phrases import Phrase
 
 from ..models import Source
 from .port import Fetched, Gone, Known, Ref, SourceKind
@@ -109,8 +110,10 @@ class PythonListing:
 def _named(config: Mapping[str, Any]) -> _Function:
     name = config.get("function", "")
     if name not in _functions:
-        known = ", ".join(sorted(_functions)) or "none"
-        raise UsageError(
-            f"expected a function with @source among {known}, got {name!r:.80}", code="unknown-function"
+        message = Phrase(
+            "expected a function with @source among %(known)s, got %(got)s",
+            known=", ".join(sorted(_functions)) or Phrase("none"),
+            got=f"{name!r:.80}",
         )
+        raise UsageError(message, code="unknown-function")
     return _functions[name]

@@ -11,6 +11,7 @@ from django.conf import settings
 
 import lingstream
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.providers.options import CLIENT_HEADERS, HEADER_NAMES
 from lingstream.providers.policy import carries, check_key, request_key
 
@@ -99,7 +100,8 @@ def address(link: str) -> str:
 
     if found := normalise(link):
         return found
-    raise UsageError(f"expected an address like https://example.com/docs/, got {link!r:.120}", code="option")
+    message = Phrase("expected an address like https://example.com/docs/, got %(got)s", got=f"{link!r:.120}")
+    raise UsageError(message, code="option")
 
 
 def check_keys(config: Mapping[str, Any]) -> None:
@@ -127,7 +129,7 @@ def _load() -> None:
 
         from ..web import feed, page, robots  # noqa: F401
     except ImportError as error:
-        message = f'expected the packages of "lingstream[knowledge]": {error}'
+        message = Phrase("expected the packages of lingstream[knowledge]: %(problem)s", problem=str(error))
         raise UsageError(message, code="package-missing") from None
     ssl_context()
 

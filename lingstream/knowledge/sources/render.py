@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from lingstream.core.exceptions import LingError, UsageError
 from lingstream.core.names import check_free
+from lingstream.core.phrases import Phrase
 
 from ..text.extract.result import MOST_HTML
 
@@ -58,10 +59,12 @@ def check_renderer(name: str) -> None:
     :raises UsageError: ``unknown-renderer``.
     """
     if name not in _renderers:
-        known = ", ".join(sorted(_renderers)) or "none"
-        raise UsageError(
-            f"expected a function with @renderer among {known}, got {name!r:.80}", code="unknown-renderer"
+        message = Phrase(
+            "expected a function with @renderer among %(known)s, got %(got)s",
+            known=", ".join(sorted(_renderers)) or Phrase("none"),
+            got=f"{name!r:.80}",
         )
+        raise UsageError(message, code="unknown-renderer")
 
 
 async def rendered(name: str, url: str) -> bytes:
@@ -78,12 +81,26 @@ async def rendered(name: str, url: str) -> bytes:
             html = await _renderers[name](url)
     except Exception as error:
         if deadline.expired():
-            late = f"the renderer {name!r} took longer than {MOST_SECONDS:g} s"
+            late = Phrase(
+                "the renderer %(name)s took longer than %(most)s s", name=repr(name), most=f"{MOST_SECONDS:g}"
+            )
             raise RenderFailure(late, retryable=True) from None
-        why = f"the renderer {name!r}: {type(error).__name__}: {error!s:.300}"
+        why = Phrase(
+            "the renderer %(name)s: %(problem)s",
+            name=repr(name),
+            problem=f"{type(error).__name__}: {error!s:.300}",
+        )
         raise RenderFailure(why, retryable=True) from error
     if not isinstance(html, str):
-        raise RenderFailure(f"expected HTML of the renderer {name!r}, got {type(html).__name__}")
+        got = type(html).__name__
+        raise RenderFailure(
+            Phrase("expected HTML of the renderer %(name)s, got %(got)s", name=repr(name), got=got)
+        )
     if len(html) > MOST_HTML or len(page := html.encode("utf-8", "replace")) > MOST_HTML:
-        raise RenderFailure(f"expected up to {MOST_HTML} bytes of HTML of the renderer {name!r}, got more")
+        most = Phrase(
+            "expected up to %(most)s bytes of HTML of the renderer %(name)s, got more",
+            most=MOST_HTML,
+            name=repr(name),
+        )
+        raise RenderFailure(most)
     return page

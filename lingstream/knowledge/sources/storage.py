@@ -20,6 +20,7 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import ConfigurationError, LingError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.lane import Lane
 
 from ..models import Source
@@ -226,8 +227,11 @@ def _files(config: Mapping[str, Any]) -> _Files:
     name, listed = config.get("storage", ""), app_settings().knowledge_storages
     if name not in listed:
         raise ConfigurationError(
-            f"expected a storage that LINGSTREAM['KNOWLEDGE_STORAGES'] lists "
-            f"({', '.join(listed) or 'none'}), got {name!r:.100}"
+            Phrase(
+                "expected a storage that LINGSTREAM['KNOWLEDGE_STORAGES'] lists (%(known)s), got %(got)s",
+                known=", ".join(listed) or Phrase("none"),
+                got=f"{name!r:.100}",
+            )
         )
     storage: Any = storages[name]
     prefix = _prefix(config)
@@ -242,7 +246,8 @@ def _prefix(config: Mapping[str, Any]) -> str:
     """
     prefix = str(config.get("prefix", "")).strip("/")
     if prefix and not _is_plain(prefix):
-        raise UsageError(f"expected a folder like docs/public, got {prefix!r:.200}", code="option")
+        message = Phrase("expected a folder like docs/public, got %(got)s", got=f"{prefix!r:.200}")
+        raise UsageError(message, code="option")
     return f"{prefix}/" if prefix else ""
 
 

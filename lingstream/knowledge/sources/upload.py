@@ -9,13 +9,14 @@ from hashlib import sha256
 from typing import Any
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.lane import Lane
 
 from ..claims import atomically
 from ..models import Source, Sync, Upload
 from .port import Content, Fetched, Gone, Known, Ref, SourceKind
 
-__all__ = ["LARGEST", "UploadListing", "Uploads", "put", "take_back"]
+__all__ = ["LARGEST", "UploadListing", "Uploads", "put", "take_back", "too_many"]
 
 _AT_ONCE = 200
 #: Bytes of a file.
@@ -99,11 +100,16 @@ def put(
     from ..asking import ask  # which starts runs, and so stands above the sources
 
     if source.kind != Uploads.kind:
-        raise UsageError(f"expected a source of the kind upload, got {source.kind}")
+        raise UsageError(Phrase("expected a source of the kind upload, got %(got)s", got=source.kind))
     if not 0 < len(name) <= 500 or not name.isprintable():
-        raise UsageError(f"expected a name of 1 to 500 printable characters, got {name!r:.80}")
+        raise UsageError(
+            Phrase("expected a name of 1 to 500 printable characters, got %(got)s", got=f"{name!r:.80}")
+        )
     if len(body) > LARGEST:
-        raise UsageError(f"expected up to {LARGEST:,} bytes, got {len(body):,}", code="too-large")
+        too_large = Phrase(
+            "expected up to %(most)s bytes, got %(got)s", most=f"{LARGEST:,}", got=f"{len(body):,}"
+        )
+        raise UsageError(too_large, code="too-large")
     mime = mime or mimetypes.guess_type(name)[0] or ""
     said = f"{mime}\0{title}\0{getattr(owner, 'pk', None)}\0".encode()
     columns = {"mime": mime[:100], "title": title[:500], "owner": owner, "body": body}
@@ -112,9 +118,17 @@ def put(
             source=source, name=name, defaults={**columns, "digest": sha256(said + body).hexdigest()}
         )
         if is_new and Upload.objects.filter(source=source).count() > source.max_documents:
-            raise UsageError(f"expected up to {source.max_documents} documents in {source}", code="too-many")
+            raise too_many(source)
         ask(source, [name], trigger)
     return row
+
+
+def too_many(source: Source) -> UsageError:
+    """Return the refusal of a document that a source has no room for."""
+    message = Phrase(
+        "expected up to %(most)s documents in %(source)s", most=source.max_documents, source=str(source)
+    )
+    return UsageError(message, code="too-many")
 
 
 def take_back(source: Source, name: str) -> bool:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 from ..models import Source
 from .port import SourceKind
@@ -97,7 +98,8 @@ class Web(SourceKind):
         area = _area(config)
         for seed in map(address, config["seeds"]):
             if not area.holds(seed):
-                raise UsageError(f"expected to be let go to {seed}, where the source begins", code="option")
+                message = Phrase("expected to be let go to %(seed)s, where the source begins", seed=seed)
+                raise UsageError(message, code="option")
         for sitemap in config.get("sitemaps", ()):
             address(sitemap)
         check_keys(config)

@@ -10,14 +10,13 @@ from contextlib import aclosing, asynccontextmanager
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from lingstream.core.exceptions import UsageError
 from lingstream.core.wire.json import dumps, loads
 from lingstream.execution.lane import Lane
 
 from ..claims import atomically
 from ..models import Source, Sync, Upload
 from .port import Content, SourceKind
-from .upload import UploadListing
+from .upload import UploadListing, too_many
 
 __all__ = ["DOCUMENT", "Kept", "Webhook", "keep"]
 
@@ -102,7 +101,7 @@ def keep(source: Source, documents: Sequence[Mapping[str, Any]]) -> Kept:
         known = dict(kept.filter(name__in=rows).values_list("name", "digest"))
         changed = [row for key, row in rows.items() if known.get(key) != row.digest]
         if kept.count() + len(rows) - len(known) > source.max_documents:
-            raise UsageError(f"expected up to {source.max_documents} documents in {source}", code="too-many")
+            raise too_many(source)
         Upload.objects.bulk_create(
             changed,
             update_conflicts=True,

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from django.db.models import Q
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["Bounds", "Place", "Scalar", "Where", "marks_of", "narrowed", "values_of"]
 
@@ -113,16 +114,23 @@ def narrowed(where: Where) -> dict[str, Sequence[Scalar]]:
     :raises UsageError: it is more than a search takes, or a value is no scalar.
     """
     if len(where) > _MOST_NAMES:
-        raise UsageError(f"expected up to {_MOST_NAMES} names to narrow by, got {len(where)}", code="where")
+        message = Phrase(
+            "expected up to %(most)s names to narrow by, got %(got)s", most=_MOST_NAMES, got=len(where)
+        )
+        raise UsageError(message, code="where")
     found: dict[str, Sequence[Scalar]] = {}
     for name, value in where.items():
         values = [*value] if isinstance(value, (list, tuple)) else [cast(Scalar, value)]
         if len(values) > _MOST_VALUES or not all(map(_is_scalar, values)):
-            raise UsageError(
-                f"expected a text of up to {_LONGEST_VALUE} characters, a number, a truth value or null, or "
-                f"up to {_MOST_VALUES} of them, to narrow {name!r:.80} by, got {value!r:.80}",
-                code="where",
+            message = Phrase(
+                "expected a text of up to %(longest)s characters, a number, a truth value or null, or up to "
+                "%(most)s of them, to narrow %(name)s by, got %(got)s",
+                longest=_LONGEST_VALUE,
+                most=_MOST_VALUES,
+                name=f"{name!r:.80}",
+                got=f"{value!r:.80}",
             )
+            raise UsageError(message, code="where")
         found[name] = values
     return found
 
