@@ -186,10 +186,7 @@ class StreamParser(BaseParser):
     @property
     def open_text(self) -> str:
         """What there is of the string that is read."""
-        parts = self._emitter.parts
-        if len(parts) > 1:
-            parts[:] = ["".join(parts)]  # so that who looks often does not join all of it again
-        return parts[0] if parts else ""
+        return "".join(self._emitter.parts)  # which are counted, and stay as many as they are
 
     def guide(self, guide: Guide) -> None:
         """Let ``guide`` change what is told."""

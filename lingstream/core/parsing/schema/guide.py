@@ -51,6 +51,7 @@ class Guide:
         self._read: int | None = None  # how many characters, where the parser could not tell
         self._places = Places(Schemas(schema).shape(schema), root, self._note)
         self._open: Target | None = None  # the text that is being told of
+        self._noted = 0  # how many repairs there were before it
         self._out: list[Op | Closed] = []
 
     def push(self, items: list[Op | Closed], read: int | None = None) -> list[Op | Closed]:
@@ -115,6 +116,7 @@ class Guide:
 
     def _begin(self, uri: str, *, fix: bool) -> Target:
         """A text begins; one that may have to change is withheld until it is whole."""
+        self._noted = len(self.repairs)
         target = self._places.find(uri, fix)
         self._open, self.straight = target, None
         if target.dropped:
@@ -147,6 +149,8 @@ class Guide:
         self._end(target, value, item)
 
     def _open_container(self, op: Set) -> None:
+        if op.fix:
+            self._take_back(op.uri)
         target = self._places.find(op.uri, op.fix)
         self._leave()
         value: Any = type(op.value)()
@@ -230,10 +234,17 @@ class Guide:
 
     def _retract(self, container: Container, length: int) -> None:
         """The parser took the last item of an open array back: it is a key."""
+        if self._open is not None:
+            self._take_back(self._open.uri)
         self._leave()
         if not container.target.dropped and len(container.value) > length:
             del container.value[length:]
             self._out.append(Set(container.target.out, copy_json(container.value), True))
+
+    def _take_back(self, uri: str) -> None:
+        """The text that is open was none, if it is at ``uri``: what it was made is no repair."""
+        if self._open is not None and self._open.uri == uri:
+            del self.repairs[self._noted :]
 
     # -- repairs --------------------------------------------------------------------------------------
 
