@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from types import FrameType
 from typing import Any, TypeVar
 
-__all__ = ["bounded", "consume", "end_tasks", "stack_of"]
+__all__ = ["bounded", "consume", "end_tasks", "fault_before", "stack_of"]
 
 logger = logging.getLogger("lingstream")
 
@@ -76,14 +76,16 @@ async def consume(
     :param take: may return something to wait for before the next item.
 
     Where ``take`` raises, or we are cancelled, a stream that does not close is left (see :func:`end_tasks`);
-    ``take`` is not called any more. One task for the whole stream, because one for each item would cost more
-    than the item.
+    ``take`` is not called any more. A cancel that comes when either has raised already, while the stream
+    still closes, has that for its cause: see :func:`fault_before`. One task for the whole stream, because one
+    for each item would cost more than the item.
     """
-    # What `take` raised, or nothing. Set by the reader itself: that the task is done, asyncio would tell us
-    # a turn of the loop later, and under load a turn is long.
+    # What `take` or the stream raised, or nothing. Set by the reader itself: that the task is done, asyncio
+    # would tell us a turn of the loop later, and under load a turn is long.
     over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     async def read() -> None:
+        fault: Exception | None = None
         try:
             async with AsyncExitStack() as stack:
                 if close := getattr(stream, "aclose", None):
@@ -97,18 +99,34 @@ async def consume(
                     except Exception as error:
                         over.set_result(error)
                         return
+        except Exception as error:
+            fault = error
         finally:
             if not over.done():
-                over.set_result(None)
+                over.set_result(fault)
 
     task = asyncio.create_task(read(), name=f"reader of {getattr(stream, '__qualname__', 'a stream')}")
+    known: Exception | None = None
     try:
-        if refused := await over:
-            await asyncio.wait({task}, timeout=within)  # it closes the stream, undisturbed
-            raise refused
-        task.result()
-    finally:
-        await end_tasks(task, within=within, tries=tries)
+        try:
+            if known := await over:
+                await asyncio.wait({task}, timeout=within)  # it closes the stream, undisturbed
+                raise known
+            task.result()
+        except asyncio.CancelledError:
+            known = over.result() if over.done() and not over.cancelled() else None
+            raise
+        finally:
+            await end_tasks(task, within=within, tries=tries)
+    except asyncio.CancelledError as cancelled:
+        raise cancelled from known
+
+
+def fault_before(error: TimeoutError) -> Exception | None:
+    """What :func:`consume` had met when the time was over, which ``error`` of ``asyncio.timeout`` says."""
+    cancelled = error.__context__
+    fault = cancelled.__cause__ if isinstance(cancelled, asyncio.CancelledError) else None
+    return fault if isinstance(fault, Exception) else None
 
 
 def stack_of(task: asyncio.Task[Any]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from lingstream.core import ending
-from lingstream.core.ending import bounded, consume, end_tasks
+from lingstream.core.ending import bounded, consume, end_tasks, fault_before
 from tests.chaos.patience import scaled
 
 from .support import ALL, Deaf
@@ -187,3 +188,33 @@ class TestConsume:
         with pytest.raises(ValueError, match="too many"):
             await consume(stream(), take, within=10)
         assert closed.is_set()
+
+    @pytest.mark.parametrize("by", ["the taker", "the stream"])
+    async def test_tells_what_was_raised_in_the_turn_in_which_the_time_is_over(self, by: str) -> None:
+        async def stream() -> AsyncGenerator[int, None]:
+            time.sleep(2 * SOON)  # the loop is held up for as long as there is time
+            await asyncio.sleep(0)
+            if by == "the stream":
+                raise ConnectionError(by)
+            yield 0
+
+        def take(_: int) -> None:
+            raise ValueError(by)
+
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(SOON):
+                await consume(stream(), take)
+        assert str(fault_before(caught.value)) == by
+
+    async def test_tells_of_nothing_that_the_end_of_the_time_has_brought_about(self) -> None:
+        async def stream() -> AsyncGenerator[int, None]:
+            yield 0
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise ConnectionError("closed while it was read") from None
+
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(SOON):
+                await consume(stream(), [].append)
+        assert fault_before(caught.value) is None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Protocol, TypeVar
 
-from lingstream.core.ending import consume
+from lingstream.core.ending import consume, fault_before
 from lingstream.core.exceptions import (
     Fenced,
     LimitExceeded,
@@ -106,7 +106,8 @@ async def within(seconds: float | None, instance: str, work: Awaitable[T]) -> T:
 
     :param seconds: that it may take; ``None`` for as long as it likes.
     :param instance: of the step, for the error.
-    :raises StepTimeout: it took longer.
+    :raises StepTimeout: it took longer. What ended it before is raised instead, where only its stream was
+        still closing.
     """
     deadline = asyncio.timeout(seconds)
     try:
@@ -115,6 +116,8 @@ async def within(seconds: float | None, instance: str, work: Awaitable[T]) -> T:
     except TimeoutError as error:
         if not deadline.expired():
             raise  # the kind's own
+        if fault := fault_before(error):
+            raise fault  # noqa: B904  # it has a cause of its own, or none
         message = Phrase("%(step)s took more than %(seconds)s seconds", step=instance, seconds=f"{seconds:g}")
         raise StepTimeout(message, retryable=True) from error
 

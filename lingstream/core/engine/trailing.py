@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+from lingstream.core.ending import fault_before
 from lingstream.core.parsing.output import BotOutput
 from lingstream.core.parsing.vocabulary import TextOptions
 
@@ -31,19 +32,18 @@ class Trailing:
         self._patience: asyncio.Timeout | None = None
         self.behind: int | None = None
         """How many characters came behind the document, once it has ended."""
-        self.fault: Exception | None = None
-        """What the step was ended by, while its stream may still be closing."""
 
     async def listen(self, speech: Awaitable[None]) -> None:
         """Let a step say what it has to say, until its document has ended and a model does not stop."""
         try:
             async with asyncio.Timeout(None) as self._patience:
                 await speech
-        except TimeoutError:
+        except TimeoutError as error:
             if not self._patience or not self._patience.expired():
                 raise  # the step's own
-            if self.fault and not isinstance(self.fault, Enough):
-                raise self.fault  # noqa: B904  # it has a cause of its own, or none
+            fault = fault_before(error)
+            if fault and not isinstance(fault, Enough):
+                raise fault  # noqa: B904  # it has a cause of its own, or none
             self._output.parser.stop()
 
     def come(self, behind: int | None) -> None:

@@ -104,20 +104,16 @@ class StepWriter:
         if not self.answered:
             self.answered = True
             self._began()
-        try:
-            if type(said) is Chunk:  # first, because most of what is said is
-                self._write(said)
-            elif isinstance(said, Put):
-                put, rest = self._values.put(said)
-                self.said.append(["put", *put])
-                return rest
-            elif isinstance(said, Note):
-                self._notify(said)
-            else:
-                self._write(_chunk_of(said))
-        except Exception as error:
-            self.trailing.fault = error
-            raise
+        if type(said) is Chunk:  # first, because most of what is said is
+            self._write(said)
+        elif isinstance(said, Put):
+            put, rest = self._values.put(said)
+            self.said.append(["put", *put])
+            return rest
+        elif isinstance(said, Note):
+            self._notify(said)
+        else:
+            self._write(_chunk_of(said))
         return None
 
     async def replay(self, recorded: CallResult) -> None:

@@ -96,10 +96,18 @@ class ClosesLate:
             await closed.wait()
 
 
-async def test_an_error_behind_the_document_is_not_lost_while_the_stream_closes() -> None:
-    limits, options = Limits(characters=100), {"trailing_seconds": 0.02}
-    ended = await outcome(plan(options=options, limits=limits), ClosesLate(), input="go")
+@pytest.mark.parametrize("settings", [{"options": {"trailing_seconds": 0.02}}, {"timeout": 0.02}])
+async def test_an_error_behind_the_document_is_not_lost_while_the_stream_closes(
+    settings: dict[str, Any],
+) -> None:
+    ended = await outcome(plan(limits=Limits(characters=100), **settings), ClosesLate(), input="go")
     assert (ended.status, [error["code"] for error in ended.errors]) == ("failed", ["limit"])
+
+
+async def test_a_document_is_there_though_the_steps_time_is_over_while_the_stream_closes() -> None:
+    settings = {"options": {"trailing_characters": 50}, "timeout": 0.02}
+    ended = await outcome(plan(**settings), ClosesLate(), input="go")
+    assert (ended.status, ended.document) == ("finished", {"a": 1})
 
 
 async def test_a_document_that_goes_on_has_its_time() -> None:
