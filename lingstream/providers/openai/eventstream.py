@@ -26,6 +26,7 @@ LONGEST_EVENT = 8 * 1024 * 1024
 LONGEST_NAME = 100
 LONGEST_WORDS = 500
 BOM = b"\xef\xbb\xbf"
+BLANK = re.compile(rb"(?:\s|\xef\xbb\xbf)*")
 PLAIN = (b"data: {", b"data:{")
 KEEP_ALIVE = ("ping", "pong", "keepalive", "heartbeat", "processing")
 BETWEEN = re.compile(r"(?:[\s,\0]|data:)*")
@@ -126,7 +127,7 @@ class EventStream:
 
     def _begin(self, data: bytes) -> None:
         if self._mode == START:
-            head = b"".join(self._rest).removeprefix(BOM).lstrip()
+            head = BLANK.sub(b"", b"".join(self._rest), count=1)
             self._rest, self._size = [head], len(head)
             if not BOM.startswith(head):
                 self._mode = UNSURE if head[:1] in (b"{", b"[") else LINES
