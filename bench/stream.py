@@ -6,6 +6,9 @@ client are processes of their own; the configurations take turns, and each figur
 ``--quick`` takes a minute and is good for a rough look. ``--trial`` adds what the admin's panel “Try it”
 starts and follows: a trial should cost what a real run costs.
 
+``--busy`` measures only where (a) on uvicorn uses 70 % of a core; ``--check`` fails there if the p99 of
+lingstream on uvicorn is above that of (a).
+
 ``--against HEAD~1`` measures lingstream alone, beside another commit of it: a token should not cost more than
 before. Both are served all the time and take turns, who is first too; each round has a ratio of its own, so
 what else the machine does meanwhile is in both of its sides. ``--check`` fails if the median of a row's
@@ -179,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _measure_peers(options: argparse.Namespace, configs: Sequence[Config]) -> None:
     with Bench(options.seconds, {"": ROOT}, trial=options.trial) as bench:
         bench.start(configs)
-        loads = options.streams or [1, 50, 100]
+        loads = options.streams or ([] if options.busy else [1, 50, 100])
         for _ in range(options.rounds):
             for streams in loads:
                 bench.round(configs, streams)
@@ -190,6 +193,22 @@ def _measure_peers(options: argparse.Namespace, configs: Sequence[Config]) -> No
                 bench.round(configs, compared)
         rows = {key: Row.of(results) for key, results in bench.results.items()}
         print("\n".join(_table(rows, compared)))
+    if options.check and (late := _late(rows, compared)):
+        sys.exit(f"p99 above that of (a): {'; '.join(late)}")
+
+
+def _late(rows: Mapping[tuple[Config, int], Row], compared: int) -> list[str]:
+    """The rows of lingstream, beside (a), whose p99 is above its own where it is about to be full."""
+    bound = rows[PEER, compared].p99 if compared else math.inf
+    return [
+        f"{_label(config)}, {row.p99:.1f} ms beside {bound:.1f}"
+        for (config, streams), row in rows.items()
+        if streams == compared
+        and config.application == OURS
+        and config.server == PEER.server
+        # NaN, of a server that sent nothing, is late too.
+        and not row.p99 <= bound
+    ]
 
 
 # -- beside another commit -----------------------------------------------------------------------------
@@ -294,10 +313,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="how often each configuration is measured")
     parser.add_argument("--seconds", type=float, help="length of each measurement")
     parser.add_argument("--streams", type=int, nargs="+", help="loads to measure")
+    parser.add_argument(
+        "--busy", action="store_true", help=f"only where (a) uses {BUSY:.0%} of a core".replace("%", "%%")
+    )
     parser.add_argument("--trial", action="store_true", help="trials too, as the admin's panel starts them")
     parser.add_argument("--only", help="part of a row's server and name, such as 'uvicorn lingstream'")
     parser.add_argument("--against", metavar="COMMIT", help="measure beside this one, and without the peers")
-    parser.add_argument("--check", action="store_true", help=f"fail if it costs more than {DEARER} × that")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"fail if it costs more than {DEARER} × that, or is later than (a)",
+    )
     return parser
 
 
