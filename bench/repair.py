@@ -2,7 +2,7 @@
 
 Good documents are broken on purpose: one fault at every token that it can befall, in three ways to write the
 document down; a word in quotes inside every string; the kinds of fault that public bug reports hold, at every
-place (``repair_kinds.py``); and two faults at random. The table counts how many come
+place and several at once (``repair_kinds.py``); and two faults at random. The table counts how many come
 out as what they were before. Some cannot be told: where ``}`` and ``]`` are exchanged, say, or a word loses a
 quote that the next one has too; so nobody gets all of them.
 """
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent))
 
 from parser import Node, install_peers, value_of  # this folder's
-from repair_kinds import kinds
+from repair_kinds import kinds, several
 
 PEERS = ("lingstream", "json-repair", "jsonrepair")
 DOCUMENTS: list[Any] = [
@@ -194,6 +194,7 @@ def main() -> None:
         for name, meant, text in kinds(document, FORMATS):
             groups.setdefault(name, []).append((meant, text))
     groups["two faults"] = list(pairs(arguments.two))
+    groups["several of these kinds"] = list(several(DOCUMENTS, FORMATS, 1_500))
 
     install_peers()
     node = Node()

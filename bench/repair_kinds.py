@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["kinds"]
+__all__ = ["kinds", "several"]
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+|\s+')
 #: What stands instead of a string, and what is meant by it.
@@ -62,6 +63,11 @@ _THOUGHTS = [
         for text in (
             "[THINK]%s[/THINK]",
             "<seed:think>%s</seed:think>",
+            "<mm:think>%s</mm:think>",
+            "<longcat_think>%s</longcat_think>",
+            "<|think:start|>%s<|think:end|>",
+            "<|open|>think<|sep|>%s<|close|>think<|sep|>",
+            "[unused16]%s[unused17]",
             "<analysis>%s</analysis>\n",
             "◁think▷%s◁/think▷",
             "<|START_THINKING|>%s<|END_THINKING|>",
@@ -71,6 +77,12 @@ _THOUGHTS = [
         )
     ),
 ]
+#: What is wrong, by what stands where a bracket belongs.
+_BRACKETS = {
+    "], [": "second list for a key",
+    "}]": "array closed early",
+    "": "record without a brace",
+}
 _NUMBERS = {"1,234": 1234, "12,500": 12500, "1,234,567.89": 1234567.89}
 
 
@@ -93,16 +105,45 @@ def kinds(document: Any, formats: list[Callable[[Any], str]]) -> Iterator[tuple[
                     if broken("")[0] == '"' or not parts[index - 1].startswith("\n"):
                         text = json.loads(token)
                         yield name, *_put(parts, index, broken(text), meant(text))
-            elif token == "," and _is_in_list(parts[:index]):
-                yield "second list for a key", document, _with(parts, index, "], [")
-            elif token == "}" and after == "," and _near(parts, index, 2) == "{":
-                yield "array closed early", document, _with(parts, index, "}]")
-            elif token == "{" and before == "," and _near(parts, index, -2) == "}":
-                yield "record without a brace", document, _with(parts, index, "")
+        for index, token in _wrong_brackets(parts):
+            yield _BRACKETS[token], document, _with(parts, index, token)
         draft = f"Perhaps {write({'draft': [1, 2]})}?\nNo."
         yield "reasoning without its mark", document, f"{draft}\n</think>\n{write(document)}"
         for name, thought in _THOUGHTS:
             yield name, document, thought % draft + write(document)
+
+
+def several(
+    documents: Sequence[Any], formats: Sequence[Callable[[Any], str]], count: int
+) -> Iterator[tuple[Any, str]]:
+    """Two strings with a fault each, in every second text wrong brackets too: what is meant, and the text."""
+    chance = random.Random(5)
+    for _ in range(count):
+        parts = _TOKEN.findall(chance.choice(formats)(chance.choice(documents)))
+        good = list(parts)
+        strings = [index for index, part in enumerate(parts) if part[0] == '"' and len(part) > 2]
+        for index in chance.sample(strings, 2):
+            text = json.loads(parts[index])
+            faults = _KEYS[:1] if _near(parts, index, 1) == ":" else _STRINGS
+            _, broken, meant = chance.choice(faults)
+            parts[index], good[index] = broken(text), json.dumps(meant(text))
+        places = [*_wrong_brackets(parts)]
+        if places and chance.random() < 0.5:
+            index, token = chance.choice(places)
+            parts[index] = token
+        yield json.loads("".join(good)), "".join(parts)
+
+
+def _wrong_brackets(parts: list[str]) -> Iterator[tuple[int, str]]:
+    """The places of lists that are closed too early or a second time, and of records without their brace."""
+    for index, token in enumerate(parts):
+        before, after = _near(parts, index, -1), _near(parts, index, 1)
+        if token == "," and _is_in_list(parts[:index]):
+            yield index, "], ["
+        elif token == "}" and after == "," and _near(parts, index, 2) == "{":
+            yield index, "}]"
+        elif token == "{" and before == "," and _near(parts, index, -2) == "}":
+            yield index, ""
 
 
 def _put(parts: list[str], index: int, broken: str, meant: Any) -> tuple[Any, str]:

@@ -78,6 +78,7 @@ class Emitter:
         self.uri = root  # its uri
         self.prefix = ""  # what the uris of its values start with
         self.key = ""  # the key whose value is being read, if it is an object
+        self.closed: Any = None  # the container that was closed last
         self.parts: list[str] = []  # the open string
         self.run: list[str] = []  # those of its parts that no op has told of yet
         self.open = ""  # its uri
@@ -149,6 +150,7 @@ class Emitter:
     def close_container(self, *, cut: bool = False) -> None:
         """End the innermost container and go back to the one above it."""
         self.out.append(make(Closed, (self.uri, self.container, cut)))
+        self.closed = self.container
         self.container, self.uri, self.closer, self.prefix = self.stack.pop()
 
     def scalar(self, value: Any) -> None:

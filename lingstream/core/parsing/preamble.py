@@ -113,10 +113,20 @@ class Preamble:
         """Use up what follows, up to what could be a mark."""
         yield from self.source.take(self.vocabulary.text, char)
 
-    def _mark(self) -> Reading[str]:
-        """Return the mark at the position as it is written, or as much as could be one."""
+    def draft_ends(self, at: int) -> Reading[bool]:
+        """Whether reasoning ends at ``at`` that began in the prompt, and a document follows."""
+        text = "" if self.emitter.strict else (yield from self._mark(at))
+        if self.vocabulary.mark(text) not in self.vocabulary.stray:
+            return False
+        at += len(text)
+        while (char := (yield from self.source.peek(at))) and char in SPACE:
+            at += 1
+        return char in ("{", "[", "`")
+
+    def _mark(self, at: int = 0) -> Reading[str]:
+        """Return the mark at ``at`` as it is written, or as much as could be one."""
         text = ""
-        while len(text) < _LONGEST_MARK and (char := (yield from self.source.peek(len(text)))):
+        while len(text) < _LONGEST_MARK and (char := (yield from self.source.peek(at + len(text)))):
             if not self.vocabulary.may_become(text + char) or (not text and char in SPACE):
                 break
             text += char

@@ -14,7 +14,10 @@ from lingstream.core.exceptions import UsageError
 
 __all__ = ["REASONING", "TextOptions", "Vocabulary", "vocabulary_of"]
 
-_XML = ("think", "thinking", "thought", "reasoning", "reflection", "analysis", "scratchpad", "seed:think")
+_XML = (
+    *("think", "thinking", "thought", "reasoning", "reflection", "analysis", "scratchpad"),
+    *("seed:think", "mm:think", "longcat_think"),
+)
 _OTHER = {
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
@@ -22,6 +25,10 @@ _OTHER = {
     "<|begin_of_thought|>": "<|end_of_thought|>",
     "<|inner_prefix|>": "<|inner_suffix|>",
     "<|channel>": "<channel|>",
+    "<|think:start|>": "<|think:end|>",
+    "<|open|>think<|sep|>": "<|close|>think<|sep|>",
+    "<unused94>": "<unused95>",
+    "[unused16]": "[unused17]",
 }
 _CHANNEL = "<|channel|>"
 _CHANNEL_ENDS: tuple[str, ...] = ("<|end|>", "<|start|>", "<|channel|>", "<|return|>", "<|call|>")

@@ -19,13 +19,18 @@ HARMONY = "<|channel|>"
 #: The beginning of reasoning, as :data:`REASONING` names it, with its end.
 MARKS = {
     **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning", "reflection")},
-    **{f"<{name}>": f"</{name}>" for name in ("analysis", "scratchpad", "seed:think")},
+    **{f"<{name}>": f"</{name}>" for name in ("analysis", "scratchpad", "seed:think", "mm:think")},
+    "<longcat_think>": "</longcat_think>",
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
     "<|START_THINKING|>": "<|END_THINKING|>",
     "<|begin_of_thought|>": "<|end_of_thought|>",
     "<|inner_prefix|>": "<|inner_suffix|>",
     "<|channel>": "<channel|>",
+    "<|think:start|>": "<|think:end|>",
+    "<|open|>think<|sep|>": "<|close|>think<|sep|>",
+    "<unused94>": "<unused95>",
+    "[unused16]": "[unused17]",
     HARMONY: "<|end|><|start|>assistant<|channel|>final<|message|>",
 }
 THOUGHT = '{"x": 0}? <b>No</b> [1] '

@@ -13,6 +13,7 @@ __all__ = ["Inside"]
 
 _BRACKETS = {"}": "{", "]": "[", ")": "("}
 _MARKS = re.compile("[„“”]")
+_SINGLE = re.compile(r"‘|(?<!\w)'")
 _STRAY = "”“″"  # what closes a straight quote by mistake
 
 
@@ -76,6 +77,18 @@ class Inside:
         place = self._length - behind - 1
         is_stray = place == self._stray or last == "″" or (last == "“" and self._typographic == last)
         return last if is_stray and last in _STRAY else ""
+
+    def sign(self, text: str) -> str:
+        """The single quote, or quote of another kind, at the end of the string, if it closes nothing in it.
+
+        :param text: the last characters of the string. What follows has to prove that it ends there.
+        """
+        last = text[-1:]
+        if last and last in "’'`＂":
+            body = text[:-1]
+            opened = body.count("`") % 2 if last == "`" else _SINGLE.search(body) if last in "’'" else None
+            return "" if opened else last
+        return ""
 
     def _count(self) -> None:
         parts = self._emitter.parts

@@ -27,8 +27,8 @@ __all__ = ["KeyRepair"]
 
 _NAME_AND_VALUE = re.compile(r"([\w$-]+)\s+(?:true|false|null|-?[0-9].*)", re.DOTALL)
 _LOST_VALUE = re.compile(r"\s*|\s.*,\s*", re.DOTALL)
-_HALF_KEY = re.compile(r"\s*([\w$ -]{1,64}[”“″]?):\s*\S.*[\]}]\s*\Z", re.DOTALL)
-_TYPOGRAPHIC_END = re.compile(r"([^„“”]*)[”“″]\s*\Z")
+_HALF_KEY = re.compile(r"\s*(?:([\w$ -]{1,64}[”“″’])\s*:|([\w$ -]{1,64}):\s*\S.*[\]}]\s*\Z)", re.DOTALL)
+_TYPOGRAPHIC_END = re.compile(r"([^„“”‘]*)[”“″’]\s*\Z")
 
 
 class KeyRepair:
@@ -139,7 +139,11 @@ class KeyRepair:
         """Whether the quote before ``at`` ends the key, whose first colon is at ``colon`` (or -1)."""
         after = yield from self.ahead.skip(at)
         char = yield from self.source.peek(after)
-        if not char or char in COLONS or char in ",}":
+        if not char or char in COLONS:
+            return True
+        if colon >= start and _TYPOGRAPHIC_END.match(self.source.part(start, colon)):
+            return False
+        if char in ",}":
             return True
         if colon >= start and _LOST_VALUE.fullmatch(self.source.part(colon + 1, end)):
             return False
@@ -157,7 +161,7 @@ class KeyRepair:
         text = source.text[source.pos + start :]
         lost = _HALF_KEY.match(text)
         if lost and not self.emitter.strict and not self.emitter.cut:
-            return self._lost_key_quote(start, lost[1])
+            return self._lost_key_quote(start, lost[1] or lost[2])
         self._note("cut", "a closing quote", "")
         source.pos = len(source.text)
         return None

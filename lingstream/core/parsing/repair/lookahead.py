@@ -30,9 +30,14 @@ _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and
     r"\s*[\w$ -]{1,64}[”“″]?[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
     re.DOTALL | re.IGNORECASE,
 )
+_SIGN_KEY = re.compile(r"[\"']([^\"„“”‘:]{1,64})[”“″’]\s*:")
 _HASH_KEY = re.compile(r"(?:#|//)[\w$-]+\s*:")
 _HASH_VALUE = re.compile(r"(?:#|//)\w")
 _HASH_ITEM = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]]+)[ \t]*[,\]]")
+#: Behind the value comes another key on its line.
+_HASH_GOES_ON = re.compile(
+    r"(?:#[\w-]+|//[^\s,\"'\]}]+)[ \t]*[,;][ \t]*(?:\"[^\"]*\"|'[^']*'|[\w$-]+)[ \t]*:"
+)
 _HASH_LAST = re.compile(r"#[\w-]+\s*|//[^\s/,\"'\]]+[./][^\s,\"'\]]+\s*")
 _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
@@ -89,21 +94,22 @@ class Lookahead:
     def comment_is_key(self, end: int) -> Reading[bool]:
         """Whether the comment up to ``end`` is a key: ``#id: 7``, and no line that was commented out."""
         line = self.source.part(0, end)
-        return bool(_HASH_KEY.match(line)) and (yield from self.source.peek(end)) != "\n"
+        is_line = (yield from self.source.peek(end)) == "\n"
+        return bool(_HASH_KEY.match(line)) and (not is_line or _closes(line))
 
     def comment_is_value(self, end: int) -> Reading[bool]:
         """Whether the comment up to ``end`` is a value: ``#fff`` or ``//host/path``, by what follows it."""
         line = self.source.part(0, end)
         if not _HASH_VALUE.match(line):
             return False
-        if (yield from self.source.peek(end)) != "\n":
+        if (yield from self.source.peek(end)) != "\n" or _HASH_GOES_ON.match(line) or _closes(line):
             return True
         at = yield from self.skip(end)
         container = self.emitter.container
         if not isinstance(container, dict):
             is_last = bool(container) and isinstance(container[-1], str) and bool(_HASH_LAST.fullmatch(line))
             return bool(_HASH_ITEM.match(line)) or (is_last and (yield from self.source.peek(at)) == "]")
-        if not (yield from self.value_starts(at)):
+        if not (yield from self.value_starts(at)) or (yield from self.source.starts("```", at)):
             return True
         if (yield from self.source.peek(at)) not in tuple(QUOTES):
             return False
@@ -127,9 +133,11 @@ class Lookahead:
 
     def ellipsis(self, at: int) -> Reading[int]:
         """Return the position after an ellipsis at ``at``, or ``at`` if there is none."""
-        if (yield from self.source.starts("…", at)):
-            return at + 1
         end = at
+        while (yield from self.source.starts("…", end)):  # Chinese has two of them
+            end += 1
+        if end > at:
+            return end
         while (char := (yield from self.source.peek(end))) == ".":
             end += 1
         return end if end - at > 2 or not char else at
@@ -156,13 +164,24 @@ class Lookahead:
             return comma and isinstance(self.emitter.parent, list)
         return not inside and (yield from self._bare_key_follows(at, comma=comma, bare=bare))
 
+    def quoted_key(self, at: int) -> Reading[str | None]:
+        """Return the quoted key with its colon at ``at``, also one that a typographic quote closes."""
+        if (yield from self.source.peek(at)) not in tuple(QUOTES):
+            return None
+        end = yield from self.quoted(at)
+        text = self.source.part(at, end)
+        if (yield from self.source.peek((yield from self.skip(end)))) in tuple(COLONS):
+            return text[1:-1]
+        found = _SIGN_KEY.match(text)
+        return found[1] if found else None
+
     def _quoted_key_follows(self, at: int, *, inside: bool, comma: bool) -> Reading[bool]:
         end = yield from self.quoted(at)
         after = yield from self.skip(end)
         char = yield from self.source.peek(after)
         if not char:
             return (yield from self._half_key_follows(at, comma=comma))
-        if char in COLONS:
+        if char in COLONS or (comma and _SIGN_KEY.match(self.source.part(at, end))):
             return True
         if inside or not comma:
             return False
@@ -268,3 +287,8 @@ class Lookahead:
         if (yield from self.source.peek(at)) not in ("'", "’") or not self.source.part(at - 1, at).isalnum():
             return False
         return (yield from self.source.peek(at + 1)).isalnum()
+
+
+def _closes(line: str) -> bool:
+    """Whether more brackets close on the line than open: what begins like a comment is none."""
+    return line.count("}") + line.count("]") > line.count("{") + line.count("[")

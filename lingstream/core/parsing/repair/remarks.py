@@ -25,12 +25,21 @@ class Remarks(Values):
         """Return the position behind the remark at ``at``, behind a value, or ``at`` if there is none."""
         start = yield from self.skip(at)
         first = yield from self.source.peek(start)
-        if not first or first in "{\\&`" or (first.isalnum() and start == at):
+        if not first or first in "{\\&`" or ((first.isalpha() or first.isdecimal()) and start == at):
             return at
         end = yield from self._remark_end(start)
         if end < 0 or end == start:
             return at
         return end if (yield from self._fits_behind(end, is_mark=first in _PAIRS)) else at
+
+    def mark(self, at: int) -> Reading[bool]:
+        """Whether a remark stands at ``at`` that a mark begins which is no text: behind a key's value."""
+        char = yield from self.source.peek(at)
+        if not char or char not in "[【<［〔" or not isinstance(self.emitter.container, dict):
+            return False
+        if char == "[" and not (yield from self.citation(at)):
+            return False
+        return (yield from self.remark(at)) > at
 
     def citation(self, at: int) -> Reading[bool]:
         """Whether ``[1]`` or ``[2, 3]`` stands at ``at``: behind a text hardly an array."""
@@ -71,8 +80,11 @@ class Remarks(Values):
             return self.closes(char)
         if char in COMMAS:
             at = yield from self.skip(at + 1)
+            char = yield from self.source.peek(at)
+            if is_mark and char and char in CLOSERS:
+                return self.closes(char)
         if not isinstance(self.emitter.container, dict):
             return (yield from self.value_starts(at))
         if (yield from self.source.peek(at)) in tuple(QUOTES):
             return (yield from self._quoted_key_follows(at, inside=True, comma=True))
-        return self.bare_keys and (yield from self._bare_key_follows(at, comma=True, bare=True))
+        return (self.bare_keys or is_mark) and (yield from self._bare_key_follows(at, comma=True, bare=True))

@@ -11,7 +11,7 @@ import enum
 from typing import Any
 
 from lingstream.core.parsing.emitter import Emitter
-from lingstream.core.parsing.tokenizer import COLONS, QUOTES, Reading, Source
+from lingstream.core.parsing.tokenizer import QUOTES, Reading, Source
 
 from .delimiters import Delimiters, Next, faults
 from .state import State
@@ -40,38 +40,55 @@ class Reopening:
         self.source = source
         self.ahead = ahead
 
+    def second_list(self, char: str) -> Reading[bool]:
+        """Whether a second list for the last key stands where a key belongs."""
+        last = self._last_list()
+        if char != "[" or last is None:
+            return False
+        return not (last and type(last[-1]) is list and (yield from self.list_goes_on(char)))
+
     def list_goes_on(self, char: str) -> Reading[bool]:
         """Whether items of the array that was the last value of the object stand where a key belongs."""
-        last = last_of(self.emitter.container)
-        if type(last) is not list:
-            return False
-        if char == "[":
-            return True
+        last = self._last_list()
         if not last or not _is_like(char, last[-1]):
             return False
-        if char == "{" and isinstance(self.emitter.parent, list):
-            key = yield from self._key((yield from self.ahead.skip(1)))
-            if key not in last[-1] or key in self.emitter.container:
+        if char == "{":
+            key = yield from self.ahead.quoted_key((yield from self.ahead.skip(1)))
+            is_in_list = isinstance(self.emitter.parent, list)
+            if is_in_list and (key not in last[-1] or key in self.emitter.container):
                 return False
+            if key in last[-1] and not is_in_list:
+                return True
         end, fits = yield from self.ahead.items(0)
         return fits and (yield from self.source.peek(end)) == "]"
 
+    def _last_list(self) -> list[Any] | None:
+        """The array that the object's last value is: a key that comes twice is last, and keeps its place."""
+        last = last_of(self.emitter.container)
+        return last if type(last) is list and last is self.emitter.closed else None
+
     def root_goes_on(self) -> Reading[bool]:
-        """Whether items follow the array that is the document, and another bracket."""
+        """Whether a record like its last one, or items and another bracket, follow the document's array."""
         root = self.emitter.container
         if (yield from self.source.peek()) != "," or not root:
             return False
         at = yield from self.ahead.skip(1)
-        if not _is_like((yield from self.source.peek(at)), root[-1]):
+        char = yield from self.source.peek(at)
+        if type(root[-1]) is dict and char and (char == "{" or char in QUOTES):
+            start = (yield from self.ahead.skip(at + 1)) if char == "{" else at
+            is_known = (yield from self.ahead.quoted_key(start)) in root[-1]
+            if is_known or char != "{":
+                return is_known
+        if not _is_like(char, root[-1]):
             return False
         end, fits = yield from self.ahead.items(at)
-        return fits and (yield from self.source.peek(end)) in ("]", "")
+        return fits and (yield from self.source.peek(end)) in ("]", "]" if char == "[" else "")
 
     def record(self) -> Reading[Record]:
         """What the key at the position belongs to, in an array behind an object."""
         emitter = self.emitter
         last, outer = last_of(emitter.container), emitter.parent
-        key = (yield from self._key(0)) if type(last) is dict else None
+        key = (yield from self.ahead.quoted_key(0)) if type(last) is dict else None
         if key is None or len(key) + 2 > LONGEST_FIRST_KEY or "\\" in key:
             return Record.NONE
         if isinstance(outer, dict):
@@ -100,13 +117,40 @@ class Reopening:
         if len(run) > 1 or (yield from self.source.peek(at)) != ",":
             return False
         at = yield from ahead.skip(at + 1)
-        key = yield from self._key(at)
+        key = yield from self.ahead.quoted_key(at)
         if key is None or key in last:
             return False
         left = emitter.levels[levels:]
         within, without = yield from self._prices(at, State.NEXT, left or "}")
         is_lost = not left and emitter.levels[-1:] == "]"  # an array at the root has no keys
-        return is_lost or within + 1 < without + faults(emitter.levels, run, Next.KEY)
+        more = without + faults(emitter.levels, run, Next.KEY) - within - 1
+        return is_lost or more > 0 or (more == 0 and (yield from self._record_behind(at)))
+
+    def is_superfluous(self) -> Reading[bool]:
+        """Whether the bracket at the position is one too many, as a record of this array follows."""
+        if type(self.emitter.container) is not list or not isinstance(self.emitter.parent, dict):
+            return False
+        run, _, at = yield from self.ahead.closers(0)
+        return len(run) == 1 and (yield from self._record_follows(at))
+
+    def _record_behind(self, at: int) -> Reading[bool]:
+        """Whether a record of this array follows the one that goes on at ``at``."""
+        end, fits = yield from self.ahead.pairs(at)
+        if not fits:
+            return False
+        _, _, at = yield from self.ahead.closers(end)
+        return (yield from self._record_follows(at))
+
+    def _record_follows(self, at: int) -> Reading[bool]:
+        """Whether a comma and a record are at ``at``, like the last one and not like that around it."""
+        if (yield from self.source.peek(at)) != ",":
+            return False
+        at = yield from self.ahead.skip(at + 1)
+        if (yield from self.source.peek(at)) != "{":
+            return False
+        key = yield from self.ahead.quoted_key((yield from self.ahead.skip(at + 1)))
+        last, outer = last_of(self.emitter.container), self.emitter.parent
+        return type(last) is dict and key in last and key not in (outer or ())
 
     def _prices(self, at: int, state: State, without: str) -> Reading[tuple[float, float]]:
         """The faults of the brackets behind the pairs at ``at``, within a record of the array and without."""
@@ -119,15 +163,6 @@ class Reopening:
             faults(without, run, following),
         )
 
-    def _key(self, at: int) -> Reading[str | None]:
-        """The quoted key with its colon at ``at``."""
-        if (yield from self.source.peek(at)) not in tuple(QUOTES):
-            return None
-        end = yield from self.ahead.quoted(at)
-        if (yield from self.source.peek((yield from self.ahead.skip(end)))) not in tuple(COLONS):
-            return None
-        return self.source.part(at + 1, end - 1)
-
 
 def last_of(container: Any) -> Any:
     """The last value of an array or object, ``None`` if it has none."""
@@ -137,9 +172,9 @@ def last_of(container: Any) -> Any:
 
 
 def _is_like(char: str, value: Any) -> bool:
-    """Whether ``char`` begins a value of the same type as ``value``."""
-    if isinstance(value, str):
-        return char in tuple(QUOTES)
+    """Whether ``char`` begins a value of the same type as ``value``: an object, an array or a scalar."""
     if isinstance(value, dict):
         return char == "{"
-    return isinstance(value, int | float) and (char.isdigit() or char == "-")
+    if isinstance(value, list):
+        return char == "["
+    return char in tuple(QUOTES + "-tfnTFN") or char.isdigit()

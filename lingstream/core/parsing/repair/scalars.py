@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from lingstream.core.parsing.emitter import Emitter
+from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import (
     COMMAS,
     LOOKAHEAD,
@@ -49,7 +50,7 @@ _LOOSE_NUMBER = re.compile(
 _GROUPS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")  # also in lakh: 1,00,000
 _DECIMAL_COMMA = re.compile(r"([+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)")
 _HALF_GROUP = re.compile(r"(?<=,[0-9]{3}),[0-9]{0,2}\Z")
-_DIGITS = re.compile(r"[+-]?[0-9][0-9,.]*")
+_DIGITS = re.compile(r"[+-]?[0-9][0-9,，.]*")
 _CUT_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?[eE][+-]?")
 _WORD = re.compile(r"[-+.,\w]+")
 _LONGEST_NUMBER = 4_300
@@ -59,10 +60,11 @@ _CALL = re.compile(r"(?:new\s+)?[A-Za-z_$][\w$.]*\Z")
 class ScalarRepair:
     """Reads one unquoted value at a time; the position is at its first character."""
 
-    def __init__(self, emitter: Emitter, source: Source, ahead: Delimiters) -> None:
+    def __init__(self, emitter: Emitter, source: Source, ahead: Delimiters, preamble: Preamble) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead
+        self.preamble = preamble
 
     def value(self) -> Reading[bool]:
         """Read the value and emit it; false if it was the name of a wrapper like ``ObjectId(``."""
@@ -143,12 +145,16 @@ class ScalarRepair:
 
     def _ends_at(self, at: int, char: str) -> Reading[bool]:
         if char in COMMAS:
-            if char == "," and (yield from self._groups_digits(at)):
+            if char in ",，" and (yield from self._groups_digits(at)):
                 return False
             if self._is_scalar(at) or not isinstance(self.emitter.container, dict):
                 return True
             return (yield from self.ahead.after_comma(at, inside=False, bare=True))
         if char == "`" and (yield from self.source.starts("```", at)):
+            return True
+        if char in self.preamble.vocabulary.first and (yield from self.preamble.draft_ends(at)):
+            return True
+        if self._is_scalar(at) and (yield from self.ahead.mark(at)):
             return True
         if char in QUOTES:
             return not (yield from self.ahead.apostrophe(at)) and (yield from self._ends_at_quote(at, char))
@@ -183,6 +189,9 @@ class ScalarRepair:
 
     def _ends_at_space(self, at: int) -> Reading[bool]:
         """White space in the value: the next item, key or comment may follow without a comma."""
+        is_tag = self.source.part(0, 1) == "#" and (yield from self.source.peek(at + 1)) == "#"
+        if is_tag and (yield from self.source.peek(at + 2)).isalnum():
+            return False  # #one #two
         after = yield from self.ahead.skip(at)
         char = yield from self.source.peek(after)
         if not char or "\n" in self.source.part(at, after):
@@ -190,6 +199,8 @@ class ScalarRepair:
         if self.source.part(at, after).strip(SPACE):
             return True  # a comment
         if self._is_scalar(at) and (yield from self.ahead.ellipsis(after)) > after:
+            return True
+        if self._is_scalar(at) and (yield from self.ahead.mark(after)):
             return True
         if isinstance(self.emitter.container, dict):
             found = yield from self.ahead.key_follows(after, inside=False, comma=False)
@@ -227,7 +238,7 @@ def classify(text: str, *, cut: bool = False) -> tuple[Any, str]:
         if _CUT_NUMBER.fullmatch(text):
             text = text.rstrip("eE+-")
         text = _HALF_GROUP.sub("", text)
-    loose = _LOOSE_NUMBER.fullmatch(_without_commas(text))
+    loose = _LOOSE_NUMBER.fullmatch(_without_commas(text.replace("，", ",")))
     if loose and any(loose[name] for name in ("based", "whole", "part")):
         value = _loose(loose)
         if value is not None:

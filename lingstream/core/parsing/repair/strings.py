@@ -9,6 +9,7 @@ import re
 from string import hexdigits
 
 from lingstream.core.parsing.emitter import Emitter
+from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes, decode
 
 from .delimiters import Delimiters, Verdict
@@ -19,13 +20,15 @@ __all__ = ["StringRepair"]
 
 _PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
 # What stands between the place of a lost closing quote and the next quote, or a bare key and then a quote.
-_TAIL = re.compile(r"(?:\s*[\]}])*\s*[,\n，;]\s*[\[{]?\s*\Z")
+_TAIL = re.compile(r"(?:\s*(?:,\s*)?[\]}])*\s*[,\n，;]\s*[\[{]?\s*\Z")
+# The same behind a citation.
+_MARKED_TAIL = re.compile(r"(?:\s*(?:\[[\d, ^-]{1,20}\]|【[^】]{1,40}】))+\s*[\]}]*\s*[,\n，;]\s*[\[{]?\s*\Z")
 _BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")
 _TAIL_LENGTH = 200
 # Brackets on lines of their own, where the text ends inside a string.
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
 # The same, and what may stand behind the document, where a quote before them may have closed the string.
-_CUT_ENDING = re.compile(r"(?<=[\"”“″])\s*(?:[\]}]\s*)+(?:\Z|(?<=[\n\r])|```)")
+_CUT_ENDING = re.compile(r"(?<=[\"”“″’])\s*(?:(?:,\s*)?[\]}]\s*)+(?:\Z|(?<=[\n\r])|```)")
 # What an opening quote stands behind; any character of a script without spaces.
 _OPENS = re.compile(r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af-])\Z")
 _WINDOWS = re.compile(r"[A-Za-z]:\Z")
@@ -36,10 +39,11 @@ _QUOTES_JSON = re.compile(r"[\[{][\s\[{]*\Z")
 class StringRepair:
     """Reads one string value at a time; the position is at its opening quote."""
 
-    def __init__(self, emitter: Emitter, source: Source, ahead: Delimiters) -> None:
+    def __init__(self, emitter: Emitter, source: Source, ahead: Delimiters, preamble: Preamble) -> None:
         self.emitter = emitter
         self.source = source
         self.ahead = ahead
+        self.preamble = preamble
         self.inside = Inside(emitter)
         self.escapes = EscapeRepair(emitter, source)
 
@@ -118,6 +122,8 @@ class StringRepair:
             typographic=inside.is_typographic,
         )
         if verdict is Verdict.INNER or (verdict is Verdict.KEY and inside.quotes):
+            if not inside.quotes and self._ended_by_sign():
+                return
             if not (yield from self._quotes_json()) and not inside.quotes and (yield from self._lost_quote()):
                 return
             self._inner(char, (yield from source.peek(1)))
@@ -163,7 +169,7 @@ class StringRepair:
 
     def _quotes_json(self) -> Reading[bool]:
         """If the quote is the first of JSON that the text quotes, take all of that for text."""
-        opened = _QUOTES_JSON.search(self._tail()) if self.quote == '"' else None
+        opened = _QUOTES_JSON.search(self._tail()) if self.quote in "\"'" else None
         if opened is None:
             return False
         levels = "".join(OPENERS[char] for char in reversed(opened[0]) if char in OPENERS)
@@ -195,6 +201,16 @@ class StringRepair:
         self.emitter.append(char)
         self.source.pos += 1
 
+    def _ended_by_sign(self) -> bool:
+        """If another sign closed the string before the comma or the line end, end it there."""
+        text = self._tail()
+        tail = _MARKED_TAIL.search(text) or _TAIL.search(text)
+        ending = self.inside.ending(text, len(tail[0])) if tail else ""
+        if tail and ending:
+            self._end_before(tail[0], ending)
+            self.source.rewind(tail[0])
+        return bool(ending)
+
     def _lost_quote(self) -> Reading[bool]:
         """If this quote opens what comes next, end the string before the comma or the line end."""
         text = self._tail()
@@ -202,10 +218,10 @@ class StringRepair:
         tail = found or _TAIL.search(text)
         if tail is None:
             return False
-        ending = self.inside.ending(text, len(tail[0]))
-        if not (found or ending) and not (yield from self.ahead.lost_quote_before(0, tail[0])):
+        ending = self.inside.ending(text, len(tail[0])) if found else ""
+        if not found and not (yield from self.ahead.lost_quote_before(0, tail[0])):
             return False
-        self._end_before(tail[0], ending)
+        self._end_before(tail[0], ending or self.inside.sign(text[: len(text) - len(tail[0])]))
         self.source.rewind(tail[0])
         return True
 
@@ -230,6 +246,10 @@ class StringRepair:
         if "\ud800" <= char <= "\udfff":
             yield from self.escapes.surrogate(char, 1)
             return
+        if char == "\n" and (yield from self.preamble.draft_ends(1)):
+            self._note("cut", "a closing quote", char)
+            self.emitter.settle()
+            return
         if char < " ":
             self._note("control-character", "an escaped control character", char)
         self.emitter.append(char)
@@ -240,7 +260,9 @@ class StringRepair:
         text = "" if self.emitter.cut or self.inside.quotes else self._tail()
         for found in _CUT_ENDING.finditer(text):
             behind = len(text) - found.start()
-            if ending := self.inside.ending(text, behind):
+            before = text[: found.start()]
+            single = self.quote == "'" and before.endswith("’")
+            if ending := self.inside.ending(text, behind) or (self.inside.sign(before) if single else ""):
                 self._end_before(text[-behind:], ending)
                 return
         self._note("cut", "a closing quote", "")

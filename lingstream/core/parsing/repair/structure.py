@@ -25,7 +25,7 @@ from lingstream.core.parsing.tokenizer import (
 from .beginning import Beginning
 from .delimiters import Delimiters
 from .keys import KeyRepair
-from .reopening import Record, Reopening
+from .reopening import Record, Reopening, last_of
 from .scalars import ScalarRepair
 from .state import State
 from .strings import StringRepair
@@ -47,9 +47,9 @@ class Repairer:
         self.source = source
         self.state = State.FIRST
         self.ahead = Delimiters(emitter, source)
-        self.strings = StringRepair(emitter, source, self.ahead)
+        self.strings = StringRepair(emitter, source, self.ahead, preamble)
         self.keys = KeyRepair(emitter, source, self.ahead)
-        self.scalars = ScalarRepair(emitter, source, self.ahead)
+        self.scalars = ScalarRepair(emitter, source, self.ahead, preamble)
         self.reopening = Reopening(emitter, source, self.ahead)
         self.preamble = preamble
         self.beginning = Beginning(emitter, source, self.ahead, preamble, on_escaped)
@@ -129,6 +129,11 @@ class Repairer:
             yield from self._close(char)
         elif (yield from self._skipped(char)):
             return
+        elif not (char == "[" and type(last_of(self.emitter.container)) is list) and (
+            yield from self.ahead.mark(0)
+        ):
+            self._note("junk", "','", char)
+            self.source.pos += yield from self.ahead.remark(0)
         elif char in QUOTES or char in "{[(-+$" or char.isalnum():
             self._note("comma", f"',' or {self.emitter.closer!r}", char)
             self.state = State.NEXT
@@ -176,6 +181,9 @@ class Repairer:
             yield from self._close(char)
         elif char in COMMAS:
             self._junk_comma(char)
+        elif self.state is State.NEXT and (yield from self.reopening.second_list(char)):
+            self._reopen_list(char)
+            self.source.pos += 1
         elif self.state is State.NEXT and (yield from self.reopening.list_goes_on(char)):
             self._reopen_list(char)
         elif char in "{[(":
@@ -206,7 +214,6 @@ class Repairer:
         self._note("bracket", "a key", char)
         emitter.key = next(reversed(emitter.container))
         emitter.reopen(emitter.child())
-        self.source.pos += char == "["
 
     def _junk_comma(self, char: str) -> None:
         self._note("comma", "a value", char)
@@ -297,6 +304,9 @@ class Repairer:
             self.source.pos += 1
             return
         self._note("bracket", repr(emitter.closer), char)
+        if char == "}" and (yield from self.reopening.is_superfluous()):
+            self.source.pos += 1
+            return
         levels = yield from self.ahead.levels_closed()
         goes_on = yield from self.reopening.record_goes_on(levels)
         self.source.pos += 1

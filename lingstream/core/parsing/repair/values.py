@@ -1,7 +1,8 @@
 """Whole values that follow: JSON read ahead, where only what comes behind it decides a doubt.
 
 A comma and a key say little where brackets are wrong, or where a text quotes JSON. Then what comes next is
-read ahead as strict JSON, up to a bracket that it did not open, and that bracket is the witness.
+read ahead as JSON, or as Python would write it, up to a bracket that it did not open, and that bracket is the
+witness.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["OPENERS", "Ahead", "Values"]
 OPENERS = {"{": "}", "[": "]", "(": ")"}
 _SPACE = " \t\n\r"
 _WORD = re.compile(r"[-+.\w]")
-_LITERALS = ("true", "false", "null")
+_LITERALS = ("true", "false", "null", "True", "False", "None", "...")
 _LONGEST_WORD = 64
 
 
@@ -64,7 +65,7 @@ class Values(Lookahead):
             char = yield from self.source.peek(at)
             if not char:
                 return Ahead(at, fits=True)
-            if state in (State.FIRST, State.COMMA):
+            if state in (State.FIRST, State.COMMA, State.NEXT):
                 is_last = len(stack) == 1
                 if char == stack[-1] or (is_last and any_bracket and char in CLOSERS):
                     if is_last:
@@ -83,7 +84,7 @@ class Values(Lookahead):
                 at, state = at + 1, State.FIRST
             else:
                 is_key = stack[-1] == "}" and state is not State.VALUE
-                end = yield from (self._string(at) if char == '"' or is_key else self._word(at))
+                end = yield from (self._string(at) if char in "\"'" or is_key else self._word(at))
                 if end == at:
                     return Ahead(at, fits=False)
                 at, state = end, State.COLON if is_key else State.COMMA
@@ -95,10 +96,11 @@ class Values(Lookahead):
 
     def _string(self, at: int) -> Reading[int]:
         """Return the position behind the string at ``at``, or ``at`` if there is none."""
-        if (yield from self.source.peek(at)) != '"':
+        quote = yield from self.source.peek(at)
+        if quote not in ('"', "'"):
             return at
         end = at + 1
-        while (char := (yield from self.source.peek(end))) and char != '"':
+        while (char := (yield from self.source.peek(end))) and char != quote:
             end += 2 if char == "\\" else 1
         return min(end + 1, LOOKAHEAD + 1)
 

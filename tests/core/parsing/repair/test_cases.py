@@ -75,7 +75,7 @@ def kinds_of(cases: list[dict[str, Any]]) -> set[str]:
     [
         ("repair", 0.018, {"arr-lost-quote"}),
         ("repair_more", 0.053, {"miss-close-val", "miss-close-endnl", "missb", "quotes", "mixed", "found"}),
-        ("repair_kinds", 0.124, {"typographic-end", "record-open", "backslash-end", "reasoning"}),
+        ("repair_kinds", 0.161, {"typographic-end", "record-open", "backslash-end", "reasoning", "several"}),
     ],
 )
 @pytest.mark.parametrize("pieces", [list, re.compile(r" ?\w{1,6}|\s+|[^\w\s]{1,3}").findall])
