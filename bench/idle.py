@@ -45,7 +45,7 @@ BOUNDS = {
     "viewers": {"each": 100.0, "threads": 1.0, "left": 0.05, "busy": 0.1},
     "runs": {"each": 100.0, "threads": 1.0, "left": 0.05, "busy": 0.1},
     "passing runs": {"left": 0.05},
-    "runs of the core": {"each": 36.0},
+    "runs of the core": {"each": 28.0},
 }
 
 

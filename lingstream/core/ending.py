@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -87,9 +86,7 @@ async def consume(
     async def read() -> None:
         fault: Exception | None = None
         try:
-            async with AsyncExitStack() as stack:
-                if close := getattr(stream, "aclose", None):
-                    stack.push_async_callback(close)
+            try:
                 async for item in stream:
                     if over.done():  # nobody listens any more
                         return
@@ -99,6 +96,9 @@ async def consume(
                     except Exception as error:
                         over.set_result(error)
                         return
+            finally:
+                if close := getattr(stream, "aclose", None):
+                    await close()
         except Exception as error:
             fault = error
         finally:

@@ -142,8 +142,8 @@ class Bot(StepRun):
             "params": dict(plan.params),
             "response_format": _response_format(plan),
         }
-        asked = _KIND.asked(messages, options)
-        call = self._host.place.call(self.id, plan, self.root, messages, options, asked)
+        place = self._host.place
+        call = place.call(self.id, plan, self.root, messages, options, _KIND.asked(messages, options))
         await self._perform(call)
 
     def _messages(self, told: Sequence[Message], message: str | list[dict[str, Any]]) -> list[Message]:

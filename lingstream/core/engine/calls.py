@@ -101,14 +101,18 @@ async def make(
             await asyncio.sleep(pause)
 
 
-async def within(seconds: float | None, instance: str, work: Awaitable[T]) -> T:
-    """Return what ``work`` gives.
+def within(seconds: float | None, instance: str, work: Awaitable[T]) -> Awaitable[T]:
+    """Return what gives what ``work`` gives.
 
     :param seconds: that it may take; ``None`` for as long as it likes.
     :param instance: of the step, for the error.
     :raises StepTimeout: it took longer. What ended it before is raised instead, where only its stream was
         still closing.
     """
+    return work if seconds is None else _within(seconds, instance, work)
+
+
+async def _within(seconds: float, instance: str, work: Awaitable[T]) -> T:
     deadline = asyncio.timeout(seconds)
     try:
         async with deadline:

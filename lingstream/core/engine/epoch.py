@@ -101,7 +101,8 @@ class EpochLog:
             self._snapshot_taken = True
             await self._log.open(self._epoch, snapshot)
             self._is_open = True
-            self._opened(self._log.state.document)
+            self._state = self._log.state  # what was collected has become a part of it
+            self._opened(self.document)
             for kind, body in self._held:
                 self._log.write(self._epoch, kind, body)
             self._held.clear()

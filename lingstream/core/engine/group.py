@@ -44,7 +44,7 @@ class Work:
         self._known = known
         self._group: asyncio.TaskGroup
         self._worker: asyncio.Task[None] | None = None
-        self._overdue: asyncio.Future[None]
+        self._awaited: asyncio.Future[None]  # the worker has ended, or has had its time
         self._left = False
         self.canceled = False
         self.over = False
@@ -60,7 +60,7 @@ class Work:
         self.canceled = True
         if self._worker:
             self._worker.cancel()
-            asyncio.get_running_loop().call_later(CLEAN_UP, self._overdue.cancel)
+            asyncio.get_running_loop().call_later(CLEAN_UP, self._go_on)
 
     async def run(self, begin: Callable[[], None]) -> None:
         """Call ``begin`` inside the group, and wait for all that is spawned.
@@ -75,21 +75,29 @@ class Work:
             self.over = True
 
     async def _run(self, begin: Callable[[], None]) -> None:
-        self._overdue = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._awaited = loop.create_future()
         self._worker = worker = asyncio.create_task(self._run_group(begin))
+        worker.add_done_callback(self._go_on)
+        overdue = loop.call_later(self._seconds + CLEAN_UP, self._go_on)
         try:
-            most = self._seconds + CLEAN_UP
-            await asyncio.wait([worker, self._overdue], timeout=most, return_when=asyncio.FIRST_COMPLETED)
+            await self._awaited  # no asyncio.wait, which holds a KB as long as it waits
         except asyncio.CancelledError:
             self._left = not self.canceled
             worker.cancel()
             await asyncio.wait([worker], timeout=CLEAN_UP)
+        finally:
+            overdue.cancel()
         if not worker.done():
             self._abandon(worker)
         if self._left or (worker.cancelled() and not self.canceled):
             raise asyncio.CancelledError
         if worker.done() and not worker.cancelled():
             worker.result()
+
+    def _go_on(self, _: object = None) -> None:
+        if not self._awaited.done():
+            self._awaited.set_result(None)
 
     def _abandon(self, worker: asyncio.Task[None]) -> None:
         """Go on without work that was stopped and does not end."""
