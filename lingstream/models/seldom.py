@@ -12,9 +12,9 @@ __all__ = ["Seldom"]
 class Seldom(Func):
     """The condition; on SQLite with the hint that an index by it finds hardly a row.
 
-    After ``ANALYZE``, which ``PRAGMA optimize`` does too, SQLite knows of an index in how many rows a value is in
-    the mean. By that a third of a million runs are queued, and it reads all of them instead. What PostgreSQL
-    knows are the values themselves.
+    After ``ANALYZE``, which ``PRAGMA optimize`` does too, SQLite knows of an index how many rows each value
+    has in the mean. By that a third of a million runs are queued, and it reads all of them instead. What
+    PostgreSQL knows are the values themselves.
     """
 
     arity = 1

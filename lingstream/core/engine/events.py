@@ -70,9 +70,7 @@ class StepEvents:
         self._observers: list[Listener] = []
         self._relay: Callable[[str, Field], None] | None = None
         self._over = False
-        # Made for who waits, whom most steps have not: an Event takes three quarters of a KB.
-        self._news: asyncio.Event | None = None
-        self._end_news: asyncio.Event | None = None
+        self._news: asyncio.Event | None = None  # made for who waits: it takes three quarters of a KB
 
     @property
     def value(self) -> Any:
@@ -132,8 +130,7 @@ class StepEvents:
                     CAUSE.set(before)
             if self._over:
                 break
-            self._news = self._news or asyncio.Event()
-            await self._news.wait()
+            await self._next_news()
         if self.error:
             raise self.error
 
@@ -144,9 +141,8 @@ class StepEvents:
         :raises UsageError: it has not been started.
         """
         self._check_started()
-        if not self._over:
-            self._end_news = self._end_news or asyncio.Event()
-            await self._end_news.wait()
+        while not self._over:
+            await self._next_news()
         if self.error:
             raise self.error
         return self.value
@@ -184,12 +180,13 @@ class StepEvents:
         self.replaying = False
         self._over = True
         self._tell_readers()
-        if self._end_news:
-            self._end_news.set()
         self._emit(ENDED, Field(self.root, None))
 
+    async def _next_news(self) -> None:
+        self._news = self._news or asyncio.Event()
+        await self._news.wait()
+
     def _tell_readers(self) -> None:
-        """Wake who iterates; who waits again makes an Event anew."""
         if self._news:
             self._news.set()
             self._news = None

@@ -18,6 +18,7 @@ import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
 from threading import Timer
@@ -74,8 +75,8 @@ class E5Embedding:
         vectors: list[bytes] = []
         for text in self._plan.prepared(texts, kind):
             async with self._turns:
-                asked = (children.vector, text[:_LONGEST], kind == "query")
-                vectors.append(await loop.run_in_executor(children.threads, *asked))
+                asked = partial(children.vector, text[:_LONGEST], kind == "query")
+                vectors.append(await loop.run_in_executor(children.threads, asked))
         return vectors
 
     async def aclose(self) -> None:
