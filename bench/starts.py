@@ -41,7 +41,8 @@ def looks(runner_id: Any) -> dict[str, Callable[[], Any]]:
     """Return what a process that executes runs asks the database for, again and again."""
     from lingstream.conf import app_settings
     from lingstream.execution import ownership
-    from lingstream.execution.retention import prune
+    from lingstream.execution.retention import BATCH, prune
+    from lingstream.knowledge.due import Tidying
 
     given = app_settings()
     dead_after, attempts = given.dead_after, given.max_attempts
@@ -54,6 +55,7 @@ def looks(runner_id: Any) -> dict[str, Callable[[], Any]]:
         "which ends nobody wrote": partial(ownership.orphans, dead_after, within=given.log_ttl),
         "whether it is known": partial(ownership.register, runner_id, "inline"),
         "what may be deleted": prune,
+        "which passes may be deleted": partial(Tidying().take, BATCH),
     }
 
 
