@@ -15,6 +15,7 @@ from .chats import chat_of
 from .listing import shown
 from .messages import message_of
 from .opinions import opinions_on
+from .sources import marked, places
 from .tree import Tree
 from .turns import tree_of
 
@@ -46,17 +47,18 @@ def shown_path(leaf: UUID | None, tree: Tree) -> list[UUID]:
 
 
 def told_turns(tree: Tree, wanted: Sequence[UUID], identity: Identity) -> list[dict[str, Any]]:
-    """Return turns as a client is told of them, in the order given; two queries.
+    """Return turns as a client is told of them, in the order given; two queries, three if some are stale.
 
     :param identity: whose feedback is told with them.
     """
-    rows = Run.objects.defer("plan", "context").in_bulk(wanted)
-    opinions = opinions_on(wanted, identity)
+    rows = marked(Run.objects.defer("plan", "context")).in_bulk(wanted)
+    opinions, stale = opinions_on(wanted, identity), places(rows.values())
     chats: dict[str, Any] = {}
     turns = []
     for run in (rows[turn] for turn in wanted if turn in rows):
         beside = [str(turn) for turn in tree.siblings(run.pk)]
-        turns.append({**_turn(run, chats), "siblings": beside, "feedback": opinions.get(run.pk, [])})
+        about = {"siblings": beside, "feedback": opinions.get(run.pk, []), "stale": stale.get(run.pk, [])}
+        turns.append({**_turn(run, chats), **about})
     return turns
 
 

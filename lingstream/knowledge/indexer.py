@@ -26,10 +26,11 @@ from lingstream.models.owned import owner_key
 
 from .claims import Held
 from .listing import links_of
-from .models import Chunk, Document, DocumentText, Source
+from .models import Chunk, Citation, Document, DocumentText, Source
 from .outcomes import closing, in_order, recovered
 from .pipeline import Prepared, digest
 from .sources.port import Content
+from .staleness import tell_later
 from .stores import words
 from .stores.port import Described, Passage, store_named
 from .stores.rows import update_rows, write_rows
@@ -199,6 +200,8 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         texts = [*map(_packed, made)]
         write_rows(DocumentText, ["document", "packed"], texts, unique=["document"], update=["packed"])
         mine = [(rows[draft.reading.document.pk], draft) for draft in made]
+        if others := [row.pk for row, draft in mine if row.version and _is_other(row, draft)]:
+            tell_later(Citation.objects.filter(document__in=others))
         update_rows([(row, _described(row, draft, held.source, number)) for row, draft in mine])
     if any(draft.reading.asked for draft in made):
         recovered(held)
@@ -211,7 +214,7 @@ def _packed(draft: Draft) -> tuple[int, bytes]:
 
 def _described(row: Document, draft: Draft, source: Source, number: int) -> dict[str, Any]:
     """What a locked row is to say."""
-    changed = row.text_hash != draft.columns["text_hash"]
+    changed = _is_other(row, draft)
     return closing(
         row,
         draft.reading.document.asked,
@@ -221,6 +224,11 @@ def _described(row: Document, draft: Draft, source: Source, number: int) -> dict
         version=row.version + changed,
         **({"changed_at": Now()} if changed else {}),
     )
+
+
+def _is_other(row: Document, draft: Draft) -> bool:
+    """Whether its text is not that of a locked row."""
+    return bool(row.text_hash != draft.columns["text_hash"])
 
 
 def without_vectors(held: Held, pk: int) -> None:

@@ -21,4 +21,4 @@ async def citations(request: HttpRequest, run_id: str) -> HttpResponseBase:
 
 
 def _stale(run: Run) -> list[str]:
-    return list(Citation.objects.filter(run=run).stale().order_by("uri").values_list("uri", flat=True))
+    return Citation.objects.places([run.pk])[run.pk]

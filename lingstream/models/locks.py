@@ -26,6 +26,7 @@ who                                  conversations                   then
 ``claims.claim``                     the visitor's                   the visitor's runs, feedback, files
 ``opinions.give_feedback``           ``turns.touch``: the run's      its feedback
 ``changing``, ``chores``             ``turns.lock``: its own         none
+``knowledge.staleness``              ``turns.hold``: who cite        none; the documents are committed
 ===================================  ==============================  =======================================
 
 A site that starts or cancels runs of several conversations in one transaction of its own chooses the order.

@@ -7,6 +7,7 @@ import json
 import os
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .conftest import MakeCluster
 from .harness import Cluster, Process, Viewer, reply
 from .patience import PATIENCE, scaled, within
 from .services import Postgres, Sqlite
+from .test_notices import begun, by_socket, post
 
 # Where a process is killed, by the steps of lingstream/knowledge/sync.py.
 PLACES = {
@@ -217,6 +219,36 @@ async def test_a_site_in_one_process_that_is_killed_while_it_cites(embedded: Clu
         return after
 
     await _goes_on_citing(embedded, web, kill)
+
+
+async def test_the_tabs_of_every_process_hear_that_a_source_has_changed(
+    cluster: MakeCluster, tmp_path: Path
+) -> None:
+    """The pass is another process's, which has no event loop that goes on."""
+    (tmp_path / "clouds.md").write_text(CLOUDS)
+    world = await cluster("inline", KNOWLEDGE_ROOTS=[str(tmp_path)])
+    _, (one, two) = await asyncio.gather(_plan(world, tmp_path), world.web(count=2))
+    world.says(ANSWER=json.dumps(CITED))
+    await _until(lambda: world.database.rows(DOCUMENTS)[0]["n"] == 1)
+    talk = await begun(one, "docs-chat")
+    async with AsyncExitStack() as stack:
+        run = (await post(one, f"{talk}/messages/", {"text": HEAVY}))["run"]
+        tabs = [await by_socket(web, talk, stack) for web in (one, two)]
+        await world.stored(run, lambda row: row["status"] == "finished")
+        open_runs = "SELECT count(*) AS n FROM lingstream_run WHERE status IN ('queued', 'running')"
+        await _until(lambda: world.database.rows(open_runs)[0]["n"] == 0)
+        before = await post(two, f"{talk}/", None, "GET")
+        assert [turn["stale"] for turn in before["turns"]] == [[]]
+        (tmp_path / "clouds.md").write_text(CLOUDS.replace("hundred", "thousand"))
+        env = {**world.env, "ROOT": str(tmp_path), "EMBEDDED": os.devnull}
+        told = await Process.start("sync", "-m", "tests.knowledge.child", "sync", env=env)
+        assert await told.ended() == 0, told.output
+        for tab in tabs:
+            await tab.hears(kind="change", conversation=talk, seq=before["seq"] + 1, run=None)
+        for web in (one, two):
+            found = await post(web, f"{talk}/", None, "GET")
+            assert found["seq"] == before["seq"] + 1
+            assert [turn["stale"] for turn in found["turns"]] == [["citations/0", "citations/1"]]
 
 
 async def _goes_on_citing(world: Cluster, web: Process, kill: Callable[[str], Awaitable[Process]]) -> None:

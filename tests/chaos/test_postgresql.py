@@ -37,6 +37,7 @@ SUITES = (
     "tests/knowledge/test_search.py",
     "tests/knowledge/test_search_access.py",
     "tests/knowledge/test_sources.py",
+    "tests/knowledge/test_staleness.py",
     "tests/knowledge/test_stores.py",
     "tests/knowledge/test_sync.py",
     "tests/knowledge/test_models.py",

@@ -98,7 +98,7 @@ ARROWS = {
     "admin": "conf models execution providers conversations conversations.turns conversations.downloads",
     "management": "admin conf core models access conversations execution hubs providers transports",
     "templatetags": "admin conf core models transports conversations",
-    "knowledge": "conf core models access execution providers",
+    "knowledge": "conf core models access execution providers conversations conversations.turns",
     "knowledge.children": "",
     "knowledge.text": "core.exceptions knowledge.children",
     "knowledge.hooks": "core models access execution transports knowledge",

@@ -56,7 +56,7 @@ class StaleFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> models.QuerySet[Run]:
         if self.value() != "changed":
             return queryset
-        return queryset.filter(models.Exists(Citation.objects.stale().filter(run=models.OuterRef("pk"))))
+        return queryset.filter(Citation.objects.are_stale())
 
 
 # Runs know nothing of knowledge, so it is knowledge that adds to their pages.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.models import Run
 
+from ..staleness import tell_later
 from .documents import Chunk, Document
 
 __all__ = ["Citation"]
@@ -33,6 +37,24 @@ class Citations(models.QuerySet["Citation"]):
         """Return those whose document has changed since, or is gone."""
         changed = ~Q(document__version=F("version")) | Q(document=None)
         return self.filter(changed, chunk_uid__isnull=False)
+
+    def are_stale(self) -> Exists:
+        """The condition on rows of runs that they have such a citation."""
+        return Exists(self.stale().filter(run=OuterRef("pk")))
+
+    def places(self, runs: Collection[UUID]) -> dict[UUID, list[str]]:
+        """Return the uris of the stale ones in these runs, where there are some; one query."""
+        found: defaultdict[UUID, list[str]] = defaultdict(list)
+        rows = self.stale().filter(run__in=runs).order_by("run", "uri")
+        for run, uri in rows.values_list("run_id", "uri"):
+            found[run].append(uri)
+        return found
+
+    def update(self, **values: Any) -> int:
+        """As Django's, which empties ``document`` by it where somebody deletes that document."""
+        if "document" in values:
+            tell_later(self)
+        return super().update(**values)
 
 
 def _uid(text: str) -> UUID | None:
@@ -66,6 +88,7 @@ class Citation(models.Model):
     class Meta:
         verbose_name = _("citation")
         verbose_name_plural = _("citations")
+        base_manager_name = "objects"  # it is by this that a deletion updates them
         constraints = [models.UniqueConstraint(fields=["run", "uri"], name="lingstream_citation_place")]
 
     def __str__(self) -> str:

@@ -139,6 +139,8 @@ export class Turns {
         if (turn.isBusy && !stream.run) cards?.replaceChildren(); // what the server had of it so far
         const isOther = turn.run ? stream.run !== turn.run : isOver(stream, turn);
         if (isOther) stream.run = turn.run ?? this.#client.subscribe(turn.id, { frames: framesOf(turn) });
+        const stale = JSON.stringify(turn.stale ?? []);
+        if (stream.dataset.stale !== stale) stream.dataset.stale = stale;
         write(state, stateOf(turn.document) || (state?.dataset.word ?? ""));
         drawCards(this.#chat, cards, turn.document, (uri) => !turn.isBusy || stream.run.hasClosed(uri));
     }

@@ -13,7 +13,7 @@ import { Place, toText } from "./places.js";
 /** @import { Touched } from "./changes.js" */
 /** @import { Part } from "./scope.js" */
 
-const WORDS = { source: "Source" };
+const WORDS = { source: "Source", stale: "The source has changed since." };
 const NUMBER = /\[[1-9]\d{0,2}\]|【[1-9]\d{0,2}】/g;
 const CLOSES = /[\]】]/;
 const NEVER_IN = "a, button, code, pre";
@@ -28,9 +28,8 @@ const CHANGED = { isAll: false, isOnlySettled: false, grown: "" };
  * @property {string | null} url that a page may lead to
  * @property {boolean | undefined} verified whether the source says what is quoted; undefined while nobody has looked
  * @property {string | null} uri of the citation, if the answer cites it
- * @property {string} passage
- * @property {number} [start] of the quote in the passage, in code points
- * @property {number} [end]
+ * @property {any} citation as the answer has it, if there is one
+ * @property {any} passage as there was one to cite, if there is that
  */
 
 /** The place of a text, at which it also counts what happens to its citations and sources. */
@@ -73,6 +72,7 @@ export class Marks {
         this.#citations = new Place(uriOf("citations"));
         this.#sources = new Place(uriOf("sources"));
         part.place = new Cited(part.place, [this.#citations, this.#sources]);
+        new MutationObserver(() => this.#dress()).observe(part.context.root, { attributeFilter: ["data-stale"] });
     }
 
     /**
@@ -93,12 +93,20 @@ export class Marks {
     /** Make the links that are still missing, and write at each what is known of its source. */
     update() {
         this.#look();
+        this.#dress();
+    }
+
+    /** Writes only attributes, and none that watch.js would repair. */
+    #dress() {
         const word = written("source") ?? WORDS.source;
+        const changed = `. ${written("stale") ?? WORDS.stale}`;
+        const stale = JSON.parse(this.#part.context.root.dataset.stale ?? "[]");
         const known = new Map();
         for (const mark of this.#marks) {
             const { number } = mark.dataset;
             if (!known.has(number)) known.set(number, this.#sourceOf(Number(number)));
-            dress(mark, known.get(number), word);
+            const source = known.get(number);
+            dress(mark, source, word, stale.includes(source?.uri) ? changed : "");
         }
     }
 
@@ -154,21 +162,20 @@ export class Marks {
         const citation = cited.find(({ verified }) => verified === true) ?? cited[0];
         const passage = list(this.#sources.read(scope.value, scope))[number - 1];
         if (!citation && !passage) return null;
-        const { verified, start, end, quote } = citation ?? {};
         return {
             number,
             title: toText(citation?.title ?? passage?.title) ?? "",
             url: addressOf(toText(citation?.url ?? passage?.url)),
-            verified: citation && verified === true,
+            verified: citation && citation.verified === true,
             uri: citation ? [...scope.pathOf(this.#citations), citations.indexOf(citation)].join("/") : null,
-            passage: toText(passage?.text ?? quote) ?? "",
-            ...(passage && { start, end }),
+            citation,
+            passage,
         };
     }
 }
 
 /** What has no address is a button, and what is not known is text. */
-function dress(mark, source, word) {
+function dress(mark, source, word, state) {
     const isButton = source !== null && source.url === null;
     set(mark, "data-known", source && "");
     set(mark, "href", source && source.url);
@@ -176,7 +183,8 @@ function dress(mark, source, word) {
     set(mark, "rel", source?.url && "noopener");
     set(mark, "role", isButton ? "button" : null);
     set(mark, "tabindex", isButton ? "0" : null);
-    set(mark, "aria-label", source && `${word} ${source.number}: ${source.title}`);
+    set(mark, "data-stale", state ? "" : null);
+    set(mark, "aria-label", source && `${word} ${source.number}: ${source.title}${state}`);
     set(mark, "data-verified", source?.verified === undefined ? null : String(source.verified));
 }
 

@@ -1,6 +1,7 @@
 /** source-note: shows what a source says, beside the number that stands for it, while that is looked at. */
 
 import { written } from "./page.js";
+import { toText } from "./places.js";
 
 /** @import { Source } from "./cite.js" */
 
@@ -22,6 +23,7 @@ const STYLE = `
     :where(.ling-note blockquote) { margin: .375rem 0; white-space: pre-line }
     :where(.ling-note mark) { background: Mark; color: MarkText }`;
 
+const KEPT = 60_000; // milliseconds for which an answer is one
 const stale = new Map(); // by run: the uris of the citations whose documents have changed
 
 let note = null;
@@ -95,8 +97,9 @@ function style(root) {
     if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 }
 
-function fill(place, { number, title, verified, passage, start, end }) {
-    const points = [...passage];
+function fill(place, { number, title, verified, citation, passage }) {
+    const points = [...(toText(passage?.text ?? citation?.quote) ?? "")];
+    const { start, end } = (passage && citation) ?? {}; // of the quote, in code points
     const isFound = Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start < end && end <= points.length;
     const [from, to] = isFound ? [start, end] : [0, 0];
     const slice = (first, last) => points.slice(first, last).join("");
@@ -121,14 +124,21 @@ function place({ left, top, bottom }) {
     note.style.top = isBelow ? `${bottom + GAP}px` : `${Math.max(GAP, top - GAP - note.offsetHeight)}px`;
 }
 
-/** Whether the document has changed since is asked once for each run that has ended. */
+/** Whether the document has changed since is asked of a run that has ended, where nobody keeps it beside the answer. */
 async function tellStale(mark, { uri }) {
     const stream = mark.closest("ling-stream");
     const run = stream?.run;
-    if (uri === null || !run?.id || run.isBusy) return;
-    if (!stale.has(run.id)) stale.set(run.id, load(stream, run));
-    const changed = await stale.get(run.id);
-    if (changed.has(uri) && shownAt === mark) note.append(element("p", { className: "ling-note-state" }, `⚠ ${wordFor("stale")}`));
+    const isAsked = uri !== null && run?.id && !run.isBusy && stream.dataset.stale === undefined;
+    const isChanged = isAsked ? (await asked(stream, run)).has(uri) : "stale" in mark.dataset;
+    if (isChanged && shownAt === mark) note.append(element("p", { className: "ling-note-state" }, `⚠ ${wordFor("stale")}`));
+}
+
+function asked(stream, run) {
+    if (!stale.has(run.id)) {
+        stale.set(run.id, load(stream, run));
+        setTimeout(() => stale.delete(run.id), KEPT);
+    }
+    return stale.get(run.id);
 }
 
 async function load(stream, run) {

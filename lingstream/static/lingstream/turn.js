@@ -9,7 +9,7 @@
  */
 
 const OPEN = ["sending", "queued", "running"];
-const TOLD = ["number", "parent", "siblings", "cause", "workflow", "message", "feedback", "created", "finished"];
+const TOLD = ["number", "parent", "siblings", "cause", "workflow", "message", "feedback", "stale", "created", "finished"];
 
 /** The same object for as long as the turn is shown. */
 export class Turn {
@@ -34,6 +34,8 @@ export class Turn {
     message;
     /** @type {Feedback[]} */
     feedback = [];
+    /** @type {string[]} uris of citations whose documents have changed since, or are gone */
+    stale = [];
     /** @type {string | null} when it began */
     created = null;
     /** @type {string | null} when it ended */

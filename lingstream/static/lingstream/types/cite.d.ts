@@ -20,12 +20,14 @@ export type Source = {
      * of the citation, if the answer cites it
      */
     uri: string | null;
-    passage: string;
     /**
-     * of the quote in the passage, in code points
+     * as the answer has it, if there is one
      */
-    start?: number;
-    end?: number;
+    citation: any;
+    /**
+     * as there was one to cite, if there is that
+     */
+    passage: any;
 };
 /** The links in the text of one binding. */
 export declare class Marks {

@@ -37,6 +37,8 @@ export declare class Turn {
     message: Message | null;
     /** @type {Feedback[]} */
     feedback: Feedback[];
+    /** @type {string[]} uris of citations whose documents have changed since, or are gone */
+    stale: string[];
     /** @type {string | null} when it began */
     created: string | null;
     /** @type {string | null} when it ended */
