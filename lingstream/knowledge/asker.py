@@ -14,18 +14,17 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import FieldDoesNotExist
 from django.db import router
-from django.db.models import Exists, Model, OuterRef, QuerySet, Value
+from django.db.models import Exists, OuterRef, QuerySet, Value
 
 from lingstream.access import identity
 from lingstream.core.engine import kinds
 from lingstream.core.exceptions import NotFound, UsageError
 from lingstream.core.phrases import Phrase
-from lingstream.models import Provider
 from lingstream.models.owned import owner_key
 
-from .models import Collection, Embedder
+from .models import Collection
 from .stores.bounds import Bounds, Place, Scalar
-from .stores.prepared import Prepared
+from .stores.prepared import Joined, Prepared
 
 __all__ = ["Asker", "Identity", "Room", "asker_of", "room_of"]
 
@@ -150,42 +149,24 @@ def _collections(slugs: Sequence[str], asker: Asker) -> dict[str, Collection]:
     alias = router.db_for_read(Collection)
     found = {}
     for *row, is_member in _rows.rows([*dict.fromkeys(slugs)], who):
-        collection, embedder, provider = _made(alias, row)
-        if collection.embedder_id is not None:
-            collection.embedder = embedder
-            embedder.provider = None if embedder.provider_id is None else provider
+        collection = _joined.made(alias, row)
         collection.is_member = is_member
         found[collection.slug] = collection
     return found
 
 
 def _asked(slugs: Sequence[str], who: Sequence[Any]) -> QuerySet[Collection, tuple[Any, ...]]:
-    names = [f"{of}{field.attname}" for model, of in _JOINED for field in model._meta.concrete_fields]
     is_member: Any = Value(False)
     if who:
         groups = get_user_model()(pk=who[0]).groups.values("pk")
         members = Collection.groups.through.objects.filter(collection=OuterRef("pk"), group__in=groups)
         is_member = Exists(members)
     asked = Collection.objects.filter(slug__in=slugs).order_by()
-    return asked.annotate(is_member=is_member).values_list(*names, "is_member")
+    return asked.annotate(is_member=is_member).values_list(*_joined.names, "is_member")
 
 
-_JOINED: Sequence[tuple[type[Model], str]] = (
-    (Collection, ""),
-    (Embedder, "embedder__"),
-    (Provider, "embedder__provider__"),
-)
+_joined = Joined(Collection, "embedder", "embedder__provider")
 _rows = Prepared(Collection, _asked)
-
-
-def _made(alias: str, row: Sequence[Any]) -> list[Any]:
-    """A row of each of the models; of one that is not there, one of nothing."""
-    made, start = [], 0
-    for model, _ in _JOINED:
-        names = [field.attname for field in model._meta.concrete_fields]
-        made.append(model.from_db(alias, names, row[start : start + len(names)]))
-        start += len(names)
-    return made
 
 
 def _key(user_id: Any) -> Any:

@@ -26,7 +26,8 @@ from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 
 from .models import SEVERAL, Collection, Document, Source, Sync
-from .stores.prepared import Prepared
+from .stores.prepared import Joined, Prepared, PreparedUpdate
+from .stores.rows import Among
 
 __all__ = [
     "LEASE",
@@ -68,10 +69,11 @@ def claim(source_id: int, holder: str) -> Held | None:
     :param holder: the run or command; one that has held it before takes it back at once.
     """
     with atomically():
-        mine = Source.objects.filter(is_free() | Q(holder=holder), pk=source_id)
-        if not mine.update(epoch=F("epoch") + 1, holder=holder, held_until=Now() + LEASE):
+        taken = {"epoch": F("epoch") + 1, "holder": holder, "held_until": Now() + LEASE}
+        if not _free_or_mine.change([source_id, holder], **taken):
             return None
-        source = Source.objects.select_related("collection__embedder__provider").get(pk=source_id)
+        [row] = _sources.rows([source_id])
+    source = _joined.made(router.db_for_write(Source), row)
     return Held(source, source.epoch)
 
 
@@ -112,7 +114,7 @@ class Held:
         :raises Overtaken: somebody has.
         """
         with atomically():
-            if not _mine.rows([self.source.pk, self.epoch]):
+            if not _mine_locked.rows([self.source.pk, self.epoch]):
                 raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")
             yield
 
@@ -124,15 +126,14 @@ class Held:
         :raises Overtaken: all vectors of the collection are another embedder's since this has begun.
         """
         collection = self.source.collection
-        Collection.objects.filter(pk__in={collection.pk, *also}).update(revision=F("revision") + 1)
-        row = Collection.objects.only("revision", "embedded_by").get(pk=collection.pk)
+        _collections.change([*{collection.pk, *also}], revision=F("revision") + 1)
+        [(revision, embedded_by)] = _revised.rows([collection.pk])
         makes = collection.embeds_by
-        if row.embedded_by not in ("", SEVERAL, makes, collection.embedded_by):
+        if embedded_by not in ("", SEVERAL, makes, collection.embedded_by):
             raise Overtaken(f"the collection {collection.slug!r} has another embedder by now")
-        if embeds and row.embedded_by != makes:
-            made_by = SEVERAL if row.embedded_by else makes
-            Collection.objects.filter(pk=collection.pk).update(embedded_by=made_by)
-        return row.revision
+        if embeds and embedded_by != makes:
+            _collections.change([collection.pk], embedded_by=SEVERAL if embedded_by else makes)
+        return revision  # type: ignore[no-any-return]
 
     def document(self, pk: int) -> Document | None:
         """Lock a document within a transaction; ``None``: it is gone, or in somebody else's hands."""
@@ -140,8 +141,7 @@ class Held:
 
     def documents(self, pks: Iterable[int]) -> dict[int, Document]:
         """Lock documents within a transaction, those that nobody else has; return them by their keys."""
-        rows = locked(Document.objects.filter(pk__in=list(pks)).order_by("pk").only(*_LOCKED), skip=True)
-        return {row.pk: row for row in rows}
+        return {row.pk: row for row in _documents.objects([[*pks]])}
 
     def renew(self) -> None:
         """Say that the holder lives.
@@ -162,21 +162,43 @@ class Held:
 
     def release(self, *, even_if_due: bool = False) -> bool:
         """Give the source back; return false if there is more to do, and then it is still held."""
-        mine = Source.objects.filter(pk=self.source.pk, epoch=self.epoch)
-        if not even_if_due:
-            mine = mine.exclude(Exists(due_documents().filter(source=OuterRef("pk"))))
-        given = mine.update(holder="", held_until=None)
+        mine = _mine if even_if_due else _mine_and_done
+        given = mine.change([self.source.pk, self.epoch], holder="", held_until=None)
         return bool(given) or not Source.objects.filter(pk=self.source.pk, epoch=self.epoch).exists()
 
     def _update(self, **columns: Any) -> None:
-        if not Source.objects.filter(pk=self.source.pk, epoch=self.epoch).update(**columns):
+        if not _mine.change([self.source.pk, self.epoch], **columns):
             raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")
 
 
-def _at(values: Sequence[Any]) -> QuerySet[Source, tuple[Any, ...]]:
-    """A source at an epoch, locked."""
+def _at(values: Sequence[Any]) -> QuerySet[Source]:
+    """A source at an epoch."""
     pk, epoch = values
-    return locked(Source.objects.filter(pk=pk, epoch=epoch).order_by()).values_list("pk")
+    return Source.objects.filter(pk=pk, epoch=epoch).order_by()
 
 
-_mine = Prepared(Source, _at, locks=True)  # each transaction asks
+def _among(pks: Sequence[Any]) -> QuerySet[Collection]:
+    return Collection.objects.filter(pk__in=pks).order_by()
+
+
+def _to_be_locked(pks: Sequence[Any]) -> QuerySet[Document]:
+    rows = Document.objects.filter(Among("pk", pks[0])).order_by("pk").only(*_LOCKED)
+    return locked(rows, skip=True)
+
+
+# What each pass asks, and each of its transactions.
+_free_or_mine = PreparedUpdate(
+    Source, lambda its: Source.objects.filter(is_free() | Q(holder=its[1]), pk=its[0])
+)
+_joined = Joined(Source, "collection", "collection__embedder", "collection__embedder__provider")
+_sources = Prepared(
+    Source, lambda pks: Source.objects.filter(pk__in=pks).order_by().values_list(*_joined.names)
+)
+_mine = PreparedUpdate(Source, _at)
+_mine_and_done = PreparedUpdate(
+    Source, lambda its: _at(its).exclude(Exists(due_documents().filter(source=OuterRef("pk"))))
+)
+_mine_locked = Prepared(Source, lambda its: locked(_at(its)).values_list("pk"), locks=True)
+_collections = PreparedUpdate(Collection, _among)
+_revised = Prepared(Collection, lambda pks: _among(pks).values_list("revision", "embedded_by"))
+_documents = Prepared(Document, _to_be_locked, locks=True)

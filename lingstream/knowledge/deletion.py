@@ -10,6 +10,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.db.models import F, QuerySet, Subquery
 
 from lingstream.models.locks import locked
@@ -17,8 +20,10 @@ from lingstream.models.locks import locked
 from .claims import Held
 from .models import Document, Source, Sync
 from .sources.port import DISOWNED
+from .stores.prepared import Prepared, PreparedUpdate
+from .stores.rows import Among
 
-__all__ = ["LEAST", "confirm", "delete_documents", "delete_missed", "missed", "note_missing"]
+__all__ = ["LEAST", "confirm", "delete_documents", "delete_missed", "note_missing"]
 
 #: Documents that may vanish at once, however large a share of their source they are.
 LEAST = 20
@@ -28,42 +33,37 @@ _BATCH = 100
 
 def note_missing(held: Held, sync: Sync) -> None:
     """Count one pass without them for all documents that a complete listing lacks."""
-    # Asked of the row: read and sent again, a time of SQLite's clock is later than itself.
-    began = Sync.objects.filter(pk=sync.pk).values("started_at")
-    there = Document.objects.filter(source=held.source, created_at__lt=Subquery(began))
-    lacking = there.filter(seen__lt=sync.number, missed__lt=sync.number).exclude(
-        status=Document.Status.PENDING
-    )
+    number = sync.number
     with held.transaction():
-        lacking.update(misses=F("misses") + 1, missed=sync.number)
-
-
-def missed(source: Source, number: int, delete_after: int) -> QuerySet[Document]:
-    """Documents of which the pass ``number`` says that they are gone."""
-    gone = Document.objects.filter(source=source, missed=number, misses__gte=delete_after)
-    return gone.exclude(status=Document.Status.PENDING)
+        _lacking.change([held.source.pk, sync.pk, number, number], misses=F("misses") + 1, missed=number)
 
 
 def delete_missed(held: Held, number: int, delete_after: int) -> tuple[int, int]:
     """Delete what is gone; return how many were deleted, and how many wait for a confirmation."""
     source = held.source
-    gone = missed(source, number, delete_after)
-    pks = list(gone.order_by("pk").values_list("pk", flat=True))
-    if not pks:
+    gone = [source.pk, number, delete_after]
+    found = _missed.rows(gone)
+    if not found:
         return 0, 0
-    if source.confirmed != number and _is_too_much(source, number, gone, len(pks)):
-        return 0, len(pks)
+    disowned = any(code in DISOWNED for _, code in found)
+    if source.confirmed != number and _is_too_much(source, number, len(found), disowned):
+        return 0, len(found)
+    pks = [pk for pk, _ in found]
     batches = (pks[start : start + _BATCH] for start in range(0, len(pks), _BATCH))
-    return sum(delete_documents(held, gone.filter(pk__in=batch)) for batch in batches), 0
+    return sum(delete_documents(held, gone, batch) for batch in batches), 0
 
 
-def _is_too_much(source: Source, number: int, gone: QuerySet[Document], count: int) -> bool:
-    """Whether deletions wait for somebody's confirmation."""
+def _is_too_much(source: Source, number: int, count: int, is_disowned: bool) -> bool:
+    """Whether deletions wait for somebody's confirmation.
+
+    :param count: of documents that are gone.
+    :param is_disowned: whether one of them is.
+    """
     there = Document.objects.filter(source=source)
     share = source.collection.guard_percent / 100
     if count > LEAST and count > there.count() * share:
         return True
-    if not gone.filter(error_code__in=DISOWNED).exists():
+    if not is_disowned:
         return False
     found = there.exclude(text_hash="")
     disowned, all_of_them = found.filter(error_code__in=DISOWNED, misses__gt=0).count(), found.count()
@@ -72,10 +72,13 @@ def _is_too_much(source: Source, number: int, gone: QuerySet[Document], count: i
     return not complete or disowned > max(least, all_of_them * share)
 
 
-def delete_documents(held: Held, documents: QuerySet[Document]) -> int:
-    """Delete documents of the source with all that hangs on them, in one transaction; return how many."""
+def delete_documents(held: Held, gone: Sequence[int], pks: list[int]) -> int:
+    """Delete documents of the source with all that hangs on them, in one transaction; return how many.
+
+    :param gone: source, pass and misses by which they are, unless somebody has asked for one since.
+    """
     with held.transaction():
-        pks = list(locked(documents, skip=True, whole=True).values_list("pk", flat=True))
+        pks = [pk for (pk,) in _locked.rows([*gone, pks])]
         Document.objects.filter(pk__in=pks).delete()
     return len(pks)
 
@@ -84,3 +87,26 @@ def confirm(source: Source) -> None:
     """Let the deletions go on that the last pass has found too many."""
     waiting = Source.objects.filter(pk=source.pk, state=Source.State.CONFIRM)
     waiting.update(confirmed=F("number"), state=Source.State.OK)
+
+
+def _not_seen(values: Sequence[Any]) -> QuerySet[Document]:
+    source, sync, seen, missed = values
+    # Asked of the row: read and sent again, a time of SQLite's clock is later than itself.
+    began = Sync.objects.filter(pk=sync).values("started_at")
+    there = Document.objects.filter(source=source, created_at__lt=Subquery(began))
+    return there.filter(seen__lt=seen, missed__lt=missed).exclude(status=Document.Status.PENDING)
+
+
+def _gone(values: Sequence[Any]) -> QuerySet[Document]:
+    """Documents of which a pass says that they are gone."""
+    source, number, delete_after, *pks = values
+    gone = Document.objects.filter(source=source, missed=number, misses__gte=delete_after)
+    gone = gone.filter(*(Among("pk", some) for some in pks)).exclude(status=Document.Status.PENDING)
+    return gone.order_by("pk")
+
+
+_lacking = PreparedUpdate(Document, _not_seen)
+_missed = Prepared(Document, lambda values: _gone(values).values_list("pk", "error_code"))
+_locked = Prepared(
+    Document, lambda values: locked(_gone(values), skip=True, whole=True).values_list("pk"), locks=True
+)

@@ -16,6 +16,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from django.db.models import QuerySet
+
 from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import LingError
 from lingstream.core.phrases import Phrase
@@ -24,7 +26,8 @@ from lingstream.models.clock import Now
 
 from .embed import Embedding, build_embedding
 from .models import Embedder, EmbeddingCache
-from .stores.rows import write_rows
+from .stores.prepared import Prepared, PreparedUpdate
+from .stores.rows import Among, write_rows
 
 __all__ = ["Vectors", "embedding_of", "forget_unused", "vectors_of"]
 
@@ -35,7 +38,6 @@ Call = Callable[..., Awaitable[Any]]
 
 _made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Embedding]] = WeakKeyDictionary()
 
-_ASKED = 500  # hashes in one statement
 _RECENT = timedelta(days=1)  # a vector that was used since then need not say so again
 
 
@@ -105,21 +107,15 @@ def forget_unused(most: int) -> int:
 
 
 def _kept(fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for start in range(0, len(hashes), _ASKED):
-        rows = EmbeddingCache.objects.filter(
-            fingerprint=fingerprint, text_hash__in=hashes[start : start + _ASKED]
-        )
-        found |= {text: bytes(data) for text, data in rows.values_list("text_hash", "data")}
-        if found:
-            rows.filter(used_at__lt=Now() - _RECENT).update(used_at=Now())
+    found = {text: bytes(data) for text, data in _kept_rows.rows([fingerprint, [*hashes]])}
+    if found:
+        _old_rows.change([fingerprint, [*found]], used_at=Now())
     return found
 
 
 def _size(fingerprint: str) -> int:
     """How long the vectors of an embedder are, in bytes; 0: there is none yet."""
-    kept = EmbeddingCache.objects.filter(fingerprint=fingerprint).values_list("data", flat=True)
-    return max((len(data) for data in kept[:1]), default=0)
+    return max((len(data) for (data,) in _first_row.rows([fingerprint])), default=0)
 
 
 def _check(data: Sequence[bytes], count: int, size: int) -> None:
@@ -150,3 +146,17 @@ def _keep(fingerprint: str, made: Mapping[str, bytes]) -> None:
     names = ["fingerprint", "text_hash", "data"]
     rows = [(fingerprint, text, data) for text, data in made.items()]
     write_rows(EmbeddingCache, names, rows, unique=["fingerprint", "text_hash"])
+
+
+def _of(values: Sequence[Any]) -> QuerySet[EmbeddingCache]:
+    fingerprint, hashes = values
+    return EmbeddingCache.objects.filter(Among("text_hash", hashes), fingerprint=fingerprint)
+
+
+def _first(values: Sequence[Any]) -> QuerySet[EmbeddingCache, tuple[Any, ...]]:
+    return EmbeddingCache.objects.filter(fingerprint__in=values).values_list("data")[:1]
+
+
+_kept_rows = Prepared(EmbeddingCache, lambda values: _of(values).values_list("text_hash", "data"))
+_old_rows = PreparedUpdate(EmbeddingCache, lambda values: _of(values).filter(used_at__lt=Now() - _RECENT))
+_first_row = Prepared(EmbeddingCache, _first)

@@ -20,6 +20,8 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from django.db.models import QuerySet
+
 from lingstream.core.provider import estimated_tokens
 from lingstream.models.clock import Now
 from lingstream.models.owned import owner_key
@@ -31,9 +33,10 @@ from .outcomes import closing, in_order, recovered
 from .pipeline import Prepared, digest
 from .sources.port import Content
 from .staleness import tell_later
+from .stores import prepared as statements
 from .stores import words
 from .stores.port import Described, Passage, store_named
-from .stores.rows import update_rows, write_rows
+from .stores.rows import Among, update_rows, write_rows
 
 __all__ = [
     "BY_WORDS",
@@ -125,8 +128,7 @@ def passage_text(title: str, heading: Sequence[str], text: str) -> str:
 def drafts(held: Held, readings: Sequence[Reading]) -> list[Draft | Exception]:
     """Compare documents with what there is of them, by one query; one that cannot be is an error."""
     known: defaultdict[int, dict[UUID, _Known]] = defaultdict(dict)
-    rows = Chunk.objects.filter(document__in=[reading.document.pk for reading in readings]).order_by()
-    for document, uid, pk, *place in rows.values_list("document_id", "uid", "pk", *_PLACE):
+    for document, uid, pk, *place in _chunks.rows([[reading.document.pk for reading in readings]]):
         known[document][uid] = _Known(pk, tuple(place))
     return [_compared(held, reading, known[reading.document.pk]) for reading in readings]
 
@@ -182,7 +184,8 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         collection.revision = held.revise(left, embeds=embeds)
         rows = held.documents(draft.reading.document.pk for draft in made)
         made = [draft for draft in made if draft.reading.document.pk in rows]
-        Chunk.objects.filter(pk__in=[pk for draft in made for pk in draft.gone]).delete()
+        if gone := [pk for draft in made for pk in draft.gone]:
+            Chunk.objects.filter(pk__in=gone).delete()
         written = [chunk for draft in made for chunk in draft.written]
         values = [_row_of(chunk) for chunk in written]
         keys = write_rows(Chunk, _WRITTEN, values, unique=["uid"], update=_PLACE, keys=True)
@@ -309,3 +312,11 @@ def _passages(held: Held, draft: Draft) -> Iterator[Passage]:
             scope=draft.columns["scope"],
         )
         alike[text_hash] += 1
+
+
+def _of_documents(values: Sequence[Any]) -> QuerySet[Chunk, tuple[Any, ...]]:
+    rows = Chunk.objects.filter(Among("document", values[0])).order_by()
+    return rows.values_list("document_id", "uid", "pk", *_PLACE)
+
+
+_chunks = statements.Prepared(Chunk, _of_documents)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connections, router
-from django.db.models import Case, CharField, IntegerField, Q, TextField, Value, When
+from django.db.models import Case, CharField, IntegerField, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Cast, Concat
 from django.utils.timezone import is_naive, make_aware
 
@@ -31,6 +31,7 @@ from .hosts import host_of
 from .models import Document
 from .pipeline import HALF, is_same_text
 from .sources.port import Ref
+from .stores.prepared import Prepared, PreparedUpdate
 from .stores.rows import Among, write_rows
 
 __all__ = [
@@ -186,12 +187,7 @@ def known_documents(source: int, keys: Sequence[str], *, force: bool = False) ->
 
     :param force: also what is not due counts as due.
     """
-    look = Q(check_at=None) | Q(check_at__lte=Now())
-    # Numbers and texts, which come as they are: to make a truth value and a list of each takes longer.
-    due = Case(When(look, then=Value(1)), default=Value(int(force)), output_field=IntegerField())
-    rows = Document.objects.filter(Among("key", keys), source=source).order_by()
-    rows = rows.annotate(due=due, links_text=Cast("links", TextField()))
-    return [*map(_Known._make, rows.values_list(*_Known._fields))]
+    return [*map(_Known._make, _known.rows([source, int(force), [*keys]]))]
 
 
 def is_changed(ref: Ref, row: _Known, number: int, fingerprint: str) -> bool:
@@ -244,19 +240,16 @@ def _mark(pks: Iterable[int], number: int, **columns: Any) -> None:
     pks = list(pks)
     if not pks:
         return
-    rows = Document.objects.filter(Among("pk", pks), seen__lte=number)
-    # What somebody has asked for since is pending for another reason.
-    rows = (
-        rows.exclude(status=Document.Status.PENDING)
-        if "pipeline" in columns and "status" in columns
-        else rows
-    )
     if not columns:
-        rows = rows.filter(seen__lt=number)
+        rows = _not_seen
+    elif "pipeline" in columns and "status" in columns:
+        rows = _not_asked_for
+    else:
+        rows = _there
     skips = connections[router.db_for_write(Document)].features.has_select_for_update_skip_locked
     context: AbstractContextManager[Any] = atomically() if skips else nullcontext()
     with context:
-        free(rows).update(seen=number, **columns)
+        rows.change([number, pks], seen=number, **columns)
 
 
 def _add(held: Held, refs: Sequence[Ref], number: int) -> None:
@@ -266,3 +259,32 @@ def _add(held: Held, refs: Sequence[Ref], number: int) -> None:
     ]
     names = ["source", "key", "url", "depth", "size", "seen"]
     write_rows(Document, names, rows, unique=["source", "key"])
+
+
+def _listed(values: Sequence[Any]) -> QuerySet[Document, tuple[Any, ...]]:
+    source, force, keys = values
+    look = Q(check_at=None) | Q(check_at__lte=Now())
+    # Numbers and texts, which come as they are: to make a truth value and a list of each takes longer.
+    due = Case(When(look, then=Value(1)), default=Value(force), output_field=IntegerField())
+    rows = Document.objects.filter(Among("key", keys), source=source).order_by()
+    rows = rows.annotate(due=due, links_text=Cast("links", TextField()))
+    return rows.values_list(*_Known._fields)
+
+
+def _seen_before(values: Sequence[Any]) -> QuerySet[Document]:
+    number, pks = values
+    return free(Document.objects.filter(Among("pk", pks), seen__lt=number))
+
+
+def _seen(values: Sequence[Any]) -> QuerySet[Document]:
+    number, pks = values
+    return Document.objects.filter(Among("pk", pks), seen__lte=number)
+
+
+_known = Prepared(Document, _listed)
+_there = PreparedUpdate(Document, lambda values: free(_seen(values)), locks=True)
+# What somebody has asked for since is pending for another reason.
+_not_asked_for = PreparedUpdate(
+    Document, lambda values: free(_seen(values).exclude(status=Document.Status.PENDING)), locks=True
+)
+_not_seen = PreparedUpdate(Document, _seen_before, locks=True)

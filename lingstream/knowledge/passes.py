@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -16,6 +17,7 @@ from .listing import fitting
 from .models import Collection, Document, Source, Sync
 from .outcomes import PUT_OFF, pause
 from .pipeline import HALF, Rules, check_pipeline, digest
+from .stores.prepared import Prepared, PreparedUpdate
 
 __all__ = ["COUNTS", "begin_pass", "end_pass", "rules_in", "rules_of", "save_pass", "settle_vectors"]
 
@@ -23,6 +25,8 @@ _LONGEST = 2_000  # characters of a problem
 
 #: What is counted of a pass; names of columns, and of what its viewers see.
 COUNTS = ("seen", "changed", "deleted", "failed")
+
+_SAVED = ("listed", "complete", "problem", "bytes", "seconds", *COUNTS)
 
 
 def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync | None:
@@ -35,21 +39,19 @@ def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync |
     :param run: the run that goes on with it.
     """
     with held.transaction():
-        running = Sync.objects.filter(source=held.source, status=Sync.Status.RUNNING)
-        row = running.first()
+        row = next(iter(_running.objects([held.source.pk])), None)
         if row and row.number is None and full:
-            running.update(status=Sync.Status.FINISHED, ended_at=Now())
+            _passes.change([row.pk], status=Sync.Status.FINISHED, ended_at=Now())
             row = None
         if row is None and full:
             number = held.source.number + 1
             held.change(number=number)
             row = Sync.objects.create(source=held.source, number=number, trigger=trigger)
-            pending = Document.objects.filter(source=held.source, status=Document.Status.PENDING)
-            free(pending.filter(error_code=PUT_OFF)).update(retry_at=None)
+            _put_off.change([held.source.pk], retry_at=None)
         elif row is None and trigger != Sync.Trigger.SCHEDULE:
             row = Sync.objects.create(source=held.source, number=None, trigger=trigger, listed=True)
         if row and run:
-            Sync.objects.filter(pk=row.pk).update(run=run)
+            _passes.change([row.pk], run=run)
     return row
 
 
@@ -59,7 +61,7 @@ def save_pass(held: Held, row: Sync, counts: Mapping[str, int]) -> None:
         setattr(row, name, counts[name])
     row.problem = fitting(row.problem, _LONGEST)
     with held.transaction():
-        row.save(update_fields=["listed", "complete", "problem", "bytes", "seconds", *COUNTS])
+        _passes.change([row.pk], **{name: getattr(row, name) for name in _SAVED})
 
 
 def end_pass(
@@ -74,8 +76,7 @@ def end_pass(
     problem = fitting(problem, _LONGEST)
     with held.transaction():
         if row:
-            ended = {"status": status, "problem": problem, "ended_at": Now()}
-            Sync.objects.filter(pk=row.pk).update(**ended)
+            _passes.change([row.pk], status=status, problem=problem, ended_at=Now())
         if state is None:
             return
         told = "; ".join(filter(None, (problem, failing)))
@@ -134,3 +135,15 @@ def _left(source: Source) -> QuerySet[Document]:
     """Documents whose passages may have vectors that were made by other rules."""
     rows = Document.objects.filter(source=source).exclude(text_hash="")
     return rows.exclude(pipeline__in=[rules_of(source)[1], BY_WORDS])
+
+
+def _to_be_tried(sources: Sequence[Any]) -> QuerySet[Document]:
+    rows = Document.objects.filter(source__in=sources, status=Document.Status.PENDING, error_code=PUT_OFF)
+    return free(rows)
+
+
+_running = Prepared(
+    Sync, lambda its: Sync.objects.filter(source__in=its, status=Sync.Status.RUNNING).order_by()
+)
+_passes = PreparedUpdate(Sync, lambda pks: Sync.objects.filter(pk__in=pks).order_by())
+_put_off = PreparedUpdate(Document, _to_be_tried, locks=True)

@@ -8,10 +8,11 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
-from django.db.models import Case, F, When
+from django.db.models import Case, Count, F, QuerySet, When
 
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced, LingError
@@ -29,6 +30,8 @@ from .outcomes import DEGRADED_AFTER, PUT_OFF, pause, put_off, trouble
 from .passes import COUNTS, end_pass, save_pass, settle_vectors
 from .pipeline import Rules
 from .sources.port import Content, Listing, Ref, source_kind
+from .stores.prepared import Prepared
+from .stores.rows import Among
 from .text.extract.pool import Extractor
 
 __all__ = ["Outcome", "Report", "Slice"]
@@ -236,7 +239,7 @@ class Slice:
             await self._save()  # before the documents are done that tell so: no other slice looks at them
 
     def _seen(self) -> int:
-        return Document.objects.filter(source=self._held.source, seen=self._number).count()
+        return sum(number for (number,) in _counted.rows([self._held.source.pk, self._number]))
 
     def _noted(self, refs: Sequence[Ref]) -> Noted:
         seen = self._seen() if self._counts_looks else self._counts["seen"]
@@ -280,12 +283,10 @@ class Slice:
 
         Those that the last pass had no room for come first, and then those of which there may be news.
         """
-        due = due_documents().filter(source=self._held.source).only(*TAKEN)
-        waited = [Case(When(error_code=PUT_OFF, then=0), default=1)] if self._is_bounded else []
-        due = due.order_by(*waited, F("check_at").asc(nulls_first=True), "pk")
+        source = self._held.source.pk
         if keys is not None:
-            return list(due.filter(key__in=keys))
-        rows = list(due[:most])
+            return _due(self._is_bounded).objects([source, [*keys]])
+        rows: list[Document] = _due(self._is_bounded, most).objects([source])
         sizes = accumulate(row.size for row in rows)
         return rows[: max(1, sum(size <= _BYTES for size in sizes))]
 
@@ -409,3 +410,29 @@ class Slice:
             if self._counts_looks:
                 said["seen"] = self._counts["seen"] + left
             self._report({**said, "left": left})
+
+
+@cache
+def _due(is_bounded: bool, most: int | None = None) -> Prepared:
+    """Documents of a source that are due, in the order in which they are looked at; all, or some keys'.
+
+    :param is_bounded: whether a pass may leave some of them to the next one.
+    :param most: how many; a number that is written into the SQL.
+    """
+
+    def make(values: Sequence[Any]) -> QuerySet[Document]:
+        source, *keys = values
+        due = due_documents().filter(*(Among("key", some) for some in keys), source=source).only(*TAKEN)
+        waited = [Case(When(error_code=PUT_OFF, then=0), default=1)] if is_bounded else []
+        return due.order_by(*waited, F("check_at").asc(nulls_first=True), "pk")[:most]
+
+    return Prepared(Document, make)
+
+
+def _in_pass(values: Sequence[Any]) -> QuerySet[Document, tuple[Any, ...]]:
+    source, number = values
+    rows = Document.objects.filter(source=source, seen=number).order_by()
+    return rows.values("source").annotate(number=Count("pk")).values_list("number")
+
+
+_counted = Prepared(Document, _in_pass)

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connections, models, router
 
-__all__ = ["Among", "update_rows", "write_rows"]
+__all__ = ["Among", "as_one", "update_rows", "write_rows"]
 
 _AT_ONCE = 500  # rows of a statement
 #: Fields whose values databases take as they are.
@@ -46,12 +46,17 @@ class Among(models.Func):
         """See :meth:`django.db.models.Func.as_sql`."""
         template = "%(expressions)s IN (SELECT value FROM json_each(%%s))"
         sql, given = self.as_sql(compiler, connection, template=template)
-        return sql, [*given, json.dumps(self._values, ensure_ascii=False)]
+        return sql, [*given, as_one(self._values, connection)]
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         """See :meth:`django.db.models.Func.as_sql`."""
         sql, given = self.as_sql(compiler, connection, template="%(expressions)s = ANY(%%s)")
-        return sql, [*given, self._values]
+        return sql, [*given, as_one(self._values, connection)]
+
+
+def as_one(values: Sequence[Any], connection: Any) -> Any:
+    """Return values as the one parameter that :class:`Among` makes of them."""
+    return values if connection.vendor == "postgresql" else json.dumps(values, ensure_ascii=False)
 
 
 def write_rows(
