@@ -73,7 +73,7 @@ def claim(source_id: int, holder: str) -> Held | None:
         if not _free_or_mine.change([source_id, holder], **taken):
             return None
         [row] = _sources.rows([source_id])
-    source = _joined.made(router.db_for_write(Source), row)
+    source = _joined.made(router.db_for_read(Source), row)
     return Held(source, source.epoch)
 
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connections, router
 from django.db.models import Case, CharField, IntegerField, Q, QuerySet, TextField, Value, When
@@ -55,6 +54,7 @@ _LONGEST_KEY, _LONGEST_URL = 500, 2_000
 _MOST_LINKS = 2_000  # of one document
 _ONLY_CUT = "="
 _NO_LINKS = encode([])
+_PENDING = Document.Status.PENDING
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
@@ -102,6 +102,9 @@ class _Known(NamedTuple):
         return [] if self.links_text == _NO_LINKS else stored_links(decode(self.links_text), self.depth)
 
 
+_Pair: TypeAlias = tuple[Ref, _Known]  # a document as it is listed, and as it is known
+
+
 def note(
     held: Held,
     refs: Sequence[Ref],
@@ -126,29 +129,37 @@ def note(
     refs = believed(refs, distrusted)
     unseen = [ref for ref in refs if ref.key not in known or known[ref.key].seen < number]
     dropped = {ref.key for ref in unseen[max(room, 0) :]}
-    there = [(ref, known[ref.key]) for ref in refs if ref.key in known and ref.key not in dropped]
-    new = [ref for ref in refs if ref.key not in known and ref.key not in dropped]
-    changed = {row.id for ref, row in there if is_changed(ref, row, number, fingerprint)}
-    same = [(ref, row) for ref, row in there if row.id not in changed]
-    waiting = {row.key for _, row in same if row.status == Document.Status.PENDING}
-    certain = {row.id for ref, row in same if (ref.tag or ref.modified) and row.key not in waiting}
-    cut = {row.id for ref, row in there if row.id in changed and _is_only_cut(ref, row, fingerprint)}
-    certain_cut = {row.id for ref, row in there if row.id in cut and (ref.tag or ref.modified)}
-    news = {row.id for ref, row in there if row.id in changed and _is_news(ref, row)}
-    stale = {row.id for ref, row in same if _waits_for_cut(row) and _differs(ref, row)}
-    pending = {"status": Document.Status.PENDING, "retry_at": None, "attempts": 0}
-    _mark(changed - cut - news, number, **pending)
+    new: list[Ref] = []
+    changed, waiting, same = list[_Pair](), list[_Pair](), list[_Pair]()
+    for ref in refs:
+        if ref.key in dropped:
+            continue
+        if (row := known.get(ref.key)) is None:
+            new.append(ref)
+        elif row.status == _PENDING:
+            waiting.append((ref, row))
+        elif is_changed(ref, row, number, fingerprint):
+            changed.append((ref, row))
+        else:
+            same.append((ref, row))
+    cut = {row.id for ref, row in changed if _is_only_cut(ref, row, fingerprint)}
+    certain_cut = {row.id for ref, row in changed if row.id in cut and (ref.tag or ref.modified)}
+    news = {row.id for ref, row in changed if _is_news(ref, row)}
+    stale = {row.id for ref, row in waiting if _waits_for_cut(row) and _differs(ref, row)}
+    certain = {row.id for ref, row in same if ref.tag or ref.modified}
+    pending = {"status": _PENDING, "retry_at": None, "attempts": 0}
+    _mark({row.id for _, row in changed} - cut - news, number, **pending)
     _mark(news, number, **pending, check_at=None)
     _mark(cut - certain_cut, number, **pending, pipeline=_only_cut(fingerprint))
     _mark(certain_cut, number, **pending, pipeline=_only_cut(fingerprint), misses=0)
     _mark(stale, number, pipeline="")
     _mark(certain, number, misses=0)
-    _mark({row.id for _, row in same} - certain, number)
+    _mark({row.id for _, row in (*waiting, *same)} - certain, number)
     _add(held, new, number)
     return Noted(
         len(unseen) - len(dropped),
-        waiting.union((row.key for _, row in there if row.id in changed), (ref.key for ref in new)),
-        [link for _, row in same if row.key not in waiting for link in row.leads_to],
+        {ref.key for ref in new}.union(row.key for _, row in (*waiting, *changed)),
+        [link for _, row in same for link in row.leads_to],
         len(dropped),
         dated,
     )
@@ -158,7 +169,7 @@ def believed(refs: Sequence[Ref], distrusted: Sequence[str]) -> Sequence[Ref]:
     """Return references without the dates of hosts that are not believed."""
     if not distrusted:
         return refs
-    return [replace(ref, dated=None) if ref.dated and host_of(ref.url) in distrusted else ref for ref in refs]
+    return [ref._replace(dated=None) if ref.dated and host_of(ref.url) in distrusted else ref for ref in refs]
 
 
 def is_key(key: str) -> bool:
@@ -192,11 +203,12 @@ def known_documents(source: int, keys: Sequence[str], *, force: bool = False) ->
 
 def is_changed(ref: Ref, row: _Known, number: int, fingerprint: str) -> bool:
     """Whether a pass has to look at a document that is listed as ``ref``."""
-    if row.status == Document.Status.PENDING:
+    if row.status == _PENDING:
         return False
-    hinted = ref.tag or ref.modified or _is_news(ref, row)
-    if row.seen == number and (row.status == Document.Status.FAILED or not hinted):
-        return False  # this pass has looked at it before it was taken up again
+    if row.seen == number:  # this pass has looked at it before it was taken up again
+        hinted = ref.tag or ref.modified or _is_news(ref, row)
+        if row.status == Document.Status.FAILED or not hinted:
+            return False
     return row.pipeline != fingerprint or _differs(ref, row)
 
 

@@ -363,7 +363,7 @@ def _links(document: Document, one: _Looked) -> list[Ref]:
         return []
     skipped = one.result if isinstance(one.result, Failed) and one.result.skip else None
     read = (one.content if one.read else None) or skipped
-    links = [replace(link, depth=document.depth + 1) for link in read.links] if read else []
+    links = [link._replace(depth=document.depth + 1) for link in read.links] if read else []
     if read is None or _is_disowned(document, one):
         links += stored_links(document.links, document.depth)
     return links

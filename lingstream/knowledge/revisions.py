@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F
 
 from .models import Chunk, Collection, Document, Source
+from .stores.prepared import Prepared
 
 __all__ = ["document_goes"]
 
@@ -38,11 +39,20 @@ class _Revisions:
     def add(self, source_id: int) -> None:
         if source_id not in self._sources:
             self._sources.add(source_id)
-            source = Source.objects.using(self._using).filter(pk=source_id)
-            self._collections.update(source.values_list("collection_id", flat=True))
-            chunks = Chunk.objects.using(self._using).filter(document__source=source_id).order_by()
-            self._collections.update(chunks.values_list("collection_id", flat=True).distinct())
+            for found in (_of_source, _of_passages):
+                self._collections.update(pk for (pk,) in found.rows([source_id], using=self._using))
 
     def __call__(self) -> None:
         for pk in self._collections:  # each by itself: no two transactions wait for each other
             Collection.objects.using(self._using).filter(pk=pk).update(revision=F("revision") + 1)
+
+
+_of_source = Prepared(
+    Source, lambda pks: Source.objects.filter(pk__in=pks).order_by().values_list("collection_id")
+)
+_of_passages = Prepared(
+    Chunk,
+    lambda sources: (
+        Chunk.objects.filter(document__source__in=sources).order_by().values_list("collection_id").distinct()
+    ),
+)

@@ -207,7 +207,7 @@ class Crawl:
                 seen.update(new)
                 waiting.extend((each, depth + 1, True) for each in new)
             for ref in await self._allowed(found.pages, depth=1):
-                yield replace(ref, dated=found.dates.get(ref.url))
+                yield ref._replace(dated=found.dates.get(ref.url))
 
     async def _named(self) -> list[tuple[str, int, bool]]:
         """Where sitemaps are, and whether somebody has said so."""

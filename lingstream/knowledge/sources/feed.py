@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -150,4 +149,4 @@ class _Pages(_Entries):
         from ..web.dates import latest
         from .crawl import page_ref
 
-        return replace(page_ref(entry.url), dated=latest(entry.modified)) if entry.url else None
+        return page_ref(entry.url)._replace(dated=latest(entry.modified)) if entry.url else None

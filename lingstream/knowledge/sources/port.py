@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.phrases import Phrase
@@ -85,8 +85,7 @@ class Content:
         return sha256(json.dumps(said, sort_keys=True, default=str).encode() + b"\0" + body).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """One document as a listing names it.
 
     :param key: its name within the source, at most 500 characters.

@@ -73,12 +73,13 @@ class Prepared:
         self._locks = locks
         self._statement = lru_cache(256)(self._written)
 
-    def rows(self, *values: Sequence[Any]) -> list[list[Any]]:
+    def rows(self, *values: Sequence[Any], using: str | None = None) -> list[list[Any]]:
         """Return what the query gives for some values.
 
         :param values: what ``make`` takes. With a value of another kind it is a query like any other.
+        :param using: another database than the router's.
         """
-        alias, shape = self._alias, _shape(values)
+        alias, shape = using or self._alias, _shape(values)
         if shape is None:
             return [[*row] for row in self._make(*values).using(alias)]
         return self._asked(alias, shape, values)[1]
