@@ -34,8 +34,9 @@ def main(name: str, kind: str = "static") -> None:
     shutil.copytree(CASES / name, FOLDER, dirs_exist_ok=True)
     embedder = Embedder.objects.create(slug=kind, kind=kind)
     collection = Collection.objects.create(slug=name, access="anyone", embedder=embedder)
-    Source.objects.create(slug=name, collection=collection, kind="folder", config={"path": str(FOLDER)})
-    one_pass(name)
+    config = {"path": str(FOLDER)}
+    source = Source.objects.create(slug=name, collection=collection, kind="folder", config=config)
+    one_pass(source.pk)
     lines = (CASES / f"{name}.jsonl").read_text("utf-8").splitlines()
     questions = _with_vectors([json.loads(line) for line in lines], embedder)
     given = json.dumps({"passages": _passages(name), "questions": questions})
