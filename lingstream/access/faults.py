@@ -18,6 +18,7 @@ from django.utils.translation import gettext, gettext_noop
 from lingstream.core.log.frames import Frame
 
 from ..core.exceptions import ConfigurationError, InternalError, LingError
+from ..core.phrases import Phrase
 from .csrf import CsrfError
 
 __all__ = ["told", "told_error", "told_frame", "told_frames"]
@@ -92,6 +93,8 @@ def told(error: LingError) -> dict[str, Any]:
         return {**error.to_wire(), "message": gettext(_INTERNAL)}
     if isinstance(error, CsrfError):
         logger.warning("csrf: %s", error.advice)
+    if isinstance(error.message, Phrase):
+        return {**error.to_wire(), "message": error.message.said(gettext)}
     return error.to_wire()
 
 

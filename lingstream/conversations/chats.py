@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext as _
-
 from lingstream.core.engine.chat import NO_CHAT, Chat
 from lingstream.core.engine.registry import declared
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.models import Chat as ChatRow
 
 __all__ = ["chat_of", "check_enabled"]
@@ -24,4 +23,4 @@ def check_enabled(chat: Chat) -> None:
     :raises UsageError: ``chat-disabled``.
     """
     if not chat.enabled:
-        raise UsageError(_("the chat of this workflow is switched off"), code="chat-disabled")
+        raise UsageError(Phrase("the chat of this workflow is switched off"), code="chat-disabled")

@@ -14,6 +14,7 @@ from django.db import IntegrityError
 from lingstream.core.engine.chat import Chat
 from lingstream.core.engine.plan import BotPlan, Plan
 from lingstream.core.exceptions import NoProvider
+from lingstream.core.phrases import Phrase
 from lingstream.execution.aftermath import look_after
 from lingstream.execution.ownership import atomically
 from lingstream.execution.plans import load_provider_plans
@@ -140,8 +141,9 @@ def _plan(workflow: str, helper: str, cause: Run.Cause) -> Plan:
     """
     providers = [plan for plan in load_provider_plans() if helper in ("", plan.name)]
     if not providers:
-        which = f"the provider {helper!r}" if helper else "a provider"
-        raise NoProvider(f"a conversation's title or summary needs {which}", provider=helper)
+        which = Phrase("the provider %(name)r", name=helper) if helper else Phrase("a provider")
+        message = Phrase("a conversation's title or summary needs %(which)s", which=which)
+        raise NoProvider(message, provider=helper)
     slug = f"chat-{cause}"
     rows = PromptVersion.objects.filter(labels__name=LIVE, labels__prompt__slug=slug)
     version = rows.select_related("prompt").first()

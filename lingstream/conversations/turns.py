@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from lingstream.core.exceptions import NotFound, UsageError
 from lingstream.core.notices import Kind
+from lingstream.core.phrases import Phrase
 from lingstream.models import OPEN, PERSON, QUIET, Attachment, Conversation, Run
 from lingstream.models.locks import locked
 
@@ -72,7 +73,7 @@ def find(name: str | UUID) -> Conversation:
         rows = Conversation.objects.select_related("owner").filter(deleted_at=None)
         return rows.get(pk=name if isinstance(name, UUID) else UUID(name))
     except (Conversation.DoesNotExist, ValueError):
-        raise NotFound(f"there is no conversation {str(name)[:60]!r}") from None
+        raise NotFound(Phrase("there is no conversation %(got)r", got=str(name)[:60])) from None
 
 
 def lock(pk: UUID) -> Conversation:
@@ -82,7 +83,7 @@ def lock(pk: UUID) -> Conversation:
     """
     if found := locked(Conversation.objects.filter(pk=pk, deleted_at=None)).first():
         return found
-    raise NotFound(f"there is no conversation '{pk}'")
+    raise NotFound(Phrase("there is no conversation %(got)r", got=str(pk)))
 
 
 def hold(conversations: Collection[UUID], *, skip: bool = False, whole: bool = False) -> list[Conversation]:
@@ -204,4 +205,4 @@ def _shown_leaf(conversation: Conversation) -> UUID | None:
 
 
 def _no_turn(name: str | UUID) -> UsageError:
-    return NotFound(f"there is no turn {str(name)[:60]!r} in this conversation")
+    return NotFound(Phrase("there is no turn %(got)r in this conversation", got=str(name)[:60]))

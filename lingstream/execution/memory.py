@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import ConfigurationError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Message
 from lingstream.core.wire.json import dumps, loads
 from lingstream.models import Run
@@ -60,7 +61,8 @@ def history_of(run: Run) -> list[Message]:
     except (ConfigurationError, *AWAY):
         raise
     except Exception as error:
-        raise ConfigurationError(f"the memory {path} failed: {error!r:.200}") from error
+        message = Phrase("the memory %(path)s failed: %(why)s", path=path, why=f"{error!r:.200}")
+        raise ConfigurationError(message) from error
     # Before any bot is asked; a process that is not the run's any more pins nothing.
     Run.objects.filter(pk=run.pk, epoch=run.epoch).update(context=found)
     run.context = found
@@ -74,17 +76,23 @@ def _made(path: str) -> Any:
 
 def _checked(path: str, found: Any) -> list[Message]:
     if not isinstance(found, Iterable):
-        raise _refused(path, "messages", f"{found!r:.80}")
+        raise _refused(path, Phrase("messages"), f"{found!r:.80}")
     messages: list[Message] = []
     characters = 0
     for item in islice(found, MOST_MESSAGES + 1):
         if not _is_message(item):
-            raise _refused(path, f"role ({', '.join(_ROLES)}), content and perhaps name", f"{item!r:.80}")
+            expected = Phrase("role (%(known)s), content and perhaps name", known=", ".join(_ROLES))
+            raise _refused(path, expected, f"{item!r:.80}")
         content, size = _copy(item["content"])
         messages.append(cast(Message, {**item, "content": content}))
         characters += size + len(item.get("name", ""))
         if len(messages) > MOST_MESSAGES or characters > MOST_CHARACTERS:
-            raise _refused(path, f"up to {MOST_MESSAGES} messages, {MOST_CHARACTERS} characters", "more")
+            expected = Phrase(
+                "up to %(most)s messages, %(characters)s characters",
+                most=MOST_MESSAGES,
+                characters=MOST_CHARACTERS,
+            )
+            raise _refused(path, expected, Phrase("more"))
     return messages
 
 
@@ -96,8 +104,14 @@ def _copy(content: Any) -> tuple[Any, int]:
     return loads(text), len(text)
 
 
-def _refused(path: str, expected: str, got: str) -> ConfigurationError:
-    return ConfigurationError(f"expected the memory {path} to return {expected}, got {got}")
+def _refused(path: str, expected: Phrase, got: str) -> ConfigurationError:
+    message = Phrase(
+        "expected the memory %(path)s to return %(expected)s, got %(got)s",
+        path=path,
+        expected=expected,
+        got=got,
+    )
+    return ConfigurationError(message)
 
 
 def _is_message(item: Any) -> bool:

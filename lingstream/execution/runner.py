@@ -379,7 +379,10 @@ class Runner:
         try:
             return await bounded(self._lane.persist(history_of, row), _RECALL)
         except TimeoutError as error:
-            raise ConfigurationError(f"expected LINGSTREAM['MEMORY'] to take up to {_RECALL:g} s") from error
+            message = Phrase(
+                "expected LINGSTREAM['MEMORY'] to take up to %(seconds)s s", seconds=f"{_RECALL:g}"
+            )
+            raise ConfigurationError(message) from error
 
     async def _fail(self, row: Run, log: RunLog, why: Exception) -> None:
         """End a run that its own execution could not end: nobody may be left waiting for it."""

@@ -30,6 +30,7 @@ from lingstream.core.engine.inputs import check_input
 from lingstream.core.engine.plan import Plan
 from lingstream.core.engine.registry import registered
 from lingstream.core.exceptions import AccessError, LingError, NotFound, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.wire.json import dumps, loads
 from lingstream.models import FIRST, PERSON, Conversation, Run, RunText, Workflow
 
@@ -160,10 +161,11 @@ class Start:
         :raises UsageError: a message of another shape.
         """
         if not isinstance(data, dict):
-            raise UsageError(f'expected an object like {{"input": …}}, got {type(data).__name__}')
+            message = Phrase('expected an object like {"input": …}, got %(got)s', got=type(data).__name__)
+            raise UsageError(message)
         slug = workflow or data.get("workflow")
         if "input" not in data:
-            raise UsageError('expected an "input"')
+            raise UsageError(Phrase('expected an "input"'))
         return cls(
             workflow=_short_text("workflow", slug),
             input=data["input"],
@@ -193,12 +195,13 @@ def check_runner() -> None:
     """
     if not _somebody_executes():
         given = app_settings()
-        raise LingError(
-            f"expected a process that executes runs, and none has said within {given.dead_after:g} s that it "
-            f"lives: start {_PROCESSES.get(given.execution, 'one')}",
-            code="no-runner",
-            retryable=True,
+        message = Phrase(
+            "expected a process that executes runs, and none has said within %(seconds)s s that "
+            "it lives: start %(what)s",
+            seconds=f"{given.dead_after:g}",
+            what=_PROCESSES.get(given.execution, Phrase("one")),
         )
+        raise LingError(message, code="no-runner", retryable=True)
 
 
 def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool]:
@@ -306,18 +309,22 @@ def json_data(data: Any) -> Any:
     try:
         text = dumps(data)
     except RecursionError:
-        raise UsageError("expected fewer levels of nesting in the input", code="too-deep") from None
+        raise UsageError(Phrase("expected fewer levels of nesting in the input"), code="too-deep") from None
     except (TypeError, ValueError) as error:
-        raise UsageError(f"expected the input to be JSON data: {error}", code="invalid-input") from error
+        message = Phrase("expected the input to be JSON data: %(why)s", why=str(error))
+        raise UsageError(message, code="invalid-input") from error
     return loads(text)
 
 
 def _check_key(start: Start, identity: Identity) -> None:
     if start.key and identity.owner_key == "anyone" and len(start.key) < _ANONYMOUS_KEY:
-        raise UsageError(
-            f"expected a key of at least {_ANONYMOUS_KEY} characters: without a login or a session it is the "
-            f"only proof of who asks; got {len(start.key)}"
+        message = Phrase(
+            "expected a key of at least %(most)s characters: without a login or a session it is the "
+            "only proof of who asks; got %(got)s",
+            most=_ANONYMOUS_KEY,
+            got=len(start.key),
         )
+        raise UsageError(message)
 
 
 def _somebody_executes() -> bool:
@@ -337,7 +344,7 @@ def _name_of(conversation: Conversation | UUID | str | None) -> str:
 def whose(asked: Start, owner: Any, session: str | None, scope: str) -> Identity:
     """Return as whom the site's own code starts a run; arguments as :func:`start`."""
     if owner is not None and not (hasattr(owner, "is_authenticated") and (owner.is_anonymous or owner.pk)):
-        raise UsageError(f"expected owner to be a stored user, got {owner!r:.80}")
+        raise UsageError(Phrase("expected owner to be a stored user, got %(got)s", got=f"{owner!r:.80}"))
     visitor = ""
     if asked.conversation not in ("", _NEW):
         found = turns.find(asked.conversation)
@@ -352,7 +359,12 @@ def _short_text(name: str, text: Any) -> str:
     if text is None:
         return ""
     if not isinstance(text, str) or len(text) > 200 or not text.isprintable():
-        raise UsageError(f"expected {name} to be up to 200 printable characters, got {text!r:.80}")
+        message = Phrase(
+            "expected %(name)s to be up to 200 printable characters, got %(got)s",
+            name=name,
+            got=f"{text!r:.80}",
+        )
+        raise UsageError(message)
     return text
 
 
@@ -361,9 +373,8 @@ def _by_key(start: Start, identity: Identity) -> Run | None:
         _HAS_KEY, scope=identity.tenant, owner_key__in=identity.owner_keys, key=start.key
     ).first()
     if known and not _is_same(known, start):
-        raise LingError(
-            f"the key {start.key!r} belongs to a run of another workflow or input", code="key-reused"
-        )
+        message = Phrase("the key %(key)r belongs to a run of another workflow or input", key=start.key)
+        raise LingError(message, code="key-reused")
     return known
 
 
@@ -389,7 +400,7 @@ def _uuid(name: str) -> UUID:
     try:
         return UUID(name)
     except ValueError:
-        raise NotFound(f"there is no conversation {name[:60]!r}") from None
+        raise NotFound(Phrase("there is no conversation %(got)r", got=name[:60])) from None
 
 
 def _conversation(talk_id: UUID | None, identity: Identity, *, new: bool) -> Conversation | None:
@@ -412,7 +423,7 @@ def _make_way(conversation: Conversation, turn: Turn, policy: str) -> None:
     if turn.cause in PERSON:
         hush(conversation)
     if policy == Workflow.WhenBusy.REJECT and is_busy(conversation):
-        message = _("the conversation's last run has not ended")
+        message = Phrase("the conversation's last run has not ended")
         raise LingError(message, code="conversation-busy", retryable=True)
     if policy == Workflow.WhenBusy.INTERRUPT:
         interrupt(conversation)

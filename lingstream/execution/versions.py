@@ -108,13 +108,19 @@ def _chosen(prompt: Prompt, label: str, key: str) -> PromptVersion | None:
         raise
     except Exception as error:
         logger.exception("the CHOOSE_VERSION function %s failed", path)
-        raise ConfigurationError(f"the CHOOSE_VERSION function {path} failed: {error!r:.200}") from error
+        message = Phrase(
+            "the CHOOSE_VERSION function %(path)s failed: %(why)s", path=path, why=f"{error!r:.200}"
+        )
+        raise ConfigurationError(message) from error
     if found is None or _is_of(prompt, found):
         return found
-    raise ConfigurationError(
-        f"expected {path} to return None or a stored version of the prompt {prompt.slug!r}, got "
-        f"{_shown(found)}"
+    message = Phrase(
+        "expected %(path)s to return None or a stored version of the prompt %(slug)r, got %(got)s",
+        path=path,
+        slug=prompt.slug,
+        got=_shown(found),
     )
+    raise ConfigurationError(message)
 
 
 def _is_of(prompt: Prompt, found: Any) -> bool:

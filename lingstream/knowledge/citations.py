@@ -21,6 +21,7 @@ from lingstream.core.engine.events import Field, StepEvents
 from lingstream.core.engine.kinds import Put, Said, StepCall, StepKind
 from lingstream.core.engine.plan import StepPlan
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 from .models import Citation
 from .quotes import LONGEST_QUOTE, Place, find_quote, plain
@@ -100,16 +101,19 @@ class Cite(StepKind):
     def check(self, plan: StepPlan) -> None:
         """See :meth:`StepKind.check`."""
         if not isinstance(plan.options.get("sources"), (str, list)):
-            raise UsageError("expected the option 'sources' to be a template or a list", code="option")
+            message = Phrase("expected the option 'sources' to be a template or a list")
+            raise UsageError(message, code="option")
 
     async def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`."""
         sources = call.options["sources"]
         if not isinstance(call.input, dict) or not isinstance(sources, list):
-            raise UsageError(
-                f"expected a citation and a list of sources, got {type(call.input).__name__} and "
-                f"{type(sources).__name__}"
+            message = Phrase(
+                "expected a citation and a list of sources, got %(got)s and %(sources)s",
+                got=type(call.input).__name__,
+                sources=type(sources).__name__,
             )
+            raise UsageError(message)
         found = await asyncio.to_thread(checked, call.input, sources)
         yield Put("", found)
         if call.run:

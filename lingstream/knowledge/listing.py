@@ -21,6 +21,7 @@ from django.db.models import Case, CharField, IntegerField, Q, QuerySet, TextFie
 from django.db.models.functions import Cast, Concat
 from django.utils.timezone import is_naive, make_aware
 
+from lingstream.core.phrases import Phrase
 from lingstream.models.clock import Now
 from lingstream.models.fields import decode, encode
 from lingstream.models.locks import free
@@ -178,8 +179,14 @@ def is_key(key: str) -> bool:
 
 
 def fitting(text: str, most: int) -> str:
-    """Return ``text`` as any database takes it, ``most`` characters of it."""
-    return _UNFIT.sub("\ufffd", text[:most])
+    """Return ``text`` as any database takes it, ``most`` characters of it; of a phrase all, or it is none."""
+    if isinstance(text, Phrase) and len(text) <= most:
+        return text.mapped(_fitting)
+    return _fitting(text[:most])
+
+
+def _fitting(text: str) -> str:
+    return _UNFIT.sub("\ufffd", text)
 
 
 def links_of(refs: Iterable[Ref]) -> list[list[str]]:

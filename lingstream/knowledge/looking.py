@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from lingstream.core.ending import end_tasks
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
 
 from . import outcomes
@@ -156,7 +157,7 @@ class Looking:
                 self.took(_size(fetched.body))
                 return await self._prepare(document, fetched, kept)
             except Exception as error:
-                why = _crashed(error, f"the pipeline, at {document.key!r:.200}")
+                why = _crashed(error, Phrase("the pipeline, at %(key)s", key=f"{document.key!r:.200}"))
                 return _Looked(why, replace(fetched, body="") if isinstance(fetched, Content) else None)
 
     async def _prepare(self, document: Document, content: Content, kept: str | None) -> _Looked:
@@ -195,7 +196,7 @@ class Looking:
         try:
             return await self.listing.fetch(known)
         except Exception as error:  # of a database, too: it need not be ours, and ours is asked soon enough
-            why = _crashed(error, f"the source, at {document.key!r:.200}")
+            why = _crashed(error, Phrase("the source, at %(key)s", key=f"{document.key!r:.200}"))
             return why if isinstance(error, LingError) else replace(why, retryable=True)
 
     def _is_known(self, document: Document) -> bool:
@@ -247,7 +248,7 @@ class Looking:
         except (LingError, *AWAY):
             raise
         except Exception as error:
-            why = _crashed(error, f"the document {document.key!r:.200}")
+            why = _crashed(error, Phrase("the document %(key)s", key=f"{document.key!r:.200}"))
             return await self._fail(document, why, {}, content)
         return Counter(done=done, changed=done and changed)
 
@@ -274,7 +275,8 @@ class Looking:
                 stays = await self.call(outcomes.fail, self.held, document, why, {})
         if stays and self.held.source.on_failure == Source.OnFailure.FAIL:
             await self.call(self.held.change, paused=True)
-            raise LingError(f"{document.key!r:.200}: {why.message}", code=why.code)
+            message = Phrase("%(key)s: %(why)s", key=f"{document.key!r:.200}", why=why.message)
+            raise LingError(message, code=why.code)
         return Counter(done=1, failed=int(stays))
 
     async def _store(self, readings: Sequence[Reading]) -> Counter[str]:
@@ -286,7 +288,7 @@ class Looking:
         for reading, draft in zip(readings, made, strict=True):
             document, content = reading.document, reading.content
             if isinstance(draft, Exception):
-                why = _crashed(draft, f"the document {document.key!r:.200}")
+                why = _crashed(draft, Phrase("the document %(key)s", key=f"{document.key!r:.200}"))
                 counts += await self._fail(document, why, {}, content)
             elif draft.is_same:
                 counts += await self._keep(document, content, reading.read, asked=reading.asked)
@@ -380,15 +382,16 @@ def mends(error: Exception) -> bool:
     return error.retryable if isinstance(error, LingError) else isinstance(error, (OSError, *AWAY))
 
 
-def told(error: Exception, where: str) -> str:
+def told(error: Exception, where: Phrase) -> str:
     """Return what staff are told of an error; one that nobody has foreseen is logged as well."""
     if isinstance(error, LingError):
         return error.message
     logger.error("%s has failed", where, exc_info=error)
-    return f"{where}: {type(error).__name__}: {error}"
+    name, why = type(error).__name__, str(error)
+    return Phrase("%(where)s: %(error)s: %(why)s", where=where, error=name, why=why)
 
 
-def _crashed(error: Exception, where: str) -> Failed:
+def _crashed(error: Exception, where: Phrase) -> Failed:
     if isinstance(error, LingError):
         return _failed(error)
     return Failed("crashed", told(error, where), retryable=mends(error))

@@ -16,6 +16,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
+from lingstream.core.phrases import Phrase
 from lingstream.models.clock import Now
 from lingstream.models.locks import free
 
@@ -28,6 +29,7 @@ from .staleness import tell_later
 __all__ = [
     "DEGRADED_AFTER",
     "PUT_OFF",
+    "both",
     "close",
     "closing",
     "fail",
@@ -199,7 +201,17 @@ def trouble(held: Held) -> str:
     failing = Document.objects.filter(source=held.source).exclude(error_code__in=["", PUT_OFF])
     status = (Document.Status.PENDING, Document.Status.FAILED)
     last = failing.filter(status__in=status).order_by("-pk").values_list("error", flat=True).first()
-    return f"{held.source.failures} failures in a row" + (f", such as: {last}" if last else "")
+    number = held.source.failures
+    if not last:
+        return Phrase("%(number)s failures in a row", number=number)
+    return Phrase("%(number)s failures in a row, such as: %(last)s", number=number, last=last)
+
+
+def both(first: str, second: str) -> str:
+    """Return two problems in one sentence, or the one that there is."""
+    if not (first and second):
+        return first or second
+    return Phrase("%(first)s; %(second)s", first=first, second=second)
 
 
 def recovered(held: Held) -> None:

@@ -15,7 +15,7 @@ from .claims import Held
 from .indexer import BY_WORDS, without_vectors
 from .listing import fitting
 from .models import Collection, Document, Source, Sync
-from .outcomes import PUT_OFF, pause
+from .outcomes import PUT_OFF, both, pause
 from .pipeline import HALF, Rules, check_pipeline, digest
 from .stores.prepared import Prepared, PreparedUpdate
 
@@ -79,8 +79,7 @@ def end_pass(
             _passes.change([row.pk], status=status, problem=problem, ended_at=Now())
         if state is None:
             return
-        told = "; ".join(filter(None, (problem, failing)))
-        held.change(state=state, problem=told)
+        held.change(state=state, problem=both(problem, failing))
     if status == Sync.Status.FAILED:
         pause(held, state, problem)
 

@@ -95,7 +95,7 @@ async def preview(source: Source) -> Preview:
             found.problem = listing.problem
     except Exception as error:
         late = Phrase("stopped after %(most)s seconds", most=f"{SECONDS:g}")
-        found.problem = late if deadline.expired() else told(error, f"the listing of the source {source}")
+        found.problem = late if deadline.expired() else told(error, _listing_of(source))
     await sync_to_async(_compare)(source, fingerprint, list(listed.values()), found)
     return found
 
@@ -124,7 +124,8 @@ async def try_one(source: Source, key: str) -> Tried:
         if deadline.expired():
             return Tried(None, Failed("timed-out", _late()))
         code = error.code if isinstance(error, LingError) else "crashed"
-        return Tried(None, Failed(code, told(error, f"the source {source}, at {key!r:.200}")))
+        where = Phrase("the source %(source)s, at %(key)s", source=str(source), key=f"{key!r:.200}")
+        return Tried(None, Failed(code, told(error, where)))
     finally:
         await reader.aclose()
         await services.aclose()
@@ -132,6 +133,10 @@ async def try_one(source: Source, key: str) -> Tried:
 
 def _late() -> str:
     return Phrase("expected an answer within %(most)s seconds", most=f"{SECONDS:g}")
+
+
+def _listing_of(source: Source) -> Phrase:
+    return Phrase("the listing of the source %(source)s", source=str(source))
 
 
 async def _listed(listing: Listing, listed: dict[str, Ref]) -> bool:

@@ -69,7 +69,8 @@ async def reranked(name: str, question: str, texts: Sequence[str]) -> list[float
         async with deadline:
             scores = [float(each) for each in await _rerankers[name](question, texts)]
         if len(scores) != len(texts) or not all(map(math.isfinite, scores)):
-            raise UsageError(f"expected {len(texts)} numbers, got {scores!r:.80}")
+            number, got = len(texts), f"{scores!r:.80}"
+            raise UsageError(Phrase("expected %(number)s numbers, got %(got)s", number=number, got=got))
     except Exception as error:
         if deadline.expired():
             late = Phrase(
@@ -82,7 +83,7 @@ async def reranked(name: str, question: str, texts: Sequence[str]) -> list[float
         told = Phrase(
             "the reranker %(name)s does not answer: %(problem)s",
             name=repr(name),
-            problem=why[:_LONGEST_REASON],
+            problem=why[:_LONGEST_REASON] if len(why) > _LONGEST_REASON else why,
         )
         raise RerankFailure(told) from error
     return scores
@@ -122,12 +123,14 @@ class RerankServer:
 async def _read(response: httpx2.Response) -> bytes:
     host = response.request.url.host
     if not response.is_success:
-        raise RequestFailure(f"{host} answered {response.status_code}", status=response.status_code)
+        message = Phrase("%(host)s answered %(status)s", host=host, status=response.status_code)
+        raise RequestFailure(message, status=response.status_code)
     body = bytearray()
     async for piece in response.aiter_raw():
         body += piece
         if len(body) > _MOST_BYTES:
-            raise RequestFailure(f"{host} answered with more than {_MOST_BYTES} bytes")
+            message = Phrase("%(host)s answered with more than %(most)s bytes", host=host, most=_MOST_BYTES)
+            raise RequestFailure(message)
     return bytes(body)
 
 
@@ -141,6 +144,7 @@ def _scores(body: bytes, number: int) -> list[float]:
         found = {}
     if not found or not found.keys() <= set(range(number)):
         expected = f'{{"results": [{{"index": up to {number - 1}, "relevance_score"}}]}}'
-        raise RequestFailure(f"expected {expected}, got {body[:80]!r}")
+        message = Phrase("expected %(expected)s, got %(got)s", expected=expected, got=f"{body[:80]!r}")
+        raise RequestFailure(message)
     worst = min(found.values()) - 1
     return [found.get(index, worst) for index in range(number)]

@@ -96,7 +96,7 @@ class Retrieve(StepKind):
         """See :meth:`StepKind.check`."""
         name = plan.options.get("rerank")
         if name and name not in rerankers():
-            known = ", ".join(sorted(rerankers())) or "none"
+            known = ", ".join(sorted(rerankers())) or Phrase("none")
             message = Phrase(
                 "expected a reranker among %(known)s, got %(got)s", known=known, got=f"{name!r:.80}"
             )

@@ -16,6 +16,7 @@ from django.db.models import Case, Count, F, QuerySet, When
 
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced, LingError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
 
 from .claims import TAKEN, Held, Overtaken, due_documents
@@ -26,7 +27,7 @@ from .hosts import HostDates
 from .listing import BATCH, Noted, is_key, note
 from .looking import Looking, told
 from .models import Document, Source, Sync
-from .outcomes import DEGRADED_AFTER, PUT_OFF, pause, put_off, trouble
+from .outcomes import DEGRADED_AFTER, PUT_OFF, both, pause, put_off, trouble
 from .passes import COUNTS, end_pass, save_pass, settle_vectors
 from .pipeline import Rules
 from .sources.port import Content, Listing, Ref, source_kind
@@ -44,14 +45,6 @@ _STILL = 0.2  # seconds to wait where all that is due is in somebody else's hand
 _SAVED = 2.0  # seconds between two writes of the counts
 _COUNTED = 5.0  # seconds between two counts of what is left
 
-_MORE = (
-    "there are more than {most} documents, which is as many as this source may have: what is beyond them is "
-    "not found, and nothing that has vanished is deleted"
-)
-_FULL = (
-    "the pass has {done} {unit} behind it, and may have {most}: what is left waits for the next one, and "
-    "nothing that has vanished is deleted"
-)
 
 #: Hears what changes of ``{"phase", "seen", "changed", "deleted", "failed", "left", "current"}``.
 Report = Callable[[Mapping[str, Any]], None]
@@ -182,7 +175,8 @@ class Slice:
         except (Overtaken, Fenced, *AWAY):
             raise
         except Exception as error:
-            self._problem = told(error, f"the listing of the source {self._held.source}")
+            where = Phrase("the listing of the source %(source)s", source=str(self._held.source))
+            self._problem = told(error, where)
         if not self._put_off:  # else the next slice lists what it has with it again
             await self._save(listed=True)
 
@@ -196,7 +190,8 @@ class Slice:
                     yield batch.values()
                     batch = {}
         except AWAY as error:
-            raise LingError(f"the listing: {error}", code="listing", retryable=True) from error
+            message = Phrase("the listing: %(why)s", why=str(error))
+            raise LingError(message, code="listing", retryable=True) from error
         yield batch.values()
 
     def _check_time(self) -> None:
@@ -204,7 +199,8 @@ class Slice:
         if full := self._full():
             raise LingError(full, code="limit")
         if time.monotonic() - self._begun > _LISTING:
-            raise LingError(f"expected a listing to end within {_LISTING:g} s", code="listing")
+            message = Phrase("expected a listing to end within %(seconds)s s", seconds=f"{_LISTING:g}")
+            raise LingError(message, code="listing")
 
     async def _note(self, refs: Iterable[Ref]) -> None:
         """Write down what is there, and what those that have not changed lead to."""
@@ -218,7 +214,7 @@ class Slice:
             noted = await self._call(self._noted, list(batch.values()))
             if noted.dropped and not self._limited:
                 self._limited = True
-                self._problem = self._problem or _MORE.format(most=self._held.source.max_documents)
+                self._problem = self._problem or _more(self._held.source.max_documents)
             if not self._counts_looks:
                 self._count(seen=noted.seen)
             for key, later in noted.dated.items():
@@ -323,8 +319,10 @@ class Slice:
         state = Source.State.DEGRADED if problem or failing else Source.State.OK
         if waiting:
             state = Source.State.CONFIRM
-            vanished = f"{waiting} documents have vanished, or are disowned by their site"
-            problem = "; ".join(filter(None, (vanished, problem)))
+            vanished = Phrase(
+                "%(number)s documents have vanished, or are disowned by their site", number=waiting
+            )
+            problem = both(vanished, problem)
         tells = self._lists or waiting or deleted
         if row or tells:
             await self._save()
@@ -382,9 +380,9 @@ class Slice:
         if not self._lists:
             return ""
         if source.max_bytes and self._read >= source.max_bytes:
-            return _FULL.format(done=self._read, unit="bytes", most=source.max_bytes)
+            return _full(self._read, Phrase("bytes"), source.max_bytes)
         if source.max_seconds and self._worked >= source.max_seconds:
-            return _FULL.format(done=int(self._worked), unit="seconds", most=source.max_seconds)
+            return _full(int(self._worked), Phrase("seconds"), source.max_seconds)
         return ""
 
     def _full_after_a_look(self) -> str:
@@ -436,3 +434,21 @@ def _in_pass(values: Sequence[Any]) -> QuerySet[Document, tuple[Any, ...]]:
 
 
 _counted = Prepared(Document, _in_pass)
+
+
+def _more(most: int) -> Phrase:
+    return Phrase(
+        "there are more than %(most)s documents, which is as many as this source may have: what is beyond "
+        "them is not found, and nothing that has vanished is deleted",
+        most=most,
+    )
+
+
+def _full(done: int, unit: Phrase, most: int) -> Phrase:
+    return Phrase(
+        "the pass has %(done)s %(unit)s behind it, and may have %(most)s: what is left waits for the next "
+        "one, and nothing that has vanished is deleted",
+        done=done,
+        unit=unit,
+        most=most,
+    )

@@ -24,6 +24,7 @@ from django.db.models import F
 from lingstream.core.ending import end_tasks
 from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced
+from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
 from lingstream.execution.lane import Lane
 from lingstream.models.clock import Now
@@ -86,7 +87,7 @@ async def sync(
         except (Fenced, *AWAY):
             raise
         except Exception as error:
-            problem = told(error, f"the source {held.source}")
+            problem = told(error, Phrase("the source %(source)s", source=str(held.source)))
             state = Source.State.DEGRADED if mends(error) else Source.State.FAILED
             with contextlib.suppress(Overtaken):
                 await lane.persist(end_pass, held, row, Sync.Status.FAILED, state, problem)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["import_dotted"]
 
@@ -19,4 +20,7 @@ def import_dotted(path: str) -> object:
     try:
         return cast(object, getattr(import_module(module), name))
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"expected a dotted path that can be imported, got {path!r}: {error}") from error
+        message = Phrase(
+            "expected a dotted path that can be imported, got %(got)r: %(why)s", got=path, why=str(error)
+        )
+        raise UsageError(message) from error

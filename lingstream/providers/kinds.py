@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Provider
 from lingstream.core.validation import check_options
 
@@ -111,13 +112,15 @@ def kind_of(name: str, more: Mapping[str, str] = _NONE) -> ProviderKind:
         try:
             found = import_dotted(path)
         except UsageError as error:
-            raise UsageError(f"the provider kind {name!r}: {error.message}", code="kind") from error
+            message = Phrase("the provider kind %(name)r: %(why)s", name=name, why=error.message)
+            raise UsageError(message, code="kind") from error
         if isinstance(found, ProviderKind):
             return found
         return ProviderKind(cast(Factory, found))
     if name not in KINDS:
-        known = sorted(kind_names(more))
-        raise UsageError(f"expected a provider kind among {known}, got {name!r}", code="kind")
+        known = str(sorted(kind_names(more)))
+        message = Phrase("expected a provider kind among %(known)s, got %(got)r", known=known, got=name)
+        raise UsageError(message, code="kind")
     return KINDS[name]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 from .scripts import script_names
 
@@ -93,13 +94,14 @@ def check_openai(plan: ProviderPlan) -> None:
     options = plan.options
     azure = any(options.get(name) for name in ("azure", "api_version", "deployment"))
     if azure and not plan.base_url:
-        raise UsageError("Azure wants the address of the resource, got none", code="base-url")
+        raise UsageError(Phrase("Azure wants the address of the resource, got none"), code="base-url")
     if azure and options.get("api") == "responses" and options.get("api_version", "") < AZURE_RESPONSES:
-        raise UsageError(
-            f"Azure knows responses from the api_version {AZURE_RESPONSES} on, got "
-            f"{options.get('api_version') or 'none'}",
-            code="option",
+        message = Phrase(
+            "Azure knows responses from the api_version %(least)s on, got %(got)s",
+            least=AZURE_RESPONSES,
+            got=options.get("api_version") or "none",
         )
+        raise UsageError(message, code="option")
 
 
 def scripted() -> dict[str, Any]:
@@ -123,4 +125,4 @@ def check_scripted(plan: ProviderPlan) -> None:
     """Sizes of pieces come as the smallest and the largest."""
     low, high = plan.options.get("chunk", (1, 1))
     if low > high:
-        raise UsageError("the option 'chunk': expected the smaller size first", code="option")
+        raise UsageError(Phrase("the option 'chunk': expected the smaller size first"), code="option")

@@ -64,11 +64,14 @@ def request_key(name: str, url: str) -> str:
     """
     allowed = check_key(name)
     if not carries(name, url):
-        raise UsageError(
-            f"a step would send {name} to {urlsplit(url).hostname}, to an address to which "
-            "LINGSTREAM['PROVIDER_KEYS'] does not allow it: " + (", ".join(allowed) or "none"),
-            code="base-url",
+        message = Phrase(
+            "a step would send %(key)s to %(host)s, to an address to which LINGSTREAM['PROVIDER_KEYS'] does "
+            "not allow it: %(known)s",
+            key=name,
+            host=urlsplit(url).hostname,
+            known=", ".join(allowed) or Phrase("none"),
         )
+        raise UsageError(message, code="base-url")
     return _key(name, Phrase("a step"))
 
 

@@ -66,11 +66,17 @@ class Recording:
                 {"step", "root", "kind", "digest", "occurrence", "status"} <= {*each} for each in calls
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(
-                f"expected a recording as JSON lines, got something else: {error!r:.200}"
-            ) from error
+            message = Phrase(
+                "expected a recording as JSON lines, got something else: %(why)s", why=f"{error!r:.200}"
+            )
+            raise UsageError(message) from error
         if version != VERSION or not known or len(calls) > _MOST_CALLS:
-            raise UsageError(f"expected a recording of version {VERSION}, got {version!r:.20}")
+            message = Phrase(
+                "expected a recording of version %(version)s, got %(got)s",
+                version=VERSION,
+                got=f"{version!r:.20}",
+            )
+            raise UsageError(message)
         return cls(first, calls)
 
     def lines(self) -> Iterator[str]:
@@ -91,7 +97,10 @@ async def played(
     known, log = recording.run, MemoryLog()
     plan = replace(Plan.from_json(known["plan"]), acts=False)  # neither do functions inside it
     if plan.python:
-        raise UsageError(f"the workflow {plan.workflow!r} is a function, which cannot be played")
+        message = Phrase(
+            "the workflow %(workflow)r is a function, which cannot be played", workflow=plan.workflow
+        )
+        raise UsageError(message)
     models = _Models(recording.calls, speed, cut_at)
     run = Run(
         plan,

@@ -79,7 +79,9 @@ class ScriptedProvider:
     ) -> None:
         low, high = chunk
         if not 1 <= low <= high:
-            raise UsageError(f"expected chunk sizes with 1 <= low <= high, got {chunk!r}")
+            raise UsageError(
+                Phrase("expected chunk sizes with 1 <= low <= high, got %(got)s", got=f"{chunk!r}")
+            )
         self.calls: list[Call] = []
         self._answer = _script(registered(script) if script else answers)
         self._rate = rate or 0.0
@@ -166,7 +168,12 @@ def build(plan: ProviderPlan, key: str) -> ScriptedProvider:
     except UsageError:
         raise
     except (TypeError, ValueError) as error:
-        raise UsageError(f"expected options of a scripted provider, got {plan.options!r}: {error}") from error
+        message = Phrase(
+            "expected options of a scripted provider, got %(got)s: %(why)s",
+            got=f"{plan.options!r}",
+            why=str(error),
+        )
+        raise UsageError(message) from error
 
 
 class _Pace:
@@ -207,7 +214,10 @@ def _script(answers: Any) -> Script:
         return lambda messages, options: _by_text(answers, messages)
     if isinstance(answers, Iterable):
         return _in_order(iter(answers))
-    raise UsageError(f"expected answers as text, list, mapping or callable, got {type(answers).__name__}")
+    message = Phrase(
+        "expected answers as text, list, mapping or callable, got %(got)s", got=type(answers).__name__
+    )
+    raise UsageError(message)
 
 
 def _in_order(answers: Iterator[Answer]) -> Script:

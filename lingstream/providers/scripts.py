@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias, cast
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.names import check_free
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import ChatOptions, Chunk, Message
 
 from .dotted import import_dotted
@@ -61,5 +62,8 @@ def registered(name: str) -> Script:
     """
     found = _scripts.get(name)
     if found is None:
-        raise UsageError(f"expected a script among {script_names()}, got {name!r}", code="option")
+        message = Phrase(
+            "expected a script among %(known)s, got %(got)r", known=str(script_names()), got=name
+        )
+        raise UsageError(message, code="option")
     return cast(Script, import_dotted(found)) if isinstance(found, str) else found

@@ -114,7 +114,7 @@ def parent(uri: str) -> tuple[str, str]:
     :raises JsonUriError: ``uri`` is the root, which has no container, or begins or ends with a slash.
     """
     if not uri:
-        raise JsonUriError("expected a uri below the root, got the root", uri=uri)
+        raise JsonUriError(Phrase("expected a uri below the root, got the root"), uri=uri)
     if "\\" not in uri:
         head, slash, segment = uri.rpartition("/")
     else:

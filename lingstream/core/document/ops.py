@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 from lingstream.core.exceptions import JsonUriError
+from lingstream.core.phrases import Phrase
 
 from . import jsonuri
 
@@ -66,7 +67,8 @@ def from_wire(wire: dict[str, Any]) -> Op:
             return Append(uri, delta)
         if "value" in wire:
             return Set(uri, wire["value"], bool(wire.get("fix")))
-    raise JsonUriError(f"expected an op with uri and delta or value, got {wire!r}", uri=str(uri))
+    message = Phrase("expected an op with uri and delta or value, got %(got)s", got=f"{wire!r}")
+    raise JsonUriError(message, uri=str(uri))
 
 
 def fold(document: Any, op: Op | Closed) -> Any:
@@ -82,7 +84,8 @@ def fold(document: Any, op: Op | Closed) -> Any:
     if before is None and not op.uri:
         before = ""  # the document of a run that has written nothing yet is null
     if not isinstance(before, str):
-        raise JsonUriError(f"expected a string at {op.uri!r}, found {type(before).__name__}", uri=op.uri)
+        message = Phrase("expected a string at %(uri)r, found %(got)s", uri=op.uri, got=type(before).__name__)
+        raise JsonUriError(message, uri=op.uri)
     return jsonuri.set(document, op.uri, before + op.delta)
 
 
@@ -184,7 +187,10 @@ class Document:
                 jsonuri.put(container, name, before, uri)  # also the check that the place exists
             key = jsonuri.index(name) if isinstance(container, list) else name
         if not isinstance(before, str):
-            raise JsonUriError(f"expected a string at {uri!r}, found {type(before).__name__}", uri=uri)
+            message = Phrase(
+                "expected a string at %(uri)r, found %(got)s", uri=uri, got=type(before).__name__
+            )
+            raise JsonUriError(message, uri=uri)
         entry = self._open[uri] = (container, key, [before] if before else [])
         return entry
 

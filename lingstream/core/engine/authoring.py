@@ -8,6 +8,7 @@ from typing import Any
 
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Message
 
 from .bot import Bot, Deferred
@@ -115,14 +116,18 @@ class Authoring(Host):
         :raises UsageError: arguments or a result that are none, or a function that is not async.
         """
         if not 0 < len(name) <= 200:
-            raise UsageError(f"expected a name of 1 to 200 characters, got {name!r:.80}")
+            message = Phrase("expected a name of 1 to 200 characters, got %(got)s", got=f"{name!r:.80}")
+            raise UsageError(message)
         call = self.place.once(name, json_data(list(arguments)))
         if recorded := self.journal.recorded(call):
             return recorded.result
         await self.ready()  # whoever has lost the run must not act in its name
         work = function(*arguments)
         if not inspect.isawaitable(work):
-            raise UsageError(f"expected an async function for {name!r}, got {function!r}")
+            message = Phrase(
+                "expected an async function for %(name)r, got %(got)s", name=name, got=f"{function!r}"
+            )
+            raise UsageError(message)
         value = json_data(await work)
         await self.journal.finish(call, CallResult("finished", result=value))
         return value

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import LingError, UsageError
 from lingstream.core.lifecycle import StepStatus
+from lingstream.core.phrases import Phrase
 
 from .plan import EVENTS
 from .trace import CAUSE, Cause, Origin, Times
@@ -87,7 +88,7 @@ class StepEvents:
         :raises UsageError: an event that its kind does not have.
         """
         if event not in self._events:
-            raise UsageError(f"expected one of the events {', '.join(self._events)}, got {event!r}")
+            raise _no_event(self._events, event)
 
         def observe(_: StepEvents, name: str, field: Field) -> None:
             if name == event and (partial or not field.cut):
@@ -174,7 +175,7 @@ class StepEvents:
 
     def _check_started(self) -> None:
         if self.status == "waiting":
-            raise UsageError(f"expected a step at work, but {self.id} was not started: call its chat() first")
+            raise _not_started(self.id)
 
     def _end(self) -> None:
         self.replaying = False
@@ -201,3 +202,15 @@ def _event_of(value: Any) -> str:
 
 async def _raise(error: Exception) -> None:
     raise error
+
+
+def _no_event(known: Collection[str], got: str) -> UsageError:
+    message = Phrase("expected one of the events %(known)s, got %(got)r", known=", ".join(known), got=got)
+    return UsageError(message)
+
+
+def _not_started(step: str) -> UsageError:
+    message = Phrase(
+        "expected a step at work, but %(step)s was not started: call its chat() first", step=step
+    )
+    return UsageError(message)

@@ -54,7 +54,7 @@ class WorkflowKind(StepKind):
 
     def run(self, call: StepCall) -> AsyncIterator[Said]:
         """See :meth:`StepKind.run`: there is nothing to say, as the steps inside say it."""
-        raise UsageError("a workflow inside another one is executed by the engine")
+        raise UsageError(Phrase("a workflow inside another one is executed by the engine"))
 
 
 register_kind(WorkflowKind())

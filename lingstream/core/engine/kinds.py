@@ -115,15 +115,15 @@ class Services:
 
         :raises UsageError: there is no site.
         """
-        raise UsageError("expected a site with guarded addresses, and there is none")
+        raise UsageError(Phrase("expected a site with guarded addresses, and there is none"))
 
     async def workflow(self, slug: str) -> dict[str, Any]:
         """Return the plan of a workflow that a function wants to execute inside its own, as JSON data."""
-        raise UsageError(f"expected a site with the workflow {slug!r}, and there is none")
+        raise UsageError(Phrase("expected a site with the workflow %(slug)r, and there is none", slug=slug))
 
     async def search(self, collection: str | Sequence[str], text: str, **how: Any) -> list[dict[str, Any]]:
         """Return passages as ``retrieve`` does (``how`` are its options), for who has started the run."""
-        raise UsageError("expected a run of a site with lingstream.knowledge, and there is none")
+        raise UsageError(Phrase("expected a run of a site with lingstream.knowledge, and there is none"))
 
     async def database(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function gives that blocks, and that may use the ORM; it has a thread for it.
@@ -281,7 +281,7 @@ def check_event(event: str) -> None:
     :raises UsageError: it is no name, or one of ours.
     """
     if not isinstance(event, str) or not _NAME.fullmatch(event) or event in _OUR_EVENTS:
-        raise UsageError(f"expected an event of its own like mail-sent, got {event!r:.80}")
+        raise UsageError(Phrase("expected an event of its own like mail-sent, got %(got).80r", got=event))
 
 
 def _check_kind(kind: StepKind) -> None:

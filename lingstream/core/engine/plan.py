@@ -243,7 +243,11 @@ class Plan:
         """
         try:
             if data.get("version", 1) > VERSION:
-                raise UsageError(f"expected a plan of version {VERSION} at most, got {data['version']!r:.20}")
+                got = f"{data['version']!r:.20}"
+                message = Phrase(
+                    "expected a plan of version %(version)s at most, got %(got)s", version=VERSION, got=got
+                )
+                raise UsageError(message)
             return cls(
                 workflow=data["workflow"],
                 python=data["python"],
@@ -259,7 +263,8 @@ class Plan:
                 acts=data.get("acts", True),
             )
         except (AttributeError, KeyError, TypeError) as error:
-            raise UsageError(f"expected a stored plan, got something else: {error!r}") from error
+            message = Phrase("expected a stored plan, got something else: %(why)s", why=repr(error))
+            raise UsageError(message) from error
 
     def step(self, name: str) -> StepPlan:
         """Return the step called ``name``.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from lingstream.core.exceptions import UsageError
 from lingstream.core.names import check_free
+from lingstream.core.phrases import Phrase
 
 from .chat import Chat
 from .occasions import Occasion, check_occasions
@@ -94,7 +95,7 @@ def function_of(slug: str) -> WorkflowFunction:
     :raises UsageError: there is none.
     """
     if slug not in _functions:
-        raise UsageError(f"expected a Python workflow called {slug!r}, found none")
+        raise UsageError(Phrase("expected a Python workflow called %(slug)r, found none", slug=slug))
     return _functions[slug]
 
 

@@ -105,7 +105,7 @@ class StepRun(StepEvents):
 
     def _begin(self) -> None:
         if self.status != "waiting":
-            raise UsageError(f"expected a new step, but {self.id} is {self.status}: each call needs its own")
+            raise _not_new(self)
         self.status, self.replaying = advance(self.status, "running"), True
         self._tell("step_started")
 
@@ -207,6 +207,15 @@ class StepRun(StepEvents):
 def _unknown(error: Exception, name: str) -> InternalError:
     logger.error("step %s failed", name, exc_info=error)
     return InternalError(Phrase("the step"))
+
+
+def _not_new(step: StepRun) -> UsageError:
+    message = Phrase(
+        "expected a new step, but %(step)s is %(status)s: each call needs its own",
+        step=step.id,
+        status=step.status,
+    )
+    return UsageError(message)
 
 
 def _result_of(step: StepRun, writer: StepWriter) -> CallResult:

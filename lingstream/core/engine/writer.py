@@ -179,7 +179,8 @@ def _chunk_of(said: object) -> Chunk:
         return Chunk(said.text, said.reasoning)
     if isinstance(said, Spent):
         return Chunk(usage=said.usage, finish=said.finish)
-    raise UsageError(f"expected a step to say Text, Put, Note or Spent, got {type(said).__name__}")
+    message = Phrase("expected a step to say Text, Put, Note or Spent, got %(got)s", got=type(said).__name__)
+    raise UsageError(message)
 
 
 def _instead(writer: StepWriter) -> Phrase:

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from lingstream.core.document.ops import Closed, Op
 from lingstream.core.exceptions import LingError, UsageError
+from lingstream.core.phrases import Phrase
 
 from .emitter import Emitter, Guide, Limits, Repair
 from .fastpath import read_json
@@ -69,7 +70,7 @@ class BaseParser:
         try:
             self._reading.throw(EndOfText())
         except StopIteration:
-            self._end(UsageError("expected no text after close(), got more"))
+            self._end(UsageError(Phrase("expected no text after close(), got more")))
         return ops + self._emitter.take()
 
     @property

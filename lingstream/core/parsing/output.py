@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lingstream.core.document.ops import Closed, Op
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 from . import REASONING, StreamParser, TextParser
 from .html import HtmlParser
@@ -159,4 +160,4 @@ def _parser(
     if format == "json":
         parser = StreamParser(root, reasoning=reasoning)
         return SchemaParser(parser, schema, root) if schema else parser
-    raise UsageError(f"expected the format json, text or html, got {format!r}")
+    raise UsageError(Phrase("expected the format json, text or html, got %(got)r", got=format))

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["REASONING", "TextOptions", "Vocabulary", "vocabulary_of"]
 
@@ -61,7 +62,12 @@ class Vocabulary:
     def __init__(self, names: Iterable[str] = REASONING) -> None:
         chosen = tuple(names)
         if unknown := [name for name in chosen if name not in REASONING]:
-            raise UsageError(f"expected marks of reasoning ({', '.join(REASONING)}), got {unknown[0]!r}")
+            message = Phrase(
+                "expected marks of reasoning (%(known)s), got %(got)r",
+                known=", ".join(REASONING),
+                got=unknown[0],
+            )
+            raise UsageError(message)
         self.ends: dict[str, tuple[str, ...]] = {
             _plain(name): (_plain(_PAIRS[name]),) for name in chosen if name in _PAIRS
         }

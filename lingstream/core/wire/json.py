@@ -9,6 +9,7 @@ import orjson
 
 from lingstream.core.document.depth import MAX_DEPTH, check_depth, is_flat
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["dumps", "loads"]
 
@@ -34,8 +35,9 @@ def loads(text: str | bytes, depth: int | None = MAX_DEPTH) -> Any:
         data = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if "limit exceeded" in str(error):  # 1,024 levels
-            raise UsageError("expected fewer levels of nesting", code="too-deep") from error
-        raise UsageError(f"expected JSON, got something else: {error}", code="bad-json") from error
+            raise UsageError(Phrase("expected fewer levels of nesting"), code="too-deep") from error
+        message = Phrase("expected JSON, got something else: %(why)s", why=str(error))
+        raise UsageError(message, code="bad-json") from error
     if depth is not None and not is_flat(text, depth):
         check_depth(data, depth)
     return data

@@ -151,9 +151,9 @@ class _Child:
         """End it, as nobody knows what it would answer next; return what is said of that."""
         if not problem:
             try:
-                problem = f"it ended with {self._process.wait(1)}"
+                problem = Phrase("it ended with %(status)s", status=self._process.wait(1))
             except subprocess.TimeoutExpired:
-                problem = "it answered nothing"
+                problem = Phrase("it answered nothing")
         self.end()
         message = Phrase("the process of the model is lost: %(problem)s", problem=problem)
         return LingError(message, code="crashed", retryable=True)

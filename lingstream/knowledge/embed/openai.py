@@ -15,6 +15,7 @@ import orjson
 
 from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import ConfigurationError, ProviderError, UsageError
+from lingstream.core.phrases import Phrase
 
 from .port import EmbeddingPlan, Purpose, batches
 
@@ -78,7 +79,7 @@ class OpenAIEmbedding:
             async with self._turns, asyncio.timeout(SECONDS):
                 answer = await self._call(body)
         except TimeoutError:
-            message = f"expected embeddings within {SECONDS:g} s"
+            message = Phrase("expected embeddings within %(seconds)s s", seconds=f"{SECONDS:g}")
             raise ProviderError(message, code="provider-timeout", retryable=True) from None
         vectors = await asyncio.to_thread(_vectors, answer, len(texts), self.dimensions)
         self._check_dimensions(vectors)
@@ -96,7 +97,7 @@ class OpenAIEmbedding:
         """What the first answer had, all have: batches that came at the same time, too."""
         got = len(vectors[0]) // 4
         if self.dimensions and got != self.dimensions:
-            raise _bad(f"vectors of {self.dimensions} dimensions, got {got}")
+            raise _bad(_sizes(self.dimensions, got))
         self.dimensions = got
 
 
@@ -111,12 +112,13 @@ def build(plan: EmbeddingPlan) -> OpenAIEmbedding:
     from lingstream.providers.policy import provider_key
 
     if plan.provider is None:
-        raise UsageError("expected a provider for embeddings, got none")
+        raise UsageError(Phrase("expected a provider for embeddings, got none"))
     kinds = app_settings().provider_kinds
     provider: Any = build_provider(plan.provider, provider_key(plan.provider), kinds)
     if not callable(getattr(provider, "call", None)):
         kind = plan.provider.kind
-        raise UsageError(f"expected a provider that has embeddings, got one of the kind {kind!r}")
+        message = Phrase("expected a provider that has embeddings, got one of the kind %(kind)r", kind=kind)
+        raise UsageError(message)
     return OpenAIEmbedding(provider, plan)
 
 
@@ -134,13 +136,14 @@ def _vectors(answer: bytes, count: int, dimensions: int) -> list[bytes]:
     except (ValueError, LookupError, TypeError, AttributeError):
         matrix = None
     if matrix is None or matrix.ndim != 2 or not matrix.shape[1]:
-        raise _bad(f"{count} vectors of one size, got something else", retryable=True)
+        message = Phrase("%(count)s vectors of one size, got something else", count=count)
+        raise _bad(message, retryable=True)
     if dimensions and matrix.shape[1] != dimensions:
-        raise _bad(f"vectors of {dimensions} dimensions, got {matrix.shape[1]}")
+        raise _bad(_sizes(dimensions, matrix.shape[1]))
     with np.errstate(over="ignore"):
         lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
-        raise _bad("numbers, got infinity or none", retryable=True)
+        raise _bad(Phrase("numbers, got infinity or none"), retryable=True)
     unit = matrix / np.where(lengths == 0, 1, lengths)
     return [row.tobytes() for row in unit.astype("<f4")]
 
@@ -151,9 +154,13 @@ def _row(np: Any, written: Any) -> Any:
     return np.asarray(written, dtype=np.float64)
 
 
-def _bad(expected: str, *, retryable: bool = False) -> ProviderError:
+def _sizes(expected: int, got: int) -> Phrase:
+    return Phrase("vectors of %(size)s dimensions, got %(got)s", size=expected, got=got)
+
+
+def _bad(expected: Phrase, *, retryable: bool = False) -> ProviderError:
     # What is no answer at all, as a proxy gives one now and then, may be one later; a model stays what it is.
-    message = f"the model server: expected {expected}"
+    message = Phrase("the model server: expected %(expected)s", expected=expected)
     return ProviderError(message, code="provider-bad-response", retryable=retryable)
 
 
@@ -161,7 +168,6 @@ def _numpy() -> Any:
     try:
         import numpy
     except ImportError as error:
-        raise ConfigurationError(
-            "vectors need numpy: pip install 'lingstream[knowledge]'", code="package-missing"
-        ) from error
+        message = Phrase("vectors need numpy: pip install 'lingstream[knowledge]'")
+        raise ConfigurationError(message, code="package-missing") from error
     return numpy

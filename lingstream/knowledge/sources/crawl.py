@@ -18,6 +18,9 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
+
 from ..web import fetch as web
 from ..web.fetch import Fetcher
 from ..web.links import Area, normalise, origin_of
@@ -48,7 +51,7 @@ class Crawl:
 
     def __init__(self, config: Mapping[str, Any], area: Area, fetches: Fetcher) -> None:
         self.complete = False
-        self.problem = ""
+        self.problem: str = ""
         self._seeds = [address(seed) for seed in config["seeds"]]
         self._sitemaps = [address(each) for each in config.get("sitemaps", ())]
         self._follows = config.get("follow", True)
@@ -70,20 +73,22 @@ class Crawl:
         url = known.url or known.key
         found = await self._fetch(url, known)
         if url in self._seeds and _is_no_answer(found):
-            why = found.message if isinstance(found, Failed) else "it is gone"
-            self._miss(f"{url}, where the source begins: {why}")
+            why = found.message if isinstance(found, Failed) else Phrase("it is gone")
+            self._miss(Phrase("%(url)s, where the source begins: %(why)s", url=url, why=why))
         return found
 
     async def _fetch(self, url: str, known: Known) -> Fetched:
         if url != (one := normalise(url)):  # somebody has asked for it in his own words
-            return self._moved(url, one) if one else Failed("address", "it is no address", skip=True)
+            return self._moved(url, one) if one else Failed("address", Phrase("it is no address"), skip=True)
         if not self._area.holds(url):
-            return Failed("outside", "the source does not go there", skip=True)
+            return Failed("outside", Phrase("the source does not go there"), skip=True)
         robots = await self._robots_of(url)
         if isinstance(robots, Failed):
             return robots
         if not await asyncio.to_thread(robots.allows, url):
-            return Failed("robots", f"{origin_of(url)}/robots.txt forbids it", skip=True)
+            return Failed(
+                "robots", Phrase("%(url)s forbids it", url=f"{origin_of(url)}/robots.txt"), skip=True
+            )
         if self._renderer:
             known = replace(known, etag="", modified="")
         answer = await self._fetches.fetch(url, etag=known.etag, modified=known.modified)
@@ -101,10 +106,12 @@ class Crawl:
 
     def _moved(self, url: str, other: str) -> Failed:
         if other == url:
-            return Failed("redirects", "it redirects to itself")
+            return Failed("redirects", Phrase("it redirects to itself"))
         if not self._area.holds(other):
-            return Failed("outside", f"it has moved to {other}, where the source does not go", skip=True)
-        return Failed("moved", f"it has moved to {other}", skip=True, links=[page_ref(other)])
+            message = Phrase("it has moved to %(url)s, where the source does not go", url=other)
+            return Failed("outside", message, skip=True)
+        message = Phrase("it has moved to %(url)s", url=other)
+        return Failed("moved", message, skip=True, links=[page_ref(other)])
 
     async def _read(self, answer: web.Fetched) -> Content | Failed:
         page = Page()
@@ -119,10 +126,11 @@ class Crawl:
         follows = self._follows and "nofollow" not in says
         links = await self._allowed(page.links) if follows else []
         if "noindex" in says:
-            return Failed("noindex", "it asks not to be found", skip=True, links=links)
+            return Failed("noindex", Phrase("it asks not to be found"), skip=True, links=links)
         if self._is_other(answer.url, page.canonical):
             links = [page_ref(page.canonical), *links]
-            return Failed("canonical", f"it calls {page.canonical} its address", skip=True, links=links)
+            message = Phrase("it calls %(url)s its address", url=page.canonical)
+            return Failed("canonical", message, skip=True, links=links)
         mime = answer.mime
         if answer.charset.lower() not in ("", "utf-8", "us-ascii"):
             mime = f"{mime}; charset={answer.charset}"
@@ -133,7 +141,9 @@ class Crawl:
         host = urlsplit(answer.url).hostname or ""
         async with self._fetches.pace.turn(host, MOST_SECONDS) as rest:
             if rest:
-                why = f"{host} wants to be left alone for {rest:.0f} s"
+                why = Phrase(
+                    "%(host)s wants to be left alone for %(seconds)s s", host=host, seconds=f"{rest:.0f}"
+                )
                 return Failed("resting", why, retryable=True, retry_after=rest, untried=True)
             try:
                 body = await rendered(self._renderer, answer.url)
@@ -162,14 +172,14 @@ class Crawl:
         url = f"{origin}/robots.txt"
         answer = await self._fetches.fetch(url, most=_MOST_OF_ROBOTS, follow=lambda other: True)
         if isinstance(answer, web.Failed) and not _is_refusal(answer):
-            self._miss(f"{url}: {answer.message}")
+            self._miss(Phrase("%(url)s: %(why)s", url=url, why=answer.message))
             return replace(failed(answer), code="robots-unread")
         body = answer.body if isinstance(answer, web.Fetched) else b""
         try:
             robots = await asyncio.to_thread(Robots, body, AGENT)
-        except ValueError as error:
-            self._miss(f"{url}: {error}")
-            return Failed("robots-unread", str(error))
+        except UsageError as error:
+            self._miss(Phrase("%(url)s: %(why)s", url=url, why=error.message))
+            return Failed("robots-unread", error.message)
         self._fetches.pace.slow_down(urlsplit(origin).hostname or "", robots.delay)
         return robots
 
@@ -196,13 +206,18 @@ class Crawl:
             url, depth, said = waiting.popleft()
             count += 1
             if count > MOST_SITEMAPS or left <= 0:
-                self._miss(f"there are more than {MOST_SITEMAPS} sitemaps, or {MOST_ADDRESSES} pages in them")
+                message = Phrase(
+                    "there are more than %(most)s sitemaps, or %(pages)s pages in them",
+                    most=MOST_SITEMAPS,
+                    pages=MOST_ADDRESSES,
+                )
+                self._miss(message)
                 return
             if (found := await self._sitemap(url, said, left)) is None:
                 continue
             left -= len(found.pages) + len(found.sitemaps)
             if found.cut or (found.sitemaps and depth == _DEEPEST_SITEMAP):
-                self._miss(f"there is more in {url} than is read of sitemaps")
+                self._miss(Phrase("there is more in %(url)s than is read of sitemaps", url=url))
             elif new := [each for each in found.sitemaps if each not in seen and self._is_near(each)]:
                 seen.update(new)
                 waiting.extend((each, depth + 1, True) for each in new)
@@ -228,19 +243,19 @@ class Crawl:
 
     async def _sitemap(self, url: str, said: bool, most: int) -> Sitemap | None:
         answer = await self._fetches.fetch(url, follow=self._is_near)
-        problem = "it does not answer with a sitemap"
+        problem: str = Phrase("it does not answer with a sitemap")
         if isinstance(answer, web.Fetched):
             try:
                 return await asyncio.to_thread(read_sitemap, answer.body, answer.url, most)
-            except ValueError as error:
-                problem = str(error)
+            except UsageError as error:
+                problem = error.message
         elif isinstance(answer, web.Failed):
             problem, said = answer.message, said or answer.retryable
         if said:
-            self._miss(f"{url}: {problem}")
+            self._miss(Phrase("%(url)s: %(why)s", url=url, why=problem))
         return None
 
-    def _miss(self, problem: str) -> None:
+    def _miss(self, problem: Phrase) -> None:
         """Note the first reason why the listing is not complete."""
         self.complete = False
         self.problem = self.problem or problem

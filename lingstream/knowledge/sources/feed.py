@@ -12,6 +12,9 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
+
 from ..models import Source
 from .port import Content, Failed, Fetched, Known, Listing, Ref, SourceKind
 from .remote import ADDRESS, KEYS, address, check_keys, fetcher
@@ -80,7 +83,7 @@ class _Entries:
     complete = False
 
     def __init__(self, config: Mapping[str, Any], fetches: Fetcher, most: int) -> None:
-        self.problem = ""
+        self.problem: str = ""
         self._feeds = [address(feed) for feed in config["feeds"]]
         self._fetches, self._most = fetches, most
         self._again: dict[str, Content] | None = None
@@ -100,7 +103,8 @@ class _Entries:
                 self._again = {ref.key: ref.document async for ref in self.refs()}
         if found := self._again.get(known.key):
             return found
-        return Failed("not-in-feed", self.problem or "the feed has it no longer; what was read of it stays")
+        gone = Phrase("the feed has it no longer; what was read of it stays")
+        return Failed("not-in-feed", self.problem or gone)
 
     def _ref(self, entry: Entry) -> Ref | None:
         """An entry as a listing names it; ``None``: there is nothing to it."""
@@ -121,13 +125,13 @@ class _Entries:
         from ..web.fetch import Fetched as Came
 
         answer = await self._fetches.fetch(feed, most=MOST_BYTES, follow=lambda url: True)
-        problem = getattr(answer, "message", "it does not answer with a feed")
+        problem = getattr(answer, "message", Phrase("it does not answer with a feed"))
         if isinstance(answer, Came):
             try:
                 return (await asyncio.to_thread(read_feed, answer.body, answer.url, self._most)).entries
-            except ValueError as error:
-                problem = str(error)
-        self.problem = self.problem or f"{feed}: {problem}"
+            except UsageError as error:
+                problem = error.message
+        self.problem = self.problem or Phrase("%(url)s: %(why)s", url=feed, why=problem)
         return []
 
 

@@ -118,7 +118,7 @@ class FolderListing:
 
     def _failed(self, error: OSError) -> None:
         """A folder that cannot be read is not an empty one."""
-        self.problem = f"{error.filename}: {error.strerror}"
+        self.problem = f"{error.filename}: {error.strerror}"  # in the words of the system
 
     def _found(self, key: str, path: str = "") -> tuple[str, os.stat_result] | None:
         """Return where a regular file is, and what it is.
@@ -148,7 +148,12 @@ class FolderListing:
         except OSError as error:
             return Failed("unreadable", f"{key}: {error.strerror}", retryable=True)
         if len(body) > LARGEST:
-            return Failed("too-large", f"expected a file of up to {LARGEST:,} bytes, got {known.st_size:,}")
+            message = Phrase(
+                "expected a file of up to %(most)s bytes, got %(got)s",
+                most=f"{LARGEST:,}",
+                got=f"{known.st_size:,}",
+            )
+            return Failed("too-large", message)
         mime = mime_of(found[0].rpartition(os.sep)[2])
         return Content(body=body, mime=mime, url=address_of(key, self._url), etag=_etag(known))
 

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from lingstream.core.exceptions import ConfigurationError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
 from lingstream.execution.lane import Lane
 from lingstream.execution.services import begin_addresses
@@ -35,9 +36,10 @@ class Models(SourceKind):
         from ..registry import declared  # which makes rows of sources, and so stands above them
 
         if (indexed := declared().get(source.slug)) is None:
-            raise ConfigurationError(
-                f"expected index(…, slug={source.slug!r}) in the knowledge.py of an app, found none"
+            message = Phrase(
+                "expected index(…, slug=%(slug)r) in the knowledge.py of an app, found none", slug=source.slug
             )
+            raise ConfigurationError(message)
         async with aclosing(Lane(1)) as lane:
             yield ModelsListing(indexed, lane)
 

@@ -117,7 +117,7 @@ class StorageListing:
             for each in batch:
                 if self._is_wanted(each.name):
                     if not left:
-                        self.problem = f"there are more than {self._most} files"
+                        self.problem = Phrase("there are more than %(most)s files", most=self._most)
                         return
                     left -= 1
                     yield Ref(each.name, address_of(each.name, self._url), etag=each.etag, size=each.size)
@@ -132,7 +132,8 @@ class StorageListing:
             return Gone(for_good=True)
         body, etag, mime = found
         if len(body) > LARGEST:
-            return Failed("too-large", f"expected a file of up to {LARGEST:,} bytes, got more")
+            message = Phrase("expected a file of up to %(most)s bytes, got more", most=f"{LARGEST:,}")
+            return Failed("too-large", message)
         return Content(body, mime_of(name) or mime, address_of(name, self._url), etag=etag)
 
     def _read(self, name: str) -> tuple[bytes, str, str] | None:
@@ -150,8 +151,13 @@ class StorageListing:
         try:
             return await self._lane.call(function, *arguments)
         except Exception as error:
-            message = f"the storage {self._name!r}: {type(error).__name__}: {error}"
-            raise LingError(message[:500], code="storage", retryable=True) from error
+            message = Phrase(
+                "the storage %(name)r: %(error)s: %(why)s",
+                name=self._name,
+                error=type(error).__name__,
+                why=f"{error!s:.400}",
+            )
+            raise LingError(message, code="storage", retryable=True) from error
 
 
 class _Objects:

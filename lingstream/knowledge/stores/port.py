@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from lingstream.core.exceptions import ConfigurationError
+from lingstream.core.phrases import Phrase
 from lingstream.providers.dotted import import_dotted
 
 if TYPE_CHECKING:
@@ -133,7 +134,12 @@ def store_named(name: str) -> VectorStore:
     """
     store = _stores.get(name)
     if store is None:
-        raise ConfigurationError(f"expected a store among {', '.join(sorted(_stores))}, got {name!r:.80}")
+        message = Phrase(
+            "expected a store among %(known)s, got %(got)s",
+            known=", ".join(sorted(_stores)),
+            got=f"{name!r:.80}",
+        )
+        raise ConfigurationError(message)
     if isinstance(store, str):
         made = cast("type[VectorStore]", import_dotted(store))
         store = _stores[name] = made()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from django.db import connections, router
 
 from lingstream.core.exceptions import ConfigurationError
+from lingstream.core.phrases import Phrase
 
 from ..models import Chunk
 from ..text.words import spaced_words
@@ -197,9 +198,12 @@ def _open(alias: str) -> tuple[_Statements, Any]:
     connection = connections[alias]
     known = _STATEMENTS.get(connection.vendor)
     if known is None:
-        raise ConfigurationError(
-            f"expected {' or '.join(SUPPORTED)}, in which words can be found, got {connection.vendor}"
+        message = Phrase(
+            "expected %(known)s, in which words can be found, got %(got)s",
+            known=" or ".join(SUPPORTED),
+            got=connection.vendor,
         )
+        raise ConfigurationError(message)
     return known, connection.cursor()
 
 

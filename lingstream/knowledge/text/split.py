@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 from unicodedata import category
 
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 from .markdown import Section, sections
 
@@ -72,10 +73,14 @@ def split(text: str, size: int = 1200, overlap: int = 0) -> list[Piece]:
     :raises UsageError: a size below :data:`SMALLEST`, or an overlap of more than half of it.
     """
     if size < SMALLEST or not 0 <= overlap <= size // 2:
-        raise UsageError(
-            f"expected a size of at least {SMALLEST} and an overlap of up to half of it, "
-            f"got {size} and {overlap}"
+        message = Phrase(
+            "expected a size of at least %(least)s and an overlap of up to half of it, got %(got)s "
+            "and %(overlap)s",
+            least=SMALLEST,
+            got=size,
+            overlap=overlap,
         )
+        raise UsageError(message)
     found = (
         piece
         for section in _merged(text, sections(text), size)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
+
 from .links import normalise
 from .markup import Reader, read_xml
 
@@ -73,14 +76,14 @@ def read_feed(body: bytes, url: str, most: int) -> Feed:
 
     :param url: where it is.
     :param most: entries that are read.
-    :raises ValueError: it is no feed.
+    :raises UsageError: it is no feed.
     """
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return _json_feed(body, url, most)
     reader = _FeedReader(url, most)
     read_xml(body, reader)
     if not reader.known:
-        raise ValueError(f"expected a feed, got {body[:60]!r}")
+        raise UsageError(Phrase("expected a feed, got %(got)s", got=f"{body[:60]!r}"))
     return Feed(reader.entries, reader.cut)
 
 
@@ -181,7 +184,7 @@ def _json_feed(body: bytes, url: str, most: int) -> Feed:
     items = data.get("items") if isinstance(data, dict) else None
     version = str(data.get("version")) if isinstance(data, dict) else ""
     if not version.startswith("https://jsonfeed.org/version/1") or not isinstance(items, list):
-        raise ValueError(f"expected a feed, got {body[:60]!r}")
+        raise UsageError(Phrase("expected a feed, got %(got)s", got=f"{body[:60]!r}"))
     found = (_entry(_json_fields(item), url) for item in items[:most] if isinstance(item, dict))
     return Feed([entry for entry in found if entry], cut=len(items) > most)
 

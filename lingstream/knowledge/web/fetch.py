@@ -18,6 +18,7 @@ import httpx2
 
 from lingstream.access.network import AddressRefused
 from lingstream.access.responses import ENCODINGS, BodyRefused, body_pieces, may_pass, retry_after
+from lingstream.core.phrases import Phrase
 
 from .links import normalise
 from .pace import Pace
@@ -152,7 +153,10 @@ class Fetcher:
             if not (isinstance(answer, Moved) and follow(answer.url)):
                 return answer
             url = answer.url
-        return Failed("redirects", f"{_host(first)} redirects more than {MOST_REDIRECTS} times")
+        message = Phrase(
+            "%(host)s redirects more than %(most)s times", host=_host(first), most=MOST_REDIRECTS
+        )
+        return Failed("redirects", message)
 
     async def _ask(
         self, url: str, known: Mapping[str, str], most: int, seconds: float
@@ -162,9 +166,9 @@ class Fetcher:
         host = _host(url)
         async with self.pace.turn(host, _PATIENCE) as rest:
             if rest:
-                return Failed(
-                    "resting", f"{host} wants to be left alone for {rest:.0f} s", True, rest
-                ), seconds
+                left = f"{rest:.0f}"
+                message = Phrase("%(host)s wants to be left alone for %(seconds)s s", host=host, seconds=left)
+                return Failed("resting", message, True, rest), seconds
             begun = loop.time()
             try:
                 async with asyncio.timeout(seconds), self._sent(url, known) as response:
@@ -195,19 +199,27 @@ class Fetcher:
         if status in _MOVES:
             location = response.headers.get("location", "").strip()
             url = normalise(location, str(response.request.url)) if location else ""
-            return Moved(url) if url else Failed("redirects", f"{host} redirects to what is no address")
+            message = Phrase("%(host)s redirects to what is no address", host=host)
+            return Moved(url) if url else Failed("redirects", message)
         rest = retry_after(response.headers.get("retry-after", ""))
         if rest is not None and may_pass(status):
             rest = min(rest, _MOST_REST)
             self.pace.leave_alone(host, rest)
-        return Failed(f"http-{status}", f"{host} answered {status}", may_pass(status), rest)
+        message = Phrase("%(host)s answered %(status)s", host=host, status=status)
+        return Failed(f"http-{status}", message, may_pass(status), rest)
 
 
 async def _fetched(response: httpx2.Response, most: int) -> Fetched | Failed:
     headers, host = response.headers, response.request.url.host
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > most:
-        return Failed("too-large", f"expected up to {most} bytes from {host}, it announces {length[:20]}")
+        message = Phrase(
+            "expected up to %(most)s bytes from %(host)s, it announces %(got)s",
+            most=most,
+            host=host,
+            got=length[:20],
+        )
+        return Failed("too-large", message)
     try:
         async with aclosing(body_pieces(response, most)) as pieces:
             body = b"".join([piece async for piece in pieces])
@@ -233,10 +245,13 @@ def _loss(host: str, error: Exception) -> Failed:
     if isinstance(error, AddressRefused):
         return Failed("address", error.message)
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-        return Failed("unreachable", f"{host} cannot be reached: {error}", retryable=True)
+        message = Phrase("%(host)s cannot be reached: %(why)s", host=host, why=str(error))
+        return Failed("unreachable", message, retryable=True)
     if isinstance(error, TimeoutError):
-        return Failed("timed-out", f"{host} took longer than {MOST_SECONDS:g} s", retryable=True)
-    return Failed("incomplete", f"{host} broke off its answer: {error}", retryable=True)
+        message = Phrase("%(host)s took longer than %(seconds)s s", host=host, seconds=f"{MOST_SECONDS:g}")
+        return Failed("timed-out", message, retryable=True)
+    message = Phrase("%(host)s broke off its answer: %(why)s", host=host, why=str(error))
+    return Failed("incomplete", message, retryable=True)
 
 
 def _host(url: str) -> str:

@@ -12,6 +12,7 @@ import idna
 
 from lingstream.access.network import climbs
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["MOST_CHARACTERS", "Area", "normalise", "origin_of"]
 
@@ -202,10 +203,11 @@ def _pattern(text: str) -> _Pattern:
     place, slash, path = rest.partition("/")
     named = place or (slash and not mark)
     if (mark and scheme not in _PORTS) or not named or len(text) > MOST_CHARACTERS or set(rest) & _ODD:
-        raise UsageError(
-            f"expected an address with stars, like https://example.com/docs/*, got {text!r:.120}",
-            code="option",
+        message = Phrase(
+            "expected an address with stars, like https://example.com/docs/*, got %(got)s",
+            got=f"{text!r:.120}",
         )
+        raise UsageError(message, code="option")
     head, whole, query = path.partition("?")
     path = _path("/" + head) + (f"?{_query(query)}" if whole else "")
     if path.endswith("/"):
@@ -218,7 +220,10 @@ def _place_of_pattern(place: str, scheme: str) -> str:
     try:
         return ".".join(each if each.isascii() else idna.encode(each, uts46=True).decode() for each in labels)
     except idna.IDNAError as error:
-        raise UsageError(f"expected the name of a host, got {place!r:.120}: {error}", code="option") from None
+        message = Phrase(
+            "expected the name of a host, got %(got)s: %(why)s", got=f"{place!r:.120}", why=str(error)
+        )
+        raise UsageError(message, code="option") from None
 
 
 def _glob(text: str) -> _Glob:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from protego import Protego
 
+from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
+
 __all__ = ["LEAST_DELAY", "MOST_BYTES", "MOST_DELAY", "MOST_RULES", "MOST_STARS", "Robots", "directives"]
 
 #: Bytes of a robots.txt that count (RFC 9309 wants at least 500 KiB); what comes behind them is not read.
@@ -26,7 +29,7 @@ class Robots:
 
     :param body: the file; ``b""`` where there is none, which allows everything.
     :param agent: the robot's name, in lower case.
-    :raises ValueError: it has more rules for the robot than can be kept to.
+    :raises UsageError: it has more rules for the robot than can be kept to.
     """
 
     def __init__(self, body: bytes, agent: str) -> None:
@@ -35,10 +38,15 @@ class Robots:
         rules, self.sitemaps = _for(agent, body.decode("utf-8-sig", "replace"))
         stars = sum("*" in each or "$" in each for each in rules)
         if len(rules) > MOST_RULES or stars > MOST_STARS:
-            raise ValueError(
-                f"expected up to {MOST_RULES} rules in a robots.txt, {MOST_STARS} of them with stars, got "
-                f"{len(rules)}, {stars} with stars"
+            message = Phrase(
+                "expected up to %(most)s rules in a robots.txt, %(most_stars)s of them with stars, got "
+                "%(got)s, %(stars)s with stars",
+                most=MOST_RULES,
+                most_stars=MOST_STARS,
+                got=len(rules),
+                stars=stars,
             )
+            raise UsageError(message)
         self._rules = Protego.parse("\n".join(["User-agent: *", *rules]))
 
     def allows(self, address: str) -> bool:

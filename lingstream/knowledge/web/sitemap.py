@@ -7,6 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
+
 from .dates import latest
 from .links import MOST_CHARACTERS, normalise
 from .markup import Reader, read_xml
@@ -43,7 +46,7 @@ def read_sitemap(body: bytes, url: str, most: int) -> Sitemap:
 
     :param url: where it is.
     :param most: addresses that are read.
-    :raises ValueError: it is no sitemap.
+    :raises UsageError: it is no sitemap.
     """
     body, cut = _unpacked(body)
     reader = _SitemapReader(url, most)
@@ -52,7 +55,7 @@ def read_sitemap(body: bytes, url: str, most: int) -> Sitemap:
     else:
         reader.lines(body)
     if not reader.known:
-        raise ValueError(f"expected a sitemap, got {body[:60]!r}")
+        raise UsageError(Phrase("expected a sitemap, got %(got)s", got=f"{body[:60]!r}"))
     return Sitemap([*reader.pages], [*reader.sitemaps], cut or reader.cut, _telling(reader.dates))
 
 
@@ -70,7 +73,7 @@ def _unpacked(body: bytes) -> tuple[bytes, bool]:
     try:
         unpacked = inflate.decompress(body, MOST_BYTES)
     except zlib.error:
-        raise ValueError("expected a sitemap, got a gzip that is broken") from None
+        raise UsageError(Phrase("expected a sitemap, got a gzip that is broken")) from None
     return unpacked, not inflate.eof
 
 

@@ -78,17 +78,27 @@ class OpenAIProvider:
         max_connections: int = 1000,
     ) -> None:
         if timeout <= 0 or max_retries < 0 or max_connections < 1:
-            raise UsageError(
-                f"expected timeout > 0, max_retries >= 0 and max_connections >= 1, "
-                f"got {timeout}, {max_retries} and {max_connections}"
+            message = Phrase(
+                "expected timeout > 0, max_retries >= 0 and max_connections >= 1, got %(timeout)s, "
+                "%(max_retries)s and %(max_connections)s",
+                timeout=timeout,
+                max_retries=max_retries,
+                max_connections=max_connections,
             )
+            raise UsageError(message)
         if api not in PROTOCOLS:
-            raise UsageError(f"expected an api among {', '.join(PROTOCOLS)}, got {api!r:.80}")
+            message = Phrase(
+                "expected an api among %(known)s, got %(got)s", known=", ".join(PROTOCOLS), got=f"{api!r:.80}"
+            )
+            raise UsageError(message)
         if forbidden := OWN_HEADERS & {name.lower() for name in headers or {}}:
-            raise UsageError(f"expected headers that do not authenticate, got {sorted(forbidden)}")
+            message = Phrase(
+                "expected headers that do not authenticate, got %(got)s", got=str(sorted(forbidden))
+            )
+            raise UsageError(message)
         key = key.strip()  # of the line break that files and pipes add
         if not (key.isascii() and key.isprintable()):
-            raise UsageError("expected a key of printable ASCII characters")
+            raise UsageError(Phrase("expected a key of printable ASCII characters"))
         self._base_url = base_url or OPENAI_URL
         self._key = key
         self._model = model
@@ -279,9 +289,12 @@ def build(plan: ProviderPlan, key: str) -> OpenAIProvider:
     try:
         return OpenAIProvider(plan.base_url, key, **{"model": plan.model, **plan.options})
     except (TypeError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"expected options of an OpenAI provider, got {sorted(plan.options)}: {error}"
-        ) from None
+        message = Phrase(
+            "expected options of an OpenAI provider, got %(got)s: %(why)s",
+            got=str(sorted(plan.options)),
+            why=str(error),
+        )
+        raise UsageError(message) from None
 
 
 def _failure(error: Exception, seconds: float) -> ProviderError:

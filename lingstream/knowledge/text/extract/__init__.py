@@ -6,6 +6,8 @@ done by a child that may be lost.
 
 from __future__ import annotations
 
+from lingstream.core.phrases import Phrase
+
 from .html import extract_html
 from .office import extract_office
 from .pdf import extract_pdf
@@ -24,7 +26,8 @@ def extract(body: bytes, mime: str, url: str = "") -> Extracted:
     :raises ExtractionError: there is no text to be had.
     """
     if len(body) > MOST_BYTES:
-        raise ExtractionError("too-large", f"expected up to {MOST_BYTES} bytes, got {len(body)}")
+        message = Phrase("expected up to %(most)s bytes, got %(got)s", most=MOST_BYTES, got=len(body))
+        raise ExtractionError("too-large", message)
     kind = kind_of(body, mime, url)
     if kind == "html":
         return extract_html(body, mime, url)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
+from lingstream.core.phrases import Phrase, parts_of
+
 from ...children.inside import serve
 from . import ExtractionError, extract
 
@@ -25,12 +27,17 @@ def _answer(asked: dict[str, Any], files: BinaryIO) -> dict[str, Any]:
     try:
         found = extract(files.read(asked["size"]), asked["mime"], asked["url"])
     except ExtractionError as error:
-        return {"code": error.code, "message": error.message}
+        return _refusal(error.code, error.message)
     except MemoryError:
-        return {"code": "too-large", "message": f"expected a file that {MEMORY} bytes of memory suffice for"}
+        message = Phrase("expected a file that %(most)s bytes of memory suffice for", most=MEMORY)
+        return _refusal("too-large", message)
     except Exception as error:  # of any library that reads files
-        return {"code": "crashed", "message": f"the file could not be read: {error!r:.300}"}
+        return _refusal("crashed", Phrase("the file could not be read: %(why)s", why=f"{error!r:.300}"))
     return {"found": asdict(found)}
+
+
+def _refusal(code: str, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "phrase": parts_of(message)}
 
 
 if __name__ == "__main__":

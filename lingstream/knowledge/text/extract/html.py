@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from lingstream.core.phrases import Phrase
+
 from .markdown import BOILERPLATE, as_markdown
 from .plain import decode
 from .result import MOST_HTML, Extracted, ExtractionError, bounded
@@ -39,7 +41,8 @@ def extract_html(body: bytes, mime: str = "", url: str = "") -> Extracted:
     :raises ExtractionError: ``too-large`` or ``package-missing``.
     """
     if len(body) > MOST_HTML:
-        raise ExtractionError("too-large", f"expected up to {MOST_HTML} bytes of HTML, got {len(body)}")
+        message = Phrase("expected up to %(most)s bytes of HTML, got %(got)s", most=MOST_HTML, got=len(body))
+        raise ExtractionError("too-large", message)
     source = decode(body, mime, _declared(body[:2_048]))
     tree = _parsed(source)
     if tree is None:
@@ -67,9 +70,8 @@ def _parsed(source: str) -> Any:
     try:
         from lxml import etree, html
     except ImportError as error:
-        raise ExtractionError(
-            "package-missing", "HTML needs lxml: pip install 'lingstream[knowledge]'"
-        ) from error
+        message = Phrase("HTML needs lxml: pip install 'lingstream[knowledge]'")
+        raise ExtractionError("package-missing", message) from error
     # huge_tree, or what is nested more deeply than 255 levels is dropped, not 2,048.
     parser = html.HTMLParser(
         encoding="utf-8", no_network=True, huge_tree=True, remove_comments=True, remove_pis=True

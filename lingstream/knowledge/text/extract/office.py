@@ -6,6 +6,8 @@ import re
 from io import BytesIO
 from zipfile import ZipFile
 
+from lingstream.core.phrases import Phrase
+
 from .result import Extracted, ExtractionError, bounded
 
 __all__ = ["extract_office"]
@@ -31,18 +33,18 @@ def extract_office(body: bytes, kind: str) -> Extracted:
     try:
         from markitdown import StreamInfo, converters
     except ImportError as error:
-        raise ExtractionError(
-            "package-missing", f"{kind} needs markitdown: pip install 'lingstream[office]'"
-        ) from error
+        message = Phrase("%(kind)s needs markitdown: pip install 'lingstream[office]'", kind=kind)
+        raise ExtractionError("package-missing", message) from error
     convert = getattr(converters, f"{kind.capitalize()}Converter")().convert
     try:
         text = convert(BytesIO(body), StreamInfo(extension=f".{kind}")).markdown
     except MemoryError:
         raise
     except Exception as error:  # of ten libraries, each with exceptions of its own
-        raise ExtractionError(
-            "unknown-type", f"expected {kind}, got a file that is none: {error!r:.300}"
-        ) from error
+        message = Phrase(
+            "expected %(kind)s, got a file that is none: %(why)s", kind=kind, why=f"{error!r:.300}"
+        )
+        raise ExtractionError("unknown-type", message) from error
     return Extracted(bounded(_EMPTY_CELL.sub("  ", _PICTURE.sub("", text)).strip()))
 
 
@@ -50,12 +52,18 @@ def _check_size(body: bytes) -> None:
     members = ZipFile(BytesIO(body)).infolist()
     unpacked = sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS or unpacked > MOST_UNPACKED:
-        raise ExtractionError(
-            "too-large",
-            f"expected up to {MOST_MEMBERS} parts and {MOST_UNPACKED} bytes, "
-            f"got {len(members)} and {unpacked} when unpacked",
+        message = Phrase(
+            "expected up to %(most)s parts and %(bytes)s bytes, got %(got)s and %(unpacked)s when unpacked",
+            most=MOST_MEMBERS,
+            bytes=MOST_UNPACKED,
+            got=len(members),
+            unpacked=unpacked,
         )
+        raise ExtractionError("too-large", message)
     if unpacked > max(SMALL, MOST_RATIO * len(body)):
-        raise ExtractionError(
-            "too-large", f"expected a file that unpacks to {MOST_RATIO} times its size, got {unpacked} bytes"
+        message = Phrase(
+            "expected a file that unpacks to %(most)s times its size, got %(got)s bytes",
+            most=MOST_RATIO,
+            got=unpacked,
         )
+        raise ExtractionError("too-large", message)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lingstream.core.phrases import Phrase
+
 from .result import MOST_TEXT, Extracted, ExtractionError, bounded
 
 __all__ = ["MOST_PAGES", "extract_pdf"]
@@ -24,24 +26,23 @@ def extract_pdf(body: bytes) -> Extracted:
     try:
         import pypdfium2
     except ImportError as error:
-        raise ExtractionError(
-            "package-missing", "PDF needs pypdfium2: pip install 'lingstream[knowledge]'"
-        ) from error
+        message = Phrase("PDF needs pypdfium2: pip install 'lingstream[knowledge]'")
+        raise ExtractionError("package-missing", message) from error
     try:
         document = pypdfium2.PdfDocument(body)
     except pypdfium2.PdfiumError as error:
-        raise ExtractionError(
-            "unknown-type", f"expected a PDF without a password, got none: {error}"
-        ) from error
+        message = Phrase("expected a PDF without a password, got none: %(why)s", why=str(error))
+        raise ExtractionError("unknown-type", message) from error
     try:
         if len(document) > MOST_PAGES:
-            raise ExtractionError("too-large", f"expected up to {MOST_PAGES} pages, got {len(document)}")
+            message = Phrase("expected up to %(most)s pages, got %(got)s", most=MOST_PAGES, got=len(document))
+            raise ExtractionError("too-large", message)
         text = "\n\n".join(_pages(document))
         title = document.get_metadata_dict().get("Title", "")
     finally:
         document.close()
     if not text.strip():
-        raise ExtractionError("no-text-layer", "no text layer (no OCR): its pages are pictures")
+        raise ExtractionError("no-text-layer", Phrase("no text layer (no OCR): its pages are pictures"))
     return Extracted(bounded(text), title=" ".join(title.split())[:500])
 
 

@@ -14,6 +14,8 @@ import os
 import signal
 from typing import Any, cast
 
+from lingstream.core.phrases import Phrase, from_parts
+
 from ...children import wire
 from ...children.outside import command, environment
 from .plain import utf8
@@ -50,7 +52,8 @@ class Extractor:
         :raises ExtractionError: beside that function's, ``timed-out`` and ``crashed``.
         """
         if len(body) > MOST_BYTES:
-            raise ExtractionError("too-large", f"expected up to {MOST_BYTES} bytes, got {len(body)}")
+            message = Phrase("expected up to %(most)s bytes, got %(got)s", most=MOST_BYTES, got=len(body))
+            raise ExtractionError("too-large", message)
         simple = len(body) <= SMALL and kind_of(body, mime, url) in ("plain", "markdown")
         if simple and (text := utf8(body)) is not None:
             return Extracted(text)
@@ -73,7 +76,9 @@ class Extractor:
             if child.asked < self._documents and not self._closed and getattr(found, "code", "") != "crashed":
                 self._idle.append(child)
         except TimeoutError:
-            found = ExtractionError("timed-out", f"expected a file that is read within {self._seconds:g} s")
+            seconds = f"{self._seconds:g}"
+            message = Phrase("expected a file that is read within %(seconds)s s", seconds=seconds)
+            found = ExtractionError("timed-out", message)
         finally:
             self._busy.discard(child)
             if child not in self._idle:
@@ -115,7 +120,7 @@ class _Child:
         except BaseException as error:
             await asyncio.shield(child.kill())
             if isinstance(error, TimeoutError):
-                raise ExtractionError("timed-out", "no process to read files came up") from None
+                raise ExtractionError("timed-out", Phrase("no process to read files came up")) from None
             raise
         return child
 
@@ -154,14 +159,17 @@ class _Child:
                 await self._process.wait()
         status = self._process.returncode
         if status == -getattr(signal, "SIGXCPU", 0):
-            return ExtractionError("timed-out", "expected a file that is read sooner: it took all its time")
-        return ExtractionError("crashed", f"the process that read the file ended with {status}")
+            message = Phrase("expected a file that is read sooner: it took all its time")
+            return ExtractionError("timed-out", message)
+        message = Phrase("the process that read the file ended with %(status)s", status=status)
+        return ExtractionError("crashed", message)
 
 
 def _understood(answer: dict[str, Any]) -> Extracted | ExtractionError:
     try:
         if "found" in answer:
             return Extracted.from_wire(answer["found"])
-        return ExtractionError(str(answer["code"])[:50], str(answer["message"])[:1_000])
+        message = from_parts(str(answer["message"])[:1_000], answer.get("phrase"))
+        return ExtractionError(str(answer["code"])[:50], message)
     except (LookupError, TypeError):
-        return ExtractionError("crashed", "the process that read the file answered something else")
+        return ExtractionError("crashed", Phrase("the process that read the file answered something else"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["MOST_BYTES", "MOST_HTML", "MOST_TEXT", "Extracted", "ExtractionError", "bounded"]
 
@@ -72,5 +73,8 @@ def bounded(text: str) -> str:
     :raises ExtractionError: ``too-large``.
     """
     if len(text) > MOST_TEXT:
-        raise ExtractionError("too-large", f"expected up to {MOST_TEXT} characters of text, got {len(text)}")
+        message = Phrase(
+            "expected up to %(most)s characters of text, got %(got)s", most=MOST_TEXT, got=len(text)
+        )
+        raise ExtractionError("too-large", message)
     return text

@@ -7,6 +7,8 @@ from io import BytesIO
 from typing import Literal, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
+from lingstream.core.phrases import Phrase
+
 from .result import ExtractionError
 
 __all__ = ["Kind", "kind_of"]
@@ -65,18 +67,17 @@ def _kind_of_zip(body: bytes) -> Kind:
     try:
         names = ZipFile(BytesIO(body)).namelist()
     except (BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise ExtractionError(
-            "unknown-type", f"expected an office file, got a broken archive: {error}"
-        ) from error
+        message = Phrase("expected an office file, got a broken archive: %(why)s", why=str(error))
+        raise ExtractionError("unknown-type", message) from error
     for folder, kind in _OFFICE.items():
         if "[Content_Types].xml" in names and any(name.startswith(folder) for name in names):
             return kind
-    raise ExtractionError("unknown-type", "expected a document, got an archive of other files")
+    raise ExtractionError("unknown-type", Phrase("expected a document, got an archive of other files"))
 
 
 def _unknown(name: str) -> ExtractionError:
-    return ExtractionError(
-        "unknown-type",
-        "expected HTML, PDF, docx, pptx, xlsx, Markdown or plain text, got something else "
-        f"({name[:80] or 'of no type'})",
+    message = Phrase(
+        "expected HTML, PDF, docx, pptx, xlsx, Markdown or plain text, got something else (%(got)s)",
+        got=name[:80] or Phrase("of no type"),
     )
+    return ExtractionError("unknown-type", message)
