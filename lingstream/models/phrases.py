@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import models
 from django.utils.translation import gettext
 
 from ..core.phrases import Phrase, from_parts, parts_of
 
-__all__ = ["shown_error", "stored_error", "translated"]
+__all__ = ["PhraseField", "shown_error", "stored_error", "translated"]
 
 _PARTS = "phrase"  # the key of what the message of a stored error was made of
+_BEHIND = "\x1f"  # in a column, between a message and what it was made of
 
 
 def translated(text: str) -> str:
@@ -31,3 +34,29 @@ def shown_error(error: Any) -> Any:
         return error
     told = {name: value for name, value in error.items() if name != _PARTS}
     return {**told, "message": translated(from_parts(message, error.get(_PARTS)))}
+
+
+class PhraseField(models.TextField):  # type: ignore[type-arg]  # not subscriptable at run time
+    """A message that is read as the phrase that was written, so that :func:`translated` can tell it.
+
+    The column has the English text, where it can be searched, and behind it what a phrase was made of, as
+    JSON. To the database it is the text column that it was: there is nothing to migrate.
+    """
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+    def get_prep_value(self, value: Any) -> Any:
+        text = super().get_prep_value(value)
+        parts = parts_of(text)
+        return f"{text}{_BEHIND}{json.dumps(parts)}" if parts else text
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
+        if not value or _BEHIND not in value:
+            return value
+        text, _, parts = value.rpartition(_BEHIND)
+        try:
+            return from_parts(text, json.loads(parts))
+        except ValueError:
+            return value  # it came with such a character, and is no phrase

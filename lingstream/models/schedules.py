@@ -23,7 +23,7 @@ from ..core.exceptions import UsageError
 from .conversations import Conversation
 from .crontab import planned, validate_schedule
 from .fields import JSONTextField
-from .phrases import translated
+from .phrases import PhraseField, translated
 from .workflows import Workflow
 
 __all__ = ["Schedule"]
@@ -97,7 +97,7 @@ class Schedule(models.Model):
     next_at = models.DateTimeField(_("next time"), null=True, editable=False)
     last_at = models.DateTimeField(_("last time"), null=True, editable=False)
     last_run = models.UUIDField(_("last run"), null=True, editable=False)
-    last_error = models.TextField(_("last error"), blank=True, editable=False)
+    last_error = PhraseField(_("last error"), blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:

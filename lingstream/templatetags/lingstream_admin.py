@@ -6,9 +6,17 @@ from typing import Any
 
 from django import template
 
-__all__ = ["lingstream_dashboard", "register"]
+__all__ = ["lingstream_dashboard", "register", "translated"]
 
 register = template.Library()
+
+
+@register.filter
+def translated(text: str) -> str:
+    """Return what went wrong in the language of who reads it; see :mod:`lingstream.models.phrases`."""
+    from lingstream.models import phrases
+
+    return phrases.translated(text)
 
 
 @register.simple_tag(takes_context=True)

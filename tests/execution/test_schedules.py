@@ -10,12 +10,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from lingstream.execution import retention, schedules
 from lingstream.execution.schedules import Slots, key_of
 from lingstream.models import Conversation, Run, Runner, Schedule, Workflow
 from lingstream.models.clock import Now
+from lingstream.models.phrases import translated
 from tests import site as sites
 from tests.conversations.test_turns import at_once
 
@@ -114,6 +115,8 @@ class TestWhatKeepsARunFromStarting:
         assert look() == [True] and not Run.objects.exists()
         row.refresh_from_db()
         assert "got 'gone'" in row.last_error and row.next_at and row.next_at > timezone.now()
+        with translation.override("zh-hans"):
+            assert translated(row.last_error) == "应为工作流的 slug，实际为 'gone'"
         Schedule.objects.update(workflow="digest", next_at=Now())
         look()
         row.refresh_from_db()

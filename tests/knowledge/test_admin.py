@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lingstream.core.engine.kinds import Services
+from lingstream.core.phrases import Phrase
 from lingstream.knowledge.due import go_on
 from lingstream.knowledge.models import Chunk, Collection, Document, Embedder, Question, Source, Sync
 from lingstream.knowledge.sources.port import source_kinds
@@ -218,6 +219,17 @@ class TestSources:
             assert "ling-commands" not in html and f"{URL}document/" not in html
             assert "data-again" in html and "seen <b>0</b>" in html
             assert "share=" not in html  # what is read names documents that they might not find
+
+    def test_tell_what_is_wrong_in_the_readers_language(self, admin_client: Client, source: Source) -> None:
+        gone = Phrase("%(host)s answered %(status)s", host="example.com", status=503)
+        problem = Phrase("%(url)s: %(why)s", url="/robots.txt", why=gone)
+        Source.objects.update(state="degraded", problem=problem)
+        Sync.objects.create(source=source, number=1, status="finished", problem=problem)
+        found = Document.objects.create(source=source, key="a", error_code="http-503", error=gone)
+        admin_client.defaults["HTTP_ACCEPT_LANGUAGE"] = "zh-hans"
+        html = page(admin_client, f"source/{source.pk}/change/")
+        assert html.count("/robots.txt：example.com 应答 503") == 2
+        assert "http-503：example.com 应答 503" in page(admin_client, f"document/{found.pk}/change/")
 
     def test_show_their_configuration_to_who_may_only_look(self, source: Source) -> None:
         html = page(client_with("view_source"), f"source/{source.pk}/change/")

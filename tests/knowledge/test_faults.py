@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections
 from django.db.backends.signals import connection_created
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from lingstream.core.exceptions import LingError
 from lingstream.execution import lane
@@ -19,6 +20,7 @@ from lingstream.knowledge import embedding, indexer, looking, outcomes
 from lingstream.knowledge.models import Document, Embedder, EmbeddingCache, Source, Sync, Vector
 from lingstream.knowledge.sources.port import Failed, Gone, Ref
 from lingstream.models import Provider
+from lingstream.models.phrases import translated
 from lingstream.testing import OpenAIServer, Reply, embeddings
 
 from .embedders import told
@@ -384,6 +386,9 @@ class TestASource:
         assert not Document.objects.filter(status="failed").exists()
         assert again(source).state == "degraded"
         assert "failures in a row, such as: the host answered 503" in source.problem
+        with translation.override("zh-hans"):
+            told_in_chinese = translated(source.problem)
+        assert re.fullmatch(r"连续失败 \d+ 次，例如：the host answered 503", told_in_chinese)
         is_as_fresh(source)
 
 

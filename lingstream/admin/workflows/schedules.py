@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from lingstream.core.engine.registry import registered
 
 from ...models import Run, Schedule, Workflow
+from ...models.phrases import translated
 from ..display import times
 from ..media import LingAdmin, Scoped, tenant
 from ..private import WITHHELD, mark_withheld
@@ -53,12 +54,12 @@ class ScheduleAdmin(Scoped, LingAdmin):
     list_filter = ("enabled", "workflow")
     search_fields = ("name", "workflow")
     raw_id_fields = ("conversation", "owner")
-    readonly_fields = ("kept", "preview", "last_at", "shown_run", "last_error")
+    readonly_fields = ("kept", "preview", "last_at", "shown_run", "whole_error")
     fieldsets = (
         (None, {"fields": (("name", "enabled"), "workflow", "input")}),
         (_("When"), {"fields": (("every", "cron", "jitter"), "preview")}),
         (_("Whose"), {"fields": ("conversation", "owner", "scope")}),
-        (_("Last time"), {"fields": ("last_at", "shown_run", "last_error")}),
+        (_("Last time"), {"fields": ("last_at", "shown_run", "whole_error")}),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -128,7 +129,11 @@ class ScheduleAdmin(Scoped, LingAdmin):
     def shown_error(self, schedule: Any) -> str:
         if schedule.withheld and schedule.last_error:
             return str(WITHHELD)  # it may quote the input
-        return Truncator(schedule.last_error).chars(_MOST_ERROR) or "-"
+        return Truncator(translated(schedule.last_error)).chars(_MOST_ERROR) or "-"
+
+    @admin.display(description=_("last error"))
+    def whole_error(self, schedule: Schedule) -> str:
+        return translated(schedule.last_error) or "-"
 
 
 def _may_speak_for(request: HttpRequest, schedule: Schedule | None) -> bool:

@@ -22,6 +22,8 @@ from django.views.decorators.http import require_POST
 from lingstream.admin.display import MAX_SHOWN, pretty, printable, status_badge
 from lingstream.admin.media import ScopedAdmin, tenant
 from lingstream.admin.runs.keyset import KeysetAdmin, KeysetChangeList, ValuesFilter
+from lingstream.core.phrases import Phrase
+from lingstream.models.phrases import translated
 
 from ..asker import Asker, room_of
 from ..failures import discard, look_again
@@ -184,7 +186,9 @@ class DocumentAdmin(KeysetAdmin, ScopedAdmin):
 
     @admin.display(description=_("error"))
     def shown_error(self, document: Document) -> str:
-        return f"{document.error_code}: {document.error}" if document.error_code else "-"
+        if not document.error_code:
+            return "-"
+        return translated(Phrase("%(code)s: %(why)s", code=document.error_code, why=document.error))
 
     @admin.display(description=_("next try"))
     def shown_retry(self, document: Document) -> str:

@@ -126,7 +126,7 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
         "failed",
         "complete",
         "shown_bar",
-        "problem",
+        "shown_problem",
     )
     readonly_fields = fields
 
@@ -161,6 +161,10 @@ class SyncInline(admin.TabularInline):  # type: ignore[type-arg]
             whole,
             row.changed + row.deleted + row.failed,
         )
+
+    @admin.display(description=_("problem"))
+    def shown_problem(self, row: Sync) -> str:
+        return translated(row.problem)
 
 
 class KindFilter(admin.SimpleListFilter):

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.models.fields import JSONTextField
+from lingstream.models.phrases import PhraseField
 
 from .collections import Collection
 from .sources import Source
@@ -78,7 +79,7 @@ class Document(models.Model):
         default=0, editable=False, help_text=_("Seconds between two looks, by how often it has changed.")
     )
     error_code = models.CharField(_("error"), max_length=50, blank=True)
-    error = models.TextField(_("message"), blank=True)
+    error = PhraseField(_("message"), blank=True)
     version = models.PositiveIntegerField(
         _("version"), default=0, help_text=_("Grows whenever its text changes.")
     )

@@ -18,7 +18,7 @@ from lingstream.core.validation import check_options
 from lingstream.models import Run
 from lingstream.models.crontab import validate_schedule
 from lingstream.models.fields import JSONTextField
-from lingstream.models.phrases import translated
+from lingstream.models.phrases import PhraseField, translated
 from lingstream.models.secrets import derived_secret
 from lingstream.models.validators import validate_object
 
@@ -103,7 +103,7 @@ class Source(models.Model):
     state = models.CharField(
         _("state"), max_length=20, choices=State.choices, default=State.NEW, editable=False
     )
-    problem = models.TextField(_("problem"), blank=True, editable=False)
+    problem = PhraseField(_("problem"), blank=True, editable=False)
     watched = models.CharField(
         default="",
         db_default="",
@@ -227,7 +227,7 @@ class Sync(models.Model):
     seconds = models.FloatField(
         default=0, db_default=0, editable=False, help_text=_("Of work, and not of waiting.")
     )
-    problem = models.TextField(_("problem"), blank=True)
+    problem = PhraseField(_("problem"), blank=True)
 
     class Meta:
         verbose_name = _("pass")
