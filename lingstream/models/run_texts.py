@@ -1,4 +1,4 @@
-"""What runs are found by in the admin: an excerpt of their input, their error, and the words of both.
+"""What runs are found by in the admin: an excerpt of their input, and the words of that and of their errors.
 
 Words are indexed by the database: GIN over ``to_tsvector`` on PostgreSQL, FTS5 on SQLite (migration 0023).
 Elsewhere the excerpts are read one by one. What counts as a word is decided here, so that it is the same
@@ -86,7 +86,6 @@ class RunText(models.Model):
 
     run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="text", verbose_name=_("run"))
     input = models.CharField(_("input"), max_length=_LONGEST, blank=True)
-    error = models.CharField(_("error"), max_length=_LONGEST, blank=True, default="", db_default="")
     words = WordsField(_("words"), blank=True)
 
     class Meta:
@@ -114,7 +113,7 @@ def add_errors(errors: Mapping[UUID, Sequence[Mapping[str, Any]]]) -> None:
         if found:
             text = excerpt_of([each.get("message", "") for each in found])
             words = Concat("words", models.Value(f" {words_of(text)}"))
-            RunText.objects.filter(run=run).update(error=text, words=words)
+            RunText.objects.filter(run=run).update(words=words)
 
 
 @WordsField.register_lookup

@@ -16,6 +16,8 @@ SUITES = (
     "tests/access/test_migration.py",
     "tests/conversations/test_migration.py",
     "tests/models/test_workflow_versions.py",
+    "tests/models/test_run_texts.py",
+    "tests/models/test_phrases.py",
     "tests/admin/prompts/test_figures.py",
     "tests/access/test_visitors.py",
     "tests/admin/runs/test_list.py",
