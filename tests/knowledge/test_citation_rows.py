@@ -165,6 +165,9 @@ async def test_the_runs_page_shows_what_it_cites_and_the_list_finds_what_has_cha
     await client.aforce_login(await User.objects.acreate(username="root", is_staff=True, is_superuser=True))
     page = await client.get(f"/admin/lingstream/run/{run.pk}/change/")
     assert "citations/0" in page.content.decode()
+    other = await Run.objects.acreate(workflow="facts", status="finished")
+    page = await client.get(f"/admin/lingstream/run/{other.pk}/change/")
+    assert page.status_code == 200 and 'id="citations' not in page.content.decode()
     address = "/admin/lingstream/run/?sources=changed"
     assert str(run.pk)[:8] not in (await client.get(address)).content.decode()
     await Document.objects.filter(pk=chunk.document_id).aupdate(version=4)

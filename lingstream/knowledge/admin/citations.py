@@ -35,13 +35,24 @@ class CitationInline(admin.TabularInline):  # type: ignore[type-arg]
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Who may see the run sees what it cites.
-        return request.user.has_perm("lingstream.view_run")
+        # Who may see the run sees what it cites; most cite nothing, and have no table then.
+        return request.user.has_perm("lingstream.view_run") and (obj is None or _cites(obj))
 
     @admin.display(description=_("as it was"), boolean=True)
     def shown_current(self, row: Citation) -> bool | None:
         return None if row.chunk_uid is None else not row.is_stale
+
+
+def _cites(run: Run) -> bool:
+    """Whether a run cites anything; asked once for a page, which asks for permissions again and again."""
+    found: Any = run
+    if not hasattr(found, "cites"):
+        found.cites = Citation.objects.filter(run=run).exists()
+    return bool(found.cites)
 
 
 class StaleFilter(admin.SimpleListFilter):
