@@ -55,7 +55,10 @@ TEXTS = """(where) => {
 BEYOND = """() => [document.documentElement, ...document.querySelectorAll("#content, #content > *")]
     .filter((each) => each.scrollWidth > innerWidth && getComputedStyle(each).overflowX === "visible")
     .map((each) => `${each.tagName}#${each.id}: ${each.scrollWidth}`)"""
-
+CUT = """() => [...document.querySelectorAll("#changelist .results")]
+    .filter((each) => each.scrollWidth > each.clientWidth)
+    .map((each) => `a list: ${each.scrollWidth} instead of ${each.clientWidth}`)"""
+"""Lists of which a part can only be seen by scrolling."""
 
 REPORTS = {"Reports": "trusted-types"}
 REPORT = """() => {
@@ -172,6 +175,7 @@ class Watched:
         found, page = [*self.complaints, *self.markup()], self.page
         page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
         found += page.evaluate(FOUND, [where, OF_DJANGO, ["color-contrast"]]) + page.evaluate(BEYOND)
+        found += page.evaluate(CUT)
         page.set_viewport_size({"width": 375, "height": 800})
         page.emulate_media(color_scheme="dark")
         found += page.evaluate(FOUND, [where, OF_DJANGO, None]) + page.evaluate(BEYOND)
