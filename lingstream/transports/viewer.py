@@ -279,15 +279,14 @@ class Viewer:
             look, self._look = self._look, None
             if batch := await self._seen(look.result()):
                 await self._take_turn()
-            return batch
+                return batch
         said_at = self._silence.since
         if self._absent and get_runner().draining:
             self._ended = True  # nobody will abandon a log that is not there
         elif self._now() - max(said_at, self._looked_at) >= _LOOK_AFTER * 0.9:
             self._ask()
-        if self._heartbeat and self._now() - said_at >= self._heartbeat * 0.9:
-            return []
-        return None
+        is_due = self._heartbeat and self._now() - said_at >= self._heartbeat * 0.9
+        return [] if is_due and not self._ended else None
 
     async def _seen(self, run: Run | None) -> list[Frame] | None:
         """The database has been looked at."""

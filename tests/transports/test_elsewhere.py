@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import time
+from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from lingstream.hubs import get_hub
 from lingstream.models import Run, Runner
 from lingstream.transports import looks, viewer
 from tests import site as sites
+from tests.chaos.patience import within
 from tests.execution.test_away import away
 from tests.site import Site
 from tests.watching import TRANSPORTS, Watcher, watch
@@ -294,6 +296,23 @@ async def test_a_silent_run_of_a_process_that_goes_away_still_ends_for_its_viewe
         gate.set()
         assert (await watcher.until("done")).body["status"] == "finished"
         await draining
+
+
+async def test_heartbeats_come_between_looks_that_are_answered_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await elsewhere(site)
+
+    def look(_: str) -> asyncio.Future[Run | None]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Run | None] = loop.create_future()
+        loop.call_soon(answer.set_result, run)
+        return answer
+
+    monkeypatch.setattr(viewer, "look", look)
+    async with aclosing(viewer.Viewer(run, heartbeat=0.1)) as seen, within(5):
+        assert [frame.kind for frame in await anext(seen)] == ["snapshot", "error"]
+        assert [await anext(seen), await anext(seen)] == [[], []]
 
 
 @pytest.mark.parametrize("after", [None, "1-3", "1-7", "1-7+1"])
