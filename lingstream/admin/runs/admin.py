@@ -157,13 +157,16 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         return super().response_action(request, queryset, *args, **where)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        if request.user.has_perm("lingstream.view_provider"):
-            return self.fieldsets
-        # A plan holds the addresses of its providers.
-        return [
-            (title, {**options, "fields": [name for name in options["fields"] if name != "shown_plan"]})
+        hidden = set()
+        if not request.user.has_perm("lingstream.view_provider"):
+            hidden.add("shown_plan")  # it holds the addresses of its providers
+        if obj is not None and not obj.errors:
+            hidden.add("shown_errors")
+        sets = [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in hidden]})
             for title, options in self.fieldsets or ()
         ]
+        return [(title, options) for title, options in sets if options["fields"]]
 
     def delete_model(self, request: HttpRequest, obj: Run) -> None:
         self.delete_queryset(request, Run.objects.filter(pk=obj.pk))

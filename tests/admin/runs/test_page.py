@@ -352,6 +352,11 @@ class TestPage:
         assert " style=" not in html.split('<div id="content-main">')[1].split("</form>")[0]
         assert "<ling-stream" not in html
 
+    def test_has_errors_where_there_are_some(self, admin_client: Client, run: Run) -> None:
+        for errors in ([], [{"code": "internal", "message": "it broke"}]):
+            Run.objects.filter(pk=run.pk).update(errors=errors)
+            assert ("field-shown_errors" in page(admin_client, run)) == bool(errors)
+
     def test_of_a_running_run_has_the_stream_and_stops_it(self, run: Run) -> None:
         Run.objects.filter(pk=run.pk).update(status=Run.Status.RUNNING)
         client = client_with("view_run", "cancel_run")
