@@ -2,7 +2,8 @@
 
 1. A text that a vector was made of before is not embedded again; what was just paid for is kept before
    anything else is done with it, so that a crash loses no more than the batch under way.
-2. A batch that fails is in no other's way: the documents that need it fail, and no others.
+2. A batch that fails is in no other's way: the documents that need it fail, and no others. Where one of its
+   texts did it, it is that one alone.
 3. All vectors of one fingerprint have as many dimensions as the first that was kept: a server that answers
    with others has another model by now, of which nobody has told the embedder.
 """
@@ -38,6 +39,7 @@ Call = Callable[..., Awaitable[Any]]
 
 _made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Embedding]] = WeakKeyDictionary()
 
+_BY_ONE = ("crashed", "timed-out")  # codes of what one text did to the process that reads it
 _RECENT = timedelta(days=1)  # a vector that was used since then need not say so again
 
 
@@ -80,16 +82,22 @@ async def vectors_of(
                 data = await embedding.embed([texts[each] for each in hashes], "passage")
                 _check(data, len(hashes), size)
             except Exception as error:
-                found.failed.update(dict.fromkeys(hashes, _refusal(embedder, error)))
+                refusal = _refusal(embedder, error)
+            else:
+                made = dict(zip(hashes, data, strict=True))
+                try:
+                    await call(_keep, embedder.fingerprint, made)
+                except AWAY:
+                    raise
+                except Exception:  # it is paid again next time, and is here for now
+                    logger.exception("vectors of the embedder %s cannot be kept", embedder)
+                found.data.update(made)
                 return
-            made = dict(zip(hashes, data, strict=True))
-            try:
-                await call(_keep, embedder.fingerprint, made)
-            except AWAY:
-                raise
-            except Exception:  # it is paid again next time, and is here for now
-                logger.exception("vectors of the embedder %s cannot be kept", embedder)
-            found.data.update(made)
+        if refusal.code in _BY_ONE and len(hashes) > 1:
+            for each in hashes:  # that one is left out, and not those that happen to be beside it
+                await embed([each])
+        else:
+            found.failed.update(dict.fromkeys(hashes, refusal))
 
     starts = range(0, len(missing), embedder.batch_texts)
     tasks = [asyncio.create_task(embed(missing[start : start + embedder.batch_texts])) for start in starts]

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.utils import timezone
 
-from lingstream.core.exceptions import ProviderError
+from lingstream.core.exceptions import LingError, ProviderError
 from lingstream.knowledge import outcomes, slices
 from lingstream.knowledge.admin.sources import _bar
 from lingstream.knowledge.asking import ask, forget
@@ -568,6 +568,24 @@ class TestVectors:
             world.write(f"{number:02}", f"text {number}")
         one_pass(embedded)
         assert sorted(sizes) == [4, 16]
+
+    @pytest.mark.parametrize("code", ["crashed", "timed-out"])
+    def test_a_text_that_ends_the_process_which_reads_it_fails_alone(
+        self, embedded: Source, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        embed = told.embed
+
+        async def fragile(texts: Any, model: str) -> Any:
+            if any("text 7" in text for text in texts):
+                raise LingError("lost", code=code, retryable=True)
+            return await embed(texts, model)
+
+        monkeypatch.setattr(told, "embed", fragile)
+        for number in range(10):
+            world.write(f"{number}", f"text {number}")
+        one_pass(embedded)
+        assert keys(status="indexed") == [key for key in "0123456789" if key != "7"]
+        assert Document.objects.get(key="7").error_code == code
 
     def test_a_document_that_cannot_be_embedded_stays_as_it_was(self, embedded: Source) -> None:
         world.write("a", "one")

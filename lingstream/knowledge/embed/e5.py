@@ -68,7 +68,7 @@ class E5Embedding:
     async def embed(self, texts: Sequence[str], kind: Purpose) -> list[bytes]:
         """See :meth:`.port.Embedding.embed`; it waits in a thread.
 
-        :raises LingError: ``crashed`` or ``timed-out``.
+        :raises LingError: ``crashed`` or ``timed-out`` by one of the texts, or ``unavailable``.
         """
         children = _children.setdefault(os.getpid(), _Children())
         loop = asyncio.get_running_loop()
@@ -86,14 +86,18 @@ class E5Embedding:
 class _Child:
     def __init__(self) -> None:
         self._is_late = False
-        self._process = subprocess.Popen(  # noqa: S603  # Python, and a module of ours
-            command(f"{__package__}.e5_child"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-            start_new_session=True,  # a Ctrl-C is for us; it ends with its input
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # Python, and a module of ours
+                command(f"{__package__}.e5_child"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+                start_new_session=True,  # a Ctrl-C is for us; it ends with its input
+            )
+        except OSError as error:  # no memory, or no more processes or files
+            message = Phrase("no process of the model came up: %(why)s", why=str(error))
+            raise LingError(message, code="unavailable", retryable=True) from error
         self._sending, self._receiving = (
             cast(BinaryIO, stream) for stream in (self._process.stdin, self._process.stdout)
         )
