@@ -35,11 +35,12 @@ def tell_later(citations: QuerySet[Any]) -> None:
 
     To be called before it is changed or deleted.
     """
-    current = citations.filter(document__version=F("version"), run__conversation__isnull=False)
-    talks = Conversation.objects.filter(pk__in=current.order_by().values("run__conversation"))
+    alias = router.db_for_write(Conversation)  # what a replica has may be what was
+    current = citations.using(alias).filter(document__version=F("version"), run__conversation__isnull=False)
+    talks = Conversation.objects.using(alias).filter(pk__in=current.order_by().values("run__conversation"))
     last = talks.filter(deleted_at=None).order_by("-updated_at").values_list("pk", flat=True)
     if found := list(last[:MOST]):
-        transaction.on_commit(partial(_tell, found), using=router.db_for_write(Conversation), robust=True)
+        transaction.on_commit(partial(_tell, found), using=alias, robust=True)
 
 
 def _tell(conversations: list[UUID]) -> None:

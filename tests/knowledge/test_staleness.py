@@ -119,6 +119,24 @@ def test_its_conversations_are_told_once(source: Source, way: Callable[[Source],
     assert Citation.objects.stale().filter(run__conversation=talk).count() == 2
 
 
+class Replicas:
+    """A router of a site that reads conversations and citations from a copy, which is not there now."""
+
+    def db_for_read(self, model: type, **hints: Any) -> str | None:
+        return "replica" if model in (Conversation, Citation) else None
+
+
+@pytest.mark.parametrize("way", [changed, gone, left_out, with_its_source])
+def test_who_cites_is_asked_where_that_is_written(
+    source: Source, way: Callable[[Source], None], settings: Any
+) -> None:
+    talk = cite("clouds")
+    settings.DATABASE_ROUTERS = [Replicas()]
+    way(source)
+    settings.DATABASE_ROUTERS = []
+    assert told(talk) == 1
+
+
 def test_what_is_stale_already_tells_nothing_more(source: Source) -> None:
     talk = cite("clouds")
     changed(source)

@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 
 from lingstream.models import Run
 
-from ..staleness import tell_later
 from .documents import Chunk, Document
 
 __all__ = ["Citation"]
@@ -53,6 +52,9 @@ class Citations(models.QuerySet["Citation"]):
     def update(self, **values: Any) -> int:
         """As Django's, which empties ``document`` by it where somebody deletes that document."""
         if "document" in values:
+            # It writes conversations, and models import nobody who does.
+            from ..staleness import tell_later
+
             tell_later(self)
         return super().update(**values)
 
