@@ -14,6 +14,7 @@ from typing import Any
 __all__ = ["Phrase", "from_parts", "parts_of", "phrased"]
 
 _LONGEST = 500  # characters of a foreign text that is looked at
+_TEMPLATE = re.compile(r"(?:[^%]|%%|%\(\w+\)[sdr])*")  # a width would make it any length
 
 
 class Phrase(str):
@@ -83,6 +84,8 @@ def _part(value: object) -> Any:
 def _made_of(parts: Mapping[str, Any]) -> Phrase:
     values = parts.get("values", {})
     found = {name: _made_of(each) if isinstance(each, dict) else each for name, each in values.items()}
+    if not _TEMPLATE.fullmatch(parts["template"]):
+        raise ValueError("expected a template of names alone")
     return Phrase(parts["template"], **found)
 
 

@@ -49,8 +49,9 @@ class PhraseField(models.TextField):  # type: ignore[type-arg]  # not subscripta
 
     def get_prep_value(self, value: Any) -> Any:
         text = super().get_prep_value(value)
-        parts = parts_of(text)
-        return f"{text}{_BEHIND}{json.dumps(parts)}" if parts else text
+        if isinstance(text, Phrase):
+            return f"{text}{_BEHIND}{json.dumps(parts_of(text))}"
+        return text.replace(_BEHIND, " ") if isinstance(text, str) else text
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
         if not value or _BEHIND not in value:
@@ -58,5 +59,5 @@ class PhraseField(models.TextField):  # type: ignore[type-arg]  # not subscripta
         text, _, parts = value.rpartition(_BEHIND)
         try:
             return from_parts(text, json.loads(parts))
-        except ValueError:
-            return value  # it came with such a character, and is no phrase
+        except (ValueError, RecursionError):
+            return value  # a process of an older version added something

@@ -29,7 +29,6 @@ def schedule() -> Schedule:
             "步骤",
         ),
         ("the server's own words", "the server's own words"),
-        ("with such a character: \x1f", "with such a character: \x1f"),
         ("", ""),
     ],
 )
@@ -44,6 +43,20 @@ def test_they_are_read_as_they_were_written(schedule: Schedule, told: str, said:
     schedule.save()  # as who writes all columns does
     schedule.refresh_from_db()
     assert parts(schedule.last_error) == parts(told)
+
+
+WIDE = '{"template": "%(a)2000000000s", "values": {"a": 1}}'
+
+
+@pytest.mark.parametrize("behind", ["", "1", "[" * 5_000, WIDE])
+def test_a_text_that_came_with_the_mark_of_parts_keeps_its_words(schedule: Schedule, behind: str) -> None:
+    Schedule.objects.update(last_error=f"its words\x1f{behind}")
+    schedule.refresh_from_db()
+    assert (schedule.last_error, parts(schedule.last_error)) == (f"its words {behind}", None)
+    with connection.cursor() as cursor:  # as the process of an older version wrote it
+        cursor.execute("UPDATE lingstream_schedule SET last_error = %s", [f"its words\x1f{behind}"])
+    schedule.refresh_from_db()
+    assert parts(schedule.last_error) is None
 
 
 def parts(text: str) -> object:
