@@ -17,7 +17,6 @@ from asgiref.sync import sync_to_async
 from lingstream.core.exceptions import LingError
 from lingstream.core.phrases import Phrase
 from lingstream.execution.services import SiteServices
-from lingstream.models.phrases import translated
 
 from .listing import BATCH, believed, is_changed, is_key, known_documents
 from .looking import told
@@ -81,7 +80,7 @@ class Tried:
         """Why it has no passages, or ``""``."""
         found = self.prepared
         why = found.problem if isinstance(found, Prepared) else found.message
-        return f"{found.code}: {translated(why)}" if found.code else ""
+        return Phrase("%(code)s: %(why)s", code=found.code, why=why) if found.code else ""
 
 
 async def preview(source: Source) -> Preview:

@@ -363,7 +363,6 @@ class SourceAdmin(Scoped, LingAdmin):
         """Show what a pass would find, without writing anything."""
         source = self._readable(request, pk)
         found = async_to_sync(preview)(source)
-        found.problem = translated(found.problem)
         sorts = [
             (_("new"), found.new),
             (_("changed"), found.changed),
