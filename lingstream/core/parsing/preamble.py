@@ -16,6 +16,9 @@ __all__ = ["Preamble"]
 _BEGIN_TOO = ("<|start|>", "<|channel|>")  # what ends reasoning and begins what follows
 _LONGEST_SPACE = 100
 _LONGEST_MARK = 40
+# What a document goes on with behind its bracket; a link in a text and code do not.
+_BEGINS_OBJECT = frozenset([*QUOTES, "}"])
+_BEGINS_ARRAY = frozenset([*QUOTES, *"{[]-0123456789"])
 _LONGEST_HEADER = 200
 _CHANNEL = r"<\|\s*channel\s*\|>"
 #: The header of an answer.
@@ -121,7 +124,15 @@ class Preamble:
         at += len(text)
         while (char := (yield from self.source.peek(at))) and char in SPACE:
             at += 1
-        return char in ("{", "[", "`")
+        if char == "`":
+            return (yield from self.source.starts("```", at))
+        if char not in ("{", "["):
+            return False
+        begins = _BEGINS_OBJECT if char == "{" else _BEGINS_ARRAY
+        at += 1
+        while (char := (yield from self.source.peek(at))) and char in SPACE:
+            at += 1
+        return char in begins
 
     def _mark(self, at: int = 0) -> Reading[str]:
         """Return the mark at ``at`` as it is written, or as much as could be one."""

@@ -138,6 +138,10 @@ REPEATED = {
     "commas in a number": ("{", '"a": 1,000, '),
     "values like comments": ("[", "#fff, "),
     "white space": ('{"a": "x",', " "),
+    "an unquoted word": ('{"a": ', "xY7"),
+    "unquoted Chinese": ('{"a": ', "汉字"),
+    "blanks in an unquoted value": ('{"a": x', " "),
+    "lines of nothing before a quote": ('{"a": "', "\n" * 99 + 'x"'),
 }
 
 

@@ -38,6 +38,8 @@ _HASH_ITEM = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]]+)[ \t]*[,\]]")
 _HASH_GOES_ON = re.compile(
     r"(?:#[\w-]+|//[^\s,\"'\]}]+)[ \t]*[,;][ \t]*(?:\"[^\"]*\"|'[^']*'|[\w$-]+)[ \t]*:"
 )
+_HASH_GOES_ON_QUOTED = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]}]+)[ \t]*[,;][ \t]*(?:\"[^\"]*\"|'[^']*')[ \t]*:")
+_HASH_CLOSED = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]}]+)\s*[\]}]+\s*,?\s*\Z")
 _HASH_LAST = re.compile(r"#[\w-]+\s*|//[^\s/,\"'\]]+[./][^\s,\"'\]]+\s*")
 _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
@@ -95,14 +97,28 @@ class Lookahead:
         """Whether the comment up to ``end`` is a key: ``#id: 7``, and no line that was commented out."""
         line = self.source.part(0, end)
         is_line = (yield from self.source.peek(end)) == "\n"
-        return bool(_HASH_KEY.match(line)) and (not is_line or _closes(line))
+        return bool(_HASH_KEY.match(line)) and (not is_line or (yield from self._closes(line, end)))
+
+    def _closes(self, line: str, end: int) -> Reading[bool]:
+        """Whether it is no comment, as it closes what is open, by itself or in front of the end."""
+        if line.count("}") + line.count("]") <= line.count("{") + line.count("["):
+            return False
+        if _HASH_CLOSED.match(line):
+            return True
+        at = yield from self.skip(end)
+        following = yield from self.source.peek(at)
+        is_over = not following or following in CLOSERS or following in COMMAS
+        return is_over or (yield from self.source.starts("```", at))
 
     def comment_is_value(self, end: int) -> Reading[bool]:
         """Whether the comment up to ``end`` is a value: ``#fff`` or ``//host/path``, by what follows it."""
         line = self.source.part(0, end)
         if not _HASH_VALUE.match(line):
             return False
-        if (yield from self.source.peek(end)) != "\n" or _HASH_GOES_ON.match(line) or _closes(line):
+        if (yield from self.source.peek(end)) != "\n" or (yield from self._closes(line, end)):
+            return True
+        goes_on = _HASH_GOES_ON if self.bare_keys else _HASH_GOES_ON_QUOTED
+        if goes_on.match(line):
             return True
         at = yield from self.skip(end)
         container = self.emitter.container
@@ -287,8 +303,3 @@ class Lookahead:
         if (yield from self.source.peek(at)) not in ("'", "’") or not self.source.part(at - 1, at).isalnum():
             return False
         return (yield from self.source.peek(at + 1)).isalnum()
-
-
-def _closes(line: str) -> bool:
-    """Whether more brackets close on the line than open: what begins like a comment is none."""
-    return line.count("}") + line.count("]") > line.count("{") + line.count("[")

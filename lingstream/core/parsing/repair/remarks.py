@@ -11,9 +11,13 @@ from lingstream.core.parsing.tokenizer import CLOSERS, COMMAS, QUOTES, Reading
 
 from .values import Values
 
-__all__ = ["Remarks"]
+__all__ = ["MARKS", "Remarks"]
+
+#: What a remark begins with that is no text.
+MARKS = "[【<［〔"
 
 _PAIRS = {"[": "]", "(": ")", "<": ">", "【": "】", "（": "）", "［": "］", "〔": "〕"}
+_CITES = "【［〔"
 _TAG = re.compile(r"[\w/|!]")  # what follows the bracket of a tag
 _LONGEST_REMARK = 120
 
@@ -30,12 +34,13 @@ class Remarks(Values):
         end = yield from self._remark_end(start)
         if end < 0 or end == start:
             return at
-        return end if (yield from self._fits_behind(end, is_mark=first in _PAIRS)) else at
+        cites = first in _CITES or (first == "[" and (yield from self.citation(start)))
+        return end if (yield from self._fits_behind(end, first in _PAIRS, cites)) else at
 
     def mark(self, at: int) -> Reading[bool]:
         """Whether a remark stands at ``at`` that a mark begins which is no text: behind a key's value."""
         char = yield from self.source.peek(at)
-        if not char or char not in "[【<［〔" or not isinstance(self.emitter.container, dict):
+        if not char or char not in MARKS or not isinstance(self.emitter.container, dict):
             return False
         if char == "[" and not (yield from self.citation(at)):
             return False
@@ -71,7 +76,8 @@ class Remarks(Values):
         """Whether the quote is one of a tag or a call, or an apostrophe."""
         return open[-1:] in ([">"], [")"]) or char in "'’"
 
-    def _fits_behind(self, at: int, *, is_mark: bool) -> Reading[bool]:
+    def _fits_behind(self, at: int, is_mark: bool, cites: bool) -> Reading[bool]:
+        """Whether what follows shows that it is a remark; what cites stands in no text before a comma."""
         at = yield from self.skip(at)
         char = yield from self.source.peek(at)
         if not char:
@@ -81,10 +87,12 @@ class Remarks(Values):
         if char in COMMAS:
             at = yield from self.skip(at + 1)
             char = yield from self.source.peek(at)
-            if is_mark and char and char in CLOSERS:
+            if cites and char and char in CLOSERS:
                 return self.closes(char)
         if not isinstance(self.emitter.container, dict):
             return (yield from self.value_starts(at))
         if (yield from self.source.peek(at)) in tuple(QUOTES):
             return (yield from self._quoted_key_follows(at, inside=True, comma=True))
-        return (self.bare_keys or is_mark) and (yield from self._bare_key_follows(at, comma=True, bare=True))
+        if not (self.bare_keys or cites):
+            return False
+        return (yield from self._bare_key_follows(at, comma=True, bare=self.bare_keys))

@@ -23,6 +23,7 @@ from lingstream.core.parsing.tokenizer import (
 from lingstream.core.phrases import Phrase
 
 from .delimiters import Delimiters, Verdict
+from .remarks import MARKS
 
 __all__ = ["ScalarRepair", "classify"]
 
@@ -154,7 +155,7 @@ class ScalarRepair:
             return True
         if char in self.preamble.vocabulary.first and (yield from self.preamble.draft_ends(at)):
             return True
-        if self._is_scalar(at) and (yield from self.ahead.mark(at)):
+        if char in MARKS and self._is_scalar(at) and (yield from self.ahead.mark(at)):
             return True
         if char in QUOTES:
             return not (yield from self.ahead.apostrophe(at)) and (yield from self._ends_at_quote(at, char))
@@ -189,6 +190,8 @@ class ScalarRepair:
 
     def _ends_at_space(self, at: int) -> Reading[bool]:
         """White space in the value: the next item, key or comment may follow without a comma."""
+        if self.source.part(at - 1, at) in SPACE:
+            return False  # what follows the first of several has been looked at
         is_tag = self.source.part(0, 1) == "#" and (yield from self.source.peek(at + 1)) == "#"
         if is_tag and (yield from self.source.peek(at + 2)).isalnum():
             return False  # #one #two
@@ -200,7 +203,7 @@ class ScalarRepair:
             return True  # a comment
         if self._is_scalar(at) and (yield from self.ahead.ellipsis(after)) > after:
             return True
-        if self._is_scalar(at) and (yield from self.ahead.mark(after)):
+        if char in MARKS and self._is_scalar(at) and (yield from self.ahead.mark(after)):
             return True
         if isinstance(self.emitter.container, dict):
             found = yield from self.ahead.key_follows(after, inside=False, comma=False)

@@ -20,7 +20,9 @@ __all__ = ["StringRepair"]
 
 _PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
 # What stands between the place of a lost closing quote and the next quote, or a bare key and then a quote.
-_TAIL = re.compile(r"(?:\s*(?:,\s*)?[\]}])*\s*[,\n，;]\s*[\[{]?\s*\Z")
+# (Nothing that was read is given back but the white space before the comma: else many empty lines cost
+# the fourth power of their number.)
+_TAIL = re.compile(r"(?:\s*+(?:,\s*+)?[\]}])*+\s*[,\n，;]\s*+[\[{]?\s*+\Z")
 # The same behind a citation.
 _MARKED_TAIL = re.compile(r"(?:\s*(?:\[[\d, ^-]{1,20}\]|【[^】]{1,40}】))+\s*[\]}]*\s*[,\n，;]\s*[\[{]?\s*\Z")
 _BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")
