@@ -61,6 +61,8 @@ def test_a_run_is_watched_and_stopped_and_played(page: Page, url: str) -> None:
     rows = page.locator(".ling-waterfall tbody tr")
     expect(rows.first).to_contain_text("outline#1")
     expect(rows.first).to_contain_text("running")
+    box = page.locator("#ling-graph .ling-box[aria-label^='outline']")
+    expect(box).to_have_attribute("aria-label", re.compile("running$"))
     # What a field of it has started comes while it goes on, below it, and its bar grows.
     expect(rows.nth(1)).to_contain_text("details#1")
     expect(rows.nth(1)).to_contain_text("string-response ← outline#1")
@@ -70,8 +72,6 @@ def test_a_run_is_watched_and_stopped_and_played(page: Page, url: str) -> None:
     # Of what has ended there are the texts.
     expect(page.locator(".ling-step", has_text="details#1")).to_be_attached()
     assert page.locator(".ling-run .ling-status").inner_text() == "running"
-    box = page.locator("#ling-graph .ling-box[aria-label^='outline']")
-    expect(box).to_have_attribute("aria-label", re.compile("running$"))
     page.get_by_role("button", name="Stop").click()
     # The end comes by the stream, and then the page shows what is stored.
     expect(page.locator(".ling-run .ling-status")).to_have_text("canceled")
