@@ -84,7 +84,7 @@ def _part(value: object) -> Any:
 def _made_of(parts: Mapping[str, Any]) -> Phrase:
     values = parts.get("values", {})
     found = {name: _made_of(each) if isinstance(each, dict) else each for name, each in values.items()}
-    if not _TEMPLATE.fullmatch(parts["template"]):
+    if found and not _TEMPLATE.fullmatch(parts["template"]):
         raise ValueError("expected a template of names alone")
     return Phrase(parts["template"], **found)
 
