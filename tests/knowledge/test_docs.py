@@ -59,6 +59,22 @@ def test_golden_questions_find_their_pages_and_all_that_is_cited_is_there(pages:
     assert sum(rank <= 8 for rank in ranks) / len(ranks) >= 0.9, ranks
 
 
+FIRST = {
+    "How does a run survive a dead worker?": "When a worker dies, another one takes its runs over",
+    "Can I use Redis?": "One process needs no Redis",
+    "How are API keys kept safe?": "API keys are environment variables",
+    "Can two people watch the same run?": "Any number of people can watch the same run",
+}
+
+
+def test_what_is_asked_first_is_answered_in_whole_sentences(pages: Path) -> None:
+    answers = {question: answered(question)[0] for question in FIRST}
+    assert "](" not in str(answers)  # links of one page lead nowhere on another
+    # The pages as they are: an edit may cost a question.
+    fitting = [question for question, begin in FIRST.items() if answers[question].startswith(begin)]
+    assert len(fitting) >= len(FIRST) - 1, answers
+
+
 def test_a_page_that_is_edited_changes_the_answer(pages: Path) -> None:
     question = "Which colour has the flag of the hub?"
     before, _ = answered(question)
