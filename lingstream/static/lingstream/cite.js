@@ -64,6 +64,7 @@ export class Marks {
     #citations;
     #sources;
     #marks = new Set();
+    #observer = new MutationObserver(() => this.#dress());
 
     /** @param {Part} part that is drawn when its citations or sources change, too, from now on */
     constructor(part) {
@@ -72,7 +73,12 @@ export class Marks {
         this.#citations = new Place(uriOf("citations"));
         this.#sources = new Place(uriOf("sources"));
         part.place = new Cited(part.place, [this.#citations, this.#sources]);
-        new MutationObserver(() => this.#dress()).observe(part.context.root, { attributeFilter: ["data-stale"] });
+        this.#observer.observe(part.context.root, { attributeFilter: ["data-stale"] });
+    }
+
+    /** The text goes. */
+    dispose() {
+        this.#observer.disconnect();
     }
 
     /**
@@ -100,13 +106,13 @@ export class Marks {
     #dress() {
         const word = written("source") ?? WORDS.source;
         const changed = `. ${written("stale") ?? WORDS.stale}`;
-        const stale = JSON.parse(this.#part.context.root.dataset.stale ?? "[]");
+        const { stale = "" } = this.#part.context.root.dataset; // uris as JSON, or whatever a page of others has there
         const known = new Map();
         for (const mark of this.#marks) {
             const { number } = mark.dataset;
             if (!known.has(number)) known.set(number, this.#sourceOf(Number(number)));
             const source = known.get(number);
-            dress(mark, source, word, stale.includes(source?.uri) ? changed : "");
+            dress(mark, source, word, stale.includes(JSON.stringify(source?.uri)) ? changed : "");
         }
     }
 

@@ -44,6 +44,7 @@ export class Markdown extends Content {
 
     dispose() {
         super.dispose();
+        this.#marks?.dispose();
         this.context.unfinished.delete(this);
     }
 

@@ -34,6 +34,8 @@ export declare class Marks {
     #private;
     /** @param {Part} part that is drawn when its citations or sources change, too, from now on */
     constructor(part: Part);
+    /** The text goes. */
+    dispose(): void;
     /**
      * @param {{append: (text: string) => void, end: () => void | Promise<void>}} parser draws the text
      * @returns one that makes links in what was drawn
