@@ -19,12 +19,9 @@ from .values import OPENERS
 __all__ = ["StringRepair"]
 
 _PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
-# What stands between the place of a lost closing quote and the next quote, or a bare key and then a quote.
-# (Nothing that was read is given back but the white space before the comma: else many empty lines cost
-# the fourth power of their number.)
-_TAIL = re.compile(r"(?:\s*+(?:,\s*+)?[\]}])*+\s*[,\n，;]\s*+[\[{]?\s*+\Z")
-# The same behind a citation.
+# What stands between the place of a lost closing quote and the next quote, behind a citation.
 _MARKED_TAIL = re.compile(r"(?:\s*(?:\[[\d, ^-]{1,20}\]|【[^】]{1,40}】))+\s*[\]}]*\s*[,\n，;]\s*[\[{]?\s*\Z")
+# A bare key, and what stands before it.
 _BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")
 _TAIL_LENGTH = 200
 # Brackets on lines of their own, where the text ends inside a string.
@@ -36,6 +33,32 @@ _OPENS = re.compile(r"(?:\A|[\s(\[{<=>（「《：:，,。、/\u3040-\u30ff\u340
 _WINDOWS = re.compile(r"[A-Za-z]:\Z")
 # Behind what a text goes on with JSON that it quotes.
 _QUOTES_JSON = re.compile(r"[\[{][\s\[{]*\Z")
+
+
+def _tail_of(text: str) -> str:
+    """Return what stands at the end of ``text`` between a lost closing quote and the next one, or ``""``.
+
+    Brackets that close, a comma or a new line, and one that opens. By hand, because a regular expression
+    tries each of many empty lines as the comma, the fourth power of their number in all.
+    """
+    rest = text.rstrip()
+    before = _before_comma(rest[:-1]) if rest.endswith(("[", "{")) else None
+    if before is None:
+        before = _before_comma(text)
+    if before is None:
+        return ""
+    before = before.rstrip()
+    while before.endswith(("]", "}")):
+        before = before[:-1].rstrip().removesuffix(",").rstrip()
+    return text[len(before) :]
+
+
+def _before_comma(text: str) -> str | None:
+    """Return what stands before the comma, or the new line in place of one, that ``text`` ends with."""
+    rest = text.rstrip()
+    if rest.endswith((",", "，", ";")):
+        return rest[:-1]
+    return rest if "\n" in text[len(rest) :] else None
 
 
 class StringRepair:
@@ -206,25 +229,26 @@ class StringRepair:
     def _ended_by_sign(self) -> bool:
         """If another sign closed the string before the comma or the line end, end it there."""
         text = self._tail()
-        tail = _MARKED_TAIL.search(text) or _TAIL.search(text)
-        ending = self.inside.ending(text, len(tail[0])) if tail else ""
-        if tail and ending:
-            self._end_before(tail[0], ending)
-            self.source.rewind(tail[0])
+        cited = _MARKED_TAIL.search(text)
+        tail = cited[0] if cited else _tail_of(text)
+        ending = self.inside.ending(text, len(tail)) if tail else ""
+        if ending:
+            self._end_before(tail, ending)
+            self.source.rewind(tail)
         return bool(ending)
 
     def _lost_quote(self) -> Reading[bool]:
         """If this quote opens what comes next, end the string before the comma or the line end."""
         text = self._tail()
         found = _BARE_KEY.search(text) if self.ahead.bare_keys else None
-        tail = found or _TAIL.search(text)
-        if tail is None:
+        tail = found[0] if found else _tail_of(text)
+        if not tail:
             return False
-        ending = self.inside.ending(text, len(tail[0])) if found else ""
-        if not found and not (yield from self.ahead.lost_quote_before(0, tail[0])):
+        ending = self.inside.ending(text, len(tail)) if found else ""
+        if not found and not (yield from self.ahead.lost_quote_before(0, tail)):
             return False
-        self._end_before(tail[0], ending or self.inside.sign(text[: len(text) - len(tail[0])]))
-        self.source.rewind(tail[0])
+        self._end_before(tail, ending or self.inside.sign(text[: len(text) - len(tail)]))
+        self.source.rewind(tail)
         return True
 
     def _end_before(self, tail: str, ending: str) -> None:
