@@ -32,9 +32,8 @@ def with_turns(conversation: Conversation, identity: Identity, before: int, limi
     :param before: only turns with lower numbers.
     :returns: what :func:`shown` does, ``turns``, and whether there are ``more`` before them.
     """
-    told = shown(
-        conversation
-    )  # before its turns, and its path is of this row: a later one would count later turns
+    # Before its turns, and the path is of this row: a later one would count later turns.
+    told = shown(conversation)
     leaf = told["leaf"]
     tree = tree_of(conversation.pk)
     path = [turn for turn in shown_path(leaf and UUID(leaf), tree) if tree.number(turn) < before]

@@ -17,8 +17,7 @@ _BEGIN_TOO = ("<|start|>", "<|channel|>")  # what ends reasoning and begins what
 _LONGEST_SPACE = 100
 _LONGEST_MARK = 40
 # What a document goes on with behind its bracket; a link in a text and code do not.
-_BEGINS_OBJECT = frozenset([*QUOTES, "}"])
-_BEGINS_ARRAY = frozenset([*QUOTES, *"{[]-0123456789"])
+_BEGINS = {"{": frozenset([*QUOTES, "}"]), "[": frozenset([*QUOTES, *"{[]-0123456789"])}
 _LONGEST_HEADER = 200
 _CHANNEL = r"<\|\s*channel\s*\|>"
 #: The header of an answer.
@@ -121,18 +120,19 @@ class Preamble:
         text = "" if self.emitter.strict else (yield from self._mark(at))
         if self.vocabulary.mark(text) not in self.vocabulary.stray:
             return False
-        at += len(text)
-        while (char := (yield from self.source.peek(at))) and char in SPACE:
-            at += 1
+        at = yield from self._behind_space(at + len(text))
+        char = yield from self.source.peek(at)
         if char == "`":
             return (yield from self.source.starts("```", at))
-        if char not in ("{", "["):
+        if char not in _BEGINS:
             return False
-        begins = _BEGINS_OBJECT if char == "{" else _BEGINS_ARRAY
-        at += 1
+        at = yield from self._behind_space(at + 1)
+        return (yield from self.source.peek(at)) in _BEGINS[char]
+
+    def _behind_space(self, at: int) -> Reading[int]:
         while (char := (yield from self.source.peek(at))) and char in SPACE:
             at += 1
-        return char in begins
+        return at
 
     def _mark(self, at: int = 0) -> Reading[str]:
         """Return the mark at ``at`` as it is written, or as much as could be one."""

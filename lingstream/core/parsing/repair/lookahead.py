@@ -34,12 +34,13 @@ _SIGN_KEY = re.compile(r"[\"']([^\"„“”‘:]{1,64})[”“″’]\s*:")
 _HASH_KEY = re.compile(r"(?:#|//)[\w$-]+\s*:")
 _HASH_VALUE = re.compile(r"(?:#|//)\w")
 _HASH_ITEM = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]]+)[ \t]*[,\]]")
-#: Behind the value comes another key on its line.
-_HASH_GOES_ON = re.compile(
-    r"(?:#[\w-]+|//[^\s,\"'\]}]+)[ \t]*[,;][ \t]*(?:\"[^\"]*\"|'[^']*'|[\w$-]+)[ \t]*:"
-)
-_HASH_GOES_ON_QUOTED = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]}]+)[ \t]*[,;][ \t]*(?:\"[^\"]*\"|'[^']*')[ \t]*:")
-_HASH_CLOSED = re.compile(r"(?:#[\w-]+|//[^\s,\"'\]}]+)\s*[\]}]+\s*,?\s*\Z")
+# A value that looks like a comment.
+_HASH_WORD = r"(?:#[\w-]+|//[^\s,\"'\]}]+)"
+_QUOTED = r"\"[^\"]*\"|'[^']*'"
+#: Another key on its line, in quotes or also without.
+_HASH_GOES_ON_QUOTED = re.compile(rf"{_HASH_WORD}[ \t]*[,;][ \t]*(?:{_QUOTED})[ \t]*:")
+_HASH_GOES_ON = re.compile(rf"{_HASH_WORD}[ \t]*[,;][ \t]*(?:{_QUOTED}|[\w$-]+)[ \t]*:")
+_HASH_CLOSED = re.compile(rf"{_HASH_WORD}\s*[\]}}]+\s*,?\s*\Z")
 _HASH_LAST = re.compile(r"#[\w-]+\s*|//[^\s/,\"'\]]+[./][^\s,\"'\]]+\s*")
 _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
