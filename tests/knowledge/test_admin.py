@@ -220,6 +220,29 @@ class TestSources:
             assert "data-again" in html and "seen <b>0</b>" in html
             assert "share=" not in html  # what is read names documents that they might not find
 
+    @pytest.mark.parametrize("permission", ["view_source", "change_source"])
+    def test_are_asked_for_again_while_no_run_is_at_their_pass(self, source: Source, permission: str) -> None:
+        """Between two of its slices, and while the source is left alone."""
+        client = client_with(permission)
+        state = f"source/{source.pk}/state/"
+        assert "data-again" not in page(client, state)
+        row = Sync.objects.create(source=source, number=1, seen=4)
+        assert "data-again" in page(client, state) and 'max="4"' in page(client, state)
+        Sync.objects.filter(pk=row.pk).update(status="finished")
+        assert "data-again" not in page(client, state)
+
+    def test_are_shown_as_they_are_after_the_end_of_a_pass(
+        self, admin_client: Client, source: Source, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may end while they are looked at, and then nobody asks again."""
+
+        def ended(asked: Source) -> None:
+            Source.objects.update(state="ok")
+
+        monkeypatch.setattr("lingstream.knowledge.admin.sources.run_at", ended)
+        Source.objects.update(state="degraded")
+        assert "in order" in page(admin_client, f"source/{source.pk}/state/")
+
     def test_tell_what_is_wrong_in_the_readers_language(self, admin_client: Client, source: Source) -> None:
         gone = Phrase("%(host)s answered %(status)s", host="example.com", status=503)
         problem = Phrase("%(url)s: %(why)s", url="/robots.txt", why=gone)

@@ -438,10 +438,15 @@ class SourceAdmin(Scoped, LingAdmin):
         return TemplateResponse(request, f"lingstream_knowledge/admin/{name}.html", {**shared, **more})
 
     def _state_of(self, request: HttpRequest, source: Source) -> dict[str, Any]:
-        """What the page shows above the form."""
+        """What the page shows above the form, and asks for again as long as a pass goes on."""
         run, may_change = run_at(source), self.has_change_permission(request, source)
+        row = source.syncs.filter(status=Sync.Status.RUNNING).first()
+        if not (run or row):
+            source.refresh_from_db()  # a pass may have ended since it was read, and nobody asks again
         failed = source.documents.filter(status=Document.Status.FAILED)
-        bar = None if may_change or run is None else _bar(source)
+        # Between two of its runs, and while its source is left alone, a pass has none that could be followed.
+        is_followed = run is not None and may_change
+        bar = _bar(source, row) if (run or row) and not is_followed else None
         return {
             "bar": bar,
             "source": source,
@@ -470,9 +475,8 @@ class SourceAdmin(Scoped, LingAdmin):
         return source
 
 
-def _bar(source: Source) -> dict[str, Any]:
+def _bar(source: Source, row: Sync | None) -> dict[str, Any]:
     """How far a pass is, by its row: its run's document names what is read, which not everybody may see."""
-    row = source.syncs.filter(status=Sync.Status.RUNNING).first()
     left = source.documents.filter(status=Document.Status.PENDING).count()
     counts = {name: getattr(row, name) if row else 0 for name in COUNTS}
     if row and row.number is None:

@@ -1,7 +1,8 @@
 /**
  * source: a source's page. A pass goes on in one run after another, and the page's `<ling-stream>` follows one: when
- * that has ended, how the source is comes anew from the server, with the next run if there is one. Who may only look
- * at sources follows no run, which names what it reads: while one goes on, how the source is comes anew every two seconds.
+ * that has ended, how the source is comes anew from the server, with the next run if there is one. While a pass goes on
+ * and there is none to follow, how the source is comes anew every two seconds: between two runs, while the source is
+ * left alone, and for who may only look at sources, as a run names what it reads.
  */
 
 const PAUSE = 2_000; // milliseconds
