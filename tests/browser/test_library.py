@@ -161,8 +161,9 @@ def test_who_may_only_look_watches_the_bar_too(editor: Page, url: str) -> None:
     with weather() as site, viewer(page, url) as other:
         page.fill("[name=options-web-seeds]", json.dumps([site]))
         save(page, "_continue")
-        press(page, "Look now")
         other.goto(page.url)
+        press(page, "Look now")
+        other.reload()  # soon: an answer is waited for no longer than 30 seconds
         bar = other.locator(".ling-source progress")
         expect(bar).to_be_visible()
         assert bar.get_attribute("value") is None
