@@ -926,7 +926,7 @@ class TestHolding:
         row = Sync.objects.get(number=None)
         assert 0 < row.seen < 40
         bar = {"seen": 40, "done": row.seen, "left": 40 - row.seen}
-        assert {name: told for name, told in _bar(source).items() if name in bar} == bar
+        assert {name: told for name, told in _bar(source, row).items() if name in bar} == bar
         one_pass(source, **how)
         assert (heard["seen"], heard["left"], Sync.objects.get(number=None).seen) == (40, 0, 40)
 
