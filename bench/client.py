@@ -43,6 +43,7 @@ BIN = Path(sys.executable).parent
 BUNDLES = HERE / ".peers" / "client"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
 PATIENCE = 300.0  # seconds, of what falls behind
+ROUNDS = 3  # of which the median counts
 
 #: By contender: the form in which it reads a stream.
 FORMS = {
@@ -96,7 +97,7 @@ class Result(NamedTuple):
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--quick", action="store_true", help="one round of short streams")
+    options.add_argument("--quick", action="store_true", help="streams of a second")
     options.add_argument("--check", action="store_true", help="fail past the bounds of the specification")
     options.add_argument("--only", nargs="+", metavar="STREAM", help="of the streams' names")
     arguments = options.parse_args()
@@ -111,9 +112,7 @@ def main() -> None:
                 continue
             if name == chat.NAME:
                 site.pages = {**site.pages, **chat.pages()}
-            results = compare(
-                browser, url, site, contenders_of(name, stream), stream, 1 if arguments.quick else 3
-            )
+            results = compare(browser, url, site, contenders_of(name, stream), stream)
             print_row(name, results)
             failures += past_bounds(name, results)
             if name in SCRIPTED:
@@ -155,11 +154,11 @@ def contenders_of(name: str, stream: Stream) -> list[str]:
 
 
 def compare(
-    browser: Browser, url: str, site: Site, contenders: list[str], stream: Stream, rounds: int
+    browser: Browser, url: str, site: Site, contenders: list[str], stream: Stream
 ) -> dict[str, list[Result]]:
     """In turn, so that what else the machine does falls on all."""
     results: dict[str, list[Result]] = {name: [] for name in contenders}
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         for name in contenders:
             results[name].append(measure(browser, url, site, name, stream))
     return results
