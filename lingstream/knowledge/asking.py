@@ -18,6 +18,7 @@ from lingstream.models.locks import locked
 from .claims import atomically
 from .due import wake
 from .models import Document, Source
+from .removal import remove_documents
 
 __all__ = ["ask", "forget"]
 
@@ -49,6 +50,6 @@ def forget(source: Source, keys: Many[str]) -> int:
     """Delete documents, with all that hangs on them; return how many."""
     with atomically():
         there = Document.objects.filter(source=source, key__in=keys)
-        pks = list(locked(there.order_by("pk"), whole=True).values_list("pk", flat=True))
-        Document.objects.filter(pk__in=pks).delete()
-    return len(pks)
+        rows = list(locked(there.order_by("pk"), whole=True))
+        remove_documents(rows)
+    return len(rows)

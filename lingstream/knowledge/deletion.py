@@ -19,6 +19,7 @@ from lingstream.models.locks import locked
 
 from .claims import Held
 from .models import Document, Source, Sync
+from .removal import remove_documents
 from .sources.port import DISOWNED
 from .stores.prepared import Prepared, PreparedUpdate
 from .stores.rows import Among
@@ -78,9 +79,9 @@ def delete_documents(held: Held, gone: Sequence[int], pks: list[int]) -> int:
     :param gone: source, pass and misses by which they are, unless somebody has asked for one since.
     """
     with held.transaction():
-        pks = [pk for (pk,) in _locked.rows([*gone, pks])]
-        Document.objects.filter(pk__in=pks).delete()
-    return len(pks)
+        rows: list[Document] = _locked.objects([*gone, pks])
+        remove_documents(rows)
+    return len(rows)
 
 
 def confirm(source: Source) -> None:
@@ -107,6 +108,4 @@ def _gone(values: Sequence[Any]) -> QuerySet[Document]:
 
 _lacking = PreparedUpdate(Document, _not_seen)
 _missed = Prepared(Document, lambda values: _gone(values).values_list("pk", "error_code"))
-_locked = Prepared(
-    Document, lambda values: locked(_gone(values), skip=True, whole=True).values_list("pk"), locks=True
-)
+_locked = Prepared(Document, lambda values: locked(_gone(values), skip=True, whole=True), locks=True)

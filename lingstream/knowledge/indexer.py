@@ -28,11 +28,12 @@ from lingstream.models.owned import owner_key
 
 from .claims import Held
 from .listing import links_of
-from .models import Chunk, Citation, Document, DocumentText, Source
+from .models import Chunk, Document, DocumentText, Source
 from .outcomes import closing, in_order, recovered
 from .pipeline import Prepared, digest
+from .removal import remove_passages
 from .sources.port import Content
-from .staleness import tell_later
+from .staleness import tell_of
 from .stores import prepared as statements
 from .stores import words
 from .stores.port import Described, Passage, store_named
@@ -185,7 +186,7 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         rows = held.documents(draft.reading.document.pk for draft in made)
         made = [draft for draft in made if draft.reading.document.pk in rows]
         if gone := [pk for draft in made for pk in draft.gone]:
-            Chunk.objects.filter(pk__in=gone).delete()
+            remove_passages(gone)
         written = [chunk for draft in made for chunk in draft.written]
         values = [_row_of(chunk) for chunk in written]
         keys = write_rows(Chunk, _WRITTEN, values, unique=["uid"], update=_PLACE, keys=True)
@@ -204,7 +205,7 @@ def store(held: Held, made: Sequence[Draft], vectors: Mapping[str, bytes], numbe
         write_rows(DocumentText, ["document", "packed"], texts, unique=["document"], update=["packed"])
         mine = [(rows[draft.reading.document.pk], draft) for draft in made]
         if others := [row.pk for row, draft in mine if row.version and _is_other(row, draft)]:
-            tell_later(Citation.objects.filter(document__in=others))
+            tell_of(others)
         update_rows([(row, _described(row, draft, held.source, number)) for row, draft in mine])
     if any(draft.reading.asked for draft in made):
         recovered(held)

@@ -22,9 +22,9 @@ from lingstream.models.locks import free
 
 from .claims import Held, due_documents
 from .listing import fitting
-from .models import Chunk, Citation, Document, DocumentText, Source, Sync
+from .models import Chunk, Document, DocumentText, Source, Sync
 from .sources.port import Failed, Gone
-from .staleness import tell_later
+from .staleness import tell_of
 
 __all__ = [
     "DEGRADED_AFTER",
@@ -144,7 +144,7 @@ def leave_out(
         Chunk.objects.filter(document=row).delete()
         DocumentText.objects.filter(document=row).delete()
         if had := bool(row.text_hash):
-            tell_later(Citation.objects.filter(document=row))
+            tell_of([row.pk])
         order = in_order(row, held.source, number, changed=had)
         nothing = {"raw_hash": "", "text_hash": "", "version": row.version + had}
         close(row, taken.asked, **{**order, **columns, **nothing, **_said(why), "status": status})

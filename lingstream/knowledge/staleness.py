@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,11 @@ from lingstream.conversations.turns import hold, touch
 from lingstream.execution.ownership import atomically
 from lingstream.models import Conversation
 
-__all__ = ["MOST", "tell_later"]
+from .models import Citation
+from .stores.prepared import Prepared
+from .stores.rows import Among
+
+__all__ = ["MOST", "tell_later", "tell_of"]
 
 #: Conversations that one transaction's documents may have told.
 MOST = 1_000
@@ -36,11 +41,33 @@ def tell_later(citations: QuerySet[Any]) -> None:
     To be called before it is changed or deleted.
     """
     alias = router.db_for_write(Conversation)  # what a replica has may be what was
-    current = citations.using(alias).filter(document__version=F("version"), run__conversation__isnull=False)
-    talks = Conversation.objects.using(alias).filter(pk__in=current.order_by().values("run__conversation"))
-    last = talks.filter(deleted_at=None).order_by("-updated_at").values_list("pk", flat=True)
-    if found := list(last[:MOST]):
-        transaction.on_commit(partial(_tell, found), using=alias, robust=True)
+    _tell_later([pk for (pk,) in _last(citations.using(alias), MOST).using(alias)], alias)
+
+
+def tell_of(documents: Sequence[int]) -> None:
+    """As :func:`tell_later`, of all citations of these documents; its SQL is written once."""
+    alias = router.db_for_write(Conversation)
+    _tell_later([pk for (pk,) in _citing(MOST).rows([[*documents]], using=alias)], alias)
+
+
+def _last(citations: QuerySet[Any], most: int) -> QuerySet[Conversation, tuple[Any, ...]]:
+    """The conversations that are told of citations, those in which something was last first."""
+    current = citations.filter(document__version=F("version"), run__conversation__isnull=False)
+    talks = Conversation.objects.filter(pk__in=current.order_by().values("run__conversation"))
+    return talks.filter(deleted_at=None).order_by("-updated_at").values_list("pk")[:most]
+
+
+@cache
+def _citing(most: int) -> Prepared:
+    """The conversations in which somebody cites some documents; a number that is written into the SQL."""
+    return Prepared(
+        Conversation, lambda values: _last(Citation.objects.filter(Among("document", values[0])), most)
+    )
+
+
+def _tell_later(conversations: list[UUID], alias: str) -> None:
+    if conversations:
+        transaction.on_commit(partial(_tell, conversations), using=alias, robust=True)
 
 
 def _tell(conversations: list[UUID]) -> None:

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models, router
-from django.db.models.sql import UpdateQuery
+from django.db.models.sql import DeleteQuery, UpdateQuery
 
 from lingstream.models.locks import silence
 
 from .rows import as_one
 
-__all__ = ["Joined", "Prepared", "PreparedUpdate"]
+__all__ = ["Joined", "Prepared", "PreparedDelete", "PreparedUpdate"]
 
 _FAR = 1_000_000_007  # stands for a number; no constant of a query is so large
 #: What stands for a value, by its kind and a number.
@@ -38,13 +38,15 @@ class _Statement(NamedTuple):
     """A statement as the database is given it.
 
     :param values: each with the place of what it stands for among those of the question; ``None``: itself.
-    :param columns: what is read. How its values are converted is the connection's to say, and that is the
-        thread's that asks.
+    :param columns: what is read.
+    :param converted: places of those whose values are not what the database gives. How they are converted is
+        the connection's to say, and that is the thread's that asks.
     """
 
     sql: str
     values: list[tuple[Any, int | None]]
     columns: Sequence[Any] = ()
+    converted: Sequence[int] = ()
 
     def given(self, values: Iterable[Any], connection: Any) -> tuple[str, list[Any]]:
         """Return the SQL with what it is executed with."""
@@ -109,11 +111,9 @@ class Prepared:
         with connection.cursor() as cursor:
             cursor.execute(*statement.given(chain.from_iterable(values), connection))
             rows = [[*row] for row in cursor.fetchall()]
-        for place, column in enumerate(statement.columns):
-            for convert in (
-                *connection.ops.get_db_converters(column),
-                *column.get_db_converters(connection),
-            ):
+        for place in statement.converted:
+            column = statement.columns[place]
+            for convert in _converters(column, connection):
                 for row in rows:
                     row[place] = convert(row[place], column, connection)
         return statement.columns, rows
@@ -126,7 +126,9 @@ class Prepared:
         values = _stand_ins(shape)
         compiler: Any = self._make(*values).using(alias).query.get_compiler(alias)
         statement = _statement(compiler, values)
-        return statement._replace(columns=[column for column, *_ in compiler.select])
+        columns = [column for column, *_ in compiler.select]
+        converted = [place for place, each in enumerate(columns) if _converters(each, compiler.connection)]
+        return statement._replace(columns=columns, converted=converted)
 
 
 class PreparedUpdate:
@@ -192,6 +194,39 @@ class PreparedUpdate:
         return _statement(query.get_compiler(alias), values)
 
 
+class PreparedDelete:
+    """A deletion of rows of one table that differs in values only, and in how many there are.
+
+    What refers to the rows is not asked, nor is anybody told.
+
+    :param model: the model whose rows go.
+    :param make: gives the rows by values, as that of :class:`Prepared`.
+    """
+
+    def __init__(self, model: type[models.Model], make: Callable[..., models.QuerySet[Any]]) -> None:
+        self._model = model
+        self._make = make
+        self._statement = lru_cache(256)(self._written)
+
+    def delete(self, *values: Sequence[Any]) -> int:
+        """Delete the rows; return how many rows that were.
+
+        :param values: numbers, texts and lists of them.
+        """
+        alias, shape = router.db_for_write(self._model), _shape(values)
+        assert shape is not None, values  # noqa: S101  # it has no values of other kinds
+        connection = connections[alias]
+        with connection.cursor() as cursor:
+            cursor.execute(*self._statement(alias, shape).given(chain.from_iterable(values), connection))
+            return cursor.rowcount  # type: ignore[no-any-return]
+
+    def _written(self, alias: str, shape: Sequence[_Kinds]) -> _Statement:
+        values = _stand_ins(shape)
+        query: Any = self._make(*values).using(alias).query.chain(DeleteQuery)
+        query.clear_ordering(force=True)
+        return _statement(query.get_compiler(alias), values)
+
+
 class Joined:
     """Objects of models that belong together, out of one row: ``select_related`` for ``values_list``.
 
@@ -239,6 +274,11 @@ class Joined:
 
 def _names(model: type[models.Model]) -> list[str]:
     return [field.attname for field in model._meta.concrete_fields]
+
+
+def _converters(column: Any, connection: Any) -> list[Any]:
+    """What makes what a database gives the value of a column, one after the other."""
+    return [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
 
 
 def _shape(values: Sequence[Sequence[Any]]) -> tuple[_Kinds, ...] | None:
