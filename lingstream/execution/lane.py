@@ -184,6 +184,11 @@ class Lane:
         """Seconds for which the oldest call has been waiting or working."""
         return self._ages.oldest
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is asked for that is not done."""
+        return not self._open
+
     async def aclose(self) -> None:
         """End the threads and their connections; a later call begins anew."""
         threads, self._threads = self._threads, []

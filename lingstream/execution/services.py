@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from django.conf import settings
@@ -21,7 +22,7 @@ from .pool import ProviderPool
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
 
-__all__ = ["RunServices", "SiteServices", "Who", "begin_addresses", "register_search"]
+__all__ = ["RunServices", "SiteServices", "Who", "begin_addresses", "lane_of", "register_search"]
 
 logger = logging.getLogger("lingstream")
 
@@ -39,6 +40,8 @@ class SiteServices(Services):
         self._models = ProviderPool()
         super().__init__(self._models.get)
         self._threads = Lane(_THREADS, tidy=leave_no_transaction)
+        self._lane: Lane | None = None  # that nobody has
+        self._keeps_lane = True
         self._client: AsyncClient | None = None
 
     def http(self) -> AsyncClient:
@@ -53,9 +56,24 @@ class SiteServices(Services):
         """See :meth:`Services.database`; a call that is cancelled before it began is not made."""
         return await self._threads.call(_in_shape, function, arguments)
 
+    @asynccontextmanager
+    async def lane(self) -> AsyncIterator[Lane]:
+        """Lend a thread with a connection that stays open: it is the borrower's alone, and one is kept."""
+        lane, self._lane = self._lane or Lane(1), None
+        try:
+            yield lane
+        finally:
+            if self._keeps_lane and self._lane is None and lane.is_idle:
+                self._lane = lane
+            else:
+                await lane.aclose()
+
     async def end_threads(self) -> None:
         """End the threads, as far as they can be ended: all there is to do where the loop is over."""
+        self._keeps_lane = False
         await self._threads.aclose()
+        if self._lane:
+            await self._lane.aclose()
 
     async def aclose(self) -> None:
         """Close all of it."""
@@ -126,6 +144,12 @@ class RunServices(Services):
     async def database(self, function: Callable[..., T], *arguments: Any) -> T:
         """See :meth:`Services.database`."""
         return await self._site.database(function, *arguments)
+
+
+def lane_of(services: Services) -> AbstractAsyncContextManager[Lane]:
+    """Lend a thread of the site's; see :meth:`SiteServices.lane`. Where there is no site it is a new one."""
+    site = services._site if isinstance(services, RunServices) else services
+    return site.lane() if isinstance(site, SiteServices) else aclosing(Lane(1))
 
 
 def leave_no_transaction() -> None:

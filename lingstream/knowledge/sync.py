@@ -27,6 +27,7 @@ from lingstream.core.exceptions import Fenced
 from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
 from lingstream.execution.lane import Lane
+from lingstream.execution.services import lane_of
 from lingstream.models.clock import Now
 
 from .claims import LEASE, Held, Overtaken, atomically, claim
@@ -63,8 +64,7 @@ async def sync(
     :param report: called in the event loop, with what has changed.
     """
     async with AsyncExitStack() as stack:
-        lane = Lane(1)
-        stack.push_async_callback(lane.aclose)
+        lane = await stack.enter_async_context(lane_of(services))
         held = await lane.persist(claim, source_id, holder)
         if held is None:
             return Outcome("busy")

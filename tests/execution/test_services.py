@@ -15,10 +15,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.access.network import AddressRefused
-from lingstream.core.engine.kinds import Identity
+from lingstream.core.engine.kinds import Identity, Services
 from lingstream.execution import services as module
 from lingstream.execution import storage
-from lingstream.execution.services import SiteServices, Who
+from lingstream.execution.services import RunServices, SiteServices, Who, lane_of
 from lingstream.execution.storage import load_identity
 from lingstream.models import Conversation, Run
 from lingstream.testing import OpenAIServer, Reply
@@ -118,6 +118,76 @@ class TestDatabase:
 
 def _in_a_transaction() -> bool:
     return connection.in_atomic_block
+
+
+class TestLanes:
+    async def test_the_next_one_finds_the_connection_open(self, services: SiteServices) -> None:
+        async with services.lane() as lane:
+            found = await lane.call(_used)
+        async with services.lane() as lane:
+            assert await lane.call(_used) is found
+
+    async def test_nobody_has_one_that_somebody_else_has(self, services: SiteServices) -> None:
+        async with services.lane() as one, services.lane() as another:
+            assert await one.call(_used) is not await another.call(_used)
+
+    async def test_one_of_them_is_kept(self, services: SiteServices) -> None:
+        async with services.lane() as one, services.lane() as another:
+            first, second = await one.call(_used), await another.call(_used)
+        async with services.lane() as lane:
+            assert await lane.call(_used) is second  # which came back first
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            first.execute("SELECT 1")
+
+    async def test_one_that_still_works_is_not_lent_again(self, services: SiteServices) -> None:
+        begun, gate = threading.Event(), threading.Event()
+
+        def block() -> None:
+            begun.set()
+            gate.wait(20)
+
+        async def borrow() -> None:
+            async with services.lane() as lane:
+                try:
+                    await lane.call(block)
+                finally:
+                    asyncio.get_running_loop().call_later(0.1, gate.set)  # while it is waited for
+
+        task = asyncio.create_task(borrow())
+        async with within(10):
+            await asyncio.to_thread(begun.wait, 10)
+            task.cancel()
+            await asyncio.wait([task])
+        assert gate.is_set()
+        assert services._lane is None
+
+    async def test_they_end_with_the_services(self, services: SiteServices) -> None:
+        async with services.lane() as lane:
+            found = [await lane.call(_used)]
+        async with services.lane() as lane:
+            await services.aclose()
+            found.append(await lane.call(_used))
+        for each in found:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                each.execute("SELECT 1")
+
+    async def test_a_run_borrows_those_of_its_site(self, services: SiteServices) -> None:
+        run = RunServices(services, None, None)  # type: ignore[arg-type]
+        async with lane_of(run) as lane:
+            found = await lane.call(_used)
+        async with lane_of(services) as lane:
+            assert await lane.call(_used) is found
+
+    async def test_where_there_is_no_site_it_is_a_new_one(self) -> None:
+        async with lane_of(Services(lambda plan: None)) as lane:  # type: ignore[arg-type, return-value]
+            found = await lane.call(_used)
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            found.execute("SELECT 1")
+
+
+def _used() -> Any:
+    Conversation.objects.count()
+    return connection.connection
 
 
 class TestHttp:
