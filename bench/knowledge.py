@@ -7,10 +7,11 @@ the rows of the hits. The peers, in an environment of their own (``bench/peers/k
 vectors that they hold in memory, or that Milvus Lite does, in a file.
 
 *index*: 400 documents of three passages, for the first time, again without a change, and with one of a
-hundred changed and one gone. Ours is a pass over a folder, with rows that survive a crash, words, languages
-and the text itself; the peers hold what they make of texts in memory, and LangChain once more in files: its
-records in SQLite, its vectors in Milvus Lite. Once they cut texts as ours does, with the splitter that is
-their own, and once they are given texts that are cut already.
+hundred changed and one gone; of the last two the least of three passes. Ours is a pass over a folder, with
+rows that survive a crash, words, languages and the text itself, as a worker does it whose event loop and
+thread stay; the peers hold what they make of texts in memory, and LangChain once more in files: its records
+in SQLite, its vectors in Milvus Lite. Once they cut texts as ours does, with the splitter that is their own,
+and once they are given texts that are cut already.
 
 *quality*: the golden questions of ``tests/cases/knowledge``, English and Chinese, asked for by words, by
 vectors and by both. Passages and vectors are those of our pass, the same for all; each peer has the ways to

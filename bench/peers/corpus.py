@@ -63,7 +63,8 @@ def mixed(number: int) -> list[tuple[str, str]]:
     return rows
 
 
-_PASSES = {"first": 0, "again": 0, "changed": 1}  # the version of the corpus that each finds
+#: The versions of the corpus that passes find, one after the other; of passes of a kind the least counts.
+_PASSES = {"first": [0], "again": [0, 0, 0], "changed": [1, 2, 3]}
 _OF_A_DOCUMENT = 3
 
 
@@ -92,19 +93,22 @@ def indexed(
     number: int,
     publish: Callable[[dict[str, tuple[str, str]]], None] = lambda documents: None,
 ) -> dict[str, dict[str, float]]:
-    """Return what each pass of :data:`_PASSES` costs in ms, and how many passages it embedded.
+    """Return what a pass of each kind costs in ms, and how many passages it embedded at most.
 
     :param one_pass: brings an index up to date with documents; returns how many it embedded.
     :param publish: makes them be where they are found; that is none of an index's costs.
     """
     costs = {}
-    for name, version in _PASSES.items():
-        given = documents(number, version)
-        publish(given)
-        began, used = time.perf_counter(), time.process_time()
-        embedded = one_pass(given)
-        cpu, wall = time.process_time() - used, time.perf_counter() - began
-        costs[name] = {"cpu": cpu * 1e3, "wall": wall * 1e3, "embedded": embedded}
+    for name, versions in _PASSES.items():
+        found = []
+        for version in versions:
+            given = documents(number, version)
+            publish(given)
+            began, used = time.perf_counter(), time.process_time()
+            embedded = one_pass(given)
+            found.append((time.process_time() - used, time.perf_counter() - began, embedded))
+        cpu, wall, _ = map(min, zip(*found, strict=True))
+        costs[name] = {"cpu": cpu * 1e3, "wall": wall * 1e3, "embedded": max(each for *_, each in found)}
     return costs
 
 
