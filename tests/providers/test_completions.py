@@ -55,6 +55,16 @@ def test_events_of_one_packet_are_one_chunk():
     ]
 
 
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n \n", b"\xef\xbb\xbf\n"])
+def test_bare_lines_behind_blank_ones_come_at_once_wherever_the_packet_ends(blank):
+    lines = [event({"content": text})[6:-1] for text in "ab"]
+    for cut in range(1, len(lines[0]) + 1):
+        decoder = CompletionDecoder()
+        decoder.feed(blank + lines[0][:cut])
+        decoder.feed(lines[0][cut:])
+        assert decoder.feed(lines[1]) == [Chunk("b")]
+
+
 def test_text_before_reasoning_in_one_packet_keeps_its_order():
     decoder = CompletionDecoder()
     data = event({"reasoning": "r1"}) + event({"content": "a"}) + event({"reasoning": "r2"}) + FINISH

@@ -127,7 +127,7 @@ class EventStream:
 
     def _begin(self, data: bytes) -> None:
         if self._mode == START:
-            head = BLANK.sub(b"", b"".join(self._rest), count=1)
+            data = head = BLANK.sub(b"", b"".join(self._rest), count=1)
             self._rest, self._size = [head], len(head)
             if not BOM.startswith(head):
                 self._mode = UNSURE if head[:1] in (b"{", b"[") else LINES
