@@ -52,6 +52,7 @@ _GROUPS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")  # also in lakh: 1,
 _DECIMAL_COMMA = re.compile(r"([+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)")
 _HALF_GROUP = re.compile(r"(?<=,[0-9]{3}),[0-9]{0,2}\Z")
 _DIGITS = re.compile(r"[+-]?[0-9][0-9,，.]*")
+_MORE_DIGITS = re.compile(r"[0-9,，.]*")
 _CUT_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?[eE][+-]?")
 _WORD = re.compile(r"[-+.,\w]+")
 _LONGEST_NUMBER = 4_300
@@ -123,6 +124,7 @@ class ScalarRepair:
         source = self.source
         at, depth = 0, 0
         self._closed = False
+        self._digits = 0  # how many characters from the start on are a number with commas, as far as is known
         while at < LOOKAHEAD:
             char = yield from source.peek(at)
             if not char or char == "\n":
@@ -161,8 +163,9 @@ class ScalarRepair:
             return not (yield from self.ahead.apostrophe(at)) and (yield from self._ends_at_quote(at, char))
         if char in SPACE and at:
             return (yield from self._ends_at_space(at))
-        if char in ".…" and self._is_scalar(at):
-            return (yield from self.ahead.ellipsis(at)) > at and not self._is_scalar(at + 1)
+        if char in ".…":
+            is_ellipsis = (yield from self.ahead.ellipsis(at)) > at
+            return is_ellipsis and self._is_scalar(at) and not self._is_scalar(at + 1)
         if char == "/" and self._is_scalar(at):
             return (yield from self.ahead.comment(at)) > at
         return False
@@ -174,9 +177,12 @@ class ScalarRepair:
             or not (yield from self.source.peek(at + 1)).isdecimal()
         ):
             return False
-        start = self.source.pos
-        number = _DIGITS.match(self.source.text, start, start + min(at, _LONGEST_NUMBER))
-        return number is not None and number.end() == start + at
+        start, pattern = self.source.pos, _MORE_DIGITS if self._digits else _DIGITS
+        number = pattern.match(self.source.text, start + self._digits, start + min(at, _LONGEST_NUMBER))
+        if number is None or number.end() != start + at:
+            return False
+        self._digits = at
+        return True
 
     def _ends_at_quote(self, at: int, char: str) -> Reading[bool]:
         """A quote in the value: it lacked the opening one, or what follows lacks a comma."""
@@ -215,6 +221,10 @@ class ScalarRepair:
 
     def _is_scalar(self, at: int) -> bool:
         source = self.source
+        if at > _LONGEST_NUMBER:
+            if (digits := source.part(0, _LONGEST_NUMBER + 1)).isdigit():
+                self._check_number(digits)
+            return False
         word = _WORD.match(source.text, source.pos, source.pos + at)
         if word is None or word.end() < source.pos + at:
             return False  # and not every prefix of a long text is looked at as a whole
