@@ -11,12 +11,12 @@ import enum
 from typing import Any
 
 from lingstream.core.parsing.emitter import Emitter
-from lingstream.core.parsing.tokenizer import QUOTES, Reading, Source
+from lingstream.core.parsing.tokenizer import CLOSERS, QUOTES, Reading, Source
 
 from .delimiters import Delimiters, Next, faults
 from .state import State
 
-__all__ = ["LONGEST_FIRST_KEY", "Record", "Reopening"]
+__all__ = ["LONGEST_FIRST_KEY", "More", "Record", "Reopening"]
 
 
 #: How long a quoted key is that is looked for behind a record. A longer one costs a ``fix``.
@@ -32,6 +32,14 @@ class Record(enum.Enum):
     OUTER = "the object around the array, which was never closed"
 
 
+class More(enum.Enum):
+    """What goes on a list that was closed."""
+
+    NOTHING = "nothing does"
+    ITEMS = "more of its items"
+    LIST = "a second list for its key"
+
+
 class Reopening:
     """Answers for the container that is open, at the source's position."""
 
@@ -40,18 +48,16 @@ class Reopening:
         self.source = source
         self.ahead = ahead
 
-    def second_list(self, char: str) -> Reading[bool]:
-        """Whether a second list for the last key stands where a key belongs."""
+    def list_follows(self, char: str) -> Reading[More]:
+        """What of the array that was the last value of the object stands where a key belongs."""
         last = self._last_list()
-        if char != "[" or last is None:
-            return False
-        return not (last and type(last[-1]) is list and (yield from self.list_goes_on(char)))
+        if last is None:
+            return More.NOTHING
+        if last and _is_like(char, last[-1]) and (yield from self._items_follow(char, last)):
+            return More.ITEMS
+        return More.LIST if char == "[" else More.NOTHING
 
-    def list_goes_on(self, char: str) -> Reading[bool]:
-        """Whether items of the array that was the last value of the object stand where a key belongs."""
-        last = self._last_list()
-        if not last or not _is_like(char, last[-1]):
-            return False
+    def _items_follow(self, char: str, last: list[Any]) -> Reading[bool]:
         if char == "{":
             key = yield from self.ahead.quoted_key((yield from self.ahead.skip(1)))
             is_in_list = isinstance(self.emitter.parent, list)
@@ -78,11 +84,28 @@ class Reopening:
             start = (yield from self.ahead.skip(at + 1)) if char == "{" else at
             is_known = (yield from self.ahead.quoted_key(start)) in root[-1]
             if is_known or char != "{":
-                return is_known
+                return is_known and (yield from self._is_no_prose(start, braced=char == "{"))
         if not _is_like(char, root[-1]):
             return False
         end, fits = yield from self.ahead.items(at)
         return fits and (yield from self.source.peek(end)) in ("]", "]" if char == "[" else "")
+
+    def _is_no_prose(self, start: int, *, braced: bool) -> Reading[bool]:
+        """Whether the keys and values at ``start`` belong to a document and not to a sentence.
+
+        A record ends with a bracket, and no word stands behind it. Where more is wrong with it, its first
+        value has to begin as one does, and without a brace before it as no word of a sentence.
+        """
+        end, fits = yield from self.ahead.pairs(start)
+        if not fits:
+            at = yield from self.ahead.skip((yield from self.ahead.behind(start)) + 1)
+            value = yield from self.source.peek(at)
+            return (yield from self.ahead.value_starts(at)) and (braced or value in QUOTES + "{[")
+        at = yield from self.ahead.skip(end + 1)
+        if (yield from self.source.peek(at)) == ",":
+            at = yield from self.ahead.skip(at + 1)
+        following = yield from self.source.peek(at)
+        return not following or following in QUOTES + CLOSERS + "{["
 
     def record(self) -> Reading[Record]:
         """What the key at the position belongs to, in an array behind an object."""

@@ -25,7 +25,7 @@ from lingstream.core.parsing.tokenizer import (
 from .beginning import Beginning
 from .delimiters import Delimiters
 from .keys import KeyRepair
-from .reopening import Record, Reopening, last_of
+from .reopening import More, Record, Reopening, last_of
 from .scalars import ScalarRepair
 from .state import State
 from .strings import StringRepair
@@ -181,11 +181,8 @@ class Repairer:
             yield from self._close(char)
         elif char in COMMAS:
             self._junk_comma(char)
-        elif self.state is State.NEXT and (yield from self.reopening.second_list(char)):
-            self._reopen_list(char)
-            self.source.pos += 1
-        elif self.state is State.NEXT and (yield from self.reopening.list_goes_on(char)):
-            self._reopen_list(char)
+        elif self.state is State.NEXT and (yield from self._list_goes_on(char)):
+            return
         elif char in "{[(":
             self._bracket_for_key(char)
         elif (yield from self._skipped(char)):
@@ -208,12 +205,17 @@ class Repairer:
         else:
             self.source.pos += 1
 
-    def _reopen_list(self, char: str) -> None:
-        """Items of the last array, which was closed too early, or a second one for its key."""
+    def _list_goes_on(self, char: str) -> Reading[bool]:
+        """Go into the last array, if it was closed too early, or a second one for its key follows."""
         emitter = self.emitter
+        more = yield from self.reopening.list_follows(char)
+        if more is More.NOTHING:
+            return False
         self._note("bracket", "a key", char)
         emitter.key = next(reversed(emitter.container))
         emitter.reopen(emitter.child())
+        self.source.pos += more is More.LIST
+        return True
 
     def _junk_comma(self, char: str) -> None:
         self._note("comma", "a value", char)
