@@ -186,8 +186,8 @@ class StreamParser(BaseParser):
 
     @property
     def open_text(self) -> str:
-        """What there is of the string that is read."""
-        return "".join(self._emitter.parts)  # which are counted, and stay as many as they are
+        """What may be told of the string that is read."""
+        return self._emitter.told()
 
     def guide(self, guide: Guide) -> None:
         """Let ``guide`` change what is told."""

@@ -81,6 +81,9 @@ class Emitter:
         self.closed: Any = None  # the container that was closed last
         self.parts: list[str] = []  # the open string
         self.run: list[str] = []  # those of its parts that no op has told of yet
+        self.held: int | None = None  # how many of these may be told of; None for all
+        self.joined = 0  # how many of its parts told() has put together
+        self._text = ""  # and what they are
         self.open = ""  # its uri
         self.index = 0  # its place, if it is an item of an array
         self.is_open = False  # whether there is one
@@ -92,7 +95,9 @@ class Emitter:
 
     def take(self) -> list[Op | Closed]:
         """Return the ops since the last call."""
-        self._flush()
+        self._flush(self.held)
+        if self.held:
+            self.held = 0
         out, self.out = self.out, []
         return self.guide.push(out) if self.guide and out else out
 
@@ -163,6 +168,7 @@ class Emitter:
         """Begin a string where the next value belongs; it is told of with its first characters."""
         self.open = uri
         self.parts.clear()
+        self.joined = 0
         self.is_open = True
         self.shown = self.replaced = False
         container = self.container
@@ -175,6 +181,31 @@ class Emitter:
         """Let the open string grow."""
         self.parts.append(text)
         self.run.append(text)
+
+    def hold(self) -> None:
+        """Let no op tell of what is appended from here on, before :meth:`release` or the string's end."""
+        self.held = len(self.run)
+
+    def release(self) -> None:
+        """Let ops tell of all there is of the open string."""
+        self.held = None
+
+    @property
+    def held_text(self) -> str:
+        """What is held back of the open string."""
+        return "" if self.held is None else "".join(self.run[self.held :])
+
+    def told(self) -> str:
+        """What may be told of the open string, in time that depends on what is new.
+
+        It grows in place while nobody else refers to what this returned the last time.
+        """
+        told = len(self.parts) - self._hidden
+        text = self._text if self.joined else ""
+        self._text = ""
+        text += "".join(self.parts[self.joined : told])
+        self._text, self.joined = text, told
+        return text
 
     def settle(self, *, cut: bool = False) -> None:
         """End the open string: nothing will be appended any more."""
@@ -196,6 +227,7 @@ class Emitter:
         seen = "".join(self.parts)
         seen = seen[: len(seen) - len(unseen)]
         self.parts[:] = [text] if text else []
+        self.joined = 0
         self._store(text)
         if unseen and text.startswith(seen):
             self.out.pop()
@@ -224,6 +256,11 @@ class Emitter:
             self.out.append(Set(self.uri, list(self.container), True))
         self.close_container()
 
+    @property
+    def _hidden(self) -> int:
+        """How many parts of the open string are held back."""
+        return 0 if self.held is None else len(self.run) - self.held
+
     def _unseen(self) -> str:
         """The end of the open string that no call has returned yet."""
         self._flush()
@@ -232,8 +269,9 @@ class Emitter:
 
     def view(self) -> Any:
         """The value as it is now, with what there is of an open string."""
-        if self.is_open and self.parts:
-            self._store("".join(self.parts))
+        if self.is_open and len(self.parts) > self._hidden:
+            self._store("")  # so that the text can grow in place
+            self._store(self.told())
         return self.value
 
     # -- faults ---------------------------------------------------------------
@@ -267,14 +305,19 @@ class Emitter:
         self.on_error(error)
         return error
 
-    def _flush(self) -> None:
-        """Tell of the open string's growth: one op for all its characters in one chunk."""
-        if self.run:
+    def _flush(self, most: int | None = None) -> None:
+        """Tell of the open string's growth: one op for all its characters in one chunk.
+
+        :param most: how many of the parts that no op has told of may be.
+        """
+        if most is None:
+            self.held = None
+        if run := self.run[:most]:
             if self.out and type(last := self.out[-1]) is Append and last.uri == self.open:
-                self.run.insert(0, last.delta)  # the fast path's, from the same chunk
+                run.insert(0, last.delta)  # the fast path's, from the same chunk
                 self.out.pop()
-            self.out.append(Append(self.open, "".join(self.run)))
-            self.run.clear()
+            self.out.append(Append(self.open, "".join(run)))
+            del self.run[:most]
             self.shown = True
 
     def _place(self, value: Any) -> bool:

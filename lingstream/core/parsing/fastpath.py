@@ -6,7 +6,8 @@ thing that it does not understand it goes back to the last point of which it was
 there and has the :class:`~.repair.Repairer` take one step.
 
 Whether a string has ended is in doubt until the next key's colon (in an array the next item, in both the
-closing bracket) has been read: ``mark`` stays at its closing quote until then.
+closing bracket) has been read: ``mark`` stays at its closing quote until then. A sign that may have closed it
+instead (``”`` or ``\\"``) is left unread until the next character says whether it did.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lingstream.core.document.ops import Append, Closed, Set
 from lingstream.core.phrases import Phrase
 
 from .emitter import Emitter, make
-from .repair import LONGEST_FIRST_KEY, Repairer, State
+from .repair import LONGEST_FIRST_KEY, Repairer, State, may_be_end, sign_at_end
 from .tokenizer import LOOKAHEAD, NUMBER, EndOfText, Reading, Source, to_number
 
 __all__ = ["read_json"]
@@ -34,6 +35,7 @@ _CONTENT = re.compile(
     r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})){1,100}"
 ).match
 _LONGEST_ESCAPE = 12
+_OWN_ENDS = ('”"', '""')  # a sign that the quote follows closed no string
 _WORD: Callable[[str, int], re.Match[str]] = re.compile(r"[-+.0-9A-Za-z_]*").match  # type: ignore[assignment]
 _NUMBER = NUMBER.fullmatch
 _SPACE = " \n\r\t"
@@ -154,6 +156,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                 if (
                                     '"' in chunk
                                     or "\\" in chunk
+                                    or "”" in chunk
                                     or not chunk.isprintable()
                                     or not chunk
                                     or base > max_chars
@@ -171,21 +174,31 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                 break
                         end = text.find('"', pos)
                         run = text[pos:end] if end >= 0 else text[pos:]
-                        if "\\" in run or not run.isprintable():
+                        signed = False  # whether a sign is left that may have closed the string
+                        if "\\" in run or "”" in run or not run.isprintable():
                             end = pos
                             while content := _CONTENT(text, end):
                                 end = content.end()
                             run = text[pos:end]
+                            if (
+                                ('\\"' in run or "”" in run)
+                                and not strict
+                                and text[end : end + 1] != "\\"
+                                and text[end - 1 : end + 1] not in _OWN_ENDS
+                            ):
+                                run = run[: sign_at_end(run)]
+                                signed = pos + len(run) < end
+                            pos += len(run)
                             if "\\" in run:
                                 run = scanstring(run + '"', 0)[0]
-                            pos = end
                         else:
                             pos += len(run)
                         if run:
                             parts.append(run)
                             out.append(make(Append, (uri, run)))
                         if pos < len(text):
-                            if text[pos] != "\\" or len(text) - pos >= _LONGEST_ESCAPE:
+                            waits = text[pos] == "\\" and len(text) - pos < _LONGEST_ESCAPE
+                            if not (may_be_end(text[pos:]) if signed else waits):
                                 break
                             base += pos
                             text, pos, mark = text[pos:], 0, 0

@@ -11,6 +11,7 @@ import pytest
 from lingstream.core.document.ops import Append
 from lingstream.core.exceptions import ParseLimitError
 from lingstream.core.parsing import StreamParser, TextParser
+from lingstream.core.parsing.schema import SchemaParser
 
 from .support import parse
 
@@ -136,6 +137,10 @@ REPEATED = {
     "items of a list that was closed": ('{"a": ["x"]', ', "b", ["x"]'),
     "braces too many": ('{"a": [', '{"b": {"c": 1}}}, "d": 2}, '),
     "commas in a number": ("{", '"a": 1,000, '),
+    "signs": ('{"a": "', "”, "),
+    "escaped quotes": ('{"a": "', '\\", '),
+    "signs in single quotes": ("{'a': '", "’, "),
+    "prose like a record": ('[{"k": 1}]', ', {"k": 2} or'),
     "values like comments": ("[", "#fff, "),
     "white space": ('{"a": "x",', " "),
     "an unquoted word": ('{"a": ', "xY7"),
@@ -163,3 +168,35 @@ def test_no_text_takes_more_than_linear_time(head: str, unit: str, size: int) ->
     finally:
         gc.enable()
     assert long < 8 * short * 3 + 0.1  # quadratic would be 64 times
+
+
+@pytest.mark.parametrize("unit", ["1,", "1.5,", "1,234,"])
+def test_digits_with_commas_past_the_bound_are_read_once(unit: str) -> None:
+    def seconds(length: int) -> float:
+        parser = StreamParser()
+        start = time.process_time()
+        with pytest.raises(ParseLimitError):
+            parser.feed('{"a": ' + unit * (length // len(unit)) + "1}")
+        return time.process_time() - start
+
+    short, long = (min(seconds(length) for _ in range(3)) for length in (6_000, 48_000))
+    assert long < 8 * short * 3 + 0.1
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "object", "properties": {"a": {"type": "string"}}}])
+@pytest.mark.parametrize("head", ["", "\t"])  # valid JSON, and no more
+def test_a_look_after_each_chunk_takes_no_more_than_linear_time(
+    schema: dict[str, object] | None, head: str
+) -> None:
+    def seconds(count: int) -> float:
+        parser = StreamParser()
+        reader = SchemaParser(parser, schema) if schema else parser
+        reader.feed(f'{{"a": "{head}')
+        start = time.process_time()
+        for _ in range(count):
+            reader.feed("abcd")
+            assert reader.value["a"]
+        return time.process_time() - start
+
+    short, long = (min(seconds(count) for _ in range(3)) for count in (2_000, 16_000))
+    assert long < 8 * short * 3 + 0.1

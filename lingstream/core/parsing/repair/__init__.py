@@ -20,7 +20,8 @@ remarks      repairs nothing; says what stands between a string and its comma, a
 reopening    repairs nothing; says whether a container that was closed goes on, or one begins without bracket
 values       repairs nothing; reads whole values ahead, up to the bracket that decides a doubt
 lookahead    repairs nothing; says what follows, where that decides a doubt
-inside       repairs nothing; counts the brackets and quotes that the open string has opened
+inside       repairs nothing; counts the brackets and quotes that the open string has opened, and says what
+             may be its end
 state        repairs nothing; what the document wants next
 ===========  =====================================================================================
 
@@ -35,13 +36,14 @@ What holds in all of them, and what a new repair has to keep:
    the text ended there. Only a document that is one string is held back as a whole.
 4. A repair is noted before anything of it is emitted: in strict mode the note raises.
 5. What was emitted is taken back in two cases, by a ``fix``: of a string that lost its closing quote, and of
-   an array's item that turns out to be the next key.
+   an array's item that turns out to be the next key. A sign that may have closed a string is held back.
 """
 
 from __future__ import annotations
 
+from .inside import may_be_end, sign_at_end
 from .reopening import LONGEST_FIRST_KEY
 from .state import State
 from .structure import Repairer
 
-__all__ = ["LONGEST_FIRST_KEY", "Repairer", "State"]
+__all__ = ["LONGEST_FIRST_KEY", "Repairer", "State", "may_be_end", "sign_at_end"]

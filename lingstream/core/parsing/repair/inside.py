@@ -1,4 +1,4 @@
-"""What the open string has opened itself: brackets, quotes, and quotes of typography.
+"""What the open string has opened itself (brackets, quotes, quotes of typography), and what may be its end.
 
 Counted as the string grows, each part once.
 """
@@ -6,15 +6,27 @@ Counted as the string grows, each part once.
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from lingstream.core.parsing.emitter import Emitter
 
-__all__ = ["Inside"]
+__all__ = ["SIGNS", "Inside", "may_be_end", "sign_at_end"]
+
+#: What may have closed a string in place of its quote, which may also be escaped or lost before a new line.
+SIGNS = "\"”“″＂’'`\n"
 
 _BRACKETS = {"}": "{", "]": "[", ")": "("}
 _MARKS = re.compile("[„“”]")
-_SINGLE = re.compile(r"‘|(?<!\w)'")
+_SINGLES = re.compile("[‘’'`]")
 _STRAY = "”“″"  # what closes a straight quote by mistake
+_LONGEST_ENDING = 200  # how far from its end the sign may stand that closed a string
+
+# One of them, also as it is written, and what stands behind a string: citations, brackets, a comma, a fence.
+_END = re.compile(
+    r"(?:[”“″＂’'`\n]|\\?\")(?:\s*(?:\[[\d, ^-]{0,20}(?:\]|\Z)|【[^】]{0,40}(?:】|\Z)))*"
+    r"[\s\]},，;]*(?:[\[{]|`{1,3})?\s*"
+)
+_LONGEST_END = 80
 
 
 class Inside:
@@ -33,6 +45,10 @@ class Inside:
         self._straight = 0  # straight quotes, escaped or not
         self._typographic = ""  # the quote of typography that is open
         self._stray = -1  # where the last one stands that closes nothing
+        self._single = self._backtick = False  # whether a single quote, or a backtick, is open
+        self._before = ""  # the last two characters, of which the second has not been looked at as one
+        #: Where single quotes and backticks stand, and whether they close one: as many as can be asked about.
+        self._singles: deque[tuple[int, bool]] = deque(maxlen=_LONGEST_ENDING)
 
     @property
     def is_quoting(self) -> bool:
@@ -78,17 +94,20 @@ class Inside:
         is_stray = place == self._stray or last == "″" or (last == "“" and self._typographic == last)
         return last if is_stray and last in _STRAY else ""
 
-    def sign(self, text: str) -> str:
-        """The single quote, or quote of another kind, at the end of the string, if it closes nothing in it.
+    def sign(self, text: str, behind: int) -> str:
+        """The single quote, or quote of another kind, ``behind`` characters before the end of the string.
 
-        :param text: the last characters of the string. What follows has to prove that it ends there.
+        :param text: at least the last ``behind`` + 1 characters of the string. What follows has to prove that
+            it ends there.
+        :return: ``""`` also if the quote closes one that the string opened.
         """
-        last = text[-1:]
-        if last and last in "’'`＂":
-            body = text[:-1]
-            opened = body.count("`") % 2 if last == "`" else _SINGLE.search(body) if last in "’'" else None
-            return "" if opened else last
-        return ""
+        self._count()
+        last = text[len(text) - behind - 1 :][:1]
+        if not last or last not in "’'`＂":
+            return ""
+        place = self._length - behind - 1
+        closes = next((closes for at, closes in self._singles if at == place), False)
+        return "" if closes else last
 
     def _count(self) -> None:
         parts = self._emitter.parts
@@ -100,8 +119,29 @@ class Inside:
         self._straight += text.count('"')
         for mark in _MARKS.finditer(text):
             self._mark(mark[0], self._length + mark.start())
+        self._count_singles(text)
         self._parts = len(parts)
         self._length += len(text)
+
+    def _count_singles(self, text: str) -> None:
+        """Tell single quotes from apostrophes, for which the characters on both sides are needed.
+
+        So the last character waits for the next one.
+        """
+        text, start = self._before + text, self._length - len(self._before)
+        for found in _SINGLES.finditer(text, len(self._before[1:]), len(text) - 1):
+            place, mark = found.start(), found[0]
+            before, after = text[place - 1 : place] if place else "", text[place + 1]
+            if mark == "`":
+                self._singles.append((start + place, self._backtick))
+                self._backtick = not self._backtick
+            elif mark == "‘" or (mark == "'" and not (self._single or before.isalnum())):
+                self._singles.append((start + place, False))
+                self._single = True
+            elif not after.isalnum():
+                self._singles.append((start + place, self._single))
+                self._single = False
+        self._before = text[-2:]
 
     def _mark(self, mark: str, place: int) -> None:
         if mark == "„" or (mark == "“" and not self._typographic):
@@ -110,3 +150,18 @@ class Inside:
             self._typographic = ""
         else:
             self._stray = place
+
+
+def may_be_end(text: str) -> bool:
+    """Whether ``text`` is a sign that may have closed a string, and nothing behind it is its text.
+
+    It is for the next characters to say.
+    """
+    return len(text) < _LONGEST_END and bool(_END.fullmatch(text))
+
+
+def sign_at_end(text: str) -> int:
+    """Where in ``text``, as it is written, the sign stands that may have closed it, or else its length."""
+    start = max(len(text) - _LONGEST_END, 0)
+    at = max(text.rfind("”", start), text.rfind('\\"', start))
+    return at if at >= 0 and may_be_end(text[at:]) else len(text)

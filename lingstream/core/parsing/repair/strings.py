@@ -13,7 +13,7 @@ from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes, decode
 
 from .delimiters import Delimiters, Verdict
-from .inside import Inside
+from .inside import SIGNS, Inside, may_be_end
 from .values import OPENERS
 
 __all__ = ["StringRepair"]
@@ -118,10 +118,14 @@ class StringRepair:
             if plain:
                 emitter.append(plain[0])
                 source.pos = plain.end()
+            if emitter.held is not None and not may_be_end(emitter.held_text):
+                emitter.release()
             char = yield from source.peek()
             if not char:
                 self._cut()
             elif char == "\\":
+                if (yield from source.peek(1)) == '"':
+                    self._hold('"')
                 yield from self.escapes.escape()
             elif char in self.closers:
                 yield from self._quote(char)
@@ -247,7 +251,7 @@ class StringRepair:
         ending = self.inside.ending(text, len(tail)) if found else ""
         if not found and not (yield from self.ahead.lost_quote_before(0, tail)):
             return False
-        self._end_before(tail, ending or self.inside.sign(text[: len(text) - len(tail)]))
+        self._end_before(tail, ending or self.inside.sign(text, len(tail)))
         self.source.rewind(tail)
         return True
 
@@ -278,17 +282,26 @@ class StringRepair:
             return
         if char < " ":
             self._note("control-character", "an escaped control character", char)
+        self._hold(char)
         self.emitter.append(char)
         self.source.pos += 1
+
+    def _hold(self, char: str) -> None:
+        """If ``char`` may have closed the string, let no op tell of it until what follows decides."""
+        emitter = self.emitter
+        is_held = emitter.held is not None and may_be_end(emitter.held_text + char)
+        if char in SIGNS and not (is_held or self.inside.quotes or emitter.strict):
+            emitter.hold()
 
     def _cut(self) -> None:
         """The text ends inside the string."""
         text = "" if self.emitter.cut or self.inside.quotes else self._tail()
         for found in _CUT_ENDING.finditer(text):
             behind = len(text) - found.start()
-            before = text[: found.start()]
-            single = self.quote == "'" and before.endswith("’")
-            if ending := self.inside.ending(text, behind) or (self.inside.sign(before) if single else ""):
+            single = self.quote == "'" and text[: found.start()].endswith("’")
+            if ending := self.inside.ending(text, behind) or (
+                self.inside.sign(text, behind) if single else ""
+            ):
                 self._end_before(text[-behind:], ending)
                 return
         self._note("cut", "a closing quote", "")

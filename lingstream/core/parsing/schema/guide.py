@@ -25,7 +25,7 @@ class Reader(Protocol):
 
     @property
     def open_text(self) -> str:
-        """What there is of the open string."""
+        """What may be told of the open string."""
         ...
 
 
@@ -92,6 +92,7 @@ class Guide:
     def value(self) -> Any:
         """The value as it is now: to be read and not changed."""
         if self._open is not None and self._open.streams:
+            self._open.put("")  # so that the text can grow in place
             self._open.put(self._parser.open_text)
         return self._places.value
 
