@@ -25,6 +25,7 @@ from django.utils.translation import get_language_from_request
 
 from ..conf import app_settings
 from ..core.exceptions import AccessError, ConfigurationError, InternalError, LingError, UsageError
+from ..core.phrases import Phrase
 from ..models import owner_key
 from .origins import foreign_origin
 from .visitors import digest_of, shown_visitor, visitor_of
@@ -206,18 +207,22 @@ def scope_of(request: HttpRequest, user: Any) -> str | None:
     except LingError:
         raise
     except DisallowedHost:
-        raise UsageError("expected a host of this site", code="host") from None
+        raise UsageError(Phrase("expected a host of this site"), code="host") from None
     except PermissionDenied:
-        raise AccessError("this site does not say whose request this is") from None
+        raise AccessError(Phrase("this site does not say whose request this is")) from None
     except Exception:
         logger.exception("the SCOPE function %s failed", path)
-        raise InternalError("the request") from None
+        raise InternalError(Phrase("the request")) from None
     if found is None and not getattr(user, "is_superuser", False):
-        raise AccessError("this site does not say whose request this is")
+        raise AccessError(Phrase("this site does not say whose request this is"))
     if not (found is None or (isinstance(found, str) and len(found) <= _LONGEST_SCOPE)):
-        raise ConfigurationError(
-            f"expected {path} to return None or up to {_LONGEST_SCOPE} characters, got {found!r:.80}"
+        message = Phrase(
+            "expected %(path)s to return None or up to %(most)s characters, got %(got)s",
+            path=path,
+            most=_LONGEST_SCOPE,
+            got=f"{found!r:.80}",
         )
+        raise ConfigurationError(message)
     return found
 
 

@@ -12,6 +12,7 @@ import re
 import time
 
 from lingstream.core.exceptions import AccessError
+from lingstream.core.phrases import Phrase
 
 __all__ = ["VALID", "digest", "is_signed", "refusal", "signature"]
 
@@ -35,15 +36,18 @@ def is_signed(header: str, secret: str, body: bytes) -> bool:
     return any(matches) and abs(time.time() - int(at)) <= VALID
 
 
-def refusal(of: str) -> AccessError:
+def refusal(of: Phrase) -> AccessError:
     """Return what whoever cannot sign is told, whatever the reason.
 
     :param of: whose secret it is.
     """
-    return AccessError(
+    message = Phrase(
         'expected Ling-Signature: t=<seconds>,v1=<HMAC-SHA256 of "t.body" in hex>, signed in these '
-        f"{VALID} s with the secret of this {of}"
+        "%(valid)s s with the secret of this %(of)s",
+        valid=VALID,
+        of=of,
     )
+    return AccessError(message)
 
 
 def digest(secret: str, at: str, body: bytes) -> str:

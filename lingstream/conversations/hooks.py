@@ -19,6 +19,7 @@ from lingstream.access.identity import Identity, address_of, scope_of
 from lingstream.access.signatures import VALID, digest, is_signed, refusal
 from lingstream.access.throttle import check_throttle
 from lingstream.core.exceptions import AccessError, NotFound, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.wire.json import loads
 from lingstream.execution.storage import in_database
 from lingstream.models import Conversation, Occasion, Run
@@ -70,7 +71,7 @@ def _signed(header: str, name: str, scope: str, body: bytes) -> Occasion:
     occasion = rows.filter(pk=int(name)).first() if _PK.fullmatch(name) else None
     good = is_signed(header, occasion.secret(scope) if occasion else "", body)
     if occasion is None or not good:
-        raise refusal("hook")
+        raise refusal(Phrase("hook"))
     return occasion
 
 

@@ -17,6 +17,7 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from lingstream.access.identity import Identity
 from lingstream.access.throttle import check_throttle
 from lingstream.core.exceptions import AccessError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.storage import in_database
 from lingstream.models.locks import locked
 from lingstream.transports.requests import answer_json, api, identity_of
@@ -45,7 +46,8 @@ async def files(request: HttpRequest, slug: str) -> HttpResponseBase:
     202 with the names that are ``kept``, and how many are ``gone``: files are found soon after.
     """
     if length_of(request) > MOST_BYTES or len(body := request.read(MOST_BYTES + 1)) > MOST_BYTES:
-        raise UsageError(f"expected a body of up to {MOST_BYTES} bytes, got more", code="too-large")
+        message = Phrase("expected a body of up to %(most)s bytes, got more", most=MOST_BYTES)
+        raise UsageError(message, code="too-large")
     if request.headers.get("Ling-Signature"):
         done = await in_database(signed, request, slug, body, lambda source: _done(request, source, body))
     else:
@@ -58,10 +60,12 @@ def _given(request: HttpRequest, slug: str, body: bytes, identity: Identity) -> 
     check_throttle("", identity)
     source = Source.objects.select_related("collection").filter(slug=slug).first()
     if source is None or not _may_give(identity, source):
-        raise AccessError(
-            f"expected a user who may give files to this source ({_PERMISSION}, and its collection), or a "
-            "signature"
+        message = Phrase(
+            "expected a user who may give files to this source (%(permission)s, and its collection), or a "
+            "signature",
+            permission=_PERMISSION,
         )
+        raise AccessError(message)
     return _done(request, source, body, identity.user)
 
 
@@ -74,21 +78,31 @@ def _may_give(identity: Identity, source: Source) -> bool:
 
 def _done(request: HttpRequest, source: Source, body: bytes, user: Any = None) -> dict[str, Any]:
     if source.kind != Uploads.kind:
-        raise UsageError(f"expected a source of the kind upload, got {source.kind}")
+        raise UsageError(Phrase("expected a source of the kind upload, got %(got)s", got=source.kind))
     try:
         # The parser takes a body without a length, as a chunked one is, for an empty one.
         meta = {**request.META, "CONTENT_LENGTH": str(len(body))}
         form, found = MultiPartParser(meta, BytesIO(body), request.upload_handlers).parse()
     except MultiPartParserError as error:
-        raise UsageError(f"expected multipart/form-data: {error}", code="bad-request") from None
+        unreadable = Phrase("expected multipart/form-data: %(why)s", why=f"{error!s:.200}")
+        raise UsageError(unreadable, code="bad-request") from None
     given, gone = found.getlist("file"), list(dict.fromkeys(form.getlist("gone")))
     if len(given) > _MOST_FILES or len(gone) > _MOST_GONE:
-        raise UsageError(f"expected up to {_MOST_FILES} files, and {_MOST_GONE} names that are gone")
+        message = Phrase(
+            "expected up to %(files)s files, and %(gone)s names that are gone",
+            files=_MOST_FILES,
+            gone=_MOST_GONE,
+        )
+        raise UsageError(message)
     names = [file.name or "" for file in given]
     if not names and not gone:
-        raise UsageError("expected the fields file or gone, got neither", code="bad-request")
+        nothing = Phrase("expected the fields file or gone, got neither")
+        raise UsageError(nothing, code="bad-request")
     if len(set(names)) < len(names):
-        raise UsageError(f"expected each name once, without its folders, got {sorted(names)}"[:500])
+        message = Phrase(
+            "expected each name once, without its folders, got %(got)s", got=f"{sorted(names)!s:.400}"
+        )
+        raise UsageError(message)
     owner = user if source.collection.access == Collection.Access.OWN else None
     trigger = Sync.Trigger.MANUAL if user else Sync.Trigger.WEBHOOK
     with atomically():
@@ -107,10 +121,12 @@ def _done(request: HttpRequest, source: Source, body: bytes, user: Any = None) -
 def _check_rights(source: Source, names: list[str], gone: list[str], user: Any) -> None:
     """Refuse what replaces or deletes files that are nobody's own to who may only add some."""
     if gone and not user.has_perm(_DELETE):
-        raise AccessError(f"expected a user who may delete files ({_DELETE})")
+        raise AccessError(Phrase("expected a user who may delete files (%(permission)s)", permission=_DELETE))
     is_there = Upload.objects.filter(source=source, name__in=names).exists()
     if is_there and not user.has_perm(_CHANGE):
-        raise AccessError(f"expected a user who may replace files ({_CHANGE})")
+        raise AccessError(
+            Phrase("expected a user who may replace files (%(permission)s)", permission=_CHANGE)
+        )
 
 
 def _check_owner(source: Source, names: list[str], owner: Any) -> None:
@@ -119,4 +135,5 @@ def _check_owner(source: Source, names: list[str], owner: Any) -> None:
         owner is not None
         and Upload.objects.filter(source=source, name__in=names).exclude(owner=owner).exists()
     ):
-        raise UsageError("expected names that nobody else has in this source", code="key-reused")
+        taken = Phrase("expected names that nobody else has in this source")
+        raise UsageError(taken, code="key-reused")

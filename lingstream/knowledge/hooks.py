@@ -20,6 +20,7 @@ from lingstream.access.signatures import VALID, digest, is_signed, refusal
 from lingstream.access.throttle import check_throttle
 from lingstream.core.document import jsonuri
 from lingstream.core.exceptions import InvalidInput, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.validation import compile_schema
 from lingstream.core.wire.json import loads
 from lingstream.execution.storage import in_database
@@ -60,7 +61,8 @@ async def documents(request: HttpRequest, slug: str) -> HttpResponseBase:
     and ``asked`` for: they are found soon after.
     """
     if length_of(request) > MOST_BYTES or len(request.body) > MOST_BYTES:
-        raise UsageError(f"expected a body of up to {MOST_BYTES} bytes, got more", code="too-large")
+        message = Phrase("expected a body of up to %(most)s bytes, got more", most=MOST_BYTES)
+        raise UsageError(message, code="too-large")
     done = await in_database(signed, request, slug, request.body, lambda source: _done(source, request.body))
     return answer_json(done, 202)
 
@@ -78,7 +80,7 @@ def signed(
     source = Source.objects.filter(slug=slug).first()
     good = is_signed(header, source.secret() if source else "", body)
     if source is None or not good:
-        raise refusal("source")
+        raise refusal(Phrase("source"))
     name = f"lingstream.source.{source.pk}.{digest('', header, body)}"
     with contextlib.suppress(Exception):  # a cache that is away knows nothing of it
         if known := cache.get(name):
@@ -93,9 +95,13 @@ def _done(source: Source, body: bytes) -> dict[str, int]:
     sent = loads(body)
     if found := compile_schema(SENT).failures(sent):
         where = jsonuri.join(*found[0].path)
-        raise InvalidInput(f"{where}: {found[0].message}" if where else found[0].message, uri=where)
+        why = found[0].phrase
+        raise InvalidInput(Phrase("%(where)s: %(why)s", where=where, why=why) if where else why, uri=where)
     if source.kind != Webhook.kind and (sent.get("documents") or sent.get("gone")):
-        raise UsageError(f"expected only keys for a source of the kind {source.kind}, got documents")
+        message = Phrase(
+            "expected only keys for a source of the kind %(kind)s, got documents", kind=source.kind
+        )
+        raise UsageError(message)
     keys = set(sent.get("keys", ()))
     with atomically():
         kept = keep(source, sent.get("documents", ()))

@@ -35,6 +35,7 @@ from lingstream.core.exceptions import (
     RateLimited,
     UsageError,
 )
+from lingstream.core.phrases import Phrase
 from lingstream.core.wire.json import dumps
 from lingstream.core.wire.ling import PROTOCOL
 from lingstream.execution.away import AWAY, told_away
@@ -79,16 +80,16 @@ _STATUSES = {
 }
 
 # What Django raises, and the site's own functions: first match wins, the rest is a fault of the server.
-_DJANGOS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
+_DJANGOS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, Phrase], ...] = (
     (
         RequestDataTooBig,
         "too-large",
-        "expected a body within the site's DATA_UPLOAD_MAX_MEMORY_SIZE, got more",
+        Phrase("expected a body within the site's DATA_UPLOAD_MAX_MEMORY_SIZE, got more"),
     ),
-    ((SuspiciousOperation, BadRequest), "bad-request", "the site refused this request as malformed"),
-    ((UnreadablePostError, UnicodeError), "bad-request", "expected a body that can be read"),
-    (PermissionDenied, "forbidden", "the site refused this request"),
-    (Http404, "not-found", "the site has nothing here"),
+    ((SuspiciousOperation, BadRequest), "bad-request", Phrase("the site refused this request as malformed")),
+    ((UnreadablePostError, UnicodeError), "bad-request", Phrase("expected a body that can be read")),
+    (PermissionDenied, "forbidden", Phrase("the site refused this request")),
+    (Http404, "not-found", Phrase("the site has nothing here")),
 )
 
 
@@ -122,7 +123,10 @@ def api(*methods: str) -> Callable[[View[P]], View[P]]:
             if request.method == "OPTIONS":
                 return preflight(methods)
             if request.method not in methods:
-                raise UsageError(f"expected {' or '.join(methods)}, got {request.method}", code="method")
+                message = Phrase(
+                    "expected the method %(known)s, got %(got)s", known=", ".join(methods), got=request.method
+                )
+                raise UsageError(message, code="method")
             return await view(request, *args, **kwargs)
 
         return commits(csrf_exempt(wrapped))
@@ -221,10 +225,10 @@ def _identify(request: HttpRequest, acts: bool, shows: bool) -> Identity:
 def _check_asgi(request: HttpRequest) -> None:
     """Refuse WSGI: each request has an event loop of its own there, with which a run would end."""
     if not hasattr(request, "scope"):
-        raise LingError(
-            "lingstream needs ASGI, and this request came by WSGI: serve the site with daphne or uvicorn",
-            code="asgi-required",
+        message = Phrase(
+            "lingstream needs ASGI, and this request came by WSGI: serve the site with daphne or uvicorn"
         )
+        raise LingError(message, code="asgi-required")
 
 
 async def _error(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -250,4 +254,4 @@ def _translated(error: Exception) -> LingError:
     for kinds, code, message in _DJANGOS:
         if isinstance(error, kinds):
             return LingError(message, code=code)
-    return InternalError("the request")
+    return InternalError(Phrase("the request"))

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.core.wire.dialect import DialectKind, for_media_type, media_types, named
 from lingstream.execution.disconnect import is_bound
 from lingstream.execution.runner import get_runner
@@ -30,7 +31,8 @@ def body_of(request: HttpRequest) -> bytes:
     """
     limit = app_settings().max_body
     if length_of(request) > limit or len(body := request.body) > limit:
-        raise UsageError(f"expected a body of up to {limit} bytes, got more", code="too-large")
+        message = Phrase("expected a body of up to %(most)s bytes, got more", most=limit)
+        raise UsageError(message, code="too-large")
     return body
 
 
@@ -41,7 +43,8 @@ def length_of(request: HttpRequest) -> int:
     """
     length = request.headers.get("Content-Length") or "0"
     if not length.isdecimal() or len(length) > 18:
-        raise UsageError(f"expected Content-Length to be a number, got {length!r:.80}", code="bad-request")
+        message = Phrase("expected Content-Length to be a number, got %(got)s", got=f"{length!r:.80}")
+        raise UsageError(message, code="bad-request")
     return int(length)
 
 
@@ -62,7 +65,11 @@ def wanted(request: HttpRequest) -> DialectKind | None:
     offers = [_NO_STREAM, *media_types()]
     best = preferred(accept, offers)
     if best is None:
-        message = f"expected Accept to admit one of {', '.join(offers)}, got {accept!r:.200}"
+        message = Phrase(
+            "expected Accept to admit one of %(known)s, got %(got)s",
+            known=", ".join(offers),
+            got=f"{accept!r:.200}",
+        )
         raise UsageError(message, code="not-acceptable")
     return for_media_type(best)
 

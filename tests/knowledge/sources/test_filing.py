@@ -184,3 +184,17 @@ async def test_what_is_no_form_and_what_takes_no_files_is_told(
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad-request")
     await Source.objects.aupdate(kind="webhook")
     assert "kind upload" in (await give(("a.md", b"x"))).text
+
+
+async def test_refusals_are_told_in_the_language_of_who_gives_files(source: Source, give: Give) -> None:
+    chinese = {"accept-language": "zh-hans"}
+    anna = await person("anna")
+    assert (await give(("a.md", b"clouds"))).status_code == 202
+    for answer, code, told in (
+        (await give(**chinese), "bad-request", "应有字段 file 或 gone，实际都没有"),
+        (await give(("a/x", b""), ("b/x", b""), **chinese), "usage", "只能出现一次，实际为 ['x', 'x']"),
+        (await give(gone=["a.md"], user=anna, **chinese, **{"x-csrftoken": TOKEN}), "forbidden", "有权删除"),
+        (await give(("a.md", b"clouds"), secret="x", **chinese), "forbidden", "用此来源的密钥签名"),
+    ):
+        error = answer.json()["error"]
+        assert (error["code"], told in error["message"]) == (code, True), error

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from lingstream.access.signatures import signature
+from lingstream.core.phrases import Phrase
 from lingstream.knowledge import hooks
 from lingstream.knowledge.models import Chunk, Collection, Document, Source, Sync, Upload
 from tests.chaos.patience import within
@@ -29,11 +30,17 @@ async def source(site: Site) -> Source:
 @pytest.fixture
 def post(site: Site, source: Source) -> Post:
     async def send(
-        data: Any, *, to: str = "shop", secret: str | None = None, at: float = 0, sign: Any = None
+        data: Any,
+        *,
+        to: str = "shop",
+        secret: str | None = None,
+        at: float = 0,
+        sign: Any = None,
+        language: str = "en",
     ) -> httpx.Response:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         signed = signature(source.secret() if secret is None else secret, int(time.time() + at), body)
-        headers = {"Ling-Signature": signed if sign is None else sign(signed)}
+        headers = {"Ling-Signature": signed if sign is None else sign(signed), "Accept-Language": language}
         return await site.http.post(f"/ling/knowledge/sources/{to}/", content=body, headers=headers)
 
     return send
@@ -139,7 +146,7 @@ async def test_one_request_that_is_signed_for_two_sources_is_done_for_both(
 async def test_who_cannot_sign_is_told_the_same(source: Source, post: Post, how: dict[str, Any]) -> None:
     answer = await post(sent(("a", "one")), **how)
     assert answer.status_code == 403
-    assert answer.json()["error"]["message"] == hooks.refusal("source").message
+    assert answer.json()["error"]["message"] == hooks.refusal(Phrase("source")).message
     assert not await Upload.objects.aexists()
 
 
@@ -178,6 +185,21 @@ async def test_what_cannot_be_taken(source: Source, post: Post, data: Any, statu
     assert (answer.status_code, message in answer.json()["error"]["message"]) == (status, True)
     assert not await Upload.objects.aexists()
     assert not await Document.objects.aexists()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[", "应为 JSON"),
+        ({"keys": [1]}, 'keys/0：1 的类型不是 "string"'),
+        (b" " * (hooks.MOST_BYTES + 1), f"请求正文最大 {hooks.MOST_BYTES} 字节，实际超出"),
+    ],
+    ids=["no JSON", "no text", "too large"],
+)
+async def test_refusals_are_told_in_the_language_of_who_sends_them(
+    source: Source, post: Post, data: Any, message: str
+) -> None:
+    assert message in (await post(data, language="zh-hans")).json()["error"]["message"]
 
 
 async def test_keys_of_any_source_are_looked_at(

@@ -27,17 +27,18 @@ def _answer(asked: dict[str, Any], files: BinaryIO) -> dict[str, Any]:
     try:
         found = extract(files.read(asked["size"]), asked["mime"], asked["url"])
     except ExtractionError as error:
-        return _refusal(error.code, error.message)
+        return _refusal(error)
     except MemoryError:
         message = Phrase("expected a file that %(most)s bytes of memory suffice for", most=MEMORY)
-        return _refusal("too-large", message)
+        return _refusal(ExtractionError("too-large", message))
     except Exception as error:  # of any library that reads files
-        return _refusal("crashed", Phrase("the file could not be read: %(why)s", why=f"{error!r:.300}"))
+        message = Phrase("the file could not be read: %(why)s", why=f"{error!r:.300}")
+        return _refusal(ExtractionError("crashed", message))
     return {"found": asdict(found)}
 
 
-def _refusal(code: str, message: str) -> dict[str, Any]:
-    return {"code": code, "message": message, "phrase": parts_of(message)}
+def _refusal(error: ExtractionError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "phrase": parts_of(error.message)}
 
 
 if __name__ == "__main__":
