@@ -55,12 +55,16 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """One citation of an answer; ``title`` is empty as long as nobody has checked it, or if there is none."""
+    """One citation of an answer; ``title`` is empty as long as nobody has checked it, or if there is none.
+
+    :param stale: the source has changed since, or is gone.
+    """
 
     source: str = ""
     title: str = ""
     url: str = ""
     verified: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class ShownTurn:
     :param files: ``{"attachment", "name", "content_type", "size"}`` of each file beside it.
     :param state: what it is at.
     :param citations: of its answer.
+    :param stale: the uris of those whose sources have changed since, as JSON; ``""`` without any.
     :param cards: what else the document has.
     :param siblings: the runs that stand in one place, this one too.
     :param value: what the person thinks of it: 1, -1 or 0.
@@ -86,6 +91,7 @@ class ShownTurn:
     answer: str = ""
     state: str = ""
     citations: Sequence[Cited] = ()
+    stale: str = ""
     cards: Sequence[Card] = ()
     suggestions: Sequence[str] = ()
     error: Mapping[str, Any] | None = None
@@ -145,7 +151,8 @@ def _turn(turn: Mapping[str, Any], chat: Chat, is_new: bool) -> ShownTurn:
         status=turn["status"],
         answer=answer if isinstance(answer, str) else "",
         state=_state(document),
-        citations=_citations(document),
+        citations=_citations(document, turn["stale"]),
+        stale=json.dumps(turn["stale"]) if turn["stale"] else "",
         cards=_cards(document, chat, isinstance(answer, str)),
         suggestions=[text for text in _list(suggestions) if isinstance(text, str)][:_MOST],
         error=turn["error"],
@@ -173,19 +180,20 @@ def _at_answer(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def _citations(document: Any) -> list[Cited]:
+def _citations(document: Any, stale: Sequence[str]) -> list[Cited]:
     if not isinstance(document, dict) or "citations" not in _at_answer(document):
         return []
-    return [_cited(each) for each in _list(document.get("citations"))[:_MOST]]
+    found = _list(document.get("citations"))[:_MOST]
+    return [_cited(each, f"citations/{place}" in stale) for place, each in enumerate(found)]
 
 
-def _cited(citation: Mapping[str, Any]) -> Cited:
+def _cited(citation: Mapping[str, Any], stale: bool) -> Cited:
     source, title, url = (_text(citation.get(name)) for name in ("source", "title", "url"))
     try:
         leads = urlsplit(url).scheme in ("", "http", "https")
     except ValueError:
         leads = False
-    return Cited(source, title, url if leads else "", citation.get("verified") is True)
+    return Cited(source, title, url if leads else "", citation.get("verified") is True, stale)
 
 
 def _card(name: str, value: Any, level: int = 0) -> Card:

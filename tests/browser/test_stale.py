@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import html
 from playwright.sync_api import Page, expect
 
 from ..chaos.patience import scaled
@@ -21,6 +23,7 @@ CHANGED = "The source has changed since."
 LAMP = "The green lamp at the harbour burns whale oil until midnight."
 BELL = "The old bell above the school rings seven times on Sundays."
 FRESH, STALE = ".ling-cite[data-known]:not([data-stale])", ".ling-cite[data-stale]"
+CHIPS, STALE_CHIPS = ".ling-source[href]:visible", ".ling-source[data-stale]:visible"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def test_open_pages_show_it_without_a_reload(site: str, folder: Path, new_page: 
     look(page, f"{site}/ling/chat/docs-chat/")
     ask(page, "What does the green lamp at the harbour burn?", 1)
     ask(page, "How often does the old bell above the school ring?", 2)
-    assert page.locator(STALE).count() == 0
+    assert (page.locator(STALE).count(), page.locator(STALE_CHIPS).count()) == (0, 0)
     other = new_page()
     look(other, page.url)
     pages = (page, other)
@@ -81,6 +84,13 @@ def test_open_pages_show_it_without_a_reload(site: str, folder: Path, new_page: 
         expect(each.locator(NOTE).get_by_text(CHANGED)).to_have_count(1)
         each.keyboard.press("Escape")
         assert CHANGED in (first.locator(STALE).first.get_attribute("aria-label") or "")
+        chips = each.locator(CHIPS).filter(has_text="Lamp").count()
+        assert chips > 0, "each source is told below the answer"
+        expect(each.locator(STALE_CHIPS)).to_have_count(chips)
+        expect(each.get_by_role("link", name=CHANGED).and_(each.locator(CHIPS))).to_have_count(chips)
+        expect(second.locator(CHIPS).filter(has_text="Bell").and_(second.locator(STALE_CHIPS))).to_have_count(
+            0
+        )
     assert page.locator(".ling-markdown").first.bounding_box() == before, "nothing moves"
     assert page.evaluate("window.mark === document.querySelector('.ling-cite')"), "nothing is drawn anew"
 
@@ -88,10 +98,18 @@ def test_open_pages_show_it_without_a_reload(site: str, folder: Path, new_page: 
     for each in pages:
         expect(each.locator(FRESH)).to_have_count(0)
         assert each.evaluate("window.isTheSame"), "it was not loaded anew"
-    marked = page.locator(STALE).count()
+    marked, chips = page.locator(STALE).count(), page.locator(CHIPS).count()
+    expect(page.locator(STALE_CHIPS)).to_have_count(chips)
     page.reload()
     expect(page.locator(STALE)).to_have_count(marked)
     expect(page.locator(FRESH)).to_have_count(0)
+    expect(page.locator(STALE_CHIPS)).to_have_count(chips)
+
+    drawn = html.fromstring(page.request.get(page.url).text())
+    words = drawn.xpath("//a[contains(@class, 'ling-source')][@data-stale]/span[@data-changed][not(@hidden)]")
+    assert [word.text.strip() for word in words] == [CHANGED] * chips, "the server draws it, too"
+    assert all(json.loads(stream.get("data-stale")) for stream in drawn.xpath("//ling-stream[@data-stale]"))
+    assert len(drawn.xpath("//ling-stream[@data-stale]")) == 2
 
 
 class TestMarks:

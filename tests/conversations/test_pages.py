@@ -282,9 +282,10 @@ def test_a_site_draws_the_answers_of_one_workflow(
     assert "data-ling-markdown" not in page.html
 
 
-def shown(document: Any, **chat: Any) -> Any:
+def shown(document: Any, stale: Any = (), **chat: Any) -> Any:
     turn = {"run": "r", "number": 1, "cause": "code", "message": None, "status": "finished", "error": None}
-    more = {"document": document, "siblings": ["r"], "feedback": [], "created": "2026-01-01T00:00:00+00:00"}
+    more = {"document": document, "siblings": ["r"], "feedback": [], "stale": stale}
+    more["created"] = "2026-01-01T00:00:00+00:00"
     return next(turns_from([{**turn, **more}], Chat(**chat), 0))
 
 
@@ -301,6 +302,13 @@ def test_cards_have_bounds_and_the_rest_is_json() -> None:
     assert [card.text for card in shown("all").cards] == ["all"]
     assert shown({"a": {"b": "x"}}, answer_uri="a/b").answer == "x"
     assert shown({"s": ["x"]}, suggestions_uri="").suggestions == []
+
+
+def test_citations_say_which_of_their_sources_have_changed() -> None:
+    document = {"answer": "a [1] [2]", "citations": [{"source": "1"}, {"source": "2"}]}
+    turn = shown(document, stale=["citations/1"])
+    assert ([cited.stale for cited in turn.citations], turn.stale) == ([False, True], '["citations/1"]')
+    assert ([cited.stale for cited in shown(document).citations], shown(document).stale) == ([False] * 2, "")
 
 
 class TestTag:

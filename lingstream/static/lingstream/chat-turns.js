@@ -17,6 +17,7 @@ export class Turns {
     #elements = new Map(); // by turn
     #written; // by the server, by run
     #boundary; // number of the last turn that was seen when the person left, or came
+    #observer = new MutationObserver((records) => new Set(records.map(({ target }) => target)).forEach(markSources));
 
     /**
      * @param {HTMLElement} chat
@@ -141,6 +142,11 @@ export class Turns {
         if (isOther) stream.run = turn.run ?? this.#client.subscribe(turn.id, { frames: framesOf(turn) });
         const stale = JSON.stringify(turn.stale ?? []);
         if (stream.dataset.stale !== stale) stream.dataset.stale = stale;
+        const sources = part(element, "sources");
+        if (sources) {
+            this.#observer.observe(sources, { childList: true }); // the element draws them when it comes to it
+            markSources(sources);
+        }
         write(state, stateOf(turn.document) || (state?.dataset.word ?? ""));
         drawCards(this.#chat, cards, turn.document, (uri) => !turn.isBusy || stream.run.hasClosed(uri));
     }
@@ -174,6 +180,20 @@ export class Turns {
         }
         return !isNext;
     }
+}
+
+/**
+ * Say at the sources below an answer which of them have changed since, as their element does of the numbers in it.
+ *
+ * @param {HTMLElement} list
+ */
+function markSources(list) {
+    const { stale = "" } = list.closest("ling-stream").dataset;
+    [...list.querySelectorAll(":scope > [data-ling-item]")].forEach((item, index) => {
+        const isStale = stale.includes(JSON.stringify(`${list.dataset.lingEach}/${index}`));
+        item.querySelector("a")?.toggleAttribute("data-stale", isStale);
+        show(part(item, "changed"), isStale);
+    });
 }
 
 /** Whether what has ended elsewhere is not what is shown. */
