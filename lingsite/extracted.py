@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 from lingstream.core.provider import Message
-from lingstream.knowledge.text.words import query_words, words
+from lingstream.knowledge.text.words import defining, query_words, spaced_words, words
 from lingstream.providers.scripted import text_of
 
 __all__ = ["condensed", "extracted"]
@@ -28,6 +28,7 @@ _MOST = 3  # sentences
 _KNOWN = 0.5  # of the question's words: if the passages have less, they are about something else
 _ENOUGH = 0.3  # of what the best sentence scores
 _LEAD = 0.5  # words that standing first is worth
+_DEFINES = 2.0  # words that it is worth to say what the one thing is that is asked for
 _PART = 0.6  # of its score for what is no whole sentence
 _LATER = 0.2  # for each passage that was found sooner
 _NOTHING = "The pages do not say."
@@ -39,11 +40,12 @@ class _Sentence(NamedTuple):
     own: frozenset[str]  # its words
     around: frozenset[str]  # these, and those of the heading that it stands below
     leads: bool  # it is the first below that heading
+    defines: bool  # it begins by saying what is asked for
 
     @property
     def is_whole(self) -> bool:
         """Whether it begins as sentences do: what does not is an item of a list, or a cell."""
-        return not self.text[0].islower()
+        return self.defines or not self.text[0].islower()
 
 
 def condensed(messages: Sequence[Message]) -> str:
@@ -55,7 +57,7 @@ def condensed(messages: Sequence[Message]) -> str:
 def extracted(system: str, question: str) -> str:
     """Return citations, answer and further questions, as JSON."""
     passages = [(int(number), label, text) for number, label, _, text in _PASSAGE.findall(system)]
-    chosen = _chosen([*_sentences(passages)], query_words(question))
+    chosen = _chosen([*_sentences(passages, defining(question))], query_words(question))
     cited = {sentence.source for sentence in chosen}
     answer = " ".join(
         f"{_without_links(sentence.text).rstrip('.')} [{sentence.source}]." for sentence in chosen
@@ -101,11 +103,12 @@ def _chosen(sentences: Sequence[_Sentence], asked: Sequence[str]) -> list[_Sente
 
 def _score(sentence: _Sentence, missing: Set[str]) -> float:
     """How much of what is asked it says, by itself and below its heading; more where it was found sooner."""
-    found = len(missing & sentence.around) + len(missing & sentence.own) + _LEAD * sentence.leads
+    found: float = len(missing & sentence.around) + len(missing & sentence.own)
+    found += _LEAD * sentence.leads + _DEFINES * sentence.defines
     return found * (1.0 if sentence.is_whole else _PART) / (1 + _LATER * (sentence.source - 1))
 
 
-def _sentences(passages: Sequence[tuple[int, str, str]]) -> Iterator[_Sentence]:
+def _sentences(passages: Sequence[tuple[int, str, str]], definitions: Sequence[str]) -> Iterator[_Sentence]:
     for number, label, text in passages:
         heading, leads = label, True
         for block in re.split(r"\n\s*\n|\n(?=\s*(?:[*+|-]|\d+\.)\s)", _CODE.sub("", text)):
@@ -113,8 +116,10 @@ def _sentences(passages: Sequence[tuple[int, str, str]]) -> Iterator[_Sentence]:
                 heading, leads = f"{label} {block}", True
                 continue
             for piece, around in _pieces(block):
-                own = frozenset(words(piece))
-                yield _Sentence(number, piece, own, own | {*words(f"{heading} {around}")}, leads)
+                said = spaced_words(piece)
+                own = frozenset(said.split())
+                defines = said.startswith(tuple(definitions))
+                yield _Sentence(number, piece, own, own | {*words(f"{heading} {around}")}, leads, defines)
                 leads = False
 
 

@@ -11,7 +11,7 @@ from .rank import fuse, mmr
 from .stores import words
 from .stores.bounds import Bounds
 from .stores.port import Near, store_named
-from .text.words import query_words
+from .text.words import defining, query_words
 
 __all__ = ["MODES", "Candidates", "Mode", "Weights", "candidates", "weights_of"]
 
@@ -86,7 +86,8 @@ def candidates(
     :param vectors: of the question, by the key of each collection; what has none is searched by words alone.
     :param weights: in place of :func:`weights_of`.
     """
-    found = [] if mode == "vector" else words.find(bounds, query_words(text), _OF_EACH)
+    asked = [] if mode == "vector" else query_words(text)
+    found = words.find(bounds, asked, _OF_EACH, defining(text)) if asked else []
     keyword = _ranks(found)
     rankings: list[tuple[float, Sequence[int]]] = [(weights.words if weights else 1.0, [*keyword])]
     vector: dict[int, tuple[int, float]] = {}

@@ -60,6 +60,10 @@ def test_golden_questions_find_their_pages_and_all_that_is_cited_is_there(pages:
 
 
 FIRST = {
+    "What is lingstream?": "lingstream is a Django app that streams structured LLM output to live pages",
+    "What does lingstream do?": "lingstream is a Django app",
+    "What is a workflow?": "A workflow is a set of bots",
+    "What's an embedder?": "An embedder is a row in the admin that a collection names",
     "How does a run survive a dead worker?": "When a worker dies, another one takes its runs over",
     "Can I use Redis?": "One process needs no Redis",
     "How are API keys kept safe?": "API keys are environment variables",

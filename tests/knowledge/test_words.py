@@ -14,7 +14,7 @@ from lingstream.core.exceptions import ConfigurationError
 from lingstream.knowledge.models import Collection, Document
 from lingstream.knowledge.stores import words
 from lingstream.knowledge.stores.bounds import Bounds, Place
-from lingstream.knowledge.text.words import query_words
+from lingstream.knowledge.text.words import defining, query_words
 
 from .building import collection, document
 
@@ -99,6 +99,21 @@ class TestFinding:
             cursor.execute("ANALYZE lingstream_knowledge_words")
         assert len(found(everything(help), "zebra apples", 20)) == 20
         assert found(everything(help, shop), "zebra apples", 5) == [each.pk for each in rare]
+
+    @pytest.mark.parametrize("most", [10, 1_000], ids=["too many to rank", "all ranked"])
+    def test_of_what_all_are_about_that_comes_first_which_says_what_it_is(
+        self, monkeypatch: pytest.MonkeyPatch, most: int
+    ) -> None:
+        monkeypatch.setattr(words, "_MOST_RANKED", most)
+        help = collection()
+        document(help, *[f"The hub writes. Each hub, a hub or the hub, is a part of {n}." for n in range(40)])
+        [right] = document(help, "Long before anything else is told of it, it is said that a *hub* is a log.")
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE lingstream_knowledge_words")
+        asked, beside = query_words("What is a hub?"), defining("What is a hub?")
+        found = [pk for pk, _ in words.find(everything(help), asked, 20, beside)]
+        assert (found[0], len(found)) == (right.pk, 20)
+        assert right.pk != words.find(everything(help), asked, 20)[0][0], "without it others are first"
 
     def test_words_of_stop_words_alone_are_found_too(self) -> None:
         help = collection()

@@ -25,15 +25,17 @@ __all__ = ["SUPPORTED", "find", "write"]
 _LONGEST = 200  # characters of a word; PostgreSQL refuses 2,047 bytes
 
 
-_Find: TypeAlias = Callable[[Sequence[Sequence[int]], Sequence[str], int], tuple[str, list[Any]]]
+_Find: TypeAlias = Callable[
+    [Sequence[Sequence[int]], Sequence[str], Sequence[str], int], tuple[str, list[Any]]
+]
 
 
 class _Statements(NamedTuple):
     """What a database does with words.
 
     :param marks: marks as it wants them written.
-    :param find: returns a statement with its values, for marks in groups, a question's words, and a number.
-        It gives ids, scores, and whether all words were asked for.
+    :param find: returns a statement with its values, for marks in groups, a question's words, what counts
+        beside them, and a number. It gives ids, scores, and whether all words were asked for.
     :param find_all: asks for all of them, where the first may have asked for too few.
     """
 
@@ -43,26 +45,33 @@ class _Statements(NamedTuple):
     find_all: _Find | None = None
 
 
-def _fts5(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
+def _fts5(
+    groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
+) -> tuple[str, list[Any]]:
     """Rank those that have a telling word: to rank all that have a common one takes ten times as long."""
     marks = " AND ".join(f"marks : ({_either(group)})" for group in groups)
     counted = " UNION ALL ".join([_COUNTED] * len(asked))
     most = _MOST_RANKED + 1
     values = [value for word in asked for value in (word, f'{marks} AND words : "{word}"', most)]
-    return _RANKED.format(counted=counted), [*values, _MOST_RANKED, marks, _either(asked), k]
+    ranked = [bool(beside), _either([*asked, *beside])]
+    return _RANKED.format(counted=counted), [*values, _MOST_RANKED, marks, *ranked, k]
 
 
 def _either(words: Sequence[int] | Sequence[str]) -> str:
     return " OR ".join(f'"{each}"' for each in words)
 
 
-def _tsquery(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
+def _tsquery(
+    groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
+) -> tuple[str, list[Any]]:
     """As :func:`_fts5`, by statistics: PostgreSQL cannot stop counting where it is enough."""
-    return _RANKED_BY_POSTGRESQL, [[*asked], _MOST_RANKED, _within(groups), k]
+    return _RANKED_BY_POSTGRESQL, [[*asked], _MOST_RANKED, [*beside], _within(groups), k]
 
 
-def _tsquery_of_all(groups: Sequence[Sequence[int]], asked: Sequence[str], k: int) -> tuple[str, list[Any]]:
-    return _RANKED_BY_POSTGRESQL, [[*asked], inf, _within(groups), k]
+def _tsquery_of_all(
+    groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
+) -> tuple[str, list[Any]]:
+    return _RANKED_BY_POSTGRESQL, [[*asked], inf, [*beside], _within(groups), k]
 
 
 def _within(groups: Sequence[Sequence[int]]) -> str:
@@ -93,7 +102,7 @@ _RANKED = """
     ),
     asked AS (
         SELECT %s || ' AND ' || words AS found,
-            words || iif(all_tell, '', ' AND words : (' || %s || ')') AS ranked
+            words || iif(all_tell AND NOT %s, '', ' AND words : (' || %s || ')') AS ranked
         FROM telling
     )
     SELECT rowid, -bm25(lingstream_knowledge_words, 0.0, 1.0) AS score, TRUE
@@ -134,8 +143,14 @@ _RANKED_BY_POSTGRESQL = """
         SELECT string_agg(query, ' | ')::tsquery AS whole,
             (string_agg(query, ' | ') FILTER (WHERE tells))::tsquery AS telling, bool_and(tells) AS all_tell
         FROM summed
+    ),
+    beside AS (
+        SELECT
+            string_agg(to_tsquery('lingstream_words', '''' || phrase || '''')::text, ' | ')::tsquery AS said
+        FROM unnest(%s::text[]) phrase
     )
-    SELECT chunk_id, ts_rank(words, whole, 1), all_tell FROM told, lingstream_knowledge_words
+    SELECT chunk_id, ts_rank(words, whole, 1) + coalesce((words @@ said)::int, 0), all_tell
+    FROM told, beside, lingstream_knowledge_words
     WHERE words @@ (%s::tsquery && telling) ORDER BY 2 DESC, 1 LIMIT %s
 """
 
@@ -175,10 +190,12 @@ def write(chunks: Sequence[Chunk | Passage]) -> None:
         )
 
 
-def find(bounds: Bounds, asked: Sequence[str], k: int) -> list[tuple[int, float]]:
+def find(bounds: Bounds, asked: Sequence[str], k: int, beside: Sequence[str] = ()) -> list[tuple[int, float]]:
     """Return the ids of the ``k`` passages that match best, and how well: more is better, best first.
 
     :param asked: words as :func:`~..text.words.query_words` gives them; one is enough.
+    :param beside: words in their order, as :func:`~..text.words.defining` gives them. They find nothing that
+        ``asked`` does not, and which passage has them counts as of a rare word, or more.
     :raises ConfigurationError: as :func:`write`.
     """
     asked = [word for word in dict.fromkeys(each[:_LONGEST] for each in asked) if _is_word(word)]
@@ -186,10 +203,10 @@ def find(bounds: Bounds, asked: Sequence[str], k: int) -> list[tuple[int, float]
         return []
     known, cursor = _open(router.db_for_read(Chunk))
     with cursor:
-        cursor.execute(*known.find(bounds.marks, asked, k))
+        cursor.execute(*known.find(bounds.marks, asked, beside, k))
         found = cursor.fetchall()
         if known.find_all and len(found) < k and not (found and found[0][2]):
-            cursor.execute(*known.find_all(bounds.marks, asked, k))
+            cursor.execute(*known.find_all(bounds.marks, asked, beside, k))
             found = cursor.fetchall()
         return [(pk, float(score)) for pk, score, _ in found]
 

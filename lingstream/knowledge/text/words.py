@@ -9,13 +9,15 @@ from unicodedata import normalize
 
 from .normalise import with_bounded_marks
 
-__all__ = ["MOST_QUERY_WORDS", "query_words", "spaced_words", "words"]
+__all__ = ["MOST_QUERY_WORDS", "defining", "query_words", "spaced_words", "words"]
 
 MOST_QUERY_WORDS = 64
 #: A longer one is no word (a key, a picture in base64), and PostgreSQL refuses one of 2 KB: it is cut off.
 LONGEST_WORD = 64
 #: Characters of an identifier that are looked at.
 LONGEST_TOKEN = 200
+#: Words of a name that is asked for.
+MOST_NAME_WORDS = 4
 #: Characters of a question that are looked at.
 LONGEST_QUERY = 4_000
 
@@ -97,6 +99,26 @@ def query_words(text: str) -> list[str]:
     telling = [word for word in found if word not in _STOP] or found
     kept = set(sorted(telling, key=len, reverse=True)[:MOST_QUERY_WORDS])
     return [word for word in telling if word in kept]
+
+
+def defining(text: str) -> list[str]:
+    """Return how a text says what a question asks for, as words in their order.
+
+    Of "What is a workflow?" that is ``a workflow is a`` or ``an``, or the question itself, as a heading. Who
+    asks for one thing alone wants to know what it is, and nearly each passage about it has its name. A
+    question that says more, or nothing at all, has none; nor has one in Chinese, where no word can be told
+    from others.
+    """
+    asked = query_words(text)
+    if not (0 < len(asked) <= MOST_NAME_WORDS and _STOP.isdisjoint(asked) and all(map(str.isascii, asked))):
+        return []
+    said = words(text[:LONGEST_QUERY])
+    start = said.index(asked[0])
+    if said[start : start + len(asked)] != asked:
+        return []
+    article = said[start - 1 : start] if said[start - 1 : start] in (["a"], ["an"]) else []
+    name = " ".join([*article, *asked])
+    return [f"{name} is a", f"{name} is an", " ".join(said)]
 
 
 def _words(text: str) -> Iterator[str]:

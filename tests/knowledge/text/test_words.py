@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingstream.knowledge.text.words import LONGEST_WORD, MOST_QUERY_WORDS, query_words, words
+from lingstream.knowledge.text.words import LONGEST_WORD, MOST_QUERY_WORDS, defining, query_words, words
 
 WORDS = {
     "English": ("The Stream's end: it stops.", "the stream s end it stop"),
@@ -72,6 +72,28 @@ def test_an_identifier_is_found_whole_by_part_and_in_the_other_spelling() -> Non
 def test_of_a_long_question_the_longest_words_are_asked_for_in_its_order() -> None:
     long = [f"elephant{number}" for number in range(MOST_QUERY_WORDS)]
     assert query_words(" ".join(["ant", *long, "bee"])) == long
+
+
+@pytest.mark.parametrize(
+    ("question", "begin"),
+    [
+        ("What is a workflow?", "a workflow is a"),
+        ("What's an OpenAI provider?", "an open ai openai provider is a"),
+        ("What is lingstream?", "lingstream is a"),
+        ("What are golden questions", "golden question is a"),
+        ("Redis", "redis is a"),
+    ],
+)
+def test_who_asks_for_one_thing_alone_asks_what_it_is(question: str, begin: str) -> None:
+    assert begin in defining(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["", "What is it?", "What is the price of tea in China?", "Is Redis needed by Django?", "什么是知识库？"],
+)
+def test_who_asks_for_more_or_nothing_does_not(question: str) -> None:
+    assert defining(question) == []
 
 
 def test_a_long_word_is_cut_off_as_databases_refuse_it() -> None:
