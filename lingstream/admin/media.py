@@ -19,6 +19,8 @@ from ..core.exceptions import LingError
 
 __all__ = [
     "TEMPLATE",
+    "Lines",
+    "LinesField",
     "LingAdmin",
     "ReadOnlyAdmin",
     "Scoped",
@@ -35,7 +37,24 @@ Row = TypeVar("Row", bound=models.Model)
 TEMPLATE = forms.TextInput(attrs={"class": "vTextField ling-template", "spellcheck": "false"})
 
 
-class LingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class LinesField(forms.CharField):
+    """A text with the ends of lines that it is stored with: browsers send two characters for each."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        return text.replace("\r\n", "\n") if isinstance(text, str) else text
+
+
+class Lines:
+    """Pages and rows whose texts keep the ends of their lines."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if type(db_field) is models.TextField:  # those that are made of it have fields of their own
+            kwargs.setdefault("form_class", LinesField)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+
+
+class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
     """A model's pages with our style, and without links that refuse who follows them."""
 
     class Media:
@@ -97,7 +116,7 @@ class ValueFilter(admin.AllValuesFieldListFilter):
             yield {**choice, "display": choice["display"] or self.empty_value_display}
 
 
-class TableInline(admin.TabularInline):  # type: ignore[type-arg]
+class TableInline(Lines, admin.TabularInline):  # type: ignore[type-arg]
     """Rows in a table, each of whose fields says what it is; Django's leave it to the head of the column."""
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:

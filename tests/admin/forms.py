@@ -45,10 +45,15 @@ def form_data(response: Any) -> dict[str, Any]:
 
 
 def post_page(client: Client, url: str, changes: dict[str, Any], remove: tuple[str, ...] = ()) -> Any:
-    """Open a page, change some fields, send it. Nobody looks at what it opens, so it is not drawn."""
+    """Open a page, change some fields, send it with two characters at the end of each line.
+
+    Nobody looks at what it opens, so it is not drawn.
+    """
     with patch.object(TemplateResponse, "rendered_content", ""):
         opened = client.get(url)
-    data = {**form_data(opened), **changes}
+    shown = form_data(opened).items()
+    sent = {name: each.replace("\n", "\r\n") if isinstance(each, str) else each for name, each in shown}
+    data = {**sent, **changes}
     for name in remove:
         data.pop(name, None)
     return client.post(url, data)

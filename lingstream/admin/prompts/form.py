@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from ...core import templates
 from ...models import LIVE, Prompt, PromptVersion
 from ...models.phrases import translated
+from ..media import LinesField
 
 __all__ = ["PromptForm"]
 
@@ -24,7 +25,7 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
     #: The version to start from, where the page asks for one.
     start: PromptVersion | None = None
 
-    text = forms.CharField(
+    text = LinesField(
         label=_("Text"),
         required=False,
         strip=False,
@@ -72,10 +73,6 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
             self.initial.setdefault("publish", True)
         if self.is_bound and "text" in self.fields:
             self.fields["text"].widget.attrs["data-ling-unsaved"] = ""
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"]
-        return text.replace("\r\n", "\n")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

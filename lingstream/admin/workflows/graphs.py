@@ -18,6 +18,7 @@ from ...access.identity import scope_of
 from ...core.exceptions import LingError
 from ...models import QUIET, BotRun, Run, Step, Trigger
 from ...models.graphs import graph_faults
+from ..media import Lines
 
 __all__ = ["PENDING", "GraphFormSet", "GraphInline", "last_documents", "last_run"]
 
@@ -103,7 +104,7 @@ class GraphFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         return next((formset for formset in self._page if formset.model is model), None)
 
 
-class GraphInline(admin.StackedInline):  # type: ignore[type-arg]
+class GraphInline(Lines, admin.StackedInline):  # type: ignore[type-arg]
     """Steps, or triggers, which are judged together."""
 
     formset = GraphFormSet

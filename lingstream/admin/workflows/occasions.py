@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ...models import Occasion, planned
 from ..display import times
-from ..media import TEMPLATE, LingAdmin
+from ..media import TEMPLATE, Lines, LingAdmin
 from ..secret import SecretForm, shown_secret, tenant_of
 
 __all__ = ["OccasionAdmin", "OccasionInline"]
@@ -146,7 +146,7 @@ class OccasionPages:
         return format_html("<p>POST <code>{}</code></p>{}", url, secret)
 
 
-class OccasionInline(OccasionPages, admin.StackedInline):  # type: ignore[type-arg]
+class OccasionInline(OccasionPages, Lines, admin.StackedInline):  # type: ignore[type-arg]
     """The occasions of a workflow."""
 
     model = Occasion

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from django.db.models import ProtectedError
@@ -170,6 +171,8 @@ class TestEditing:
         changes = {"labels-TOTAL_FORMS": 2, "labels-1-name": "beta", "labels-1-version": version.pk}
         assert post_page(admin_client, page, {**changes, "labels-1-prompt": prompt.pk}).status_code == 302
         assert set(prompt.labels.values_list("name", flat=True)) == {"production", "beta"}
+        told = [each.get_change_message() for each in LogEntry.objects.order_by("pk")]
+        assert told == ["beta: – → v1", "Added prompt label “beta”."]
 
     def test_an_old_text_can_be_taken_up_again(self, admin_client: Client, page: str, prompt: Prompt) -> None:
         PromptVersion.objects.create(prompt=prompt, text="second")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
@@ -31,8 +32,9 @@ def prompt() -> Prompt:
 def workflow() -> Workflow:
     workflow = Workflow.objects.create(slug="facts")
     first = Step.objects.create(workflow=workflow, name="answer", input="{{ input.q }}", position=1)
-    second = Step.objects.create(workflow=workflow, name="details", position=2)
-    Trigger.objects.create(workflow=workflow, source=first, target=second, pattern="answer")
+    second = Step.objects.create(workflow=workflow, name="details", position=2, input="Of:\n{{ value }}")
+    told = "At {{ uri }}:\n{{ value }}"
+    Trigger.objects.create(workflow=workflow, source=first, target=second, pattern="answer", input=told)
     return workflow
 
 
@@ -141,6 +143,7 @@ class TestSteps:
     def test_a_page_saved_as_it_is_changes_nothing(
         self, admin_client: Client, page: str, workflow: Workflow
     ) -> None:
+        workflow.publish()
         before = (
             list(Workflow.objects.values()),
             list(Step.objects.values()),
@@ -152,6 +155,9 @@ class TestSteps:
             {**row, "updated_at": 0} for row in before[0]
         ]
         assert after[1:] == before[1:]
+        assert not Workflow.objects.get().differs
+        told = LogEntry.objects.get().get_change_message()
+        assert "step" not in told and "trigger" not in told
 
     def test_every_setting_of_a_bot_can_be_written(
         self, admin_client: Client, page: str, workflow: Workflow, prompt: Prompt
