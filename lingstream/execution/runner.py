@@ -53,7 +53,7 @@ from .start import Start, create_run, known_run, queue_run
 from .storage import in_database, load_identity, plan_of, provider_kinds_in_use
 from .timer import Timer, due
 
-__all__ = ["Runner", "get_runner", "living_runner", "tell"]
+__all__ = ["Runner", "get_runner", "latest_trace", "living_runner", "tell"]
 
 logger = logging.getLogger("lingstream")
 
@@ -83,6 +83,13 @@ def _runner() -> Runner:
 def living_runner() -> Runner | None:
     """Return the runner that lives in this process, a web process's or a worker's; asked in any thread."""
     return _living if _living is not None and _living.lives else None
+
+
+def latest_trace(run: Run) -> list[dict[str, Any]]:
+    """Return what the steps of a run have done, as of now if it is executed here, else as it is stored."""
+    runner = None if run.ended else living_runner()
+    trace = runner.trace(str(run.pk)) if runner else None
+    return list(run.trace) if trace is None else trace
 
 
 def tell(run: Run) -> None:

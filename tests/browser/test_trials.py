@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from lingstream.testing import OpenAIServer, Reply
 
@@ -25,7 +25,10 @@ asked: list[dict[str, Any]] = []
 
 
 def reply(request: dict[str, Any]) -> Any:
-    """Two topics and a detail of each; what has “hold” waits behind the first topic, “refused” has none."""
+    """Two topics and a detail of each; “refused” has none.
+
+    What has “hold” waits behind the first topic, or before it if it is “silent”.
+    """
     asked.append(request)
     question = request["messages"][-1]["content"]
     if "refused" in question:
@@ -33,6 +36,8 @@ def reply(request: dict[str, Any]) -> Any:
     if "Topic:" in question:
         return ["De", "tails."]
     gate = [gates.setdefault(question, Gate())] if "hold" in question else []
+    if "silent" in question:
+        return [*gate, *TOPICS]
     return [TOPICS[0], *gate, *TOPICS[1:]]
 
 
@@ -145,6 +150,35 @@ def test_a_draft_is_watched_stopped_compared_and_tried_on_what_others_asked(page
     page.reload()
     expect(page.locator("#id_steps-0-input")).to_have_value("{{ input.question }}")  # nothing was saved
     expect(panel_of(page).locator("#trial-from")).to_contain_text("first")
+
+
+def test_a_step_is_a_bar_from_its_beginning_and_no_event_is_missed(page: Page, url: str) -> None:
+    panel = opened(page, url, "workflow/2/change")
+    page.fill("#trial-input-question", "silent hold")
+    run(panel)
+    steps = column(panel, "a").locator(".ling-try-steps > li")
+    expect(steps).to_have_count(1)  # though its model has said nothing
+    expect(steps.locator(".ling-try-bar")).to_have_attribute("aria-label", re.compile("outline#1"))
+    expect(state(panel)).to_contain_text("running")
+    gates["silent hold"].open()
+    expect(state(panel)).to_contain_text(ANSWERED)
+
+    def answer_late(route: Route) -> None:
+        """Tell of a trial's start when the trial has ended."""
+        response = route.fetch()
+        told = f"{url}/admin/lingstream/workflow/trials/{response.json()['run']}/"
+        while not page.request.get(told).json()["ended"]:
+            pass
+        route.fulfill(response=response)
+
+    page.route("**/workflow/2/trial/", answer_late)
+    page.fill("#trial-input-question", "at once")
+    run(panel)
+    expect(state(panel)).to_contain_text(ANSWERED)
+    column(panel, "a").locator("summary", has_text="Events").click()
+    events = column(panel, "a").locator(".ling-try-events")
+    for event in ("outline#1 · string-response · outline/0/topic", "details#2 · response"):
+        expect(events).to_contain_text(event)
 
 
 def start(page: Page, question: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db.models import Sum
 from django.db.models.functions import Length
 
-from lingstream.execution.runner import living_runner
+from lingstream.execution.runner import latest_trace
 
 from ...models import OPEN, BotRun
 from ..drawn.waterfall import WIDTH, Bar, waterfall
@@ -41,9 +41,7 @@ class Course:
     """
 
     def __init__(self, run: Any, after: int = 0) -> None:
-        runner = living_runner() if run.status in OPEN else None
-        if runner and (trace := runner.trace(str(run.pk))) is not None:
-            run.trace = trace  # of this moment; what is stored is as old as the last checkpoint
+        run.trace = latest_trace(run)
         rows, has = run.bot_runs.order_by("pk"), run.bot_runs.filter(pk__lte=after)
         big = set(BIG_BOT) - {"repairs"}
         known = list(rows.filter(pk__lte=after).defer(*big)[: _MOST_STEPS + 1]) if after else []

@@ -7,8 +7,8 @@ lists end: nothing here grows with what a model writes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +19,10 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from lingstream.access.identity import identify
+from lingstream.execution.runner import latest_trace
 from lingstream.execution.trials import repeat
 
-from ...models import QUIET, BotRun, Example, Run, Workflow
+from ...models import OPEN, QUIET, BotRun, Example, Run, Workflow
 from ...models.fields import encode
 from ...models.phrases import shown_error
 from ..display import printable
@@ -41,9 +42,9 @@ _MOST_EXAMPLES = 200
 
 
 def trial(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
-    """Return what is stored of a trial: how it goes, its errors in full, and the steps that have ended.
+    """Return how a trial goes: its errors in full, the steps that have ended, and those that are under way.
 
-    With ``after`` there are only those which were stored behind that one; ``last`` is the next ``after``.
+    With ``after`` there are of the former only those stored behind that one; ``last`` is the next ``after``.
     """
     run = _trial(request, run_id)
     after = request.GET.get("after", "")
@@ -61,6 +62,7 @@ def trial(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
             "created": _time(run.created_at),
             "finished": _time(run.finished_at),
             "steps": [_step(step) for step in steps],
+            "going": list(_going(run)),
             "last": steps[-1].pk if steps else None,
         }
     )
@@ -193,6 +195,20 @@ def _step(row: BotRun) -> dict[str, Any]:
         "params": row.params,
         "prompt": row.prompt_version,
     }
+
+
+def _going(run: Run) -> Iterator[dict[str, Any]]:
+    """The steps that have begun and not ended."""
+    if run.started_at is None or run.status not in OPEN:
+        return
+    for entry in [each for each in latest_trace(run) if each["end"] is None][:_MOST_STEPS]:
+        start, first = entry["start"], entry["first"]
+        yield {
+            "instance": entry["id"],
+            "root": entry["root"],
+            "started": _time(run.started_at + timedelta(seconds=start)),
+            "first": None if first is None else first - start,
+        }
 
 
 def _time(moment: datetime | None) -> float | None:

@@ -28,6 +28,7 @@ from lingstream.access.identity import identify
 from lingstream.access.tokens import make_token
 from lingstream.core.engine.plan import Plan
 from lingstream.core.engine.registry import registered
+from lingstream.core.log.frames import FrameId
 from lingstream.execution.plans import draft_plan, load_plan
 from lingstream.execution.trials import Variant, start_trial, varied
 
@@ -115,9 +116,9 @@ def json_input(request: HttpRequest) -> Any:
 
 
 def told_start(run: Run) -> JsonResponse:
-    """Answer a start: with the run, what opens it, and the server's clock."""
-    now = time.time() * 1000
-    return JsonResponse({"run": str(run.pk), "token": make_token(run.pk), "now": now}, status=201)
+    """Answer a start: with the run, what opens it, the place before its first frame, the server's clock."""
+    told = {"run": str(run.pk), "token": make_token(run.pk), "after": str(FrameId(1, 0))}
+    return JsonResponse({**told, "now": time.time() * 1000}, status=201)
 
 
 def remedy_json(error: Any, request: HttpRequest) -> dict[str, str] | None:

@@ -6,7 +6,9 @@ import { Tree } from "./trial-tree.js";
 import { make, seconds, word } from "./trial-words.js";
 
 const MOST_EVENTS = 500;
-const SOON = 150; // milliseconds from the end of a step to the question what is stored of it
+const SOON = 150; // milliseconds from what a step does to the question what the server knows of it
+const AGAIN = 1_000; // the same while a step has said nothing: no frame tells of its first token
+const PIECES = new Set(["reasoning", "preamble"]); // events that come with every token
 
 export class Column {
   #element;
@@ -79,49 +81,61 @@ export class Column {
   /**
    * Show a run as it goes on.
    *
-   * @param {{run: string, token: string, now: number}} started
+   * @param {{run: string, token: string, now: number, after: string}} started
    * @returns {Promise<void>} settles when it has ended
    */
-  async show({ run: id, token, now }) {
+  async show({ run: id, token, now, after }) {
     this.#stop();
-    const run = this.#client.subscribe(id, { token });
+    // From its first frame on, however far it has got: a snapshot would have no events.
+    const run = this.#client.subscribe(id, { token, frames: [{ id: after, ops: [] }] });
     this.#run = run;
     const place = this.#result;
     place.hidden = false;
     const view = new View(place, run, this.#client);
     const clock = performance.now();
     let created = now;
-    let [asking, last] = [0, 0];
+    let [timer, isAsking, isStale, asked, last] = [0, false, false, 0, 0];
     const at = () => now + (performance.now() - clock) - created;
     const ask = async () => {
-      asking = 0;
+      const number = ++asked;
+      clearTimeout(timer);
+      [timer, isAsking, isStale] = [0, true, false];
       const told = await this.#server.trial(id, last).catch(() => null);
-      if (!told || this.#run !== run) return;
-      last = told.last ?? last;
-      created = told.created;
-      view.stored(told);
-      this.#tell(view, run, told);
+      if (number !== asked || this.#run !== run) return;
+      isAsking = false;
+      if (told) {
+        last = told.last ?? last;
+        created = told.created;
+        view.stored(told);
+        this.#tell(view, run, told);
+      }
+      if (isStale) askSoon();
+      else if (view.waits) askSoon(AGAIN);
     };
-    const askSoon = () => (asking ||= setTimeout(ask, SOON));
+    const askSoon = (wait = SOON) => {
+      if (isAsking) isStale = true;
+      else if (run.isBusy) timer ||= setTimeout(ask, wait);
+    };
     const unwatch = run.watch((type, detail) => {
       view.take(type, detail, at());
       this.#tell(view, run);
-      if (type === "event" && detail.event === "response") askSoon();
-      if (type === "error") askSoon();
+      // What settles may have started another step.
+      if (type === "error" || (type === "event" && !PIECES.has(detail.event))) askSoon();
     });
     this.#stop = () => {
       unwatch();
-      clearTimeout(asking);
+      clearTimeout(timer);
       run.close();
     };
     this.#tell(view, run);
+    askSoon();
     await run.finished.catch(() => {});
-    clearTimeout(asking);
     if (this.#run === run) await ask();
   }
 
   #tell(view, run, stored) {
-    const status = stored && stored.ended ? stored.status : run.status === "connecting" ? "queued" : run.status;
+    const waits = run.status === "connecting" || (run.isBusy && !view.hasBegun);
+    const status = stored && stored.ended ? stored.status : waits ? "queued" : run.status;
     const parts = [make("span", { class: `ling-status ling-status-${status}` }, word(status))];
     const told = view.figures(stored).join(" · ");
     this.#stopButton.disabled = !run.isBusy;
@@ -153,6 +167,7 @@ class View {
   #errors;
   #shown = 0;
   #frame = 0;
+  hasBegun = false;
 
   constructor(place, run, jsonuri) {
     const document_ = make("div", {}, make("p", { class: "help" }, word("empty")));
@@ -178,6 +193,7 @@ class View {
    * @param {number} at milliseconds since the run was made
    */
   take(type, detail, at) {
+    this.hasBegun = true;
     if (type === "ops") {
       this.#tree.change(detail.ops);
       this.#steps.wrote(detail.ops, at);
@@ -185,7 +201,7 @@ class View {
       this.#tree.redraw();
     } else if (type === "event") {
       this.#steps.told(detail, at);
-      if (detail.event !== "reasoning" && detail.event !== "preamble") this.#note(detail, at);
+      if (!PIECES.has(detail.event)) this.#note(detail, at);
       if (detail.cut) this.#tree.mark(detail.uri, word("cut"), "cut");
     } else if (type === "error") {
       this.#steps.failed(detail);
@@ -196,9 +212,15 @@ class View {
     this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
 
-  /** @param {object} told what the server has stored of it */
-  stored({ steps, created, errors }) {
+  /** @returns {boolean} whether a step has started, as far as is known, that has said nothing */
+  get waits() {
+    return this.#steps.all.some(({ row, first }) => !row && first === null);
+  }
+
+  /** @param {object} told what the server knows of it */
+  stored({ steps, going, created, errors }) {
     this.#steps.stored(steps, created);
+    this.#steps.going(going, created);
     this.#tree.flush();
     for (const { repairs } of steps) {
       for (const { kind, uri } of repairs) this.#tree.mark(uri, word("repaired", { kind }), "repair");

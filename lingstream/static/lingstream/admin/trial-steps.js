@@ -1,7 +1,7 @@
 /* The steps of a trial: each a bar in time with what the step was told and said behind it.
 
-While the run goes on the frames say what there is: when a step's first field began, when one ended. What only the
-server knows (when it started, its messages, the raw text) comes when the step has ended and takes the place of that.
+While the run goes on the frames say what there is: when a step's first field began, when one ended. The server is
+asked for what it alone knows: which steps have started and when, and what was told and said of those that have ended.
 Times are milliseconds since the run was made. */
 
 import { make, pre, seconds, word } from "./trial-words.js";
@@ -85,10 +85,26 @@ export class Steps {
     this.#sort();
   }
 
+  /**
+   * @param {object[]} entries steps that have started and not ended
+   * @param {number} created as above
+   */
+  going(entries, created) {
+    for (const { instance, root, started, first } of entries) {
+      const step = this.#step(instance, root);
+      if (step.row) continue;
+      step.started = started - created;
+      if (first !== null) step.first = step.started + first * 1000;
+      this.#now = Math.max(this.#now, step.first ?? step.started);
+    }
+    this.#sort();
+  }
+
   draw() {
     const whole = Math.max(this.#now, 1);
     for (const step of this.all) {
-      const { started, first, last, status } = step;
+      const { started, first, status } = step;
+      const last = step.row || status !== "running" ? step.last : null;
       const begin = started ?? 0;
       const says = first ?? last ?? whole;
       place(step.waits, begin, says, whole);
