@@ -60,6 +60,10 @@ CUT = """() => [...document.querySelectorAll("#changelist .results")]
     .map((each) => `a list: ${each.scrollWidth} instead of ${each.clientWidth}`)"""
 """Lists of which a part can only be seen by scrolling."""
 
+TWICE = """() => [...document.querySelectorAll(".tabular td.original p")]
+    .filter((each) => each.checkVisibility() && each.textContent.trim())
+    .map((each) => `a row that says twice what it is: ${each.textContent.trim()}`)"""
+
 REPORTS = {"Reports": "trusted-types"}
 REPORT = """() => {
     window.reported = [];
@@ -175,7 +179,7 @@ class Watched:
         found, page = [*self.complaints, *self.markup()], self.page
         page.evaluate((peers() / "node_modules" / "axe-core" / "axe.min.js").read_text())
         found += page.evaluate(FOUND, [where, OF_DJANGO, ["color-contrast"]]) + page.evaluate(BEYOND)
-        found += page.evaluate(CUT)
+        found += page.evaluate(CUT) + page.evaluate(TWICE)
         page.set_viewport_size({"width": 375, "height": 800})
         page.emulate_media(color_scheme="dark")
         found += page.evaluate(FOUND, [where, OF_DJANGO, None]) + page.evaluate(BEYOND)
