@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from django.template.defaultfilters import floatformat
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -81,7 +82,12 @@ def status_badge(status: str, label: Any) -> SafeString:
 
 def duration(start: datetime | None, end: datetime | None) -> str:
     """Return the time between, ``12.3 s``, or ``-``."""
-    return f"{(end - start).total_seconds():.1f} s" if start and end else "-"
+    return in_seconds((end - start).total_seconds() if start and end else None, 1)
+
+
+def in_seconds(number: float | None, digits: int = 2) -> str:
+    """Return a time with its unit, ``-`` where there is none."""
+    return "-" if number is None else _("%(seconds)s s") % {"seconds": floatformat(number, digits)}
 
 
 def times(found: Iterable[datetime]) -> SafeString:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-__all__ = ["lingstream_dashboard", "register", "translated"]
+__all__ = ["lingstream_dashboard", "register", "seconds", "translated"]
 
 register = template.Library()
 
@@ -17,6 +17,14 @@ def translated(text: str) -> str:
     from lingstream.models import phrases
 
     return phrases.translated(text)
+
+
+@register.filter
+def seconds(number: float | None) -> str:
+    """Return a time as the admin shows it; see :func:`lingstream.admin.display.in_seconds`."""
+    from lingstream.admin.display import in_seconds
+
+    return in_seconds(number)
 
 
 @register.simple_tag(takes_context=True)

@@ -182,7 +182,8 @@ class OccasionAdmin(OccasionPages, LingAdmin):
 
 def _pauses(occasion: Occasion) -> str:
     numbers = range(min(occasion.most, _SHOWN))
-    pauses = [f"{(occasion.after or 0) * occasion.factor**number:g} s" for number in numbers]
+    lengths = [f"{(occasion.after or 0) * occasion.factor**number:g}" for number in numbers]
+    pauses = [now_in_words("%(seconds)s s") % {"seconds": each} for each in lengths]
     text = now_in_words("After %(pauses)s of silence") % {"pauses": ", ".join(pauses)}
     if occasion.most > _SHOWN:
         text += " …"

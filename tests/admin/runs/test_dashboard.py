@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -48,6 +49,13 @@ def runs() -> None:
 def figures(client: Client) -> dict[str, Any]:
     found: dict[str, Any] = client.get(URL).context["board"]["figures"]
     return found
+
+
+@pytest.mark.usefixtures("runs")
+def test_times_have_the_unit_of_the_readers_language(chinese: Client) -> None:
+    page = chinese.get(URL).content.decode()
+    assert re.search(r"\d\.\d\d 秒", page)
+    assert not re.search(r"\d s\b", page)
 
 
 @pytest.mark.usefixtures("runs")
