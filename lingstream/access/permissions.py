@@ -8,10 +8,9 @@ A trial is open to staff only, whoever else could show its token, and nobody's o
 
 from __future__ import annotations
 
-from django.utils.translation import gettext as _
-
 from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import AccessError
+from lingstream.core.phrases import Phrase
 from lingstream.models import Conversation, Run, Workflow
 
 from .identity import Identity
@@ -30,14 +29,14 @@ def check_start(slug: str, workflow: Workflow | None, identity: Identity) -> Non
     if identity.trusted or (workflow is None and slug not in registered()):
         return  # where there is nothing to start, the plan will say so
     if declared(slug).access == "code":
-        raise AccessError("expected the site's own code to start this workflow")
+        raise AccessError(Phrase("expected the site's own code to start this workflow"))
     access = workflow.access if workflow else declared(slug).access or default_access()
     if access == Workflow.Access.ANYONE:
         return
     if not identity.user.is_authenticated:
-        raise AccessError("expected a signed-in user to start this workflow, got an anonymous one")
+        raise AccessError(Phrase("expected a signed-in user to start this workflow, got an anonymous one"))
     if access != Workflow.Access.AUTHENTICATED and not identity.user.has_perm("lingstream.start_workflow"):
-        raise AccessError("expected the permission lingstream.start_workflow")
+        raise AccessError(Phrase("expected the permission lingstream.start_workflow"))
 
 
 def check_read(run: Run, identity: Identity, token: str | None = None) -> None:
@@ -74,7 +73,7 @@ def check_conversation(conversation: Conversation, identity: Identity) -> None:
     :raises AccessError: it may not.
     """
     if not _owns(conversation, identity):
-        raise AccessError(_("this conversation belongs to somebody else"))
+        raise AccessError(Phrase("this conversation belongs to somebody else"))
 
 
 def _check(run: Run, identity: Identity, token: str | None, permission: str, *, reading: bool) -> None:
@@ -94,7 +93,8 @@ def _token_fault(run: Run, token: str, *, reading: bool) -> AccessError | None:
 
 
 def _strange() -> AccessError:
-    return AccessError("this run belongs to somebody else; its owner, its session or its token opens it")
+    message = Phrase("this run belongs to somebody else; its owner, its session or its token opens it")
+    return AccessError(message)
 
 
 def _owns(row: Run | Conversation, identity: Identity) -> bool:

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple, Protocol
 from django.core.cache import cache
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from ..conf import app_settings
 from ..core.exceptions import RateLimited
+from ..core.phrases import Phrase
 from ..models import Run
 from .identity import Identity
 from .policy import Rate, parse_rate
@@ -35,8 +34,8 @@ START, UPLOAD = "start", "upload"
 _SALT = "lingstream.throttle"
 _BY_ADDRESS = "address:"
 _TOO_OFTEN = {
-    START: gettext_noop("expected up to %(most)s starts in %(seconds)s s; try again in %(left)s s"),
-    UPLOAD: gettext_noop("expected up to %(most)s uploads in %(seconds)s s; try again in %(left)s s"),
+    START: Phrase("expected up to %(most)s starts in %(seconds)s s; try again in %(left)s s"),
+    UPLOAD: Phrase("expected up to %(most)s uploads in %(seconds)s s; try again in %(left)s s"),
 }
 _BUSY = 5  # seconds after which who has too many open runs may try again
 
@@ -104,7 +103,7 @@ class CacheThrottle:
             if asked.counted_for.startswith(_BY_ADDRESS):
                 _hint(address)
             raise RateLimited(
-                _("expected up to %(most)s runs at the same time; wait for one to end") % {"most": most},
+                Phrase("expected up to %(most)s runs at the same time; wait for one to end", most=most),
                 retry_after=_BUSY,
             )
 
@@ -144,8 +143,8 @@ def _count(what: str, kind: str, who: str, rate: Rate | None) -> None:
     left = int((window + 1) * rate.seconds - now) + 1
     name = hashlib.sha256(who.encode()).hexdigest()
     if _increment(f"lingstream.{what}.{kind}.{rate.seconds}.{window}.{name}", rate.seconds + 1) > rate.most:
-        numbers = {"most": rate.most, "seconds": rate.seconds, "left": left}
-        raise RateLimited(_(_TOO_OFTEN[what]) % numbers, retry_after=left)
+        message = Phrase(_TOO_OFTEN[what].template, most=rate.most, seconds=rate.seconds, left=left)
+        raise RateLimited(message, retry_after=left)
 
 
 def _hint(address: str) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.utils import timezone, translation
-from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
 from lingstream.conf import app_settings
@@ -154,7 +153,7 @@ class Runner:
         if self._draining or (mine and self.room <= 0):
             if known := await in_database(known_run, start, identity):
                 return known, False
-            raise LingError(_("too many runs at the moment"), code="busy", retryable=True)
+            raise LingError(Phrase("too many runs at the moment"), code="busy", retryable=True)
         owned = {"status": Run.Status.RUNNING, "epoch": 1, "attempts": 1, "runner_id": self.id}
         at_once = mine and not start.conversation
         language = translation.get_language() or ""

@@ -14,7 +14,6 @@ from django.db import IntegrityError, router, transaction
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 from django.utils import translation
-from django.utils.translation import gettext as _
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
@@ -269,14 +268,17 @@ def check_chat(chat: Chat, identity: Identity) -> None:
     """
     check_enabled(chat)
     if identity.owner_id is None and not identity.trusted and not chat.anonymous:
-        raise AccessError(_("expected a signed-in user to talk to this workflow, got an anonymous one"))
+        raise AccessError(Phrase("expected a signed-in user to talk to this workflow, got an anonymous one"))
 
 
 def _check_length(chat: Chat, start: Start, identity: Identity) -> None:
     text = jsonuri.get(start.input, chat.input_uri)
     if not identity.trusted and isinstance(text, str) and len(text) > chat.longest:
-        numbers = {"most": chat.longest, "length": len(text)}
-        message = _("expected a message of up to %(most)s characters, got %(length)s") % numbers
+        message = Phrase(
+            "expected a message of up to %(most)s characters, got %(length)s",
+            most=chat.longest,
+            length=len(text),
+        )
         raise UsageError(message, code="too-large")
 
 

@@ -8,21 +8,27 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
 from django.core.asgi import get_asgi_application
 from django.utils.translation import override
 
 from lingstream.access.faults import told, told_error, told_frame
+from lingstream.access.identity import Identity
+from lingstream.access.permissions import check_start
+from lingstream.access.throttle import check_throttle
 from lingstream.asgi import application
 from lingstream.core.exceptions import (
+    AccessError,
     ConfigurationError,
     InternalError,
     LingError,
     ProviderError,
+    RateLimited,
     UsageError,
 )
 from lingstream.core.log.frames import Frame, FrameId
 from lingstream.execution.runner import get_runner
-from lingstream.models import BotRun, Prompt, Run, Step
+from lingstream.models import BotRun, Prompt, Run, Step, Workflow
 from lingstream.providers.scripted import ScriptedProvider
 from lingstream.transports.viewer import Viewer, beginning
 
@@ -97,6 +103,22 @@ def test_sentences_are_in_the_readers_language() -> None:
         assert told_error(body)["message"] == TIMED_OUT
         assert told(ConfigurationError(SECRETS[0]))["message"] == told(InternalError("this"))["message"]
     assert told_error(body)["message"] == "the model took too long to answer"
+
+
+@pytest.mark.django_db
+def test_a_refusal_is_told_in_the_language_of_who_reads_it_and_not_of_who_made_it(bounds: Any) -> None:
+    bounds(STARTS_PER_ADDRESS="1/d")
+    workflow = Workflow(slug="test", access="authenticated")
+    visitor = Identity(AnonymousUser(), address="192.0.2.7")
+    with pytest.raises(AccessError) as stranger:
+        check_start("test", workflow, visitor)
+    with pytest.raises(RateLimited) as often:
+        for _time in range(3):
+            check_throttle("test", visitor)
+    with override("zh-hans"):
+        assert told(stranger.value)["message"] == "登录后才能启动此工作流"
+        assert "后重试" in told(often.value)["message"]
+    assert str(often.value).startswith("expected up to ")
 
 
 async def test_on_every_way_to_a_viewer(
