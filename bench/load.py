@@ -24,7 +24,17 @@ from urllib.parse import quote
 
 from panel import trials
 
-__all__ = ["Result", "Spec", "Stopped", "cpu_seconds", "look", "measure", "measure_apart", "stop"]
+__all__ = [
+    "Result",
+    "Spec",
+    "Stopped",
+    "connections",
+    "cpu_seconds",
+    "look",
+    "measure",
+    "measure_apart",
+    "stop",
+]
 
 STAMP = re.compile(rb"([0-9a-f]{8}) ")
 STAMP_BYTES = 9
@@ -106,7 +116,7 @@ def measure_apart(spec: Spec) -> Result:
 def measure(spec: Spec) -> Result:
     """Open the streams, measure, and read them to their end."""
     kind = LingReader if spec.transport == "ling" else Reader
-    readers = {client.fileno(): kind(client) for client in _connections(spec)}
+    readers = {client.fileno(): kind(client) for client in connections(spec)}
     known = list(readers.values())
     epoll = select.epoll()
     for handle in readers:
@@ -243,7 +253,8 @@ def _read(epoll: select.epoll, readers: dict[int, Reader], until: float) -> None
             readers.pop(handle).client.close()
 
 
-def _connections(spec: Spec) -> Iterator[socket.socket]:
+def connections(spec: Spec) -> Iterator[socket.socket]:
+    """Open the streams; each is to be read from its beginning."""
     if spec.transport == "trial":
         for trial in trials(spec.port, spec.path, spec.streams, json.loads(BODY)["input"]):
             told = {"type": "subscribe", "run": trial.run, "token": trial.token}

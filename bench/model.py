@@ -98,7 +98,7 @@ class ModelServer:
         data += more
         head, end, body = data.partition(b"\r\n\r\n")
         self._asking[handle] = (client, data)
-        if more and (not end or len(body) < _length(head)):
+        if more and (not end or len(body) < body_length(head)):
             return
         del self._asking[handle]
         if not more or head.startswith((b"POST /stop", b"POST /look")):
@@ -157,7 +157,8 @@ class Stream:
             self.client.sendall(self._kept + data)
 
 
-def _length(head: bytes) -> int:
+def body_length(head: bytes) -> int:
+    """Return how many bytes follow the head of a request."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
