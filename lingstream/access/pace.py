@@ -20,8 +20,8 @@ Clock = Callable[[], float]
 
 _LOOK = 0.25  # seconds between two looks at the clocks
 _MEMORY = 1.0  # seconds after which what was before no longer counts
-_EASY = 0.4  # share of a core up to which a process has time for every packet
-_FULL = 0.5  # and from which on it has none to spare
+_EASY = 0.5  # share of a core up to which a process has time for every packet
+_FULL = 0.75  # and from which on it has none to spare
 _READ = 0.0002  # seconds of CPU for a packet that is read by itself, at most
 _IDLE = 0.05  # of the way between the two: less is none, since what was before never quite goes away
 # Of the time between two reads: a little less, so that a viewer's batch is due when its model has been read.
