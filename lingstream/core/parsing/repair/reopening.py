@@ -58,6 +58,7 @@ class Reopening:
         return More.LIST if char == "[" else More.NOTHING
 
     def _items_follow(self, char: str, last: list[Any]) -> Reading[bool]:
+        """Whether more items of ``last`` follow, which was closed too early; ``char`` begins the first."""
         if char == "{":
             key = yield from self.ahead.quoted_key((yield from self.ahead.skip(1)))
             is_in_list = isinstance(self.emitter.parent, list)
