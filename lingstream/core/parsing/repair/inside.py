@@ -13,7 +13,7 @@ from lingstream.core.parsing.emitter import Emitter
 __all__ = ["SIGNS", "Inside", "may_be_end", "sign_at_end"]
 
 #: What may have closed a string in place of its quote, which may also be escaped or lost before a new line.
-SIGNS = "\"”“″＂’'`\n"
+SIGNS = "\"”“″＂’'`\r\n"
 
 _BRACKETS = {"}": "{", "]": "[", ")": "("}
 _MARKS = re.compile("[„“”]")
@@ -23,7 +23,7 @@ _LONGEST_ENDING = 200  # how far from its end the sign may stand that closed a s
 
 # One of them, also as it is written, and what stands behind a string: citations, brackets, a comma, a fence.
 _END = re.compile(
-    r"(?:[”“″＂’'`\n]|\\?\")(?:\s*(?:\[[\d, ^-]{0,20}(?:\]|\Z)|【[^】]{0,40}(?:】|\Z)))*"
+    r"(?:[”“″＂’'`\r\n]|\\?\")(?:\s*(?:\[[\d, ^-]{0,20}(?:\]|\Z)|【[^】]{0,40}(?:】|\Z)))*"
     r"[\s\]},，;]*(?:[\[{]|`{1,3})?\s*"
 )
 _LONGEST_END = 80

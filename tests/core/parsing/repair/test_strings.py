@@ -66,6 +66,7 @@ def test_only_a_sign_and_what_can_stand_behind_a_string_is_held_back(
         ("{'a': 'x’, 'b': 1}", "x"),
         ('{"a": "x”[1], "b": 1}', "x"),
         ('{"a": "hello\n, "b": 1}', "hello"),
+        ('{"a": "hello\r\n, "b": 1}', "hello"),
         ('```json\n{"a": "x”}\n```', "x"),
     ],
 )
