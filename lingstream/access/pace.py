@@ -85,7 +85,8 @@ class Pace:
         share = (spent + saved) / passed
         lag = self._late / max(self._reads + self._batches, 1) / self.most if self.most else 0.0
         busy = min(max((share - _EASY) / (_FULL - _EASY), lag, 0.0), 1.0)
-        self._busy += (busy - self._busy) * min(passed / _MEMORY, 1.0)
+        grown = self._busy + (busy - self._busy) * min(passed / _MEMORY, 1.0)
+        self._busy = min(busy, grown)  # what is over, as many starts at once, delays nothing any more
         between = self._least + (self.most - self._least) * self._busy
         self.reading = between if self._busy > _IDLE and between > self._least else 0.0
         self.telling = max(between * _TELLING, self._least)
