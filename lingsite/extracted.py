@@ -118,7 +118,7 @@ def _sentences(passages: Sequence[tuple[int, str, str]], definitions: Sequence[s
             for piece, around in _pieces(block):
                 said = spaced_words(piece)
                 own = frozenset(said.split())
-                defines = said.startswith(tuple(definitions))
+                defines = f"{said} ".startswith(tuple(f"{each} " for each in definitions))
                 yield _Sentence(number, piece, own, own | {*words(f"{heading} {around}")}, leads, defines)
                 leads = False
 

@@ -47,6 +47,16 @@ def answered(question: str) -> tuple[str, list[dict[str, Any]]]:
     return said["answer"], [checked(each, passages) for each in said["citations"]]
 
 
+def test_what_only_begins_like_a_definition_is_none() -> None:
+    texts = [
+        "A workflow is available to signed-in users only.",
+        "A workflow is a named recipe of some steps.",
+    ]
+    passages = [{"title": "Workflows", "heading": "", "text": text} for text in texts]
+    answer = json.loads(extracted(fenced(passages), "What is a workflow?"))["answer"]
+    assert answer.startswith("A workflow is a named recipe")
+
+
 def test_golden_questions_find_their_pages_and_all_that_is_cited_is_there(pages: Path) -> None:
     ranks = []
     for golden in GOLDEN:

@@ -16,8 +16,8 @@ MOST_QUERY_WORDS = 64
 LONGEST_WORD = 64
 #: Characters of an identifier that are looked at.
 LONGEST_TOKEN = 200
-#: Words of a name that is asked for.
-MOST_NAME_WORDS = 4
+#: Words of a name that is asked for, and of the question that does: each word of a phrase costs a search.
+MOST_NAME_WORDS, MOST_DEFINING_WORDS = 4, 12
 #: Characters of a question that are looked at.
 LONGEST_QUERY = 4_000
 
@@ -114,11 +114,12 @@ def defining(text: str) -> list[str]:
         return []
     said = words(text[:LONGEST_QUERY])
     start = said.index(asked[0])
-    if said[start : start + len(asked)] != asked:
+    if len(said) > MOST_DEFINING_WORDS or said[start : start + len(asked)] != asked:
         return []
     article = said[start - 1 : start] if said[start - 1 : start] in (["a"], ["an"]) else []
     name = " ".join([*article, *asked])
-    return [f"{name} is a", f"{name} is an", " ".join(said)]
+    is_question = len(said) > len(asked) + 1  # and not the name by itself, which is in all of these passages
+    return [f"{name} is a", f"{name} is an", *([" ".join(said)] if is_question else [])]
 
 
 def _words(text: str) -> Iterator[str]:

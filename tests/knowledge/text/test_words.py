@@ -90,10 +90,23 @@ def test_who_asks_for_one_thing_alone_asks_what_it_is(question: str, begin: str)
 
 @pytest.mark.parametrize(
     "question",
-    ["", "What is it?", "What is the price of tea in China?", "Is Redis needed by Django?", "什么是知识库？"],
+    [
+        "",
+        "What is it?",
+        "What is the price of tea in China?",
+        "Is Redis needed by Django?",
+        "什么是知识库？",
+        "workflow " + "a " * 20,  # a phrase costs by the word
+    ],
 )
 def test_who_asks_for_more_or_nothing_does_not(question: str) -> None:
     assert defining(question) == []
+
+
+@pytest.mark.parametrize("question", ["workflow", "the workflow", "a workflow"])
+def test_a_name_by_itself_is_no_heading(question: str) -> None:
+    """All passages of what is called so have it."""
+    assert question not in defining(question) != []
 
 
 def test_a_long_word_is_cut_off_as_databases_refuse_it() -> None:
