@@ -57,7 +57,7 @@ class Pace:
         self._cpu = cpu
         self._looked_at, self._used = clock(), cpu()
         self._look_at = self._looked_at + _LOOK
-        self._busy = 0.0
+        self._busy = self._last = 0.0
         self._late = 0.0
         self._packets, self._reads, self._batches = 0, 0, 0
 
@@ -86,7 +86,8 @@ class Pace:
         lag = self._late / max(self._reads + self._batches, 1) / self.most if self.most else 0.0
         busy = min(max((share - _EASY) / (_FULL - _EASY), lag, 0.0), 1.0)
         grown = self._busy + (busy - self._busy) * min(passed / _MEMORY, 1.0)
-        self._busy = min(busy, grown)  # what is over, as many starts at once, delays nothing any more
+        # What is over, as many starts at once, delays nothing any more; one calm look does not say so.
+        self._busy, self._last = min(max(busy, self._last), grown), busy
         between = self._least + (self.most - self._least) * self._busy
         self.reading = between if self._busy > _IDLE and between > self._least else 0.0
         self.telling = max(between * _TELLING, self._least)

@@ -52,7 +52,13 @@ def test_it_grows_slowly_and_is_over_at_once(pace: Pace, clocks: Clocks) -> None
     """A process that has started many runs at once is late for as long as that takes, and no longer."""
     assert 0.0 < work(pace, clocks, share=1.0, seconds=0.5) < 0.035
     assert work(pace, clocks, share=1.0) == pytest.approx(0.050, abs=0.0005)
-    assert work(pace, clocks, share=0.4, seconds=0.3) == 0.0
+    assert work(pace, clocks, share=0.4, seconds=0.6) == 0.0
+
+
+def test_one_calm_look_changes_nothing(pace: Pace, clocks: Clocks) -> None:
+    work(pace, clocks, share=1.0)
+    assert work(pace, clocks, share=0.4, seconds=0.3) > 0.035
+    assert work(pace, clocks, share=1.0, seconds=0.3) > 0.035
 
 
 def test_what_it_saves_does_not_make_it_idle(pace: Pace, clocks: Clocks) -> None:
