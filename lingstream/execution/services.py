@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _THREADS = 16  # functions of steps that block at the same time; more wait for their turn
 _CONNECTIONS = 1000  # requests of steps at the same time, as for one provider
 _CLOSING = 2.0  # seconds for the connections of requests to close
+_KEPT = 60.0  # seconds for which a lane that nobody has is lent again
 
 
 class SiteServices(Services):
@@ -41,6 +43,7 @@ class SiteServices(Services):
         super().__init__(self._models.get)
         self._threads = Lane(_THREADS, tidy=leave_no_transaction)
         self._lane: Lane | None = None  # that nobody has
+        self._kept_at = 0.0
         self._keeps_lane = True
         self._client: AsyncClient | None = None
 
@@ -58,13 +61,20 @@ class SiteServices(Services):
 
     @asynccontextmanager
     async def lane(self) -> AsyncIterator[Lane]:
-        """Lend a thread with a connection that stays open: it is the borrower's alone, and one is kept."""
-        lane, self._lane = self._lane or Lane(1), None
+        """Lend a thread with a connection that stays open: it is the borrower's alone, and one is kept.
+
+        One that nobody had for a while is not lent again: a firewall drops it, and tells nobody.
+        """
+        lane, self._lane = self._lane, None
+        if lane and time.monotonic() - self._kept_at > _KEPT:
+            await lane.aclose()
+            lane = None
+        lane = lane or Lane(1)
         try:
             yield lane
         finally:
             if self._keeps_lane and self._lane is None and lane.is_idle:
-                self._lane = lane
+                self._lane, self._kept_at = lane, time.monotonic()
             else:
                 await lane.aclose()
 

@@ -127,6 +127,18 @@ class TestLanes:
         async with services.lane() as lane:
             assert await lane.call(_used) is found
 
+    async def test_one_that_nobody_had_for_long_is_not_lent_again(
+        self, services: SiteServices, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its connection may be dead by then, and nobody told so."""
+        monkeypatch.setattr("lingstream.execution.services._KEPT", -1.0)
+        async with services.lane() as lane:
+            found = await lane.call(_used)
+        async with services.lane() as lane:
+            assert await lane.call(_used) is not found
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            found.execute("SELECT 1")
+
     async def test_nobody_has_one_that_somebody_else_has(self, services: SiteServices) -> None:
         async with services.lane() as one, services.lane() as another:
             assert await one.call(_used) is not await another.call(_used)
