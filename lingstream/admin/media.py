@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 
+from ..access.faults import told
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
 
@@ -162,7 +163,7 @@ def tenant(request: HttpRequest) -> str | None:
     try:
         return scope_of(request, request.user)
     except LingError as error:
-        raise PermissionDenied(error.message) from error
+        raise PermissionDenied(told(error)["message"]) from error
 
 
 def of_tenant(request: HttpRequest, rows: models.QuerySet[Row], field: str = "scope") -> models.QuerySet[Row]:

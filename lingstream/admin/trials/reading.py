@@ -199,8 +199,8 @@ def _step(row: BotRun) -> dict[str, Any]:
 
 def _going(run: Run) -> Iterator[dict[str, Any]]:
     """The steps that have begun and not ended."""
-    if run.started_at is None or run.status not in OPEN:
-        return
+    if run.started_at is None or run.status not in OPEN or run.epoch > 1:
+        return  # of a later epoch nobody has written down when it began
     for entry in [each for each in latest_trace(run) if each["end"] is None][:_MOST_STEPS]:
         start, first = entry["start"], entry["first"]
         yield {
