@@ -119,6 +119,8 @@ REPEATED = {
     "lost quotes of bare keys": ("{", 'b: "x, '),
     "slashes": ("[1", " /"),
     "dots": ("[1", " ."),
+    "dots behind a word": ('{"a": xy', "."),
+    "ellipses behind a word": ('{"a": xy', "…"),
     "prose": ("", "{a ["),
     "quotes in prose": ("", '\n"a" '),
     "reasoning": ("<think>", "</"),

@@ -164,6 +164,9 @@ class ScalarRepair:
         if char in SPACE and at:
             return (yield from self._ends_at_space(at))
         if char in ".…":
+            before = self.source.part(max(at - 2, 0), at)
+            if before == ".." or before.endswith("…"):
+                return False  # of a run of dots only the beginning can end a scalar, and each asks to its end
             is_ellipsis = (yield from self.ahead.ellipsis(at)) > at
             return is_ellipsis and self._is_scalar(at) and not self._is_scalar(at + 1)
         if char == "/" and self._is_scalar(at):
