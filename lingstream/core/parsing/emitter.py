@@ -219,6 +219,7 @@ class Emitter:
         else:
             self._store(value)
         self.is_open = False
+        self._text = ""
         self.out.append(make(Closed, (self.open, value, cut)))
 
     def correct(self, text: str) -> None:

@@ -186,7 +186,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                 and text[end : end + 1] != "\\"
                                 and text[end - 1 : end + 1] not in _OWN_ENDS
                             ):
-                                run = run[: sign_at_end(run)]
+                                run = run[: sign_at_end(run, quoted=text[end : end + 1] == '"')]
                                 signed = pos + len(run) < end
                             pos += len(run)
                             if "\\" in run:

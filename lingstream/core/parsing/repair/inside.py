@@ -160,8 +160,18 @@ def may_be_end(text: str) -> bool:
     return len(text) < _LONGEST_END and bool(_END.fullmatch(text))
 
 
-def sign_at_end(text: str) -> int:
-    """Where in ``text``, as it is written, the sign stands that may have closed it, or else its length."""
+def sign_at_end(text: str, *, quoted: bool = False) -> int:
+    """Where in ``text``, as it is written, the sign stands that may have closed it, or else its length.
+
+    :param quoted: a quote stands behind the text, which ends it unless that opens the next key.
+    """
     start = max(len(text) - _LONGEST_END, 0)
     at = max(text.rfind("”", start), text.rfind('\\"', start))
-    return at if at >= 0 and may_be_end(text[at:]) else len(text)
+    if at < 0 or not may_be_end(text[at:]) or (quoted and not has_separator(text[at:])):
+        return len(text)
+    return at
+
+
+def has_separator(text: str) -> bool:
+    """Whether a comma, or what stands for one, is in ``text``: a quote behind it opens a key only then."""
+    return any(char in text for char in ",，;\n")

@@ -13,12 +13,12 @@ from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes, decode
 
 from .delimiters import Delimiters, Verdict
-from .inside import SIGNS, Inside, may_be_end
+from .inside import SIGNS, Inside, has_separator, may_be_end
 from .values import OPENERS
 
 __all__ = ["StringRepair"]
 
-_PLAIN = re.compile(r"[^\"'`“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
+_PLAIN = re.compile(r"[^\"'`″“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
 # What stands between the place of a lost closing quote and the next quote, behind a citation.
 _MARKED_TAIL = re.compile(r"(?:\s*(?:\[[\d, ^-]{1,20}\]|【[^】]{1,40}】))+\s*[\]}]*\s*[,\n，;]\s*[\[{]?\s*\Z")
 # A bare key, and what stands before it.
@@ -128,6 +128,8 @@ class StringRepair:
                     self._hold('"')
                 yield from self.escapes.escape()
             elif char in self.closers:
+                if emitter.held is not None and not has_separator(emitter.held_text):
+                    emitter.release()
                 yield from self._quote(char)
             else:
                 yield from self._character(char)

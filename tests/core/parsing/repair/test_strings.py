@@ -93,3 +93,12 @@ def test_what_is_held_back_changes_no_result(signs: list[str], data: st.DataObje
         folded.take(parser.close())
         assert repr(folded.document) == expected.value
     assert parse(list(valid)).fixes == 0
+
+
+def test_json_as_text_is_told_of_with_the_quote_behind_it() -> None:
+    """As tool calls have it: without a comma no quote opens a key, so the string has ended for sure."""
+    parser = StreamParser()
+    text = r'{"args": "{\"city\": \"Paris\"}", "next": 1}'
+    end = text.index('",') + 1
+    told = [op for char in text[:end] for op in parser.feed(char)]
+    assert "".join(op.delta for op in told if type(op) is Append) == '{"city": "Paris"}'
