@@ -11,7 +11,7 @@ import enum
 from typing import Any
 
 from lingstream.core.parsing.emitter import Emitter
-from lingstream.core.parsing.tokenizer import CLOSERS, QUOTES, Reading, Source
+from lingstream.core.parsing.tokenizer import CLOSERS, COMMAS, QUOTES, Reading, Source
 
 from .delimiters import Delimiters, Next, faults
 from .state import State
@@ -21,6 +21,7 @@ __all__ = ["LONGEST_FIRST_KEY", "More", "Record", "Reopening"]
 
 #: How long a quoted key is that is looked for behind a record. A longer one costs a ``fix``.
 LONGEST_FIRST_KEY = 66
+_LONGEST_VALUE = 120  # characters behind which a record ends whose first value begins as none
 
 
 class Record(enum.Enum):
@@ -95,15 +96,26 @@ class Reopening:
         """Whether the keys and values at ``start`` belong to a document and not to a sentence.
 
         A record ends with a bracket, and no word stands behind it. Where more is wrong with it, its first
-        value has to begin as one does, and without a brace before it as no word of a sentence.
+        value has to begin as one does, and without a brace before it as no word of a sentence; or a brace has
+        to end it soon.
         """
         end, fits = yield from self.ahead.pairs(start)
         if not fits:
             at = yield from self.ahead.skip((yield from self.ahead.behind(start)) + 1)
             value = yield from self.source.peek(at)
-            return (yield from self.ahead.value_starts(at)) and (braced or value in QUOTES + "{[")
+            if (yield from self.ahead.value_starts(at)):
+                return braced or value in QUOTES + "{["
+            end = at
+            while (
+                (char := (yield from self.source.peek(end)))
+                and char not in "}\n"
+                and end < at + _LONGEST_VALUE
+            ):
+                end += 1
+            if not braced or char != "}":
+                return False
         at = yield from self.ahead.skip(end + 1)
-        if (yield from self.source.peek(at)) == ",":
+        if (char := (yield from self.source.peek(at))) and char in COMMAS:
             at = yield from self.ahead.skip(at + 1)
         following = yield from self.source.peek(at)
         return not following or following in QUOTES + CLOSERS + "{["
