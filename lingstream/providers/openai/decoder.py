@@ -96,11 +96,11 @@ class Decoder(ABC):
             self.started = True
             text_alone = self._plain(event)
             piece = self._piece(event) if text_alone is None else Chunk(text_alone)
-            gathered.add(self._whole_characters(piece) if self._events.lone else piece)
+            gathered.add(self._whole_characters(piece))
             if self.done or self.error:
                 break
         if closing or self.done or self.error:
-            gathered.add(self._withheld())
+            gathered.add(self._whole_characters(self._withheld()))
             text, reasoning = (UNKNOWN if half else "" for half in self._halves.values())
             gathered.add(Chunk(text, reasoning))
         return gathered.chunks()
@@ -123,6 +123,8 @@ class Decoder(ABC):
 
     def _whole_characters(self, piece: Chunk) -> Chunk:
         """Servers that escape to ASCII may cut an emoji in two: its halves come in two events."""
+        if not self._events.lone:
+            return piece
         return piece._replace(
             text=self._joined("text", piece.text), reasoning=self._joined("reasoning", piece.reasoning)
         )
