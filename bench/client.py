@@ -97,7 +97,9 @@ class Result(NamedTuple):
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--quick", action="store_true", help="streams of a second")
+    options.add_argument(
+        "--quick", action="store_true", help="streams of a second; their CPU is held to no bound"
+    )
     options.add_argument("--check", action="store_true", help="fail past the bounds of the specification")
     options.add_argument("--only", nargs="+", metavar="STREAM", help="of the streams' names")
     arguments = options.parse_args()
@@ -114,7 +116,8 @@ def main() -> None:
                 site.pages = {**site.pages, **chat.pages()}
             results = compare(browser, url, site, contenders_of(name, stream), stream)
             print_row(name, results)
-            failures += past_bounds(name, results)
+            # In one second a client does not make up for what its first ops cost, such as compiling it.
+            failures += past_bounds(name, results, {} if arguments.quick else BOUNDS)
             if name in SCRIPTED:
                 failures += check_scripts(browser, url, site, name, stream)
     if arguments.check and failures:
@@ -286,13 +289,13 @@ def median(results: list[Result]) -> Result:
     return Result(*(statistics.median(column) for column in zip(*results, strict=True)))
 
 
-def past_bounds(name: str, results: dict[str, list[Result]]) -> list[str]:
+def past_bounds(name: str, results: dict[str, list[Result]], bounds: dict[str, float]) -> list[str]:
     if "loop" not in results:
         return []
     ours, loop = median(results["lingstream"]), median(results["loop"])
     failures = []
-    if ours.cpu > BOUNDS.get(name, float("inf")) * loop.cpu:
-        failures.append(f"{name}: {ours.cpu / loop.cpu:.2f} × the loop, expected at most {BOUNDS[name]}")
+    if ours.cpu > bounds.get(name, float("inf")) * loop.cpu:
+        failures.append(f"{name}: {ours.cpu / loop.cpu:.2f} × the loop, expected at most {bounds[name]}")
     if name.startswith("10,000") and ours.longest > LONGEST_TASK:
         failures.append(f"{name}: a task of {ours.longest:.0f} ms, expected at most {LONGEST_TASK}")
     if name.startswith("1 MB") and ours.longest > max(LONGEST_TASK, loop.longest):
