@@ -10,7 +10,7 @@ from collections import deque
 
 from lingstream.core.parsing.emitter import Emitter
 
-__all__ = ["SIGNS", "Inside", "may_be_end", "sign_at_end"]
+__all__ = ["SIGNS", "Inside", "has_separator", "may_be_end", "sign_at_end"]
 
 #: What may have closed a string in place of its quote, which may also be escaped or lost before a new line.
 SIGNS = "\"”“″＂’'`\r\n"
