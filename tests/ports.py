@@ -1,4 +1,4 @@
-"""Ports for the servers of tests and measurements: each is one's own, also while its server is away."""
+"""What the servers of tests and measurements listen at, and how long they keep who is connected."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ import random
 import socket
 import sys
 
-__all__ = ["PORTS", "free_port"]
+__all__ = ["KEEP_ALIVE", "PORTS", "free_port", "server_options"]
 
 # Below those that systems give to connections by themselves: of such a port a server that is being restarted
 # may find that somebody's connection has it, even one of a client that tries to reach it.
 PORTS = range(20_000, 32_000)
 
+# Seconds that uvicorn keeps a connection on which nothing is asked. Its own 5 are httpx's too: a request may
+# meet the end of its connection, which browsers try again and httpx does not.
+KEEP_ALIVE = 600
+
 _reserved: list[socket.socket] = []
+
+
+def server_options(server: str, application: str, port: int) -> list[str]:
+    """Return what comes behind ``python -m uvicorn`` or ``daphne`` to serve an application at ``port``."""
+    if server == "daphne":
+        return ["-p", str(port), application]
+    options = {"port": port, "timeout-keep-alive": KEEP_ALIVE, "timeout-graceful-shutdown": 1}
+    return [application, *(f"--{name}={value}" for name, value in options.items())]
 
 
 def free_port() -> int:

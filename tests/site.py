@@ -22,6 +22,7 @@ from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Step
 from lingstream.providers import ProviderKind
 from lingstream.providers.scripted import ScriptedProvider
 from tests.chaos.patience import within
+from tests.ports import KEEP_ALIVE
 
 __all__ = ["Site", "Socket", "document_of", "read_sse", "serve"]
 
@@ -226,7 +227,14 @@ async def serve(application: Any = None) -> AsyncIterator[Site]:
         from lingsite.asgi import application
 
     server = uvicorn.Server(
-        uvicorn.Config(application, port=0, log_level="warning", lifespan="on", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            application,
+            port=0,
+            log_level="warning",
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=KEEP_ALIVE,
+        )
     )
     server.capture_signals = nullcontext  # type: ignore[method-assign]  # the process's signals are pytest's
     task = asyncio.create_task(server.serve())

@@ -20,7 +20,7 @@ from lingstream.core.ending import end_tasks
 from lingstream.core.log.frames import Frame
 from lingstream.core.wire.frames import frame_from_wire
 from lingstream.testing import OpenAIServer, Reply
-from tests.ports import free_port
+from tests.ports import free_port, server_options
 from tests.site import document_of
 
 from .patience import PATIENCE, scaled, within
@@ -361,12 +361,8 @@ class Cluster:
 
     async def _web(self, server: str) -> Process:
         port = free_port()
-        target = "lingsite.asgi:application"
-        options = {
-            "uvicorn": [target, "--port", str(port), "--timeout-graceful-shutdown", "1"],
-            "daphne": ["-p", str(port), target],
-        }
-        process = await self._process(f"{server} {port}", "-m", server, *options[server])
+        options = server_options(server, "lingsite.asgi:application", port)
+        process = await self._process(f"{server} {port}", "-m", server, *options)
         process.base = f"http://127.0.0.1:{port}"
         await process.says({"uvicorn": "Uvicorn running", "daphne": "Listening on TCP"}[server])
         return process

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.services import Postgres
-from tests.ports import free_port
+from tests.ports import free_port, server_options
 
 __all__ = ["SERVERS", "prepared", "served"]
 
@@ -45,14 +45,10 @@ def prepared(folder: Path) -> Iterator[tuple[Postgres, dict[str, str]]]:
 def served(server: str, environment: dict[str, str]) -> Iterator[str]:
     """Run the site under ``server``; yield its address."""
     port = free_port()
-    target = "tests.ordinary.asgi:application"
-    options = {
-        "uvicorn": [target, "--port", str(port), "--timeout-graceful-shutdown", "1"],
-        "daphne": ["-p", str(port), target],
-    }
+    options = server_options(server, "tests.ordinary.asgi:application", port)
     log = Path(environment["ORDINARY_FOLDER"]) / f"{server}.log"
     with log.open("w") as file:
-        command = [sys.executable, "-m", server, *options[server]]
+        command = [sys.executable, "-m", server, *options]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
         try:
             _wait(port, process, log)
