@@ -125,7 +125,7 @@ async def test_of_a_run_that_its_own_execution_could_not_end(
     def broken(run: Run) -> Any:
         raise KeyError("a plan of another shape")
 
-    monkeypatch.setattr("lingstream.execution.runner.plan_of", broken)
+    monkeypatch.setattr("lingstream.execution.running.plan_of", broken)
     run = await run_to_its_end(site)
     (record,) = records(caplog)
     assert (run.status, record.code, record.step, record.levelname) == ("failed", "internal", "", "ERROR")

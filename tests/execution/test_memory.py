@@ -13,7 +13,7 @@ from django.utils import timezone
 
 import lingstream
 from lingstream.core.exceptions import ConfigurationError
-from lingstream.execution import runner
+from lingstream.execution import running
 from lingstream.execution.memory import history_of
 from lingstream.execution.runner import get_runner
 from lingstream.hubs import get_hub
@@ -243,7 +243,7 @@ class TestThatFails:
         return found
 
     async def test_by_silence(self, site: Site, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(runner, "_RECALL", 0.2)
+        monkeypatch.setattr(running, "_RECALL", 0.2)
         heard, silence = threading.Event(), threading.Event()
 
         def hangs(run: Run) -> Any:

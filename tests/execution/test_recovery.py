@@ -17,7 +17,7 @@ from lingstream.core.engine import registry
 from lingstream.core.engine.journal import Call, CallResult
 from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import Fenced
-from lingstream.execution import ownership
+from lingstream.execution import ownership, picker
 from lingstream.execution import runner as runner_module
 from lingstream.execution.journal import DatabaseJournal, Writer
 from lingstream.execution.runner import Runner as Executor
@@ -119,7 +119,7 @@ async def test_a_process_that_is_late_all_the_time_takes_what_nobody_else_does(
 ) -> None:
     """Or on a machine that is too slow the runs of a process that died would wait for ever."""
     monkeypatch.setattr(runner_module, "_LAG", -1.0)
-    monkeypatch.setattr(runner_module, "_ALL_THE_SAME", 0.2)
+    monkeypatch.setattr(picker, "_ALL_THE_SAME", 0.2)
     await site.cloud_facts()
     await get_runner().ensure_registered()
     runs = [await abandoned() for _ in range(3)]

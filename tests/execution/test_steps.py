@@ -137,7 +137,7 @@ async def test_requests_and_threads_end_with_the_runner(site: Site) -> None:
         )
         row, _ = await get_runner().start(Start("test", sites.QUESTION), Identity.of_site())
         assert (await ended(row)).document == {"a": 1, "c": 0}
-        services = get_runner()._services
+        services = get_runner()._running._services
         client, threads = services.http(), list(services._threads._threads)
         assert threads and not client.is_closed
         await get_runner().aclose()
