@@ -1,7 +1,9 @@
 """``make soak``: every suite many times in a row, because a suite that passes once says little.
 
 Stops at the first failure, and keeps its output. Each round is a line of ``record.jsonl``; with ``RESUME=1``
-those count that have passed before, since the last one of the suite that failed, of the same files::
+those count that have passed before, since the last one of the suite that failed, of the same files. Only
+``PROSE`` may have changed since: twenty rounds say how steady code and tests are, and one is enough for
+a page that is wrong::
 
     make soak                              # everything, 20 times
     make soak SUITES="chaos hubs" TIMES=5
@@ -15,6 +17,7 @@ with ``@pytest.mark.soak``, which is skipped elsewhere, or add a command to ``CO
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import signal
@@ -27,6 +30,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("core", "chaos", "hubs", "browser", "providers")
+PROSE = ("docs", "README.md", "CHANGELOG.md", "LICENSE")
 
 COMMANDS: dict[str, list[str]] = {
     "ownership": ["bench/ownership.py", "--soak"],
@@ -73,22 +77,24 @@ def main() -> int:
     record = asked.logs / "record.jsonl"
     for suite in asked.suites:
         times = 1 if suite in COMMANDS else asked.times
-        what = {"suite": suite, "key": asked.key, "commit": commit_of(ROOT)}
+        what = {"suite": suite, "key": asked.key, "files": files_of(ROOT)}
         green = passed(record, what) if asked.resume else 0
         if green:
             print(f"{suite}: {min(green, times)} of {times} have passed before", flush=True)
         for number in range(green + 1, times + 1):
             log = asked.logs / f"{suite}.log"
+            commit = git(ROOT, "rev-parse", "HEAD") or "no commit"
             begun = time.monotonic()
             code = run(arguments_of(suite, asked.key), log)
             took = time.monotonic() - begun
             result = "FAILED" if code else "passed"
             print(f"{suite} {number}/{times}: {result}, {took:.0f} s", flush=True)
             with record.open("a") as lines:
-                about = {"seconds": round(took), "date": datetime.now(UTC).isoformat(timespec="seconds")}
-                if commit_of(ROOT) != what["commit"]:
-                    about["commit"] = "changed meanwhile"
-                print(json.dumps({**what, "result": result, **about}), file=lines)
+                date = datetime.now(UTC).isoformat(timespec="seconds")
+                about = {"commit": commit, "result": result, "seconds": round(took), "date": date}
+                if files_of(ROOT) != what["files"]:
+                    about["files"] = "changed meanwhile"
+                print(json.dumps({**what, **about}), file=lines)
             if code:
                 kept = log.rename(asked.logs / f"{suite}-{number}-failed.log")
                 print(f"{tail(kept)}\nthe whole is in {kept}")
@@ -97,16 +103,23 @@ def main() -> int:
     return 0
 
 
-def commit_of(folder: Path) -> str:
-    """Return the commit whose files are in ``folder``; changed ones are never the same again."""
+def files_of(folder: Path) -> str:
+    """Return a digest of the files in ``folder`` but ``PROSE``; uncommitted ones are never the same again."""
+    tree = git(folder, "ls-tree", "--full-tree", "HEAD")
+    changed = git(folder, "status", "--porcelain", "--", ":/", *(f":!/{name}" for name in PROSE))
+    if tree is None or changed != "":  # a copy without its history has neither
+        return f"changes of {time.time():.0f}"
+    kept = [line for line in tree.splitlines() if line.partition("\t")[2] not in PROSE]
+    return hashlib.sha256("\n".join(kept).encode()).hexdigest()
+
+
+def git(folder: Path, *command: str) -> str | None:
+    """Return what a command of git says in ``folder``; ``None`` if it fails, as where no commit is."""
     try:
-        commit, changed = (
-            subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
-            for command in (("rev-parse", "HEAD"), ("status", "--porcelain"))
-        )
-    except (OSError, subprocess.CalledProcessError):  # a copy without its history
-        commit, changed = "no commit", "all"
-    return f"{commit.strip()} with changes of {time.time():.0f}" if changed else commit.strip()
+        done = subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def passed(record: Path, what: dict[str, Any]) -> int:
