@@ -52,9 +52,11 @@ class Row:
 PROXY = Row("bare socket proxy", "bench.peers.socket_proxy", "get", "/")
 SSE = Row("lingstream SSE", OURS, "post", "/ling/workflows/clock/runs/")
 WEB_SOCKET = Row("lingstream WebSocket", OURS, "socket", "/ws/ling/")
+FAN_OUT = Row("bare fan-out, one run", "bench.peers.fan_out", "get", "/")
+FOLLOWED = replace(SSE, name="lingstream SSE, one run", transport="follow")
 ROWS = (
     *(replace(row, together=tokens) for row in (PROXY, SSE, WEB_SOCKET) for tokens in (1, 2, 3, 4)),
-    *(replace(SSE, transport="follow", viewers=viewers) for viewers in (1, 11, 101)),
+    *(replace(row, viewers=viewers) for row in (FAN_OUT, FOLLOWED) for viewers in (1, 11, 101)),
 )
 
 
@@ -130,6 +132,8 @@ class Outside:
         model.start()
         spec = Spec(row.transport, row.path, port, self.port, row.viewers or STREAMS, 0.0, {})
         self._viewers = {viewer.fileno(): viewer for viewer in connections(spec)}
+        for viewer in self._viewers.values():
+            viewer.recv(1, socket.MSG_PEEK)  # who is answered is there for the first packet
         model.join()
         for handle in self._viewers:
             self._epoll.register(handle, select.EPOLLIN)
