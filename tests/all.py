@@ -1,11 +1,12 @@
 """``make test``: all tests, in three processes side by side.
 
-Those of ``tests/chaos`` mostly wait, until a process counts as dead or a server is back, and take a tenth of
-a CPU; the browser's and the rest take one each, and about as long as each other.
+Each takes about a third of the CPU, and waits for much of its time: for a browser, or until a process counts
+as dead or a server is back. So three of them keep two CPUs busy.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ LOGS = ROOT / "build" / "tests"
 def main() -> int:
     """Run all; return 0 if all have passed. What goes on beside the rest is printed when that is through."""
     LOGS.mkdir(parents=True, exist_ok=True)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of 350 processes compiles us anew
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the exit stack
     peers()  # once, for who of them comes first
     with ExitStack() as running:
