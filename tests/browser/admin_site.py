@@ -6,7 +6,7 @@ which Trusted Types would refuse: who asks with ``Reports: trusted-types`` gets 
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.common import MiddlewareMixin
 
 from lingsite.settings import *  # noqa: F403
@@ -24,7 +24,13 @@ LINGSTREAM = {**DEMO, "STEP_KINDS": ["tests.outside.letter.Letter"]}
 
 
 class Policy(MiddlewareMixin):
-    """Puts the policy on every response."""
+    """Puts the policy on every response, of an icon too, which Django's admin has not.
+
+    A route of playwright for the icon would turn off the browser's cache: all files again for each page.
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        return HttpResponse(status=204) if request.path == "/favicon.ico" else None
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["Content-Security-Policy"] = POLICY
