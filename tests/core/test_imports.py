@@ -219,6 +219,7 @@ def is_module(name: str) -> bool:
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
+@cache
 def modules() -> dict[str, Path]:
     paths = (path for path in sorted(PACKAGE.rglob("*.py")) if "migrations" not in path.parts)
     return {name_of(path): path for path in paths}

@@ -166,10 +166,10 @@ def test_no_text_takes_more_than_linear_time(head: str, unit: str, size: int) ->
 
     gc.disable()  # a collection of all that other tests have left would be counted here
     try:
-        short, long = (min(seconds(length) for _ in range(3)) for length in (2_000, 16_000))
+        most = 8 * min(seconds(2_000) for _ in range(3)) * 3 + 0.1  # quadratic would be 64 times
+        assert any(seconds(16_000) < most for _ in range(3))  # once is nearly always enough
     finally:
         gc.enable()
-    assert long < 8 * short * 3 + 0.1  # quadratic would be 64 times
 
 
 @pytest.mark.parametrize("unit", ["1,", "1.5,", "1,234,"])
