@@ -106,18 +106,25 @@ UNSAFE = """() => {
 }"""
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(bypass_csp=True)
-    context.set_default_timeout(scaled(2 * TIMEOUT))
     yield context
     context.close()
 
 
 @pytest.fixture
+def context(context: BrowserContext) -> BrowserContext:
+    context.set_default_timeout(scaled(2 * TIMEOUT))
+    return context
+
+
+@pytest.fixture
 def requested(page: Page, server: str) -> list[str]:
     """The addresses that the page asks for beside its own modules; a page with all bindings is open."""
-    page.route("https://**", lambda route: route.abort())
+    session = page.context.new_cdp_session(page)  # a route of playwright would turn off the browser's cache
+    session.send("Network.enable")
+    session.send("Network.setBlockedURLs", {"urls": ["https://*"]})
     page.goto(f"{server}/there/?body=<main></main>")
     page.evaluate(
         """(markup) => {
