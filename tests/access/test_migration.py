@@ -38,12 +38,17 @@ def test_old_rows_stay_open_and_new_ones_are_not(first_version: MigrationExecuto
     assert (new.access, new.show_reasoning) == ("authenticated", False)
 
 
-def test_steps_from_before_are_bots_and_the_version_before_can_still_store_its_own(
+def test_what_is_from_before_is_bots_and_the_versions_before_can_still_store_their_own(
     first_version: MigrationExecutor,
 ) -> None:
-    target = [("lingstream", "0004_once")]
-    migrate(*target)
-    apps = MigrationExecutor(connection).loader.project_state(target).apps
+    third, fourth = [("lingstream", "0003_access")], [("lingstream", "0004_once")]
+    migrate(*third)
+    apps = MigrationExecutor(connection).loader.project_state(third).apps
+    run = apps.get_model("lingstream", "Run").objects.create(workflow="old")
+    bot_runs = apps.get_model("lingstream", "BotRun").objects
+    bot_runs.create(run=run, step="a", instance="a#1", digest="d", replay_key="1", output="said")
+    migrate(*fourth)
+    apps = MigrationExecutor(connection).loader.project_state(fourth).apps
     old = {name: apps.get_model("lingstream", name) for name in ("Workflow", "Step", "Trigger", "Run")}
 
     def store(slug: str) -> None:
@@ -55,31 +60,19 @@ def test_steps_from_before_are_bots_and_the_version_before_can_still_store_its_o
     store("before")
     migrate(*first_version.loader.graph.leaf_nodes("lingstream"))
     store("after")
+    bot_runs.create(run=run, step="a", instance="a#2", digest="d", replay_key="2")
     for step in Step.objects.all():
         assert (step.kind, step.options, step.timeout, step.retries) == ("bot", {}, None, 0)
     assert [trigger.otherwise for trigger in Trigger.objects.all()] == [False, False]
-    assert [(run.plan_version, run.kinds) for run in Run.objects.all()] == [(1, ""), (1, "")]
-    Step.objects.create(workflow=Workflow.objects.get(slug="after"), name="b", kind="compute")
-    migrate(*target)
-    assert old["Step"].objects.count() == 3
-
-
-def test_bot_runs_from_before_are_bots_and_the_version_before_can_still_store_its_own(
-    first_version: MigrationExecutor,
-) -> None:
-    target = [("lingstream", "0003_access")]
-    migrate(*target)
-    apps = MigrationExecutor(connection).loader.project_state(target).apps
-    run = apps.get_model("lingstream", "Run").objects.create(workflow="old")
-    old = apps.get_model("lingstream", "BotRun")
-    old.objects.create(run=run, step="a", instance="a#1", digest="d", replay_key="1", output="said")
-    migrate(*first_version.loader.graph.leaf_nodes("lingstream"))
-    old.objects.create(run=run, step="a", instance="a#2", digest="d", replay_key="2")
+    assert [(run.plan_version, run.kinds) for run in Run.objects.all()] == [(1, "")] * 3
     rows = BotRun.objects.order_by("instance")
     assert [(row.kind, row.request, row.result, row.output) for row in rows] == [
         ("bot", None, None, "said"),
         ("bot", None, None, ""),
     ]
-    assert DatabaseJournal.load(Run.objects.get()) == {}  # they are still at work
-    migrate(*target)
-    assert old.objects.count() == 2
+    assert DatabaseJournal.load(Run.objects.get(workflow="old")) == {}  # they are still at work
+    Step.objects.create(workflow=Workflow.objects.get(slug="after"), name="b", kind="compute")
+    migrate(*fourth)
+    assert old["Step"].objects.count() == 3
+    migrate(*third)
+    assert bot_runs.count() == 2

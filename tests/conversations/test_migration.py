@@ -18,6 +18,13 @@ from tests.tables import Versions
 
 
 @pytest.fixture
+def newest_version(transactional_db: None, versions: Versions) -> Iterator[Any]:
+    """A database with the tables as all migrations make them."""
+    with versions.at(*MigrationExecutor(connection).loader.graph.leaf_nodes("lingstream")[0]) as apps:
+        yield apps
+
+
+@pytest.fixture
 def eleventh_version(transactional_db: None, versions: Versions) -> Iterator[Any]:
     """A database before chats had policies."""
     with versions.at("lingstream", "0011_attachments") as apps:
@@ -43,7 +50,7 @@ def turns(conversation: Any) -> list[tuple[str, int, str | None, str]]:
     ]
 
 
-def test_runs_are_numbered_by_their_beginning_and_chained(first_version: Any) -> None:
+def test_runs_are_numbered_by_their_beginning_and_chained_in_more_than_one_batch(first_version: Any) -> None:
     old = {name: first_version.get_model("lingstream", name) for name in ("Conversation", "Run")}
     now = timezone.now()
     talk, other, empty = (old["Conversation"].objects.create(title=title) for title in "abc")
@@ -52,6 +59,10 @@ def test_runs_are_numbered_by_their_beginning_and_chained(first_version: Any) ->
         old["Run"].objects.create(workflow=f"w-{name}", conversation=talk, input=name, created_at=at)
     same = [old["Run"].objects.create(workflow="w", conversation=other, created_at=now) for _ in range(2)]
     alone = old["Run"].objects.create(workflow="w")
+    many = old["Conversation"].objects.bulk_create([old["Conversation"]() for _ in range(450)])
+    old["Run"].objects.bulk_create(
+        [old["Run"](workflow="w", conversation=each, owner_key="anyone") for each in many for _ in range(2)]
+    )
     newest()
     assert turns(talk) == [
         ("first", 1, None, "user"),
@@ -68,17 +79,20 @@ def test_runs_are_numbered_by_their_beginning_and_chained(first_version: Any) ->
     assert (kept.number, kept.parent, kept.message, kept.hidden, kept.context) == (0, None, None, False, None)
     kept_empty = Conversation.objects.get(pk=empty.pk)
     assert (kept_empty.count, kept_empty.leaf, kept_empty.workflow, kept_empty.data) == (0, None, "", {})
+    numbered = Conversation.objects.filter(pk__in=[each.pk for each in many])
+    assert not numbered.exclude(count=2).exists()
+    assert Run.objects.filter(conversation__in=numbered, number=2, parent__number=1).count() == 450
 
 
-def test_there_and_back_again_keeps_a_tree(first_version: Any) -> None:
-    newest()
+def test_there_and_back_again_keeps_a_tree(newest_version: Any) -> None:
     talk = Conversation.objects.create(count=3)
     root = Run.objects.create(workflow="w", conversation=talk, number=1)
     branches = [Run.objects.create(workflow="w", conversation=talk, number=n, parent=root) for n in (2, 3)]
     Conversation.objects.filter(pk=talk.pk).update(leaf=branches[0])
     migrate(("lingstream", "0006_conversations"))
-    newest()
-    assert [run.parent_id for run in Run.objects.order_by("number")] == [None, root.pk, root.pk]
+    seventh = [("lingstream", "0007_turns")]
+    runs = migrate(*seventh).loader.project_state(seventh).apps.get_model("lingstream", "Run").objects
+    assert [run.parent_id for run in runs.order_by("number")] == [None, root.pk, root.pk]
     migrate(("lingstream", "0005_steps"))
     newest()
     assert Conversation.objects.get().count == 3
@@ -97,17 +111,6 @@ def test_the_version_before_can_still_store_its_own(first_version: Any) -> None:
         assert (run.number, run.cause, run.message, run.message_id) == (0, "user", None, "")
     row = Conversation.objects.get()
     assert (row.count, row.seq, row.external_id, row.data, row.title_by) == (0, 0, "", {}, "")
-
-
-def test_more_conversations_than_fit_in_one_batch(first_version: Any) -> None:
-    old = {name: first_version.get_model("lingstream", name) for name in ("Conversation", "Run")}
-    talks = old["Conversation"].objects.bulk_create([old["Conversation"]() for _ in range(450)])
-    old["Run"].objects.bulk_create(
-        [old["Run"](workflow="w", conversation=talk, owner_key="anyone") for talk in talks for _ in range(2)]
-    )
-    newest()
-    assert not Conversation.objects.exclude(count=2).exists()
-    assert Run.objects.filter(number=2, parent__number=1).count() == 450
 
 
 def test_a_chat_takes_no_file_that_no_message_could_hold(eleventh_version: Any) -> None:
