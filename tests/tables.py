@@ -132,22 +132,25 @@ class Versions:
 def as_now() -> Callable[[Any], None]:
     """Return what stands in for ``TransactionTestCase._fixture_teardown``: it gives all tables today's rows.
 
-    Django has ``post_migrate`` write content types and permissions anew after each test, which takes ten
-    times as long as to empty the tables.
+    Django empties them by TRUNCATE on PostgreSQL, which makes new files for each table and index, and has
+    ``post_migrate`` write content types and permissions anew after each test.
     """
+    quote = connection.ops.quote_name
     rows: dict[str, tuple[list[str], list[Any]]] = {}
     with connection.cursor() as cursor:
-        for table in connection.introspection.django_table_names(only_existing=True, include_views=False):
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+        tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        for table in tables:
+            cursor.execute(f"SELECT * FROM {quote(table)}")
             if found := cursor.fetchall():
                 rows[table] = ([column[0] for column in cursor.description], found)
+    emptying = [f"DELETE FROM {quote(table)}" for table in tables]
+    if connection.vendor == "postgresql":  # which takes them in one
+        emptying = ["; ".join(emptying)]
 
     def restore(test: Any) -> None:
-        call_command(
-            "flush", verbosity=0, interactive=False, reset_sequences=False, inhibit_post_migrate=True
-        )
-        quote = connection.ops.quote_name
         with transaction.atomic(), connection.cursor() as cursor:
+            for statement in emptying:
+                cursor.execute(statement)
             for table, (columns, values) in rows.items():
                 names, places = ", ".join(map(quote, columns)), ", ".join(["%s"] * len(columns))
                 cursor.executemany(f"INSERT INTO {quote(table)} ({names}) VALUES ({places})", values)
