@@ -242,7 +242,7 @@ def without_vectors(held: Held, pk: int) -> None:
         if (row := held.document(pk)) is None:
             return
         chunks = list(Chunk.objects.filter(document=row))
-        Chunk.objects.filter(document=row).delete()  # vectors go with a passage's row, in every store
+        remove_passages([chunk.pk for chunk in chunks])  # vectors go with a passage's row, in every store
         for chunk in chunks:
             chunk.pk, chunk.document = None, row
         Chunk.objects.bulk_create(chunks)

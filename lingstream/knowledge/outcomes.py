@@ -22,7 +22,8 @@ from lingstream.models.locks import free
 
 from .claims import Held, due_documents
 from .listing import fitting
-from .models import Chunk, Document, DocumentText, Source, Sync
+from .models import Chunk, Document, Source, Sync
+from .removal import remove_contents, remove_documents
 from .sources.port import Failed, Gone
 from .staleness import tell_of
 
@@ -118,7 +119,7 @@ def miss(held: Held, taken: Document, gone: Gone | Failed, number: int, delete_a
         if (row := held.document(taken.pk)) is None:
             return False
         if not row.text_hash:
-            row.delete()
+            remove_documents([*Document.objects.filter(pk=row.pk)])
         else:
             misses = delete_after if for_good else row.misses + (row.missed != number)
             columns = {"misses": max(misses, row.misses), "missed": number, "attempts": 0, "retry_at": None}
@@ -141,8 +142,7 @@ def leave_out(
         held.revise(chunks.order_by().values_list("collection_id", flat=True).distinct())
         if (row := held.document(taken.pk)) is None:
             return False
-        Chunk.objects.filter(document=row).delete()
-        DocumentText.objects.filter(document=row).delete()
+        remove_contents(row.pk)
         if had := bool(row.text_hash):
             tell_of([row.pk])
         order = in_order(row, held.source, number, changed=had)

@@ -9,6 +9,7 @@ consist of, the collector does it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from django.db import models, router
@@ -20,7 +21,7 @@ from .staleness import tell_of
 from .stores.prepared import PreparedDelete, PreparedUpdate
 from .stores.rows import Among
 
-__all__ = ["remove_documents", "remove_passages"]
+__all__ = ["remove_contents", "remove_documents", "remove_passages"]
 
 #: What goes with rows of a model, or no longer names them.
 _HANGS: Mapping[type[models.Model], set[type[models.Model]]] = {
@@ -38,7 +39,7 @@ def remove_documents(rows: Sequence[Document]) -> None:
     """
     if not (pks := [row.pk for row in rows]):
         return
-    if not (_is_ours(Document) and _is_silent(DocumentText) and _is_silent(Chunk) and _is_silent(Vector)):
+    if not (_is_ours(Document) and _are_silent(DocumentText, Chunk, Vector)):
         Document.objects.filter(pk__in=pks).delete()
         return
     told = {"sender": Document, "using": router.db_for_write(Document)}
@@ -54,13 +55,27 @@ def remove_documents(rows: Sequence[Document]) -> None:
 
 def remove_passages(pks: Sequence[int]) -> None:
     """Delete passages with their vectors, within a transaction."""
-    if not (_is_ours(Chunk) and _is_silent(Chunk) and _is_silent(Vector)):
+    if not (_is_ours(Chunk) and _are_silent(Chunk, Vector)):
         Chunk.objects.filter(pk__in=pks).delete()
         return
     for its in (_vectors, _passages):
         its.delete([[*pks]])
 
 
+def remove_contents(pk: int) -> None:
+    """Delete a document's passages with their vectors, and its text, within a transaction; it stays."""
+    if _is_ours(Chunk) and _are_silent(Chunk, Vector):
+        for its in (_vectors_of_documents, _passages_of_documents):
+            its.delete([[pk]])
+    else:
+        Chunk.objects.filter(document=pk).delete()
+    if _is_ours(DocumentText) and _are_silent(DocumentText):
+        _texts_of_documents.delete([[pk]])
+    else:
+        DocumentText.objects.filter(document=pk).delete()
+
+
+@cache  # models hang together as they do once all apps are loaded
 def _is_ours(model: type[models.Model]) -> bool:
     """Whether nothing but tables of this app hangs on rows of a model, and on what goes with them."""
     meta: Any = model._meta
@@ -73,9 +88,9 @@ def _is_ours(model: type[models.Model]) -> bool:
     return there == hangs and not meta.private_fields and all(map(_is_ours, hangs & _HANGS.keys()))
 
 
-def _is_silent(model: type[models.Model]) -> bool:
-    """Whether nobody hears of rows of a model that go."""
-    return not (pre_delete.has_listeners(model) or post_delete.has_listeners(model))
+def _are_silent(*some: type[models.Model]) -> bool:
+    """Whether nobody hears of rows of some models that go."""
+    return not any(signal.has_listeners(model) for model in some for signal in (pre_delete, post_delete))
 
 
 def _of_documents(model: type[models.Model]) -> PreparedDelete:

@@ -34,6 +34,7 @@ SUITES = (
     "tests/knowledge/test_faults.py",
     "tests/knowledge/test_leaks.py",
     "tests/knowledge/test_recall.py",
+    "tests/knowledge/test_removal.py",
     "tests/knowledge/test_renewal.py",
     "tests/knowledge/test_rows.py",
     "tests/knowledge/test_search.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge import removal
 from lingstream.knowledge.models import Chunk, Citation, Collection, Document, DocumentText, Embedder, Vector
-from lingstream.knowledge.removal import remove_documents, remove_passages
+from lingstream.knowledge.removal import remove_contents, remove_documents, remove_passages
 from lingstream.models import Run
 
 from .building import collection, document, find
@@ -59,6 +60,18 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> list[type[Model]]:
     return given
 
 
+@pytest.fixture
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[Model]], None]]:
+    """Have what hangs on a model be a site's own."""
+
+    def hang(of: type[Model]) -> None:
+        monkeypatch.setattr(removal, "_HANGS", {**removal._HANGS, of: {Run}})
+        removal._is_ours.cache_clear()
+
+    yield hang
+    removal._is_ours.cache_clear()
+
+
 def test_documents_go_with_all_that_hangs_on_them(searched: Collection, collected: list[Any]) -> None:
     remove_documents(some())
     assert numbers() == {"Document": 1, "DocumentText": 1, "Chunk": 2, "Vector": 2, "Citation": 3}
@@ -71,6 +84,17 @@ def test_documents_go_with_all_that_hangs_on_them(searched: Collection, collecte
 def test_passages_go_with_their_vectors(searched: Collection, collected: list[Any]) -> None:
     remove_passages(list(Chunk.objects.filter(document__key="sun").values_list("pk", flat=True)))
     assert numbers() == {"Document": 3, "DocumentText": 3, "Chunk": 4, "Vector": 4, "Citation": 3}
+    assert collected == []
+
+
+def test_what_is_in_a_document_goes_and_it_stays(searched: Collection, collected: list[Any]) -> None:
+    for row in some():
+        remove_contents(row.pk)
+    assert numbers() == {"Document": 3, "DocumentText": 1, "Chunk": 2, "Vector": 2, "Citation": 3}
+    assert set(Chunk.objects.values_list("document__key", flat=True)) == {"sun"}
+    assert DocumentText.objects.get().document.key == "sun"
+    assert not Citation.objects.filter(document=None).exists()
+    assert find("help", "clouds", mode="keyword") == []
     assert collected == []
 
 
@@ -121,12 +145,40 @@ def test_who_listens_for_what_they_consist_of_hears_it_from_django(
 
 @pytest.mark.parametrize("of", [Document, Chunk])
 def test_what_else_hangs_on_them_is_left_to_django(
-    searched: Collection, monkeypatch: pytest.MonkeyPatch, collected: list[Any], of: type[Model]
+    searched: Collection, hang: Callable[[type[Model]], None], collected: list[Any], of: type[Model]
 ) -> None:
-    monkeypatch.setattr(removal, "_HANGS", {**removal._HANGS, of: set()})  # as if the rest were a site's
+    hang(of)
     remove_documents(some())
     assert collected[0] is Document
     collected.clear()
     remove_passages(list(Chunk.objects.values_list("pk", flat=True)[:1]))
     assert (Chunk in collected) == (of is Chunk)
     assert numbers() == {"Document": 1, "DocumentText": 1, "Chunk": 1, "Vector": 1, "Citation": 3}
+
+
+@pytest.mark.parametrize("of", [Chunk, Vector, DocumentText])
+def test_what_else_hangs_on_what_is_in_a_document_is_left_to_django(
+    searched: Collection, hang: Callable[[type[Model]], None], collected: list[Any], of: type[Model]
+) -> None:
+    hang(of)
+    remove_contents(some()[0].pk)
+    assert collected[0] is (DocumentText if of is DocumentText else Chunk)
+    assert numbers() == {"Document": 3, "DocumentText": 2, "Chunk": 4, "Vector": 4, "Citation": 3}
+
+
+@pytest.mark.parametrize("model", [Chunk, Vector, DocumentText])
+def test_who_listens_for_what_is_in_a_document_hears_it_from_django(
+    searched: Collection, model: type[Model], collected: list[Any]
+) -> None:
+    heard: list[Any] = []
+
+    def listen(instance: Any, **kwargs: Any) -> None:
+        heard.append(instance)
+
+    post_delete.connect(listen, sender=model)
+    try:
+        remove_contents(some()[0].pk)
+    finally:
+        post_delete.disconnect(listen, sender=model)
+    assert len(heard) == (1 if model is DocumentText else 2)
+    assert numbers() == {"Document": 3, "DocumentText": 2, "Chunk": 4, "Vector": 4, "Citation": 3}
