@@ -115,6 +115,20 @@ class TestFinding:
         assert (found[0], len(found)) == (right.pk, 20)
         assert right.pk != words.find(everything(help), asked, 20)[0][0], "without it others are first"
 
+    @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no table beside it")
+    def test_those_of_a_long_passage_lie_in_its_row(self) -> None:
+        help = collection()
+        [long] = document(help, " ".join(f"word{number}" for number in range(300)))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_column_size(words), pg_column_compression(words), pg_column_toast_chunk_id(words) "
+                "FROM lingstream_knowledge_words WHERE chunk_id = %s",
+                [long.pk],
+            )
+            size, *elsewhere = cursor.fetchone()
+        assert size > 2_500, "shorter ones lie there anyway"
+        assert elsewhere == [None, None]
+
     def test_words_of_stop_words_alone_are_found_too(self) -> None:
         help = collection()
         [right] = document(help, "To be or not to be")
