@@ -32,7 +32,8 @@ def normalise(text: str) -> str:
     if _UNEVEN.search(text):
         text = _UNSEEN.sub("", _SPACES.sub(" ", _CONTROL.sub("", _LINE_ENDS.sub("\n", text))))
         text = normalize("NFC", with_bounded_marks(_HALVES.sub("\ufffd", text)))
-    text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
+    if " \n" in text or "\t\n" in text or text.endswith((" ", "\t")):
+        text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
     return (_GAPS.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
 
 

@@ -24,6 +24,19 @@ def test_it_is_known(code: str) -> None:
     assert language_of(TEXTS[code]) == code
 
 
+ENGLISH = "The rest of this page is about runs that are not yours, and about what you see of them by the way."
+
+
+def test_plain_english_is_known_by_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_loaded", lambda: pytest.fail("py3langid is asked"))
+    assert language_of(ENGLISH) == "en"
+
+
+@pytest.mark.parametrize("code", ["de", "fr"])
+def test_a_quotation_makes_no_text_english(code: str) -> None:
+    assert language_of(f"{TEXTS[code] * 8}\n\n> {ENGLISH}") == code
+
+
 def test_of_a_long_text_all_parts_count() -> None:
     code = "\n".join(f"INSTALLED_APPS += ['lingstream.part{number}']" for number in range(8))
     assert language_of(f"{code}\n\n{TEXTS['de'] * 30}") == "de"
