@@ -242,14 +242,21 @@ class Emitter:
     def retract(self) -> tuple[str, bool]:
         """Take the open string back: an item of an array that turned out to be a key.
 
+        It stays in the array until :meth:`drop_retracted`, if it was told of.
+
         :return: the key, and whether an op that was returned has told of it.
         """
         text, unseen = "".join(self.parts), self._unseen()
-        del self.container[self.index :]
+        seen = unseen != text
+        self.container[self.index :] = [text] if seen else []
         self.is_open = False
-        if unseen == text and text:
+        if text and not seen:
             self.out.pop()
-        return text, unseen != text
+        return text, seen
+
+    def drop_retracted(self) -> None:
+        """Take the item that was retracted out of its array."""
+        del self.container[self.index :]
 
     def end_retracted(self, *, seen: bool) -> None:
         """Close the array whose last item was retracted."""

@@ -258,7 +258,9 @@ class Repairer:
         key, emitter = self.strings.found_key, self.emitter
         if key is None:
             return
-        if (yield from self.reopening.first_record()):
+        opens = yield from self.reopening.first_record()
+        emitter.drop_retracted()
+        if opens:
             uri, seen = emitter.child(), self.strings.key_seen
             emitter.open_container(uri, {}, "}", self.source.offset, seen)
         else:

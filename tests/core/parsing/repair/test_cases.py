@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lingstream.core.exceptions import ParseError
+from lingstream.core.parsing import StreamParser
 
-from ..support import every_cut, parse, repair_cases
+from ..support import Folded, every_cut, parse, repair_cases
 
 GIVEN = repair_cases()
 MORE = [*repair_cases("repair_more"), *repair_cases("repair_kinds")]
@@ -41,6 +42,13 @@ def test_a_case_cut_off_at_every_character(case: dict[str, Any]) -> None:
     for index in range(len(case["input"])):
         text = case["input"][:index]
         assert parse(list(text)).told == parse([text]).told
+
+
+@pytest.mark.parametrize("case", [*GIVEN, *MORE], ids=lambda case: case["id"])
+def test_the_value_is_what_was_told_of_so_far(case: dict[str, Any]) -> None:
+    parser, folded = StreamParser(), Folded()
+    for char in case["input"]:
+        assert repr(folded.take(parser.feed(char))) == repr(parser.value)
 
 
 @pytest.mark.parametrize(
