@@ -51,6 +51,7 @@ class BaseParser:
         emitter.on_error = self._fail
         self._escaped: Unescape | None = None  # what undoes the escapes of the whole document
         self._ended = False
+        self._rest: list[Op | Closed] = []  # what was read before an error and not told of
         self._reading = self._read(source)
         next(self._reading)
         self.feed = self._reading.send
@@ -60,11 +61,14 @@ class BaseParser:
     def close(self, *, cut: bool = False) -> list[Op | Closed]:
         """Say that no text will follow, and return the last ops; a second call returns none.
 
+        After an error they are those of what was read before it.
+
         :param cut: the text was cut off here, by a limit on its length. Then nothing is guessed: an open
             string keeps its text, an open number or word is not written, and what is open closes as ``cut``.
         """
         if self._ended:
-            return []
+            rest, self._rest = self._rest, []
+            return rest
         self._emitter.cut = cut
         ops = self._reading.send(self._escaped.close()) if self._escaped else []
         try:
@@ -110,7 +114,8 @@ class BaseParser:
         raise NotImplementedError
 
     def _fail(self, error: LingError) -> None:
-        self._emitter.take()  # nobody is told, but it is part of the value
+        self._emitter.release()
+        self._rest = self._emitter.take()
         self._end(error)
 
     def _end(self, error: LingError) -> None:
@@ -238,6 +243,7 @@ class TextParser(BaseParser):
             emitter.append(join_surrogates(source.text[source.pos : end])[0])
             source.pos = end
         emitter.settle(cut=emitter.cut)
+        source.finish()
 
 
 def _drain(parts: list[str]) -> str:

@@ -19,7 +19,6 @@ from typing import Any
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Closed, Set
-from lingstream.core.phrases import Phrase
 
 from .emitter import Emitter, make
 from .repair import LONGEST_FIRST_KEY, Repairer, State, may_be_end, sign_at_end
@@ -68,7 +67,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                     base += mark
                     pos -= mark
                     mark = 0
-                    if base > max_chars or pos > LOOKAHEAD:
+                    if base + len(text) > max_chars or pos > LOOKAHEAD:
                         break
                     continue
                 char = text[pos]
@@ -116,10 +115,9 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         chunk = yield guide.push(out, base + len(text)) if guide and out else out
                         emitter.out = out = []
                         text += chunk
-                        if '"' in chunk:
-                            end = text.index('"', len(text) - len(chunk))
-                        elif len(text) - mark > LOOKAHEAD:
+                        if len(text) - mark > LOOKAHEAD or base + len(text) > max_chars:
                             break
+                        end = text.find('"', len(text) - len(chunk))
                     key = text[pos + 1 : end]
                     if end < 0 or "\\" in key or not key.isprintable() or len(key) > max_key:
                         break
@@ -139,8 +137,10 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                 chunk = yield guide.push(out, base + len(text)) if guide and out else out
                                 emitter.out = out = []
                                 text += chunk
+                                if base + len(text) > max_chars:
+                                    break
                                 end = text.find('"', pos + 1, limit)
-                            if end > 0 and text[end + 1] not in ",]":
+                            if base + len(text) > max_chars or (end > 0 and text[end + 1] not in ",]"):
                                 break
                     emitter.begin_string(uri)
                     pos += 1
@@ -153,6 +153,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             guided = guide is not None and guide.straight != uri
                             while True:
                                 chunk = yield out
+                                base += len(chunk)
                                 if (
                                     '"' in chunk
                                     or "\\" in chunk
@@ -161,8 +162,8 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                     or not chunk
                                     or base > max_chars
                                 ):
+                                    base -= len(chunk)
                                     break
-                                base += len(chunk)
                                 parts.append(chunk)
                                 out = [make(Append, (uri, chunk))]
                                 if guided:
@@ -170,7 +171,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                     guided = guide.straight != uri  # type: ignore[union-attr]
                             emitter.out = out = []
                             text = chunk
-                            if base > max_chars:
+                            if base + len(text) > max_chars:
                                 break
                         end = text.find('"', pos)
                         run = text[pos:end] if end >= 0 else text[pos:]
@@ -205,8 +206,10 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             chunk = yield guide.push(out, base + len(text)) if guide and out else out
                             emitter.out = out = []
                             text += chunk
+                            if base + len(text) > max_chars:
+                                break
                     mark, sure = pos, (state := _COMMA)
-                    if base > max_chars or text[pos] != '"':
+                    if base + len(text) > max_chars or text[pos] != '"':
                         break
                     pos += 1
                     if strict:
@@ -229,7 +232,8 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             end = len(text)
                         elif chunk[:1] not in ",}] ":
                             end = _WORD(text, end).end()
-                        if end - mark > LOOKAHEAD:
+                        if end - mark > LOOKAHEAD or base + len(text) > max_chars:
+                            end = len(text)
                             break
                     if end == len(text):
                         break
@@ -264,6 +268,8 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             text += chunk
                         if text[after] in "0123456789":  # 12,500
                             break
+                    if base + len(text) > max_chars:
+                        break
                     if doubt:
                         emitter.settle()
                         doubt = False
@@ -297,10 +303,10 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
             source.done = True
             emitter.out = []
         source.text, source.pos, source.base = text, mark, base
-        if base + len(text) > max_chars:
-            raise emitter.limit(Phrase("characters"), max_chars, emitter.child(), max_chars)
+        source.keep_bound()
         repairer.state = sure
         yield from repairer.step()
+    source.finish()
 
 
 def is_plain(emitter: Emitter, source: Source, state: State) -> bool:

@@ -78,6 +78,7 @@ class Source:
         self.pos = 0
         self.base = 0  # characters of the stream before ``text``
         self.done = False
+        self.past: str | None = None  # the uri that was read at the bound of the text, if it is longer
         self.last = ""
         """The character before ``text``."""
 
@@ -109,9 +110,28 @@ class Source:
         self.base += self.pos
         self.text = self.text[self.pos :] + text
         self.pos = 0
-        if self.base + len(self.text) > self.emitter.limits.chars:
-            limits = self.emitter.limits
-            raise self.emitter.limit(Phrase("characters"), limits.chars, self.emitter.child(), limits.chars)
+        self.keep_bound()
+
+    def keep_bound(self) -> None:
+        """Where the text is longer than it may be, read it as if it was cut off there; see :meth:`finish`."""
+        over = self.base + len(self.text) - self.emitter.limits.chars
+        if over <= 0:
+            return
+        self.past = self.emitter.child()
+        self.text = self.text[: max(len(self.text) - over, 0)]
+        self.pos = min(self.pos, len(self.text))
+        self.done = self.emitter.cut = True
+        if self.emitter.strict:
+            self.finish()
+
+    def finish(self) -> None:
+        """All has been read.
+
+        :raises ParseLimitError: that was not all of the text.
+        """
+        if self.past is not None:
+            bound = self.emitter.limits.chars
+            raise self.emitter.limit(Phrase("characters"), bound, self.past, bound)
 
     def peek(self, ahead: int = 0) -> Reading[str]:
         """Return the character at ``ahead``, or ``""`` at the end of the text (or of the lookahead)."""

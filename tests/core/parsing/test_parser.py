@@ -10,7 +10,7 @@ from lingstream.core.document.ops import Append, Closed, Set
 from lingstream.core.exceptions import ParseError, UsageError
 from lingstream.core.parsing import StreamParser, TextParser
 
-from .support import chunk_streams, parse
+from .support import chunk_streams, fold_all, parse
 
 
 @pytest.mark.parametrize("name", ["outline", "mixed", "essay100k"])
@@ -165,4 +165,5 @@ def test_an_error_is_raised_again() -> None:
     for _ in range(2):
         with pytest.raises(ParseError):
             parser.feed("[1,,]")
+    assert fold_all(parser.close()) == parser.value == [1]
     assert parser.close() == []

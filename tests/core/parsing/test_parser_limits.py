@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import time
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
 from lingstream.core.document.ops import Append
 from lingstream.core.exceptions import ParseLimitError
-from lingstream.core.parsing import StreamParser, TextParser
+from lingstream.core.parsing import BaseParser, StreamParser, TextParser
+from lingstream.core.parsing.html import HtmlParser
 from lingstream.core.parsing.schema import SchemaParser
 
-from .support import parse
+from .support import Folded, fold_all, parse
 
 
 @pytest.mark.parametrize("repair", [True, False])
@@ -36,6 +38,39 @@ def test_past_a_bound(
             parse(pieces, repair=repair, **limits)
         assert uri is None or caught.value.uri == uri
         assert offset is None or caught.value.offset == offset
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (StreamParser, '{"a": "x”, [1] y", "b": 12, "c": ["d"'),
+        (StreamParser, '{"a": "x\\", \n\n y", "b": ["c", {"d": 1}, "e": "f'),
+        (StreamParser, '```json\n{a: "the "x", "y" items", b: [tru'),
+        (TextParser, "So <think> it is </thin"),
+        (HtmlParser, "<think>a</think>\n<p>x &amp; <b>y</b></p>"),
+    ],
+)
+def test_what_came_before_a_bound_is_in_the_document(make: Callable[..., BaseParser], text: str) -> None:
+    """As if the text had been cut off there, also what was held back."""
+    for bound in range(1, len(text)):
+        cut_off = make()
+        cut_off.feed(text[:bound])
+        cut_off.close(cut=True)
+        for pieces in ([text], list(text), [text[: bound - 1], text[bound - 1 :]]):
+            parser, folded = make(max_chars=bound), Folded()
+            with pytest.raises(ParseLimitError):
+                for piece in pieces:
+                    folded.take(parser.feed(piece))
+            folded.take(parser.close())
+            assert repr(folded.document) == repr(parser.value) == repr(cut_off.value)
+            assert parser.close() == []
+
+
+def test_what_came_before_any_other_bound_is_told_by_close() -> None:
+    parser = StreamParser(max_depth=2)
+    with pytest.raises(ParseLimitError):
+        parser.feed('{"a": "x”", "b": [[')
+    assert fold_all(parser.close()) == parser.value == {"a": "x”", "b": []}
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', "(", "{"])

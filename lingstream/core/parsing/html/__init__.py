@@ -62,3 +62,4 @@ class HtmlParser(BaseParser):
             self._preamble.reasoning.append(self._tree.take_back())
             yield from reader.begin()
         self._tree.finish()
+        source.finish()
