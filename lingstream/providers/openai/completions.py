@@ -18,6 +18,11 @@ from .toolcalls import ToolCalls
 __all__ = ["CompletionDecoder"]
 
 PLAIN = ("content", "role")
+THOUGHTS = (
+    *("reasoning_content", "reasoning", "thinking", "reasoning_details"),
+    *("reasoning_text", "thinking_blocks", "thinking_content", "thought"),
+)
+ENVELOPES = ("data", "output", "result")
 THOUGHT, END_OF_THOUGHT = "<thought>", "</thought>"
 
 
@@ -57,10 +62,16 @@ class CompletionDecoder(Decoder):
         choices = event.get("choices")
         choice = _first(choices)
         if choice is None:
+            inner = next((inner for name in ENVELOPES if _is_chunk(inner := event.get(name))), None)
+            if inner is not None:
+                chunk = self._read(inner, name)
+                return chunk if chunk.usage else chunk._replace(usage=_usage(event, {}))
             self.error = failure_in(event, has_choices=bool(choices))
             return Chunk(usage=_usage(event, {}))
         finish, failure = read_finish(choice.get("finish_reason"), event)
-        self.error = failure_in(event, has_choices=True) or failure_in(choice, has_choices=True) or failure
+        groq = event.get("x_groq")
+        told = (event, choice, groq if isinstance(groq, Mapping) else {})
+        self.error = next(filter(None, (failure_in(each, has_choices=True) for each in told)), failure)
         self.finished = self.finished or finish is not None
         text, reasoning = self._said(choice, last=bool(finish))
         logprobs = logprobs_of(choice.get("logprobs"))
@@ -93,12 +104,7 @@ class CompletionDecoder(Decoder):
     def _content(self, said: Mapping[str, Any]) -> tuple[str, str]:
         """The text and the reasoning of a delta or a message."""
         text, reasoning = content_of(said.get("content") or said.get("refusal"))
-        thought = (
-            said.get("reasoning_content")
-            or said.get("reasoning")
-            or said.get("thinking")
-            or said.get("reasoning_details")
-        )
+        thought = next((thought for name in THOUGHTS if (thought := said.get(name))), None)
         reasoning = "".join(content_of(thought)) + reasoning
         if _is_thought(said.get("extra_content")):
             self._in_thought, self._text.room = True, 0  # the next text may begin with the end of it
@@ -116,6 +122,8 @@ def _has_only_text(delta: Mapping[str, Any]) -> bool:
 
 def _first(choices: Any) -> Mapping[str, Any] | None:
     """The choice with the index 0, or without one; the others are asked for by ``n``."""
+    if isinstance(choices, Mapping):
+        choices = [choices]
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, Mapping) and choice.get("index") in (0, None, "", "0"):
             return choice
@@ -131,7 +139,12 @@ def _usage(event: Mapping[str, Any], choice: Mapping[str, Any]) -> Usage | None:
     )
 
 
+def _is_chunk(inner: Any) -> bool:
+    """Whether it is an event that a gateway has put into an envelope."""
+    return isinstance(inner, Mapping) and _first(inner.get("choices")) is not None
+
+
 def _is_thought(extra: Any) -> bool:
     """Gemini marks the pieces of what it thought, and puts tags around them."""
-    google = extra.get("google") if isinstance(extra, Mapping) else None
-    return isinstance(google, Mapping) and bool(google.get("thought"))
+    said = (extra.get("google"), extra.get("vertex")) if isinstance(extra, Mapping) else ()
+    return any(isinstance(each, Mapping) and each.get("thought") for each in said)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+import orjson
+
 from lingstream.core.exceptions import ProviderError
 from lingstream.core.phrases import Phrase
 
@@ -60,11 +62,12 @@ SENTENCES = (
     "errordescription",
     "statusmsg",
 )
-WRAPPERS = ("error", "detail", "errormsg", "baseresp", "response", "responsemetadata")
+WRAPPERS = ("error", "detail", "errormsg", "baseresp", "response", "responsemetadata", "message")
 MORE_SENTENCES = (*SENTENCES, *WRAPPERS, "errors", "description", "title", "reason")
 CLASSES = ("code", "type", "status", "errorcode", "errcode", "error")
 STATUSES = ("statuscode", "status", "httpstatus", "httpcode", "code", "errorcode")
 MOST_FIELDS = 100
+LONGEST_OBJECT = 20_000
 SUCCESS = ("", "0", "200", "ok", "success", "none", "null")
 SECRETS = re.compile(
     r"(?i:bearer)\s+\S+"  # Authorization, as it was sent
@@ -168,15 +171,30 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _innermost(error: object) -> object:
-    """The object that the sentence is in: ``{"error": {"message": …}}``, ``{"Response": {"Error": …}}``."""
+    """The object that the sentence is in: ``{"error": {"message": …}}``, ``{"Response": {"Error": …}}``.
+
+    It may be a text of JSON, which a gateway was told by the server behind it.
+    """
+    error = _read(error)
     for _ in range(DEEPEST_MESSAGE):
         if not isinstance(error, Mapping):
             break
         error = fields = _fields(error)
-        error = next((inner for name in WRAPPERS if isinstance(inner := fields.get(name), Mapping)), fields)
+        found = (_read(fields.get(name)) for name in WRAPPERS)
+        error = next((inner for inner in found if isinstance(inner, Mapping)), fields)
         if error is fields:
             break
     return error
+
+
+def _read(error: object) -> object:
+    """The object that a text holds, or what it is."""
+    if not (isinstance(error, str) and error.lstrip().startswith("{") and len(error) < LONGEST_OBJECT):
+        return error
+    try:
+        return orjson.loads(error)
+    except orjson.JSONDecodeError:
+        return error
 
 
 def _looks_failed(fields: Mapping[str, Any]) -> bool:

@@ -18,9 +18,11 @@ __all__ = ["ResponseDecoder"]
 
 MOST_PARTS = 10_000
 THOUGHTS = ("reasoning_text", "summary_text")
+CALLS = ("function_call", "custom_tool_call")
 BETWEEN_SUMMARIES = "\n\n"
 STATUSES = ("completed", "incomplete", "failed", "cancelled")
 ENDS = (*STATUSES, "done")
+FAILED = ("failed", "cancelled")
 
 Part = tuple[str, int | None, int | None]
 
@@ -65,7 +67,12 @@ class ResponseDecoder(Decoder):
             response = event.get("response")
             return self._end(response if isinstance(response, Mapping) else event, kind)
         reader = _READERS.get(kind)
-        return reader(self, event) if reader else NOTHING
+        if reader is None:
+            response = event.get("response")
+            if isinstance(response, Mapping) and (response.get("error") or response.get("status") in FAILED):
+                return self._end(response, "")
+            return NOTHING
+        return reader(self, event)
 
     def _delta(self, event: Mapping[str, Any]) -> Chunk:
         text = self._show(_part("text", event), _text(event.get("delta")))
@@ -98,7 +105,7 @@ class ResponseDecoder(Decoder):
 
     def _item_begins(self, event: Mapping[str, Any]) -> Chunk:
         item = event.get("item")
-        is_call = isinstance(item, Mapping) and item.get("type") == "function_call"
+        is_call = isinstance(item, Mapping) and item.get("type") in CALLS
         return self._item(event) if is_call else NOTHING
 
     def _item(self, event: Mapping[str, Any]) -> Chunk:
@@ -115,9 +122,9 @@ class ResponseDecoder(Decoder):
             thought = BETWEEN_SUMMARIES.join(filter(None, said))
             self._thoughts = "whole" if thought else self._thoughts
             return Chunk("", thought)
-        if item.get("type") != "function_call" and "arguments" not in item:
+        if item.get("type") not in CALLS and "arguments" not in item and "input" not in item:
             return NOTHING
-        arguments = self._rest(_part("call", event, ""), _text(item.get("arguments")))
+        arguments = self._rest(_part("call", event, ""), _text(item.get("arguments") or item.get("input")))
         index = event.get("output_index")
         piece = self._calls.piece(index, item.get("call_id"), item.get("name"), arguments)
         return Chunk(tool_calls=(piece,)) if piece else NOTHING
@@ -182,8 +189,11 @@ _READERS: Mapping[str, Callable[[ResponseDecoder, Mapping[str, Any]], Chunk]] = 
     "reasoning_text.delta": ResponseDecoder._thought,
     "reasoning.delta": ResponseDecoder._thought,
     "reasoning_summary_text.delta": ResponseDecoder._thought_in_short,
+    "reasoning_summary.delta": ResponseDecoder._thought_in_short,
     "function_call_arguments.delta": ResponseDecoder._call,
     "function_call_arguments.done": ResponseDecoder._item,
+    "custom_tool_call_input.delta": ResponseDecoder._call,
+    "custom_tool_call_input.done": ResponseDecoder._item,
     "output_item.added": ResponseDecoder._item_begins,
     "output_item.done": ResponseDecoder._item,
 }
@@ -200,6 +210,9 @@ def _spoken(part: Any) -> str:
 
 
 def _text(value: Any) -> str:
+    """The text of a delta, which some events have in an object."""
+    if isinstance(value, Mapping):
+        value = value.get("text")
     return value if isinstance(value, str) else ""
 
 

@@ -17,8 +17,9 @@ LONGEST_NAME = 500
 class ToolCalls:
     """Numbers the calls of one answer.
 
-    Some servers leave the index out (Gemini), give 0 to all calls that are made side by side, repeat the name
-    with each piece (Qwen), or send all of a call again at the end. Past 1,000 calls no more are taken.
+    Some servers leave the index out (Gemini), also where the place of a piece in its delta is all that tells
+    its call, write it as a text, give 0 to all calls that are made side by side, repeat the name with each
+    piece (Qwen), or send all of a call again at the end. Past 1,000 calls no more are taken.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class ToolCalls:
         :param index: the server's, or ``None``.
         """
         id, name = _text(id), _text(name)
-        index = index if isinstance(index, int) else None
+        index = int(index) if isinstance(index, int) or _is_digits(index) else None
         number = self._number(index, id, name)
         if number >= MOST_CALLS:
             return None
@@ -56,12 +57,15 @@ class ToolCalls:
         return ToolCall(number, *said) if any(said) else None
 
     def _pieces(self, found: list[Any]) -> Iterator[ToolCall]:
-        for each in found:
+        before = self._known[-len(found) :] if len(found) > 1 else []
+        for place, each in enumerate(found):
             if isinstance(each, Mapping):
                 function = each.get("function")
                 said = function if isinstance(function, Mapping) else each
-                arguments = said.get("arguments")
-                if piece := self.piece(each.get("index"), each.get("id"), said.get("name"), arguments):
+                index, id, name = each.get("index"), each.get("id"), said.get("name")
+                if index is None and not (id or name) and len(before) == len(found):
+                    id = before[place].id
+                if piece := self.piece(index, id, name, said.get("arguments")):
                     yield piece
 
     def _number(self, index: int | None, id: str, name: str) -> int:
@@ -86,6 +90,10 @@ class ToolCalls:
 
 def _text(value: Any) -> str:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _is_digits(index: Any) -> bool:
+    return isinstance(index, str) and index.isdecimal() and len(index) < 10
 
 
 def _json(arguments: Any) -> str:
