@@ -211,6 +211,7 @@ class TextParser(BaseParser):
     """Plain text, for bots that write no JSON: all of it is appended at ``root``.
 
     ``<think>…</think>`` at the start is reasoning here too, and so is what stands before ``</think>`` alone.
+    Marks around the answer behind it, and at the end of the text (``<|im_end|>``), are dropped.
 
     :param max_chars: characters of the whole text; past it :class:`ParseLimitError` is raised.
     :param reasoning: see :class:`StreamParser`.
@@ -225,14 +226,18 @@ class TextParser(BaseParser):
 
     def _read(self, source: Source) -> Reading[None]:
         emitter = self._emitter
-        marks = None if (yield from self._preamble.leading_reasoning()) else self._preamble.vocabulary.firsts
+        marks, preamble = self._preamble.vocabulary.firsts, self._preamble
+        may_be_draft = not (yield from preamble.leading_reasoning())
         emitter.begin_string(emitter.child())
         while char := (yield from source.peek()):
-            if marks and marks.match(char) and (yield from self._preamble.is_draft()):
-                self._preamble.reasoning.append("".join(emitter.parts))
-                emitter.correct("")
-                yield from self._preamble.space()
-                continue
+            if marks and marks.match(char):
+                if may_be_draft and (yield from preamble.is_draft()):
+                    preamble.reasoning.append("".join(emitter.parts))
+                    emitter.correct("")
+                    yield from preamble.space()
+                    continue
+                if (yield from preamble.answer_ends()):
+                    break
             next_mark = marks.search(source.text, source.pos + 1) if marks else None
             end = next_mark.start() if next_mark else len(source.text)
             if end == len(source.text) and "\ud800" <= source.text[-1] <= "\udbff":  # half a character

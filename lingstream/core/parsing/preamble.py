@@ -50,7 +50,12 @@ class Preamble:
         while (yield from self.think()):
             found = True
             yield from self.space()
-        if not found:
+        if found:
+            text = yield from self._mark()
+            if self.vocabulary.mark(text) in self.vocabulary.answer_begins:
+                source.pos += len(text)
+                yield from self.space()
+        else:
             source.rewind(space)  # not by counting: what was used up may have been forgotten meanwhile
         return found
 
@@ -110,6 +115,18 @@ class Preamble:
             self.spoken_of -= 1
             return False
         return (yield from self.stray_end())
+
+    def answer_ends(self) -> Reading[bool]:
+        """Whether nothing is left of a plain text but marks that say so, which are used up then."""
+        at = 0
+        while mark := (yield from self._mark(at)):
+            if self.vocabulary.mark(mark) not in self.vocabulary.answer_ends:
+                return False
+            at = yield from self._behind_space(at + len(mark))
+        if not at or (yield from self.source.peek(at)):
+            return False
+        self.source.pos += at
+        return True
 
     def pass_text(self, char: str) -> Reading[None]:
         """Use up what follows, up to what could be a mark."""

@@ -33,6 +33,12 @@ _OTHER = {
 }
 _CHANNEL = "<|channel|>"
 _CHANNEL_ENDS: tuple[str, ...] = ("<|end|>", "<|start|>", "<|channel|>", "<|return|>", "<|call|>")
+#: Marks before an answer, behind the reasoning, and behind one, at the end of the text.
+_ANSWER_BEGINS = ("<|START_RESPONSE|>", "<|begin_of_solution|>", "<|open|>response<|sep|>")
+_ANSWER_ENDS = (
+    *("<|END_RESPONSE|>", "<|end_of_solution|>", "<|close|>response<|sep|>", "<|return|>", "<|end|>"),
+    *("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|end_of_turn|>", "<end_of_turn>"),
+)
 _PAIRS = {f"<{name}>": f"</{name}>" for name in _XML} | _OTHER
 
 #: The marks that begin reasoning, each of which can be left out.
@@ -75,7 +81,10 @@ class Vocabulary:
         self.has_channels = _CHANNEL in chosen
         if self.has_channels:
             self.ends[_CHANNEL] = self.ends["<|start|>"] = _CHANNEL_ENDS
+        self.answer_begins = frozenset(map(_plain, _ANSWER_BEGINS if chosen else ()))
+        self.answer_ends = frozenset(map(_plain, _ANSWER_ENDS if chosen else ()))
         marks = {*self.ends, *(end for ends in self.ends.values() for end in ends)}
+        marks |= self.answer_begins | self.answer_ends
         self._beginnings = frozenset(mark[:end] for mark in marks for end in range(1, len(mark) + 1))
         #: What such a mark begins with.
         self.first = "".join(sorted({mark[0] for mark in marks}))
