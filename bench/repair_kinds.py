@@ -83,6 +83,7 @@ _BRACKETS = {
     "}]": "array closed early",
     "": "record without a brace",
 }
+_BEHIND_A_RECORD = [(",", "{"), *(("]", after) for after in (",", "]", "}", ""))]
 _NUMBERS = {"1,234": 1234, "12,500": 12500, "1,234,567.89": 1234567.89}
 
 
@@ -107,6 +108,14 @@ def kinds(document: Any, formats: list[Callable[[Any], str]]) -> Iterator[tuple[
                         yield name, *_put(parts, index, broken(text), meant(text))
         for index, token in _wrong_brackets(parts):
             yield _BRACKETS[token], document, _with(parts, index, token)
+        for index, token in enumerate(parts):
+            if token == "}" and (_near(parts, index, 1), _near(parts, index, 2)) in _BEHIND_A_RECORD:
+                for mark in ("[1]", "【4:0†source】", "<br>"):
+                    yield "behind a record", document, _with(parts, index, token + mark)
+        if isinstance(document, list):
+            for count in (1, 2, 3):
+                others = ", ".join(write(record) for record in (document * count)[:count])
+                yield "sentence behind a list", document, f"{write(document)}, {others} would do, too."
         draft = f"Perhaps {write({'draft': [1, 2]})}?\nNo."
         yield "reasoning without its mark", document, f"{draft}\n</think>\n{write(document)}"
         for name, thought in _THOUGHTS:

@@ -106,7 +106,7 @@ class Delimiters(Remarks):
         emitter = self.emitter
         if not emitter.is_open or emitter.index:
             return emitter.is_open and type(emitter.container[emitter.index - 1]) is dict
-        end, fits = yield from self.pairs(at, State.COLON)
+        end, fits, _ = yield from self.pairs(at, State.COLON)
         return fits and (yield from self.source.peek(end)) == "}"
 
     def _remark_or_inner(self, at: int, *, inside: bool) -> Reading[Verdict]:
@@ -139,7 +139,7 @@ class Delimiters(Remarks):
         levels = leave_open(self.emitter.levels, between)
         if levels[:1] != "}":
             is_listed = bool(levels) and not set("，;") & set(between)
-            return is_listed and (yield from self.item_follows(at))
+            return is_listed and (yield from self.item_follows(at)) and not (yield from self._ends_twice(at))
         end = yield from self.behind(at)
         char = yield from self.source.peek(end)
         if not char or char not in ":：" or (yield from self.source.peek(at + 1)) in ("", " "):
@@ -148,6 +148,17 @@ class Delimiters(Remarks):
         if not (yield from self.source.peek(after)) or (yield from self.value_starts(after)):
             return True
         return (yield from self._bare_value_follows(after))
+
+    def next_opens(self) -> Reading[bool]:
+        """Whether the quote at the position opens the next key or item."""
+        if isinstance(self.emitter.container, dict):
+            return (yield from self.quoted_key(0)) is not None
+        return (yield from self.item_follows(0))
+
+    def _ends_twice(self, at: int) -> Reading[bool]:
+        """Whether more quotes close what is quoted at ``at`` than open it: then it stands in a text."""
+        text = self.source.part(at, (yield from self.quoted(at)))
+        return len(text) - len(text.rstrip('"')) > len(text) - len(text.lstrip('"'))
 
     def opening_quotes(self, quote: str) -> Reading[tuple[int, int]]:
         """How many more quotes open a string where a second one stands, and how many will close it.
@@ -200,11 +211,13 @@ class Delimiters(Remarks):
         :param bare: the value before it has no quotes, so the one after it may have none either.
         :param strictly: in an array an item has to follow that is well formed.
         """
+        comma = False
         while True:
             at = yield from self.skip(at)
             char = yield from self.source.peek(at)
             if char and char in COMMAS:
                 at += 1
+                comma = True
             elif char in ".…" and char:
                 end = yield from self.ellipsis(at)
                 if end == at:
@@ -220,7 +233,7 @@ class Delimiters(Remarks):
             return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
         if isinstance(self.emitter.container, dict):
             return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
-        return not inside and (not strictly or (yield from self.value_starts(at)))
+        return not inside and ((comma and not strictly) or (yield from self.value_starts(at)))
 
     def text_follows(self, at: int, quote: str) -> Reading[bool]:
         """Whether text goes on or ends at ``at``, behind a bracket, and not the document that it is in."""
@@ -239,10 +252,6 @@ class Delimiters(Remarks):
         """How many levels the bracket at the position closes, where it is not the innermost one's own."""
         run, following = yield from self.closing_run(0)
         return fewest_faults(self.emitter.levels, run, following)
-
-    def root_goes_on(self) -> Reading[bool]:
-        """Whether a comma and a key follow, perhaps behind more brackets."""
-        return (yield from self.closing_run(0, bare=False))[1] is Next.KEY
 
     def closing_run(self, at: int, *, bare: bool = True) -> Reading[tuple[str, Next]]:
         """Return the run of closing brackets at ``at`` (there may be none) and what follows it.

@@ -88,7 +88,7 @@ class Inside:
         """
         self._count()
         last = text[len(text) - behind - 1 :][:1]
-        if last == '"' and not self.quotes and self._straight % 2:
+        if last == '"' and not self.is_quoting and self._straight % 2:
             return last
         place = self._length - behind - 1
         is_stray = place == self._stray or last == "″" or (last == "“" and self._typographic == last)

@@ -147,7 +147,9 @@ class KeyRepair:
             return True
         if colon >= start and _LOST_VALUE.fullmatch(self.source.part(colon + 1, end)):
             return False
-        return (yield from self.ahead.value_starts(after))
+        if (yield from self.ahead.value_starts(after)):
+            return True
+        return after > at and (yield from self.ahead.words_follow(after))
 
     def _lost_key_quote(self, start: int, text: str) -> str:
         self._note("quotes", "a closing quote", ":")

@@ -207,7 +207,9 @@ class Lookahead:
         if _KEY_LOST_QUOTE.fullmatch(self.source.part(at + 1, end - 1)):
             return True
         stands_apart = after > end or char in "{["  # a value without a colon before it must, at least
-        return (yield from self.value_starts(after)) and stands_apart
+        if not stands_apart:
+            return False
+        return (yield from self.value_starts(after)) or (yield from self.words_follow(after))
 
     def _half_key_follows(self, at: int, *, comma: bool) -> Reading[bool]:
         """Whether the quote at ``at``, behind which the text ends, could open a key."""
@@ -249,6 +251,21 @@ class Lookahead:
                 return True
             if char in QUOTES:
                 return False
+        return False
+
+    def words_follow(self, at: int) -> Reading[bool]:
+        """Whether words stand at ``at`` that are the value of a key, whose colon is missing as well.
+
+        Up to the end of the object, or a comma and another key.
+        """
+        for index in range(at, at + _LONGEST_BARE_KEY):
+            char = yield from self.source.peek(index)
+            if not char or char in QUOTES or char in ":[]{":
+                return False
+            if char in ",}\n":
+                at = yield from self.skip(index + (char == ","))
+                is_over = char != "," and (yield from self.source.peek(at)) == "}"
+                return is_over or (yield from self.quoted_key(at)) is not None
         return False
 
     def quoted(self, at: int) -> Reading[int]:

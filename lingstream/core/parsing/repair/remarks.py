@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from lingstream.core.parsing.tokenizer import CLOSERS, COMMAS, QUOTES, Reading
 
@@ -37,10 +38,21 @@ class Remarks(Values):
         cites = first in _CITES or (first == "[" and (yield from self.citation(start)))
         return end if (yield from self._fits_behind(end, first in _PAIRS, cites)) else at
 
-    def mark(self, at: int) -> Reading[bool]:
-        """Whether a remark stands at ``at`` that a mark begins which is no text: behind a key's value."""
+    def mark_behind(self, last: Any) -> Reading[bool]:
+        """Whether a remark with such a mark stands at the position, behind ``last``: see :meth:`mark`."""
+        if type(last) is list and (yield from self.source.peek()) == "[":
+            return False
+        return (yield from self.mark(0, is_record=type(last) is dict))
+
+    def mark(self, at: int, *, is_record: bool = False) -> Reading[bool]:
+        """Whether a remark stands at ``at`` that a mark begins which is no text.
+
+        :param is_record: an object is before it; behind another item of an array ``[1]`` is the next one.
+        """
         char = yield from self.source.peek(at)
-        if not char or char not in MARKS or not isinstance(self.emitter.container, dict):
+        if not char or char not in MARKS:
+            return False
+        if not (is_record or char in _CITES or isinstance(self.emitter.container, dict)):
             return False
         if char == "[" and not (yield from self.citation(at)):
             return False

@@ -11,7 +11,7 @@ import enum
 from typing import Any
 
 from lingstream.core.parsing.emitter import Emitter
-from lingstream.core.parsing.tokenizer import CLOSERS, COMMAS, QUOTES, Reading, Source
+from lingstream.core.parsing.tokenizer import CLOSERS, COLONS, COMMAS, QUOTES, Reading, Source
 
 from .delimiters import Delimiters, Next, faults
 from .state import State
@@ -21,6 +21,7 @@ __all__ = ["LONGEST_FIRST_KEY", "More", "Record", "Reopening"]
 
 #: How long a quoted key is that is looked for behind a record. A longer one costs a ``fix``.
 LONGEST_FIRST_KEY = 66
+_LONGEST_SENTENCE = 300  # how far records and quotes are read that may be a sentence's
 _LONGEST_VALUE = 120  # characters behind which a record ends whose first value begins as none
 
 
@@ -67,7 +68,7 @@ class Reopening:
                 return False
             if key in last[-1] and not is_in_list:
                 return True
-        end, fits = yield from self.ahead.items(0)
+        end, fits, _ = yield from self.ahead.items(0)
         return fits and (yield from self.source.peek(end)) == "]"
 
     def _last_list(self) -> list[Any] | None:
@@ -76,7 +77,29 @@ class Reopening:
         return last if type(last) is list and last is self.emitter.closed else None
 
     def root_goes_on(self) -> Reading[bool]:
-        """Whether a record like its last one, or items and another bracket, follow the document's array."""
+        """Whether more of it follows the document, which was closed too early: keys, records or items."""
+        is_object = isinstance(self.emitter.container, dict)
+        return (yield from (self._object_goes_on() if is_object else self._array_goes_on()))
+
+    def _object_goes_on(self) -> Reading[bool]:
+        """Whether a comma and a key follow, perhaps behind more brackets, and are none of a sentence's."""
+        if (yield from self.ahead.closing_run(0, bare=False))[1] is not Next.KEY:
+            return False
+        _, _, at = yield from self.ahead.closers(0)
+        if (char := (yield from self.source.peek(at))) and char in COMMAS:
+            at = yield from self.ahead.skip(at + 1)
+        value = yield from self.ahead.skip((yield from self.ahead.behind(at)) + 1)
+        if (yield from self.source.peek(value)) in tuple(QUOTES + "{["):
+            return True  # to read all of it would hold back too much
+        end, fits, level = yield from self.ahead.pairs(at, most=_LONGEST_SENTENCE)
+        if fits or level > 1 or not (yield from self.source.peek(end)).isalpha():
+            return True
+        end = yield from self._line_or_brace(start := end)
+        is_over = (yield from self.source.peek((yield from self.ahead.skip(end)))) == "}"
+        return is_over or self.source.part(start, end).rstrip().endswith(",")
+
+    def _array_goes_on(self) -> Reading[bool]:
+        """Whether a record like its last one, or items and another bracket, follow."""
         root = self.emitter.container
         if (yield from self.source.peek()) != "," or not root:
             return False
@@ -89,7 +112,7 @@ class Reopening:
                 return is_known and (yield from self._is_no_prose(start, braced=char == "{"))
         if not _is_like(char, root[-1]):
             return False
-        end, fits = yield from self.ahead.items(at)
+        end, fits, _ = yield from self.ahead.items(at)
         return fits and (yield from self.source.peek(end)) in ("]", "]" if char == "[" else "")
 
     def _is_no_prose(self, start: int, *, braced: bool) -> Reading[bool]:
@@ -99,26 +122,43 @@ class Reopening:
         value has to begin as one does, and without a brace before it as no word of a sentence; or a brace has
         to end it soon.
         """
-        end, fits = yield from self.ahead.pairs(start)
+        end, fits, _ = yield from self.ahead.pairs(start)
         if not fits:
-            at = yield from self.ahead.skip((yield from self.ahead.behind(start)) + 1)
+            at = yield from self.ahead.behind_space((yield from self.ahead.behind(start)) + 1)
             value = yield from self.source.peek(at)
             if (yield from self.ahead.value_starts(at)):
                 return braced or value in QUOTES + "{["
-            end = at
-            while (
-                (char := (yield from self.source.peek(end)))
-                and char not in "}\n"
-                and end < at + _LONGEST_VALUE
-            ):
-                end += 1
-            if not braced or char != "}":
+            end = yield from self._line_or_brace(at)
+            if not braced or (yield from self.source.peek(end)) != "}":
                 return False
         at = yield from self.ahead.skip(end + 1)
         if (char := (yield from self.source.peek(at))) and char in COMMAS:
             at = yield from self.ahead.skip(at + 1)
         following = yield from self.source.peek(at)
-        return not following or following in QUOTES + CLOSERS + "{["
+        if following and following in QUOTES + "{[":
+            return not (yield from self._sentence_follows(at))
+        return not following or following in CLOSERS
+
+    def _line_or_brace(self, at: int) -> Reading[int]:
+        """Return the position of the next brace that closes, the end of the line or of a longest value."""
+        for end in range(at, at + _LONGEST_VALUE):
+            char = yield from self.source.peek(end)
+            if not char or char in "}\n":
+                return end
+        return at + _LONGEST_VALUE
+
+    def _sentence_follows(self, at: int) -> Reading[bool]:
+        """Whether words go on behind the records and quotes at ``at``: ``{"a": 2}, {"a": 3} would do``."""
+        end, fits, level = yield from self.ahead.items(at, _LONGEST_SENTENCE)
+        char = yield from self.source.peek(end)
+        if char and char in COMMAS:
+            char = yield from self.source.peek((yield from self.ahead.skip(end + 1)))
+        if fits or level > 1 or char in QUOTES + CLOSERS + "{[":
+            return False
+        if char in COLONS:
+            return not (yield from self.ahead.value_starts((yield from self.ahead.skip(end + 1))))
+        is_comment = (yield from self.ahead.skip(end)) > end
+        return not (is_comment or char == "…" or (yield from self.source.starts("...", end)))
 
     def record(self) -> Reading[Record]:
         """What the key at the position belongs to, in an array behind an object."""
@@ -171,7 +211,7 @@ class Reopening:
 
     def _record_behind(self, at: int) -> Reading[bool]:
         """Whether a record of this array follows the one that goes on at ``at``."""
-        end, fits = yield from self.ahead.pairs(at)
+        end, fits, _ = yield from self.ahead.pairs(at)
         if not fits:
             return False
         _, _, at = yield from self.ahead.closers(end)
@@ -190,7 +230,7 @@ class Reopening:
 
     def _prices(self, at: int, state: State, without: str) -> Reading[tuple[float, float]]:
         """The faults of the brackets behind the pairs at ``at``, within a record of the array and without."""
-        end, fits = yield from self.ahead.pairs(at, state)
+        end, fits, _ = yield from self.ahead.pairs(at, state)
         if not fits or not (yield from self.source.peek(end)):
             return 0, 0
         run, following = yield from self.ahead.closing_run(end)

@@ -153,7 +153,8 @@ class StringRepair:
             typographic=inside.is_typographic,
         )
         if verdict is Verdict.INNER or (verdict is Verdict.KEY and inside.quotes):
-            if not inside.quotes and self._ended_by_sign():
+            may_end = not inside.is_quoting and (not inside.quotes or (yield from self.ahead.next_opens()))
+            if may_end and self._ended_by_sign():
                 return
             if not (yield from self._quotes_json()) and not inside.quotes and (yield from self._lost_quote()):
                 return
@@ -204,7 +205,7 @@ class StringRepair:
         if opened is None:
             return False
         levels = "".join(OPENERS[char] for char in reversed(opened[0]) if char in OPENERS)
-        end, fits = yield from self.ahead.inside(0, levels)
+        end, fits, _ = yield from self.ahead.inside(0, levels)
         if not fits or not (yield from self.ahead.text_follows(end + 1, self.quote)):
             return False
         self._quoted_to = self.source.offset + end
@@ -292,7 +293,7 @@ class StringRepair:
         """If ``char`` may have closed the string, let no op tell of it until what follows decides."""
         emitter = self.emitter
         is_held = emitter.held is not None and may_be_end(emitter.held_text + char)
-        if char in SIGNS and not (is_held or self.inside.quotes or emitter.strict):
+        if char in SIGNS and not (is_held or self.inside.is_quoting or emitter.strict):
             emitter.hold()
 
     def _cut(self) -> None:

@@ -129,9 +129,7 @@ class Repairer:
             yield from self._close(char)
         elif (yield from self._skipped(char)):
             return
-        elif not (char == "[" and type(last_of(self.emitter.container)) is list) and (
-            yield from self.ahead.mark(0)
-        ):
+        elif (yield from self.ahead.mark_behind(last_of(self.emitter.container))):
             self._note("junk", "','", char)
             self.source.pos += yield from self.ahead.remark(0)
         elif char in QUOTES or char in "{[(-+$" or char.isalnum():
@@ -340,7 +338,7 @@ class Repairer:
         source = self.source
         while (char := (yield from source.peek())) and char in SPACE:
             source.pos += 1
-        if self.root_open and (yield from self._root_goes_on()):
+        if self.root_open and (yield from self.reopening.root_goes_on()):
             self._note("bracket", "the end of the text", self.emitter.closer)
             self.root_open, self.end = False, None
             self.state = State.COMMA
@@ -371,10 +369,6 @@ class Repairer:
             self.root_open, self.root_cut, self.end = False, False, None
             yield from self._start(opened)
         return True
-
-    def _root_goes_on(self) -> Reading[bool]:
-        is_object = isinstance(self.emitter.container, dict)
-        return (yield from (self.ahead if is_object else self.reopening).root_goes_on())
 
     def _tell_root(self) -> None:
         if self.root_open:

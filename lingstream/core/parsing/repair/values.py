@@ -29,10 +29,12 @@ class Ahead(NamedTuple):
 
     :param end: where it stopped: at the bracket looked for, at what is no JSON or at the end of the text.
     :param fits: whether all before ``end`` is JSON.
+    :param level: how many containers are open there, with the one that it began in.
     """
 
     end: int
     fits: bool
+    level: int = 1
 
 
 class Values(Lookahead):
@@ -40,31 +42,36 @@ class Values(Lookahead):
 
     _read = 0  # characters that were read ahead so far
 
-    def pairs(self, at: int, state: State = State.NEXT) -> Reading[Ahead]:
-        """Read keys and their values from ``at`` to a closing bracket of no matter what kind."""
-        return self._bounded(at, "}", state, any_bracket=True)
+    def pairs(self, at: int, state: State = State.NEXT, most: int = LOOKAHEAD) -> Reading[Ahead]:
+        """Read keys and their values from ``at`` to a closing bracket of no matter what kind.
 
-    def items(self, at: int) -> Reading[Ahead]:
-        """Read values from ``at`` to a closing bracket of no matter what kind."""
-        return self._bounded(at, "]", State.NEXT, any_bracket=True)
+        :param most: how many characters are read at the most; what is open then fits.
+        """
+        return self._bounded(at, "}", state, any_bracket=True, most=most)
+
+    def items(self, at: int, most: int = LOOKAHEAD) -> Reading[Ahead]:
+        """Read values from ``at`` to a closing bracket of no matter what kind; see :meth:`pairs`."""
+        return self._bounded(at, "]", State.NEXT, any_bracket=True, most=most)
 
     def inside(self, at: int, levels: str) -> Reading[Ahead]:
         """Read from ``at``, just inside the innermost of ``levels``, to the bracket that closes the last."""
         return self._bounded(at, levels, State.FIRST, any_bracket=False)
 
-    def _bounded(self, at: int, levels: str, state: State, *, any_bracket: bool) -> Reading[Ahead]:
+    def _bounded(
+        self, at: int, levels: str, state: State, *, any_bracket: bool, most: int = LOOKAHEAD
+    ) -> Reading[Ahead]:
         if self._read > 4 * self.source.offset + 2 * LOOKAHEAD:
-            return Ahead(at, fits=False)
-        found = yield from self._json(at, [*reversed(levels)], state, any_bracket)
+            return Ahead(at, fits=False, level=len(levels) + 1)
+        found = yield from self._json(at, [*reversed(levels)], state, any_bracket, at + most)
         self._read += found.end - at
         return found
 
-    def _json(self, at: int, stack: list[str], state: State, any_bracket: bool) -> Reading[Ahead]:
+    def _json(self, at: int, stack: list[str], state: State, any_bracket: bool, last: int) -> Reading[Ahead]:
         while True:
-            at = yield from self._behind_space(at)
+            at = yield from self.behind_space(at)
             char = yield from self.source.peek(at)
-            if not char:
-                return Ahead(at, fits=True)
+            if not char or at > last:
+                return Ahead(at, True, len(stack))
             if state in (State.FIRST, State.COMMA, State.NEXT):
                 is_last = len(stack) == 1
                 if char == stack[-1] or (is_last and any_bracket and char in CLOSERS):
@@ -75,32 +82,33 @@ class Values(Lookahead):
                     continue
             if state is State.COMMA or state is State.COLON:
                 if char != (":" if state is State.COLON else ","):
-                    return Ahead(at, fits=False)
+                    return Ahead(at, False, len(stack))
                 at, state = at + 1, State.VALUE if state is State.COLON else State.NEXT
             elif char in "{[" and (state is State.VALUE or stack[-1] == "]"):
                 stack.append(OPENERS[char])
                 if len(stack) > self.emitter.limits.depth:
-                    return Ahead(at, fits=False)
+                    return Ahead(at, False, len(stack))
                 at, state = at + 1, State.FIRST
             else:
                 is_key = stack[-1] == "}" and state is not State.VALUE
-                end = yield from (self._string(at) if char in "\"'" or is_key else self._word(at))
+                end = yield from (self._string(at, last) if char in "\"'" or is_key else self._word(at))
                 if end == at:
-                    return Ahead(at, fits=False)
+                    return Ahead(at, False, len(stack))
                 at, state = end, State.COLON if is_key else State.COMMA
 
-    def _behind_space(self, at: int) -> Reading[int]:
+    def behind_space(self, at: int) -> Reading[int]:
+        """Return the position of what follows the white space at ``at``, which may be a comment."""
         while (char := (yield from self.source.peek(at))) and char in _SPACE:
             at += 1
         return at
 
-    def _string(self, at: int) -> Reading[int]:
+    def _string(self, at: int, last: int) -> Reading[int]:
         """Return the position behind the string at ``at``, or ``at`` if there is none."""
         quote = yield from self.source.peek(at)
         if quote not in ('"', "'"):
             return at
         end = at + 1
-        while (char := (yield from self.source.peek(end))) and char != quote:
+        while end <= last and (char := (yield from self.source.peek(end))) and char != quote:
             end += 2 if char == "\\" else 1
         return min(end + 1, LOOKAHEAD + 1)
 
