@@ -277,6 +277,13 @@ class TestFailures:
         assert ended.result.errors == tuple(ended.errors)
         assert ended.events("bot#1") == []
 
+    async def test_past_a_bound_of_the_parser(self) -> None:
+        """What came before the bound in the same piece is kept."""
+        ended = await outcome(plan(), [['{"a": "x”', ', "b": 1, "c": ' + "[" * 600]], input="go")
+        assert ended.status == "failed"
+        assert "containers inside each other" in ended.errors[0]["message"]
+        assert (ended.document["a"], ended.document["b"]) == ("x", 1)
+
     async def test_of_an_optional_bot(self) -> None:
         ended = await outcome(plan(optional=True), [[ProviderError("gone")]], input="go")
         assert ended.status == "finished"
