@@ -37,6 +37,8 @@ _LONGEST_ESCAPE = 12
 _OWN_ENDS = ('”"', '""')  # a sign that the quote follows closed no string
 _WORD: Callable[[str, int], re.Match[str]] = re.compile(r"[-+.0-9A-Za-z_]*").match  # type: ignore[assignment]
 _NUMBER = NUMBER.fullmatch
+# A smaller piece between two values is not asked whether it passes the bound of the text before that is near.
+_LARGE_PIECE = 1_048_576
 _SPACE = " \n\r\t"
 _LITERALS: dict[str, Any] = {"true": True, "false": False, "null": None}
 _FIRST, _NEXT, _COLON, _VALUE, _COMMA = State.FIRST, State.NEXT, State.COLON, State.VALUE, State.COMMA
@@ -52,11 +54,13 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
             continue
         strict, limits, parts, guide = emitter.strict, emitter.limits, emitter.parts, emitter.guide
         max_chars, max_key, max_number = limits.chars, limits.key, limits.number
+        near = max_chars - _LARGE_PIECE
         container, closer, prefix, out = emitter.container, emitter.closer, emitter.prefix, emitter.out
         key, uri = emitter.key, emitter.child()  # of the value that comes next, in an object
         text, pos, mark = source.text, source.pos, source.pos  # from mark on it may have to be read again
         base = source.base  # characters of the stream before text
         doubt = False  # whether the open string has ended at mark, but for the proof
+        over = False  # whether there is more text than there may be
         sure: State = state  # the state at mark
         try:
             while True:
@@ -67,7 +71,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                     base += mark
                     pos -= mark
                     mark = 0
-                    if base + len(text) > max_chars or pos > LOOKAHEAD:
+                    if (base > near and base + len(text) > max_chars) or pos > LOOKAHEAD:
                         break
                     continue
                 char = text[pos]
@@ -115,9 +119,12 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                         chunk = yield guide.push(out, base + len(text)) if guide and out else out
                         emitter.out = out = []
                         text += chunk
-                        if len(text) - mark > LOOKAHEAD or base + len(text) > max_chars:
+                        if base + len(text) > max_chars:
                             break
-                        end = text.find('"', len(text) - len(chunk))
+                        if '"' in chunk:
+                            end = text.index('"', len(text) - len(chunk))
+                        elif len(text) - mark > LOOKAHEAD:
+                            break
                     key = text[pos + 1 : end]
                     if end < 0 or "\\" in key or not key.isprintable() or len(key) > max_key:
                         break
@@ -137,10 +144,10 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                 chunk = yield guide.push(out, base + len(text)) if guide and out else out
                                 emitter.out = out = []
                                 text += chunk
-                                if base + len(text) > max_chars:
+                                if over := base + len(text) > max_chars:
                                     break
                                 end = text.find('"', pos + 1, limit)
-                            if base + len(text) > max_chars or (end > 0 and text[end + 1] not in ",]"):
+                            if over or (end > 0 and text[end + 1] not in ",]"):
                                 break
                     emitter.begin_string(uri)
                     pos += 1
@@ -171,7 +178,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                                     guided = guide.straight != uri  # type: ignore[union-attr]
                             emitter.out = out = []
                             text = chunk
-                            if base + len(text) > max_chars:
+                            if over := base + len(text) > max_chars:
                                 break
                         end = text.find('"', pos)
                         run = text[pos:end] if end >= 0 else text[pos:]
@@ -206,10 +213,10 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             chunk = yield guide.push(out, base + len(text)) if guide and out else out
                             emitter.out = out = []
                             text += chunk
-                            if base + len(text) > max_chars:
+                            if over := base + len(text) > max_chars:
                                 break
                     mark, sure = pos, (state := _COMMA)
-                    if base + len(text) > max_chars or text[pos] != '"':
+                    if over or text[pos] != '"':
                         break
                     pos += 1
                     if strict:
@@ -232,7 +239,8 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             end = len(text)
                         elif chunk[:1] not in ",}] ":
                             end = _WORD(text, end).end()
-                        if end - mark > LOOKAHEAD or base + len(text) > max_chars:
+                        over = base + len(text) > max_chars
+                        if over or end - mark > LOOKAHEAD:
                             end = len(text)
                             break
                     if end == len(text):
@@ -257,6 +265,7 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             chunk = yield guide.push(out, base + len(text)) if guide and out else out
                             emitter.out = out = []
                             text += chunk
+                            over = base + len(text) > max_chars
                     if text[after] != ",":
                         if text[after] != closer:
                             break
@@ -266,9 +275,10 @@ def read_json(emitter: Emitter, source: Source, repairer: Repairer) -> Reading[N
                             chunk = yield guide.push(out, base + len(text)) if guide and out else out
                             emitter.out = out = []
                             text += chunk
+                            over = base + len(text) > max_chars
                         if text[after] in "0123456789":  # 12,500
                             break
-                    if base + len(text) > max_chars:
+                    if over:
                         break
                     if doubt:
                         emitter.settle()
