@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from django import forms
@@ -17,6 +18,7 @@ from django.urls import NoReverseMatch, reverse
 from ..access.faults import told
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
+from .stale import LastingRows, StaleForm, marks_of_rows
 
 __all__ = [
     "TEMPLATE",
@@ -56,10 +58,43 @@ class Lines:
 
 
 class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
-    """A model's pages with our style, and without links that refuse who follows them."""
+    """A model's pages with our style, and without links that refuse who follows them.
+
+    Who saves what somebody else has saved since the page was opened is told.
+    """
+
+    form = StaleForm
 
     class Media:
         css = {"all": ("lingstream/admin/admin.css",)}
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """All but the mark, which is put onto pages that can be saved."""
+        return [name for name in super().get_fields(request, obj) if name != "base"]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if obj is None or not issubclass(form, StaleForm):
+            return form
+        inlines = self.get_inline_instances(request, obj)
+        below = partial(marks_of_rows, inlines, request, obj)
+        return type(form.__name__, (form,), {"rows_below": staticmethod(below)})
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> Any:
+        """As Django's, with the mark of what is stored."""
+        page = context["adminform"]
+        if change and "base" in page.form.fields and self.has_change_permission(request, obj):
+            (title, options), *rest = page.fieldsets
+            page.fieldsets = [(title, {**options, "fields": [*options["fields"], "base"]}), *rest]
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """As Django's, which links rows of all models, whether who looks may see them or not."""
@@ -119,6 +154,8 @@ class ValueFilter(admin.AllValuesFieldListFilter):
 
 class TableInline(Lines, admin.TabularInline):  # type: ignore[type-arg]
     """Rows in a table, each of whose fields says what it is; Django's leave it to the head of the column."""
+
+    formset = LastingRows
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)

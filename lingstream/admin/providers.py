@@ -13,11 +13,12 @@ from ..conf import app_settings
 from ..models import Provider
 from ..providers import kind_names
 from .media import LingAdmin
+from .stale import StaleForm
 
 __all__ = ["ProviderAdmin"]
 
 
-class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProviderForm(StaleForm):
     """Kinds and key names are choices: a name that the site does not list cannot be typed."""
 
     kind = forms.ChoiceField(label=_("Kind"), help_text=Provider._meta.get_field("kind").help_text)

@@ -209,11 +209,14 @@ class Versioned(models.Model):
         return found
 
     def _write_triggers(self, wanted: Iterable[Mapping[str, Any]], steps: Mapping[str, Any]) -> None:
-        self.triggers.all().delete()
-        model = self.triggers.model
+        stored = list(self.triggers.order_by("position", "pk"))
         for position, data in enumerate(wanted):
+            trigger = stored.pop(0) if stored else self.triggers.model(workflow=self)
             ends = {end: _step(steps, data[end]) for end in ("source", "target")}
-            model(workflow=self, position=position, **{**data, **ends}).save()
+            for column, value in {**data, **ends, "position": position}.items():
+                setattr(trigger, column, value)
+            trigger.save()
+        self.triggers.filter(pk__in=[each.pk for each in stored]).delete()
 
 
 class WorkflowVersion(models.Model):

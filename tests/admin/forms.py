@@ -41,6 +41,8 @@ def form_data(response: Any) -> dict[str, Any]:
                 value = getattr(value, "pk", value)
             if value is not None and value is not False:
                 data[bound.html_name] = value
+                if bound.field.show_hidden_initial:
+                    data[bound.html_initial_name] = value
     return data
 
 

@@ -60,7 +60,7 @@ class PromptAdmin(TryingPrompts, Exporting, LingAdmin):
         text = ["text"]
         if may_change:
             text += ["tools"] * (obj is not None) + ["messages", "note"] + ["publish"] * may_publish(request)
-            text += ["base", "origin_number"]
+            text += ["origin_number"]
         about = {"fields": ["slug", "name", "description", "variables"]}
         if obj is None:
             return [(None, about), (_("Text"), {"fields": text})]

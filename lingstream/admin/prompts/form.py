@@ -6,17 +6,23 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from ...core import templates
 from ...models import LIVE, Prompt, PromptVersion
 from ...models.phrases import translated
 from ..media import LinesField
+from ..stale import StaleForm
 
 __all__ = ["PromptForm"]
 
 
-class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
+_OF_VERSIONS = frozenset(("messages", "note", "publish", "origin_number", "text"))
+
+
+class PromptForm(StaleForm):
     """A prompt, and the text of its next version.
 
     The text in the box is that of ``origin``: the version asked for, else what is live, else the newest.
@@ -50,7 +56,6 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         help_text=_("Moves the label “production” to its version; runs that start from now on use it."),
     )
-    base = forms.IntegerField(required=False, widget=forms.HiddenInput)
     origin_number = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
@@ -67,7 +72,6 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.origin and self.newest:
             self.initial.setdefault("text", self.origin.text)
             self.initial.setdefault("messages", self.origin.messages)
-            self.initial["base"] = self.newest.number
             self.initial["origin_number"] = self.origin.number
         elif not stored:
             self.initial.setdefault("publish", True)
@@ -81,7 +85,6 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
         if problems := self._draft(cleaned).check_text(cleaned["text"], cleaned["messages"]):
             self.add_error("text", [translated(problem.text) for problem in problems])
             return cleaned
-        self._refuse_stale()
         self._refuse_orphans(cleaned)
         return cleaned
 
@@ -95,13 +98,34 @@ class PromptForm(forms.ModelForm):  # type: ignore[type-arg]
         number = self.data.get(self.add_prefix("origin_number"), "") if self.is_bound else ""
         return self.instance.version(number) if self.instance.pk else None
 
-    def _refuse_stale(self) -> None:
-        if self.newest and self.text_changed and self.cleaned_data.get("base") != self.newest.number:
-            message = _(
-                "Version %(number)d was saved while you were editing. Your text is still here: copy it, open "
-                "the page again and bring both together."
-            )
-            raise ValidationError(message % {"number": self.newest.number}, code="stale")
+    def is_marked(self, name: str) -> bool:
+        """As of each form; versions never change, and only the newest one says that somebody has written."""
+        return name not in _OF_VERSIONS and super().is_marked(name)
+
+    def marks(self) -> dict[str, str]:
+        """As of each form, and the newest version."""
+        return {**super().marks(), "text": str(self.newest.number) if self.newest else ""}
+
+    def tell(self, theirs: list[str], opened: str) -> None:
+        """As of each form; of a text one is told where the other one is, and that none is lost."""
+        fields = [name for name in theirs if name != "text"]
+        if fields:
+            super().tell(fields, opened)
+        if len(fields) < len(theirs) and self.newest:
+            told = _(
+                "Version %(number)d was saved while you were editing. Your text is still here: look at the "
+                "other one first, or save again, and yours is the next version."
+            ) % {"number": self.newest.number}
+            url = reverse("admin:lingstream_prompt_change", args=[self.instance.pk])
+            link = '{} <a href="{}?from={}" target="_blank">{}</a>'
+            shown = format_html(link, told, url, self.newest.number, f"v{self.newest.number}")
+            self.add_error(None, ValidationError(shown, code="stale"))
+
+    def would_change(self, name: str) -> bool:
+        """As of each form; several messages instead of one are another text, too."""
+        if name == "text":
+            return {"text", "messages"} <= self.cleaned_data.keys() and self.text_changed
+        return super().would_change(name)
 
     def _refuse_orphans(self, cleaned: dict[str, Any]) -> None:
         """A variable that a labelled version uses stays declared until the label has moved on."""

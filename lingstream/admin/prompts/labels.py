@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ...models import LIVE, Prompt, PromptLabel, PromptVersion
 from ..media import TableInline
+from ..stale import LastingRows
 
 __all__ = ["PromptLabelInline", "may_publish", "moves", "point", "states"]
 
@@ -45,10 +46,16 @@ def moves(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 class PromptLabelForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A label; one that tests nothing needs no weight."""
+    """A label; one that tests nothing needs no weight.
+
+    The page holds what each label stood for when it was opened. One that nobody has touched on it stays
+    wherever somebody else has put it meanwhile.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.show_hidden_initial = True
         if "weight" in self.fields:
             self.fields["weight"].required = False
 
@@ -56,8 +63,10 @@ class PromptLabelForm(forms.ModelForm):  # type: ignore[type-arg]
         return self.cleaned_data["weight"] or 0
 
 
-class PromptLabelFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class PromptLabelFormSet(LastingRows):
     """Offers the versions of this prompt only, and keeps the labels that are in use."""
+
+    is_merged = True
 
     def clean(self) -> None:
         super().clean()

@@ -97,8 +97,7 @@ def filled(model_admin: Any, request: HttpRequest, row: Any) -> tuple[Any, Seque
     form_class = model_admin.get_form(request, row, change=change, fields=fields)
     data = request.POST.copy()
     form = form_class(data, request.FILES, instance=row)
-    if "base" in form.initial:  # nothing is saved, so whoever has saved meanwhile is in nobody's way
-        data["base"] = form.initial["base"]
+    data["base"] = ""  # nothing is saved, so whoever has saved meanwhile is in nobody's way
     # Not public, but all that knows which rows a person may only look at.
     formsets, _inlines = model_admin._create_formsets(request, form.instance, change=change)
     sound = form.is_valid()

@@ -20,6 +20,7 @@ from ...models import Chat, Example, Workflow
 from ..media import LingAdmin, Scoped, TableInline, tenant
 from ..private import withheld_from
 from ..secret import SecretForm, shown_secret, tenant_of
+from ..stale import LastingRows
 from .drawings import drawing
 from .exporting import ExportingAdmin
 from .graphs import GraphFormSet
@@ -36,7 +37,7 @@ JS_MODULE = forms.Script("lingstream/admin/workflow.js", type="module")
 _MOST_WARNINGS = 10  # at once; the next save tells of the others
 
 
-class ChatFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class ChatFormSet(LastingRows):
     """One row, which is stored where it was added even if all of it is as usual: there is to be a chat."""
 
     def add_fields(self, form: Any, index: int | None) -> None:
@@ -90,7 +91,7 @@ class ExampleForm(forms.ModelForm):  # type: ignore[type-arg]
         return found - {"scope"}
 
 
-class ExampleFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class ExampleFormSet(LastingRows):
     """Those of one tenant."""
 
     tenant: str | None = None

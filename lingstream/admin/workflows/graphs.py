@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -19,13 +18,14 @@ from ...core.exceptions import LingError
 from ...models import QUIET, BotRun, Run, Step, Trigger
 from ...models.graphs import graph_faults
 from ..media import Lines
+from ..stale import LastingRows
 
 __all__ = ["PENDING", "GraphFormSet", "GraphInline", "last_documents", "last_run"]
 
 PENDING = "name:"  # a choice that names a step which this very save creates
 
 
-class GraphFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class GraphFormSet(LastingRows):
     """The steps, or the triggers, of one page.
 
     Django validates one formset after the other, and by what its reader may see a page has both, one or none.

@@ -23,6 +23,7 @@ from ...models import Occasion, planned
 from ..display import times
 from ..media import TEMPLATE, Lines, LingAdmin
 from ..secret import SecretForm, shown_secret, tenant_of
+from ..stale import LastingRows, StaleForm
 
 __all__ = ["OccasionAdmin", "OccasionInline"]
 
@@ -40,7 +41,7 @@ _ONLY: Mapping[str, Sequence[str]] = {
 _SHOWN = 5  # times of a schedule, and pauses of a silence
 
 
-class OccasionForm(SecretForm):
+class OccasionForm(SecretForm, StaleForm):
     """An occasion; one that code declares can be switched off here, and no more."""
 
     class Meta:
@@ -86,7 +87,7 @@ class OccasionForm(SecretForm):
         return str(self.cleaned_data["name"] or self.cleaned_data.get("kind", ""))
 
 
-class OccasionFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class OccasionFormSet(LastingRows):
     """Sees those of one page together, and lets nobody delete what code declares: it would come again."""
 
     def add_fields(self, form: Any, index: int | None) -> None:

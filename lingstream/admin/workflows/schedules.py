@@ -24,6 +24,7 @@ from ...models.phrases import translated
 from ..display import times
 from ..media import LingAdmin, Scoped, tenant
 from ..private import WITHHELD, mark_withheld
+from ..stale import StaleForm
 
 __all__ = ["ScheduleAdmin"]
 
@@ -31,7 +32,7 @@ _SHOWN = 5  # times
 _MOST_ERROR = 80  # characters in the list
 
 
-class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
+class ScheduleForm(StaleForm):
     """A schedule, for one of the workflows that there are."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

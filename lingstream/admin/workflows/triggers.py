@@ -111,7 +111,7 @@ class TriggerFormSet(GraphFormSet):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.is_bound and self.save_as_new:
+        if self.is_bound:
             self.data = self._of_new_steps()
 
     def add_fields(self, form: Any, index: int | None) -> None:
@@ -119,22 +119,32 @@ class TriggerFormSet(GraphFormSet):
         form.offer(self._choices, self._deleted)
 
     def _of_new_steps(self) -> Any:
-        """What was sent, as if all steps had been typed: a workflow saved as a new one has no others."""
+        """What was sent, as if steps that are not stored had been typed.
+
+        A workflow saved as a new one has no others, and some may have been deleted since the page was opened.
+        """
         sent: Any = self.data
+        stored = set() if self.save_as_new else {pk for pk, _name in self._stored()}
+        sent_rows = enumerate(self._rows())
+        rows = [(index, row) for index, row in sent_rows if row["id"] and row["id"] not in stored]
+        new = {row["id"]: PENDING + row["name"].strip() for _index, row in rows}
         data = sent.copy()
-        new = {row["id"]: PENDING + row["name"] for row in self._rows()}
-        for name, value in self.data.items():
+        for name, value in sent.items():
             if name.startswith(f"{self.prefix}-") and name.endswith(tuple(TriggerForm.ENDS)):
                 data[name] = new.get(value, value)
-        for index in range(len(new)):
+        for index, _row in rows:
             data[f"steps-{index}-id"] = ""
         return data
+
+    def _stored(self) -> list[tuple[str, str]]:
+        """The keys and names of the steps that there are."""
+        rows = self.instance.steps.values_list("pk", "name") if self.instance.pk else ()
+        return [(str(pk), name) for pk, name in rows]
 
     @property
     def _choices(self) -> list[tuple[str, str]]:
         if not hasattr(self, "_cached"):
-            stored = self.instance.steps.values_list("pk", "name") if self.instance.pk else ()
-            self._cached = [(str(pk), name) for pk, name in stored]
+            self._cached = self._stored()
             known = {name for _pk, name in self._cached}
             self._cached += [(PENDING + name, name) for name in self._typed() if name not in known]
         return self._cached

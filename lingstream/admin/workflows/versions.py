@@ -25,9 +25,9 @@ from lingstream.execution.trials import Variant
 from ...core.exceptions import UsageError
 from ...models import Provider, Run, Workflow, WorkflowVersion
 from ..differences import differences, hunks
+from ..stale import StaleForm, is_still
 from ..trials.trying import FormErrors, variant_of
 from .schemas import SchemaForm
-from .stale import StaleForm
 
 __all__ = ["VersionedAdmin", "WorkflowForm", "may_publish", "version_link"]
 
@@ -61,13 +61,6 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         view = self.admin_site.admin_view(self.versions_view)
         own = path("<path:object_id>/versions/", view, name="lingstream_workflow_versions")
         return [own, *super().get_urls()]
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        fieldsets = list(super().get_fieldsets(request, obj))
-        if obj and self.has_change_permission(request, obj):
-            title, options = fieldsets[0]
-            fieldsets[0] = (title, {**options, "fields": (*options["fields"], "base")})
-        return fieldsets
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         workflow = context.get("original")
@@ -205,7 +198,7 @@ def may_publish(request: HttpRequest) -> bool:
 def _is_still(workflow: Workflow, base: str) -> bool:
     """Whether nobody has saved since ``base``; from now on nobody does, until the transaction has ended."""
     rows = Workflow.objects.filter(pk=workflow.pk, updated_at=workflow.updated_at)
-    return base == workflow.updated_at.isoformat() and bool(rows.update(slug=F("slug")))
+    return is_still(workflow, base) and bool(rows.update(slug=F("slug")))
 
 
 def version_link(run: Run) -> SafeString | str:

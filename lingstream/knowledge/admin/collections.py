@@ -25,6 +25,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.admin.media import LingAdmin, TableInline, tenant
+from lingstream.admin.stale import StaleForm
 from lingstream.core.exceptions import LingError
 from lingstream.models.phrases import translated
 
@@ -268,14 +269,14 @@ class CollectionAdmin(LingAdmin):
         return format_html('<a href="{}">{}</a>', url, _("Try a search"))
 
 
-class EmbedderForm(forms.ModelForm):  # type: ignore[type-arg]
+class EmbedderForm(StaleForm):
     """Its kind is one of those that the site has."""
 
     kind = forms.ChoiceField(label=_("kind"), help_text=Embedder._meta.get_field("kind").help_text)
 
     class Meta:
         model = Embedder
-        fields = "__all__"  # noqa: DJ007  # the admin's fieldsets say which
+        fields = "__all__"  # the admin's fieldsets say which
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

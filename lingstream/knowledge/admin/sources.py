@@ -26,6 +26,7 @@ from lingstream.admin.display import duration, kind_title, pretty, said, status_
 from lingstream.admin.media import LingAdmin, Scoped, of_tenant, tenant
 from lingstream.admin.options import KindForm
 from lingstream.admin.secret import SecretForm, shown_secret
+from lingstream.admin.stale import StaleForm
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import LingError
 from lingstream.models.phrases import translated
@@ -53,7 +54,7 @@ _SIGNED = {Webhook.kind: "source", Uploads.kind: "files"}  # where kinds are sen
 _MOST_FILES = 100  # at once
 
 
-class SourceForm(SecretForm):
+class SourceForm(SecretForm, StaleForm):
     """A source, with fields for what its kind wants to know. The kind is chosen once."""
 
     kind = forms.CharField(widget=forms.HiddenInput)
@@ -456,7 +457,8 @@ class SourceAdmin(Scoped, LingAdmin):
             "may_change": may_change,
             "commands": offered(source, run),
             "error_commands": OF_ERRORS,
-            "errors": failed.values("error_code").annotate(count=Count("pk")).order_by("-count")[:_CODES],
+            # “errors” is Django's name for what is wrong with the form.
+            "failures": failed.values("error_code").annotate(count=Count("pk")).order_by("-count")[:_CODES],
         }
 
     def _readable(self, request: HttpRequest, pk: int) -> Source:

@@ -264,13 +264,6 @@ class TestFaults:
         found = errors_of(post_page(admin_client, page, {"variables": variables}))
         assert error in found["variables"][0]
 
-    def test_two_editors_do_not_overwrite_each_other(
-        self, admin_client: Client, page: str, prompt: Prompt
-    ) -> None:
-        PromptVersion.objects.create(prompt=prompt, text="by somebody else")
-        found = errors_of(post_page(admin_client, page, {"text": "mine", "base": 1}))
-        assert "Version 2 was saved while you were editing" in found["__all__"][0]
-
     def test_a_label_cannot_name_a_version_of_another_prompt(self, admin_client: Client, page: str) -> None:
         other = PromptVersion.objects.create(prompt=Prompt.objects.create(slug="other"), text="x")
         assert "labels-0-version" in errors_of(post_page(admin_client, page, {"labels-0-version": other.pk}))

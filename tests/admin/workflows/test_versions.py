@@ -124,7 +124,7 @@ class TestSaving:
 
 
 class TestSomebodyElseHasSaved:
-    def test_is_told_once(self, admin_client: Client, page: str, workflow: Workflow) -> None:
+    def test_a_step_is_told_once(self, admin_client: Client, page: str, workflow: Workflow) -> None:
         mine = admin_client.get(page).context["adminform"].form["base"].value()
         post_page(admin_client, page, {"steps-0-input": "theirs"})
         response = post_page(admin_client, page, {"steps-0-input": "mine", "base": mine})

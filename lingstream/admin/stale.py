@@ -1,0 +1,253 @@
+"""Forms that tell when somebody else has saved the row since they were opened.
+
+1. A page holds a mark of each field that it shows, and of the rows below it: of what is stored, not of what
+   is typed, and of nothing that the site writes by itself meanwhile.
+2. It is told once, with what is stored now at each field that somebody else has changed and that would be
+   changed back: who then saves again does so knowingly.
+3. Rows that are gone when a page is sent are new ones: what was typed into them stays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from django import forms
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+__all__ = ["LastingRows", "StaleForm", "is_still", "marks_of_rows"]
+
+_OPENED, _SAVED = "opened", "saved"  # what else a page holds: when it was opened, and the row was saved
+_LONGEST_MARK = 20_000
+_LONGEST_SHOWN = 300  # characters of a value
+_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+class MarkField(forms.CharField):
+    """Never counts as changed: a row's history tells of what somebody has typed."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return False
+
+
+class StaleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The form of a row that several people may have open."""
+
+    #: Marks of the rows below it by what they are called; set by the page.
+    rows_below: Callable[[], Mapping[str, str]] = staticmethod(dict)
+
+    base = MarkField(required=False, max_length=_LONGEST_MARK, widget=forms.HiddenInput)
+
+    def get_initial_for_field(self, field: forms.Field, field_name: str) -> Any:
+        """As Django's, and the mark."""
+        if field_name == "base":
+            return self.mark() if self.instance.pk else ""
+        return super().get_initial_for_field(field, field_name)
+
+    def mark(self) -> str:
+        """Return the mark of what is stored."""
+        about = {_OPENED: timezone.now().isoformat(), _SAVED: _iso(self.instance), "marks": self.marks()}
+        return json.dumps(about, ensure_ascii=False)
+
+    def marks(self) -> dict[str, str]:
+        """Return a mark of each part of what is stored, by the name of its field."""
+        shown = {
+            name: _digest(self.get_initial_for_field(field, name))
+            for name, field in self.fields.items()
+            if self.is_marked(name)
+        }
+        return {**shown, **self.rows_below()}
+
+    def is_marked(self, name: str) -> bool:
+        """Whether a field shows what is stored."""
+        return name != "base" and not self.fields[name].disabled
+
+    def _post_clean(self) -> None:
+        """As Django's; who has mistakes to mend is told afterwards."""
+        super()._post_clean()  # type: ignore[misc]
+        base = self.cleaned_data.get("base")
+        if base and self.instance.pk and not self.errors and (theirs := self.theirs(base)):
+            data: Any = self.data
+            self.data = data.copy()
+            self.data[self.add_prefix("base")] = self.mark()  # type: ignore[index]  # a copy may change
+            self.tell(theirs, _read(base)[_OPENED])
+
+    def theirs(self, base: str) -> list[str]:
+        """Return the parts that somebody else has changed since ``base``, and that this would change back."""
+        before, now = _read(base)["marks"], self.marks()
+        changed = [name for name in now if name in before and before[name] != now[name]]
+        return [name for name in changed if self.would_change(name)]
+
+    def would_change(self, name: str) -> bool:
+        """Return whether a save would write something else there than what is stored."""
+        return name not in self.fields or name in self.changed_data
+
+    def tell(self, theirs: list[str], opened: str) -> None:
+        """Say who it was, and at each field what is stored there now."""
+        self.add_error(None, ValidationError(self._told(theirs, opened), code="stale"))
+        for name in theirs:
+            if name in self.fields:
+                value = _shown(self.fields[name], self.get_initial_for_field(self.fields[name], name))
+                self.add_error(name, _("Stored here meanwhile: %(value)s") % {"value": value})
+
+    def _told(self, theirs: list[str], opened: str) -> SafeString:
+        entries = LogEntry.objects.filter(
+            content_type=ContentType.objects.get_for_model(self.instance), object_id=self.instance.pk
+        )
+        if (since := _time(opened)) is not None:
+            entries = entries.filter(action_time__gte=since)
+        last = entries.select_related("user").order_by("-action_time").first()
+        meta = self.instance._meta
+        text = _(
+            "%(who)s saved this at %(time)s, while you were editing. What you have typed is still here. Look "
+            "at theirs in another tab first, or save again: then yours is put in its place."
+        )
+        at = last.action_time if last else getattr(self.instance, "updated_at", None) or timezone.now()
+        time = date_format(localtime(at), "DATETIME_FORMAT")
+        names = {"who": last.user if last else _("Somebody"), "time": time}
+        below = [name for name in theirs if name not in self.fields]
+        return format_html(
+            '{}{} <a href="{}" target="_blank">{}</a>',
+            text % names,
+            f" ({', '.join(below)})" if below else "",
+            reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[self.instance.pk]),
+            _("Open it as it is stored"),
+        )
+
+
+class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """Rows of a page, those among them that somebody has deleted meanwhile as new ones.
+
+    Django refuses them, with an error that no page shows, whatever is typed.
+    """
+
+    #: Whether rows that nobody has touched on the page stay as somebody else has saved them meanwhile.
+    is_merged = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound and not self.save_as_new and self.instance.pk and (gone := list(self._gone())):
+            self.data = self._with_new(gone)
+
+    def _gone(self) -> Iterator[int]:
+        """The places of rows that were there when the page was opened."""
+        key = self.model._meta.pk.name
+        count = _count(self.data, self.prefix, "INITIAL_FORMS")
+        sent = [self.data.get(f"{self.prefix}-{index}-{key}", "") for index in range(count)]
+        known = set(map(str, self.get_queryset().values_list("pk", flat=True))) if sent else ()
+        for index, each in enumerate(sent):
+            if _ID.fullmatch(each) and each not in known:
+                yield index
+
+    def _with_new(self, gone: list[int]) -> Any:
+        """What was sent, with these rows behind the stored ones, and without their keys."""
+        sent: Any = self.data
+        data = sent.copy()
+        stored = _count(sent, self.prefix, "INITIAL_FORMS")
+        order = [*(each for each in range(stored) if each not in gone), *gone]
+        places = {str(before): after for after, before in enumerate(order)}
+        row = re.compile(rf"{re.escape(self.prefix)}-(\d+)-(.+)", re.DOTALL)
+        found = [(name, row.fullmatch(name)) for name in sent]
+        moved = [(name, match[1], match[2]) for name, match in found if match and match[1] in places]
+        for name, _place, _field in moved:
+            del data[name]
+        for name, place, field in moved:
+            values = [""] if field == self.model._meta.pk.name and int(place) in gone else sent.getlist(name)
+            data.setlist(f"{self.prefix}-{places[place]}-{field}", values)
+        data[f"{self.prefix}-INITIAL_FORMS"] = str(stored - len(gone))
+        return data
+
+
+def is_still(row: Any, mark: str) -> bool:
+    """Return whether nobody has saved a row with ``updated_at`` since a page took the mark."""
+    return bool(_read(mark)[_SAVED] == _iso(row))
+
+
+def marks_of_rows(inlines: Any, request: Any, row: Any) -> dict[str, str]:
+    """Return marks of the rows of a page that who looks may change, by what they are called.
+
+    :param inlines: of the page.
+    """
+    found = {}
+    for inline in inlines:
+        formset = inline.get_formset(request, row)
+        columns = {field.name for field in inline.model._meta.concrete_fields if field.editable}
+        is_written = inline.has_change_permission(request, row) and columns & formset.form.base_fields.keys()
+        if is_written and not getattr(formset, "is_merged", False):
+            rows = inline.get_queryset(request).filter(**{formset.fk.name: row}).order_by("pk")
+            mark = _digest(list(rows.values_list("pk", *sorted(columns))))
+            found[str(inline.opts.verbose_name_plural)] = mark
+    return found
+
+
+def _count(data: Any, prefix: str, name: str) -> int:
+    text = data.get(f"{prefix}-{name}", "")
+    return min(int(text), 1_000) if _ID.fullmatch(text) else 0
+
+
+def _read(mark: str) -> Any:
+    """What a page holds. One that was forged says nothing, and so does one of an earlier release."""
+    try:
+        found = json.loads(mark)
+        return {_OPENED: str(found[_OPENED]), _SAVED: str(found[_SAVED]), "marks": dict(found["marks"])}
+    except (ValueError, TypeError, KeyError):
+        return {_OPENED: "", _SAVED: None, "marks": {}}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return parse_datetime(text)
+    except ValueError:
+        return None
+
+
+def _iso(row: Any) -> str:
+    saved = getattr(row, "updated_at", None)
+    return saved.isoformat() if saved else ""
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, default=_plain, sort_keys=True)
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    """Something that JSON has, for what it has not; rows are their keys."""
+    return [getattr(each, "pk", str(each)) for each in value] if hasattr(value, "__iter__") else str(value)
+
+
+def _shown(field: forms.Field, value: Any) -> str:
+    """A value as people read it."""
+    if isinstance(field, forms.BooleanField):
+        return _("Yes") if value else _("No")
+    if isinstance(field, forms.ModelChoiceField):
+        values = value if isinstance(value, (list, tuple)) else [value]
+        keys = [getattr(each, "pk", each) for each in values if each is not None]
+        return ", ".join(map(str, field.queryset.filter(pk__in=keys))) or "-"
+    text = str(field.prepare_value(value) if value is not None else "")
+    if isinstance(field, forms.ChoiceField):
+        text = {str(key): str(label) for key, label in _flat(field.choices)}.get(text, text)
+    return Truncator(text).chars(_LONGEST_SHOWN) or "-"
+
+
+def _flat(choices: Any) -> Iterator[tuple[Any, Any]]:
+    for key, label in choices:
+        if isinstance(label, (list, tuple)):
+            yield from label
+        else:
+            yield key, label

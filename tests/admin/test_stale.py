@@ -1,0 +1,243 @@
+"""Two people who have one page open: the second one is told, and nothing that was typed is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from lingstream.knowledge.models import Collection, Embedder, Question, Source, Sync
+from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Schedule, Step, Trigger, Workflow
+
+from .forms import client_with, errors_of, form_data, post_page
+
+pytestmark = pytest.mark.django_db
+
+CHANGES: dict[str, tuple[str, str, str, str]] = {
+    "a provider": ("lingstream/provider", "default_model", "theirs", "mine"),
+    "a provider's options": ("lingstream/provider", "options", '{\n  "rate": 2\n}', '{"rate": 3}'),
+    "a provider's number": ("lingstream/provider", "max_concurrency", "2", "3"),
+    "a prompt": ("lingstream/prompt", "description", "theirs", "mine"),
+    "a workflow": ("lingstream/workflow", "name", "theirs", "mine"),
+    "a workflow's choice": ("lingstream/workflow", "access", "permission", "anyone"),
+    "a schedule": ("lingstream/schedule", "every", "100", "200"),
+    "a collection": ("lingstream_knowledge/collection", "title", "theirs", "mine"),
+    "a source": ("lingstream_knowledge/source", "retries", "5", "7"),
+    "a source's configuration": (
+        "lingstream_knowledge/source",
+        "options-web-seeds",
+        '[\n  "https://theirs.example/"\n]',
+        '["https://mine.example/"]',
+    ),
+    "an embedder": ("lingstream_knowledge/embedder", "model", "theirs", "mine"),
+    "a golden question": ("lingstream_knowledge/question", "language", "en", "de"),
+}
+
+
+@pytest.fixture(autouse=True)
+def rows() -> dict[str, Any]:
+    """One of each."""
+    collection = Collection.objects.create(slug="docs", title="Docs")
+    config = {"seeds": ["https://example.com/"]}
+    remote = Provider.objects.create(name="remote", kind="openai")
+    found = {
+        "provider": Provider.objects.create(name="p", kind="scripted", options={"rate": 1}),
+        "prompt": Prompt.objects.create(slug="tone", name="Tone"),
+        "workflow": Workflow.objects.create(slug="facts", name="Facts"),
+        "schedule": Schedule.objects.create(name="daily", workflow="facts", every=86400),
+        "collection": collection,
+        "source": Source.objects.create(collection=collection, slug="site", kind="web", config=config),
+        "embedder": Embedder.objects.create(slug="e", kind="openai", provider=remote, model="m"),
+        "question": Question.objects.create(collection=collection, text="What?", expected=["a.md"]),
+    }
+    version = PromptVersion.objects.create(prompt=found["prompt"], text="Hello.")
+    PromptLabel.objects.create(prompt=found["prompt"], name="production", version=version)
+    first = Step.objects.create(workflow=found["workflow"], name="answer", input="{{ input.q }}")
+    second = Step.objects.create(workflow=found["workflow"], name="details", root="details", position=1)
+    Trigger.objects.create(workflow=found["workflow"], source=first, target=second, pattern="answer")
+    return found
+
+
+def page_of(row: Any) -> str:
+    meta = row._meta
+    return f"/admin/{meta.app_label}/{meta.model_name}/{row.pk}/change/"
+
+
+def base_of(response: Any) -> str:
+    return str(response.context["adminform"].form["base"].value())
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_is_told_once_with_what_is_stored_now(admin_client: Client, rows: dict[str, Any], name: str) -> None:
+    path, field, theirs, mine = CHANGES[name]
+    row = rows[path.rpartition("/")[2]]
+    page = page_of(row)
+    opened = form_data(admin_client.get(page))
+    before = opened.get(field)
+    assert post_page(admin_client, page, {field: theirs}).status_code == 302
+
+    response = admin_client.post(page, {**opened, field: mine})
+    found = errors_of(response)
+    assert set(found) == {"__all__", field}
+    assert found["__all__"][0].startswith("admin saved this at ") and "save again" in found["__all__"][0]
+    choices = dict(getattr(response.context["adminform"].form.fields[field], "choices", ()))
+    assert found[field] == [f"Stored here meanwhile: {choices.get(theirs, theirs)}"]
+    assert found["__all__"][0].split(" Look at theirs")[0] in response.content.decode(), "and the page has it"
+    now = form_data(admin_client.get(page))
+    assert str(now[field]) == theirs
+
+    again = {**opened, field: mine, "base": base_of(response)}
+    assert admin_client.post(page, again).status_code == 302
+    assert str(form_data(admin_client.get(page))[field]) not in (theirs, before)
+
+
+def test_a_field_that_would_be_changed_back_counts_too(admin_client: Client, rows: dict[str, Any]) -> None:
+    page = page_of(rows["provider"])
+    opened = form_data(admin_client.get(page))
+    post_page(admin_client, page, {"default_model": "theirs"})
+    found = errors_of(admin_client.post(page, {**opened, "max_concurrency": "3"}))
+    assert set(found) == {"__all__", "default_model"}
+
+
+@pytest.mark.parametrize("theirs", [{}, {"default_model": "the same"}])
+def test_who_changes_nothing_back_is_not_told(
+    admin_client: Client, rows: dict[str, Any], theirs: dict[str, str]
+) -> None:
+    page = page_of(rows["provider"])
+    opened = form_data(admin_client.get(page))
+    post_page(admin_client, page, theirs)
+    assert admin_client.post(page, {**opened, "default_model": "the same"}).status_code == 302
+    assert "ase" not in LogEntry.objects.latest("pk").get_change_message()  # of the page's mark
+
+
+def test_somebody_is_whoever_has_not_saved_in_the_admin(admin_client: Client, rows: dict[str, Any]) -> None:
+    page = page_of(rows["provider"])
+    post_page(admin_client, page, {"default_model": "before"})
+    opened = form_data(admin_client.get(page))
+    Provider.objects.filter(pk=rows["provider"].pk).update(default_model="by a command")
+    found = errors_of(admin_client.post(page, {**opened, "default_model": "mine"}))
+    assert found["__all__"][0].startswith("Somebody saved this at ")
+
+
+def test_what_the_site_writes_by_itself_disturbs_nobody(admin_client: Client, rows: dict[str, Any]) -> None:
+    collection, source, question = rows["collection"], rows["source"], rows["question"]
+    pages = {
+        page_of(row): form_data(admin_client.get(page_of(row))) for row in (collection, source, question)
+    }
+    Collection.objects.update(revision=7)
+    Source.objects.update(state="ok", number=3, failures=1)
+    Sync.objects.create(source=rows["source"], number=3)
+    Question.objects.update(rank=2, found=[])
+    for page, data in pages.items():
+        assert admin_client.post(page, data).status_code == 302, page
+
+
+def test_rows_below_are_told_by_what_they_are_called(admin_client: Client, rows: dict[str, Any]) -> None:
+    page = page_of(rows["collection"])
+    opened = form_data(admin_client.get(page))
+    Question.objects.update(text="Whose?")
+    found = errors_of(admin_client.post(page, opened))
+    assert "(golden questions)" in found["__all__"][0]
+
+
+def test_who_may_only_look_sees_no_mark(rows: dict[str, Any]) -> None:
+    client = client_with("view_provider", "view_collection", "view_prompt")
+    for row in (rows["provider"], rows["collection"], rows["prompt"]):
+        html = client.get(page_of(row)).content.decode()
+        assert 'field-base"' not in html and 'name="base"' not in html
+
+
+@pytest.mark.parametrize(
+    "mark", ["1", "{", "[]", '{"opened": 1}', "null", '{"opened":"x","saved":1,"marks":{}}']
+)
+def test_a_mark_that_is_none_hinders_nothing(admin_client: Client, rows: dict[str, Any], mark: str) -> None:
+    changes = {"default_model": "mine", "base": mark}
+    assert post_page(admin_client, page_of(rows["provider"]), changes).status_code == 302
+
+
+class TestRowsThatAreGone:
+    """Django refuses them for ever, by an error at a field that nobody sees."""
+
+    def test_come_back_with_what_was_typed(self, admin_client: Client, rows: dict[str, Any]) -> None:
+        workflow = rows["workflow"]
+        opened = form_data(admin_client.get(page_of(workflow)))
+        workflow.steps.filter(name="details").delete()
+        mine = {**opened, "steps-1-input": "typed"}
+        response = admin_client.post(page_of(workflow), mine)
+        assert set(errors_of(response)) == {"__all__"}
+        again = {**form_data(response), "base": base_of(response)}
+        assert admin_client.post(page_of(workflow), again).status_code == 302
+        assert list(workflow.steps.values_list("name", "input")) == [
+            ("answer", "{{ input.q }}"),
+            ("details", "typed"),
+        ]
+        assert [(str(each.source), str(each.target)) for each in workflow.triggers.all()] == [
+            ("answer", "details")
+        ]
+
+    def test_and_were_deleted_here_too_stay_so(self, admin_client: Client, rows: dict[str, Any]) -> None:
+        workflow = rows["workflow"]
+        opened = form_data(admin_client.get(page_of(workflow)))
+        workflow.steps.filter(name="details").delete()
+        mine = {**opened, "steps-1-DELETE": "on", "triggers-0-DELETE": "on", "base": ""}
+        assert admin_client.post(page_of(workflow), mine).status_code == 302
+        assert (workflow.steps.count(), workflow.triggers.count()) == (1, 0)
+
+    def test_keep_the_others_apart(self, admin_client: Client, rows: dict[str, Any]) -> None:
+        page, collection = page_of(rows["collection"]), rows["collection"]
+        more = [
+            Question.objects.create(collection=collection, text=text, expected=["b.md"]) for text in "bcd"
+        ]
+        opened = form_data(admin_client.get(page))
+        more[0].delete()
+        opened |= {"questions-2-text": "c!", "questions-1-text": "b!", "base": ""}
+        assert admin_client.post(page, opened).status_code == 302
+        assert sorted(collection.questions.values_list("text", flat=True)) == ["What?", "b!", "c!", "d"]
+        assert Question.objects.get(pk=more[1].pk).text == "c!"
+
+    def test_are_none_where_somebody_has_rolled_back(
+        self, admin_client: Client, rows: dict[str, Any]
+    ) -> None:
+        workflow = rows["workflow"]
+        workflow.publish()
+        workflow.steps.filter(name="answer").update(input="draft")
+        keys = list(workflow.triggers.values_list("pk", flat=True))
+        workflow.roll_back(1)
+        assert list(workflow.triggers.values_list("pk", flat=True)) == keys
+
+
+class TestPrompts:
+    def test_a_text_becomes_the_next_version(self, admin_client: Client, rows: dict[str, Any]) -> None:
+        prompt = rows["prompt"]
+        opened = form_data(admin_client.get(page_of(prompt)))
+        post_page(admin_client, page_of(prompt), {"text": "theirs"})
+        response = admin_client.post(page_of(prompt), {**opened, "text": "mine"})
+        (told,) = errors_of(response)["__all__"]
+        assert told.startswith("Version 2 was saved while you were editing")
+        assert f'href="{page_of(prompt)}?from=2"' in told
+        again = {**opened, "text": "mine", "base": base_of(response)}
+        assert admin_client.post(page_of(prompt), again).status_code == 302
+        assert list(prompt.versions.values_list("text", flat=True)) == ["mine", "theirs", "Hello."]
+
+    def test_who_leaves_the_text_alone_is_not_told(self, admin_client: Client, rows: dict[str, Any]) -> None:
+        prompt = rows["prompt"]
+        opened = form_data(admin_client.get(page_of(prompt)))
+        post_page(admin_client, page_of(prompt), {"text": "theirs"})
+        assert admin_client.post(page_of(prompt), {**opened, "description": "mine"}).status_code == 302
+
+    @pytest.mark.parametrize(("chosen", "lives"), [("", 2), ("v1", 1)])
+    def test_a_label_that_nobody_touched_stays_where_somebody_has_put_it(
+        self, admin_client: Client, rows: dict[str, Any], chosen: str, lives: int
+    ) -> None:
+        prompt = rows["prompt"]
+        first, second = prompt.newest, PromptVersion.objects.create(prompt=prompt, text="Two.")
+        if chosen:
+            PromptLabel.objects.update(version=second)
+        opened = form_data(admin_client.get(page_of(prompt)))
+        if chosen:
+            opened["labels-0-version"] = first.pk
+        PromptLabel.objects.update(version=second)
+        assert admin_client.post(page_of(prompt), {**opened, "description": "mine"}).status_code == 302
+        assert prompt.labels.get().version.number == lives
