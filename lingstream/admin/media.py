@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +19,7 @@ from django.urls import NoReverseMatch, reverse
 from ..access.faults import told
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
+from .first import tell_next
 from .stale import LastingRows, StaleForm, marks_of_rows
 
 __all__ = [
@@ -99,6 +101,13 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """As Django's, which links rows of all models, whether who looks may see them or not."""
         return self._open_links(request, super().changeform_view(request, *args, **kwargs))
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+        """As Django's, and on a site where nothing can be asked yet the next step to that."""
+        response = super().response_add(request, obj, post_url_continue)
+        if IS_POPUP_VAR not in request.POST:
+            tell_next(request, obj)
+        return response
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """As Django's, for what our columns link."""

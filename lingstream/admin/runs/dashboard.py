@@ -13,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from django.contrib.auth import get_user_model
 from django.core.cache import cache
-from django.db.models import Avg, Count, Exists, Q, QuerySet, Sum, Value
+from django.db.models import Avg, Count, Q, QuerySet, Sum, Value
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -23,7 +22,8 @@ from django.utils.translation import gettext_lazy as _
 
 from lingstream.conf import app_settings
 
-from ...models import Prompt, Provider, Run, Runner, Workflow
+from ...models import Run, Runner
+from ..first import first_steps
 from ..media import tenant
 from ..times import Times
 
@@ -36,37 +36,72 @@ _SAMPLE = 1_000  # runs, for medians, which not every database has
 _QUARTERS = 4 * 7  # of the days of a week, of each of which the sample has the newest runs
 _FAILED = Q(status__in=(Run.Status.FAILED, Run.Status.LOST))
 _HEIGHT = 60  # of the drawing, in its own units
-_STEPS = (  # model, what it is for
-    ("provider", _("Add a provider: where a model lives. Call it “default”.")),
-    ("prompt", _("Write a prompt: what the model is told.")),
-    ("workflow", _("Build a workflow: a step with the prompt, and what its input is.")),
-)
-_LINKS = (  # app, model, title, what is done there
-    (
+
+
+class Door(NamedTuple):
+    """A list that the page leads to.
+
+    :param what: is in it.
+    :param done: what can be done there, each with the permission that it takes, ``""`` for who may look.
+    """
+
+    app: str
+    model: str
+    title: Any
+    what: Any
+    done: Sequence[tuple[str, Any]] = ()
+
+
+_DOORS = (
+    Door(
         "lingstream",
         "prompt",
         _("Prompts"),
-        _("what models are told: change a text, try it, compare it with what is live, publish it or go back"),
+        _("what models are told"),
+        (
+            ("lingstream.change_prompt", _("change a text and try it")),
+            ("", _("compare versions with what is live")),
+            ("lingstream.publish_prompt", _("publish one or go back")),
+        ),
     ),
-    (
+    Door(
         "lingstream",
         "workflow",
         _("Workflows"),
-        _("which steps run, and what starts them: build, try, publish; give a bot a chat; export and import"),
+        _("which steps run, and what starts them"),
+        (
+            ("lingstream.change_workflow", _("build and try")),
+            ("lingstream.publish_workflow", _("publish")),
+            ("lingstream.add_chat", _("give a bot a chat")),
+            ("", _("export")),
+            ("lingstream.add_workflow", _("import")),
+        ),
     ),
-    (
+    Door(
         "lingstream",
         "run",
         _("Runs"),
-        _("what was asked and answered: see why one failed, stop one, repeat one"),
+        _("what was asked and answered"),
+        (
+            ("", _("see why one failed")),
+            ("lingstream.cancel_run", _("stop one")),
+            ("lingstream.start_workflow", _("repeat one")),
+        ),
     ),
-    ("lingstream", "conversation", _("Conversations"), _("what people and bots have said to each other")),
-    ("lingstream", "occasion", _("Occasions"), _("when a bot speaks first: a greeting, a silence, a time")),
-    (
+    Door("lingstream", "conversation", _("Conversations"), _("what people and bots have said to each other")),
+    Door(
+        *("lingstream", "occasion", _("Occasions")),
+        _("when a bot speaks first: a greeting, a silence, a time"),
+    ),
+    Door(
         "lingstream_knowledge",
         "collection",
         _("Collections"),
-        _("documents that bots find their answers in: add sources, try a search"),
+        _("documents that bots find their answers in"),
+        (
+            ("lingstream_knowledge.add_source", _("add sources")),
+            ("lingstream_knowledge.change_collection", _("try a search")),
+        ),
     ),
 )
 
@@ -103,7 +138,7 @@ class Chart(NamedTuple):
 def dashboard(request: HttpRequest) -> dict[str, Any]:
     """Return what the page shows to who looks: figures for who may view runs, steps and links for all."""
     user = request.user
-    found: dict[str, Any] = {"steps": list(_first_steps(user)), "links": list(_links(user))}
+    found: dict[str, Any] = {"steps": list(first_steps(user)), "links": list(_links(user))}
     if user.has_perm("lingstream.view_run"):
         found["figures"] = _kept(tenant(request))
     return found
@@ -213,32 +248,13 @@ def _by_workflow(runs: QuerySet[Run], day: datetime, week: datetime) -> list[dic
     )
 
 
-def _first_steps(user: Any) -> Iterator[dict[str, Any]]:
-    """What is still to be done before anything can be asked, for who may do it; nothing once it is done."""
-    there = dict(zip(("provider", "prompt", "workflow"), _there(user), strict=True))
-    if all(there.values()):
-        return
-    for model, text in _STEPS:
-        may = user.has_perm(f"lingstream.add_{model}")
-        yield {
-            "text": text,
-            "done": there[model],
-            "url": reverse(f"admin:lingstream_{model}_add") if may else "",
-        }
-
-
-def _there(user: Any) -> tuple[bool, ...]:
-    """Whether there are providers, prompts and workflows: one row, with three answers."""
-    users: Any = get_user_model()._default_manager.filter(pk=user.pk)
-    answers = [Exists(model._default_manager.all()) for model in (Provider, Prompt, Workflow)]
-    found: tuple[bool, ...] = users.values_list(*answers).get()
-    return found
-
-
-def _links(user: Any) -> Iterator[tuple[Any, str, Any]]:
-    for app, model, title, told in _LINKS:
-        if user.has_perm(f"{app}.view_{model}"):
+def _links(user: Any) -> Iterator[tuple[Any, str, str]]:
+    """The title, the address and, in words, the use of each list that somebody may see."""
+    for door in _DOORS:
+        if user.has_perm(f"{door.app}.view_{door.model}"):
             try:
-                yield title, reverse(f"admin:{app}_{model}_changelist"), told
+                url = reverse(f"admin:{door.app}_{door.model}_changelist")
             except NoReverseMatch:
                 continue  # an app that is not installed here
+            done = [text for permission, text in door.done if not permission or user.has_perm(permission)]
+            yield door.title, url, " · ".join(map(str, (door.what, *done)))

@@ -10,13 +10,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
+from django.contrib.messages import get_messages
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
+from lingstream.access.groups import make_groups
 from lingstream.models import Prompt, Provider, Run, Runner, Workflow
 
-from ..forms import client_with
+from ..forms import client_with, post_page
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +123,11 @@ def test_takes_six_queries_and_none_of_runs_for_a_while(
     assert not [query for query in again.captured_queries if "lingstream_run" in query["sql"]]
 
 
+def test_nothing_is_drawn_of_nothing(admin_client: Client) -> None:
+    html = admin_client.get(URL).content.decode()
+    assert "Nothing has run in the last week." in html and "ling-hours" not in html
+
+
 @pytest.mark.usefixtures("runs")
 def test_is_of_one_tenant(admin_client: Client, settings: Any) -> None:
     settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.admin.runs.test_dashboard.elsewhere"}
@@ -137,13 +145,57 @@ def test_figures_are_for_who_may_view_runs(permission: str, sees: bool) -> None:
     assert [str(title) for title, _url, _told in board["links"]] == (["Runs"] if sees else ["Workflows"])
 
 
+DONE = {
+    "viewers": {
+        "Prompts": "what models are told · compare versions with what is live",
+        "Workflows": "which steps run, and what starts them · export",
+        "Runs": "what was asked and answered · see why one failed",
+        "Collections": "documents that bots find their answers in",
+    },
+    "editors": {
+        "Prompts": "what models are told · change a text and try it · compare versions with what is live",
+        "Workflows": "which steps run, and what starts them · build and try · give a bot a chat · export · "
+        "import",
+        "Runs": "what was asked and answered · see why one failed · repeat one",
+    },
+    "operators": {"Runs": "what was asked and answered · see why one failed · stop one"},
+}
+
+
+@pytest.mark.parametrize("group", DONE)
+def test_the_links_tell_of_what_their_reader_may_do(group: str) -> None:
+    make_groups()
+    user = User.objects.create_user("staff", is_staff=True)
+    user.groups.set(Group.objects.filter(name=group))
+    client = Client()
+    client.force_login(user)
+    told = {str(title): told for title, _url, told in client.get(URL).context["board"]["links"]}
+    assert {title: told[title] for title in DONE[group]} == DONE[group]
+
+
+def test_who_adds_a_first_row_is_led_to_the_next_step(admin_client: Client, settings: Any) -> None:
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "DEFAULT_PROVIDER": "house"}
+    (step, *_others) = admin_client.get(URL).context["board"]["steps"]
+    assert "“house”" in step.text and step.url.endswith("/provider/add/?name=house")
+    for kind, changes in [
+        ("provider", {"name": "house", "kind": "scripted"}),
+        ("prompt", {"slug": "tone", "text": "Be brief."}),
+    ]:
+        response = post_page(admin_client, f"/admin/lingstream/{kind}/add/", changes)
+        told = [str(message) for message in get_messages(response.wsgi_request)]
+        following = {"provider": "prompt", "prompt": "workflow"}[kind]
+        assert f'Next: <a href="/admin/lingstream/{following}/add/">' in told[-1]
+    response = post_page(admin_client, "/admin/lingstream/provider/add/", {"name": "b", "kind": "scripted"})
+    assert "Next" not in str(list(get_messages(response.wsgi_request))[-1])
+
+
 def test_the_first_steps_are_links_until_they_are_done(admin_client: Client) -> None:
     Prompt.objects.create(slug="tone")
     steps = admin_client.get(URL).context["board"]["steps"]
-    assert [step["done"] for step in steps] == [False, True, False]
-    assert all(admin_client.get(step["url"]).status_code == 200 for step in steps)
+    assert [step.done for step in steps] == [False, True, False]
+    assert all(admin_client.get(step.url).status_code == 200 for step in steps)
     nobody = client_with("view_run").get(URL).context["board"]["steps"]
-    assert [step["url"] for step in nobody] == ["", "", ""]
+    assert [step.url for step in nobody] == ["", "", ""]
     Provider.objects.create(name="default", kind="scripted")
     Workflow.objects.create(slug="facts")
     assert admin_client.get(URL).context["board"]["steps"] == []
