@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db import models
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
@@ -19,7 +20,7 @@ from lingstream.conversations.downloads import download
 from lingstream.core.exceptions import LingError
 from lingstream.execution.retention import delete_runs
 
-from ...models import QUIET, Run, Runner
+from ...models import OPEN, QUIET, Run, Runner
 from ...models.phrases import shown_error
 from ..display import duration, pretty, tokens
 from ..media import ReadOnlyAdmin, tenant
@@ -39,7 +40,7 @@ from .filters import (
 )
 from .keyset import KeysetAdmin
 from .page import RunPage
-from .search import found
+from .search import MOST_FOUND, found
 from .steps import BIG, Shown
 from .texts import errors_line
 
@@ -55,6 +56,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     """What was asked, what came of it, what it cost."""
 
     keyset = ("created_at", "pk")
+    most_found = MOST_FOUND
     list_display = (
         "shown_id",
         "shown_status",
@@ -151,9 +153,15 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         self, request: HttpRequest, queryset: models.QuerySet[Run], *args: Any, **where: Any
     ) -> Any:
         most = _MOST_AT_ONCE.get(request.POST.get("action", ""), _MOST_ELSE)
-        if request.POST.get("select_across") == "1":
-            newest = list(queryset.values_list("pk", flat=True)[:most])
-            queryset = queryset.filter(pk__in=newest)
+        across = request.POST.get("select_across") == "1"
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if across or len(chosen) > most:
+            rows = queryset if across else queryset.filter(pk__in=chosen)
+            newest = list(rows.values_list("pk", flat=True)[: most + 1])
+            queryset = queryset.filter(pk__in=newest[:most])
+            if len(newest) > most:
+                told = _("Only the newest %(most)d of the selected runs are taken.") % {"most": most}
+                self.message_user(request, told, messages.WARNING)
         return super().response_action(request, queryset, *args, **where)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -185,13 +193,17 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     @admin.action(description=_("Stop selected runs"), permissions=["stop"])
     def stop(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
         count = stop(queryset)
+        if not count:
+            told = _("All of these runs have ended, or are being stopped.")
+            self.message_user(request, told, messages.WARNING)
+            return
         text = ngettext("%(count)d run is being stopped.", "%(count)d runs are being stopped.", count)
         self.message_user(request, text % {"count": count})
 
     @admin.action(description=_("Run selected runs again, as of today"), permissions=["again"])
     def again(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
-        most, count = _MOST_AT_ONCE["again"], 0
-        for run in queryset.defer(None)[:most]:
+        count = 0
+        for run in queryset.defer(None):
             try:
                 run_again(run, request.user)
             except LingError as error:
@@ -199,8 +211,9 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
                 self.message_user(request, told, messages.ERROR)
             else:
                 count += 1
-        text = ngettext("%(count)d run has been started.", "%(count)d runs have been started.", count)
-        self.message_user(request, text % {"count": count})
+        if count:
+            text = ngettext("%(count)d run has been started.", "%(count)d runs have been started.", count)
+            self.message_user(request, text % {"count": count})
 
     @admin.action(description=_("Save selected runs as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> HttpResponseBase:
@@ -226,7 +239,8 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     def shown_status(self, run: Run) -> SafeString:
         count = run.repaired
         mended = ngettext("%(count)d repair", "%(count)d repairs", count) % {"count": count} if count else ""
-        return _lines(super().shown_status(run), run.error_code, mended)
+        stops = _("is being stopped") if run.status in OPEN and run.cancel_requested_at else ""
+        return _lines(super().shown_status(run), stops, run.error_code, mended)
 
     @admin.display(description=_("input and error"))
     def shown_asked(self, run: Any) -> SafeString:

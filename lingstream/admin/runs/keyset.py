@@ -32,6 +32,8 @@ class KeysetChangeList(ChangeList):
     model_admin: KeysetAdmin
     older = newer = ""
     counted_all = True
+    found_most = False
+    """Whether a search has found as many as it shows: there may be more."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """The one order."""
@@ -53,7 +55,8 @@ class KeysetChangeList(ChangeList):
         self.result_list = rows
         self.result_count = min(counted, MOST_COUNTED)
         self.counted_all = counted <= MOST_COUNTED
-        self.full_result_count = None
+        self.found_most = bool(self.query) and counted == self.model_admin.most_found
+        self.full_result_count = self.result_count  # or Django says how many there are above the list, too
         self.show_full_result_count = self.can_show_all = False
         self.show_admin_actions = bool(rows)
         self.multi_page = counted > self.list_per_page
@@ -61,6 +64,11 @@ class KeysetChangeList(ChangeList):
             self.older = self.get_query_string({_OLDER: self._place(rows[-1])})
         if rows and (before or (after and more)):
             self.newer = self.get_query_string({_NEWER: self._place(rows[0])})
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether something is searched for, or left out."""
+        return bool(self.get_filters_params()) or bool(self.query)
 
     def _page(self, before: str, after: str) -> tuple[list[Any], bool]:
         rows, most = self.queryset, self.list_per_page
@@ -100,9 +108,11 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The admin of such a list.
 
     :param keyset: its order, one column or two; the last is the key.
+    :param most_found: rows that a search finds at most, if it has a bound of its own.
     """
 
     keyset: tuple[str, ...] = ("pk",)
+    most_found: int | None = None
     change_list_template = "lingstream/admin/runs/keyset_list.html"
     sortable_by = ()
     show_facets = admin.ShowFacets.NEVER

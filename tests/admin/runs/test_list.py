@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.messages import get_messages
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import connection
@@ -23,6 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from lingstream.access.identity import Identity
+from lingstream.admin.runs import admin
 from lingstream.admin.runs.admin import RunAdmin
 from lingstream.admin.runs.keyset import MOST_COUNTED
 from lingstream.core.engine.plan import Plan
@@ -37,6 +39,7 @@ from lingstream.models import (
     Conversation,
     Provider,
     Run,
+    Runner,
     RunText,
     Step,
     Workflow,
@@ -303,6 +306,48 @@ class TestPages:
         assert admin_client.get(URL, {"before": place}).url == f"{URL}?e=1"  # type: ignore[attr-defined]
 
 
+class TestCounts:
+    """What a list says of how much there is: above it nothing, below it what is true."""
+
+    @pytest.mark.parametrize(
+        ("query", "told", "narrowed"),
+        [
+            ({}, "3 runs", False),
+            ({"q": "clouds"}, "3 runs", True),
+            ({"q": "sun"}, "1 run", True),
+            ({"workflow": "facts"}, "3 runs", True),
+        ],
+    )
+    def test_are_told_once(
+        self, admin_client: Client, query: dict[str, str], told: str, narrowed: bool
+    ) -> None:
+        for text in ("clouds", "clouds", "clouds and sun"):
+            asked(text)
+        html = admin_client.get(URL, query).content.decode()
+        assert told in [text.strip() for text in re.findall(r"<span>([^<]*)</span>", html)]
+        assert "result" not in re.sub(
+            r"result_list|class=\S+", "", html.split("<main")[-1].split("<table")[0]
+        )
+        assert ("Show all" in html) is narrowed
+
+    def test_a_search_that_found_as_many_as_it_shows_says_so(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lingstream.admin.runs.search.MOST_FOUND", 2)
+        monkeypatch.setattr(RunAdmin, "most_found", 2)
+        for _number in range(3):
+            asked("clouds")
+        assert "the newest 2 runs that were found" in admin_client.get(URL, {"q": "clouds"}).content.decode()
+
+    def test_from_a_bound_on_there_are_more(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lingstream.admin.runs.keyset.MOST_COUNTED", 2)
+        for _number in range(3):
+            asked("clouds")
+        assert "more than 2 runs" in admin_client.get(URL).content.decode()
+
+
 class TestFilters:
     """What cells link, and what takes it back."""
 
@@ -378,6 +423,39 @@ class TestActions:
         assert (row["input"], row["error code"]) == ("'=1+1", "'-x")
         assert (row["cost"], row["repaired"]) == ("0.250000", "2")
         assert response["Content-Disposition"] == 'attachment; filename="runs.csv"'
+
+    def test_no_more_are_taken_than_an_action_takes_and_that_is_told(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(admin._MOST_AT_ONCE, "again", 2)
+        Runner.objects.create()
+        flow = Workflow.objects.create(slug="facts")
+        Provider.objects.create(name="demo", kind="scripted")
+        Step.objects.create(workflow=flow, name="answer", input="{{ input.question }}")
+        runs = [str(asked("x").pk) for _number in range(3)]
+        for chosen in ({"_selected_action": runs}, {"_selected_action": runs[:1], "select_across": "1"}):
+            response = admin_client.post(URL, {"action": "again", **chosen})
+            told = [str(message) for message in get_messages(response.wsgi_request)]
+            assert told[-2:] == [
+                "Only the newest 2 of the selected runs are taken.",
+                "2 runs have been started.",
+            ]
+
+    def test_a_run_that_is_being_stopped_says_so_in_the_list(self, admin_client: Client) -> None:
+        run = asked("x", status=Run.Status.RUNNING)
+        assert "is being stopped" not in admin_client.get(URL).content.decode()
+        admin_client.post(URL, {"action": "stop", "_selected_action": [run.pk]})
+        assert '<span class="ling-below">is being stopped</span>' in admin_client.get(URL).content.decode()
+
+    def test_what_nothing_came_of_is_not_told_as_done(self, admin_client: Client) -> None:
+        run = asked("x", workflow="gone", status=Run.Status.FINISHED)
+        for action, told in [
+            ("stop", "All of these runs have ended, or are being stopped."),
+            ("again", "gone"),
+        ]:
+            response = admin_client.post(URL, {"action": action, "_selected_action": [run.pk]})
+            message = list(get_messages(response.wsgi_request))[-1]
+            assert told in str(message) and message.level_tag in ("warning", "error")
 
     @pytest.mark.parametrize(
         ("permissions", "offered"),
