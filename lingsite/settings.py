@@ -92,6 +92,6 @@ LINGSTREAM = {
     "KNOWLEDGE_ROOTS": [str(BASE_DIR / "docs")],
     # The key of the demo model may go to the demo's endpoint and nowhere else.
     "PROVIDER_KEYS": {
-        "LINGSTREAM_API_KEY": [os.environ.get("LINGSTREAM_ENDPOINT", "https://api.openai.com/v1")]
+        "LINGSTREAM_API_KEY": [os.environ.get("LINGSTREAM_ENDPOINT") or "https://api.openai.com/v1"]
     },
 }

@@ -8,6 +8,7 @@ from django.views.generic import TemplateView
 
 from lingstream.models import Provider, Workflow
 
+from .demo_data import WORKFLOWS
 from .pages import markdown, page
 
 __all__ = ["Demo", "Docs", "Page"]
@@ -25,10 +26,10 @@ class Demo(TemplateView):
     template_name = "demo/index.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Say whether answers are recorded, as no model is configured, and whether there is a chat."""
+        """Say whether answers are recorded, as no model is configured, and what of the demo is there."""
         keyless = Provider.objects.filter(name="demo", kind="scripted").exists()
-        has_companion = Workflow.objects.filter(slug="companion").exists()
-        return super().get_context_data(**kwargs, keyless=keyless, has_companion=has_companion)
+        workflows = set(Workflow.objects.filter(slug__in=WORKFLOWS).values_list("slug", flat=True))
+        return super().get_context_data(**kwargs, keyless=keyless, workflows=workflows)
 
 
 class Docs(TemplateView):

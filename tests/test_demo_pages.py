@@ -10,6 +10,8 @@ from django.core.management import call_command
 from django.test import Client
 from lxml import html
 
+from lingstream.models import Workflow
+
 PAGES = ["/", "/docs/", "/docs/client.md", "/ling/chat/companion/", "/ling/chat/docs-chat/"]
 NAMES = {"JavaScript", "Markdown", "SSE", "WebSocket", "English", "lingstream", "client", "md"}
 """What is called alike in Chinese."""
@@ -49,6 +51,24 @@ def test_everybody_else_reads_english(client: Client, path: str, language: str) 
     page = opened(client, path, language)
     assert page.get("lang") == "en"
     assert {text for text in read(page) if re.search(r"[\u4e00-\u9fff]", text)} <= {"简体中文"}
+
+
+def test_where_nothing_can_be_asked_the_page_says_how_to_begin(client: Client) -> None:
+    def says(page: html.HtmlElement) -> str:
+        return " ".join(read(page))
+
+    page = opened(client, "/")
+    assert len(page.xpath("//section[@class='workflow']")) == 4 and not page.find_class("notice")[1:]
+    Workflow.objects.filter(slug="outline").delete()
+    page = opened(client, "/")
+    assert not page.xpath("//*[@id='outline'] | //a[@href='#outline']")
+    Workflow.objects.all().delete()
+    Workflow.objects.create(slug="of-my-own")
+    page = opened(client, "/")
+    assert not page.xpath("//section[@class='workflow'] | //nav/a[starts-with(@href, '#')]")
+    (_noscript, notice) = page.find_class("notice")
+    assert "createsuperuser" in notice.text_content() and "There is nothing to ask here yet." in says(page)
+    assert notice.xpath("a/@href") == ["/admin/lingstream/"]
 
 
 def test_a_form_chooses_the_language_of_the_demo_and_the_admin() -> None:
