@@ -146,8 +146,7 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
     def _gone(self) -> Iterator[int]:
         """The places of rows that were there when the page was opened."""
-        key = self.model._meta.pk.name
-        count = _count(self.data, self.prefix, "INITIAL_FORMS")
+        key, count = self._key, _count(self.data, str(self.prefix), "INITIAL_FORMS")
         sent = [self.data.get(f"{self.prefix}-{index}-{key}", "") for index in range(count)]
         known = set(map(str, self.get_queryset().values_list("pk", flat=True))) if sent else ()
         for index, each in enumerate(sent):
@@ -158,19 +157,24 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         """What was sent, with these rows behind the stored ones, and without their keys."""
         sent: Any = self.data
         data = sent.copy()
-        stored = _count(sent, self.prefix, "INITIAL_FORMS")
+        stored = _count(sent, str(self.prefix), "INITIAL_FORMS")
         order = [*(each for each in range(stored) if each not in gone), *gone]
         places = {str(before): after for after, before in enumerate(order)}
-        row = re.compile(rf"{re.escape(self.prefix)}-(\d+)-(.+)", re.DOTALL)
+        row = re.compile(rf"{re.escape(str(self.prefix))}-(\d+)-(.+)", re.DOTALL)
         found = [(name, row.fullmatch(name)) for name in sent]
         moved = [(name, match[1], match[2]) for name, match in found if match and match[1] in places]
         for name, _place, _field in moved:
             del data[name]
         for name, place, field in moved:
-            values = [""] if field == self.model._meta.pk.name and int(place) in gone else sent.getlist(name)
+            values = [""] if field == self._key and int(place) in gone else sent.getlist(name)
             data.setlist(f"{self.prefix}-{places[place]}-{field}", values)
         data[f"{self.prefix}-INITIAL_FORMS"] = str(stored - len(gone))
         return data
+
+    @property
+    def _key(self) -> str:
+        model: Any = self.model
+        return str(model._meta.pk.name)
 
 
 def is_still(row: Any, mark: str) -> bool:
@@ -238,7 +242,8 @@ def _shown(field: forms.Field, value: Any) -> str:
     if isinstance(field, forms.ModelChoiceField):
         values = value if isinstance(value, (list, tuple)) else [value]
         keys = [getattr(each, "pk", each) for each in values if each is not None]
-        return ", ".join(map(str, field.queryset.filter(pk__in=keys))) or "-"
+        rows: Any = field.queryset
+        return ", ".join(map(str, rows.filter(pk__in=keys))) or "-"
     text = str(field.prepare_value(value) if value is not None else "")
     if isinstance(field, forms.ChoiceField):
         text = {str(key): str(label) for key, label in _flat(field.choices)}.get(text, text)

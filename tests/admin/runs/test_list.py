@@ -345,7 +345,10 @@ class TestCounts:
         monkeypatch.setattr("lingstream.admin.runs.keyset.MOST_COUNTED", 2)
         for _number in range(3):
             asked("clouds")
-        assert "more than 2 runs" in admin_client.get(URL).content.decode()
+        html = admin_client.get(URL).content.decode()
+        assert {"more than 2 runs", "Select all of more than 2 runs", "All of more than 2 selected"} <= {
+            text.strip() for text in re.findall(r">([^<]*)<", html)
+        }
 
 
 class TestFilters:
