@@ -90,7 +90,7 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
         change: bool = False,
         form_url: str = "",
         obj: Any = None,
-    ) -> Any:
+    ) -> HttpResponse:
         """As Django's, with the mark of what is stored."""
         page = context["adminform"]
         if change and "base" in page.form.fields and self.has_change_permission(request, obj):

@@ -49,6 +49,7 @@ __all__ = ["RunAdmin", "RunnerAdmin"]
 _MOST_AT_ONCE = {"export_csv": 10_000, "again": 20}  # runs that an action takes, the newest; others take
 _MOST_ELSE = 1_000
 _PREVIEW = 90  # characters
+_MOST_NAMED = 5  # runs, in a message
 
 
 @admin.register(Run)
@@ -202,15 +203,18 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
 
     @admin.action(description=_("Run selected runs again, as of today"), permissions=["again"])
     def again(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
-        count = 0
+        count, refused = 0, dict[SafeString, list[str]]()
         for run in queryset.defer(None):
             try:
                 run_again(run, request.user)
             except LingError as error:
-                told = format_html("{}: {}", run, not_started(error, request.user))
-                self.message_user(request, told, messages.ERROR)
+                told = not_started(error, request.user)
+                refused.setdefault(told, []).append(f"{run.workflow} {str(run.pk)[:8]}")
             else:
                 count += 1
+        for told, runs in refused.items():  # which is mostly the same of all
+            shown = ", ".join(runs[:_MOST_NAMED]) + (" …" if runs[_MOST_NAMED:] else "")
+            self.message_user(request, format_html("{}: {}", shown, told), messages.ERROR)
         if count:
             text = ngettext("%(count)d run has been started.", "%(count)d runs have been started.", count)
             self.message_user(request, text % {"count": count})

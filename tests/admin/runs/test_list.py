@@ -444,6 +444,12 @@ class TestActions:
                 "2 runs have been started.",
             ]
 
+    def test_what_keeps_many_from_being_run_again_is_told_once(self, admin_client: Client) -> None:
+        runs = [asked("x", workflow="gone") for _number in range(7)]
+        chosen = {"action": "again", "_selected_action": [run.pk for run in runs]}
+        (message,) = get_messages(admin_client.post(URL, chosen).wsgi_request)
+        assert str(message).count("gone ") == 5 and "…: expected" in str(message)
+
     def test_a_run_that_is_being_stopped_says_so_in_the_list(self, admin_client: Client) -> None:
         run = asked("x", status=Run.Status.RUNNING)
         assert "is being stopped" not in admin_client.get(URL).content.decode()
