@@ -82,7 +82,9 @@ ARROWS = {
     "admin.fields": "models admin.display",
     "admin.drawn": "core models admin.display",
     "admin.options": "core models admin.display admin.fields",
-    "admin.media": "core access",
+    "admin.first": "conf models",
+    "admin.stale": "",
+    "admin.media": "core access admin.first admin.stale",
     "admin.private": "models",
     "admin.documents": "core models execution admin.media admin.private",
     "admin.times": "",
@@ -90,11 +92,12 @@ ARROWS = {
     "admin.secret": "core access",
     "admin.trials": "core models access execution admin.display admin.media admin.private admin.remedies",
     "admin.prompts": "core models execution admin.display admin.differences admin.documents admin.media "
-    "admin.private admin.times admin.trials",
+    "admin.private admin.stale admin.times admin.trials",
     "admin.workflows": "core models access execution admin.display admin.differences admin.documents "
-    "admin.drawn admin.media admin.options admin.private admin.secret admin.trials",
+    "admin.drawn admin.media admin.options admin.private admin.secret admin.stale admin.trials",
     "admin.runs": "conf core models access execution providers conversations.downloads transports "
-    "admin.display admin.drawn admin.media admin.private admin.remedies admin.times admin.workflows",
+    "admin.display admin.drawn admin.first admin.media admin.private admin.remedies admin.times "
+    "admin.workflows",
     "admin": "conf models execution providers conversations conversations.turns conversations.downloads",
     "management": "admin conf core models access conversations execution hubs providers transports",
     "templatetags": "admin conf core models transports conversations",
