@@ -57,7 +57,7 @@ _MOST_FILES = 100  # at once
 class SourceForm(SecretForm, StaleForm):
     """A source, with fields for what its kind wants to know. The kind is chosen once."""
 
-    kind = forms.CharField(widget=forms.HiddenInput)
+    kind = forms.CharField(label=_("kind"), widget=forms.HiddenInput)
 
     class Meta:
         model = Source

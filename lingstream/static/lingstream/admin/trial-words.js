@@ -1,6 +1,6 @@
 /* The panel's data and words, as the page has written them; and elements with text in them. */
 
-const LONG = 500; // characters, and lines, from which on a box may have more than it shows
+const LONG = 250; // characters, and lines, from which on a box may have more than it shows
 const MOST_LINES = 8;
 
 export const data = JSON.parse(document.getElementById("trial-data").textContent);
