@@ -44,28 +44,31 @@ class Picker:
     :param lane: where the database is asked.
     :param endings: ends the runs that nobody else will end.
     :param behind: whether the process is late.
+    :param draining: whether it is going away, and takes nothing any more.
     """
 
     def __init__(
-        self, runner: UUID, running: Running, lane: Lane, endings: Endings, behind: Callable[[], bool]
+        self,
+        runner: UUID,
+        running: Running,
+        lane: Lane,
+        endings: Endings,
+        *,
+        behind: Callable[[], bool],
+        draining: Callable[[], bool],
     ) -> None:
         self._runner = runner
         self._running = running
         self._lane = lane
         self._endings = endings
-        self._behind = behind
+        self._behind, self._draining = behind, draining
         self._all_the_same = 0.0  # when it takes a run although it is late
         self._wanted = asyncio.Event()  # somebody says that runs wait
-        self._stopped = False
         self.claiming = asyncio.Lock()
 
     def look(self) -> None:
         """Look for runs that wait, now and not when it is time."""
         self._wanted.set()
-
-    def stop(self) -> None:
-        """Take nothing any more."""
-        self._stopped = True
 
     async def run(self, heart: Heart) -> None:
         """Take runs that wait, for ever, and end those that nobody else will end.
@@ -106,7 +109,7 @@ class Picker:
         """
         settings = app_settings()
         now = asyncio.get_running_loop().time
-        while not self._stopped:
+        while not self._draining():
             most = min(_BATCH, self._running.room)
             if most > 0 and self._behind():
                 most = 1 if now() >= self._all_the_same else 0

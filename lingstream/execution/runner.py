@@ -227,7 +227,6 @@ class Runner:
         A second call waits no longer than the first.
         """
         self._draining = True
-        self._picker.stop()
         await self._running.drain(app_settings().drain)
         await self._close()
 
@@ -315,7 +314,14 @@ class Runner:
         self._picker = self._new_picker()
 
     def _new_picker(self) -> Picker:
-        return Picker(self.id, self._running, self._lane, self._endings, lambda: self.behind)
+        return Picker(
+            self.id,
+            self._running,
+            self._lane,
+            self._endings,
+            behind=lambda: self.behind,
+            draining=lambda: self._draining,
+        )
 
     async def _stop_life(self) -> None:
         life, self._life = self._life, []
