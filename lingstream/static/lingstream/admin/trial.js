@@ -177,33 +177,9 @@ function followSteps() {
   }
 }
 
-let isPressed = false; // a button of the pointer, which ends what is typed
-let isDue = false;
-
-/* A control that came while a button is pressed would push what is below the pointer away: there were no click. */
-function followSoon() {
-  if (isPressed) isDue = true;
-  else followSchema();
-}
-
-function release() {
-  isPressed = false;
-  setTimeout(() => {
-    if (isDue) followSchema();
-    isDue = false;
-  }); // behind the click
-}
-
-/** Run what is typed; who could not say yet what to ask is led there first. */
-function runTyped({ target: from }) {
-  const couldSay = panel.contains(from) && !isDue;
-  followSchema();
-  if (couldSay || !input.focusEmpty()) run();
-}
-
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  runTyped(event);
+  if (panel.contains(event.target) || !input.focusEmpty()) run();
 });
 stop.addEventListener("click", () => shown().forEach((column) => column.cancel()));
 keep?.addEventListener("click", keepExample);
@@ -219,14 +195,12 @@ page.addEventListener("input", ({ target: changed }) => {
   if (changed.name === "input_schema") followSchema();
   if (isName(changed)) followSteps();
 });
-page.addEventListener("change", followSoon); // not while a name is typed: each beginning would be one
-document.addEventListener("pointerdown", () => (isPressed = true), true);
-for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, release, true);
+page.addEventListener("change", followSchema); // not while a name is typed: each beginning would be one
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || !(event.ctrlKey || event.metaKey) || start.disabled) return;
   if (!page.contains(event.target) && !panel.contains(event.target)) return;
   event.preventDefault();
-  runTyped(event);
+  if (panel.contains(event.target) || !input.focusEmpty()) run();
 });
 // A save comes back to the top, where it is told, whatever part of the page was shown.
 if (!page.hasAttribute("action")) page.setAttribute("action", location.pathname + location.search);
