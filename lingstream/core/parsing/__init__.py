@@ -228,17 +228,22 @@ class TextParser(BaseParser):
         emitter = self._emitter
         marks, preamble = self._preamble.vocabulary.firsts, self._preamble
         may_be_draft = not (yield from preamble.leading_reasoning())
+        is_begun = not may_be_draft  # a mark of the end is not all of the answer
         emitter.begin_string(emitter.child())
         while char := (yield from source.peek()):
+            text_to = 0
             if marks and marks.match(char):
                 if may_be_draft and (yield from preamble.is_draft()):
                     preamble.reasoning.append("".join(emitter.parts))
                     emitter.correct("")
                     yield from preamble.space()
+                    is_begun = True
                     continue
-                if (yield from preamble.answer_ends()):
+                text_to = (yield from preamble.answer_end()) if is_begun else 0
+                if not source.left:
                     break
-            next_mark = marks.search(source.text, source.pos + 1) if marks else None
+            is_begun = True
+            next_mark = marks.search(source.text, source.pos + max(text_to, 1)) if marks else None
             end = next_mark.start() if next_mark else len(source.text)
             if end == len(source.text) and "\ud800" <= source.text[-1] <= "\udbff":  # half a character
                 if source.left > 1:

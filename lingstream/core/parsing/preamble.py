@@ -16,6 +16,7 @@ __all__ = ["Preamble"]
 _BEGIN_TOO = ("<|start|>", "<|channel|>")  # what ends reasoning and begins what follows
 _LONGEST_SPACE = 100
 _LONGEST_MARK = 40
+_LONGEST_END = 1_000  # marks and white space at the end of a plain text
 # What a document goes on with behind its bracket; a link in a text and code do not.
 _BEGINS = {"{": frozenset([*QUOTES, "}"]), "[": frozenset([*QUOTES, *"{[]-0123456789"])}
 _LONGEST_HEADER = 200
@@ -116,17 +117,20 @@ class Preamble:
             return False
         return (yield from self.stray_end())
 
-    def answer_ends(self) -> Reading[bool]:
-        """Whether nothing is left of a plain text but marks that say so, which are used up then."""
-        at = 0
-        while mark := (yield from self._mark(at)):
-            if self.vocabulary.mark(mark) not in self.vocabulary.answer_ends:
-                return False
-            at = yield from self._behind_space(at + len(mark))
-        if not at or (yield from self.source.peek(at)):
-            return False
-        self.source.pos += at
-        return True
+    def answer_end(self) -> Reading[int]:
+        """Return how many characters of a plain text are marks of its end, and white space behind them.
+
+        Where nothing is left behind them, as :data:`_LONGEST_END` characters have to show, they are used up.
+        """
+        at, marks, source = 0, self.vocabulary, self.source
+        while at < _LONGEST_END and marks.mark(mark := (yield from self._mark(at))) in marks.answer_ends:
+            at += len(mark)
+            while at < _LONGEST_END and (char := (yield from source.peek(at))) and char in SPACE:
+                at += 1
+        if at and not (yield from source.peek(at)):
+            self.emitter.note("junk", "the end of the text", source.part(0, at), source.offset)
+            source.pos += at
+        return at
 
     def pass_text(self, char: str) -> Reading[None]:
         """Use up what follows, up to what could be a mark."""

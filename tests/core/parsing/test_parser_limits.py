@@ -178,6 +178,11 @@ REPEATED = {
     "escaped quotes": ('{"a": "', '\\", '),
     "signs in single quotes": ("{'a': '", "’, "),
     "prose like a record": ('[{"k": 1}]', ', {"k": 2} or'),
+    "prose like records": ('[{"k": 1}]', ', {"k": 2}, {"k": 3} or'),
+    "prose like keys": ('{"k": 1}', ', "l": "x" or'),
+    "citations behind records": ("[", '{"k": 1} [1], '),
+    "arrays behind records": ("[", '{"k": 1} [1], [2], '),
+    "unescaped quotes": ("['", '"a", '),
     "values like comments": ("[", "#fff, "),
     "white space": ('{"a": "x",', " "),
     "an unquoted word": ('{"a": ', "xY7"),
@@ -187,12 +192,34 @@ REPEATED = {
 }
 
 
+IN_PLAIN_TEXT = {
+    "marks of the end": ("a", "<|im_end|>"),
+    "marks of the end and white space": ("", "<|im_end|>" + " " * 90),
+    "marks of the end and text": ("a", "<|im_end|>" * 50 + "x"),
+    "white space behind a mark": ("a<|im_end|>", " "),
+    "reasoning": ("<think>", "</"),
+    "ends of reasoning": ("a", "</think>"),
+    "nested reasoning": ("<think>", "<think></think>a"),
+    "headers": ("", "<|channel|>final<|message|>"),
+}
+
+
 @pytest.mark.parametrize("size", [1, 1000])
 @pytest.mark.parametrize(("head", "unit"), REPEATED.values(), ids=REPEATED.keys())
 def test_no_text_takes_more_than_linear_time(head: str, unit: str, size: int) -> None:
+    takes_linear_time(StreamParser, head, unit, size, 2_000)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize(("head", "unit"), IN_PLAIN_TEXT.values(), ids=IN_PLAIN_TEXT.keys())
+def test_no_plain_text_takes_more_than_linear_time(head: str, unit: str, size: int) -> None:
+    takes_linear_time(TextParser, head, unit, size, 10_000)  # up to more than is looked ahead
+
+
+def takes_linear_time(make: Callable[[], BaseParser], head: str, unit: str, size: int, short: int) -> None:
     def seconds(length: int) -> float:
-        text = head + unit * (length // len(unit))
-        parser = StreamParser()
+        text = head + unit * (length // len(unit)) + "x"
+        parser = make()
         start = time.process_time()
         for index in range(0, len(text), size):
             parser.feed(text[index : index + size])
@@ -201,8 +228,8 @@ def test_no_text_takes_more_than_linear_time(head: str, unit: str, size: int) ->
 
     gc.disable()  # a collection of all that other tests have left would be counted here
     try:
-        most = 8 * min(seconds(2_000) for _ in range(3)) * 3 + 0.1  # quadratic would be 64 times
-        assert any(seconds(16_000) < most for _ in range(3))  # once is nearly always enough
+        most = 8 * min(seconds(short) for _ in range(3)) * 3 + 0.1  # quadratic would be 64 times
+        assert any(seconds(8 * short) < most for _ in range(3))  # once is nearly always enough
     finally:
         gc.enable()
 

@@ -51,6 +51,10 @@ def test_text_parser_keeps_reasoning_apart() -> None:
         ("<|START_RESPONSE|>Hi", "<|START_RESPONSE|>Hi", ""),
         ("It ends with `<|im_end|>`", "It ends with `<|im_end|>`", ""),
         ("a <|im_end|> b", "a <|im_end|> b", ""),
+        ("a<|im_end|> <|im_end|>b <|eot_id|>", "a<|im_end|> <|im_end|>b ", ""),
+        ("<|endoftext|>", "<|endoftext|>", ""),
+        ("<think>a</think><|im_end|>", "", "a"),
+        ("a</think><|im_end|>", "", "a"),
         ("Hi<|im_en", "Hi<|im_en", ""),
         ("The `</think>` tag.", "The `</think>` tag.", ""),
         ("Use <think>x</think> so.", "Use <think>x</think> so.", ""),
@@ -66,6 +70,22 @@ def test_plain_text_takes_back_what_was_reasoning(text: str, value: str, reasoni
         parser = TextParser()
         document = fold_all([op for piece in pieces for op in parser.feed(piece)] + parser.close())
         assert (document, parser.value, parser.take_reasoning()) == (value, value, reasoning)
+
+
+@pytest.mark.parametrize("space", [10, 2_000, 70_001, 200_000])
+def test_text_behind_a_mark_of_the_end_is_kept_however_far_it_is(space: int) -> None:
+    text = "a<|im_end|>" + " " * space + "b"
+    for pieces in ([text], [text[:5], text[5:]], [text[:-1], "b"], [text[:1500], text[1500:]]):
+        parser = TextParser()
+        assert fold_all([op for piece in pieces for op in parser.feed(piece)] + parser.close()) == text
+        assert parser.repairs == []
+
+
+def test_a_mark_of_the_end_that_is_dropped_is_listed() -> None:
+    parser = TextParser()
+    parser.feed("a <|im_end|>\n")
+    parser.close()
+    assert [(repair.kind, repair.offset) for repair in parser.repairs] == [("junk", 2)]
 
 
 def test_a_mark_that_is_not_known_is_refused() -> None:
