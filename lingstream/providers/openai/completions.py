@@ -59,13 +59,19 @@ class CompletionDecoder(Decoder):
         return text
 
     def _read(self, event: Mapping[str, Any], name: str) -> Chunk:
+        inner = None
+        if _first(event.get("choices")) is None:
+            inner = next((inner for name in ENVELOPES if _is_chunk(inner := event.get(name))), None)
+        if inner is None:
+            return self._chunk(event)
+        chunk = self._chunk(inner)
+        self.error = self.error or failure_in(event, has_choices=True)
+        return chunk if chunk.usage else chunk._replace(usage=_usage(event, {}))
+
+    def _chunk(self, event: Mapping[str, Any]) -> Chunk:
         choices = event.get("choices")
         choice = _first(choices)
         if choice is None:
-            inner = next((inner for name in ENVELOPES if _is_chunk(inner := event.get(name))), None)
-            if inner is not None:
-                chunk = self._read(inner, name)
-                return chunk if chunk.usage else chunk._replace(usage=_usage(event, {}))
             self.error = failure_in(event, has_choices=bool(choices))
             return Chunk(usage=_usage(event, {}))
         finish, failure = read_finish(choice.get("finish_reason"), event)
@@ -141,7 +147,9 @@ def _usage(event: Mapping[str, Any], choice: Mapping[str, Any]) -> Usage | None:
 
 def _is_chunk(inner: Any) -> bool:
     """Whether it is an event that a gateway has put into an envelope."""
-    return isinstance(inner, Mapping) and _first(inner.get("choices")) is not None
+    if not isinstance(inner, Mapping):
+        return False
+    return isinstance(inner.get("choices"), list | Mapping) or _usage(inner, {}) is not None
 
 
 def _is_thought(extra: Any) -> bool:

@@ -119,14 +119,14 @@ def failure_in(event: Mapping[str, Any], *, has_choices: bool) -> ProviderError 
     """
     found = event.get("error")
     if any(found.values()) if isinstance(found, Mapping) else found:
-        return broken_off(found if isinstance(found, Mapping | list) else event)
+        return broken_off(found if isinstance(found, list) else event)
     base = event.get("base_resp")
     if isinstance(base, Mapping) and _is_failure(base.get("status_code")):
         return broken_off(base)
     if not has_choices:
         return broken_off(event) if _looks_failed(_fields(event)) else None
     has_code = any(_is_failure(event.get(name)) for name in ("code", "error_code"))
-    return broken_off(event) if has_code and describe(event) else None
+    return broken_off(event) if has_code and _is_failure(describe(event)) else None
 
 
 def bad_response(got: str) -> ProviderError:
@@ -173,18 +173,37 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
 def _innermost(error: object) -> object:
     """The object that the sentence is in: ``{"error": {"message": …}}``, ``{"Response": {"Error": …}}``.
 
-    It may be a text of JSON, which a gateway was told by the server behind it.
+    It may be a text of JSON, which a gateway was told by the server behind it. What the error is called and
+    its status are those of the innermost object that says them; where it has no sentence, the one around it
+    is returned.
     """
     error = _read(error)
     for _ in range(DEEPEST_MESSAGE):
         if not isinstance(error, Mapping):
             break
         error = fields = _fields(error)
-        found = (_read(fields.get(name)) for name in WRAPPERS)
-        error = next((inner for inner in found if isinstance(inner, Mapping)), fields)
-        if error is fields:
+        found = ((name, _read(fields.get(name))) for name in WRAPPERS)
+        inners = ((name, _fields(inner)) for name, inner in found if isinstance(inner, Mapping))
+        wrapper, inner = next(inners, ("", {}))
+        if not wrapper:
+            break
+        known = inner if _is_known(inner) else fields
+        is_within = bool(describe(inner)) or not describe(fields)
+        said = inner if is_within else fields
+        error = said | {
+            name: value
+            for name in (*CLASSES, *STATUSES)
+            if isinstance(value := known.get(name), str | int) and value
+            if name != wrapper and not isinstance(said.get(name), Mapping)
+        }
+        if not is_within:
             break
     return error
+
+
+def _is_known(fields: Mapping[str, Any]) -> bool:
+    """Whether a status or a name tells which error it is."""
+    return _status(fields) is not None or _class_of(_classes(fields)) is not None
 
 
 def _read(error: object) -> object:

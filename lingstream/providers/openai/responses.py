@@ -122,7 +122,8 @@ class ResponseDecoder(Decoder):
             thought = BETWEEN_SUMMARIES.join(filter(None, said))
             self._thoughts = "whole" if thought else self._thoughts
             return Chunk("", thought)
-        if item.get("type") not in CALLS and "arguments" not in item and "input" not in item:
+        has_input = "input" in item and (item is event or item.get("name"))  # other items may have one, too
+        if item.get("type") not in CALLS and "arguments" not in item and not has_input:
             return NOTHING
         arguments = self._rest(_part("call", event, ""), _text(item.get("arguments") or item.get("input")))
         index = event.get("output_index")

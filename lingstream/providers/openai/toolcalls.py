@@ -37,14 +37,17 @@ class ToolCalls:
             found = [{"index": 0, "function": legacy}] if isinstance(legacy, Mapping) else []
         return tuple(self._pieces(found))
 
-    def piece(self, index: Any, id: Any, name: Any, arguments: Any) -> ToolCall | None:
+    def piece(
+        self, index: Any, id: Any, name: Any, arguments: Any, number: int | None = None
+    ) -> ToolCall | None:
         """Return a piece with the index of its call; ``None`` if it says nothing.
 
         :param index: the server's, or ``None``.
+        :param number: the index of its call, where the place of the piece tells it.
         """
         id, name = _text(id), _text(name)
         index = int(index) if isinstance(index, int) or _is_digits(index) else None
-        number = self._number(index, id, name)
+        number = self._number(index, id, name) if number is None else number
         if number >= MOST_CALLS:
             return None
         if index is not None:
@@ -63,9 +66,9 @@ class ToolCalls:
                 function = each.get("function")
                 said = function if isinstance(function, Mapping) else each
                 index, id, name = each.get("index"), each.get("id"), said.get("name")
-                if index is None and not (id or name) and len(before) == len(found):
-                    id = before[place].id
-                if piece := self.piece(index, id, name, said.get("arguments")):
+                by_place = index is None and not (id or name) and len(before) == len(found)
+                number = before[place].index if by_place else None
+                if piece := self.piece(index, id, name, said.get("arguments"), number):
                     yield piece
 
     def _number(self, index: int | None, id: str, name: str) -> int:
