@@ -44,6 +44,8 @@ class Inside:
         self._length = 0  # and how many characters
         self._straight = 0  # straight quotes, escaped or not
         self._typographic = ""  # the quote of typography that is open
+        #: Where straight quotes stand that were not escaped: as many as can be asked about.
+        self._unescaped: deque[int] = deque(maxlen=_LONGEST_ENDING)
         self._stray = -1  # where the last one stands that closes nothing
         self._single = self._backtick = False  # whether a single quote, or a backtick, is open
         self._before = ""  # the last two characters, of which the second has not been looked at as one
@@ -72,12 +74,17 @@ class Inside:
 
         :param opens: whether it can open something, by what is around it.
         """
-        self._count()
+        self.straight()
         if self._typographic:
             self._typographic = ""
             self.quotes += 2
         else:
             self.quotes += 1 if opens or self.is_quoting else 2
+
+    def straight(self) -> None:
+        """The next of the string's characters is a quote that was not escaped."""
+        self._count()
+        self._unescaped.append(self._length)
 
     def ending(self, text: str, behind: int) -> str:
         """The quote that was meant to close the string, if it stands ``behind`` characters before its end.
@@ -88,9 +95,9 @@ class Inside:
         """
         self._count()
         last = text[len(text) - behind - 1 :][:1]
-        if last == '"' and not self.is_quoting and self._straight % 2:
-            return last
         place = self._length - behind - 1
+        if last == '"' and not self.is_quoting and self._straight % 2 and place not in self._unescaped:
+            return last
         is_stray = place == self._stray or last == "″" or (last == "“" and self._typographic == last)
         return last if is_stray and last in _STRAY else ""
 

@@ -21,6 +21,7 @@ _PAIRS = {"[": "]", "(": ")", "<": ">", "【": "】", "（": "）", "［": "］"
 _CITES = "【［〔"
 _TAG = re.compile(r"[\w/|!]")  # what follows the bracket of a tag
 _LONGEST_REMARK = 120
+_MOST_ITEMS = 10  # of an array, in which lists are looked for
 
 
 class Remarks(Values):
@@ -39,10 +40,24 @@ class Remarks(Values):
         return end if (yield from self._fits_behind(end, first in _PAIRS, cites)) else at
 
     def mark_behind(self, last: Any) -> Reading[bool]:
-        """Whether a remark with such a mark stands at the position, behind ``last``: see :meth:`mark`."""
+        """Whether a remark with such a mark stands at the position, behind ``last``: see :meth:`mark`.
+
+        Behind a record ``[1]`` is one where another record or the end follows, and else an item.
+        """
+        items = self.emitter.container
         if type(last) is list and (yield from self.source.peek()) == "[":
             return False
-        return (yield from self.mark(0, is_record=type(last) is dict))
+        if not (yield from self.mark(0, is_record=type(last) is dict)):
+            return False
+        if type(items) is not list or (yield from self.source.peek()) != "[":
+            return True
+        end = yield from self.remark(0)
+        if self.source.find("[", 1, end) > 0 or any(type(item) is list for item in items[-_MOST_ITEMS:]):
+            return False
+        at = yield from self.skip(end)
+        if (char := (yield from self.source.peek(at))) and char in COMMAS:
+            char = yield from self.source.peek((yield from self.skip(at + 1)))
+        return not char or char in CLOSERS + "{"
 
     def mark(self, at: int, *, is_record: bool = False) -> Reading[bool]:
         """Whether a remark stands at ``at`` that a mark begins which is no text.

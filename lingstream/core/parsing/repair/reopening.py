@@ -14,6 +14,7 @@ from lingstream.core.parsing.emitter import Emitter
 from lingstream.core.parsing.tokenizer import CLOSERS, COLONS, COMMAS, QUOTES, Reading, Source
 
 from .delimiters import Delimiters, Next, faults
+from .remarks import MARKS
 from .state import State
 
 __all__ = ["LONGEST_FIRST_KEY", "More", "Record", "Reopening"]
@@ -86,17 +87,41 @@ class Reopening:
         if (yield from self.ahead.closing_run(0, bare=False))[1] is not Next.KEY:
             return False
         _, _, at = yield from self.ahead.closers(0)
-        if (char := (yield from self.source.peek(at))) and char in COMMAS:
+        is_behind_comma = (yield from self.source.peek(at)) in tuple(COMMAS)
+        if is_behind_comma:
             at = yield from self.ahead.skip(at + 1)
         value = yield from self.ahead.skip((yield from self.ahead.behind(at)) + 1)
-        if (yield from self.source.peek(value)) in tuple(QUOTES + "{["):
-            return True  # to read all of it would hold back too much
-        end, fits, level = yield from self.ahead.pairs(at, most=_LONGEST_SENTENCE)
-        if fits or level > 1 or not (yield from self.source.peek(end)).isalpha():
+        first = yield from self.source.peek(value)
+        if first and first in QUOTES:
+            end = yield from self._behind_short(value)
+            words = yield from self.ahead.behind_space(end)
+            if words == end or "\n" in self.source.part(end, words):
+                return True  # a quote in a text, a next line, or it is too long to be held back
+        elif (yield from self.ahead.value_starts(value)):
+            words, fits, level = yield from self.ahead.pairs(at, most=_LONGEST_SENTENCE)
+            if fits or level > 1:
+                return True
+        elif is_behind_comma:
             return True
-        end = yield from self._line_or_brace(start := end)
-        is_over = (yield from self.source.peek((yield from self.ahead.skip(end)))) == "}"
-        return is_over or self.source.part(start, end).rstrip().endswith(",")
+        else:
+            words = value
+        if not (yield from self.source.peek(words)).isalpha():
+            return True
+        end = yield from self._line_or_brace(words)
+        line = self.source.part(value, end)
+        following = yield from self.source.peek((yield from self.ahead.skip(end)))
+        return following in tuple("}" + QUOTES) or line.rstrip().endswith(",") or line.count('"') > 2
+
+    def _behind_short(self, at: int) -> Reading[int]:
+        """Return the position behind the short text without escapes that is quoted at ``at``, or ``at``."""
+        quote = yield from self.source.peek(at)
+        for end in range(at + 1, at + _LONGEST_VALUE):
+            char = yield from self.source.peek(end)
+            if not char or char == "\\":
+                break
+            if char == quote:
+                return end + 1
+        return at
 
     def _array_goes_on(self) -> Reading[bool]:
         """Whether a record like its last one, or items and another bracket, follow."""
@@ -148,17 +173,35 @@ class Reopening:
         return at + _LONGEST_VALUE
 
     def _sentence_follows(self, at: int) -> Reading[bool]:
-        """Whether words go on behind the records and quotes at ``at``: ``{"a": 2}, {"a": 3} would do``."""
+        """Whether words go on behind the records and quotes at ``at``: ``{"a": 2}, {"a": 3} would do``.
+
+        They do so in the same line, in which no bracket closes the array then.
+        """
         end, fits, level = yield from self.ahead.items(at, _LONGEST_SENTENCE)
+        is_comment = (yield from self.ahead.skip(end)) > end
         char = yield from self.source.peek(end)
         if char and char in COMMAS:
-            char = yield from self.source.peek((yield from self.ahead.skip(end + 1)))
-        if fits or level > 1 or char in QUOTES + CLOSERS + "{[":
+            end = yield from self.ahead.skip(end + 1)
+            char = yield from self.source.peek(end)
+        if fits or level > 1 or is_comment or "\n" in self.source.part(0, end):
+            return False
+        if char in QUOTES + CLOSERS + MARKS + "{(（…" or (yield from self.source.starts("...", end)):
             return False
         if char in COLONS:
             return not (yield from self.ahead.value_starts((yield from self.ahead.skip(end + 1))))
-        is_comment = (yield from self.ahead.skip(end)) > end
-        return not (is_comment or char == "…" or (yield from self.source.starts("...", end)))
+        return not (yield from self._is_closed(end))
+
+    def _is_closed(self, at: int) -> Reading[bool]:
+        """Whether a bracket that closes an array stands behind ``at`` in its line, and none that opens it."""
+        depth = 0
+        for end in range(at, at + _LONGEST_SENTENCE):
+            char = yield from self.source.peek(end)
+            if not char or char == "\n":
+                return False
+            depth += (char == "[") - (char == "]")
+            if depth < 0:
+                return True
+        return False
 
     def record(self) -> Reading[Record]:
         """What the key at the position belongs to, in an array behind an object."""

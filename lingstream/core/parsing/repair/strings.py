@@ -286,6 +286,8 @@ class StringRepair:
         if char < " ":
             self._note("control-character", "an escaped control character", char)
         self._hold(char)
+        if char == '"':
+            self.inside.straight()
         self.emitter.append(char)
         self.source.pos += 1
 
