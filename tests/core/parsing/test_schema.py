@@ -26,7 +26,7 @@ from lingstream.core.validation import SchemaFault
 from tests.core.engine.test_bot import plan
 from tests.core.support import ROOT, make_run, outcome
 
-from .support import Folded, every_cut, repair_cases
+from .support import Folded, every_cut, fold_all, repair_cases
 
 
 class Parsed(NamedTuple):
@@ -265,10 +265,11 @@ class TestStreaming:
 
     def test_what_was_read_before_an_error_is_the_value(self) -> None:
         parser = SchemaParser(StreamParser(max_depth=2), obj(a=STR, b=STR))
-        parser.feed('{"a": "te')
+        ops = parser.feed('{"a": "te')
         with pytest.raises(ParseLimitError):
             parser.feed('xt", "B": "long", "c": [[')
         assert parser.value == {"a": "text", "b": "long", "c": []}
+        assert fold_all(ops + parser.close()) == parser.value
         assert parser.close() == []
 
     def test_a_repair_says_how_much_had_been_read(self) -> None:
