@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.actions import delete_selected
 from django.db import models
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
@@ -52,6 +53,21 @@ _PREVIEW = 90  # characters
 _MOST_NAMED = 5  # runs, in a message
 
 
+def _bounded(action: Any) -> Any:
+    """Have an action take the newest of the runs that it is given, however the request chose them."""
+
+    @wraps(action)
+    def act(pages: Any, request: HttpRequest, queryset: models.QuerySet[Run]) -> Any:
+        most = _MOST_AT_ONCE.get(action.__name__, _MOST_ELSE)
+        newest = list(queryset.values_list("pk", flat=True)[: most + 1])
+        if len(newest) > most:
+            told = _("Only the newest %(most)d of the selected runs are taken.") % {"most": most}
+            pages.message_user(request, told, messages.WARNING)
+        return action(pages, request, queryset.filter(pk__in=newest[:most]))
+
+    return act
+
+
 @admin.register(Run)
 class RunAdmin(Shown, KeysetAdmin, RunPage):
     """What was asked, what came of it, what it cost."""
@@ -87,7 +103,8 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         "An id or its beginning, a conversation's id, a workflow, an error code, the beginning of an owner's "
         "name, or words of the input or the error."
     )
-    actions = ("stop", "again", "export_csv")
+    actions = ("delete_selected", "stop", "again", "export_csv")
+    delete_selected = _bounded(delete_selected)
     fieldsets = (
         (
             None,
@@ -150,21 +167,6 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         withheld = withheld_from(request.user)
         return found(queryset, search_term, scope=tenant(request), withheld=withheld), False
 
-    def response_action(
-        self, request: HttpRequest, queryset: models.QuerySet[Run], *args: Any, **where: Any
-    ) -> Any:
-        most = _MOST_AT_ONCE.get(request.POST.get("action", ""), _MOST_ELSE)
-        across = request.POST.get("select_across") == "1"
-        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        if across or len(chosen) > most:
-            rows = queryset if across else queryset.filter(pk__in=chosen)
-            newest = list(rows.values_list("pk", flat=True)[: most + 1])
-            queryset = queryset.filter(pk__in=newest[:most])
-            if len(newest) > most:
-                told = _("Only the newest %(most)d of the selected runs are taken.") % {"most": most}
-                self.message_user(request, told, messages.WARNING)
-        return super().response_action(request, queryset, *args, **where)
-
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         hidden = set()
         if not request.user.has_perm("lingstream.view_provider"):
@@ -192,6 +194,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         return request.user.has_perm("lingstream.start_workflow")
 
     @admin.action(description=_("Stop selected runs"), permissions=["stop"])
+    @_bounded
     def stop(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
         count = stop(queryset)
         if not count:
@@ -202,6 +205,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         self.message_user(request, text % {"count": count})
 
     @admin.action(description=_("Run selected runs again, as of today"), permissions=["again"])
+    @_bounded
     def again(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
         count, refused = 0, dict[SafeString, list[str]]()
         for run in queryset.defer(None):
@@ -220,6 +224,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
             self.message_user(request, text % {"count": count})
 
     @admin.action(description=_("Save selected runs as CSV"), permissions=["view"])
+    @_bounded
     def export_csv(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> HttpResponseBase:
         rows = queryset.defer(*BIG).select_related("owner", "text")
         return download(request, csv_of(rows), KIND, "runs.csv")

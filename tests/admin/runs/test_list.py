@@ -427,8 +427,21 @@ class TestActions:
         assert (row["cost"], row["repaired"]) == ("0.250000", "2")
         assert response["Content-Disposition"] == 'attachment; filename="runs.csv"'
 
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {},
+            {"select_across": "1"},
+            {"select_across": "2"},
+            {"select_across": "on"},
+            {"select_across": ["0", "1"]},
+            {"select_across": "1", "action": ["again", "export_csv"], "index": "0"},
+            {"select_across": "1", "action": ["export_csv", "again"], "index": "1"},
+            {"select_across": "1", "action": ["again", "export_csv"], "index": "x"},
+        ],
+    )
     def test_no_more_are_taken_than_an_action_takes_and_that_is_told(
-        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
     ) -> None:
         monkeypatch.setitem(admin._MOST_AT_ONCE, "again", 2)
         Runner.objects.create()
@@ -436,13 +449,25 @@ class TestActions:
         Provider.objects.create(name="demo", kind="scripted")
         Step.objects.create(workflow=flow, name="answer", input="{{ input.question }}")
         runs = [str(asked("x").pk) for _number in range(3)]
-        for chosen in ({"_selected_action": runs}, {"_selected_action": runs[:1], "select_across": "1"}):
-            response = admin_client.post(URL, {"action": "again", **chosen})
-            told = [str(message) for message in get_messages(response.wsgi_request)]
-            assert told[-2:] == [
-                "Only the newest 2 of the selected runs are taken.",
-                "2 runs have been started.",
-            ]
+        response = admin_client.post(
+            URL, {"action": "again", "_selected_action": runs[: 1 if "select_across" in more else 3], **more}
+        )
+        told = [str(message) for message in get_messages(response.wsgi_request)]
+        assert told == ["Only the newest 2 of the selected runs are taken.", "2 runs have been started."]
+        assert Run.objects.count() == 5
+
+    @pytest.mark.parametrize("action", ["delete_selected", "stop", "again", "export_csv"])
+    def test_each_action_is_bounded(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch, action: str
+    ) -> None:
+        monkeypatch.setattr(admin, "_MOST_ELSE", 2)
+        monkeypatch.setattr(admin, "_MOST_AT_ONCE", {})
+        for _number in range(3):
+            asked("x", workflow="gone")
+        chosen = {"_selected_action": str(uuid4()), "select_across": "on"}
+        response = admin_client.post(URL, {"action": action, **chosen})
+        told = str(next(iter(get_messages(response.wsgi_request))))
+        assert told == "Only the newest 2 of the selected runs are taken."
 
     def test_what_keeps_many_from_being_run_again_is_told_once(self, admin_client: Client) -> None:
         runs = [asked("x", workflow="gone") for _number in range(7)]
