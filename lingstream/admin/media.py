@@ -82,6 +82,12 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
         below = partial(marks_of_rows, inlines, request, obj)
         return type(form.__name__, (form,), {"rows_below": staticmethod(below)})
 
+    def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterator[Any]:
+        """As Django's, and rows know whether any may be added."""
+        for formset, inline in super().get_formsets_with_inlines(request, obj):
+            formset.may_add = inline.has_add_permission(request, obj)
+            yield formset, inline
+
     def render_change_form(
         self,
         request: HttpRequest,

@@ -4,7 +4,8 @@
    is typed, and of nothing that the site writes by itself meanwhile.
 2. It is told once, with what is stored now at each field that somebody else has changed and that would be
    changed back: who then saves again does so knowingly.
-3. Rows that are gone when a page is sent are new ones: what was typed into them stays.
+3. Rows that are gone when a page is sent are new ones: what was typed into them stays. Who may not add any
+   is told instead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -24,6 +25,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
+from django.utils.functional import SimpleLazyObject, cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -34,6 +36,7 @@ __all__ = ["LastingRows", "StaleForm", "is_still", "marks_of_rows"]
 
 _OPENED, _SAVED = "opened", "saved"  # what else a page holds: when it was opened, and the row was saved
 _LONGEST_MARK = 20_000
+_LONGEST_OPEN = timedelta(days=3_650)
 _LONGEST_SHOWN = 300  # characters of a value
 _ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -56,13 +59,17 @@ class StaleForm(forms.ModelForm):  # type: ignore[type-arg]
     def get_initial_for_field(self, field: forms.Field, field_name: str) -> Any:
         """As Django's, and the mark."""
         if field_name == "base":
-            return self.mark() if self.instance.pk else ""
+            return SimpleLazyObject(self.mark) if self.instance.pk else ""  # who only sends it asks for none
         return super().get_initial_for_field(field, field_name)
 
     def mark(self) -> str:
         """Return the mark of what is stored."""
-        about = {_OPENED: timezone.now().isoformat(), _SAVED: _iso(self.instance), "marks": self.marks()}
+        about = {_OPENED: timezone.now().isoformat(), _SAVED: _iso(self.instance), "marks": self._marks}
         return json.dumps(about, ensure_ascii=False)
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        return self.marks()
 
     def marks(self) -> dict[str, str]:
         """Return a mark of each part of what is stored, by the name of its field."""
@@ -89,7 +96,7 @@ class StaleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def theirs(self, base: str) -> list[str]:
         """Return the parts that somebody else has changed since ``base``, and that this would change back."""
-        before, now = _read(base)["marks"], self.marks()
+        before, now = _read(base)["marks"], self._marks
         changed = [name for name in now if name in before and before[name] != now[name]]
         return [name for name in changed if self.would_change(name)]
 
@@ -120,13 +127,15 @@ class StaleForm(forms.ModelForm):  # type: ignore[type-arg]
         at = last.action_time if last else getattr(self.instance, "updated_at", None) or timezone.now()
         time = date_format(localtime(at), "DATETIME_FORMAT")
         names = {"who": last.user if last else _("Somebody"), "time": time}
-        below = [name for name in theirs if name not in self.fields]
+        told = [text % names]
+        if below := [name for name in theirs if name not in self.fields]:
+            listed = _(", ").join(below)
+            told.append(_("Changed below: %(names)s.") % {"names": listed})
         return format_html(
-            '{}{} <a href="{}" target="_blank">{}</a>',
-            text % names,
-            f" ({', '.join(below)})" if below else "",
+            '{} <a href="{}" target="_blank">{}</a>',
+            " ".join(told),
             reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[self.instance.pk]),
-            _("Open it as it is stored"),
+            _("Open it as it is stored, in a new tab"),
         )
 
 
@@ -139,10 +148,23 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     #: Whether rows that nobody has touched on the page stay as somebody else has saved them meanwhile.
     is_merged = False
 
+    #: Whether who asks may add rows; set by the page.
+    may_add = True
+    _lost = False  # whether something was typed into rows that are gone and cannot be added
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.is_bound and not self.save_as_new and self.instance.pk and (gone := list(self._gone())):
-            self.data = self._with_new(gone)
+            self.data = self._without(gone)
+
+    def clean(self) -> None:
+        """As Django's; who has written something that cannot be kept is told once."""
+        super().clean()
+        if self._lost:
+            told = _(
+                "Somebody has deleted rows of these meanwhile, and you may not add any: they are left out."
+            )
+            raise ValidationError(told, code="gone")
 
     def _gone(self) -> Iterator[int]:
         """The places of rows that were there when the page was opened."""
@@ -153,22 +175,31 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             if _ID.fullmatch(each) and each not in known:
                 yield index
 
-    def _with_new(self, gone: list[int]) -> Any:
-        """What was sent, with these rows behind the stored ones, and without their keys."""
+    def _without(self, gone: list[int]) -> Any:
+        """What was sent, with these rows behind the stored ones and without their keys, or left out."""
         sent: Any = self.data
-        data = sent.copy()
-        stored = _count(sent, str(self.prefix), "INITIAL_FORMS")
-        order = [*(each for each in range(stored) if each not in gone), *gone]
+        data, prefix = sent.copy(), str(self.prefix)
+        stored, total = (_count(sent, prefix, name) for name in ("INITIAL_FORMS", "TOTAL_FORMS"))
+        row = re.compile(rf"(initial-)?{re.escape(prefix)}-([0-9]+)-(.+)", re.DOTALL | re.ASCII)
+        found = [(name, match) for name in sent if (match := row.fullmatch(name))]
+        hidden = {self._key, self.fk.name}  # which is all that is sent of a row that is shown as text
+        written = {int(match[2][:9]) for _name, match in found if not match[1] and match[3] not in hidden}
+        again = [each for each in gone if each in written and self.may_add]
+        self._lost = any(
+            each in written and not (self.may_add or sent.get(f"{prefix}-{each}-DELETE")) for each in gone
+        )
+        order = [*(each for each in range(stored) if each not in gone), *again, *range(stored, total)]
         places = {str(before): after for after, before in enumerate(order)}
-        row = re.compile(rf"{re.escape(str(self.prefix))}-(\d+)-(.+)", re.DOTALL)
-        found = [(name, row.fullmatch(name)) for name in sent]
-        moved = [(name, match[1], match[2]) for name, match in found if match and match[1] in places]
-        for name, _place, _field in moved:
+        for name, _match in found:
             del data[name]
-        for name, place, field in moved:
-            values = [""] if field == self._key and int(place) in gone else sent.getlist(name)
-            data.setlist(f"{self.prefix}-{places[place]}-{field}", values)
-        data[f"{self.prefix}-INITIAL_FORMS"] = str(stored - len(gone))
+        for name, match in found:
+            initial, place, field = match.groups(default="")
+            if place in places:
+                is_key = field == self._key and not initial and int(place) in gone
+                values = [""] if is_key else sent.getlist(name)
+                data.setlist(f"{initial}{prefix}-{places[place]}-{field}", values)
+        data[f"{prefix}-INITIAL_FORMS"] = str(stored - len(gone))
+        data[f"{prefix}-TOTAL_FORMS"] = str(len(order))
         return data
 
     @property
@@ -183,7 +214,7 @@ def is_still(row: Any, mark: str) -> bool:
 
 
 def marks_of_rows(inlines: Any, request: Any, row: Any) -> dict[str, str]:
-    """Return marks of the rows of a page that who looks may change, by what they are called.
+    """Return marks of the rows of a page that who looks may change or add to, by what they are called.
 
     :param inlines: of the page.
     """
@@ -191,7 +222,8 @@ def marks_of_rows(inlines: Any, request: Any, row: Any) -> dict[str, str]:
     for inline in inlines:
         formset = inline.get_formset(request, row)
         columns = {field.name for field in inline.model._meta.concrete_fields if field.editable}
-        is_written = inline.has_change_permission(request, row) and columns & formset.form.base_fields.keys()
+        may = inline.has_change_permission(request, row) or inline.has_add_permission(request, row)
+        is_written = may and columns & formset.form.base_fields.keys()
         if is_written and not getattr(formset, "is_merged", False):
             rows = inline.get_queryset(request).filter(**{formset.fk.name: row}).order_by("pk")
             mark = _digest(list(rows.values_list("pk", *sorted(columns))))
@@ -209,14 +241,16 @@ def _read(mark: str) -> Any:
     try:
         found = json.loads(mark)
         return {_OPENED: str(found[_OPENED]), _SAVED: str(found[_SAVED]), "marks": dict(found["marks"])}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {_OPENED: "", _SAVED: None, "marks": {}}
 
 
 def _time(text: str) -> datetime | None:
+    """When a page was opened, if it may be so."""
     try:
-        return parse_datetime(text)
-    except ValueError:
+        found = parse_datetime(text)
+        return found if found and abs(timezone.now() - found) < _LONGEST_OPEN else None
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -41,8 +41,9 @@ def form_data(response: Any) -> dict[str, Any]:
                 value = getattr(value, "pk", value)
             if value is not None and value is not False:
                 data[bound.html_name] = value
-                if bound.field.show_hidden_initial:
-                    data[bound.html_initial_name] = value
+            if bound.field.show_hidden_initial:  # drawn again, a page has it as it was sent
+                initial = form.data.get(bound.html_initial_name, value)
+                data[bound.html_initial_name] = "" if initial is None else initial
     return data
 
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from lingstream.admin import stale
 from lingstream.knowledge.models import Collection, Embedder, Question, Source, Sync
-from lingstream.models import Prompt, PromptLabel, PromptVersion, Provider, Schedule, Step, Trigger, Workflow
+from lingstream.models import (
+    Chat,
+    Occasion,
+    Prompt,
+    PromptLabel,
+    PromptVersion,
+    Provider,
+    Schedule,
+    Step,
+    Trigger,
+    Workflow,
+)
 
 from .forms import client_with, errors_of, form_data, post_page
 
@@ -34,6 +48,12 @@ CHANGES: dict[str, tuple[str, str, str, str]] = {
     "an embedder": ("lingstream_knowledge/embedder", "model", "theirs", "mine"),
     "a golden question": ("lingstream_knowledge/question", "language", "en", "de"),
 }
+
+
+CHANGES_NONE_ADDED = (
+    *("view_workflow", "change_workflow", "view_step", "change_step", "view_trigger", "change_trigger"),
+    *("view_prompt", "view_chat", "change_chat"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -138,8 +158,21 @@ def test_rows_below_are_told_by_what_they_are_called(admin_client: Client, rows:
     page = page_of(rows["collection"])
     opened = form_data(admin_client.get(page))
     Question.objects.update(text="Whose?")
-    found = errors_of(admin_client.post(page, opened))
-    assert "(golden questions)" in found["__all__"][0]
+    (told,) = errors_of(admin_client.post(page, opened))["__all__"]
+    assert "Changed below: golden questions." in told
+    assert re.search(r'target="_blank">[^<]* in a new tab<', told)
+
+
+@pytest.mark.parametrize(("more", "is_told"), [((), False), (("add_question",), True)])
+def test_rows_below_are_told_to_who_may_add_some(
+    rows: dict[str, Any], more: tuple[str, ...], is_told: bool
+) -> None:
+    page = page_of(rows["collection"])
+    client = client_with("view_collection", "change_collection", "view_question", *more)
+    opened = form_data(client.get(page))
+    Question.objects.update(text="Whose?")
+    response = client.post(page, opened)
+    assert (response.status_code == 200 and "Changed below" in response.content.decode()) is is_told
 
 
 def test_who_may_only_look_sees_no_mark(rows: dict[str, Any]) -> None:
@@ -150,11 +183,47 @@ def test_who_may_only_look_sees_no_mark(rows: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["1", "{", "[]", '{"opened": 1}', "null", '{"opened":"x","saved":1,"marks":{}}']
+    "mark",
+    [
+        *("1", "{", "[]", "null", '{"opened": 1}', "[" * 19_000),
+        '{"opened":"x","saved":1,"marks":{}}',
+        '{"opened":"","saved":"","marks":[[1,2]]}',
+        '{"opened":"","saved":"","marks":{"max_concurrency":{"a":[1]}}}',
+    ],
 )
 def test_a_mark_that_is_none_hinders_nothing(admin_client: Client, rows: dict[str, Any], mark: str) -> None:
     changes = {"default_model": "mine", "base": mark}
     assert post_page(admin_client, page_of(rows["provider"]), changes).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2020-01-01T00:00:00", "2020-01-01"),
+        *("2020-13-01T00:00:00Z", "0001-01-01T00:00:00Z", ""),
+    ],
+)
+def test_a_time_that_is_none_hinders_nothing(admin_client: Client, rows: dict[str, Any], opened: str) -> None:
+    base = json.dumps({"opened": opened, "saved": "", "marks": {"default_model": "x"}})
+    response = post_page(admin_client, page_of(rows["provider"]), {"base": base, "default_model": "mine"})
+    assert set(errors_of(response)) == {"__all__", "default_model"}
+
+
+def test_what_is_stored_is_marked_once_where_it_is_compared(
+    admin_client: Client, rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Occasion.objects.create(workflow=rows["workflow"], kind="greeting", name="hello")
+    page, taken = page_of(rows["workflow"]), list[Any]()
+    whole = stale.StaleForm.marks
+    monkeypatch.setattr(stale.StaleForm, "marks", lambda form: taken.append(form) or whole(form))
+    opened = form_data(admin_client.get(page))
+    assert len(taken) == 1 and not [name for name in opened if name.endswith("-base")]
+    assert admin_client.post(page, {**opened, "base": ""}).status_code == 302
+    assert len(taken) == 1
+    post_page(admin_client, page, {"name": "theirs"})
+    taken.clear()
+    errors_of(admin_client.post(page, {**opened, "name": "mine"}))
+    assert len(taken) == 1
 
 
 class TestRowsThatAreGone:
@@ -196,6 +265,89 @@ class TestRowsThatAreGone:
         assert admin_client.post(page, opened).status_code == 302
         assert sorted(collection.questions.values_list("text", flat=True)) == ["What?", "b!", "c!", "d"]
         assert Question.objects.get(pk=more[1].pk).text == "c!"
+
+    @pytest.mark.parametrize("again", [False, True])
+    def test_leave_the_labels_below_where_somebody_has_put_them(
+        self, admin_client: Client, rows: dict[str, Any], again: bool
+    ) -> None:
+        prompt, page = rows["prompt"], page_of(rows["prompt"])
+        first, second = prompt.newest, PromptVersion.objects.create(prompt=prompt, text="Two.")
+        PromptLabel.objects.all().delete()
+        for name in "abc":
+            PromptLabel.objects.create(prompt=prompt, name=name, version=first)
+        opened = {**form_data(admin_client.get(page)), "description": "mine"}
+        prompt.labels.filter(name="b").delete()
+        prompt.labels.filter(name="c").update(version=second)
+        if again:
+            response = admin_client.post(page, {**opened, "slug": ""})
+            assert set(errors_of(response)) == {"slug"}
+            opened = {**form_data(response), "slug": "tone"}
+        assert admin_client.post(page, opened).status_code == 302
+        assert list(prompt.labels.values_list("name", "version__number")) == [("a", 1), ("c", 2)]
+        prompt.refresh_from_db()
+        assert prompt.description == "mine"
+
+    def test_are_told_to_who_may_not_add_any_and_left_out(self, rows: dict[str, Any]) -> None:
+        workflow, page = rows["workflow"], page_of(rows["workflow"])
+        client = client_with(*CHANGES_NONE_ADDED)
+        opened = form_data(client.get(page))
+        workflow.steps.filter(name="details").delete()
+        response = client.post(page, {**opened, "steps-1-input": "typed", "description": "mine"})
+        html = response.content.decode()
+        assert html.count("you may not add any: they are left out.") == 2  # the steps and the triggers
+        again = {**form_data(response), "base": base_of(response)}
+        assert client.post(page, again).status_code == 302
+        workflow.refresh_from_db()
+        assert workflow.description == "mine"
+        assert [step.name for step in workflow.steps.all()] == ["answer"]
+
+    @pytest.mark.parametrize("more", [(), ("change_chat",), ("add_step",), ("change_chat", "add_step")])
+    def test_are_not_told_where_nothing_was_typed(self, rows: dict[str, Any], more: tuple[str, ...]) -> None:
+        workflow, page = rows["workflow"], page_of(rows["workflow"])
+        Chat.objects.create(workflow=workflow)
+        client = client_with("view_workflow", "change_workflow", "view_step", "view_chat", *more)
+        kept = re.compile(r"(steps|chat)-\d+-(?!id$|workflow$).*")
+        sent = form_data(client.get(page)).items()
+        opened = {name: value for name, value in sent if not kept.fullmatch(name)}
+        workflow.steps.filter(name="details").delete()
+        Chat.objects.all().delete()
+        assert client.post(page, {**opened, "base": ""}).status_code == 302
+        assert (workflow.steps.count(), Chat.objects.count()) == (1, 0)
+
+    @pytest.mark.parametrize("forged", [{}, {"chat-INITIAL_FORMS": "0", "chat-0-id": ""}])
+    def test_a_chat_is_added_by_nobody_who_may_not(
+        self, rows: dict[str, Any], forged: dict[str, str]
+    ) -> None:
+        workflow, page = rows["workflow"], page_of(rows["workflow"])
+        Chat.objects.create(workflow=workflow)
+        client = client_with(*CHANGES_NONE_ADDED)
+        opened = form_data(client.get(page))
+        Chat.objects.all().delete()
+        response = client.post(page, {**opened, "base": "", **forged})
+        if not forged:
+            assert "you may not add any" in response.content.decode()
+            assert client.post(page, {**form_data(response), "base": ""}).status_code == 302
+        assert not Chat.objects.exists()
+
+    def test_a_trigger_cannot_start_a_step_that_is_gone_and_cannot_be_added(
+        self, rows: dict[str, Any]
+    ) -> None:
+        workflow, page = rows["workflow"], page_of(rows["workflow"])
+        third = Step.objects.create(workflow=workflow, name="third", root="third", position=2)
+        client = client_with(*CHANGES_NONE_ADDED)
+        opened = form_data(client.get(page))
+        third.delete()
+        mine = {**opened, "triggers-0-start_step": str(third.pk), "base": ""}
+        (told,) = errors_of(client.post(page, mine))["triggers-0-start_step"]
+        assert told.startswith("Select a valid choice.")
+        forged = {
+            "steps-2-id": "",
+            "steps-2-name": "new",
+            "steps-TOTAL_FORMS": "3",
+            "steps-INITIAL_FORMS": "2",
+        }
+        mine = {**opened, **forged, "triggers-0-start_step": "name:new", "base": ""}
+        assert set(errors_of(client.post(page, mine))) == {"triggers-0-start_step"}
 
     def test_are_none_where_somebody_has_rolled_back(
         self, admin_client: Client, rows: dict[str, Any]

@@ -42,7 +42,7 @@ class ChatFormSet(LastingRows):
 
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
-        if self.is_bound and (self.save_as_new or not form.instance.pk):
+        if self.is_bound and self.may_add and (self.save_as_new or not form.instance.pk):
             form.has_changed = lambda: True
 
 

@@ -87,6 +87,12 @@ class OccasionForm(SecretForm, StaleForm):
         return str(self.cleaned_data["name"] or self.cleaned_data.get("kind", ""))
 
 
+class OccasionRowForm(OccasionForm):
+    """One below its workflow, whose page has the mark."""
+
+    base = None  # type: ignore[assignment]
+
+
 class OccasionFormSet(LastingRows):
     """Sees those of one page together, and lets nobody delete what code declares: it would come again."""
 
@@ -151,7 +157,7 @@ class OccasionInline(OccasionPages, Lines, admin.StackedInline):  # type: ignore
     """The occasions of a workflow."""
 
     model = Occasion
-    form = OccasionForm
+    form = OccasionRowForm
     formset = OccasionFormSet
     verbose_name_plural = _("the bot speaks first")
     extra = 0

@@ -124,6 +124,8 @@ class TriggerFormSet(GraphFormSet):
         A workflow saved as a new one has no others, and some may have been deleted since the page was opened.
         """
         sent: Any = self.data
+        if not self._takes_new_steps:
+            return sent
         stored = set() if self.save_as_new else {pk for pk, _name in self._stored()}
         sent_rows = enumerate(self._rows())
         rows = [(index, row) for index, row in sent_rows if row["id"] and row["id"] not in stored]
@@ -136,6 +138,12 @@ class TriggerFormSet(GraphFormSet):
             data[f"steps-{index}-id"] = ""
         return data
 
+    @property
+    def _takes_new_steps(self) -> bool:
+        """Whether who asks may add the steps that were typed, so that there will be some."""
+        steps = self._of(Step)
+        return steps is not None and steps.may_add
+
     def _stored(self) -> list[tuple[str, str]]:
         """The keys and names of the steps that there are."""
         rows = self.instance.steps.values_list("pk", "name") if self.instance.pk else ()
@@ -146,7 +154,8 @@ class TriggerFormSet(GraphFormSet):
         if not hasattr(self, "_cached"):
             self._cached = self._stored()
             known = {name for _pk, name in self._cached}
-            self._cached += [(PENDING + name, name) for name in self._typed() if name not in known]
+            typed = self._typed() if self._takes_new_steps else ()
+            self._cached += [(PENDING + name, name) for name in typed if name not in known]
         return self._cached
 
     @property
