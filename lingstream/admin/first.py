@@ -64,9 +64,9 @@ def tell_next(request: HttpRequest, row: Any) -> None:
 
 
 def _done(user: Any) -> tuple[bool, ...]:
-    """Whether there is a row of each: one query, with three answers."""
+    """Whether there is a row of each, of providers the usual one: one query, with three answers."""
+    rows = {model: model._default_manager.all() for model in _STEPS}
+    rows[Provider] = rows[Provider].filter(name=app_settings().default_provider)
     users: Any = get_user_model()._default_manager.filter(pk=user.pk)
-    found: tuple[bool, ...] = users.values_list(
-        *(Exists(model._default_manager.all()) for model in _STEPS)
-    ).get()
+    found: tuple[bool, ...] = users.values_list(*map(Exists, rows.values())).get()
     return found

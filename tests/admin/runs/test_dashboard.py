@@ -196,8 +196,11 @@ def test_the_first_steps_are_links_until_they_are_done(admin_client: Client) -> 
     assert all(admin_client.get(step.url).status_code == 200 for step in steps)
     nobody = client_with("view_run").get(URL).context["board"]["steps"]
     assert [step.url for step in nobody] == ["", "", ""]
-    Provider.objects.create(name="default", kind="scripted")
+    Provider.objects.create(name="which no step asks", kind="scripted")
     Workflow.objects.create(slug="facts")
+    steps = admin_client.get(URL).context["board"]["steps"]
+    assert [step.done for step in steps] == [False, True, True]
+    Provider.objects.create(name="demo", kind="scripted")
     assert admin_client.get(URL).context["board"]["steps"] == []
     titles = [str(title) for title, _url, _told in admin_client.get(URL).context["board"]["links"]]
     assert titles == ["Prompts", "Workflows", "Runs", "Conversations", "Occasions", "Collections"]
