@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from lingstream.conf import app_settings
 
-from ...models import Run, Runner
+from ...models import OPEN, Run, Runner
 from ..first import first_steps
 from ..media import tenant
 from ..times import Times
@@ -163,6 +163,7 @@ def _figures(scope: str | None) -> dict[str, Any]:
         "first_day": first_day,
         "first_week": first_week,
         "alive": runs.open().count(),
+        "open": ",".join(OPEN),
         "runners": Runner.objects.filter(
             heartbeat_at__gte=now - timedelta(seconds=app_settings().dead_after), stopped_at=None
         ).count(),

@@ -83,6 +83,15 @@ def test_counts_the_last_day_and_week(admin_client: Client) -> None:
     assert " style=" not in html.split('class="ling-board"')[1].split("</section>")[0]
 
 
+def test_what_is_alive_is_what_its_link_shows(admin_client: Client) -> None:
+    for status in Run.Status.values:
+        Run.objects.create(workflow="w", status=status)
+    html = admin_client.get(URL).content.decode()
+    ((link, count),) = re.findall(r'alive now</dt><dd><a href="([^"]+)">(\d+)</a>', html)
+    shown = admin_client.get(link).context["cl"].result_list
+    assert count == "2" and {run.status for run in shown} == {"queued", "running"}
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Asia/Kolkata", "America/New_York"])
 def test_columns_of_a_week_begin_at_the_sites_hours_and_leave_nothing_out(
     admin_client: Client, settings: Any, zone: str
