@@ -167,13 +167,20 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             raise ValidationError(told, code="gone")
 
     def _gone(self) -> Iterator[int]:
-        """The places of rows that were there when the page was opened."""
+        """The places of rows that were there when the page was opened.
+
+        One that is there for others is none of these, and refused as a choice that nobody has.
+        """
         key, count = self._key, _count(self.data, str(self.prefix), "INITIAL_FORMS")
         sent = [self.data.get(f"{self.prefix}-{index}-{key}", "") for index in range(count)]
-        known = set(map(str, self.get_queryset().values_list("pk", flat=True))) if sent else ()
-        for index, each in enumerate(sent):
-            if _ID.fullmatch(each) and each not in known:
-                yield index
+        asked = {each for each in sent if _ID.fullmatch(each)}
+        rows: Any = self.model
+        known = (
+            set(map(str, rows._base_manager.filter(pk__in=asked).values_list("pk", flat=True)))
+            if asked
+            else ()
+        )
+        yield from (index for index, each in enumerate(sent) if each in asked and each not in known)
 
     def _without(self, gone: list[int]) -> Any:
         """What was sent, with these rows behind the stored ones and without their keys, or left out."""
