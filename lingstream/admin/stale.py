@@ -174,9 +174,9 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         key, count = self._key, _count(self.data, str(self.prefix), "INITIAL_FORMS")
         sent = [self.data.get(f"{self.prefix}-{index}-{key}", "") for index in range(count)]
         asked = {each for each in sent if _ID.fullmatch(each)}
-        rows: Any = self.model
+        model: Any = self.model
         known = (
-            set(map(str, rows._base_manager.filter(pk__in=asked).values_list("pk", flat=True)))
+            set(map(str, model._base_manager.filter(pk__in=asked).values_list("pk", flat=True)))
             if asked
             else ()
         )

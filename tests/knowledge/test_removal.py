@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -124,10 +125,9 @@ def test_who_listens_hears_of_each_document(searched: Collection, signal: Any, c
     assert collected == []
 
 
-@pytest.mark.parametrize("model", [Chunk, Vector, DocumentText])
-def test_who_listens_for_what_they_consist_of_hears_it_from_django(
-    searched: Collection, model: type[Model], collected: list[Any]
-) -> None:
+@contextmanager
+def listening(model: type[Model]) -> Iterator[list[Any]]:
+    """Somebody hears of rows of a model that have gone: of those in the list."""
     heard: list[Any] = []
 
     def listen(instance: Any, **kwargs: Any) -> None:
@@ -135,9 +135,17 @@ def test_who_listens_for_what_they_consist_of_hears_it_from_django(
 
     post_delete.connect(listen, sender=model)
     try:
-        remove_documents(some())
+        yield heard
     finally:
         post_delete.disconnect(listen, sender=model)
+
+
+@pytest.mark.parametrize("model", [Chunk, Vector, DocumentText])
+def test_who_listens_for_what_they_consist_of_hears_it_from_django(
+    searched: Collection, model: type[Model], collected: list[Any]
+) -> None:
+    with listening(model) as heard:
+        remove_documents(some())
     assert len(heard) == (2 if model is DocumentText else 4)
     assert collected[0] is Document
     assert numbers() == {"Document": 1, "DocumentText": 1, "Chunk": 2, "Vector": 2, "Citation": 3}
@@ -170,15 +178,7 @@ def test_what_else_hangs_on_what_is_in_a_document_is_left_to_django(
 def test_who_listens_for_what_is_in_a_document_hears_it_from_django(
     searched: Collection, model: type[Model], collected: list[Any]
 ) -> None:
-    heard: list[Any] = []
-
-    def listen(instance: Any, **kwargs: Any) -> None:
-        heard.append(instance)
-
-    post_delete.connect(listen, sender=model)
-    try:
+    with listening(model) as heard:
         remove_contents(some()[0].pk)
-    finally:
-        post_delete.disconnect(listen, sender=model)
     assert len(heard) == (1 if model is DocumentText else 2)
     assert numbers() == {"Document": 3, "DocumentText": 2, "Chunk": 4, "Vector": 4, "Citation": 3}
