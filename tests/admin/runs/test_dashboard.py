@@ -137,6 +137,13 @@ def test_nothing_is_drawn_of_nothing(admin_client: Client) -> None:
     assert "Nothing has run in the last week." in html and "ling-hours" not in html
 
 
+def test_figures_are_kept_once_there_are_any(admin_client: Client) -> None:
+    assert figures(admin_client)["workflows"] == []
+    for shown in (1, 1):  # the first run is there at once, the second when these figures are old
+        Run.objects.create(workflow="facts", status="finished")
+        assert [row["week"] for row in figures(admin_client)["workflows"]] == [shown]
+
+
 @pytest.mark.usefixtures("runs")
 def test_is_of_one_tenant(admin_client: Client, settings: Any) -> None:
     settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.admin.runs.test_dashboard.elsewhere"}
