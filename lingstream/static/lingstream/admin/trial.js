@@ -13,6 +13,7 @@ const panel = document.getElementById("trial");
 const page = document.getElementById(panel.dataset.form);
 const TEMPLATE = /^((steps|triggers)-\d+-(input|root)|text)$/; // fields whose text may read the input
 const READ = /\binput\.([A-Za-z_]\w*)\b(?!\s*[.([]|\s+is\b)/g; // as _READ in prompts/trying.py
+const STILL = 8; // pixels: who moves further between pressing and releasing a button wants no click
 const form = panel.querySelector("form");
 const { keep, many, start, stop } = form.elements;
 const server = new Server(data);
@@ -180,6 +181,16 @@ function followSteps() {
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (panel.contains(event.target) || !input.focusEmpty()) run();
+});
+// Pressing a button ends what was typed, which may add a field to the input and move the button away before it is
+// released: the browser makes no click of that.
+form.addEventListener("pointerdown", (down) => {
+  const button = down.target.closest("button");
+  const pressed = ({ target, screenX, screenY }) => {
+    const still = Math.hypot(screenX - down.screenX, screenY - down.screenY) < STILL;
+    if (still && !button.contains(target)) button.click();
+  };
+  if (button) addEventListener("pointerup", pressed, { once: true });
 });
 stop.addEventListener("click", () => shown().forEach((column) => column.cancel()));
 keep?.addEventListener("click", keepExample);
