@@ -39,6 +39,7 @@ _PUBLISHERS = (
 _OPERATORS = (
     *_VIEWERS,
     *_may("lingstream", "run", "change delete cancel"),
+    "lingstream.delete_feedback",  # which goes with a run
     *_may("lingstream", "conversation attachment", "view change delete"),
     *_may("lingstream", "provider schedule", "view add change delete"),
     *_may("lingstream", "runner", "view"),
@@ -46,7 +47,7 @@ _OPERATORS = (
 )
 _KNOWLEDGE_EDITORS = (
     *_may("lingstream_knowledge", "collection source question", "view add change delete"),
-    *_may("lingstream_knowledge", "document", "view change"),
+    *_may("lingstream_knowledge", "document", "view change delete"),  # which go with a source
     *_may("lingstream_knowledge", "upload", "view add delete"),
     *_may("lingstream_knowledge", "embedder sync citation", "view"),
     "lingstream_knowledge.search_collection",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.actions import delete_selected
 from django.db import models
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
@@ -53,12 +51,11 @@ _PREVIEW = 90  # characters
 _MOST_NAMED = 5  # runs, in a message
 
 
-def _bounded(action: Any) -> Any:
+def _bounded(name: str, action: Any) -> Any:
     """Have an action take the newest of the runs that it is given, however the request chose them."""
+    most = _MOST_AT_ONCE.get(name, _MOST_ELSE)
 
-    @wraps(action)
     def act(pages: Any, request: HttpRequest, queryset: models.QuerySet[Run]) -> Any:
-        most = _MOST_AT_ONCE.get(action.__name__, _MOST_ELSE)
         newest = list(queryset.values_list("pk", flat=True)[: most + 1])
         if len(newest) > most:
             told = _("Only the newest %(most)d of the selected runs are taken.") % {"most": most}
@@ -103,8 +100,7 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         "An id or its beginning, a conversation's id, a workflow, an error code, the beginning of an owner's "
         "name, or words of the input or the error."
     )
-    actions = ("delete_selected", "stop", "again", "export_csv")
-    delete_selected = _bounded(delete_selected)
+    actions = ("stop", "again", "export_csv")
     fieldsets = (
         (
             None,
@@ -185,6 +181,11 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
         delete_runs(queryset)
 
+    def get_actions(self, request: HttpRequest) -> Any:
+        """As Django's, and each is bounded, also those that the site adds to all lists."""
+        found: Any = super().get_actions(request)
+        return {name: (_bounded(name, action), name, told) for name, (action, _name, told) in found.items()}
+
     def has_stop_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered."""
         return request.user.has_perm("lingstream.cancel_run")
@@ -194,7 +195,6 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         return request.user.has_perm("lingstream.start_workflow")
 
     @admin.action(description=_("Stop selected runs"), permissions=["stop"])
-    @_bounded
     def stop(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
         count = stop(queryset)
         if not count:
@@ -205,7 +205,6 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
         self.message_user(request, text % {"count": count})
 
     @admin.action(description=_("Run selected runs again, as of today"), permissions=["again"])
-    @_bounded
     def again(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
         count, refused = 0, dict[SafeString, list[str]]()
         for run in queryset.defer(None):
@@ -224,7 +223,6 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
             self.message_user(request, text % {"count": count})
 
     @admin.action(description=_("Save selected runs as CSV"), permissions=["view"])
-    @_bounded
     def export_csv(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> HttpResponseBase:
         rows = queryset.defer(*BIG).select_related("owner", "text")
         return download(request, csv_of(rows), KIND, "runs.csv")

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.core.exceptions import ValidationError
@@ -468,6 +469,14 @@ class TestActions:
         response = admin_client.post(URL, {"action": action, **chosen})
         told = str(next(iter(get_messages(response.wsgi_request))))
         assert told == "Only the newest 2 of the selected runs are taken."
+
+    def test_the_site_decides_whether_rows_are_deleted_by_lists(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delitem(site._actions, "delete_selected")  # as site.disable_action does
+        asked("x")
+        page = admin_client.get(URL).content.decode()
+        assert 'value="export_csv"' in page and "delete_selected" not in page
 
     def test_what_keeps_many_from_being_run_again_is_told_once(self, admin_client: Client) -> None:
         runs = [asked("x", workflow="gone") for _number in range(7)]
