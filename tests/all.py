@@ -1,7 +1,7 @@
-"""``make test``: all tests, in four processes side by side.
+"""``make test``: all tests, in five processes side by side.
 
 Each waits for much of its time, for a browser, for PostgreSQL, or until a process counts as dead or a server
-is back: so four keep two CPUs busy.
+is back: so five keep two CPUs busy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .soak import ROOT, end
 __all__ = ["main"]
 
 ONCE_MORE = "tests/chaos/test_postgresql.py"  # of all tests the longest
-BESIDE = {"tests/chaos": [f"--ignore={ONCE_MORE}"], ONCE_MORE: [], "tests/browser": []}
+BESIDE = {"tests/chaos": [f"--ignore={ONCE_MORE}"], ONCE_MORE: [], "tests/browser": [], "tests/knowledge": []}
 LOGS = ROOT / "build" / "tests"
 
 
