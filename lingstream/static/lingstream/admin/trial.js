@@ -185,12 +185,16 @@ form.addEventListener("submit", (event) => {
 // Pressing a button ends what was typed, which may add a field to the input and move the button away before it is
 // released: the browser makes no click of that.
 form.addEventListener("pointerdown", (down) => {
-  const button = down.target.closest("button");
-  const pressed = ({ target, screenX, screenY }) => {
+  const button = down.button === 0 && down.target.closest("button");
+  if (!button) return;
+  const over = new AbortController();
+  const released = ({ target, screenX, screenY }) => {
+    over.abort();
     const still = Math.hypot(screenX - down.screenX, screenY - down.screenY) < STILL;
     if (still && !button.contains(target)) button.click();
   };
-  if (button) addEventListener("pointerup", pressed, { once: true });
+  addEventListener("pointerup", released, { signal: over.signal });
+  addEventListener("pointercancel", () => over.abort(), { signal: over.signal });
 });
 stop.addEventListener("click", () => shown().forEach((column) => column.cancel()));
 keep?.addEventListener("click", keepExample);
