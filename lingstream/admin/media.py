@@ -83,9 +83,10 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
         return type(form.__name__, (form,), {"rows_below": staticmethod(below)})
 
     def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterator[Any]:
-        """As Django's, and rows know whether any may be added."""
+        """As Django's, and rows know whether any may be added or changed."""
         for formset, inline in super().get_formsets_with_inlines(request, obj):
             formset.may_add = inline.has_add_permission(request, obj)
+            formset.may_change = inline.has_change_permission(request, obj)
             yield formset, inline
 
     def render_change_form(

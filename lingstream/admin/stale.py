@@ -4,8 +4,9 @@
    is typed, and of nothing that the site writes by itself meanwhile.
 2. It is told once, with what is stored now at each field that somebody else has changed and that would be
    changed back: who then saves again does so knowingly.
-3. Rows that are gone when a page is sent are new ones: what was typed into them stays. Who may not add any
-   is told instead.
+3. A name that somebody else has given meanwhile is refused at its row, and by no error of the database.
+4. Rows that are gone when a page is sent are new ones: what was typed into them stays. Who may not add any
+   is told instead. Where there can be one row only, what was typed is meant for the one that is there now.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from django import forms
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
+from django.db.models import Q, UniqueConstraint
+from django.forms.formsets import DELETION_FIELD_NAME
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -148,23 +151,56 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     #: Whether rows that nobody has touched on the page stay as somebody else has saved them meanwhile.
     is_merged = False
 
-    #: Whether who asks may add rows; set by the page.
-    may_add = True
-    _lost = False  # whether something was typed into rows that are gone and cannot be added
+    #: Whether who asks may add rows, or change those that there are; set by the page.
+    may_add = may_change = True
+    _lost = ""  # why something that was typed cannot be kept
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.is_bound and not self.save_as_new and self.instance.pk and (gone := list(self._gone())):
-            self.data = self._without(gone)
+        if self.is_bound and not self.save_as_new and self.instance.pk:
+            gone = list(self._gone())
+            if (row := self._only(gone)) is not None:
+                self.data = self._as_of(row)
+            elif gone:
+                self.data = self._without(gone)
 
     def clean(self) -> None:
         """As Django's; who has written something that cannot be kept is told once."""
         super().clean()
+        if self.instance.pk:
+            self._refuse_taken_names()
         if self._lost:
-            told = _(
-                "Somebody has deleted rows of these meanwhile, and you may not add any: they are left out."
-            )
-            raise ValidationError(told, code="gone")
+            raise ValidationError(self._lost, code="gone")
+
+    def _refuse_taken_names(self) -> None:
+        """Refuse what the database would, of which Django compares only rows of this page with each other.
+
+        They are stored in their order, new ones last: what a row had that was stored before is free by then.
+        """
+        model: Any = self.model
+        written = [each for each in self.forms if each.is_valid() and each.has_changed()]
+        written = [form for form in written if not form.cleaned_data.get(DELETION_FIELD_NAME)]
+        for constraint in model._meta.constraints if written else ():
+            if not isinstance(constraint, UniqueConstraint) or self.fk.name not in constraint.fields:
+                continue
+            columns = [model._meta.get_field(name).attname for name in constraint.fields]
+            rows = model._base_manager.filter(constraint.condition or Q(), **{self.fk.name: self.instance})
+            taken = {tuple(values): pk for pk, *values in rows.values_list("pk", *columns)}
+            before = set()
+            for form in self.forms:
+                before.add(form.instance.pk)
+                values = tuple(getattr(form.instance, column) for column in columns)
+                if form in written and taken.get(values, form.instance.pk) not in before:
+                    self._refuse(form, constraint)
+
+    def _refuse(self, form: Any, constraint: UniqueConstraint) -> None:
+        """Say so at the row, if the condition of the constraint holds for it."""
+        names = [name for name in constraint.fields if name != self.fk.name and name in form.fields]
+        try:
+            constraint.validate(type(form.instance), form.instance)
+        except ValidationError as error:
+            told = _("There is another one of this name, perhaps since you opened this page: choose another.")
+            form.add_error(names[-1] if names else None, told if names else error)
 
     def _gone(self) -> Iterator[int]:
         """The places of rows that were there when the page was opened.
@@ -182,6 +218,26 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         )
         yield from (index for index, each in enumerate(sent) if each in asked and each not in known)
 
+    def _only(self, gone: list[int]) -> Any:
+        """The one row that there can be, where somebody has added it since the page was opened."""
+        if not self.fk.unique:
+            return None
+        stored, total = (
+            _count(self.data, str(self.prefix), name) for name in ("INITIAL_FORMS", "TOTAL_FORMS")
+        )
+        is_new = total > stored == 0 and not self.data.get(f"{self.prefix}-0-DELETE")
+        row = next(iter(self.get_queryset()), None) if gone or is_new else None
+        if row is not None and is_new and not self.may_change:
+            self._lost = _("Somebody has added this meanwhile, and you may not change it: yours is left out.")
+        return row
+
+    def _as_of(self, row: Any) -> Any:
+        """What was sent, as if the page had been opened with this row."""
+        data, prefix = self.data.copy(), str(self.prefix)  # type: ignore[attr-defined]  # a copy may change
+        data[f"{prefix}-0-{self._key}"] = str(row.pk)
+        data[f"{prefix}-INITIAL_FORMS"] = data[f"{prefix}-TOTAL_FORMS"] = "1"
+        return data
+
     def _without(self, gone: list[int]) -> Any:
         """What was sent, with these rows behind the stored ones and without their keys, or left out."""
         sent: Any = self.data
@@ -192,9 +248,12 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         hidden = {self._key, self.fk.name}  # which is all that is sent of a row that is shown as text
         written = {int(match[2][:9]) for _name, match in found if not match[1] and match[3] not in hidden}
         again = [each for each in gone if each in written and self.may_add]
-        self._lost = any(
+        if any(
             each in written and not (self.may_add or sent.get(f"{prefix}-{each}-DELETE")) for each in gone
-        )
+        ):
+            self._lost = _(
+                "Somebody has deleted rows of these meanwhile, and you may not add any: they are left out."
+            )
         order = [*(each for each in range(stored) if each not in gone), *again, *range(stored, total)]
         places = {str(before): after for after, before in enumerate(order)}
         for name, _match in found:

@@ -329,6 +329,68 @@ class TestRowsThatAreGone:
             assert client.post(page, {**form_data(response), "base": ""}).status_code == 302
         assert not Chat.objects.exists()
 
+    @pytest.mark.parametrize("was_there", [True, False])
+    def test_a_chat_that_somebody_has_added_is_the_one_that_is_written(
+        self, admin_client: Client, rows: dict[str, Any], was_there: bool
+    ) -> None:
+        page = page_of(rows["workflow"])
+        opened = self.with_a_chat(admin_client, rows["workflow"], was_there)
+        theirs = Chat.objects.create(workflow=rows["workflow"], input_uri="theirs", rate="1/m")
+        response = admin_client.post(page, {**opened, "chat-0-input_uri": "mine"})
+        assert set(errors_of(response)) == {"__all__"}
+        assert "Changed below: chats." in errors_of(response)["__all__"][0]
+        again = {**form_data(response), "base": base_of(response)}
+        assert admin_client.post(page, again).status_code == 302
+        assert Chat.objects.values_list("pk", "input_uri", "rate").get() == (theirs.pk, "mine", "20/m")
+
+    @pytest.mark.parametrize("was_there", [True, False])
+    def test_a_chat_that_was_deleted_here_is_deleted_where_it_was_there(
+        self, admin_client: Client, rows: dict[str, Any], was_there: bool
+    ) -> None:
+        opened = self.with_a_chat(admin_client, rows["workflow"], was_there)
+        Chat.objects.create(workflow=rows["workflow"])
+        mine = {**opened, "chat-0-DELETE": "on", "base": ""}
+        assert admin_client.post(page_of(rows["workflow"]), mine).status_code == 302
+        assert Chat.objects.exists() is not was_there
+
+    def test_a_chat_that_somebody_has_added_is_changed_by_nobody_who_may_not(
+        self, rows: dict[str, Any]
+    ) -> None:
+        page = page_of(rows["workflow"])
+        client = client_with("view_workflow", "change_workflow", "view_chat", "add_chat")
+        opened = self.with_a_chat(client, rows["workflow"], was_there=False)
+        Chat.objects.create(workflow=rows["workflow"], input_uri="theirs")
+        response = client.post(page, {**opened, "chat-0-input_uri": "mine", "base": ""})
+        assert "you may not change it: yours is left out." in response.content.decode()
+        assert client.post(page, {**form_data(response), "base": ""}).status_code == 302
+        assert Chat.objects.get().input_uri == "theirs"
+
+    def with_a_chat(self, client: Client, workflow: Workflow, was_there: bool) -> dict[str, Any]:
+        """What a page holds whose chat is gone since, or was added on it."""
+        empty = form_data(client.get(page_of(workflow)))
+        chat = Chat.objects.create(workflow=workflow)
+        opened = form_data(client.get(page_of(workflow)))
+        chat.delete()
+        new = {"chat-0-id": "", "chat-INITIAL_FORMS": "0", "base": empty["base"]}
+        return opened if was_there else {**opened, **new}
+
+    def test_of_a_name_that_somebody_has_given_again_are_told(
+        self, admin_client: Client, rows: dict[str, Any]
+    ) -> None:
+        workflow, page = rows["workflow"], page_of(rows["workflow"])
+        opened = form_data(admin_client.get(page))
+        workflow.steps.filter(name="details").delete()
+        Step.objects.create(workflow=workflow, name="details", root="theirs", position=1)
+        mine = {**opened, "steps-1-input": "typed", "base": ""}
+        assert set(errors_of(admin_client.post(page, mine))) == {"steps-1-name"}
+        assert admin_client.post(page, {**mine, "steps-1-name": "mine"}).status_code == 302
+        assert [(step.name, step.root, step.input) for step in workflow.steps.all()] == [
+            ("answer", "", "{{ input.q }}"),
+            ("details", "theirs", "{{ value }}"),
+            ("mine", "details", "typed"),
+        ]
+        assert [str(each.target) for each in workflow.triggers.all()] == ["mine"]
+
     def test_a_trigger_cannot_start_a_step_that_is_gone_and_cannot_be_added(
         self, rows: dict[str, Any]
     ) -> None:
@@ -358,6 +420,94 @@ class TestRowsThatAreGone:
         keys = list(workflow.triggers.values_list("pk", flat=True))
         workflow.roll_back(1)
         assert list(workflow.triggers.values_list("pk", flat=True)) == keys
+
+
+NEW_ROWS: dict[str, tuple[str, dict[str, str], dict[str, str], str]] = {
+    "a step": ("workflow", {"steps-name": "x", "steps-root": "x"}, {}, "steps-2-name"),
+    "an example": ("workflow", {"examples-name": "x", "examples-input": "1"}, {}, "examples-0-name"),
+    "an occasion": (
+        "workflow",
+        {"occasions-name": "x", "occasions-kind": "greeting"},
+        {},
+        "occasions-0-name",
+    ),
+    "a second silence": (
+        "workflow",
+        {"occasions-name": "x", "occasions-kind": "silence", "occasions-after": "60"},
+        {"occasions-0-name": "y"},
+        "occasions-0-__all__",
+    ),
+    "a label": ("prompt", {"labels-name": "x", "labels-version": "v1"}, {}, "labels-1-name"),
+}
+"""The page, what is typed into a new row, what the second one types instead, and where that is told."""
+
+
+class TestNames:
+    """Each is there once among the rows below a row, which Django asks of those on one page only."""
+
+    @pytest.mark.parametrize("name", NEW_ROWS)
+    def test_that_somebody_has_given_meanwhile_are_told_at_their_row(
+        self, admin_client: Client, rows: dict[str, Any], name: str
+    ) -> None:
+        path, typed, instead, told = NEW_ROWS[name]
+        page, prefix = page_of(rows[path]), told.partition("-")[0]
+        if prefix == "labels":
+            typed = {**typed, "labels-version": str(rows["prompt"].newest.pk)}
+        mine = self.with_a_new_row(admin_client, page, prefix, typed)
+        assert admin_client.post(page, mine).status_code == 302
+        stored = list(getattr(rows[path], prefix).values())
+        assert [each for each in stored if each["name"] == "x"]
+        found = errors_of(admin_client.post(page, {**mine, **instead}))
+        assert set(found) == {told}
+        assert "There is another one of this name" in found[told][0] or instead
+        assert list(getattr(rows[path], prefix).values()) == stored
+
+    @pytest.mark.parametrize(
+        ("sent", "names"),
+        [
+            ({"steps-0-DELETE": "on", "steps-1-name": "answer"}, ["answer"]),
+            ({"steps-0-name": "first", "steps-1-name": "answer"}, ["first", "answer"]),
+            ({"steps-0-name": "details", "steps-1-name": "answer"}, None),
+            ({"steps-0-name": "details", "steps-1-name": "second"}, None),
+        ],
+    )
+    def test_that_are_free_when_their_row_is_stored_may_be_given(
+        self, admin_client: Client, rows: dict[str, Any], sent: dict[str, str], names: list[str] | None
+    ) -> None:
+        changes = {**sent, "triggers-0-DELETE": "on"}
+        response = post_page(admin_client, page_of(rows["workflow"]), changes)
+        if names is None:
+            assert set(errors_of(response)) == {"steps-0-name"}
+        else:
+            assert response.status_code == 302, errors_of(response)
+            assert [step.name for step in rows["workflow"].steps.all()] == names
+
+    def test_of_a_step_that_is_deleted_may_be_given_to_one_that_a_trigger_starts(
+        self, admin_client: Client, rows: dict[str, Any]
+    ) -> None:
+        page, workflow = page_of(rows["workflow"]), rows["workflow"]
+        mine = self.with_a_new_row(
+            admin_client, page, "steps", {"steps-name": "details", "steps-root": "new"}
+        )
+        mine |= {"steps-1-DELETE": "on", "triggers-0-start_step": "name:details"}
+        assert admin_client.post(page, mine).status_code == 302
+        assert [each.target.root for each in workflow.triggers.all()] == ["new"]
+
+    def with_a_new_row(self, client: Client, page: str, prefix: str, typed: dict[str, str]) -> dict[str, Any]:
+        """What a page holds to which a row is added, without its mark."""
+        response = client.get(page)
+        formsets = [inline.formset for inline in response.context_data["inline_admin_formsets"]]
+        (formset,) = (formset for formset in formsets if formset.prefix == prefix)
+        place = f"{prefix}-{formset.total_form_count()}"
+        values = {bound.name: bound.value() for bound in formset.empty_form}
+        values |= {name.removeprefix(f"{prefix}-"): value for name, value in typed.items()}
+        empty = {
+            f"{place}-{name}": "" if value is None else value
+            for name, value in values.items()
+            if value is not False
+        }
+        total = {f"{prefix}-TOTAL_FORMS": str(formset.total_form_count() + 1)}
+        return {**form_data(response), **empty, **total, "base": ""}
 
 
 class TestPrompts:

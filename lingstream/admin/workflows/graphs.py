@@ -34,7 +34,6 @@ class GraphFormSet(LastingRows):
     """
 
     request: HttpRequest | None = None
-    may_change = True
     warnings: Sequence[str] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -112,8 +111,7 @@ class GraphInline(Lines, admin.StackedInline):  # type: ignore[type-arg]
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
-        formset.request = request  # type: ignore[attr-defined]  # ours has it, and the next
-        formset.may_change = self.has_change_permission(request, obj)  # type: ignore[attr-defined]
+        formset.request = request  # type: ignore[attr-defined]  # ours has it
         return formset
 
 

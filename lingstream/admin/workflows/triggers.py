@@ -152,10 +152,8 @@ class TriggerFormSet(GraphFormSet):
     @property
     def _choices(self) -> list[tuple[str, str]]:
         if not hasattr(self, "_cached"):
-            self._cached = self._stored()
-            known = {name for _pk, name in self._cached}
             typed = self._typed() if self._takes_new_steps else ()
-            self._cached += [(PENDING + name, name) for name in typed if name not in known]
+            self._cached = [*self._stored(), *((PENDING + name, name) for name in typed)]
         return self._cached
 
     @property
