@@ -24,6 +24,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db.models import Q, UniqueConstraint
 from django.forms.formsets import DELETION_FIELD_NAME
+from django.forms.models import InlineForeignKeyField
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -90,12 +91,20 @@ class StaleForm(forms.ModelForm):  # type: ignore[type-arg]
     def _post_clean(self) -> None:
         """As Django's; who has mistakes to mend is told afterwards."""
         super()._post_clean()  # type: ignore[misc]
+        if "base" in self.fields and self.instance.pk and not self.errors:
+            self._refuse_taken_names()
         base = self.cleaned_data.get("base")
         if base and self.instance.pk and not self.errors and (theirs := self.theirs(base)):
             data: Any = self.data
             self.data = data.copy()
             self.data[self.add_prefix("base")] = self.mark()  # type: ignore[index]  # a copy may change
             self.tell(theirs, _read(base)[_OPENED])
+
+    def _refuse_taken_names(self) -> None:
+        """Refuse what the database would, of which Django does not ask where a form has not every field."""
+        for constraint in self._meta.model._meta.constraints:
+            if isinstance(constraint, UniqueConstraint) and not set(constraint.fields) <= self.fields.keys():
+                _refuse(self, constraint)
 
     def theirs(self, base: str) -> list[str]:
         """Return the parts that somebody else has changed since ``base``, and that this would change back."""
@@ -191,16 +200,7 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
                 before.add(form.instance.pk)
                 values = tuple(getattr(form.instance, column) for column in columns)
                 if form in written and taken.get(values, form.instance.pk) not in before:
-                    self._refuse(form, constraint)
-
-    def _refuse(self, form: Any, constraint: UniqueConstraint) -> None:
-        """Say so at the row, if the condition of the constraint holds for it."""
-        names = [name for name in constraint.fields if name != self.fk.name and name in form.fields]
-        try:
-            constraint.validate(type(form.instance), form.instance)
-        except ValidationError as error:
-            told = _("There is another one of this name, perhaps since you opened this page: choose another.")
-            form.add_error(names[-1] if names else None, told if names else error)
+                    _refuse(form, constraint)
 
     def _gone(self) -> Iterator[int]:
         """The places of rows that were there when the page was opened.
@@ -272,6 +272,17 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     def _key(self) -> str:
         model: Any = self.model
         return str(model._meta.pk.name)
+
+
+def _refuse(form: Any, constraint: UniqueConstraint) -> None:
+    """Say at the form of a row what a constraint says of it, if it is broken."""
+    shown = [name for name in constraint.fields if name in form.fields]
+    names = [name for name in shown if not isinstance(form.fields[name], InlineForeignKeyField)]
+    try:
+        constraint.validate(type(form.instance), form.instance)
+    except ValidationError as error:
+        told = _("There is another one of this name, perhaps since you opened this page: choose another.")
+        form.add_error(names[-1] if names else None, told if names else error)
 
 
 def is_still(row: Any, mark: str) -> bool:

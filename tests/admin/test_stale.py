@@ -482,6 +482,17 @@ class TestNames:
             assert response.status_code == 302, errors_of(response)
             assert [step.name for step in rows["workflow"].steps.all()] == names
 
+    @pytest.mark.parametrize(
+        ("typed", "told"), [({"name": "x"}, "name"), ({"kind": "silence", "after": "60"}, "__all__")]
+    )
+    def test_are_asked_for_on_a_page_that_does_not_show_whose_they_are(
+        self, admin_client: Client, rows: dict[str, Any], typed: dict[str, str], told: str
+    ) -> None:
+        Occasion.objects.create(workflow=rows["workflow"], kind="silence", name="x", after=60)
+        occasion = Occasion.objects.create(workflow=rows["workflow"], kind="greeting", name="hello")
+        assert set(errors_of(post_page(admin_client, page_of(occasion), typed))) == {told}
+        assert post_page(admin_client, page_of(occasion), {"name": "y"}).status_code == 302
+
     def test_of_a_step_that_is_deleted_may_be_given_to_one_that_a_trigger_starts(
         self, admin_client: Client, rows: dict[str, Any]
     ) -> None:
