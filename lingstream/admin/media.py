@@ -89,6 +89,16 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
             formset.may_change = inline.has_change_permission(request, obj)
             yield formset, inline
 
+    def get_inline_formsets(
+        self, request: HttpRequest, formsets: Any, inline_instances: Any, obj: Any = None
+    ) -> list[Any]:
+        """As Django's, which folds away what is wrong with rows together, unless one alone is wrong, too."""
+        found: list[Any] = super().get_inline_formsets(request, formsets, inline_instances, obj)
+        for inline in found:
+            if inline.formset.is_bound and inline.formset.non_form_errors():
+                inline.is_collapsible = False
+        return found
+
     def render_change_form(
         self,
         request: HttpRequest,

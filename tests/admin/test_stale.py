@@ -325,7 +325,8 @@ class TestRowsThatAreGone:
         Chat.objects.all().delete()
         response = client.post(page, {**opened, "base": "", **forged})
         if not forged:
-            assert "you may not add any" in response.content.decode()
+            before, told, _after = response.content.decode().partition("you may not add any")
+            assert told and "<details" not in before.rpartition('id="chat-group"')[2]
             assert client.post(page, {**form_data(response), "base": ""}).status_code == 302
         assert not Chat.objects.exists()
 
@@ -503,6 +504,19 @@ class TestNames:
         mine |= {"steps-1-DELETE": "on", "triggers-0-start_step": "name:details"}
         assert admin_client.post(page, mine).status_code == 302
         assert [each.target.root for each in workflow.triggers.all()] == ["new"]
+
+    def test_what_is_wrong_with_rows_together_is_told_where_that_is_seen(
+        self, admin_client: Client, rows: dict[str, Any]
+    ) -> None:
+        page, silence = page_of(rows["workflow"]), {"occasions-kind": "silence", "occasions-after": "60"}
+        mine = self.with_a_new_row(admin_client, page, "occasions", {**silence, "occasions-name": "x"})
+        first = {name: value for name, value in mine.items() if name.startswith("occasions-0-")}
+        second = {name.replace("-0-", "-1-", 1): value for name, value in first.items()}
+        second |= {"occasions-1-name": "y", "occasions-TOTAL_FORMS": "2"}
+        response = admin_client.post(page, {**mine, **second})
+        group = response.content.decode().partition('id="occasions-group"')[2]
+        before, told, _after = group.partition("Expected at most one occasion of silence in a workflow.")
+        assert told and "<details" not in before
 
     def with_a_new_row(self, client: Client, page: str, prefix: str, typed: dict[str, str]) -> dict[str, Any]:
         """What a page holds to which a row is added, without its mark."""
