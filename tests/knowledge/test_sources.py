@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,9 @@ from lingstream.core.exceptions import UsageError
 from lingstream.knowledge import slices
 from lingstream.knowledge.looking import Looking
 from lingstream.knowledge.models import Chunk, Collection, Document, Source, Upload
-from lingstream.knowledge.sources.port import Content, Ref, source_kind
+from lingstream.knowledge.sources import folder
+from lingstream.knowledge.sources.folder import FolderListing
+from lingstream.knowledge.sources.port import Content, Known, Ref, source_kind
 from lingstream.knowledge.sources.python import source as source_function
 from lingstream.knowledge.sources.upload import put, take_back
 
@@ -117,6 +121,42 @@ class TestFolder:
         source = made("folder", path=".")
         assert one_pass(source).status == "finished"
         assert together == [["a.md", "b.md"], ["c.md"], ["d.md"], ["e.md"]]
+
+    @pytest.mark.parametrize(
+        ("said", "has", "read"),
+        [
+            *((10, 10, 10), (0, 10, 10), (5, 10, 10), (10, 5, 5), (0, 0, 0)),
+            *((100, 100, 100), (0, 100, 100), (99, 100, 100), (500, 100, 100)),
+            *((said, 101, "too-large") for said in (0, 5, 100, 101)),
+            *((said, 500, "too-large") for said in (5, 500)),
+        ],
+    )
+    async def test_a_file_is_read_to_its_end_whatever_size_it_says(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, said: int, has: int, read: int | str
+    ) -> None:
+        fstat = os.fstat
+
+        def tell(number: int) -> Any:
+            known = fstat(number)
+            times = {name: getattr(known, name) for name in ("st_mtime_ns", "st_ctime_ns", "st_ino")}
+            return SimpleNamespace(st_size=said, **times)
+
+        (root / "a.md").write_bytes(b"x" * has)
+        monkeypatch.setattr(folder, "LARGEST", 100)
+        monkeypatch.setattr(os, "fstat", tell)
+        found: Any = await FolderListing(root, {}).fetch(Known("a.md", ""))
+        assert (len(found.body) if isinstance(found, Content) else found.code) == read
+
+    async def test_a_small_file_takes_no_room_for_a_large_one(self, root: Path) -> None:
+        (root / "a.md").write_text("one")
+        listing = FolderListing(root, {})
+        await listing.fetch(Known("a.md", ""))
+        tracemalloc.start()
+        try:
+            await listing.fetch(Known("a.md", ""))
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
 
     def test_what_is_no_file_is_not_opened(self, root: Path) -> None:
         os.mkfifo(root / "a.md")

@@ -11,7 +11,7 @@ from posixpath import splitext
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["LARGEST", "OPTIONS", "PATTERNS", "address_of", "is_wanted", "mime_of"]
+__all__ = ["LARGEST", "OPTIONS", "PATTERNS", "address_of", "is_wanted", "mime_of", "read_up_to"]
 
 #: Bytes of a file.
 LARGEST = 20_000_000
@@ -45,6 +45,17 @@ def _wanted(patterns: tuple[str, ...]) -> re.Pattern[str]:
 def mime_of(name: str) -> str:
     """Return what a file is by its name, ``""`` where that does not say."""
     return _TYPES.get(splitext(name)[1].lower()) or mimetypes.guess_type(name)[0] or ""
+
+
+def read_up_to(file: Any, most: int, size: int) -> bytes:
+    """Return what is in an open file, and no more than ``most`` bytes of it.
+
+    To make room for as many takes longer than to read nearly any file.
+
+    :param size: how many it has, as far as that is known.
+    """
+    data: bytes = file.read(min(size + 1, most))
+    return data if len(data) <= size else data + file.read(most - len(data))
 
 
 def address_of(key: str, template: str) -> str:

@@ -23,7 +23,7 @@ from lingstream.core.phrases import Phrase
 
 from ..models import Source
 from ..together import Together
-from .files import LARGEST, OPTIONS, PATTERNS, address_of, is_wanted, mime_of
+from .files import LARGEST, OPTIONS, PATTERNS, address_of, is_wanted, mime_of, read_up_to
 from .port import Content, Failed, Fetched, Gone, Known, Ref, SourceKind
 
 __all__ = ["Folder", "FolderListing"]
@@ -142,7 +142,7 @@ class FolderListing:
             # What has become a pipe meanwhile would wait for ever for somebody who writes.
             with os.fdopen(os.open(found[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
                 known = os.fstat(file.fileno())
-                body = file.read(LARGEST + 1)
+                body = read_up_to(file, LARGEST + 1, known.st_size)
         except FileNotFoundError:
             return Gone(for_good=True)
         except OSError as error:

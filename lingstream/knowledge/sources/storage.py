@@ -24,7 +24,7 @@ from lingstream.core.phrases import Phrase
 from lingstream.execution.lane import Lane
 
 from ..models import Source
-from .files import LARGEST, OPTIONS, PATTERNS, address_of, is_wanted, mime_of
+from .files import LARGEST, OPTIONS, PATTERNS, address_of, is_wanted, mime_of, read_up_to
 from .port import Content, Failed, Fetched, Gone, Known, Ref, SourceKind
 
 __all__ = ["StorageFiles", "StorageListing"]
@@ -32,6 +32,7 @@ __all__ = ["StorageFiles", "StorageListing"]
 _AT_ONCE = 200  # files that a thread looks at before the event loop hears of them
 _DEEPEST = 50  # folders inside each other
 _GZIP = 31  # zlib's word for it
+_USUAL = 65_536  # bytes that few files have more of
 
 
 class StorageFiles(SourceKind):
@@ -212,7 +213,7 @@ class _StorageFiles:
             raise FileNotFoundError(name)
         etag = self._etag(name)
         with self._storage.open(name, "rb") as file:
-            return file.read(LARGEST + 1), etag, ""
+            return read_up_to(file, LARGEST + 1, _USUAL), etag, ""
 
     def _etag(self, name: str) -> str:
         try:

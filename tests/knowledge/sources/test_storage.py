@@ -141,6 +141,14 @@ class TestEachStorage:
         assert isinstance(answer, Failed)
         assert (answer.code, answer.retryable) == ("too-large", False)
 
+    @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 200_000])
+    async def test_a_file_of_any_size_is_read_to_its_end(self, storage: Any, size: int) -> None:
+        storage.save("size.md", ContentFile(b"x" * size))
+        async with opened() as listing:
+            answer = await listing.fetch(Known("size.md"))
+        assert isinstance(answer, Content)
+        assert answer.body == b"x" * size
+
     async def test_so_are_their_names(self, storage: Any) -> None:
         async with opened(most=2) as listing:
             assert len(await listed(listing)) == 2
