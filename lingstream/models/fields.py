@@ -38,10 +38,13 @@ _OF_PYTHON = (
 )
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # `dumps` makes one at each call
+
+
 def encode(value: Any) -> str:
     """Return ``value`` as ASCII JSON; what JSON cannot write (infinity, NaN) is null, as on the wire."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _encode(value)
     except ValueError:
         finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
         return json.dumps(finite, separators=(",", ":"))
