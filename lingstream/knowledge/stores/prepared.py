@@ -92,7 +92,7 @@ class Prepared:
         if shape is None:
             return [*self._make(*values).using(alias)]
         columns, rows = self._asked(alias, shape, values)
-        names = [column.target.attname for column in columns]
+        names = {column.target.attname for column in columns}  # each field of each row is looked up in it
         return [self._model.from_db(alias, names, row) for row in rows]
 
     @property
