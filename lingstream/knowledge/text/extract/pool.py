@@ -126,7 +126,8 @@ class _Child:
 
     @property
     def lives(self) -> bool:
-        return self._process.returncode is None
+        # What it writes to us is at an end before a thread of asyncio's has told us of its own.
+        return self._process.returncode is None and not self._receiving.at_eof()
 
     async def ask(self, asked: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Send a file and wait for the answer.
