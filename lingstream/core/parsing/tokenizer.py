@@ -181,6 +181,7 @@ class Source:
             self.text = text + self.text[self.pos :]
             self.base += self.pos - len(text)
             self.pos = len(text)
+            self.last = ""  # it may have been forgotten
         self.pos -= len(text)
 
 

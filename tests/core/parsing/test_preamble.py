@@ -108,3 +108,10 @@ def test_reasoning_is_kept_apart_wherever_it_is_cut(text: str, preamble: str, re
     for pieces in every_cut(text):
         parsed = parse(pieces)
         assert (parsed.preamble, parsed.reasoning) == (preamble, reasoning)
+
+
+@pytest.mark.parametrize("text", ['" is "x', '" {"k": 1} "x', '"{"k": 1}"\n', '"x"'])
+def test_a_quote_behind_a_mark_that_is_read_once_more_depends_on_no_cut(text: str) -> None:
+    text = "<think>a<think>b</think></reasoning>" + text
+    whole = parse([text]).told
+    assert all(parse(pieces).told == whole for pieces in every_cut(text))
