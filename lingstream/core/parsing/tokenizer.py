@@ -220,7 +220,8 @@ class Lines:
 class Unescape:
     r"""Undoes one level of JSON escapes, chunk by chunk."""
 
-    _CERTAIN = re.compile(r"(?:[^\\]+|\\(?:u[0-9a-fA-F]{4}|u(?![0-9a-fA-F]{0,3}\Z)|[^u]))*")
+    # At most so many in one match: see fastpath.
+    _CERTAIN = re.compile(r"(?:[^\\]+|\\(?:u[0-9a-fA-F]{4}|u(?![0-9a-fA-F]{0,3}\Z)|[^u])){1,100}", re.DOTALL)
     _TOKEN = re.compile(r"\\(?:u[0-9a-fA-F]{4}|[^u])", re.DOTALL)
 
     def __init__(self) -> None:
@@ -229,8 +230,9 @@ class Unescape:
     def feed(self, text: str) -> str:
         """Return what of the text is certain by now."""
         text = self._held + text
-        certain = self._CERTAIN.match(text)
-        end = certain.end() if certain else 0
+        end = 0
+        while certain := self._CERTAIN.match(text, end):
+            end = certain.end()
         self._held = text[end:]
         return self._TOKEN.sub(lambda match: decode(match[0])[0], text[:end])
 
