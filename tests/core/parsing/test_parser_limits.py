@@ -234,6 +234,30 @@ def takes_linear_time(make: Callable[[], BaseParser], head: str, unit: str, size
         gc.enable()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": %s}' % ("1" * 4_301 + "n"),
+        '{"a": %s}' % ("1_" * 2_151 + "1"),
+        '{"a": 1%s}' % ("，111" * 1_500),
+        "[1, %sL" % ("1" * 4_301),
+        "[0x%s]" % ("f" * 4_200),
+        "0x" + "f" * 4_200,
+        '{"a": 0b%s, "b": 1}' % ("1" * 14_290),
+        "1" * 4_301 + "n",
+    ],
+)
+def test_a_number_that_python_cannot_write_is_refused(text: str) -> None:
+    for pieces in ([text], list(text)):
+        with pytest.raises(ParseLimitError, match="characters in a number"):
+            parse(pieces)
+
+
+def test_numbers_up_to_the_bound() -> None:
+    for text, value in (("1" * 4_299 + "n", int("1" * 4_299)), ("0x" + "f" * 3_500, 16**3_500 - 1)):
+        assert parse(["[", text, "]"]).document == [value]
+
+
 @pytest.mark.parametrize("unit", ["1,", "1.5,", "1,234,"])
 def test_digits_with_commas_past_the_bound_are_read_once(unit: str) -> None:
     def seconds(length: int) -> float:

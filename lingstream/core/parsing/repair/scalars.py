@@ -113,10 +113,21 @@ class ScalarRepair:
         self.emitter.note(kind, "a JSON value", text, self.source.offset)
 
     def _check_number(self, text: str) -> None:
-        limits = self.emitter.limits
-        if len(text) > limits.number and text.strip("+-0123456789.eE_,") == "":
+        """Refuse a number that is too long, as it is written or in decimal.
+
+        :raises ParseLimitError: it is.
+        """
+        most = self.emitter.limits.number
+        if 2 * len(text) < most:
+            return
+        loose = _loose_number(text)
+        if len(text) > most:
+            is_long = loose is not None or not text.strip("+-0123456789.eE_,")
+        else:
+            is_long = loose is not None and bool(based := loose["based"]) and int(based, 0) >= 10**most
+        if is_long:
             raise self.emitter.limit(
-                Phrase("characters in a number"), limits.number, self.emitter.child(), self.source.offset
+                Phrase("characters in a number"), most, self.emitter.child(), self.source.offset
             )
 
     def _end(self) -> Reading[int]:
@@ -254,12 +265,17 @@ def classify(text: str, *, cut: bool = False) -> tuple[Any, str]:
         if _CUT_NUMBER.fullmatch(text):
             text = text.rstrip("eE+-")
         text = _HALF_GROUP.sub("", text)
-    loose = _LOOSE_NUMBER.fullmatch(_without_commas(text.replace("，", ",")))
-    if loose and any(loose[name] for name in ("based", "whole", "part")):
+    if loose := _loose_number(text):
         value = _loose(loose)
         if value is not None:
             return value, "cut" if cut else "number"
     return text, "unquoted"
+
+
+def _loose_number(text: str) -> re.Match[str] | None:
+    """Return the parts of a number that JSON does not know, ``None`` if ``text`` is none."""
+    loose = _LOOSE_NUMBER.fullmatch(_without_commas(text.replace("，", ",")))
+    return loose if loose and any(loose[name] for name in ("based", "whole", "part")) else None
 
 
 def _without_commas(text: str) -> str:
