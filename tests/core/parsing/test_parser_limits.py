@@ -189,7 +189,61 @@ REPEATED = {
     "unquoted Chinese": ('{"a": ', "汉字"),
     "blanks in an unquoted value": ('{"a": x', " "),
     "lines of nothing before a quote": ('{"a": "', "\n" * 99 + 'x"'),
+    "brackets in prose": ("a ", "["),
+    "low quotes at the start of lines": ("", "„\n"),
+    "low quotes in single quotes": ("{'a': 'x", "' „x"),
+    "low quotes behind a word": ('{"a": b', " „b"),
+    "escaped quotes behind a word": ('{"a": b', '\\"'),
+    "quotes behind a word": ('{"a": b', '"'),
+    "commas behind a word": ('{"a": b!', ",! "),
+    "nothing but commas behind a word": ('{"a": b', ","),
+    "commas and ellipses behind a word": ('{"a": b', ",..."),
+    "digits with commas behind a letter": ('{"a": x1', ",11"),
+    "brackets in comments in prose": ("a {", "#{\n"),
+    "quotes in comments": ('{"a": "x', '#"\n'),
+    "comments for values": ("[1, ", "#a b\n"),
+    "comments for keys": ("{", "#a: x} y\n"),
 }
+
+
+@pytest.mark.parametrize(
+    ("head", "unit", "middle", "rest"),
+    [
+        ('{"a": "x', '#"\n', "'", "x"),
+        ('{"a": "x', '#"\n', "", "]"),
+        ('{"a": #b c\n', "#b c\n", "'", "x"),
+        ("a {", "#{\n", "", "."),
+        ('{"a": "x", "k:', " ", "", "y"),
+    ],
+)
+def test_what_follows_many_signs_is_not_read_for_each(head: str, unit: str, middle: str, rest: str) -> None:
+    """Comments, each with a sign that asks what follows them; and white space that a pattern may split."""
+
+    def seconds(length: int) -> float:
+        text = head + unit * (length // len(unit)) + middle + rest * length + '!", "b": 1}'
+        parser = StreamParser()
+        start = time.process_time()
+        parser.feed(text)
+        parser.close()
+        return time.process_time() - start
+
+    most = 8 * min(seconds(1_000) for _ in range(3)) * 3 + 0.1
+    assert any(seconds(8_000) < most for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["a[1]' + "\n" * 190 + 'x" y"]',
+        '{a: "' + "\n" * 190 + 'x" y"}',
+        '{"a": x1' + ",11" * 1_400 + "}",
+        "1" * 4_000 + "x" + "1" * 60_000,
+    ],
+)
+def test_what_a_pattern_may_split_in_many_ways_is_read_at_once(text: str) -> None:
+    begun = time.process_time()
+    parse([text])
+    assert time.process_time() - begun < 0.3
 
 
 IN_PLAIN_TEXT = {

@@ -129,7 +129,9 @@ class Beginning:
         word, source = "", self.source
         while (char := (yield from source.peek(len(word)))) and (char.isalnum() or char in "+-."):
             word += char
-            if len(word) > self.emitter.limits.number and not word.strip("+-.0123456789eE"):
+            if len(word) > self.emitter.limits.number:
+                if word.strip("+-.0123456789eE"):
+                    return False
                 raise self.emitter.limit(
                     Phrase("characters in a number"),
                     self.emitter.limits.number,
@@ -173,6 +175,7 @@ class Beginning:
     def _reasoning(self) -> Reading[bool]:
         """Use up reasoning. What follows its end is no prose, even where no tag began it."""
         if (yield from self.preamble.think()):
+            self.ahead.forget()
             return True
         if not (yield from self.preamble.stray_end()):
             return False
@@ -207,6 +210,7 @@ class Beginning:
         self.emitter.note("escaped-document", "a document that is not escaped", char, source.offset)
         self.unescape = Unescape() if kind == "\\" else UnescapeHtml()
         self.on_escaped(self.unescape)
+        self.ahead.forget()
         rest, source.text = source.text[source.pos :], source.text[: source.pos]
         source.text += self.unescape.feed(rest)
         if source.done:
@@ -222,6 +226,7 @@ class Opening:
         self.source = source
         self.ahead = ahead
         self.empty = ""  # the first [] or {} that was taken for prose
+        self._refused: set[int] = set()  # offsets of the brackets behind the last [ that began nothing
         self.begin()
 
     def begin(self) -> None:
@@ -236,7 +241,8 @@ class Opening:
         if char == "{":
             return (yield from self._object(1))
         if char == "[":
-            return not self.word_before and (yield from self._array(1))
+            known = self.word_before or self.source.offset in self._refused
+            return not known and (yield from self._array(1))
         return not self.prose and (yield from self._tuple())
 
     def _object(self, at: int) -> Reading[bool]:
@@ -272,10 +278,16 @@ class Opening:
 
     def _array(self, at: int) -> Reading[bool]:
         at = yield from self.ahead.skip(at)
-        char = yield from self.source.peek(at)
-        while char == "[":
+        inner: set[int] = set()
+        while (yield from self.source.peek(at)) == "[":
+            inner.add(self.source.offset + at)
             at = yield from self.ahead.skip(at + 1)
-            char = yield from self.source.peek(at)
+        opens = yield from self._items(at)
+        self._refused = set() if opens else inner
+        return opens
+
+    def _items(self, at: int) -> Reading[bool]:
+        char = yield from self.source.peek(at)
         if not char or char in QUOTES:
             return True
         if char == "{":

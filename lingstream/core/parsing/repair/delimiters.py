@@ -211,20 +211,8 @@ class Delimiters(Remarks):
         :param bare: the value before it has no quotes, so the one after it may have none either.
         :param strictly: in an array an item has to follow that is well formed.
         """
-        comma = False
-        while True:
-            at = yield from self.skip(at)
-            char = yield from self.source.peek(at)
-            if char and char in COMMAS:
-                at += 1
-                comma = True
-            elif char in ".…" and char:
-                end = yield from self.ellipsis(at)
-                if end == at:
-                    break
-                at = end
-            else:
-                break
+        at, comma = yield from self.behind_commas(at)
+        char = yield from self.source.peek(at)
         if not char:
             return True
         if char in CLOSERS:
@@ -234,6 +222,21 @@ class Delimiters(Remarks):
         if isinstance(self.emitter.container, dict):
             return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
         return not inside and ((comma and not strictly) or (yield from self.value_starts(at)))
+
+    def behind_commas(self, at: int) -> Reading[tuple[int, bool]]:
+        """Return the position behind the commas and ellipses at ``at``, and whether a comma is among them."""
+        comma = False
+        while True:
+            at = yield from self.skip(at)
+            char = yield from self.source.peek(at)
+            if char and char in COMMAS:
+                at += 1
+                comma = True
+                continue
+            end = yield from self.ellipsis(at)
+            if end == at:
+                return at, comma
+            at = end
 
     def text_follows(self, at: int, quote: str) -> Reading[bool]:
         """Whether text goes on or ends at ``at``, behind a bracket, and not the document that it is in."""
@@ -283,7 +286,7 @@ class Delimiters(Remarks):
         is_wanted = inside or char in unclosed
         if is_wanted != self.closes(char):
             return not is_wanted
-        run, end, at = yield from self.closers(at)
+        run, end, at = yield from self.closers(at, self.emitter.limits.depth + 1)
         levels = leave_open(self.emitter.levels, run)
         line_end = "\n" in self.source.part(end, at)
         char = yield from self.source.peek(at)

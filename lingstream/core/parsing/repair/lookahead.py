@@ -27,7 +27,8 @@ __all__ = ["Lookahead"]
 _WORD = re.compile(r"[\w$.@/-]")
 _LITERALS = ("true", "false", "null", "none", "nan", "undefined", "infinity")
 _KEY_LOST_QUOTE = re.compile(  # what stands between such a key's only quote and the next quote
-    r"\s*[\w$ -]{1,64}[”“″]?[:：](?:\s.*,\s*|\s*(?:(?:[-+.\d]+|true|false|null|none)[\s,}\]]*)?[\s\[{]*)",
+    r"\s*[\w$ -]{1,64}[”“″]?[:：](?:\s.*,\s*|[\s\[{]*"
+    r"|\s*(?:[-+.\d]+|true|false|null|none)[\s,}\]]*(?:[\[{][\s\[{]*)?)",
     re.DOTALL | re.IGNORECASE,
 )
 _SIGN_KEY = re.compile(r"[\"']([^\"„“”‘:]{1,64})[”“″’]\s*:")
@@ -46,6 +47,8 @@ _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
 _LONGEST_ENTITY = 8
+_LONGEST_ELLIPSIS = 64
+_LONGEST_RUN = 16  # of quotes
 _ESCAPED = (*QUOTES, "\u00a0", "{", "[")  # what a document that was escaped as HTML can begin with
 
 
@@ -57,23 +60,47 @@ class Lookahead:
         self.source = source
         self.bare_keys = False  # whether there was a key without quotes
         self.calls = 0  # open wrappers like ObjectId("…"), whose bracket means nothing
+        self.forget()
+
+    def forget(self) -> None:
+        """The text that follows has changed."""
+        #: Offsets of comments, and of what follows the last one of each row.
+        self._commented: dict[int, int] = {}
+        self._commented_to = 0
+        #: By quote: offsets of the one that was looked at last, and of what ends it.
+        self._quoted: dict[str, tuple[int, int]] = {}
 
     # -- white space and comments -----------------------------------------------
 
     def skip(self, at: int) -> Reading[int]:
         """Return the position of the first character from ``at`` that is no white space or comment."""
         peek = self.source.peek
+        passed: list[int] = []
         while True:
             char = yield from peek(at)
             if char and char in SPACE:
                 at += 1
-            elif char and char in "/#":
-                end = yield from self.comment(at)
-                if end == at:
-                    return at
-                at = end
-            else:
-                return at
+                continue
+            end = (yield from self._behind_comments(at)) if char and char in "/#" else at
+            if end == at:
+                break
+            passed.append(self.source.offset + at)
+            at = end
+        if passed:
+            self._remember(passed, self.source.offset + at)
+        return at
+
+    def _behind_comments(self, at: int) -> Reading[int]:
+        """See :meth:`comment`; past all that are known to follow it."""
+        known = self._commented.get(self.source.offset + at)
+        return (yield from self.comment(at)) if known is None else known - self.source.offset
+
+    def _remember(self, comments: list[int], end: int) -> None:
+        """Each sign in a row of comments may ask what follows them: they are not to be read each time."""
+        if self._commented_to <= self.source.offset:
+            self._commented.clear()
+        self._commented.update(dict.fromkeys(comments, end))
+        self._commented_to = max(self._commented_to, end)
 
     def comment(self, at: int) -> Reading[int]:
         """Return the position after the comment at ``at``, or ``at`` if there is none."""
@@ -150,12 +177,12 @@ class Lookahead:
 
     def ellipsis(self, at: int) -> Reading[int]:
         """Return the position after an ellipsis at ``at``, or ``at`` if there is none."""
-        end = at
-        while (yield from self.source.starts("…", end)):  # Chinese has two of them
+        end, last = at, at + _LONGEST_ELLIPSIS
+        while end < last and (yield from self.source.starts("…", end)):  # Chinese has two of them
             end += 1
         if end > at:
             return end
-        while (char := (yield from self.source.peek(end))) == ".":
+        while (char := (yield from self.source.peek(end))) == "." and end < last:
             end += 1
         return end if end - at > 2 or not char else at
 
@@ -270,15 +297,22 @@ class Lookahead:
 
     def quoted(self, at: int) -> Reading[int]:
         """Return the position after the quoted text at ``at``, doubled quotes included."""
-        closers = closing_quotes((yield from self.source.peek(at)))
-        start = at
+        quote = yield from self.source.peek(at)
+        closers = closing_quotes(quote)
+        start, at = at, at + 1
         while (char := (yield from self.source.peek(at))) and char in closers and at - start < 3:
             at += 1
         if at - start > 1 and not (yield from self.source.peek(at)).strip(SPACE + COLONS + COMMAS + CLOSERS):
             return at  # nothing between the quotes
-        while (char := (yield from self.source.peek(at))) and char not in closers:
+        offset = self.source.offset
+        begun, ended = self._quoted.get(quote, (0, 0))
+        if begun <= offset + start < ended:  # it was passed as an escaped one, if it is not the same
+            at = max(at, ended - offset)
+        while (char := (yield from self.source.peek(at))) and char not in closers and char != quote:
             at += 2 if char == "\\" else 1
-        while (char := (yield from self.source.peek(at))) and char in closers:
+        self._quoted[quote] = offset + start, offset + at
+        last = at + _LONGEST_RUN
+        while (char := (yield from self.source.peek(at))) and char in closers and at < last:
             at += 1
         return min(at, LOOKAHEAD + 1)
 

@@ -49,6 +49,7 @@ _LOOSE_NUMBER = re.compile(
     r"(?:(?P<dot>\.)(?P<part>(?:[0-9]+(?:_[0-9]+)*)?))?(?P<exp>[eE][+-]?[0-9]+)?)[lLnfFdD]?"
 )
 _GROUPS = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")  # also in lakh: 1,00,000
+_GROUPED = re.compile(r"[+-]?[0-9]+(?:,[0-9]{2,3})*,[0-9]{3}")
 _DECIMAL_COMMA = re.compile(r"([+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)")
 _HALF_GROUP = re.compile(r"(?<=,[0-9]{3}),[0-9]{0,2}\Z")
 _DIGITS = re.compile(r"[+-]?[0-9][0-9,，.]*")
@@ -136,6 +137,7 @@ class ScalarRepair:
         at, depth = 0, 0
         self._closed = False
         self._digits = 0  # how many characters from the start on are a number with commas, as far as is known
+        self._joined = 0  # up to here commas are known to end nothing
         while at < LOOKAHEAD:
             char = yield from source.peek(at)
             if not char or char == "\n":
@@ -163,7 +165,7 @@ class ScalarRepair:
                 return False
             if self._is_scalar(at) or not isinstance(self.emitter.container, dict):
                 return True
-            return (yield from self.ahead.after_comma(at, inside=False, bare=True))
+            return (yield from self._ends_at_comma(at))
         if char == "`" and (yield from self.source.starts("```", at)):
             return True
         if char in self.preamble.vocabulary.first and (yield from self.preamble.draft_ends(at)):
@@ -183,6 +185,15 @@ class ScalarRepair:
         if char == "/" and self._is_scalar(at):
             return (yield from self.ahead.comment(at)) > at
         return False
+
+    def _ends_at_comma(self, at: int) -> Reading[bool]:
+        """Whether the words before the comma end there; of a run of commas the first one's answer holds."""
+        if at < self._joined:
+            return False
+        ends = yield from self.ahead.after_comma(at, inside=False, bare=True)
+        if not ends:
+            self._joined, _ = yield from self.ahead.behind_commas(at)
+        return ends
 
     def _groups_digits(self, at: int) -> Reading[bool]:
         """Whether the comma at ``at`` stands inside a number: in an object a digit can mean nothing else."""
@@ -283,7 +294,8 @@ def _without_commas(text: str) -> str:
     decimal = _DECIMAL_COMMA.fullmatch(text)
     if decimal and not _GROUPS.fullmatch(text.lstrip("+-")):
         return f"{decimal[1].replace('.', '')}.{decimal[2]}"
-    return _GROUPS.sub(lambda match: match[0].replace(",", ""), text, count=1)
+    grouped = _GROUPED.match(text)
+    return grouped[0].replace(",", "") + text[grouped.end() :] if grouped else text
 
 
 def _loose(number: re.Match[str]) -> int | float | None:

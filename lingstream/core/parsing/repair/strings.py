@@ -20,9 +20,12 @@ __all__ = ["StringRepair"]
 
 _PLAIN = re.compile(r"[^\"'`″“”‘’＂\\\x00-\x1f\ud800-\udfff]+")
 # What stands between the place of a lost closing quote and the next quote, behind a citation.
-_MARKED_TAIL = re.compile(r"(?:\s*(?:\[[\d, ^-]{1,20}\]|【[^】]{1,40}】))+\s*[\]}]*\s*[,\n，;]\s*[\[{]?\s*\Z")
+_MARKED_TAIL = re.compile(
+    r"(?:\s*(?:\[[\d, ^-]{1,20}\]|【[^】]{1,40}】))+"
+    r"(?:\s*[\]}]+)?(?:\s*[,，;]|[^\S\n]*\n)\s*(?:[\[{]\s*)?\Z"
+)
 # A bare key, and what stands before it.
-_BARE_KEY = re.compile(r"\s*[,\n]\s*[\w$-]+\s*:\s*\Z")
+_BARE_KEY = re.compile(r"(?:\s*,|[^\S\n]*\n)\s*[\w$-]+\s*:\s*\Z")
 _TAIL_LENGTH = 200
 # Brackets on lines of their own, where the text ends inside a string.
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
