@@ -52,10 +52,12 @@ exec chroot "$FOLDER" /usr/bin/env -i PATH=/venv/bin:/usr/sbin:/usr/bin:/sbin:/b
     PIP_DISABLE_PIP_VERSION_CHECK=1 DJANGO="$DJANGO" sh -euc "
     cd /src
     update-ca-certificates >/dev/null 2>&1
-    [ -x /venv/bin/python ] || python3 -m venv /venv
-    python -m pip install --quiet -r tests/requirements.txt
-    python -m pip install --quiet \"\$DJANGO\"
+    [ -e /venv/whole ] || { rm -rf /venv; python3 -m venv /venv; }
+    rm -f /venv/whole  # until all is installed: an interrupted call begins anew
+    { grep -hv -e ^-r -e ^Django== requirements.txt tests/requirements.txt; echo \"\$DJANGO\"; } >/venv/requirements.txt
+    python -m pip install --quiet -r /venv/requirements.txt
     python -m pip install --quiet --no-deps --editable .
+    touch /venv/whole
     python -c \"import sys, django; print(\\\"Python\\\", sys.version.split()[0], \\\"Django\\\", django.__version__)\"
     [ \$# -gt 0 ] || exec python -m tests.all
     exec python -m pytest \"\$@\"
