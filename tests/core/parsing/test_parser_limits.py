@@ -202,6 +202,7 @@ REPEATED = {
     "brackets in comments in prose": ("a {", "#{\n"),
     "quotes in comments": ('{"a": "x', '#"\n'),
     "comments for values": ("[1, ", "#a b\n"),
+    "pieces of a string": ('{"a": "', """'“x”' "u" " + \""""),
     "comments for keys": ("{", "#a: x} y\n"),
 }
 

@@ -52,6 +52,12 @@ class Inside:
         #: Where single quotes and backticks stand, and whether they close one: as many as can be asked about.
         self._singles: deque[tuple[int, bool]] = deque(maxlen=_LONGEST_ENDING)
 
+    def go_on(self) -> None:
+        """The string goes on in quotes of its own, behind a ``+``: one that was open is not any more."""
+        self._count()
+        self.quotes = 0
+        self._unescaped.clear()
+
     @property
     def is_quoting(self) -> bool:
         """Whether an unescaped quote is open."""

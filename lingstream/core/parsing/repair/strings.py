@@ -83,12 +83,14 @@ class StringRepair:
             self._note("quotes", "a double quote", quote)
         emitter.begin_string(emitter.child())
         source.pos += 1
+        self.inside.begin()
         self._start(quote)
         yield from self._opening()
         yield from self._rest()
 
     def resume(self) -> Reading[None]:
         """Go on with a plain string that the fast path has begun, from any position inside it."""
+        self.inside.begin()
         self._start('"')
         if not self.emitter.parts:
             yield from self._opening()
@@ -100,7 +102,6 @@ class StringRepair:
         self.width = 1  # quotes that close the string: 2 or 3 if they are doubled or tripled
         self.found_key: str | None = None  # the string was no item of its array but the next key
         self.key_seen = False  # and an op that was returned has told of it
-        self.inside.begin()
         self.escapes.begin()
         self._quoted_to = 0  # up to this offset quotes are those of JSON that the text quotes
 
@@ -275,6 +276,7 @@ class StringRepair:
         self.source.pos += yield from self.ahead.skip(1)
         quote = yield from self.source.peek()
         self.source.pos += 1
+        self.inside.go_on()
         self._start(quote)
 
     def _character(self, char: str) -> Reading[None]:
