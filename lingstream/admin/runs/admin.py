@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin, messages
@@ -63,6 +64,13 @@ def _bounded(name: str, action: Any) -> Any:
         return action(pages, request, queryset.filter(pk__in=newest[:most]))
 
     return act
+
+
+def _bounded_entry(name: str, entry: Any) -> Any:
+    """What Django keeps of an action, with the bounded one: a tuple, from 6.1 on an object."""
+    if isinstance(entry, tuple):
+        return (_bounded(name, entry[0]), *entry[1:])
+    return replace(entry, func=_bounded(name, entry.func))
 
 
 @admin.register(Run)
@@ -181,10 +189,14 @@ class RunAdmin(Shown, KeysetAdmin, RunPage):
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Run]) -> None:
         delete_runs(queryset)
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        """As Django's, and each is bounded, also those that the site adds to all lists."""
-        found: Any = super().get_actions(request)
-        return {name: (_bounded(name, action), name, told) for name, (action, _name, told) in found.items()}
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        """As Django's, and each is bounded, also those that the site adds to all lists.
+
+        :param action_location: the list or the form, from Django 6.1 on; ``None`` for the list.
+        """
+        where = {} if action_location is None else {"action_location": action_location}
+        found: dict[str, Any] = super().get_actions(request, **where)
+        return {name: _bounded_entry(name, entry) for name, entry in found.items()}
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered."""
