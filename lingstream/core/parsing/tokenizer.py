@@ -221,7 +221,7 @@ class Unescape:
     r"""Undoes one level of JSON escapes, chunk by chunk."""
 
     # At most so many in one match: see fastpath.
-    _CERTAIN = re.compile(r"(?:[^\\]+|\\(?:u[0-9a-fA-F]{4}|u(?![0-9a-fA-F]{0,3}\Z)|[^u])){1,100}", re.DOTALL)
+    _CERTAIN = re.compile(r"(?:[^\\]+|\\(?:u[0-9a-fA-F]{4}|u(?![0-9a-fA-F]{0,3}\Z)|[^u])){1,100}")
     _TOKEN = re.compile(r"\\(?:u[0-9a-fA-F]{4}|[^u])", re.DOTALL)
 
     def __init__(self) -> None:

@@ -17,13 +17,14 @@ from lingstream.core.parsing.tokenizer import COLONS, QUOTES, SPACE, Reading, So
 from lingstream.core.phrases import Phrase
 
 from .lookahead import Lookahead
-from .scalars import classify
+from .scalars import classify, is_like_number
 
 __all__ = ["Beginning"]
 
 _PROSE = re.compile(rf"[^{{\[(<◁\n{QUOTES}\ud800-\udfff]+")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
+_LONGEST_LITERAL = 10  # characters; "undefined" has nine
 
 
 class Beginning:
@@ -126,19 +127,15 @@ class Beginning:
         char = yield from self.source.peek()
         if char == '"':
             return (yield from self._lone_string())
-        word, source = "", self.source
+        word, source, most = "", self.source, self.emitter.limits.number
         while (char := (yield from source.peek(len(word)))) and (char.isalnum() or char in "+-."):
             word += char
-            if len(word) > self.emitter.limits.number:
-                if word.strip("+-.0123456789eE"):
-                    return False
+            is_long = len(word) > most
+            if is_long and is_like_number(word):
                 raise self.emitter.limit(
-                    Phrase("characters in a number"),
-                    self.emitter.limits.number,
-                    self.emitter.root,
-                    source.offset,
+                    Phrase("characters in a number"), most, self.emitter.root, source.offset
                 )
-            if word.isalpha() and len(word) > 10:
+            if len(word) > _LONGEST_LITERAL and (is_long or word.isalpha()):
                 return False
         value, kind = classify(word, cut=not char)
         if isinstance(value, str) or not word or (kind == "cut" and word.isalpha() and len(word) < 3):
@@ -226,13 +223,13 @@ class Opening:
         self.source = source
         self.ahead = ahead
         self.empty = ""  # the first [] or {} that was taken for prose
-        self._refused: set[int] = set()  # offsets of the brackets behind the last [ that began nothing
         self.begin()
 
     def begin(self) -> None:
         """The document may begin from here on: a fence has opened."""
         self.prose = False  # whether there was prose before it
         self.word_before = False  # whether a letter is right before it: x["k"]
+        self._refused: set[int] = set()  # offsets of the brackets behind the last [ that began nothing
 
     def opens(self, char: str) -> Reading[bool]:
         """Whether the bracket ``char`` at the position begins the document."""

@@ -211,7 +211,7 @@ class Delimiters(Remarks):
         :param bare: the value before it has no quotes, so the one after it may have none either.
         :param strictly: in an array an item has to follow that is well formed.
         """
-        at, comma = yield from self.behind_commas(at)
+        at, commas = yield from self.behind_commas(at)
         char = yield from self.source.peek(at)
         if not char:
             return True
@@ -221,21 +221,21 @@ class Delimiters(Remarks):
             return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
         if isinstance(self.emitter.container, dict):
             return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
-        return not inside and ((comma and not strictly) or (yield from self.value_starts(at)))
+        return not inside and (bool(commas and not strictly) or (yield from self.value_starts(at)))
 
-    def behind_commas(self, at: int) -> Reading[tuple[int, bool]]:
-        """Return the position behind the commas and ellipses at ``at``, and whether a comma is among them."""
-        comma = False
+    def behind_commas(self, at: int) -> Reading[tuple[int, list[int]]]:
+        """Return the position behind the commas and ellipses at ``at``, and those of the commas."""
+        commas: list[int] = []
         while True:
             at = yield from self.skip(at)
             char = yield from self.source.peek(at)
             if char and char in COMMAS:
+                commas.append(at)
                 at += 1
-                comma = True
                 continue
             end = yield from self.ellipsis(at)
             if end == at:
-                return at, comma
+                return at, commas
             at = end
 
     def text_follows(self, at: int, quote: str) -> Reading[bool]:
@@ -287,6 +287,8 @@ class Delimiters(Remarks):
         if is_wanted != self.closes(char):
             return not is_wanted
         run, end, at = yield from self.closers(at, self.emitter.limits.depth + 1)
+        if len(run) > self.emitter.limits.depth:
+            return True  # as where the text ends: each bracket of a run asks, so it is not read to its end
         levels = leave_open(self.emitter.levels, run)
         line_end = "\n" in self.source.part(end, at)
         char = yield from self.source.peek(at)

@@ -47,8 +47,8 @@ _PREFIXES = tuple("uUbBrRfF")
 _LONGEST_BARE_KEY = 64
 _LONGEST_COMMENT = 500
 _LONGEST_ENTITY = 8
-_LONGEST_ELLIPSIS = 64
 _LONGEST_RUN = 16  # of quotes
+_KEPT = 1_000  # comments, before those that have been passed are forgotten
 _ESCAPED = (*QUOTES, "\u00a0", "{", "[")  # what a document that was escaped as HTML can begin with
 
 
@@ -64,43 +64,39 @@ class Lookahead:
 
     def forget(self) -> None:
         """The text that follows has changed."""
-        #: Offsets of comments, and of what follows the last one of each row.
+        #: Offsets of comments, and of what follows the last one of each run. Each sign in a run may ask.
         self._commented: dict[int, int] = {}
-        self._commented_to = 0
+        self._most_commented = _KEPT
         #: By quote: offsets of the one that was looked at last, and of what ends it.
         self._quoted: dict[str, tuple[int, int]] = {}
+        #: By dot: offsets of the run of them that was looked at last, from where on and to its end.
+        self._dotted: dict[str, tuple[int, int]] = {}
 
     # -- white space and comments -----------------------------------------------
 
     def skip(self, at: int) -> Reading[int]:
         """Return the position of the first character from ``at`` that is no white space or comment."""
-        peek = self.source.peek
+        peek, offset = self.source.peek, self.source.offset
         passed: list[int] = []
         while True:
             char = yield from peek(at)
             if char and char in SPACE:
                 at += 1
                 continue
-            end = (yield from self._behind_comments(at)) if char and char in "/#" else at
+            if not char or char not in "/#":
+                break
+            known = self._commented.get(offset + at)
+            end = (yield from self.comment(at)) if known is None else known - offset
             if end == at:
                 break
-            passed.append(self.source.offset + at)
+            passed.append(offset + at)
             at = end
         if passed:
-            self._remember(passed, self.source.offset + at)
+            self._commented.update(dict.fromkeys(passed, offset + at))
+            if len(self._commented) > self._most_commented:
+                self._commented = {begun: end for begun, end in self._commented.items() if begun >= offset}
+                self._most_commented = 2 * len(self._commented) + _KEPT
         return at
-
-    def _behind_comments(self, at: int) -> Reading[int]:
-        """See :meth:`comment`; past all that are known to follow it."""
-        known = self._commented.get(self.source.offset + at)
-        return (yield from self.comment(at)) if known is None else known - self.source.offset
-
-    def _remember(self, comments: list[int], end: int) -> None:
-        """Each sign in a row of comments may ask what follows them: they are not to be read each time."""
-        if self._commented_to <= self.source.offset:
-            self._commented.clear()
-        self._commented.update(dict.fromkeys(comments, end))
-        self._commented_to = max(self._commented_to, end)
 
     def comment(self, at: int) -> Reading[int]:
         """Return the position after the comment at ``at``, or ``at`` if there is none."""
@@ -177,14 +173,18 @@ class Lookahead:
 
     def ellipsis(self, at: int) -> Reading[int]:
         """Return the position after an ellipsis at ``at``, or ``at`` if there is none."""
-        end, last = at, at + _LONGEST_ELLIPSIS
-        while end < last and (yield from self.source.starts("…", end)):  # Chinese has two of them
+        char = yield from self.source.peek(at)
+        if char not in ("…", "."):
+            return at
+        offset = self.source.offset
+        begun, ended = self._dotted.get(char, (0, 0))
+        if not begun <= offset + at < ended:
+            begun = ended = offset + at
+        end = ended - offset
+        while (after := (yield from self.source.peek(end))) == char:
             end += 1
-        if end > at:
-            return end
-        while (char := (yield from self.source.peek(end))) == "." and end < last:
-            end += 1
-        return end if end - at > 2 or not char else at
+        self._dotted[char] = begun, offset + end
+        return end if char == "…" or end - at > 2 or not after else at  # Chinese has two of "…"
 
     def escape_kind(self, at: int) -> Reading[str]:
         """Return ``\\`` or ``&`` if an escape of what JSON is made of stands at ``at``."""
@@ -306,9 +306,9 @@ class Lookahead:
             return at  # nothing between the quotes
         offset = self.source.offset
         begun, ended = self._quoted.get(quote, (0, 0))
-        if begun <= offset + start < ended:  # it was passed as an escaped one, if it is not the same
+        if begun <= offset + start < ended:  # the same, or passed by it: escaped, or a „ that it holds
             at = max(at, ended - offset)
-        while (char := (yield from self.source.peek(at))) and char not in closers and char != quote:
+        while (char := (yield from self.source.peek(at))) and char not in closers:
             at += 2 if char == "\\" else 1
         self._quoted[quote] = offset + start, offset + at
         last = at + _LONGEST_RUN

@@ -25,7 +25,7 @@ from lingstream.core.phrases import Phrase
 from .delimiters import Delimiters, Verdict
 from .remarks import MARKS
 
-__all__ = ["ScalarRepair", "classify"]
+__all__ = ["ScalarRepair", "classify", "is_like_number"]
 
 _LITERALS: dict[str, Any] = {
     "true": True,
@@ -121,11 +121,9 @@ class ScalarRepair:
         most = self.emitter.limits.number
         if 2 * len(text) < most:
             return
-        loose = _loose_number(text)
-        if len(text) > most:
-            is_long = loose is not None or not text.strip("+-0123456789.eE_,")
-        else:
-            is_long = loose is not None and bool(based := loose["based"]) and int(based, 0) >= 10**most
+        is_long = len(text) > most and is_like_number(text)
+        if len(text) <= most and (loose := _loose_number(text)) and loose["based"]:
+            is_long = int(loose["based"], 0) >= 10**most
         if is_long:
             raise self.emitter.limit(
                 Phrase("characters in a number"), most, self.emitter.child(), self.source.offset
@@ -137,7 +135,7 @@ class ScalarRepair:
         at, depth = 0, 0
         self._closed = False
         self._digits = 0  # how many characters from the start on are a number with commas, as far as is known
-        self._joined = 0  # up to here commas are known to end nothing
+        self._joined: set[int] = set()  # commas that are known to end nothing
         while at < LOOKAHEAD:
             char = yield from source.peek(at)
             if not char or char == "\n":
@@ -188,11 +186,12 @@ class ScalarRepair:
 
     def _ends_at_comma(self, at: int) -> Reading[bool]:
         """Whether the words before the comma end there; of a run of commas the first one's answer holds."""
-        if at < self._joined:
+        if at in self._joined:
             return False
         ends = yield from self.ahead.after_comma(at, inside=False, bare=True)
         if not ends:
-            self._joined, _ = yield from self.ahead.behind_commas(at)
+            _, commas = yield from self.ahead.behind_commas(at)
+            self._joined.update(commas)
         return ends
 
     def _groups_digits(self, at: int) -> Reading[bool]:
@@ -281,6 +280,11 @@ def classify(text: str, *, cut: bool = False) -> tuple[Any, str]:
         if value is not None:
             return value, "cut" if cut else "number"
     return text, "unquoted"
+
+
+def is_like_number(text: str) -> bool:
+    """Whether a text is a number, or is made of what numbers are made of."""
+    return not text.strip("+-0123456789.eE_,") or _loose_number(text) is not None
 
 
 def _loose_number(text: str) -> re.Match[str] | None:

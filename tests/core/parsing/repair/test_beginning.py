@@ -39,3 +39,12 @@ def test_what_begins_a_document(text: str, preamble: str, document: object) -> N
     for pieces in every_cut(text):
         parsed = parse(pieces)
         assert (parsed.preamble, parsed.document) == (preamble, document)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("false", False), ("true", True), ("null", None), ("undefined", None), ("-Infinity", None)],
+)
+def test_a_literal_is_no_number_that_is_too_long(text: str, value: object) -> None:
+    parsed = parse([text], max_number=3)
+    assert (parsed.document, parsed.preamble) == (value, "")

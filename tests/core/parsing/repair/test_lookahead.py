@@ -11,6 +11,8 @@ from lingstream.core.parsing.emitter import Emitter, Limits
 from lingstream.core.parsing.repair.lookahead import Lookahead
 from lingstream.core.parsing.tokenizer import Reading, Source
 
+from ..support import parse
+
 
 def answer(text: str, question: Callable[[Lookahead], Reading[Any]], container: Any = None) -> Any:
     emitter = Emitter("", Limits(9, 1000, 99, 99), strict=False)
@@ -49,6 +51,30 @@ def answer(text: str, question: Callable[[Lookahead], Reading[Any]], container: 
 )
 def test_where_something_ends(question: str, text: str, end: int) -> None:
     assert answer(text, lambda ahead: getattr(ahead, question)(0)) == end
+
+
+@pytest.mark.parametrize(
+    ("text", "document"),
+    [
+        ('["x" ' + "." * 99 + "]", ["x"]),
+        ('{"a": "x", ' + "." * 99 + ' "b": 1}', {"a": "x", "b": 1}),
+        ("[1, " + "." * 99 + "]", [1]),
+        ("{" + "." * 99 + ', "b": 1}', {"b": 1}),
+        ('{"a": "x", „see „this": 1}', {"a": "x", "see „this": 1}),
+        ('{"a": "x", „see „this”: 1}', {"a": "x", "see „this": 1}),
+        ('{"a": "Er sagt „ja", „b „c“": 1}', {"a": "Er sagt „ja", "b „c": 1}),
+        ('{"a": „x”, „b „c”: 1}', {"a": "x", "b „c": 1}),
+        ("I think [ //</think>\n[as, b]", ["as", "b"]),
+        ("see [ #```json\n[as, b]\n```", ["as", "b"]),
+        ('{"a": b!,#x,k: 1\n!}', {"a": "b!,#x", "k": 1}),
+        ('{"a": b!,#x,"k": 1\n!}', {"a": "b!,#x", "k": 1}),
+        ('{"a": b!,/*x,k:"1"*/!}', {"a": "b!,/*x", "k": "1"}),
+        ("['x'" + ")" * 600 + ', "y"]', ["x"]),
+    ],
+)
+def test_what_is_kept_of_a_look_ahead_answers_as_another_look(text: str, document: Any) -> None:
+    for pieces in ([text], text):
+        assert parse(pieces).document == document
 
 
 @pytest.mark.parametrize(
