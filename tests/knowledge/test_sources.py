@@ -138,8 +138,8 @@ class TestFolder:
 
         def tell(number: int) -> Any:
             known = fstat(number)
-            times = {name: getattr(known, name) for name in ("st_mtime_ns", "st_ctime_ns", "st_ino")}
-            return SimpleNamespace(st_size=said, **times)
+            others = {name: getattr(known, name) for name in dir(known) if name.startswith("st_")}
+            return SimpleNamespace(**{**others, "st_size": said})
 
         (root / "a.md").write_bytes(b"x" * has)
         monkeypatch.setattr(folder, "LARGEST", 100)

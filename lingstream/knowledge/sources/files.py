@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fnmatch import translate
 from functools import lru_cache
 from posixpath import splitext
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 __all__ = ["LARGEST", "OPTIONS", "PATTERNS", "address_of", "is_wanted", "mime_of", "read_up_to"]
@@ -18,6 +18,7 @@ LARGEST = 20_000_000
 #: The files that are meant unless a source says which.
 PATTERNS = ("*.md", "*.markdown", "*.txt", "*.html", "*.htm", "*.pdf", "*.docx", "*.pptx", "*.xlsx")
 
+_PIECE = 65_536  # bytes that are read of a file once it has more than it said
 _TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".txt": "text/plain"}
 
 #: Options of a source of files.
@@ -47,15 +48,21 @@ def mime_of(name: str) -> str:
     return _TYPES.get(splitext(name)[1].lower()) or mimetypes.guess_type(name)[0] or ""
 
 
-def read_up_to(file: Any, most: int, size: int) -> bytes:
-    """Return what is in an open file, and no more than ``most`` bytes of it.
+def read_up_to(file: IO[bytes], most: int, size: int) -> bytes:
+    """Return what is in an open file, also where a read gives less than there is.
 
-    To make room for as many takes longer than to read nearly any file.
+    Room is made for what it has, and not for all that it may have: that takes longer than to read most files.
 
-    :param size: how many it has, as far as that is known.
+    :param most: bytes that are read of it.
+    :param size: bytes that it has, as far as that is known.
     """
-    data: bytes = file.read(min(size + 1, most))
-    return data if len(data) <= size else data + file.read(most - len(data))
+    parts: list[bytes] = []
+    room = size + 1
+    while data := file.read(min(room, most)):
+        parts.append(data)
+        most -= len(data)
+        room = _PIECE
+    return b"".join(parts)
 
 
 def address_of(key: str, template: str) -> str:
