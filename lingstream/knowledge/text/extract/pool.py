@@ -126,7 +126,7 @@ class _Child:
 
     @property
     def lives(self) -> bool:
-        # What it writes to us is at an end before a thread of asyncio's has told us of its own.
+        # That its output has ended is seen at once; that it has, asyncio hears later, from a thread.
         return self._process.returncode is None and not self._receiving.at_eof()
 
     async def ask(self, asked: dict[str, Any], body: bytes) -> dict[str, Any]:

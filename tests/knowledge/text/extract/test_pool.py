@@ -10,11 +10,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from lingstream.knowledge.text.extract import ExtractionError
-from lingstream.knowledge.text.extract.pool import Extractor
+from lingstream.knowledge.text.extract.pool import Extractor, _Child
 from lingstream.knowledge.text.extract.result import MOST_BYTES
 from tests.chaos.patience import scaled
 
@@ -234,6 +236,14 @@ async def test_a_child_that_died_while_idle_costs_nothing(start: Callable[..., E
     os.kill(pid, signal.SIGKILL)
     await gone(pid)
     assert await pid_of(extractor) != pid
+
+
+async def test_a_child_whose_output_has_ended_lives_no_more() -> None:
+    output = asyncio.StreamReader()
+    child = _Child(cast(Any, SimpleNamespace(returncode=None, stdin=None, stdout=output)))
+    assert child.lives
+    output.feed_eof()
+    assert not child.lives
 
 
 @pytest.mark.usefixtures("taken")
