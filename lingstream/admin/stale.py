@@ -173,6 +173,17 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             elif gone:
                 self.data = self._without(gone)
 
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """As Django's; what rows must not share is judged of all of them, also from Django 6.1 on."""
+        super().add_fields(form, index)
+        form.validate_constraints = lambda: self._validate(form)
+
+    def _validate(self, form: Any) -> None:
+        try:
+            form.instance.validate_constraints(exclude={*form._get_validation_exclusions(), self.fk.name})
+        except ValidationError as error:
+            form._update_errors(error)
+
     def clean(self) -> None:
         """As Django's; who has written something that cannot be kept is told once."""
         super().clean()
