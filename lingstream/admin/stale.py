@@ -23,7 +23,6 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db.models import Q, UniqueConstraint
-from django.forms.formsets import DELETION_FIELD_NAME
 from django.forms.models import InlineForeignKeyField
 from django.urls import reverse
 from django.utils import timezone
@@ -195,23 +194,26 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     def _refuse_taken_names(self) -> None:
         """Refuse what the database would, of which Django compares only rows of this page with each other.
 
-        They are stored in their order, new ones last: what a row had that was stored before is free by then.
+        They are stored in their order, new ones last: a name that a row had which is stored or deleted before
+        is free by then.
         """
         model: Any = self.model
-        written = [each for each in self.forms if each.is_valid() and each.has_changed()]
-        written = [form for form in written if not form.cleaned_data.get(DELETION_FIELD_NAME)]
+        changed = [form for form in self.forms if form.has_changed() and not self._should_delete_form(form)]
+        written = [form for form in changed if form.is_valid()]
         for constraint in model._meta.constraints if written else ():
             if not isinstance(constraint, UniqueConstraint) or self.fk.name not in constraint.fields:
                 continue
             columns = [model._meta.get_field(name).attname for name in constraint.fields]
             rows = model._base_manager.filter(constraint.condition or Q(), **{self.fk.name: self.instance})
             taken = {tuple(values): pk for pk, *values in rows.values_list("pk", *columns)}
-            before = set()
+            before = set[Any]()
             for form in self.forms:
-                before.add(form.instance.pk)
+                own = form.instance.pk
                 values = tuple(getattr(form.instance, column) for column in columns)
-                if form in written and taken.get(values, form.instance.pk) not in before:
+                if form in written and taken.get(values, own) not in {*before, own}:
                     _refuse(form, constraint)
+                if form in changed or self._should_delete_form(form):
+                    before.add(own)
 
     def _gone(self) -> Iterator[int]:
         """The places of rows that were there when the page was opened.

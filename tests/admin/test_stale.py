@@ -484,6 +484,29 @@ class TestNames:
             assert [step.name for step in rows["workflow"].steps.all()] == names
 
     @pytest.mark.parametrize(
+        ("sent", "names"),
+        [
+            ({}, None),
+            ({"labels-0-name": "gamma"}, ["canary", "gamma", "production"]),
+            ({"labels-0-DELETE": "on"}, ["canary", "production"]),
+        ],
+    )
+    def test_that_a_row_has_which_is_not_stored_are_not_free(
+        self, admin_client: Client, rows: dict[str, Any], sent: dict[str, str], names: list[str] | None
+    ) -> None:
+        prompt, page = rows["prompt"], page_of(rows["prompt"])
+        label = PromptLabel.objects.create(prompt=prompt, name="beta", version=prompt.newest)
+        typed = {"labels-name": "canary", "labels-version": str(prompt.newest.pk)}
+        mine = self.with_a_new_row(admin_client, page, "labels", typed)
+        PromptLabel.objects.filter(pk=label.pk).update(name="canary")
+        response = admin_client.post(page, {**mine, **sent})
+        if names is None:
+            assert set(errors_of(response)) == {"labels-2-name"}
+        else:
+            assert response.status_code == 302, errors_of(response)
+            assert [label.name for label in prompt.labels.all()] == names
+
+    @pytest.mark.parametrize(
         ("typed", "told"), [({"name": "x"}, "name"), ({"kind": "silence", "after": "60"}, "__all__")]
     )
     def test_are_asked_for_on_a_page_that_does_not_show_whose_they_are(
