@@ -232,7 +232,10 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         yield from (index for index, each in enumerate(sent) if each in asked and each not in known)
 
     def _only(self, gone: list[int]) -> Any:
-        """The one row that there can be, where somebody has added it since the page was opened."""
+        """The one row that there can be, where somebody has added it since the page was opened.
+
+        Where who asks may not see it, what was sent is left out.
+        """
         if not self.fk.unique:
             return None
         stored, total = (
@@ -240,8 +243,15 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         )
         is_new = total > stored == 0 and not self.data.get(f"{self.prefix}-0-DELETE")
         row = next(iter(self.get_queryset()), None) if gone or is_new else None
-        if row is not None and is_new and not self.may_change:
+        model: Any = self.model
+        is_hidden = (
+            is_new and row is None and model._base_manager.filter(**{self.fk.name: self.instance}).exists()
+        )
+        if is_hidden or (row is not None and is_new and not self.may_change):
             self._lost = _("Somebody has added this meanwhile, and you may not change it: yours is left out.")
+        if is_hidden:
+            self.data = self.data.copy()  # type: ignore[attr-defined]  # a copy may change
+            self.data[f"{self.prefix}-TOTAL_FORMS"] = "0"
         return row
 
     def _as_of(self, row: Any) -> Any:

@@ -366,6 +366,20 @@ class TestRowsThatAreGone:
         assert client.post(page, {**form_data(response), "base": ""}).status_code == 302
         assert Chat.objects.get().input_uri == "theirs"
 
+    def test_a_chat_that_somebody_has_added_is_told_of_to_who_may_not_see_it(
+        self, rows: dict[str, Any]
+    ) -> None:
+        page = page_of(rows["workflow"])
+        client = client_with("view_workflow", "change_workflow", "add_chat")
+        opened = form_data(client.get(page))
+        added = {"chat-TOTAL_FORMS": "1", "chat-0-input_uri": "mine", "chat-0-rate": "20/m", "base": ""}
+        Chat.objects.create(workflow=rows["workflow"], input_uri="theirs")
+        response = client.post(page, {**opened, **added})
+        html = response.content.decode()
+        assert "you may not change it: yours is left out." in html and "theirs" not in html
+        assert client.post(page, {**form_data(response), "base": ""}).status_code == 302
+        assert Chat.objects.get().input_uri == "theirs"
+
     def with_a_chat(self, client: Client, workflow: Workflow, was_there: bool) -> dict[str, Any]:
         """What a page holds whose chat is gone since, or was added on it."""
         empty = form_data(client.get(page_of(workflow)))
