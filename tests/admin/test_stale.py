@@ -555,6 +555,20 @@ class TestNames:
         before, told, _after = group.partition("Expected at most one occasion of silence in a workflow.")
         assert told and "<details" not in before
 
+    def test_a_row_that_is_deleted_does_not_count_where_another_one_is_wrong(
+        self, admin_client: Client, rows: dict[str, Any]
+    ) -> None:
+        page, workflow = page_of(rows["workflow"]), rows["workflow"]
+        Occasion.objects.create(workflow=workflow, name="x", kind="silence", after=60)
+        Occasion.objects.create(workflow=workflow, name="y", kind="greeting")
+        typed = {"occasions-kind": "silence", "occasions-after": "60", "occasions-name": "new"}
+        opened = self.with_a_new_row(admin_client, page, "occasions", typed)
+        Occasion.objects.create(workflow=workflow, name="theirs", kind="greeting")
+        mine = {**opened, "occasions-0-DELETE": "on", "occasions-1-name": "theirs"}
+        response = admin_client.post(page, mine)
+        assert set(errors_of(response)) == {"occasions-1-name"}
+        assert "Expected at most one occasion of silence" not in response.content.decode()
+
     def with_a_new_row(self, client: Client, page: str, prefix: str, typed: dict[str, str]) -> dict[str, Any]:
         """What a page holds to which a row is added, without its mark."""
         response = client.get(page)

@@ -105,7 +105,7 @@ class OccasionFormSet(LastingRows):
         """Refuse what the constraints would, which look at one row after the other."""
         super().clean()
         kept = [
-            form.cleaned_data for form in self.forms if form not in self.deleted_forms and form.is_valid()
+            form.cleaned_data for form in self.forms if form.is_valid() and not self._should_delete_form(form)
         ]
         names = [data["name"] for data in kept if data.get("name")]
         if len(set(names)) < len(names):
