@@ -92,7 +92,7 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
     def get_inline_formsets(
         self, request: HttpRequest, formsets: Any, inline_instances: Any, obj: Any = None
     ) -> list[Any]:
-        """As Django's, which folds away what is wrong with rows together, unless one alone is wrong, too."""
+        """As Django's, and rows that are wrong together are not folded away."""
         found: list[Any] = super().get_inline_formsets(request, formsets, inline_instances, obj)
         for inline in found:
             if inline.formset.is_bound and inline.formset.non_form_errors():

@@ -4,7 +4,8 @@
    is typed, and of nothing that the site writes by itself meanwhile.
 2. It is told once, with what is stored now at each field that somebody else has changed and that would be
    changed back: who then saves again does so knowingly.
-3. A name that somebody else has given meanwhile is refused at its row, and by no error of the database.
+3. A name that somebody else has given meanwhile is refused at its row; only saves of the very same moment
+   are left to the database.
 4. Rows that are gone when a page is sent are new ones: what was typed into them stays. Who may not add any
    is told instead. Where there can be one row only, what was typed is meant for the one that is there now.
 """
@@ -298,7 +299,10 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
 
 def _refuse(form: Any, constraint: UniqueConstraint) -> None:
-    """Say at the form of a row what a constraint says of it, if it is broken."""
+    """Say at the form of a row what a constraint says of it, if it is broken.
+
+    The last of its columns that the form shows is a name.
+    """
     shown = [name for name in constraint.fields if name in form.fields]
     names = [name for name in shown if not isinstance(form.fields[name], InlineForeignKeyField)]
     try:

@@ -1,7 +1,7 @@
 """What the app's index page shows of runs: the last day and week, what is alive now, and the first steps.
 
 Six queries at most, kept for half a minute for each tenant: on a site with a million runs a week three of
-them read as many index entries. That nothing has run is not kept: it costs nothing to ask, and a newcomer
+them read as many index entries. That nothing has run is not kept: it costs little to ask, and a newcomer
 looks for the first run. What a column counts is between two times, and not what a function makes of each:
 SQLite would ask Python for it.
 """
