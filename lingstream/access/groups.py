@@ -47,7 +47,8 @@ _OPERATORS = (
 )
 _KNOWLEDGE_EDITORS = (
     *_may("lingstream_knowledge", "collection source question", "view add change delete"),
-    *_may("lingstream_knowledge", "document", "view change delete"),  # which go with a source
+    *_may("lingstream_knowledge", "document", "view change"),
+    "lingstream_knowledge.delete_document",  # which go with a source
     *_may("lingstream_knowledge", "upload", "view add delete"),
     *_may("lingstream_knowledge", "embedder sync citation", "view"),
     "lingstream_knowledge.search_collection",
