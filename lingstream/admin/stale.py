@@ -205,7 +205,9 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             if not isinstance(constraint, UniqueConstraint) or self.fk.name not in constraint.fields:
                 continue
             columns = [model._meta.get_field(name).attname for name in constraint.fields]
+            last = columns[-1]
             rows = model._base_manager.filter(constraint.condition or Q(), **{self.fk.name: self.instance})
+            rows = rows.filter(**{f"{last}__in": [getattr(form.instance, last) for form in written]})
             taken = {tuple(values): pk for pk, *values in rows.values_list("pk", *columns)}
             before = set[Any]()
             for form in self.forms:
