@@ -111,9 +111,11 @@ def elsewhere(request: Any) -> str:
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("djangos", [False, True])
 def test_none_is_about_a_row_of_another_tenant(settings: Any, method: str, djangos: bool) -> None:
-    settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": f"{__name__}.elsewhere"}
     browser, asked = Client(), set[Any]()
     browser.force_login(User.objects.get(username="ada"))
+    run = Run.objects.get(status="running")
+    assert b"Why?" in b"".join(browser.get(reverse("admin:lingstream_run_change", args=[run.pk])))
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": f"{__name__}.elsewhere"}
     before = stored()
     for model, name, address in views(djangos=djangos):
         is_scoped = model in SCOPED or name in ("trial", "trial_again")
