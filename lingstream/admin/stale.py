@@ -192,6 +192,10 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         if self._lost:
             raise ValidationError(self._lost, code="gone")
 
+    def deletes(self, form: Any) -> bool:
+        """Return whether the row of a form is to be deleted, also while something else is wrong."""
+        return bool(self._should_delete_form(form))  # type: ignore[attr-defined]  # the stubs lack it
+
     def _refuse_taken_names(self) -> None:
         """Refuse what the database would, of which Django compares only rows of this page with each other.
 
@@ -199,7 +203,7 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         is free by then.
         """
         model: Any = self.model
-        changed = [form for form in self.forms if form.has_changed() and not self._should_delete_form(form)]
+        changed = [form for form in self.forms if form.has_changed() and not self.deletes(form)]
         written = [form for form in changed if form.is_valid()]
         for constraint in model._meta.constraints if written else ():
             if not isinstance(constraint, UniqueConstraint) or self.fk.name not in constraint.fields:
@@ -215,7 +219,7 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
                 values = tuple(getattr(form.instance, column) for column in columns)
                 if form in written and taken.get(values, own) not in {*before, own}:
                     _refuse(form, constraint)
-                if form in changed or self._should_delete_form(form):
+                if form in changed or self.deletes(form):
                     before.add(own)
 
     def _gone(self) -> Iterator[int]:
@@ -253,8 +257,9 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         if is_hidden or (row is not None and is_new and not self.may_change):
             self._lost = _("Somebody has added this meanwhile, and you may not change it: yours is left out.")
         if is_hidden:
-            self.data = self.data.copy()  # type: ignore[attr-defined]  # a copy may change
-            self.data[f"{self.prefix}-TOTAL_FORMS"] = "0"
+            data: Any = self.data
+            self.data = data.copy()
+            self.data[f"{self.prefix}-TOTAL_FORMS"] = "0"  # type: ignore[index]  # a copy may change
         return row
 
     def _as_of(self, row: Any) -> Any:

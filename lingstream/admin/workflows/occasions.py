@@ -104,9 +104,7 @@ class OccasionFormSet(LastingRows):
     def clean(self) -> None:
         """Refuse what the constraints would, which look at one row after the other."""
         super().clean()
-        kept = [
-            form.cleaned_data for form in self.forms if form.is_valid() and not self._should_delete_form(form)
-        ]
+        kept = [form.cleaned_data for form in self.forms if form.is_valid() and not self.deletes(form)]
         names = [data["name"] for data in kept if data.get("name")]
         if len(set(names)) < len(names):
             raise forms.ValidationError(_("Expected a name that no other occasion of the workflow has."))
