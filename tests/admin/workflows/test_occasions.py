@@ -87,7 +87,7 @@ class TestOnAWorkflowsPage:
 
     @pytest.mark.parametrize(
         ("name", "message"),
-        [("more", "at most one occasion of silence"), ("silence", "a name that no other occasion")],
+        [("more", "at most one occasion of silence"), ("silence", "There is another one of this name")],
     )
     def test_a_second_silence_is_refused_and_a_second_of_one_name(
         self, admin_client: Client, page: str, workflow: Workflow, name: str, message: str
