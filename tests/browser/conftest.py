@@ -162,7 +162,9 @@ def tab(profile: BrowserContext) -> Iterator[Page]:
     page = profile.new_page()
     page.set_default_timeout(scaled(TIMEOUT))
     yield page
+    clear_storage(page)
     page.close()
+    profile.clear_cookies()  # who has signed in is nobody to the next module
 
 
 @pytest.fixture
