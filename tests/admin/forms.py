@@ -6,12 +6,14 @@ import re
 from typing import Any
 from unittest.mock import patch
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.template.response import TemplateResponse
 from django.test import Client
 from django.utils.html import strip_tags
 
-__all__ = ["client_with", "errors_of", "form_data", "is_chinese", "post_page"]
+from lingstream.access.groups import make_groups
+
+__all__ = ["client_of", "client_with", "errors_of", "form_data", "is_chinese", "post_page"]
 
 # Two words of English in a row, or no word of Chinese; names and values are single ones.
 _NOT_CHINESE = re.compile(r"\b(?!JSON Schema)[A-Za-z]{2,} [A-Za-z]{2,}|\A[^\u4e00-\u9fff]*\Z")
@@ -24,6 +26,16 @@ def client_with(*permissions: str) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+def client_of(group: str) -> tuple[Client, User]:
+    """Return the browser of somebody of the staff, in the group if it is one of ours, and the user."""
+    make_groups()
+    user = User.objects.create_user(group, is_staff=True)
+    user.groups.set(Group.objects.filter(name=group))
+    client = Client()
+    client.force_login(user)
+    return client, user
 
 
 def form_data(response: Any) -> dict[str, Any]:

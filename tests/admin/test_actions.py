@@ -10,13 +10,13 @@ from unittest.mock import patch
 import pytest
 from django.apps import apps
 from django.contrib.admin import site
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.template.response import TemplateResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from lingstream.access.groups import GROUPS, make_groups
+from lingstream.access.groups import GROUPS
 from lingstream.knowledge.models import Citation, Collection, Document, Question, Source, Sync, Upload
 from lingstream.models import (
     Attachment,
@@ -31,6 +31,8 @@ from lingstream.models import (
     Schedule,
     Workflow,
 )
+
+from .forms import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -115,11 +117,8 @@ def undrawn() -> Iterator[None]:
 @pytest.mark.usefixtures("rows", "undrawn")
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_has_its_actions_and_no_others_do_anything(group: str) -> None:
-    make_groups()
-    user = User.objects.create_user(group, is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    browser, request = Client(), RequestFactory().get("/")
-    browser.force_login(user)
+    browser, user = client_of(group)
+    request = RequestFactory().get("/")
     request.user = user
     offered = {model: set(page.get_actions(request)) for model, page in PAGES.items()}
     assert {model: names for model, names in offered.items() if names} == OFFERED[group]
@@ -162,11 +161,7 @@ def elsewhere(request: Any) -> str:
     ],
 )
 def test_who_may_delete_deletes_with_all_that_belongs_to_it(group: str, model: Any) -> None:
-    make_groups()
-    user = User.objects.create_user(group, is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    browser = Client()
-    browser.force_login(user)
+    browser, _user = client_of(group)
     Run.objects.update(status="finished")  # what goes on is not deleted, as is no prompt that a step asks
     Schedule.objects.update(owner=None)  # nor a schedule that speaks for somebody who may do more
     if model is Prompt:

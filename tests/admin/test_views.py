@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from lingstream.access.groups import GROUPS, make_groups
+from lingstream.access.groups import GROUPS
 from lingstream.knowledge.models import Document, Source
 from lingstream.models import Attachment, BotRun, Conversation, Feedback, Run, Schedule
 
+from .forms import client_of
 from .test_actions import PAGES, rows, stored
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows")]
@@ -87,11 +88,7 @@ def test_each_is_told_here() -> None:
 
 @pytest.mark.parametrize("group", [*GROUPS, "nobody"])
 def test_a_group_has_its_views_and_no_others_do_anything(group: str) -> None:
-    make_groups()
-    user = User.objects.create_user(group, is_staff=True)
-    user.groups.set(Group.objects.filter(name=group))
-    browser, led = Client(), set[str]()
-    browser.force_login(user)
+    (browser, _user), led = client_of(group), set[str]()
     for _model, name, address in views():
         before = stored()
         by_link = browser.get(address)

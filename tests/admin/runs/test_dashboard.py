@@ -10,16 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.contrib.messages import get_messages
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from lingstream.access.groups import make_groups
 from lingstream.models import Prompt, Provider, Run, Runner, Workflow
 
-from ..forms import client_with, post_page
+from ..forms import client_of, client_with, post_page
 
 pytestmark = pytest.mark.django_db
 
@@ -180,11 +178,7 @@ DONE = {
 
 @pytest.mark.parametrize("group", DONE)
 def test_the_links_tell_of_what_their_reader_may_do(group: str) -> None:
-    make_groups()
-    user = User.objects.create_user("staff", is_staff=True)
-    user.groups.set(Group.objects.filter(name=group))
-    client = Client()
-    client.force_login(user)
+    client, _user = client_of(group)
     told = {str(title): told for title, _url, told in client.get(URL).context["board"]["links"]}
     assert {title: told[title] for title in DONE[group]} == DONE[group]
 
