@@ -81,7 +81,14 @@ def say(page: Page, text: str, *, wait: bool = True) -> None:
     field(page).press("Enter")
     if wait:
         expect(page.locator(".ling-turn").last.locator("[data-text]")).to_have_text(text)
-        expect(page.locator(".ling-turn ling-stream").last).to_have_attribute("status", "finished")
+        finished(page)
+
+
+def finished(page: Page) -> None:
+    """Wait for the end of the last turn, and until the chat has drawn it: its cards come a frame later."""
+    turn = page.locator(".ling-turn").last
+    expect(turn.locator("ling-stream")).to_have_attribute("status", "finished")
+    expect(turn.locator("[data-deeds]")).to_be_visible()
 
 
 def answers(page: Page) -> list[str]:
@@ -98,7 +105,7 @@ def test_a_conversation(page: Page, site: str) -> None:
     expect(page.locator("[data-list] [aria-current=page]")).to_have_count(1)
     page.get_by_role("button", name="Why so?").click()
     expect(page.locator(".ling-turn")).to_have_count(2)
-    expect(page.locator(".ling-turn ling-stream").last).to_have_attribute("status", "finished")
+    finished(page)
     assert page.get_by_role("button", name="And then?").locator("visible=true").count() == 1
     say(page, "cards")
     assert page.locator(".ling-card").all_inner_texts() == ["Fact sheet\nKinds\ncumulus\nRain\n2"]
