@@ -16,7 +16,7 @@ import logging
 import queue
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
@@ -40,6 +40,7 @@ from lingstream.models import QUIET, BotRun, Run, add_errors, error_code
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 from lingstream.models.phrases import stored_error
+from lingstream.models.rows import update_rows
 
 from .away import AWAY
 from .failures import report
@@ -92,7 +93,7 @@ def store(writes: Sequence[Write]) -> list[bool]:
         mine = [_is_owners(write, rows.get(write.run.pk)) for write in writes]
         good = [write for write, ours in zip(writes, mine, strict=True) if ours]
         _store_bots([write.bot for write in good if write.bot])
-        _store_columns({write.run.pk: write for write in good if write.columns and not write.ends})
+        _store_columns(write for write in good if not write.ends)
         _store_ends([write for write in good if write.ends])
         ended = _talks(good)
         turns.touch((each for each in talks if each.pk in ended), "ended", ended, updated_at=Now())
@@ -136,11 +137,10 @@ def _store_bots(bots: list[BotRun]) -> None:
     )
 
 
-def _store_columns(writes: Mapping[UUID, Write]) -> None:
-    """One statement for all: either checkpoints or results, which have the same columns each."""
-    rows = [Run(pk=pk, **write.columns) for pk, write in writes.items() if write.columns]
-    if rows:
-        Run.objects.bulk_update(rows, [*(next(iter(writes.values())).columns or ())])
+def _store_columns(writes: Iterable[Write]) -> None:
+    # Not bulk_update, which writes a condition for each value: half a millisecond a row, of a thread that the
+    # event loop waits for.
+    update_rows([(write.run, write.columns) for write in writes if write.columns])
 
 
 def _store_ends(writes: Sequence[Write]) -> None:
@@ -152,7 +152,7 @@ def _store_ends(writes: Sequence[Write]) -> None:
         replace(write, columns={**(write.columns or {}), "cost": cost_of(trace, prices)})
         for write, trace in zip(writes, traces, strict=True)
     ]
-    _store_columns({write.run.pk: write for write in priced})
+    _store_columns(priced)
     add_errors({write.run.pk: write.columns["errors"] for write in priced if write.columns})
 
 

@@ -21,10 +21,10 @@ from lingstream.core.engine import kinds
 from lingstream.core.exceptions import NotFound, UsageError
 from lingstream.core.phrases import Phrase
 from lingstream.models.owned import owner_key
+from lingstream.models.prepared import Joined, Prepared
 
 from .models import Collection
 from .stores.bounds import Bounds, Place, Scalar
-from .stores.prepared import Joined, Prepared
 
 __all__ = ["Asker", "Identity", "Room", "asker_of", "room_of"]
 

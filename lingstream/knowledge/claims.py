@@ -24,10 +24,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from lingstream.core.exceptions import LingError
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
+from lingstream.models.prepared import Joined, Prepared, PreparedUpdate
+from lingstream.models.rows import Among
 
 from .models import SEVERAL, Collection, Document, Source, Sync
-from .stores.prepared import Joined, Prepared, PreparedUpdate
-from .stores.rows import Among
 
 __all__ = [
     "LEASE",

@@ -16,13 +16,13 @@ from typing import Any
 from django.db.models import F, QuerySet, Subquery
 
 from lingstream.models.locks import locked
+from lingstream.models.prepared import Prepared, PreparedUpdate
+from lingstream.models.rows import Among
 
 from .claims import Held
 from .models import Document, Source, Sync
 from .removal import remove_documents
 from .sources.port import DISOWNED
-from .stores.prepared import Prepared, PreparedUpdate
-from .stores.rows import Among
 
 __all__ = ["LEAST", "confirm", "delete_documents", "delete_missed", "note_missing"]
 

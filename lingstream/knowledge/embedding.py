@@ -24,11 +24,11 @@ from lingstream.core.exceptions import LingError
 from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
 from lingstream.models.clock import Now
+from lingstream.models.prepared import Prepared, PreparedUpdate
+from lingstream.models.rows import Among, write_rows
 
 from .embed import Embedding, build_embedding
 from .models import Embedder, EmbeddingCache
-from .stores.prepared import Prepared, PreparedUpdate
-from .stores.rows import Among, write_rows
 
 __all__ = ["Vectors", "embedding_of", "forget_unused", "vectors_of"]
 

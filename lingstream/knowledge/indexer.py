@@ -23,8 +23,10 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from django.db.models import QuerySet
 
 from lingstream.core.provider import estimated_tokens
+from lingstream.models import prepared as statements
 from lingstream.models.clock import Now
 from lingstream.models.owned import owner_key
+from lingstream.models.rows import Among, update_rows, write_rows
 
 from .claims import Held
 from .listing import links_of
@@ -34,10 +36,8 @@ from .pipeline import Prepared, digest
 from .removal import remove_passages
 from .sources.port import Content
 from .staleness import tell_of
-from .stores import prepared as statements
 from .stores import words
 from .stores.port import Described, Passage, store_named
-from .stores.rows import Among, update_rows, write_rows
 
 __all__ = [
     "BY_WORDS",

@@ -25,14 +25,14 @@ from lingstream.core.phrases import Phrase
 from lingstream.models.clock import Now
 from lingstream.models.fields import decode, encode
 from lingstream.models.locks import free
+from lingstream.models.prepared import Prepared, PreparedUpdate
+from lingstream.models.rows import Among, write_rows
 
 from .claims import Held, atomically
 from .hosts import host_of
 from .models import Document
 from .pipeline import HALF, is_same_text
 from .sources.port import Ref
-from .stores.prepared import Prepared, PreparedUpdate
-from .stores.rows import Among, write_rows
 
 __all__ = [
     "BATCH",

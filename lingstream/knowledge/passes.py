@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from lingstream.models.clock import Now
 from lingstream.models.locks import free, locked
+from lingstream.models.prepared import Prepared, PreparedUpdate
 
 from .claims import Held
 from .indexer import BY_WORDS, without_vectors
@@ -17,7 +18,6 @@ from .listing import fitting
 from .models import Collection, Document, Source, Sync
 from .outcomes import PUT_OFF, both, pause
 from .pipeline import HALF, Rules, check_pipeline, digest
-from .stores.prepared import Prepared, PreparedUpdate
 
 __all__ = ["COUNTS", "begin_pass", "end_pass", "rules_in", "rules_of", "save_pass", "settle_vectors"]
 

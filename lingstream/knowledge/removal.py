@@ -16,10 +16,11 @@ from django.db import models, router
 from django.db.models import QuerySet
 from django.db.models.signals import post_delete, pre_delete
 
+from lingstream.models.prepared import PreparedDelete, PreparedUpdate
+from lingstream.models.rows import Among
+
 from .models import Chunk, Citation, Document, DocumentText, Vector
 from .staleness import tell_of
-from .stores.prepared import PreparedDelete, PreparedUpdate
-from .stores.rows import Among
 
 __all__ = ["remove_contents", "remove_documents", "remove_passages"]
 

@@ -12,8 +12,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from lingstream.models.prepared import Prepared
+
 from .models import Chunk, Collection, Document, Source
-from .stores.prepared import Prepared
 
 __all__ = ["document_goes"]
 

@@ -21,6 +21,7 @@ from django.db.models.utils import create_namedtuple_class
 from lingstream.core.exceptions import LingError, UsageError
 from lingstream.core.phrases import Phrase
 from lingstream.execution.storage import in_database
+from lingstream.models.prepared import Prepared
 
 from .asker import Asker, Identity, Room, asker_of, room_of
 from .candidates import MODES, Candidates, Mode, Weights, candidates
@@ -31,7 +32,6 @@ from .rank import within_budget
 from .registry import declared, is_restricted, visible_keys
 from .rerank import RerankFailure, reranked
 from .stores.bounds import Bounds, Place, Where, narrowed
-from .stores.prepared import Prepared
 
 __all__ = ["MODES", "MOST_HITS", "Search", "search"]
 

@@ -18,6 +18,8 @@ from lingstream.core.engine.kinds import Services
 from lingstream.core.exceptions import Fenced, LingError
 from lingstream.core.phrases import Phrase
 from lingstream.execution.away import AWAY
+from lingstream.models.prepared import Prepared
+from lingstream.models.rows import Among
 
 from .claims import TAKEN, Held, Overtaken, due_documents
 from .deletion import delete_missed, note_missing
@@ -31,8 +33,6 @@ from .outcomes import DEGRADED_AFTER, PUT_OFF, both, pause, put_off, trouble
 from .passes import COUNTS, end_pass, save_pass, settle_vectors
 from .pipeline import Rules
 from .sources.port import Content, Listing, Ref, source_kind
-from .stores.prepared import Prepared
-from .stores.rows import Among
 from .text.extract.pool import Extractor
 
 __all__ = ["Outcome", "Report", "Slice"]

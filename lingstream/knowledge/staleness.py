@@ -22,10 +22,10 @@ from django.db.models import F, QuerySet
 from lingstream.conversations.turns import hold, touch
 from lingstream.execution.ownership import atomically
 from lingstream.models import Conversation
+from lingstream.models.prepared import Prepared
+from lingstream.models.rows import Among
 
 from .models import Citation
-from .stores.prepared import Prepared
-from .stores.rows import Among
 
 __all__ = ["MOST", "tell_later", "tell_of"]
 

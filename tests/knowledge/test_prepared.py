@@ -11,9 +11,9 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge.models import Chunk, Collection, Document, Embedder, Source
-from lingstream.knowledge.stores.prepared import Joined, Prepared, PreparedUpdate
-from lingstream.knowledge.stores.rows import Among
 from lingstream.models import locks
+from lingstream.models.prepared import Joined, Prepared, PreparedUpdate
+from lingstream.models.rows import Among
 
 from .building import collection, document
 

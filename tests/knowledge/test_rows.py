@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge.models import Chunk, Document, DocumentText, EmbeddingCache, Source
-from lingstream.knowledge.stores.rows import Among, update_rows, write_rows
 from lingstream.models.clock import Now
+from lingstream.models.rows import Among, update_rows, write_rows
 
 from .building import collection
 

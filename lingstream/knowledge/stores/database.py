@@ -19,12 +19,12 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Coalesce, Length
 
 from lingstream.conf import app_settings
+from lingstream.models.rows import write_rows
 
 from ..models import Chunk, Collection, Vector
 from .blocks import ROWS, Block, Row, blocks_of, nearest, packed, without
 from .bounds import Bounds, marks_of
 from .port import Near, Passage, Size
-from .rows import write_rows
 
 __all__ = ["DatabaseStore", "forget_matrices"]
 

@@ -144,7 +144,7 @@ def update_rows(changes: Sequence[tuple[models.Model, Mapping[str, Any]]]) -> No
             else:
                 settings.append(f"{named} = %s")
                 values.append(prepare(value) if prepare else value)
-        alike[tuple(settings)].append([*values, row.pk])
+        alike[tuple(settings)].append([*values, meta.pk.get_db_prep_save(row.pk, connection)])
     update, key = f"UPDATE {quote(meta.db_table)} SET", quote(meta.pk.column)
     for same, rows in alike.items():
         with connection.cursor() as cursor:

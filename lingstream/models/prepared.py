@@ -15,8 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections, models, router
 from django.db.models.sql import DeleteQuery, UpdateQuery
 
-from lingstream.models.locks import silence
-
+from .locks import silence
 from .rows import as_one
 
 __all__ = ["Joined", "Prepared", "PreparedDelete", "PreparedUpdate"]
