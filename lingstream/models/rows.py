@@ -10,13 +10,14 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import connections, models, router
 
 __all__ = ["Among", "as_one", "update_rows", "write_rows"]
 
 _AT_ONCE = 500  # rows of a statement
+_Written: TypeAlias = tuple[str, tuple[Any, ...]]  # SQL with its parameters
 #: Fields whose values databases take as they are.
 _PLAIN = frozenset(
     (
@@ -110,7 +111,9 @@ def write_rows(
 
 
 def update_rows(changes: Sequence[tuple[models.Model, Mapping[str, Any]]]) -> None:
-    """Change rows, each its own columns; call it in a transaction.
+    """Change rows, each its own columns: of those with the same ones by one statement, where a database can.
+
+    Of what is changed twice in the same columns the last counts. Call it in a transaction.
 
     :param changes: rows of one model, with values by the names of columns; a value may be an expression.
     """
@@ -120,35 +123,80 @@ def update_rows(changes: Sequence[tuple[models.Model, Mapping[str, Any]]]) -> No
     meta: Any = model._meta
     connection = connections[router.db_for_write(model)]
     compiler = models.sql.UpdateQuery(model).get_compiler(connection=connection)
-    quote = connection.ops.quote_name
+    preparing = cache(lambda name: _preparing(meta.get_field(name), connection))
 
     @cache
-    def column(name: str) -> tuple[str, Callable[[Any], Any] | None]:
-        field = meta.get_field(name)
-        return quote(field.column), _preparing(field, connection)
-
-    @cache
-    def compiled(value: models.Expression) -> tuple[str, Sequence[Any]]:
+    def written(value: models.Expression) -> _Written:
         made = value.resolve_expression(compiler.query, allow_joins=False, for_save=True)
-        return compiler.compile(made)  # type: ignore[no-any-return]
+        sql, given = compiler.compile(made)
+        return sql, tuple(given)
 
-    alike: defaultdict[tuple[str, ...], list[list[Any]]] = defaultdict(list)
+    alike: defaultdict[tuple[tuple[str, _Written | None], ...], dict[Any, list[Any]]] = defaultdict(dict)
     for row, columns in changes:
-        settings, values = list[str](), list[Any]()
+        kinds, values = list[tuple[str, "_Written | None"]](), list[Any]()
         for name, value in columns.items():
-            named, prepare = column(name)
             if isinstance(value, models.Expression):
-                sql, given = compiled(value)
-                settings.append(f"{named} = {sql}")
-                values += given
+                kinds.append((name, written(value)))
             else:
-                settings.append(f"{named} = %s")
-                values.append(prepare(value) if prepare else value)
-        alike[tuple(settings)].append([*values, meta.pk.get_db_prep_save(row.pk, connection)])
-    update, key = f"UPDATE {quote(meta.db_table)} SET", quote(meta.pk.column)
+                kinds.append((name, None))
+                values.append(prepare(value) if (prepare := preparing(name)) else value)
+        values.append(meta.pk.get_db_prep_save(row.pk, connection))
+        alike[tuple(kinds)][row.pk] = values
     for same, rows in alike.items():
-        with connection.cursor() as cursor:
-            cursor.executemany(f"{update} {', '.join(same)} WHERE {key} = %s", rows)
+        _update(connection, meta, same, [*rows.values()])
+
+
+def _update(
+    connection: Any, meta: Any, columns: Sequence[tuple[str, _Written | None]], rows: Sequence[list[Any]]
+) -> None:
+    """Change columns of rows.
+
+    :param columns: names, each with what it becomes in all rows; ``None``: ``rows`` say that.
+    :param rows: the values of each, and its key.
+    """
+    quote = connection.ops.quote_name
+    table, key = quote(meta.db_table), quote(meta.pk.column)
+    fields = [*(meta.get_field(name) for name, same in columns if same is None), meta.pk]
+    at_once = _has_update_from(connection)
+    places = (f"v.column{number}" if at_once else "%s" for number in range(1, len(fields) + 1))
+    settings = ", ".join(
+        f"{quote(meta.get_field(name).column)} = {same[0] if same else next(places)}"
+        for name, same in columns
+    )
+    update = f"UPDATE {table} SET"
+    with connection.cursor() as cursor:
+        if not at_once:
+            for row in rows:
+                values = iter(row)
+                given = [value for _, same in columns for value in (same[1] if same else [next(values)])]
+                cursor.execute(f"{update} {settings} WHERE {key} = %s", [*given, *values])
+            return
+        fixed = [value for _, same in columns if same for value in same[1]]
+        most = min(_AT_ONCE, (connection.features.max_query_params or 50_000) // len(fields))
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            listed = _listed(connection, fields, len(some))
+            chosen = f"FROM (VALUES {listed}) AS v WHERE {table}.{key} = v.column{len(fields)}"
+            given = [*fixed, *(value for row in some for value in row)]
+            cursor.execute(f"{update} {settings} {chosen}", given)
+
+
+def _has_update_from(connection: Any) -> bool:
+    """Whether a database knows ``UPDATE … FROM (VALUES …)``."""
+    if connection.vendor == "sqlite":
+        return bool(connection.Database.sqlite_version_info >= (3, 33))
+    return bool(connection.vendor == "postgresql")
+
+
+def _listed(connection: Any, fields: Sequence[Any], number: int) -> str:
+    """The places of so many rows in ``VALUES``."""
+    first = other = ", ".join(["%s"] * len(fields))
+    if connection.vendor == "postgresql":
+        # The first row tells it the types of all. Without their bounds: a cast to varchar(5) would cut a
+        # text, which the column refuses.
+        types = [each.db_type(connection).partition("(")[0] for each in fields]
+        first = ", ".join(f"CAST(%s AS {each})" for each in types)
+    return ", ".join([f"({first})", *[f"({other})"] * (number - 1)])
 
 
 def _preparing(field: Any, connection: Any) -> Callable[[Any], Any] | None:

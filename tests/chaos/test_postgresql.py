@@ -47,6 +47,7 @@ SUITES = (
     "tests/knowledge/test_truth.py",
     "tests/knowledge/test_words.py",
     "tests/execution/test_export.py",
+    "tests/execution/test_journal.py",
     "tests/execution/test_many_runs.py",
     "tests/execution/test_schedules.py",
 )

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge.models import Chunk, Document, DocumentText, EmbeddingCache, Source
+from lingstream.models import Run, rows
 from lingstream.models.clock import Now
 from lingstream.models.rows import Among, update_rows, write_rows
 
@@ -78,23 +79,55 @@ def test_a_key_that_is_another_row_s_is_written(source: Source) -> None:
     assert DocumentText.unpack(DocumentText.objects.get().packed) == "two"
 
 
-def test_rows_are_changed_each_its_own_way(source: Source, django_user_model: Any) -> None:
+@pytest.mark.parametrize("by", ["one statement", "one each"])
+def test_rows_are_changed_each_its_own_way(
+    source: Source, django_user_model: Any, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(rows, "_has_update_from", lambda _: by == "one statement")
     user = django_user_model.objects.create(username="a")
     one, two, three = (Document.objects.create(source=source, key=key) for key in "123")
     soon = Now() + timedelta(hours=1)
-    update_rows(
-        [
-            (one, {"title": "一", "metadata": {"a": "b"}, "owner_id": user.pk, "check_at": soon}),
-            (two, {"title": "two", "metadata": {}, "owner_id": None, "check_at": soon}),
-            (three, {"changed_at": Now(), "version": 3}),
-        ]
-    )
+    with CaptureQueriesContext(connection) as asked:
+        update_rows(
+            [
+                (one, {"title": "一", "metadata": {"a": "b"}, "owner_id": user.pk, "check_at": soon}),
+                (two, {"title": "two", "metadata": {}, "owner_id": None, "check_at": soon}),
+                (three, {"changed_at": Now(), "version": 3}),
+            ]
+        )
+    assert len(asked) == (2 if by == "one statement" else 3)
     found = {row.key: row for row in Document.objects.filter(check_at__gt=Now() + timedelta(minutes=59))}
     assert found.keys() == {"1", "2"}
     assert (found["1"].title, found["1"].metadata, found["1"].owner) == ("一", {"a": "b"}, user)
     assert (found["2"].title, found["2"].metadata, found["2"].owner) == ("two", {}, None)
     three.refresh_from_db()
     assert three.changed_at and three.version == 3 and three.title == ""
+
+
+def test_rows_have_keys_of_any_kind_and_nothing_in_all_of_them() -> None:
+    """PostgreSQL would take a column of nothing for text."""
+    runs = [Run.objects.create(workflow="x", document={"a": 1}) for _ in range(3)]
+    update_rows([(run, {"document": None, "started_at": None, "cost": None}) for run in runs[:2]])
+    update_rows([(runs[0], {"document": {"b": number}}) for number in range(3)])
+    assert [Run.objects.get(pk=run.pk).document for run in runs] == [{"b": 2}, None, {"a": 1}]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite takes texts of any length")
+def test_a_text_that_is_too_long_is_refused_and_not_cut() -> None:
+    run = Run.objects.create(workflow="x")
+    with pytest.raises(DataError):
+        update_rows([(run, {"log_id": "1" * 1000})])
+
+
+def test_of_many_rows_each_is_looked_up_by_its_key() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("a plan as SQLite tells it")
+    with CaptureQueriesContext(connection) as asked:
+        update_rows([(Run(pk=uuid4()), {"log_id": "1-2"}) for _ in range(3)])
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN QUERY PLAN " + asked[0]["sql"])
+        plan = [row[3] for row in cursor.fetchall()]
+    assert any(step.startswith("SEARCH lingstream_run USING") for step in plan), plan
 
 
 def test_of_no_rows_nothing_is_asked() -> None:
