@@ -242,6 +242,8 @@ def test_the_end_stays_in_sight_until_one_looks_up(page: Page, site: str) -> Non
     page.locator(".ling-log").hover()
     page.mouse.wheel(0, -30)  # less than would be near the end
     until(page, "!document.querySelector('.ling-log').hasAttribute('data-pinned')")
+    # The wheel is told of before anything has moved.
+    until(page, f"({DISTANCE})(document.querySelector('.ling-log')) > 28")
     place = page.evaluate("document.querySelector('.ling-log').scrollTop")
     gates["grow"].open()
     expect(page.locator("ling-stream").last).to_have_attribute("status", "finished")
