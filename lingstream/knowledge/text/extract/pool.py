@@ -126,8 +126,16 @@ class _Child:
 
     @property
     def lives(self) -> bool:
-        # That its output has ended is seen at once; that it has, asyncio hears later, from a thread.
-        return self._process.returncode is None and not self._receiving.at_eof()
+        # asyncio hears late that the output has ended, and later that the child has. The system knows, but
+        # Python cannot ask it on macOS before 3.13.
+        if self._process.returncode is not None or self._receiving.at_eof():
+            return False
+        if not hasattr(os, "waitid"):
+            return True
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:  # asyncio's thread has heard, and we have not
+            return False
 
     async def ask(self, asked: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Send a file and wait for the answer.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -240,10 +242,24 @@ async def test_a_child_that_died_while_idle_costs_nothing(start: Callable[..., E
 
 async def test_a_child_whose_output_has_ended_lives_no_more() -> None:
     output = asyncio.StreamReader()
-    child = _Child(cast(Any, SimpleNamespace(returncode=None, stdin=None, stdout=output)))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        child = _Child(
+            cast(Any, SimpleNamespace(returncode=None, pid=process.pid, stdin=None, stdout=output))
+        )
+        assert child.lives
+        output.feed_eof()
+        assert not child.lives
+
+
+async def test_a_child_that_has_died_just_now_is_known_for_dead() -> None:
+    """Before asyncio has heard of it: there is no turn of the loop in between."""
+    child = await _Child.start()
     assert child.lives
-    output.feed_eof()
+    os.kill(child._process.pid, signal.SIGKILL)
+    with suppress(ChildProcessError):  # asyncio's thread was first
+        os.waitid(os.P_PID, child._process.pid, os.WEXITED | os.WNOWAIT)
     assert not child.lives
+    await child.kill()
 
 
 @pytest.mark.usefixtures("taken")
