@@ -93,8 +93,7 @@ def stdlib_html(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
 
 
 def no_parser(chunks: list[str], until: float = math.inf) -> tuple[Any, int]:
-    from lingstream.core.document.ops import Append
-    from lingstream.core.parsing.emitter import make
+    from lingstream.core.document.ops import Append, make
 
     def coroutine() -> Any:
         parts: list[str] = []

@@ -40,16 +40,15 @@ class Body:
         self._due = 0.0  # when it may be read again
         self._timeout: float | None = response.request.extensions.get("timeout", {}).get("read")
         self._rest: AsyncGenerator[bytes, None] | None = None
-        self._framing = _framing(response)
-        self._connection: Connection | None = None
-        stream = response.extensions.get("network_stream")
-        if self._framing and isinstance(stream, SocketStream) and stream.at_body:
-            self._connection = stream.connection
+        self._direct: tuple[Connection, _Framing] | None = None
+        stream, framing = response.extensions.get("network_stream"), _framing(response)
+        if framing and isinstance(stream, SocketStream) and stream.at_body:
+            self._direct = stream.connection, framing
 
     @property
     def is_direct(self) -> bool:
         """Whether what comes next is read from the socket."""
-        return self._connection is not None
+        return self._direct is not None
 
     async def read(self) -> bytes:
         """Return what comes next, however much it is; ``b""`` at the end.
@@ -57,7 +56,8 @@ class Body:
         :raises httpx2.HTTPError: as httpx: nothing came in time, the connection was lost, or what came is
             no body.
         """
-        while (connection := self._connection) is not None:
+        while self._direct:
+            connection, framing = self._direct
             pace, late = self.pace, 0.0
             if pace and (early := self._due - pace.clock()) > 0:
                 await connection.gather(early)
@@ -69,7 +69,12 @@ class Body:
                     raise httpx2.ReadTimeout("no data in time", request=self._response.request) from None
             if pace:
                 self._due = pace.read(pace.clock(), late, len(connection.received))
-            if data := self._take(connection):
+            is_lost = not connection.received
+            data = b"" if is_lost else framing.feed(connection.take())
+            if is_lost or framing.is_over:  # what follows is for httpx
+                connection.put_back(framing.rest)
+                self._direct = None
+            if data:
                 return data
         return await self._read_rest()
 
@@ -80,16 +85,6 @@ class Body:
                 await self._rest.aclose()
         finally:
             await self._response.aclose()
-
-    def _take(self, connection: Connection) -> bytes:
-        """Return what has come of the body; leave what follows to httpx where something else begins."""
-        framing = cast(_Framing, self._framing)
-        is_lost = not connection.received
-        data = b"" if is_lost else framing.feed(connection.take())
-        if is_lost or framing.is_over:
-            connection.put_back(framing.rest)
-            self._connection = None
-        return data
 
     async def _read_rest(self) -> bytes:
         if self._rest is None:

@@ -147,7 +147,9 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.received: list[bytes] = []
         self.error: Exception | None = None
-        self.lost = asyncio.get_running_loop().create_future()
+        # Kept: for each packet it would be asked whether the process has forked meanwhile.
+        self._loop = asyncio.get_running_loop()
+        self.lost = self._loop.create_future()
         self._over = False
         self._size = 0
         self._reader: asyncio.Future[None] | None = None
@@ -178,7 +180,7 @@ class Connection(asyncio.Protocol):
         _release(self._reader)
 
     def pause_writing(self) -> None:
-        self._drained = asyncio.get_running_loop().create_future()
+        self._drained = self._loop.create_future()
 
     def resume_writing(self) -> None:
         _release(self._drained)
@@ -214,13 +216,12 @@ class Connection(asyncio.Protocol):
 
         It has a ``TimeoutError`` where nothing came for ``timeout`` seconds.
         """
-        loop = asyncio.get_running_loop()
-        self._reader = loop.create_future()
+        self._reader = self._loop.create_future()
         if timeout is not None:
-            self._deadline = loop.time() + timeout
+            self._deadline = self._loop.time() + timeout
             # Of two calls that differ in their timeout, the earlier alarm must ring first.
             if self._alarm is None or self._alarm.when() > self._deadline:
-                self._set_alarm(loop)
+                self._set_alarm()
         else:
             self._deadline = float("inf")
         return self._reader
@@ -229,9 +230,8 @@ class Connection(asyncio.Protocol):
         """Let come what comes for ``seconds``, or until no more can."""
         if self._over or self._size > HIGH_WATER:
             return
-        loop = asyncio.get_running_loop()
-        gathering = self._gathering = loop.create_future()
-        alarm = loop.call_later(seconds, _release, gathering)
+        gathering = self._gathering = self._loop.create_future()
+        alarm = self._loop.call_later(seconds, _release, gathering)
         try:
             await gathering
         finally:
@@ -246,25 +246,23 @@ class Connection(asyncio.Protocol):
             await self._drained
 
     async def start_tls(self, context: ssl.SSLContext, hostname: str | None) -> None:
-        loop = asyncio.get_running_loop()
-        made = await loop.start_tls(self.transport, self, context, server_hostname=hostname)
+        made = await self._loop.start_tls(self.transport, self, context, server_hostname=hostname)
         if made is None:
             raise ConnectionResetError("the connection was lost in the TLS handshake")
         self.transport = made
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _set_alarm(self) -> None:
         if self._alarm:
             self._alarm.cancel()
-        self._alarm = loop.call_at(self._deadline, self._ring)
+        self._alarm = self._loop.call_at(self._deadline, self._ring)
 
     def _ring(self) -> None:
         # One timer that moves on when it rings, instead of one that is set and cancelled for every read.
         self._alarm = None
-        loop = asyncio.get_running_loop()
         if self._reader is None or self._reader.done() or self._deadline == float("inf"):
             return
-        if loop.time() < self._deadline:
-            self._set_alarm(loop)
+        if self._loop.time() < self._deadline:
+            self._set_alarm()
         else:
             self._reader.set_exception(TimeoutError())
 

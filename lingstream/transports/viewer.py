@@ -195,7 +195,7 @@ class Viewer:
                 batch = await self._next()
             elif not ready:
                 batch = await self._idle()
-        self._silence.broken()
+        self._silence.since = self._now()
         return batch if self._whole else told_frames(batch)
 
     async def aclose(self) -> None:
@@ -383,7 +383,7 @@ class _Silence:
         self._ring = ring
         self._loop = asyncio.get_running_loop()
         self.since = self._loop.time()
-        """When something was said last."""
+        """When something was said last: who says it sets this, for each batch."""
         self._seconds = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -391,10 +391,6 @@ class _Silence:
         """Listen; silence is that nothing is said for so long."""
         self._seconds = seconds
         self._timer = self._loop.call_later(seconds, self._check)
-
-    def broken(self) -> None:
-        """Something was said."""
-        self.since = self._loop.time()
 
     def end(self) -> None:
         """Stop listening."""

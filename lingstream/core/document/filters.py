@@ -31,9 +31,6 @@ class UriFilter:
         self._verdicts: dict[str, bool] = {}  # of strings, numbers and the like
         self._shown: dict[str, int] = {}  # containers that were passed, and how many items of an array
 
-    def __bool__(self) -> bool:
-        return bool(self._only or self._exclude)
-
     def __call__(self, ops: Iterable[Op]) -> list[Op]:
         """Return the ops that pass.
 

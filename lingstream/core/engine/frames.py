@@ -57,7 +57,7 @@ class StepFrames:
         self._names = {"bot": instance, "step": plan.name, "root": root}
         self._settled = settle
         self._emit = emit
-        self._filter = UriFilter(root, plan.only, plan.exclude)
+        self._filter = UriFilter(root, plan.only, plan.exclude) if plan.only or plan.exclude else None
 
     def open(self, root: str) -> None:
         """Claim ``root`` for this step run, and make the containers above it."""
@@ -117,8 +117,8 @@ class StepFrames:
             return
         at = self._names["root"]
         body = {**body, **{key: jsonuri.concat(at, body[key]) for key in ("root", "uri") if key in body}}
-        is_field = body["event"] in FIELD_EVENTS and self._filter
-        if not is_field or self._filter.shows(body["uri"], body["event"] == "object-response"):
+        shown = self._filter if body["event"] in FIELD_EVENTS else None
+        if not shown or shown.shows(body["uri"], body["event"] == "object-response"):
             self._host.write("event", body)
 
     def note(self, event: str, text: str) -> None:

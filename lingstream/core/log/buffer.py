@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lingstream.core.document.ops import Append, copy_json
+from lingstream.core.document.ops import Append, copy_json, make
 from lingstream.core.exceptions import Fenced, JsonUriError, UsageError
 
 from .frames import Frame, FrameId, Kind, merge, weight
@@ -98,7 +98,7 @@ class FrameBuffer:
         if self.ended:
             raise UsageError(f"expected nothing after done, got {kind}")
         try:
-            self.state.apply(kind, body)
+            (self._state or self.state).apply(kind, body)  # the property is asked where it has to raise
         except JsonUriError as error:
             if fitting := body[: error.position]:
                 self._keep(kind, fitting)
@@ -266,14 +266,14 @@ class FrameBuffer:
 
     def _keep(self, kind: Kind, body: Any) -> FrameId:
         epoch, seq, _ = self.last_id
-        self.last_id = place = FrameId(epoch, seq + 1)
+        self.last_id = place = make(FrameId, (epoch, seq + 1, 0))
         if kind == "ops" and len(body) == 1 and type(body[0]) is Append:
             self._uris.append(body[0].uri)
             self._bodies.append(body[0].delta)
         else:
             self._uris.append(None)
             self._bodies.append((kind, body))
-        self._last = Frame(place, kind, body)
+        self._last = make(Frame, (place, kind, body))
         self.end += 1
         if self._merged:
             self._merged, self._merged_from = [], (-1, -1)

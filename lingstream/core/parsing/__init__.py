@@ -33,6 +33,7 @@ from .vocabulary import REASONING, TextOptions, vocabulary_of
 __all__ = ["REASONING", "BaseParser", "Repair", "StreamParser", "TextOptions", "TextParser"]
 
 _Feed: TypeAlias = Callable[[str], list[Op | Closed]]
+_NOTHING = "", ""
 
 
 class BaseParser:
@@ -102,13 +103,15 @@ class BaseParser:
         emitter = self._emitter
         emitter.note("trailing", "the end of the text", "more", self._source.offset, emitter.root)
 
-    def take_preamble(self) -> str:
-        """Return the prose before the document that came since the last call."""
-        return _drain(self._preamble.prose)
-
-    def take_reasoning(self) -> str:
-        """Return the text inside ``<think>…</think>`` that came since the last call."""
-        return _drain(self._preamble.reasoning)
+    def take_beside(self) -> tuple[str, str]:
+        """Return the prose before the document and the text in ``<think>…</think>`` since the last call."""
+        preamble = self._preamble
+        if not (preamble.prose or preamble.reasoning):  # as nearly always, and it is asked for each token
+            return _NOTHING
+        beside = "".join(preamble.prose), "".join(preamble.reasoning)
+        preamble.prose.clear()
+        preamble.reasoning.clear()
+        return beside
 
     def _read(self, source: Source) -> Reading[None]:
         raise NotImplementedError
@@ -254,9 +257,3 @@ class TextParser(BaseParser):
             source.pos = end
         emitter.settle(cut=emitter.cut)
         source.finish()
-
-
-def _drain(parts: list[str]) -> str:
-    text = "".join(parts)
-    parts.clear()
-    return text

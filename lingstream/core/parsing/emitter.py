@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lingstream.core.document import jsonuri
-from lingstream.core.document.ops import Append, Closed, Op, Set
+from lingstream.core.document.ops import Append, Closed, Op, Set, make
 from lingstream.core.exceptions import ParseError, ParseLimitError
 from lingstream.core.phrases import Phrase
 
-__all__ = ["Emitter", "Guide", "Limits", "Repair", "make"]
-
-#: Makes an op from a tuple of its fields. ``Append(…)`` is a Python function and takes twice as long.
-make = tuple.__new__
+__all__ = ["Emitter", "Guide", "Limits", "Repair"]
 
 E = TypeVar("E", bound=ParseError)
 _VALID_JSON = ("overflow", "surrogate")

@@ -18,9 +18,9 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from lingstream.core.document import jsonuri
-from lingstream.core.document.ops import Append, Closed, Set
+from lingstream.core.document.ops import Append, Closed, Set, make
 
-from .emitter import Emitter, make
+from .emitter import Emitter
 from .repair import LONGEST_FIRST_KEY, Repairer, State, may_be_end, sign_at_end
 from .tokenizer import LOOKAHEAD, NUMBER, EndOfText, Reading, Source, to_number
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from lingstream.core.document.ops import Closed, Op
+from lingstream.core.document.ops import Closed, Op, make
 from lingstream.core.exceptions import UsageError
 from lingstream.core.phrases import Phrase
 
@@ -56,12 +56,8 @@ class Parser(Protocol):
         """The text has ended, or was ``cut`` off: settle what is open."""
         ...
 
-    def take_preamble(self) -> str:
-        """Return the text before the document that came since the last call."""
-        ...
-
-    def take_reasoning(self) -> str:
-        """Return the reasoning inside the text that came since the last call."""
+    def take_beside(self) -> tuple[str, str]:
+        """Return the text before the document, and the reasoning inside the text, since the last call."""
         ...
 
 
@@ -146,8 +142,7 @@ class BotOutput:
             else:
                 ops.append(item)  # type: ignore[arg-type]
         self._wrote = self._wrote or bool(ops)
-        parser = self.parser
-        return Output(ops, closed, parser.take_preamble(), parser.take_reasoning())
+        return make(Output, (ops, closed, *self.parser.take_beside()))
 
 
 def _parser(

@@ -64,7 +64,7 @@ class SSE(Dialect):
         epoch, seq, part = self._previous
         for number, op in enumerate(ops, 1):
             place = name if number == last else f"{epoch}-{seq}+{part + number}"
-            events.append(b"id: %b\ndata: %b\n\n" % (place.encode(), _op(op)))
+            events.append(b"id: %b\ndata: %b\n\n" % (place.encode(), dumps(op.to_wire())))
         return b"".join(events)
 
 
@@ -90,9 +90,5 @@ class JSONL(Dialect):
 
     def _text(self, frame: Frame) -> bytes:
         if frame.kind == "ops":
-            return b"".join([_op(op) + b"\n" for op in frame.body])
+            return b"".join([dumps(op.to_wire()) + b"\n" for op in frame.body])
         return dumps(frame_to_wire(self._run, frame)) + b"\n"
-
-
-def _op(op: Any) -> bytes:
-    return dumps(op.to_wire())

@@ -71,12 +71,6 @@ def test_globs_are_below_the_bots_root() -> None:
     ]
 
 
-def test_is_false_when_it_does_nothing() -> None:
-    assert not UriFilter("")
-    assert UriFilter("", only=["a"])
-    assert UriFilter("", exclude=["a"])
-
-
 @pytest.mark.parametrize(
     ("uri", "container", "shows"),
     [

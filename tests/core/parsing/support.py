@@ -40,8 +40,7 @@ def parse(chunks: Iterable[str], make: type[StreamParser] = StreamParser, **opti
     assert repr(document) == repr(parser.value)
     closed = [(op.uri, repr(op.value)) for op in ops if isinstance(op, Closed)]
     fixes = sum(isinstance(op, Set) and op.fix for op in ops)
-    told = parser.take_preamble(), parser.take_reasoning()
-    return Parsed(repr(document), closed, parser.repairs, *told, fixes, ops, document)
+    return Parsed(repr(document), closed, parser.repairs, *parser.take_beside(), fixes, ops, document)
 
 
 class Folded:

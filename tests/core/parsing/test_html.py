@@ -41,7 +41,7 @@ def parse(chunks: Iterable[str], **options: Any) -> Parsed:
     fixes = [at for at, op in enumerate(ops) if isinstance(op, Set) and op.fix]  # a draft's are told again
     since = [op.uri for op in ops[fixes[-1] if fixes else 0 :] if isinstance(op, Closed)]
     assert len(set(since)) == len(since)
-    return Parsed(tree, closed, parser.repairs, parser.take_preamble(), parser.take_reasoning())
+    return Parsed(tree, closed, parser.repairs, *parser.take_beside())
 
 
 def drawn(node: Any) -> str:
@@ -175,8 +175,8 @@ def test_an_end_without_its_beginning_takes_back_what_was_reasoning(name: str) -
         document = fold_all([Set("", {}), *ops])["page"]
         assert repr(document) == repr(parser.value)
         told = [(op.uri, repr(op.value)) for op in ops if isinstance(op, Closed)]
-        found = drawn(document), parser.take_reasoning(), parser.take_preamble(), parser.repairs, told
-        assert found[:3] == (tree, reasoning, preamble)
+        found = drawn(document), *parser.take_beside(), parser.repairs, told
+        assert found[:3] == (tree, preamble, reasoning)
         assert found == (whole := whole or found)
 
 

@@ -14,11 +14,11 @@ from .support import every_cut, fold_all, parse
 def test_preamble_and_reasoning_are_drained_piece_by_piece() -> None:
     parser = StreamParser()
     parser.feed("<think>let me")
-    assert parser.take_reasoning() == "let me"
+    assert parser.take_beside() == ("", "let me")
     parser.feed(" see</think>Sure: ")
-    assert (parser.take_reasoning(), parser.take_preamble()) == (" see", "Sure: ")
+    assert parser.take_beside() == ("Sure: ", " see")
     parser.feed('{"a": 1}')
-    assert (parser.take_reasoning(), parser.take_preamble()) == ("", "")
+    assert parser.take_beside() == ("", "")
 
 
 def test_text_parser_keeps_what_only_begins_like_reasoning() -> None:
@@ -34,7 +34,7 @@ def test_text_parser_keeps_reasoning_apart() -> None:
     parser = TextParser()
     ops = [op for char in "<think>hm</think>\nyes <b>" for op in parser.feed(char)]
     assert "".join(op.delta for op in ops if isinstance(op, Append)) == "yes <b>"
-    assert parser.take_reasoning() == "hm"
+    assert parser.take_beside() == ("", "hm")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_plain_text_takes_back_what_was_reasoning(text: str, value: str, reasoni
     for pieces in every_cut(text):
         parser = TextParser()
         document = fold_all([op for piece in pieces for op in parser.feed(piece)] + parser.close())
-        assert (document, parser.value, parser.take_reasoning()) == (value, value, reasoning)
+        assert (document, parser.value, parser.take_beside()) == (value, value, ("", reasoning))
 
 
 @pytest.mark.parametrize("space", [10, 2_000, 70_001, 200_000])

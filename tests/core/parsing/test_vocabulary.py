@@ -62,7 +62,8 @@ formats = pytest.mark.parametrize("format", MAKE)
 def read(make: Make, pieces: Iterable[str]) -> tuple[Any, str, str]:
     parser = make()
     ops = [op for piece in pieces for op in parser.feed(piece)] + parser.close()
-    return fold_all(ops), parser.take_reasoning(), parser.take_preamble()
+    prose, reasoning = parser.take_beside()
+    return fold_all(ops), reasoning, prose
 
 
 def opened(mark: str) -> str:

@@ -11,8 +11,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import TypeAlias
 
-from lingstream.core.document.ops import Append
-from lingstream.core.parsing.emitter import make
+from lingstream.core.document.ops import Append, make
 from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import EndOfText, Reading, Source, join_surrogates
 from lingstream.core.phrases import Phrase

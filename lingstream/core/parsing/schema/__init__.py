@@ -38,8 +38,7 @@ class SchemaParser:
         parser.guide(self._guide)
         self.stop = parser.stop
         self.close = parser.close
-        self.take_preamble = parser.take_preamble
-        self.take_reasoning = parser.take_reasoning
+        self.take_beside = parser.take_beside
 
     @property
     def feed(self) -> Callable[[str], list[Op | Closed]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from lingstream.core.document import jsonuri
-from lingstream.core.document.ops import Append, Closed, Op, Set, copy_json
-from lingstream.core.parsing.emitter import Repair, make
+from lingstream.core.document.ops import Append, Closed, Op, Set, copy_json, make
+from lingstream.core.parsing.emitter import Repair
 
 from .coerce import coerce
 from .places import Container, Places, Target
