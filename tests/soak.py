@@ -10,8 +10,9 @@ a page that is wrong::
     make soak SUITES=chaos KEY="told_to_stop"
     make soak RESUME=1                     # goes on where it was interrupted
 
-What takes too long for ``make test`` (long rows of chaos, fuzz and load) belongs to a suite too: mark a test
-with ``@pytest.mark.soak``, which is skipped elsewhere, or add a command to ``COMMANDS``.
+What takes too long for ``make test`` (long rows of chaos, fuzz and load) belongs to a suite too, and is run
+in its first round: mark a test with ``@pytest.mark.soak``, which is skipped elsewhere, or add a command to
+``COMMANDS``. The other rounds are what ``make test`` runs.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ COMMANDS: dict[str, list[str]] = {
 }
 """What is no test of pytest, and long enough to be run once: what comes after ``python``; one that fails does
 not return 0."""
+
+LONG = {"SOAK": "1", "LINGSTREAM_RELOADS": "200"}
+"""The environment of a round that takes all the time it needs."""
 
 
 def arguments_of(suite: str, key: str) -> list[str]:
@@ -85,7 +89,7 @@ def main() -> int:
             log = asked.logs / f"{suite}.log"
             commit = git(ROOT, "rev-parse", "HEAD") or "no commit"
             begun = time.monotonic()
-            code = run(arguments_of(suite, asked.key), log)
+            code = run(arguments_of(suite, asked.key), log, LONG if number == 1 else {})
             took = time.monotonic() - begun
             result = "FAILED" if code else "passed"
             print(f"{suite} {number}/{times}: {result}, {took:.0f} s", flush=True)
@@ -135,13 +139,13 @@ def passed(record: Path, what: dict[str, Any]) -> int:
     return count
 
 
-def run(arguments: list[str], log: Path) -> int:
-    """Run Python with ``arguments``, its output in ``log``; return its code."""
+def run(arguments: list[str], log: Path, more: dict[str, str]) -> int:
+    """Run Python with ``arguments`` and ``more`` environment, its output in ``log``; return its code."""
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env={**os.environ, "SOAK": "1", "LINGSTREAM_RELOADS": "200"},
+            env={**os.environ, **more},
             stdout=output,
             stderr=output,
             start_new_session=True,

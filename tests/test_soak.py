@@ -55,12 +55,16 @@ def test_resumed_it_runs_what_is_missing(
         assert soak_file.main() == 0
         return capsys.readouterr().out.splitlines()
 
+    rounds: list[dict[str, str]] = []
     monkeypatch.setattr(soak_file, "files_of", lambda folder: "a")
-    monkeypatch.setattr(soak_file, "run", lambda arguments, log: log.write_text(""))
+    monkeypatch.setattr(
+        soak_file, "run", lambda arguments, log, more: rounds.append(more) or log.write_text("")
+    )
     assert told("--times", "2") == ["chaos 1/2: passed, 0 s", "chaos 2/2: passed, 0 s"]
     assert told("--times", "3", "--resume") == ["chaos: 2 of 3 have passed before", "chaos 3/3: passed, 0 s"]
     monkeypatch.setattr(soak_file, "files_of", lambda folder: "b")
     assert told("--times", "1", "--resume") == ["chaos 1/1: passed, 0 s"]
+    assert [bool(more) for more in rounds] == [True, False, False, True]  # which are the long ones
 
 
 @pytest.fixture
