@@ -64,7 +64,8 @@ def test_resumed_it_runs_what_is_missing(
     assert told("--times", "3", "--resume") == ["chaos: 2 of 3 have passed before", "chaos 3/3: passed, 0 s"]
     monkeypatch.setattr(soak_file, "files_of", lambda folder: "b")
     assert told("--times", "1", "--resume") == ["chaos 1/1: passed, 0 s"]
-    assert [bool(more) for more in rounds] == [True, False, False, True]  # which are the long ones
+    told("--times", "2", "--key", "one")
+    assert [bool(more) for more in rounds] == [True, False, False, True, True, True]  # the long ones
 
 
 @pytest.fixture
