@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingstream.knowledge.text.words import LONGEST_WORD, MOST_QUERY_WORDS, defining, query_words, words
+from lingstream.knowledge.text.words import (
+    LONGEST_TOKEN,
+    LONGEST_WORD,
+    MOST_QUERY_WORDS,
+    _forms,
+    defining,
+    query_words,
+    words,
+)
 
 WORDS = {
     "English": ("The Stream's end: it stops.", "the stream s end it stop"),
@@ -111,6 +119,13 @@ def test_a_name_by_itself_is_no_heading(question: str) -> None:
 
 def test_a_long_word_is_cut_off_as_databases_refuse_it() -> None:
     assert words("x" * 5000) == ["x" * LONGEST_WORD]
+
+
+def test_what_is_kept_of_tokens_is_bounded() -> None:
+    given = [f"k{number}{'x' * (number % 300)}" for number in range(40_000)]
+    assert words(" ".join(given)) == [token[:LONGEST_WORD] for token in given]
+    assert 0 < len(_forms) <= 16_384
+    assert max(map(len, _forms)) <= LONGEST_TOKEN
 
 
 @settings(max_examples=300)
