@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lingstream.knowledge.models import Collection, Embedder, Source
-from lingstream.knowledge.stores import database, pgvector
+from lingstream.knowledge.stores import database, pgvector, words
 
 from . import embedders
 from .embedders import told
@@ -19,9 +19,11 @@ from .world import settled
 def _nothing_in_memory() -> Iterator[None]:
     database.forget_matrices()
     pgvector.forget_choices()
+    words.forget_numbers()
     yield
     database.forget_matrices()
     pgvector.forget_choices()
+    words.forget_numbers()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from pytest_django import DjangoAssertNumQueries
 
 from lingstream.core.exceptions import ConfigurationError
 from lingstream.knowledge.models import Collection, Document
@@ -114,6 +115,24 @@ class TestFinding:
         found = [pk for pk, _ in words.find(everything(help), asked, 20, beside)]
         assert (found[0], len(found)) == (right.pk, 20)
         assert right.pk != words.find(everything(help), asked, 20)[0][0], "without it others are first"
+
+    @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite asks it by one statement")
+    def test_of_postgresql_little_is_asked_twice(
+        self, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        monkeypatch.setattr(words, "_MOST_KEPT", 5)
+        help = collection()
+        document(help, *["apples and pears"] * 3)
+        words._kept.clear()
+        with django_assert_num_queries(
+            3
+        ):  # what it makes of the words, how common they are, and who has them
+            assert len(found(everything(help), "apples pears", 3)) == 3
+        with django_assert_num_queries(1):
+            assert len(found(everything(help), "pears apples", 3)) == 3
+        for number in range(10):
+            assert len(found(everything(help), f"apples {number}", 3)) == 3
+        assert len(words._kept["default"]) <= 7
 
     @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no table beside it")
     def test_those_of_a_long_passage_lie_in_its_row(self) -> None:

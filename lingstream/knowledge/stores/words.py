@@ -6,8 +6,11 @@ know a language. Title and headings count as words of a passage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import inf
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connections, router
@@ -20,41 +23,39 @@ from ..text.words import spaced_words
 from .bounds import Bounds, marks_of
 from .port import Passage
 
-__all__ = ["SUPPORTED", "find", "write"]
+__all__ = ["SUPPORTED", "find", "forget_numbers", "write"]
 
 _LONGEST = 200  # characters of a word; PostgreSQL refuses 2,047 bytes
+_MOST_KEPT = 16_384  # words and phrases of questions
+_KNOWN_FOR = 60.0  # seconds for which it stays as it was found how common words are
 
 
-_Find: TypeAlias = Callable[
-    [Sequence[Sequence[int]], Sequence[str], Sequence[str], int], tuple[str, list[Any]]
-]
+_Asked: TypeAlias = tuple[str, list[Any]]  # SQL with its values
 
 
 class _Statements(NamedTuple):
     """What a database does with words.
 
     :param marks: marks as it wants them written.
-    :param find: returns a statement with its values, for marks in groups, a question's words, what counts
-        beside them, and a number. It gives ids, scores, and whether all words were asked for.
-    :param find_all: asks for all of them, where the first may have asked for too few.
+    :param find: yields what finds ids with their scores, for the database's alias, marks in groups, a
+        question's words, what counts beside them, and a number: the next one where the last found fewer.
     """
 
     write: str
     marks: Callable[[Sequence[int]], Any]
-    find: _Find
-    find_all: _Find | None = None
+    find: Callable[[str, Sequence[Sequence[int]], Sequence[str], Sequence[str], int], Iterator[_Asked]]
 
 
 def _fts5(
-    groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
-) -> tuple[str, list[Any]]:
+    alias: str, groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
+) -> Iterator[_Asked]:
     """Rank those that have a telling word: to rank all that have a common one takes ten times as long."""
     marks = " AND ".join(f"marks : ({_either(group)})" for group in groups)
     counted = " UNION ALL ".join([_COUNTED] * len(asked))
     most = _MOST_RANKED + 1
     values = [value for word in asked for value in (word, f'{marks} AND words : "{word}"', most)]
     ranked = [bool(beside), _either([*asked, *beside])]
-    return _RANKED.format(counted=counted), [*values, _MOST_RANKED, marks, *ranked, k]
+    yield _RANKED.format(counted=counted), [*values, _MOST_RANKED, marks, *ranked, k]
 
 
 def _either(words: Sequence[int] | Sequence[str]) -> str:
@@ -62,16 +63,55 @@ def _either(words: Sequence[int] | Sequence[str]) -> str:
 
 
 def _tsquery(
-    groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
-) -> tuple[str, list[Any]]:
-    """As :func:`_fts5`, by statistics: PostgreSQL cannot stop counting where it is enough."""
-    return _RANKED_BY_POSTGRESQL, [[*asked], _MOST_RANKED, [*beside], _within(groups), k]
+    alias: str, groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
+) -> Iterator[_Asked]:
+    """As :func:`_fts5`, by statistics: PostgreSQL cannot stop counting where it is enough.
+
+    They are of all tenants: where one has too few of the telling words, all are asked for.
+    """
+    queries, numbers = _queries(alias, [*asked, *beside]), _numbers(alias, int(time.monotonic() / _KNOWN_FOR))
+    # What the statistics do not name is rare.
+    counted = sorted((numbers.get(queries[word], 0.0), queries[word]) for word in asked if queries[word])
+    if not counted:
+        return
+    rarest = [query for _, query in counted]
+    sums = list(accumulate(number for number, _ in counted))
+    said = _any_of([queries[phrase] for phrase in beside if queries[phrase]]) or None
+    for tell in dict.fromkeys((max(1, bisect_right(sums, _MOST_RANKED)), len(rarest))):
+        found = f"({_within(groups)}) & ({_any_of(rarest[:tell])})"
+        yield _RANKED_BY_POSTGRESQL, [_any_of(rarest), said, found, k]
 
 
-def _tsquery_of_all(
-    groups: Sequence[Sequence[int]], asked: Sequence[str], beside: Sequence[str], k: int
-) -> tuple[str, list[Any]]:
-    return _RANKED_BY_POSTGRESQL, [[*asked], inf, [*beside], _within(groups), k]
+def _any_of(queries: Sequence[str]) -> str:
+    return " | ".join(f"({each})" for each in queries)
+
+
+_kept: dict[str, dict[str, str]] = {}  # by the database's alias; replaced where it is full, never emptied
+
+
+def _queries(alias: str, phrases: Sequence[str]) -> Mapping[str, str]:
+    """What PostgreSQL makes of words and phrases, as text; ``""``: nothing that could be found."""
+    kept = _kept.get(alias)
+    if kept is None or len(kept) > _MOST_KEPT:
+        kept = _kept[alias] = {}
+    if new := [f"'{phrase}'" for phrase in phrases if phrase not in kept]:
+        with connections[alias].cursor() as cursor:
+            cursor.execute(_MADE, [new])
+            kept.update({phrase[1:-1]: query for phrase, query in cursor.fetchall()})
+    return kept
+
+
+@lru_cache(8)
+def _numbers(alias: str, minute: int) -> Mapping[str, float]:
+    """How many passages have each word that is common, as a query; asked again in the next ``minute``."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_COMMON)
+        return {f"'{word}'": number for word, number in cursor.fetchall()}
+
+
+def forget_numbers() -> None:
+    """Forget how common words are: the database is another one."""
+    _numbers.cache_clear()
 
 
 def _within(groups: Sequence[Sequence[int]]) -> str:
@@ -105,7 +145,7 @@ _RANKED = """
             words || iif(all_tell AND NOT %s, '', ' AND words : (' || %s || ')') AS ranked
         FROM telling
     )
-    SELECT rowid, -bm25(lingstream_knowledge_words, 0.0, 1.0) AS score, TRUE
+    SELECT rowid, -bm25(lingstream_knowledge_words, 0.0, 1.0) AS score
     FROM lingstream_knowledge_words
     WHERE lingstream_knowledge_words MATCH coalesce((SELECT ranked FROM asked), 'marks : none')
     AND +rowid IN (
@@ -114,44 +154,20 @@ _RANKED = """
     )
     ORDER BY score DESC, rowid LIMIT %s
 """
-# What the statistics do not name is rare. They are of all tenants: where one has too few of the telling
-# words, all words are asked for. To rank 24,000 of 50,000 passages takes 100 ms.
-_RANKED_BY_POSTGRESQL = """
-    WITH asked AS (
-        SELECT to_tsquery('lingstream_words', '''' || word || '''') AS query FROM unnest(%s::text[]) word
-    ),
-    known AS (
-        SELECT relname, nspname AS schema, greatest(reltuples, 0) AS total
-        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-        WHERE pg_class.oid = 'lingstream_knowledge_words'::regclass
-    ),
-    common AS (
+_MADE = "SELECT phrase, to_tsquery('lingstream_words', phrase)::text FROM unnest(%s::text[]) phrase"
+_COMMON = """
+    SELECT word, number FROM (
         SELECT unnest(most_common_elems::text::text[]) AS word,
-            unnest(most_common_elem_freqs) * total AS number
-        FROM known JOIN pg_stats ON schemaname = schema AND tablename = relname AND attname = 'words'
-    ),
-    counted AS (
-        SELECT query, coalesce(number, 0) AS number
-        FROM asked LEFT JOIN common ON word = trim(BOTH '''' FROM query::text) WHERE numnode(query) > 0
-    ),
-    summed AS (
-        SELECT '(' || query::text || ')' AS query,
-            row_number() OVER rarest = 1 OR sum(number) OVER rarest <= %s AS tells
-        FROM counted WINDOW rarest AS (ORDER BY number, query::text)
-    ),
-    told AS (
-        SELECT string_agg(query, ' | ')::tsquery AS whole,
-            (string_agg(query, ' | ') FILTER (WHERE tells))::tsquery AS telling, bool_and(tells) AS all_tell
-        FROM summed
-    ),
-    beside AS (
-        SELECT
-            string_agg(to_tsquery('lingstream_words', '''' || phrase || '''')::text, ' | ')::tsquery AS said
-        FROM unnest(%s::text[]) phrase
-    )
-    SELECT chunk_id, ts_rank(words, whole, 1) + coalesce((words @@ said)::int, 0), all_tell
-    FROM told, beside, lingstream_knowledge_words
-    WHERE words @@ (%s::tsquery && telling) ORDER BY 2 DESC, 1 LIMIT %s
+            unnest(most_common_elem_freqs) * greatest(reltuples, 0) AS number
+        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        JOIN pg_stats ON schemaname = nspname AND tablename = relname
+        WHERE pg_class.oid = 'lingstream_knowledge_words'::regclass AND attname = 'words'
+    ) common WHERE word IS NOT NULL
+"""
+# To rank 24,000 of 50,000 passages takes 100 ms.
+_RANKED_BY_POSTGRESQL = """
+    SELECT chunk_id, ts_rank(words, %s::tsquery, 1) + coalesce((words @@ %s::tsquery)::int, 0)
+    FROM lingstream_knowledge_words WHERE words @@ %s::tsquery ORDER BY 2 DESC, 1 LIMIT %s
 """
 
 # In FTS5 marks are words of a column of their own, in a tsvector those that begin with #, as no word does. So
@@ -170,7 +186,6 @@ _POSTGRESQL = _Statements(
     """,
     marks=lambda marks: [f"#{mark}" for mark in marks],
     find=_tsquery,
-    find_all=_tsquery_of_all,
 )
 _STATEMENTS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
 SUPPORTED = tuple(_STATEMENTS)
@@ -201,14 +216,15 @@ def find(bounds: Bounds, asked: Sequence[str], k: int, beside: Sequence[str] = (
     asked = [word for word in dict.fromkeys(each[:_LONGEST] for each in asked) if _is_word(word)]
     if not asked or not all(bounds.marks):
         return []
-    known, cursor = _open(router.db_for_read(Chunk))
+    known, cursor = _open(alias := router.db_for_read(Chunk))
+    found: list[Any] = []
     with cursor:
-        cursor.execute(*known.find(bounds.marks, asked, beside, k))
-        found = cursor.fetchall()
-        if known.find_all and len(found) < k and not (found and found[0][2]):
-            cursor.execute(*known.find_all(bounds.marks, asked, beside, k))
+        for sql, values in known.find(alias, bounds.marks, asked, beside, k):
+            cursor.execute(sql, values)
             found = cursor.fetchall()
-        return [(pk, float(score)) for pk, score, _ in found]
+            if len(found) >= k:
+                break
+    return [(pk, float(score)) for pk, score in found]
 
 
 def _open(alias: str) -> tuple[_Statements, Any]:
