@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 __all__ = ["LONGEST_QUOTE", "Place", "find_quote", "plain"]
 
 LONGEST_QUOTE = 1_000  # characters; who repeats more than that quotes nothing
-_LONGEST_PASSAGE = 20_000
+_LONGEST_PASSAGE = 1_000_000  # as long as fifty of the longest that a collection has are together
+_LONGEST_NEAR = 20_000  # characters in which it is looked for nearly
 _ERRORS = 10  # one character in so many may be another one, be missing or be too much
 
 _SINGLE, _DOUBLE, _DASHES = "‘’‚‛′`´＇", "“”„‟″«»「」『』〝〞＂", "‐‑‒–—―−－"
@@ -47,18 +49,19 @@ def find_quote(quote: str, passage: str) -> Place | None:
     """
     if len(quote) > 2 * LONGEST_QUOTE:
         return None
-    wanted = "".join(char for char, _ in _folded(quote)).strip(_ENDS)
+    wanted = _compared(quote).strip(_ENDS)
     if len(wanted) > LONGEST_QUOTE or not any(map(str.isalnum, wanted)):
         return None
-    pairs = [*_folded(passage[:_LONGEST_PASSAGE])]
-    text = "".join(char for char, _ in pairs)
+    passage = passage[:_LONGEST_PASSAGE]
+    text = _compared(passage)
     start = text.find(wanted)
     end = start + len(wanted)
     if start < 0:
         if (near := _near(wanted, text)) is None:
             return None
         start, end = near
-    return Place(pairs[start][1], pairs[end - 1][1] + 1)
+    places = [*islice(_places(passage), start, end)]
+    return Place(places[0], places[-1] + 1)
 
 
 def plain(text: str) -> str:
@@ -66,19 +69,23 @@ def plain(text: str) -> str:
     return " ".join(_SKIPPED.sub("", text).split())
 
 
-def _folded(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the characters that are compared, each with its place in ``text``."""
+def _compared(text: str) -> str:
+    """The characters of a text that are compared."""
+    return " ".join(_SKIPPED.sub("", text).translate(_FOLDED).casefold().split())
+
+
+def _places(text: str) -> Iterator[int]:
+    """Yield the place in ``text`` of each character of :func:`_compared`."""
     skipped = {place for found in _SKIPPED.finditer(text) for place in range(*found.span())}
     is_space = True
     for place, char in enumerate(text):
         if place in skipped:
             continue
-        if char.isspace():
-            if not is_space:
-                yield " ", place
-        else:
-            for folded in char.translate(_FOLDED).casefold():
-                yield folded, place
+        if not char.isspace():
+            for _ in char.translate(_FOLDED).casefold():
+                yield place
+        elif not is_space:
+            yield place
         is_space = char.isspace()
 
 
@@ -87,11 +94,15 @@ def _near(wanted: str, text: str) -> tuple[int, int] | None:
     most = len(wanted) // _ERRORS
     size = len(wanted) // (most + 1)
     # So many errors leave one of so many pieces as it is: most quotes that are not there are told by that.
-    if not any(wanted[start : start + size] in text for start in range(0, (most + 1) * size, size)):
+    pieces = (wanted[start : start + size] for start in range(0, (most + 1) * size, size))
+    there = [place for place in map(text.find, pieces) if place >= 0]
+    if not there:
         return None
-    errors, end = _least(wanted, text)
+    first = max(0, min(there) - len(wanted) - most)
+    errors, end = _least(wanted, text[first : first + _LONGEST_NEAR])
     if errors > most:
         return None
+    end += first
     before = text[max(0, end - len(wanted) - most) : end]
     _, length = _least(wanted[::-1], before[::-1])
     return end - length, end

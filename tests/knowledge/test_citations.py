@@ -23,6 +23,7 @@ CLOUD = (
     "## Clouds\n\nA cloud is “made” of  tiny\ndrops, and **nobody** can lie on it: see the\n"
     "[field guide](https://sky.example/guide). It weighs about 500 tonnes."
 )
+DROPS = "No other word. " * 20_000
 CHINESE = "云是由微小的水滴组成的。没有人能躺在“云”上,因为会掉下去。"
 PASSAGES = [
     {"id": "a", "title": "Clouds", "url": "https://sky.example/clouds", "heading": "Sky", "text": CLOUD},
@@ -67,6 +68,8 @@ SENT = ("answer", "citations/*/source", "citations/*/quote")
         ("“”", CLOUD, None),
         ("tiny drops", "", None),
         (CLOUD[:-1] * 20, CLOUD * 20, None),
+        ("It was the 9,999th drop", f"{DROPS}\nIt was  the *9,999th* drop.", "It was  the *9,999th* drop"),
+        ("It was the 9,998th drop", f"{DROPS}\nIt was  the *9,999th* drop.", "It was  the *9,999th* drop"),
     ],
 )  # fmt: skip
 def test_a_quote_counts_however_it_is_written_and_if_nine_tenths_of_it_are_there(
