@@ -24,7 +24,7 @@ from .sources.port import Content, Failed
 from .text.extract import Extracted, ExtractionError
 from .text.language import language_of
 from .text.normalise import normalise
-from .text.split import Piece, split
+from .text.split import MOST_PIECES, Piece, split
 
 __all__ = [
     "HALF",
@@ -44,7 +44,6 @@ HALF = 32
 
 _VERSION = 2  # of what this module and the folder `text` make of the same bytes
 _MOST_TEXT = 2_000_000  # characters of one document
-_MOST_CHUNKS = 5_000
 _MOST_STEPS = 20
 _TITLE = 500  # characters, as the column
 _EMPTY = frozenset({"no-text-layer"})
@@ -245,9 +244,8 @@ def _cut(found: Prepared, rules: Rules) -> Prepared:
             title=found.title, status="empty", code="no-text", problem=Phrase("there is no text in it")
         )
     pieces = split(found.text, rules.size, rules.overlap)
-    if len(pieces) > _MOST_CHUNKS:
-        most, got = f"{_MOST_CHUNKS:,}", f"{len(pieces):,}"
-        message = Phrase("expected up to %(most)s passages, got %(got)s", most=most, got=got)
+    if len(pieces) == MOST_PIECES and found.text[pieces[-1].end :].strip():
+        message = Phrase("expected up to %(most)s passages, got more", most=f"{MOST_PIECES:,}")
         raise UsageError(message, code="too-large")
     return found._replace(pieces=pieces)
 
