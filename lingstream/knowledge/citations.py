@@ -45,6 +45,7 @@ CITATIONS: Mapping[str, Any] = {
 }
 MOST_CITATIONS = 20  # of one answer; a model must not spend a run's steps on them
 _LONGEST_LABEL = 200
+_LAST_VERSION = 2**31 - 1  # that a column takes; passages may be anybody's data
 _SHORT = 80  # characters of a quote that its address repeats as a whole
 _FENCE = re.compile("`{3,}")
 
@@ -144,9 +145,10 @@ def check_citations(
 
 async def _keep(call: StepCall, passage: Mapping[str, Any] | None, *, verified: bool) -> None:
     """Store the citation's row; what cannot be stored is logged, as the answer is on the page already."""
-    chunk = str(passage.get("id", "")) if passage else ""
+    chunk, version = (str(passage.get("id", "")), passage.get("version")) if passage else ("", 0)
+    known = version if type(version) is int and 0 < version <= _LAST_VERSION else 0
     try:
-        await call.services.database(Citation.objects.keep, call.run, call.root, chunk, verified)
+        await call.services.database(Citation.objects.keep, call.run, call.root, chunk, verified, known)
     except Exception:
         logger.exception("a citation of run %s is not stored", call.run)
 

@@ -81,6 +81,7 @@ class Hit:
             "url": self.url,
             "heading": list(self.heading),
             "text": self.text,
+            "version": self.version,
             "score": round(self.score, 6),
         }
 

@@ -43,10 +43,11 @@ def store_chunk() -> Chunk:
 
 
 @pytest.fixture
-async def chunk(site: Site) -> Chunk:
+async def chunk(site: Site, request: pytest.FixtureRequest) -> Chunk:
     """A passage that the site's one workflow is given, beside one that is not indexed any more."""
     chunk = await sync_to_async(store_chunk)()
-    sources = [{"id": str(uid), "title": "Clouds", "text": PASSAGE} for uid in (chunk.uid, uuid.uuid4())]
+    passage = {"title": "Clouds", "text": PASSAGE, **getattr(request, "param", {})}
+    sources = [{"id": str(uid), **passage} for uid in (chunk.uid, uuid.uuid4())]
     workflow = await site.workflow(
         retrieve={"kind": "compute", "root": "sources", "options": {"from": json.dumps(sources)}},
         answer={"prompt": "Cite.", "only": ["answer", "citations/*/source", "citations/*/quote"]},
@@ -88,6 +89,23 @@ async def test_a_citation_is_stored_with_its_document_and_version(site: Site, ch
         ("citations/2", None, 0, False),
     ]
     assert rows[0].chunk_uid == chunk.uid
+
+
+@pytest.mark.parametrize(
+    ("chunk", "version"),
+    [
+        ({"version": 3}, 3),
+        ({"version": 2}, 2),  # it has changed between the search and the answer
+        ({}, 3),
+        *[({"version": none}, 3) for none in (0, -1, True, "2", 2.5, 2**31, [2])],
+    ],
+    indirect=["chunk"],
+)
+async def test_a_citation_is_of_the_version_that_was_read(site: Site, chunk: Chunk, version: int) -> None:
+    await cited(site)
+    found = Citation.objects.order_by("uri").select_related("document")
+    rows = [(row.version, row.is_stale) async for row in found]
+    assert rows == [(version, version != 3), (0, True), (0, False)]
 
 
 async def test_a_citation_is_stale_when_its_document_has_changed_or_is_gone(site: Site, chunk: Chunk) -> None:

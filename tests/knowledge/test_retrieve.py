@@ -19,7 +19,7 @@ from lingstream.core.engine.run import Run as Authoring
 from lingstream.core.exceptions import UsageError
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start
-from lingstream.knowledge.models import Collection
+from lingstream.knowledge.models import Collection, Document
 from lingstream.models import BotRun, Run
 from tests.core.support import MemoryJournal, Outcome, outcome
 from tests.execution.test_steps import ended
@@ -75,6 +75,7 @@ class TestWhatItWrites:
         [passage] = found.document["sources"]
         assert passage.pop("score") > 0
         assert len(passage.pop("id")) == 36
+        assert passage.pop("version") == (await Document.objects.aget(title="staff")).version
         assert passage == {"title": "staff", "url": "/staff/", "heading": ["Cats"], "text": "a cat of staff"}
 
     async def test_in_a_workflow_in_python_they_are_what_is_awaited(self, help: Collection) -> None:

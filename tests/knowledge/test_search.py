@@ -74,6 +74,7 @@ class TestFinding:
             "url": "",
             "heading": ["Young", "Walks"],
             "text": "A puppy learns to walk.",
+            "version": hit.version,
             "score": round(hit.score, 6),
         }
 

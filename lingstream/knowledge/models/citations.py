@@ -21,15 +21,17 @@ __all__ = ["Citation"]
 class Citations(models.QuerySet["Citation"]):
     """Citations, with what their documents have become."""
 
-    def keep(self, run: str, uri: str, chunk: str, verified: bool) -> None:
+    def keep(self, run: str, uri: str, chunk: str, verified: bool, version: int = 0) -> None:
         """Store a citation unless it is stored already.
 
         :param chunk: the uid of the passage, or anything else where there is none.
+        :param version: of the document, when the passage was read; 0: nobody knows, and it is as now.
         """
         uid = _uid(chunk)
         found = uid and Chunk.objects.filter(uid=uid).values_list("document", "document__version").first()
-        document, version = found or (None, 0)
-        values = {"chunk_uid": uid, "document_id": document, "version": version, "verified": verified}
+        document, current = found or (None, 0)
+        read = version if document and version else current
+        values = {"chunk_uid": uid, "document_id": document, "version": read, "verified": verified}
         self.get_or_create(run_id=run, uri=uri, defaults=values)
 
     def stale(self) -> Citations:
