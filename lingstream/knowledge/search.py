@@ -130,7 +130,7 @@ class Search:
         found: list[Hit] = await call(self._found, text, room, vectors)
         if self.rerank and found:
             found = await self._reranked(text, found, notes)
-        hits = self._fitting(merged(found[: self.k]))
+        hits = self._fitting(found[: self.k])
         if explain:
             hits += await call(self._removed, text, room, vectors, found, hits)
         for note in notes:
@@ -200,10 +200,10 @@ class Search:
         return sorted(scored, key=lambda hit: -hit.score)
 
     def _fitting(self, hits: list[Hit]) -> list[Hit]:
-        """The hits that the budget has room for, numbered."""
+        """The hits that the budget has room for, each by itself, then put together and numbered."""
         if self.budget is not None:
             hits = [hits[place] for place in within_budget([hit.tokens for hit in hits], self.budget)]
-        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
+        return [replace(hit, rank=rank) for rank, hit in enumerate(merged(hits), start=1)]
 
     def _removed(
         self,

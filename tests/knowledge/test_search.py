@@ -103,6 +103,13 @@ class TestFinding:
         assert len(find(help, "zebra", k=4, budget=250)) == 2
         assert find(help, "zebra", k=4, budget=50) == []
 
+    def test_of_passages_beside_each_other_as_many_as_the_budget_has_room_for(self, help: Collection) -> None:
+        document(help, *(f"zebra {number}" for number in range(5)))
+        document(help, "a word of a zebra among others that are none")
+        Chunk.objects.update(tokens=100)
+        [hit] = find(help, "zebra", mode="keyword", budget=350)
+        assert (hit.rank, hit.tokens, len(hit.chunk_ids)) == (1, 300, 3)
+
     def test_several_collections_are_searched_as_one(self, help: Collection) -> None:
         words = collection("words")
         document(words, "a zebra")
