@@ -10,13 +10,14 @@ from asgiref.sync import sync_to_async
 
 from lingstream.access.identity import Identity
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 from lingstream.execution.start import Start, begin
 from lingstream.models import Run
 from lingstream.models.clock import Now
 
 from .candidates import Mode
 from .due import EVALUATION
-from .hits import Hit
+from .hits import Hit, Hits
 from .models import Collection, Question
 from .passes import rules_in
 from .search import search
@@ -28,6 +29,7 @@ __all__ = [
     "ask",
     "evaluate",
     "figures",
+    "measured",
     "questions_of",
     "rank_of",
     "request_evaluation",
@@ -57,11 +59,19 @@ class Figures(NamedTuple):
     mrr: float
 
 
-async def ask(
-    collection: str, text: str, *, k: int = HITS, mode: Mode = "hybrid", scope: str = ""
-) -> list[Hit]:
+async def ask(collection: str, text: str, *, k: int = HITS, mode: Mode = "hybrid", scope: str = "") -> Hits:
     """Search as the site's own code, in whatever collection; nothing that belongs to somebody is found."""
     return await search(collection, text, identity=Identity.of_site(scope=scope), k=k, mode=mode)
+
+
+def measured(hits: Hits) -> Hits:
+    """Return hits that say how good a collection is.
+
+    :raises LingError: they do not: an embedder did not answer, or its vectors are not there yet.
+    """
+    if hits.notes:
+        raise LingError(Phrase("nothing is measured: %(note)s", note=hits.notes[0]), retryable=True)
+    return hits
 
 
 def rank_of(expected: Sequence[str], hits: Iterable[Hit]) -> int:
@@ -74,6 +84,7 @@ async def evaluate(questions: Sequence[Question], seconds: float) -> list[Questi
 
     :param questions: with their collections.
     :param seconds: after which none is asked any more; the first one is in any case.
+    :raises LingError: one cannot be asked in all ways that its collection has: no figures are kept.
     """
     until = time.monotonic() + seconds
     left: list[Question] = []
@@ -81,7 +92,7 @@ async def evaluate(questions: Sequence[Question], seconds: float) -> list[Questi
         if number and time.monotonic() > until:
             left = list(questions[number:])
             break
-        hits = await ask(question.collection.slug, question.text)
+        hits = measured(await ask(question.collection.slug, question.text))
         rank = rank_of(question.expected, hits)
         found = [{"key": hit.key, "title": hit.title, "heading": [*hit.heading]} for hit in hits]
         rows = Question.objects.filter(pk=question.pk)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from tests.chaos.patience import within
 from tests.site import Site
 
 from .building import collection, document
+from .meaning import embedder, meaning
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,6 +97,22 @@ def test_keep_what_came_before(client: Client, animals: Collection, monkeypatch:
     monkeypatch.setattr(evaluation, "_KEPT", 2)
     act(client, "collection", "evaluate_selected", animals.pk)
     assert Evaluation.objects.count() == 2 and not Evaluation.objects.filter(pk=before.pk).exists()
+
+
+def test_nothing_is_measured_while_an_embedder_is_away(client: Client) -> None:
+    """By words alone the figures would be another collection's, beside those of this one."""
+    made = collection("animals", embedder=embedder())
+    document(made, "dogs bark", key="dogs")
+    Question.objects.create(collection=made, text="hounds", expected=["dogs"])
+    act(client, "collection", "evaluate_selected", made.pk)
+    [before] = Evaluation.objects.values_list("all", flat=True)
+    meaning.fails = True
+    told = act(client, "collection", "evaluate_selected", made.pk)
+    assert "Nothing is measured: animals is searched by words alone" in told
+    with pytest.raises(CommandError, match="nothing is measured"):
+        call_command("ling_knowledge", "eval", "animals")
+    assert [before] == [*Evaluation.objects.values_list("all", flat=True)] == [1.0]
+    assert Question.objects.get().rank == 1
 
 
 def test_many_are_asked_behind_the_request(

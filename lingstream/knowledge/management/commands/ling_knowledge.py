@@ -20,9 +20,9 @@ from lingstream.execution.services import SiteServices
 from ...asking import forget
 from ...deletion import confirm
 from ...embedding import forget_unused
-from ...evaluation import ask, figures, rank_of
+from ...evaluation import ask, figures, measured, rank_of
 from ...failures import discard, failed, look_again
-from ...hits import Hit
+from ...hits import Hits
 from ...models import Collection, Document, Source, Sync, Vector
 from ...passes import COUNTS
 from ...search import MODES
@@ -118,7 +118,7 @@ class Command(BaseCommand):
             )
         ranks = []
         for question in questions:
-            ranks.append(rank_of(question.expected, _found(options, question.text)))
+            ranks.append(rank_of(question.expected, measured(_found(options, question.text))))
             if not ranks[-1]:
                 self.stdout.write(f"not found: {question.text}")
         found = figures(ranks, options["k"])
@@ -213,7 +213,7 @@ def _collection(options: Mapping[str, Any]) -> Collection:
     return found
 
 
-def _found(options: Mapping[str, Any], text: str) -> list[Hit]:
+def _found(options: Mapping[str, Any], text: str) -> Hits:
     how = {name: options[name] for name in ("k", "mode", "scope")}
     return asyncio.run(ask(options["collection"], text, **how))
 
