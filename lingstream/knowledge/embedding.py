@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -30,13 +31,15 @@ from lingstream.models.rows import Among, write_rows
 from .embed import Embedding, build_embedding
 from .models import Embedder, EmbeddingCache
 
-__all__ = ["Vectors", "embedding_of", "forget_unused", "vectors_of"]
+__all__ = ["Vectors", "embedding_of", "forget_sizes", "forget_unused", "vector_of", "vectors_of"]
 
 logger = logging.getLogger("lingstream")
 
 #: Calls a function that uses the ORM in a thread, as :meth:`Lane.call` does.
 Call = Callable[..., Awaitable[Any]]
 
+_KNOWN_FOR = 60.0  # seconds for which it stays as it was found how long an embedder's vectors are
+_sizes: dict[str, tuple[int, float]] = {}  # that in bytes, and until when, by its fingerprint
 _made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Embedding]] = WeakKeyDictionary()
 
 _BY_ONE = ("crashed", "timed-out")  # codes of what one text did to the process that reads it
@@ -65,6 +68,23 @@ def embedding_of(embedder: Embedder) -> Embedding:
     if name not in made:
         made[name] = build_embedding(plan)
     return made[name]
+
+
+async def vector_of(question: str, embedder: Embedder, call: Call) -> bytes:
+    """Return the vector of a question.
+
+    :raises LingError: there is none, or one that cannot be compared with those of passages.
+    """
+    try:
+        data = await embedding_of(embedder).embed([question], "query")
+        name, now = embedder.fingerprint, time.monotonic()
+        size, until = _sizes.get(name, (0, 0.0))
+        if now > until or (size and [*map(len, data)] != [size]):
+            size, _ = _sizes[name] = await call(_size, name), now + _KNOWN_FOR
+        _check(data, 1, size)
+    except Exception as error:
+        raise _refusal(embedder, error) from error
+    return data[0]
 
 
 async def vectors_of(
@@ -112,6 +132,11 @@ def forget_unused(most: int) -> int:
     """Keep the ``most`` vectors that were used last; return how many are gone."""
     older = EmbeddingCache.objects.order_by("-used_at", "-pk").values("pk")[most:]
     return EmbeddingCache.objects.filter(pk__in=older).delete()[0]
+
+
+def forget_sizes() -> None:
+    """Forget how long the vectors of embedders are: the database is another one."""
+    _sizes.clear()
 
 
 def _kept(fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:

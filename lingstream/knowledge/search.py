@@ -5,7 +5,7 @@
    lags behind shows nothing to anybody.
 3. Four queries at most, where a collection's vectors are in memory and as new as it is: the collections, the
    words, the passages, and what the site says of its own rows. A user of whom only the id is known costs one
-   more, and a permission what the site's backends take to know it.
+   more, and a permission what the site's backends take to know it; some that a process asks once a minute.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lingstream.models.prepared import Prepared
 
 from .asker import Asker, Identity, Room, asker_of, room_of
 from .candidates import MODES, Candidates, Mode, Weights, candidates
-from .embedding import embedding_of
+from .embedding import vector_of
 from .hits import HIT_COLUMNS, Hit, Hits, hit_of, merged
 from .models import Chunk, Collection
 from .rank import within_budget
@@ -126,7 +126,7 @@ class Search:
         if not text or not (room.places or explain):
             return Hits()
         notes: list[str] = []
-        vectors = await self._vectors(text, room.collections if explain else room.open, notes)
+        vectors = await self._vectors(text, room.collections if explain else room.open, notes, call)
         found: list[Hit] = await call(self._found, text, room, vectors)
         if self.rerank and found:
             found = await self._reranked(text, found, notes)
@@ -138,7 +138,7 @@ class Search:
         return Hits(hits, notes)
 
     async def _vectors(
-        self, text: str, collections: Sequence[Collection], notes: list[str]
+        self, text: str, collections: Sequence[Collection], notes: list[str], call: Call
     ) -> dict[int, bytes]:
         """The question's vectors by collection; where words are asked too, one that fails is done without."""
         if self.mode == "keyword":
@@ -153,7 +153,7 @@ class Search:
             try:
                 _check_embedded(each)
                 if embedder.pk not in made:
-                    [made[embedder.pk]] = await embedding_of(embedder).embed([text], "query")
+                    made[embedder.pk] = await vector_of(text, embedder, call)
                 vectors[each.pk] = made[embedder.pk]
             except LingError as error:
                 if self.mode == "vector":

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.db.models import F
 
-from lingstream.knowledge.hits import Hit
+from lingstream.knowledge.hits import Hits
 from lingstream.knowledge.models import Chunk, Collection, Document, Source
 from lingstream.knowledge.search import search
 from lingstream.knowledge.stores import words
@@ -70,7 +70,7 @@ def document(
     return chunks
 
 
-def find(collections: Any, text: str, **how: Any) -> list[Hit]:
+def find(collections: Any, text: str, **how: Any) -> Hits:
     """Search, outside of any event loop."""
     return async_to_sync(search)(collections, text, **how)
 

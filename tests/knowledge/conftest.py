@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lingstream.knowledge import embedding
 from lingstream.knowledge.models import Collection, Embedder, Source
 from lingstream.knowledge.stores import database, pgvector, words
 
@@ -17,13 +18,16 @@ from .world import settled
 
 @pytest.fixture(autouse=True)
 def _nothing_in_memory() -> Iterator[None]:
-    database.forget_matrices()
-    pgvector.forget_choices()
-    words.forget_numbers()
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     database.forget_matrices()
     pgvector.forget_choices()
     words.forget_numbers()
+    embedding.forget_sizes()
 
 
 @pytest.fixture

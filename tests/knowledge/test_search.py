@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from lingstream.core.exceptions import NotFound, ProviderError, RequestFailure, UsageError
+from lingstream.core.exceptions import LingError, NotFound, ProviderError, RequestFailure, UsageError
 from lingstream.knowledge.candidates import Weights
 from lingstream.knowledge.hits import Hit
-from lingstream.knowledge.models import Chunk, Collection
+from lingstream.knowledge.models import Chunk, Collection, EmbeddingCache
 from lingstream.knowledge.rerank import register_reranker
 
 from .building import collection, document, find
-from .meaning import embedder, meaning
+from .meaning import embedder, meaning, vector_of
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +32,39 @@ def help() -> Collection:
     document(made, "A puppy learns to walk.", title="Dogs", heading=("Young", "Walks"))
     document(made, "牛在草地上。", title="牛", language="zh")
     return made
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (OSError("it is gone"), "the embedder meaning: OSError: it is gone"),
+        (ProviderError("it is away"), "it is away"),
+        ([], "expected 1 vectors, got 0"),
+        ([vector_of("cat")] * 2, "expected 1 vectors, got 2"),
+        ([vector_of("cat")[:12]], "expected vectors of 9 dimensions as before, got 3"),
+        (None, "TypeError"),
+    ],
+    ids=str,
+)
+def test_an_embedder_that_cannot_tell_what_a_question_means_is_done_without(
+    help: Collection, monkeypatch: pytest.MonkeyPatch, made: Any, told: str
+) -> None:
+    async def embed(texts: Sequence[str], kind: str) -> Any:
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    assert help.embedder
+    kept = {"fingerprint": help.embedder.fingerprint, "text_hash": "x", "data": vector_of("cat")}
+    EmbeddingCache.objects.create(**kept)
+    assert not find("help", "dogs").notes
+    monkeypatch.setattr(meaning, "embed", embed)
+    hits = find("help", "dogs")
+    assert texts(hits)[0] == "Dogs bark."
+    [note] = hits.notes
+    assert note.startswith("help is searched by words alone, without meaning: ") and told in note
+    with pytest.raises(LingError, match=told):
+        find("help", "dogs", mode="vector")
 
 
 class TestFinding:
