@@ -210,6 +210,19 @@ async def test_a_connection_dropped_after_the_finish_reason_is_an_end():
         assert await collect(provider) == Chunk("all", "", None, "stop")
 
 
+@pytest.mark.parametrize("finish", ["stop", None], ids=["behind its end", "before it"])
+async def test_what_is_withheld_comes_also_where_the_connection_drops(finish):
+    """What begins like all that came may be a repetition of it; then nothing follows it any more."""
+    last = {"choices": [{"delta": {"content": "10"}, "finish_reason": finish}]}
+    got = ""
+    async with talking(Reply(["1", last], drop=True)) as (provider, _):
+        breaks = pytest.raises(ProviderError, match="closed the connection")
+        with contextlib.nullcontext() if finish else breaks:
+            async for chunk in provider.stream(ASK, ChatOptions()):
+                got += chunk.text
+    assert got == "110"
+
+
 async def test_nobody_at_the_address():
     async with OpenAIServer() as server:
         url = server.base_url
@@ -336,6 +349,27 @@ async def test_a_schema_that_is_refused_costs_no_other_step_its_own():
             assert (await collect(provider.stream(ASK, asking(name)))).text == TEXT
         formats = [request.json.get("response_format") for request in server.requests]
     assert [each and each["json_schema"]["name"] for each in formats] == ["odd", None, "fine", None]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        'JSON schema conversion failed:\nUnrecognized schema: {"not":{}}',  # llama.cpp
+        "The specified schema produces a constraint that has too many states for serving.",  # Gemini
+        "A schema in GenerationConfig in the request exceeds the maximum allowed nesting depth.",
+        "response_schema is not supported",
+        "Invalid JSON object requested",
+    ],
+)
+async def test_a_schema_is_left_out_in_whatever_words_it_is_refused(told):
+    def answer(request):
+        refused = Reply(status=400, body={"error": {"message": told}})
+        return refused if "response_format" in request else TEXT
+
+    async with talking(answer) as (provider, server):
+        options = ChatOptions(response_format={"type": "json_schema", "json_schema": {"name": "a"}})
+        assert (await collect(provider.stream(ASK, options))).text == TEXT
+        assert ["response_format" in request.json for request in server.requests] == [True, False]
 
 
 async def test_what_was_left_out_in_vain_is_not_remembered():

@@ -112,7 +112,8 @@ def _response(messages: Sequence[Message], options: ChatOptions, params: Mapping
 
 
 _FORMAT = re.compile(
-    r"(?i)response.?format|response_?schema|json_(schema|object)|structured.?output|text\.format|guided|grammar"
+    r"(?i)response.?format|\b(response_?)?schema|json[ _-]?(schema|object)|structured.?output|text\.format"
+    r"|guided|grammar"
 )
 _OF_COMPLETIONS = {
     "stream_options": Dispensable(("stream_options",), re.compile("(?i)stream_options|include_usage")),

@@ -131,15 +131,17 @@ class OpenAIProvider:
             whole = False
             try:
                 decoder = self._protocol.decoder()
+                lost: httpx2.HTTPError | None = None
                 try:
                     while not (decoder.done or decoder.error) and (data := await body.read()):
                         for chunk in decoder.feed(data):
                             yield chunk
-                    for chunk in decoder.close():
-                        yield chunk
-                except httpx2.HTTPError:
-                    if not decoder.finished:
-                        raise
+                except httpx2.HTTPError as error:
+                    lost = error
+                for chunk in decoder.close():  # also behind a break: it may withhold a piece of what has come
+                    yield chunk
+                if lost and not decoder.finished:
+                    raise lost
                 if decoder.error:
                     raise decoder.error
                 whole = True
