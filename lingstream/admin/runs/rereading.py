@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from lingstream.core.document import jsonuri
 from lingstream.core.engine.plan import Plan, StepPlan
+from lingstream.core.engine.writer import CUT_BY
 from lingstream.core.exceptions import LingError
 from lingstream.core.parsing.output import BotOutput
 
@@ -59,7 +60,7 @@ def reread(row: BotRun, step: StepPlan | None) -> Reading:
         return Reading([(0, text)])
     output = step.output("") if step else BotOutput("json", None, "")
     try:
-        closed = output.feed(text).closed + output.close(cut=row.finish == "length").closed
+        closed = output.feed(text).closed + output.close(cut=row.finish in CUT_BY).closed
     except LingError:
         return Reading([(0, text)])
     value = output.parser.value

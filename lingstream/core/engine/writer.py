@@ -25,11 +25,15 @@ from .plan import BotPlan, StepPlan
 from .trailing import Trailing
 from .values import Values
 
-__all__ = ["StepWriter"]
+__all__ = ["CUT_BY", "StepWriter"]
 
 logger = logging.getLogger("lingstream")
 
-_CUT = "length"  # the finish reason of an answer that met the limit on its length
+#: Finish reasons of an answer that may end in the middle of a value, and what is told of it then.
+CUT_BY = {
+    "length": Phrase("the answer was cut off by a limit on its length"),
+    "content_filter": Phrase("the answer was cut off by a content filter"),
+}
 _FINISH = re.compile(r"[\w-]{1,50}", re.ASCII)
 _NOTHING = {
     "tool_calls": Phrase("only a tool call"),
@@ -92,8 +96,8 @@ class StepWriter:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the model stopped because its answer met a limit on its length."""
-        return self.finish == _CUT
+        """Whether something stopped the model in the middle of its answer."""
+        return self.finish in CUT_BY
 
     def take(self, said: Said) -> Awaitable[None] | None:
         """Take what the step says; what is returned is still to be waited for.
@@ -136,7 +140,7 @@ class StepWriter:
         self._frames.settle(self.output.close(cut=self.is_cut), self._root)
         if self.output.is_empty:
             raise NoJson(Phrase("expected JSON, got %(got)s", got=_instead(self)), retryable=True)
-        await _judge(self.output, len(self.text), cut=self.is_cut)
+        await _judge(self.output, len(self.text), CUT_BY.get(self.finish or ""))
 
     def keep_rest(self) -> None:
         """Cut off, it keeps what the parser still withheld; nobody is told of half a field."""
@@ -192,12 +196,12 @@ def _instead(writer: StepWriter) -> Phrase:
         return Phrase("only reasoning") if writer.reasoning else Phrase("an empty answer")
     refused = writer.finish == "content_filter"
     what = Phrase("a refusal") if refused else Phrase("text without any")
-    if writer.is_cut:
+    if writer.is_cut and not refused:
         return Phrase("%(what)s (%(number)s characters, cut off)", what=what, number=said)
     return Phrase("%(what)s (%(number)s characters)", what=what, number=said)
 
 
-async def _judge(output: BotOutput, size: int, *, cut: bool) -> None:
+async def _judge(output: BotOutput, size: int, cut_by: Phrase | None) -> None:
     """Judge an output by its schema; a long one in a thread, so that other runs go on."""
     try:
         if output.is_quick(size):
@@ -205,7 +209,7 @@ async def _judge(output: BotOutput, size: int, *, cut: bool) -> None:
         else:
             await asyncio.to_thread(output.check)
     except SchemaFailure as error:
-        if not cut:
+        if cut_by is None:
             raise
-        message = Phrase("the answer was cut off by a limit on its length: %(why)s", why=error.message)
+        message = Phrase("%(cut)s: %(why)s", cut=cut_by, why=error.message)
         raise SchemaFailure(message, uri=error.uri, retryable=error.retryable) from error

@@ -284,8 +284,9 @@ def state_of(ended: Outcome) -> dict[str, Any]:
 ANSWER = '{"title": "Whole", "list": ["one", "tw'
 
 
-async def test_the_wire_and_a_snapshot_say_what_was_cut() -> None:
-    ended = await outcome(one_bot(), cut_off(ANSWER))
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+async def test_the_wire_and_a_snapshot_say_what_was_cut(finish: str) -> None:
+    ended = await outcome(one_bot(), cut_off(ANSWER, finish=finish))
     assert ended.document == {"title": "Whole", "list": ["one", "tw"]}
     assert ended.status == "finished"
     assert events(ended)[:-2] == [
@@ -296,7 +297,7 @@ async def test_the_wire_and_a_snapshot_say_what_was_cut() -> None:
         ("object-response", "", True),
     ]
     known = state_of(ended)["bots"]["bot#1"]
-    assert (known["cut"], known["finish"]) == (["list/1", "list", ""], "length")
+    assert (known["cut"], known["finish"]) == (["list/1", "list", ""], finish)
 
 
 async def test_an_answer_that_ended_by_itself_is_not_cut() -> None:
