@@ -29,6 +29,7 @@ from tests.site import store_workflow
 
 from .building import collection, document, find
 from .meaning import embedder
+from .people import groups_of, user, visible
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a pass has a thread of its own
 
@@ -660,6 +661,28 @@ class TestTenants:
         client = client_with("change_collection", "view_document")
         html = page(client, f"collection/{source.collection_id}/trial/", question="clouds", scope="b")
         assert "Ours" in html and "Theirs" not in html and "theirs" not in html
+
+    def test_see_of_others_in_a_shared_collection_what_everybody_finds(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And not what is somebody's there, who is the same person in each tenant, or what the site hides."""
+        into = collection(shared=True)
+        ben, row = user("ben"), Group.objects.create(name="row")
+        ben.groups.add(row)
+        visible(monkeypatch, "rows", Group, groups_of)
+        document(into, "Clouds are ours.", scope="a", title="Ours")
+        document(into, "Clouds of ben.", scope="a", title="BenHere", owner=ben)
+        document(into, "Clouds of all.", scope="b", title="TheirsPublic")
+        document(into, "Clouds of ben, private.", scope="b", title="BenThere", owner=ben)
+        document(into, "Clouds of a row.", scope="b", title="BenRow", key=str(row.pk))
+        rows = Source.objects.create(slug="rows", collection=into, kind="models")
+        Document.objects.filter(title="BenRow").update(source=rows)
+        client = client_with("change_collection", "view_document")
+        asked = {"question": "clouds", "who": "ben"}
+        for k in (8, 1):  # those behind are shown, too
+            html = page(client, f"collection/{into.pk}/trial/", **asked, k=k)
+            assert all(title in html for title in ("Ours", "BenHere", "TheirsPublic"))
+            assert not any(each in html for each in ("BenThere", "private", "BenRow", "of a row"))
 
 
 def tenant_a(request: Any) -> str:

@@ -21,6 +21,7 @@ from ..answering import asked_of_model
 from ..candidates import Weights, weights_of
 from ..hits import Hit
 from ..models import Collection, Document
+from ..registry import is_restricted
 from ..rerank import rerankers
 from ..search import MODES, search
 
@@ -111,20 +112,34 @@ def tried(collection: Collection, form: TrialForm, tenant: str | None) -> dict[s
         )
     except LingError as error:
         return {"fault": translated(error.message)}
-    own = Document.objects.filter(pk__in={hit.document_id for hit in hits if hit.removed})
-    seen = set((own if tenant is None else own.filter(scope=tenant)).values_list("pk", flat=True))
-    found = [hit for hit in hits if not hit.removed]
-    denied = any(hit.removed == "access" and hit.document_id in seen for hit in hits)
+    seen = hits if tenant is None else _seen_in(tenant, hits)
+    found = [hit for hit in seen if not hit.removed]
     return {
-        "denied": denied,
+        "denied": any(hit.removed == "access" for hit in seen),
         "took": (time.perf_counter() - began) * 1_000,
         "hits": found,
         "notes": [*map(translated, hits.notes)],
-        "hidden": [hit for hit in hits if hit.removed not in ("", *_BEHIND) and hit.document_id in seen],
-        "behind": [hit for hit in hits if hit.removed in _BEHIND],
+        "hidden": [hit for hit in seen if hit.removed not in ("", *_BEHIND)],
+        "behind": [hit for hit in seen if hit.removed in _BEHIND],
         "tokens": sum(hit.tokens for hit in found),
         **_sent(given["question"], found),
     }
+
+
+def _seen_in(tenant: str, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits that a tenant's staff may see: its own, and of others' those that everybody finds.
+
+    A collection that is shared gives somebody what is theirs in any tenant.
+    """
+    rows = Document.objects.filter(pk__in={hit.document_id for hit in hits})
+    own = set(rows.filter(scope=tenant).values_list("pk", flat=True))
+    public = set(rows.filter(owner_key="").values_list("pk", flat=True))
+
+    def is_open(hit: Hit) -> bool:
+        is_found = hit.removed in ("", *_BEHIND) and not is_restricted(hit.source, hit.source_kind)
+        return is_found and hit.document_id in public
+
+    return [hit for hit in hits if hit.document_id in own or is_open(hit)]
 
 
 def _sent(question: str, found: Sequence[Hit]) -> dict[str, Any]:
