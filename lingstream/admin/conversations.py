@@ -213,7 +213,7 @@ class FeedbackAdmin(ScopedAdmin):
 
     list_display = ("value", "run", "shown_uri", "reason", "comment", "owner", "created_at")
     list_display_links = ("value", "run")
-    list_filter = ("value", "run__workflow", "created_at", ("scope", ValueFilter))
+    list_filter = ("value", ("run__workflow", ValueFilter), "created_at", ("scope", ValueFilter))
     list_select_related = ("owner", "run")
     search_fields = ("run__id", "reason", "comment")
     date_hierarchy = "created_at"

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
@@ -28,6 +30,7 @@ __all__ = [
     "LinesField",
     "LingAdmin",
     "ReadOnlyAdmin",
+    "RelatedFilter",
     "Scoped",
     "ScopedAdmin",
     "TableInline",
@@ -73,6 +76,13 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """All but the mark, which is put onto pages that can be saved."""
         return [name for name in super().get_fields(request, obj) if name != "base"]
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """As declared; a relation offers what rows of the list have."""
+        return [
+            (each, RelatedFilter) if isinstance(each, str) and _is_relation(self.model, each) else each
+            for each in super().get_list_filter(request)
+        ]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -170,8 +180,31 @@ class ReadOnlyAdmin(LingAdmin):
         return allowed and super().lookup_allowed(lookup, value, request)
 
 
+class RelatedFilter(admin.RelatedFieldListFilter):
+    """A filter by a relation that offers what there are rows of for who looks: Django names all there is."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        rows = model_admin.get_queryset(request).order_by().filter(**{self.field_path: OuterRef("pk")})
+        ordering = self.field_admin_ordering(field, request, model_admin)
+        return field.get_choices(False, ordering=ordering, limit_choices_to=Q(Exists(rows)))
+
+    def has_output(self) -> bool:
+        """Also where a link has chosen what is not offered: what is not shown does not filter."""
+        return super().has_output() or bool(self.used_parameters)
+
+
 class ValueFilter(admin.AllValuesFieldListFilter):
-    """A filter by the values of a column, in which a text that is empty can be chosen, too."""
+    """A filter by the values that rows of the list have in a column, theirs or a related row's.
+
+    A text that is empty can be chosen, too.
+    """
+
+    def __init__(
+        self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, field_path: str
+    ) -> None:
+        super().__init__(field, request, params, model, model_admin, field_path)
+        rows = model_admin.get_queryset(request).order_by(field_path)
+        self.lookup_choices = rows.values_list(field_path, flat=True).distinct()
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         for choice in super().choices(changelist):
@@ -236,6 +269,10 @@ def of_tenant(request: HttpRequest, rows: models.QuerySet[Row], field: str = "sc
     """
     scope = tenant(request)
     return rows if scope is None else rows.filter(**{field: scope})
+
+
+def _is_relation(model: type[models.Model], path: str) -> bool:
+    return bool(get_fields_from_path(model, path)[-1].is_relation)
 
 
 def _unlink(page: HttpResponse, closed: list[str]) -> None:

@@ -155,6 +155,21 @@ def test_another_tenants_are_not_there(talk: Conversation, settings: Any) -> Non
             assert client.get(f"{URL}{path}", headers={"host": f"{host}.example"}).status_code == status
 
 
+def test_opinions_are_filtered_by_workflows_of_those_that_are_listed(
+    talk: Conversation, settings: Any
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": "tests.access.tenants.tenant"}
+    Group.objects.create(name="shop")
+    for workflow, scope in (("talk", "shop"), ("theirs", "other")):
+        run = Run.objects.create(workflow=workflow, scope=scope)
+        Feedback.objects.create(run=run, value=1, scope=scope)
+    Run.objects.create(workflow="unloved", scope="shop")
+    shown = client_with("view_feedback").get(f"{URL}feedback/", headers={"host": "shop.example"})
+    html = text_of(shown).partition('id="changelist-filter"')[2]
+    assert ">talk</a>" in html and ">theirs</a>" not in html and ">unloved</a>" not in html
+
+
 @pytest.mark.parametrize("action", [False, True])
 def test_it_is_deleted_with_all_that_is_in_it(
     admin_client: Client, talk: Conversation, action: bool, django_capture_on_commit_callbacks: Any

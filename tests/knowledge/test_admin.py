@@ -662,6 +662,28 @@ class TestTenants:
         html = page(client, f"collection/{source.collection_id}/trial/", question="clouds", scope="b")
         assert "Ours" in html and "Theirs" not in html and "theirs" not in html
 
+    def test_are_offered_no_source_or_collection_of_others_to_filter_by(self) -> None:
+        """By a relation: those of whose rows some are in the list."""
+        for slug, scope in (("ours", "a"), ("also-ours", "a"), ("theirs", "b")):
+            document(into := collection(slug, access="authenticated"), "Clouds.", scope=scope)
+            Question.objects.create(collection=into, text="Clouds?", expected=["0.md"])
+            Source.objects.update_or_create(slug=slug, defaults={"scope": scope})
+        empty = Source.objects.create(slug="empty", collection=into, kind="upload", scope="a")
+        collection("without-a-row")
+        client = client_with("view_document", "view_source", "view_question")
+        for path, named in (
+            ("document/", {"theirs": False, "empty": False}),
+            ("source/", {"theirs": True, "without-a-row": False}),  # which one of ours is in
+            ("question/", {"theirs": True, "without-a-row": False}),
+        ):
+            html = page(client, path).partition('id="changelist-filter"')[2]
+            offered = {"ours": True, "also-ours": True, **named}
+            assert {each: f">{each}</a>" in html for each in offered} == offered, path
+        Document.objects.filter(source__slug="also-ours").delete()  # one choice is none
+        for chosen, count in ((empty.pk, 0), (Source.objects.get(slug="ours").pk, 1)):
+            found = client.get(f"{URL}document/", {"source__id__exact": chosen})
+            assert found.context["cl"].result_count == count
+
     def test_see_of_others_in_a_shared_collection_what_everybody_finds(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
