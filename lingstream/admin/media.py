@@ -22,7 +22,7 @@ from ..access.faults import told
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
 from .first import tell_next
-from .stale import LastingRows, StaleForm, marks_of_rows
+from .stale import LastingRows, StaleForm, columns_of, marks_of_rows
 
 __all__ = [
     "TEMPLATE",
@@ -128,6 +128,10 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """As Django's, which links rows of all models, whether who looks may see them or not."""
         return self._open_links(request, super().changeform_view(request, *args, **kwargs))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """As Django's; of a row that is there, what the site writes by itself meanwhile stays."""
+        obj.save(update_fields=columns_of(form) if change else None)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
         """As Django's, and on a site where nothing can be asked yet the next step to that."""

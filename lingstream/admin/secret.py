@@ -24,9 +24,12 @@ class SecretForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("Renew the secret"), required=False, help_text=_("The one before is no longer good.")
     )
 
+    written: tuple[str, ...] = ()
+
     def save(self, commit: bool = True) -> Any:
         if self.cleaned_data.get("renew"):
             self.instance.secret_version += 1
+            self.written = ("secret_version",)
         return super().save(commit)
 
 

@@ -8,6 +8,7 @@
    are left to the database.
 4. Rows that are gone when a page is sent are new ones: what was typed into them stays. Who may not add any
    is told instead. Where there can be one row only, what was typed is meant for the one that is there now.
+5. A save writes what people write: what the site itself writes into a row meanwhile is never put back.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from django.utils.text import Truncator
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-__all__ = ["LastingRows", "StaleForm", "is_still", "marks_of_rows"]
+__all__ = ["LastingRows", "StaleForm", "columns_of", "is_still", "marks_of_rows"]
 
 _OPENED, _SAVED = "opened", "saved"  # what else a page holds: when it was opened, and the row was saved
 _LONGEST_MARK = 20_000
@@ -192,6 +193,14 @@ class LastingRows(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         if self._lost:
             raise ValidationError(self._lost, code="gone")
 
+    def save_existing(self, form: Any, obj: Any, commit: bool = True) -> Any:
+        """As Django's; what the site writes by itself meanwhile stays."""
+        row = form.save(commit=False)
+        if commit:
+            row.save(update_fields=columns_of(form))
+            form.save_m2m()
+        return row
+
     def deletes(self, form: Any) -> bool:
         """Return whether the row of a form is to be deleted, also while something else is wrong."""
         return bool(self._should_delete_form(form))  # type: ignore[attr-defined]  # the stubs lack it
@@ -317,6 +326,17 @@ def _refuse(form: Any, constraint: UniqueConstraint) -> None:
     except ValidationError as error:
         told = _("There is another one of this name, perhaps since you opened this page: choose another.")
         form.add_error(names[-1] if names else None, told if names else error)
+
+
+def columns_of(form: Any) -> list[str] | None:
+    """Return the columns that a form's row, if it was there before, is saved with; ``None``: all of them.
+
+    What nobody can edit is written by the site itself, also while somebody has the row open; a form names
+    what it writes of that (``written``).
+    """
+    columns = [column for column in form.instance._meta.concrete_fields if not column.primary_key]
+    edited = [each.name for each in columns if each.editable or getattr(each, "auto_now", False)]
+    return [*edited, *getattr(form, "written", ())] if len(edited) < len(columns) else None
 
 
 def is_still(row: Any, mark: str) -> bool:

@@ -219,6 +219,8 @@ class Occasion(models.Model):
         """Store it; a schedule's next time is that of its crontab as it is now."""
         self.next_at = self._next() if self.kind == self.Kind.SCHEDULE and self.schedule else None
         self.reached = None
+        if (fields := kwargs.get("update_fields")) is not None:
+            kwargs["update_fields"] = {*fields, "next_at", "reached"}
         super().save(*args, **kwargs)
 
     @property

@@ -123,6 +123,8 @@ class Schedule(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Store it; its next slot is the first one from now on."""
         self.slot_at, self.next_at = self.following(timezone.now()) if self.enabled else (None, None)
+        if (fields := kwargs.get("update_fields")) is not None:
+            kwargs["update_fields"] = {*fields, "slot_at", "next_at"}
         super().save(*args, **kwargs)
 
     def slots(self, after: datetime) -> Iterator[datetime]:

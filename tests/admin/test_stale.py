@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -54,6 +55,8 @@ CHANGES_NONE_ADDED = (
     *("view_workflow", "change_workflow", "view_step", "change_step", "view_trigger", "change_trigger"),
     *("view_prompt", "view_chat", "change_chat"),
 )
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +155,49 @@ def test_what_the_site_writes_by_itself_disturbs_nobody(admin_client: Client, ro
     Question.objects.update(rank=2, found=[])
     for page, data in pages.items():
         assert admin_client.post(page, data).status_code == 302, page
+
+
+@pytest.mark.parametrize(
+    ("page", "change", "of", "columns"),
+    [
+        ("source", {"retries": "5"}, "source", {"number": 7, "epoch": 9, "state": "ok", "problem": "slow"}),
+        ("source", {"retries": "5"}, "source", {"next_at": NOON}),
+        ("collection", {"title": "Mine"}, "collection", {"revision": 7, "embedded_by": "another"}),
+        (
+            "collection",
+            {"questions-0-language": "de"},
+            "question",
+            {"rank": 2, "found": [], "asked_at": NOON},
+        ),
+        ("question", {"language": "de"}, "question", {"rank": 2, "asked_at": NOON}),
+        ("schedule", {"every": "100"}, "schedule", {"last_at": NOON, "last_error": "no"}),
+        ("occasion", {"name": "mine"}, "occasion", {"skipped": 3, "secret_version": 2}),
+        ("workflow", {"occasions-0-name": "mine"}, "occasion", {"skipped": 3, "secret_version": 2}),
+    ],
+)
+def test_what_the_site_writes_at_that_moment_is_not_put_back(
+    admin_client: Client, rows: dict[str, Any], page: str, change: dict[str, str], of: str, columns: Any
+) -> None:
+    rows["occasion"] = Occasion.objects.create(
+        workflow=rows["workflow"], name="theirs", kind="schedule", schedule="0 9 * * *"
+    )
+    Source.objects.update(next_at=NOON - timedelta(days=1))
+    row, url = rows[of], page_of(rows[page])
+    model = type(row)
+    save = model.save
+
+    def late(saved: Any, *args: Any, **kwargs: Any) -> None:
+        model.objects.filter(pk=saved.pk).update(**columns)
+        save(saved, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "save", late)
+        response = post_page(admin_client, url, change)
+    assert response.status_code == 302, errors_of(response)
+    [(name, value)] = change.items()
+    row.refresh_from_db()
+    assert str(getattr(row, name.rpartition("-")[2])) == value
+    assert {column: getattr(row, column) for column in columns} == columns
 
 
 def test_rows_below_are_told_by_what_they_are_called(admin_client: Client, rows: dict[str, Any]) -> None:

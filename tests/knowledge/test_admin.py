@@ -574,39 +574,6 @@ def test_the_list_of_documents_reads_no_more_of_them_than_it_shows(admin_client:
         assert "lingstream_document_" in values.values_list(column)[:1].explain()
 
 
-class TestWhatPassesWriteMeanwhile:
-    def test_is_not_put_back_by_who_saves_a_source(self, admin_client: Client, source: Source) -> None:
-        url = f"{URL}source/{source.pk}/change/"
-        data = form_data(admin_client.get(url))
-        change = Source.save
-
-        def save(row: Source, *args: Any, **kwargs: Any) -> None:
-            Source.objects.filter(pk=row.pk).update(number=7, epoch=9)  # a pass that has begun just now
-            change(row, *args, **kwargs)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Source, "save", save)
-            assert admin_client.post(url, data).status_code == 302
-        source.refresh_from_db()
-        assert (source.number, source.epoch) == (7, 9)
-
-    def test_nor_by_who_saves_a_collection(self, admin_client: Client) -> None:
-        into = collection()
-        url = f"{URL}collection/{into.pk}/change/"
-        data = form_data(admin_client.get(url))
-        change = Collection.save
-
-        def save(row: Collection, *args: Any, **kwargs: Any) -> None:
-            Collection.objects.filter(pk=row.pk).update(revision=7)
-            change(row, *args, **kwargs)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Collection, "save", save)
-            assert admin_client.post(url, {**data, "title": "Other"}).status_code == 302
-        into.refresh_from_db()
-        assert (into.revision, into.title) == (7, "Other")
-
-
 def test_what_has_moved_is_found_by_nobody_until_it_is_looked_at(
     admin_client: Client, source: Source
 ) -> None:

@@ -137,11 +137,6 @@ class CollectionAdmin(LingAdmin):
             ),
         )
 
-    def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:
-        """Write what the form has, and not the revision, which passes raise meanwhile."""
-        fields = [field.name for field in obj._meta.concrete_fields if field.name not in ("id", "revision")]
-        obj.save(update_fields=fields if change else None)
-
     def get_list_display(self, request: HttpRequest) -> Any:
         fields = super().get_list_display(request)
         may = self.has_change_permission(request)

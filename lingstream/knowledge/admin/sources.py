@@ -216,18 +216,15 @@ class SourceAdmin(Scoped, LingAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Source, form: Any, change: bool) -> None:
-        """Write what the form has, and not what passes write meanwhile.
+        """As of all pages.
 
         What has become somebody else's, or another collection's, is nobody's to find until it is looked at.
         """
         if (scope := tenant(request)) is not None:
             obj.scope = scope
-        if not change:
-            obj.save()
-            return
         with atomically():
-            obj.save(update_fields=[*SourceForm.Meta.fields, "config", "secret_version", "next_at"])
-            if {"collection", "owner", "scope"}.intersection(form.changed_data):
+            super().save_model(request, obj, form, change)
+            if change and {"collection", "owner", "scope"}.intersection(form.changed_data):
                 chunks = Chunk.objects.filter(document__source=obj)
                 left = set(chunks.order_by().values_list("collection_id", flat=True).distinct())
                 chunks.delete()
