@@ -13,7 +13,7 @@ from lingstream.core.phrases import Phrase
 from .asker import asker_of
 from .rerank import rerankers
 from .search import MODES, MOST_HITS, Search
-from .stores.bounds import Where
+from .stores.bounds import Known, Where
 
 __all__ = ["Retrieve"]
 
@@ -134,4 +134,8 @@ def _where(options: Mapping[str, Any], identity: Identity) -> Where:
     if both := sorted(where.keys() & who.keys()):
         message = Phrase("expected %(name)s in 'where' or in 'who', got it in both", name=f"{both[0]!r:.80}")
         raise UsageError(message, code="where")
-    return {**where, **{name: getattr(identity, field) for name, field in who.items()}}
+    return {**where, **{name: _known(getattr(identity, field)) for name, field in who.items()}}
+
+
+def _known(value: str | tuple[str, ...]) -> Known:
+    return Known(value if isinstance(value, tuple) else (value,))

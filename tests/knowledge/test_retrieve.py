@@ -148,6 +148,17 @@ class TestWhoAsks:
     async def test_what_they_are_narrows(self, help: Collection, name: str, found: set[str]) -> None:
         assert titles(await retrieved(name, who={"team": "groups"})) == found
 
+    @pytest.mark.parametrize("mode", ["keyword", "vector"])
+    async def test_however_many_groups_they_are_in(
+        self, help: Collection, monkeypatch: pytest.MonkeyPatch, mode: str
+    ) -> None:
+        """Of which they could leave none to be let in; a name that is too long is no document's."""
+        groups = ["x" * 201, *(f"group-{number}" for number in range(600)), "sales"]
+        monkeypatch.setitem(PEOPLE, "cara", groups)
+        assert titles(await retrieved("cara", who={"team": "groups"}, mode=mode)) == {"sales"}
+        monkeypatch.setitem(PEOPLE, "cara", groups[:-1])
+        assert titles(await retrieved("cara", who={"team": "groups"}, mode=mode)) == set()
+
 
 class TestWhere:
     @pytest.mark.parametrize(

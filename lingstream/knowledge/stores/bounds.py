@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -22,7 +22,7 @@ from django.db.models import Q
 from lingstream.core.exceptions import UsageError
 from lingstream.core.phrases import Phrase
 
-__all__ = ["Bounds", "Place", "Scalar", "Where", "marks_of", "narrowed", "values_of"]
+__all__ = ["Bounds", "Known", "Place", "Scalar", "Where", "marks_of", "narrowed", "values_of"]
 
 Scalar: TypeAlias = str | int | float | bool | None
 #: Values of metadata by name, or lists of which one is enough.
@@ -30,6 +30,15 @@ Where: TypeAlias = "Mapping[str, Scalar | Sequence[Scalar]]"
 
 _MOST_MARKS = 64  # of one document's metadata; more are not narrowed by
 _MOST_NAMES, _MOST_VALUES, _LONGEST_VALUE = 10, 50, 200  # of what narrows a search
+
+
+class Known(tuple[Scalar, ...]):
+    """Values to narrow by that nobody has typed, such as the groups of who asks: however many there are.
+
+    What is longer than a value that documents are found by is of none.
+    """
+
+    __slots__ = ()
 
 
 class Place(NamedTuple):
@@ -111,7 +120,7 @@ def marks_of(collection_id: int, scope: str, owner_key: str, metadata: Mapping[s
 def narrowed(where: Where) -> dict[str, Sequence[Scalar]]:
     """Return what narrows a search, a list for each name; one that is empty finds nothing.
 
-    :raises UsageError: it is more than a search takes, or a value is no scalar.
+    :raises UsageError: it is more than a search takes, but for :class:`Known`, or a value is no scalar.
     """
     if len(where) > _MOST_NAMES:
         message = Phrase(
@@ -120,6 +129,9 @@ def narrowed(where: Where) -> dict[str, Sequence[Scalar]]:
         raise UsageError(message, code="where")
     found: dict[str, Sequence[Scalar]] = {}
     for name, value in where.items():
+        if isinstance(value, Known):
+            found[name] = values_of(value)
+            continue
         values = [*value] if isinstance(value, (list, tuple)) else [cast(Scalar, value)]
         if len(values) > _MOST_VALUES or not all(map(_is_scalar, values)):
             message = Phrase(
@@ -135,7 +147,7 @@ def narrowed(where: Where) -> dict[str, Sequence[Scalar]]:
     return found
 
 
-def values_of(value: Any) -> Iterable[Scalar]:
+def values_of(value: Any) -> list[Scalar]:
     """Return what a search may name of a value of metadata: itself, or what a list has; no objects."""
     values = value if isinstance(value, (list, tuple)) else [value]
     return [each for each in values if _is_scalar(each)]
