@@ -28,10 +28,13 @@ def page(name: str) -> str:
     :raises Http404: there is none of that name.
     """
     folder = Path(settings.BASE_DIR, "docs").resolve()
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder) or path.suffix != ".md" or not path.is_file():
-        raise Http404(f"no page {name:.60}")
-    return path.read_text(encoding="utf-8")
+    try:
+        path = (folder / name).resolve()
+        if path.is_relative_to(folder) and path.suffix == ".md" and path.is_file():
+            return path.read_text(encoding="utf-8")
+    except (OSError, ValueError, RuntimeError):  # a name that is none, or links that lead in a circle
+        pass
+    raise Http404(f"no page {name:.60}")
 
 
 def markdown(text: str) -> SafeString:

@@ -53,6 +53,13 @@ def test_everybody_else_reads_english(client: Client, path: str, language: str) 
     assert {text for text in read(page) if re.search(r"[\u4e00-\u9fff]", text)} <= {"简体中文"}
 
 
+@pytest.mark.parametrize(
+    "name", ["%00.md", f"{'a' * 300}.md", "..%2fREADME.md", "%ff.md", "client", "%ed%a0%80.md", "a/" * 3_000]
+)
+def test_a_page_that_there_is_not_is_not_found(client: Client, name: str) -> None:
+    assert client.get(f"/docs/{name}").status_code == 404
+
+
 def test_where_nothing_can_be_asked_the_page_says_how_to_begin(client: Client) -> None:
     def says(page: html.HtmlElement) -> str:
         return " ".join(read(page))
