@@ -312,6 +312,15 @@ class TestDocuments:
         html = page(admin_client, f"document/{Document.objects.get().pk}/change/", who=who)
         assert told in html.partition("<output>")[2].partition("</output>")[0]
 
+    def test_without_a_passage_in_their_collection_are_found_by_nobody(self, admin_client: Client) -> None:
+        into = collection()
+        document(into, "Text.", key="moved")
+        Document.objects.create(source=Source.objects.get(), key="left", status=Document.Status.SKIPPED)
+        Source.objects.update(collection=Collection.objects.create(slug="other", access="anyone"))
+        for row in Document.objects.all():
+            html = page(admin_client, f"document/{row.pk}/change/", who="")
+            assert "<output>does not find it: it has no passages" in html
+
     def test_say_so_to_who_may_try_searches_as_others(self) -> None:
         into = collection()
         document(into, "Text.")

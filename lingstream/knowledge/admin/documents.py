@@ -210,6 +210,7 @@ _NOT_FOUND = {
     "access": _("does not find it: may not search the collection"),
     "owner": _("does not find it: it belongs to somebody else"),
     "visible": _("does not find it: the site hides the row from them"),
+    "passages": _("does not find it: it has no passages"),
 }
 
 
@@ -236,9 +237,11 @@ def _keeps_out(document: Document, user: Any) -> str:
         return "access"
     if kept_out := place.keeps_out(document.scope, document.owner_key):
         return kept_out
-    if not is_restricted(source.slug, source.kind):
-        return ""
-    return "" if document.key in visible_keys(source.slug, [document.key], user) else "visible"
+    is_hidden = is_restricted(source.slug, source.kind)
+    if is_hidden and document.key not in visible_keys(source.slug, [document.key], user):
+        return "visible"
+    # Those of a source that was moved are of another collection until they are made anew.
+    return "" if document.chunks.filter(collection=source.collection_id).exists() else "passages"
 
 
 def passages(text: str, pieces: Iterable[Any]) -> Iterator[dict[str, Any]]:
