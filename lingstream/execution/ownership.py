@@ -205,10 +205,10 @@ def forgive(runner_id: UUID, runs: Iterable[tuple[str, int]]) -> None:
         later.update(attempts=F("attempts") - 1)
 
 
-def release(runner_id: UUID, runs: Iterable[str]) -> None:
-    """Give up runs of this runner that it does not execute, for anybody to take."""
-    for run in runs:
-        Run.objects.filter(pk=run, runner_id=runner_id, status=Run.Status.RUNNING).update(runner=None)
+def release(runner_id: UUID, runs: Iterable[tuple[str, int]]) -> None:
+    """Give up ``runs`` (id, epoch) of this runner that it does not execute, for anybody to take."""
+    for pk, epoch in runs:
+        Run.objects.running().filter(pk=pk, runner_id=runner_id, epoch=epoch).update(runner=None)
 
 
 def orphans(dead_after: float, *, within: float) -> list[Run]:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 from contextvars import Context
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from django.utils import timezone, translation
@@ -89,6 +89,13 @@ def tell(run: Run) -> None:
 _living: Runner | None = None
 
 
+class _Unknown(NamedTuple):
+    """When it was heard that a run is executed here which is not, and what was about to start then."""
+
+    since: float
+    starting: frozenset[object]
+
+
 class Runner:
     """Executes runs in this process.
 
@@ -107,7 +114,7 @@ class Runner:
         self._heart: Heart | None = None
         self._life: list[asyncio.Task[None]] = []  # pulse, picker and timer
         self._registered: asyncio.Task[None] | None = None
-        self._unknown: set[tuple[str, int]] = set()
+        self._unknown: dict[tuple[str, int], _Unknown] = {}
         self._settling: asyncio.Task[None] | None = None
         self._told: set[asyncio.Task[None]] = set()
         self._lag = 0.0
@@ -362,21 +369,39 @@ class Runner:
         if beat.unknown is None:
             return
         epochs = self._running.epochs()
-        taken = [(name, epoch) for name, epoch in beat.taken if epochs.get(name) == epoch]
-        for name, epoch in taken:
-            logger.warning("run %s goes on elsewhere: epoch %d has another owner by now", name, epoch)
-            self._running.leave(name)
-        # What it says runs here and does not, twice in a row: an answer of the database was lost, or whoever
-        # waited for it. Once is nothing: it may have just begun, or just ended. A process that stops gives up
-        # all of its runs at once, when what they wrote is stored, and without counting an attempt.
-        twice = set() if self._draining else beat.unknown & self._unknown
-        stray = [name for name, _ in twice if name not in self._running]
-        self._unknown = beat.unknown
+        taken = []
+        for name, epoch in beat.taken:
+            if epochs.get(name) == epoch and self._running.leave(name):
+                logger.warning("run %s goes on elsewhere: epoch %d has another owner by now", name, epoch)
+                taken.append((name, epoch))
+        stray = self._stray(beat.unknown)
         if taken or stray:
             loop = asyncio.get_running_loop()
             self._settling = loop.create_task(self._settle(taken, stray), context=Context())
 
-    async def _settle(self, taken: list[tuple[str, int]], stray: list[str]) -> None:
+    def _stray(self, unknown: set[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Return runs that are executed here, as it says, and are not: an answer of the database was lost, or
+        whoever waited for it.
+
+        Heard once is nothing: it may have just ended. Nor is what may be about to start: what this process
+        took may be long on its way to its task, and a loop that stood still hears many beats before. But an
+        answer that does not come for as long as the dead are silent may never come. A process that stops
+        gives up all of its runs at once, when what they wrote is stored, and without counting an attempt.
+        """
+        now, starting = asyncio.get_running_loop().time(), self._running.starting
+        known, new = self._unknown, _Unknown(now, starting)
+        self._unknown = {run: known.get(run, new) for run in unknown}
+        if self._draining:
+            return []
+        late = now - app_settings().dead_after
+        return [
+            run
+            for run in unknown & known.keys()
+            if run[0] not in self._running
+            and (starting.isdisjoint(known[run].starting) or known[run].since <= late)
+        ]
+
+    async def _settle(self, taken: list[tuple[str, int]], stray: list[tuple[str, int]]) -> None:
         with contextlib.suppress(*AWAY):
             await self._lane.call(ownership.forgive, self.id, taken)
             await self._lane.call(ownership.release, self.id, stray)

@@ -7,6 +7,8 @@ of a Django request would keep that request's thread and database handle for as 
    database hears of it, and until it has its task.
 2. Whatever stops a run here, its viewers get a ``done``, or it stays in the database as one for another epoch
    to go on with.
+3. The database may give this process a run again of which it still executes an earlier epoch: what is asked
+   of a run is asked of its latest execution, and the one before it ends alone.
 """
 
 from __future__ import annotations
@@ -47,6 +49,20 @@ logger = logging.getLogger("lingstream")
 _RECALL = 120.0  # seconds that a memory may take; the database may be away for half of them
 
 
+class _Execution:
+    """One epoch of a run, executed here.
+
+    :ivar run: what the engine executes, from its making until it has ended.
+    """
+
+    task: asyncio.Task[None]
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.run: engine.Run | None = None
+        self.left = False
+
+
 class Running:
     """The runs that this process executes.
 
@@ -72,16 +88,15 @@ class Running:
         self._after = after
         self._checkpoints = Checkpoints(writer, app_settings().checkpoint)
         self._services = SiteServices()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._runs: dict[str, engine.Run] = {}
-        self._epochs: dict[str, int] = {}
-        self._reserved = 0
+        self._executions: dict[str, _Execution] = {}  # the latest of each run
+        self._tasks: set[asyncio.Task[None]] = set()  # of all
+        self._starting: dict[object, int] = {}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._tasks
+        return name in self._executions
 
     def __iter__(self) -> Iterator[str]:
-        return iter(list(self._tasks))
+        return iter(list(self._executions))
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -90,70 +105,85 @@ class Running:
     def room(self) -> int:
         """How many more there may be."""
         most = app_settings().max_runs if self._most is None else self._most
-        return most - len(self._tasks) - self._reserved
+        return most - len(self._tasks) - sum(self._starting.values())
+
+    @property
+    def starting(self) -> frozenset[object]:
+        """The reservations that have not ended, by marks of their own."""
+        return frozenset(self._starting)
 
     def epochs(self) -> dict[str, int]:
         """The runs by their ids, and the epoch of each; asked in any thread."""
-        return dict(self._epochs)
+        return {name: execution.epoch for name, execution in self._executions.copy().items()}
 
     def trace(self, name: str) -> list[dict[str, Any]] | None:
         """What the steps of a run have done so far, ``None`` if it is none of these; asked in any thread."""
-        run = self._runs.get(name)
+        run = self._run(name)
         return None if run is None else list(run.trace)
 
     @contextlib.contextmanager
     def reserve(self, runs: int) -> Iterator[None]:
         """Count runs that are about to start."""
-        self._reserved += runs
+        mark = object()
+        self._starting[mark] = runs
         try:
             yield
         finally:
-            self._reserved -= runs
+            del self._starting[mark]
 
     def launch(self, row: Run) -> None:
         """Begin to execute a run, which is this process's in the database."""
         name = str(row.pk)
+        if name in self._executions:
+            self.leave(name)  # the epoch of this one fences what it says
         log = get_hub().create(name)  # before the answer goes out: who asks for the events finds them
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._execute(row, log), name=f"run {name}", context=Context())
-        self._tasks[name], self._epochs[name] = task, row.epoch
-        task.add_done_callback(lambda task: self._forget(name, task))
+        execution = self._executions[name] = _Execution(row.epoch)
+        work = self._execute(row, log, execution)
+        execution.task = task = loop.create_task(work, name=f"run {name}", context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._forget(name, execution))
 
     def cancel(self, name: str) -> bool:
         """Have a run end as ``cancelled``; return false if it is none of these."""
-        run = self._runs.get(name)
+        run = self._run(name)
         if run is not None:
             run.cancel()
         return run is not None
 
-    def leave(self, name: str) -> None:
-        """Stop a run without a ``done``, for a later epoch to go on; one that is ending may end."""
-        run = self._runs.get(name)
-        if run is None or not run.ending:
-            self._tasks[name].cancel()
+    def leave(self, name: str) -> bool:
+        """Stop a run without a ``done``, for a later epoch to go on; one that is ending may end.
+
+        :returns: whether it is the first time.
+        """
+        execution = self._executions[name]
+        first, execution.left = not execution.left, True
+        if execution.run is None or not execution.run.ending:
+            execution.task.cancel()
+        return first
 
     async def wait(self, name: str) -> None:
         """Wait until a run has ended here."""
-        if task := self._tasks.get(name):
-            await asyncio.wait([task])
+        if execution := self._executions.get(name):
+            await asyncio.wait([execution.task])
 
     async def drain(self, seconds: float) -> None:
         """Wait for the ends of all, and leave those that go on after so many seconds."""
         if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
-        for name in list(self._tasks):
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for name in self:
             self.leave(name)
 
     async def end_tasks(self, seconds: float) -> None:
         """Wait for the ends of all, then end the tasks that go on: a workflow's own code may be deaf."""
-        if tasks := list(self._tasks.values()):
-            _, going = await asyncio.wait(tasks, timeout=seconds)
+        if self._tasks:
+            _, going = await asyncio.wait(self._tasks, timeout=seconds)
             await end_tasks(*going)
 
     async def leave_loop(self) -> None:
         """Give up what is bound to an event loop that is over, as are the tasks."""
-        for known in (self._tasks, self._runs, self._epochs):
-            known.clear()
+        self._executions.clear()
+        self._tasks.clear()
         await self._services.end_threads()
         self._services = SiteServices()
 
@@ -161,11 +191,19 @@ class Running:
         """Close the connections of steps to servers and databases."""
         await self._services.aclose()
 
-    def _forget(self, name: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(name) is task:  # else it has been claimed here again meanwhile
-            del self._tasks[name], self._epochs[name]
+    def _run(self, name: str) -> engine.Run | None:
+        execution = self._executions.get(name)
+        return execution.run if execution else None
 
-    async def _execute(self, row: Run, log: RunLog) -> None:
+    def _is_latest(self, name: str, execution: _Execution) -> bool:
+        return self._executions.get(name) is execution
+
+    def _forget(self, name: str, execution: _Execution) -> None:
+        self._tasks.discard(execution.task)
+        if self._is_latest(name, execution):
+            del self._executions[name]
+
+    async def _execute(self, row: Run, log: RunLog, execution: _Execution) -> None:
         name = str(row.pk)
         begin_addresses()
         if row.language:
@@ -180,7 +218,7 @@ class Running:
                 await journal.end(result, str(log.last_id.following))
 
             who = Who(lambda: persist(load_identity, row))
-            run = self._runs[name] = engine.Run(
+            run = execution.run = engine.Run(
                 plan_of(row),
                 row.input,
                 log=log,
@@ -212,8 +250,9 @@ class Running:
                 logger.exception("run %s failed", name)
                 await self._endings.fail(row, log, error)
         finally:
-            self._runs.pop(name, None)
-            get_hub().release(name)
+            execution.run = None
+            if self._is_latest(name, execution):
+                get_hub().release(name)
         if row.conversation_id:
             await self._after(row)
 

@@ -191,10 +191,11 @@ def test_ended_runs_whose_log_may_not_say_so(status: str, owner: str, ago: float
 
 def test_a_runner_gives_up_what_it_does_not_execute() -> None:
     me, other = runner(), runner()
-    mine, foreign = running(me), running(other)
-    assert ownership.owned(me) == {str(mine.pk): 1}
-    ownership.release(me, [str(mine.pk), str(foreign.pk)])
-    assert ownership.owned(me) == {} and ownership.owned(other) == {str(foreign.pk): 1}
+    mine, foreign, again = running(me), running(other), running(me, epoch=2)
+    assert ownership.owned(me) == {str(mine.pk): 1, str(again.pk): 2}
+    ownership.release(me, [(str(run.pk), 1) for run in (mine, foreign, again)])
+    assert ownership.owned(me) == {str(again.pk): 2}, "it has taken that one again meanwhile"
+    assert ownership.owned(other) == {str(foreign.pk): 1}
 
 
 def test_a_runner_hears_which_of_its_runs_are_its_own_no_more() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +20,11 @@ from lingstream.core.engine.plan import BotPlan
 from lingstream.core.exceptions import Fenced
 from lingstream.execution import ownership, picker
 from lingstream.execution import runner as runner_module
+from lingstream.execution.heart import Beat
 from lingstream.execution.journal import DatabaseJournal, Writer
 from lingstream.execution.runner import Runner as Executor
 from lingstream.execution.runner import get_runner
-from lingstream.execution.start import Start
+from lingstream.execution.start import Start, queue_run
 from lingstream.execution.storage import in_database
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Run, Runner, Workflow
@@ -112,6 +114,113 @@ async def test_a_run_that_the_database_says_runs_here_and_does_not_is_taken_up_a
     run = await abandoned(runner_id=get_runner().id)
     await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
     assert (await Run.objects.aget(pk=run.pk)).epoch == 2
+
+
+LONG = Start("long", sites.QUESTION)
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> asyncio.Semaphore:
+    """Released at each execution of the workflow ``long``, which has no end of its own."""
+    monkeypatch.setattr(registry, "_functions", {})
+    begun = asyncio.Semaphore(0)
+
+    @registry.workflow("long", access="anyone")
+    async def long(run: Any) -> None:
+        begun.release()
+        await asyncio.Event().wait()
+
+    return begun
+
+
+@pytest.mark.parametrize("way", ["started", "claimed"])
+async def test_what_is_on_its_way_to_its_task_is_not_given_up(
+    site: Site, begun: asyncio.Semaphore, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A loop that stood still hears of many beats before who waits for the database's answer has it."""
+    runner, loop = get_runner(), asyncio.get_running_loop()
+    await runner.ensure_registered()
+
+    def then_beats(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            answer = function(*args, **kwargs)
+            rows = answer if way == "claimed" else answer[:1]
+            unknown = {(str(row.pk), row.epoch) for row in rows}
+            for _ in range(3 if rows else 0):
+                loop.call_soon_threadsafe(runner._heard, Beat([], unknown, []))
+            return answer
+
+        return call
+
+    if way == "started":
+        monkeypatch.setattr(runner_module, "create_run", then_beats(runner_module.create_run))
+        await runner.start(LONG, Identity.of_site())
+    else:
+        monkeypatch.setattr(ownership, "claim", then_beats(ownership.claim))
+        for _ in range(3):
+            await in_database(queue_run, LONG, Identity.of_site())
+        runner.look()
+    async with within(10):
+        for _ in range(1 if way == "started" else 3):
+            await begun.acquire()
+    assert runner._settling is None
+    assert {(run.runner_id, run.epoch) async for run in Run.objects.all()} == {(runner.id, 1)}
+
+
+async def test_what_does_not_come_to_its_task_is_given_up(site: Site, settings: Any) -> None:
+    """The connection that would bring the answer may be dead, and nobody the wiser for hours."""
+    runner = Executor()
+    await in_database(ownership.register, runner.id, "inline")
+    row = await Run.objects.acreate(status="running", epoch=1, attempts=1, runner_id=runner.id)
+    beat = Beat([], {(str(row.pk), 1)}, [])
+    with runner._running.reserve(1):
+        runner._heard(beat)
+        runner._heard(beat)
+        assert runner._settling is None
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "DEAD_AFTER": 0.01}
+        await asyncio.sleep(0.02)
+        runner._heard(beat)
+        assert runner._settling
+        await runner._settling
+    assert (await Run.objects.aget()).runner_id is None
+    await runner.aclose()
+
+
+async def test_what_is_taken_again_while_an_earlier_epoch_goes_on_here_is_executed_once(
+    site: Site, begun: asyncio.Semaphore
+) -> None:
+    runner = get_runner()
+    row, _ = await runner.start(LONG, Identity.of_site())
+    name = str(row.pk)
+    async with within(10):
+        await begun.acquire()
+        [earlier] = runner._running._tasks
+        row.epoch = 2
+        await row.asave(update_fields=["epoch"])
+        runner._running.launch(row)
+        await asyncio.wait([earlier])
+        await begun.acquire()
+        assert await get_hub().find(name), "the log that is written was released"
+        await runner.cancel(row)
+        await runner.wait(name)
+    ended = await Run.objects.aget()
+    assert (ended.status, ended.epoch, runner.running()) == ("canceled", 2, [])
+
+
+async def test_an_attempt_is_taken_back_once(site: Site, begun: asyncio.Semaphore) -> None:
+    """However many beats say so before a run has ended that another process has taken."""
+    runner = get_runner()
+    row, _ = await runner.start(LONG, Identity.of_site())
+    async with within(10):
+        await begun.acquire()
+    other = await Runner.objects.acreate()
+    await Run.objects.aupdate(epoch=2, attempts=3, runner=other)
+    for _ in range(3):
+        runner._heard(Beat([], set(), [(str(row.pk), 1)]))
+    await runner.wait(str(row.pk))
+    assert runner._settling
+    await runner._settling
+    assert (await Run.objects.aget()).attempts == 2
 
 
 async def test_a_process_that_is_late_all_the_time_takes_what_nobody_else_does(
