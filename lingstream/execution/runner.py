@@ -165,8 +165,13 @@ class Runner:
         return True
 
     async def cancel(self, row: Run) -> None:
-        """Stop a run: at once if it is executed here, else by a note that its owner reads within a second."""
-        if self._running.cancel(str(row.pk)) or row.ended:
+        """Stop a run: at once if it is this process's, else by a note that its owner reads within a second.
+
+        What this process executes may be another's by now: stopping it here would stop nobody.
+
+        :param row: read for this.
+        """
+        if row.ended or (row.runner_id == self.id and self._running.cancel(str(row.pk))):
             return
         if await self._lane.call(ownership.request_cancel, row):
             await self._endings.end_orphans()

@@ -25,7 +25,7 @@ from lingstream.execution.journal import DatabaseJournal, Writer
 from lingstream.execution.runner import Runner as Executor
 from lingstream.execution.runner import get_runner
 from lingstream.execution.start import Start, queue_run
-from lingstream.execution.storage import in_database
+from lingstream.execution.storage import in_database, load_run
 from lingstream.hubs import get_hub
 from lingstream.models import BotRun, Run, Runner, Workflow
 from tests import site as sites
@@ -205,6 +205,22 @@ async def test_what_is_taken_again_while_an_earlier_epoch_goes_on_here_is_execut
         await runner.wait(name)
     ended = await Run.objects.aget()
     assert (ended.status, ended.epoch, runner.running()) == ("canceled", 2, [])
+
+
+async def test_a_cancel_reaches_the_process_that_has_taken_a_run(
+    site: Site, begun: asyncio.Semaphore
+) -> None:
+    """Also where it is asked of the one that had it, stood still and does not know yet."""
+    runner = get_runner()
+    row, _ = await runner.start(LONG, Identity.of_site())
+    async with within(10):
+        await begun.acquire()
+    assert runner._heart
+    await runner._heart.aclose()  # it tells this process nothing
+    heir = await Runner.objects.acreate()
+    await Run.objects.aupdate(epoch=2, runner=heir)
+    await runner.cancel(await in_database(load_run, row.pk))
+    assert await in_database(ownership.cancel_requests, heir.pk) == [str(row.pk)]
 
 
 async def test_an_attempt_is_taken_back_once(site: Site, begun: asyncio.Semaphore) -> None:
