@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .execution.runner import Runner
     from .transports.asgi import ASGIApp, Receive, Scope, Send
 
 __all__ = ["application", "is_used"]
@@ -163,17 +164,35 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 async def _ensure_registered() -> None:
+    from .conf import app_settings
     from .execution.processes import warn_of_others
     from .execution.runner import get_runner
 
     _drain_at_sigterm()
-    try:
-        runner = get_runner()
-        await runner.ensure_registered()
-    except Exception:
-        logger.warning("the runner will start with the first run", exc_info=True)
+    with _logged("the runner will start with the first run"):
+        await _register(get_runner(), app_settings().heartbeat_every)
     with contextlib.suppress(Exception):  # a word of warning; the database says elsewhere that it is away
         await warn_of_others()
+
+
+async def _register(runner: Runner, pause: float) -> None:
+    """Bring the runner to life: a server may be there before its database, or before its tables.
+
+    :param pause: seconds between two tries.
+    """
+    failed = False
+    while not runner.draining:
+        try:
+            await runner.ensure_registered()
+        except Exception as error:
+            if not failed:  # once, and not at every try
+                logger.warning("the runner does not start yet, trying again: %s", error, exc_info=True)
+            failed = True
+            await asyncio.sleep(pause)
+        else:
+            if failed:
+                logger.info("the runner has started")
+            return
 
 
 async def _drain() -> None:

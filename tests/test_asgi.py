@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,12 +21,16 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from channels.testing import WebsocketCommunicator
 from django.core.asgi import get_asgi_application
+from django.db import OperationalError
 from django.urls import path
 
+from lingstream import models
 from lingstream.asgi import application
 from lingstream.core.log.memory import MemoryHub
-from lingstream.execution.runner import Runner
+from lingstream.execution import ownership
+from lingstream.execution.runner import Runner, get_runner
 
+from .chaos.patience import scaled, within
 from .site import Site, serve
 from .test_wheel import readme_blocks
 
@@ -215,6 +220,66 @@ class TestLifespan:
         await call.send_input({"type": "lifespan.startup"})
         with pytest.raises(RuntimeError, match="no licence"):
             await call.wait()
+
+
+class TestADatabaseThatIsNotThereYet:
+    """It keeps the server from nothing, and the runner from starting until it is there."""
+
+    @pytest.fixture
+    def opened(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+        """Set when the database is there."""
+        opened = threading.Event()
+        register = ownership.register
+
+        def ask(*args: Any) -> None:
+            self.tries.release()
+            if not opened.is_set():
+                raise OperationalError("connection refused")
+            register(*args)
+
+        self.tries = threading.Semaphore(0)
+        monkeypatch.setattr(ownership, "register", ask)
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "HEARTBEAT_EVERY": 0.02}
+        return opened
+
+    async def begin(self) -> asyncio.Task[None]:
+        """Start the server and return its runner's start, which has failed three times."""
+        made = application(get_asgi_application())
+        made.live()  # type: ignore[attr-defined]
+        for _ in range(3):
+            assert await asyncio.to_thread(self.tries.acquire, timeout=scaled(10))
+        start: asyncio.Task[None] = made._alive  # type: ignore[attr-defined]
+        assert not start.done()
+        return start
+
+    async def test_is_asked_until_it_is(
+        self,
+        transactional_db: None,
+        fresh_runner: None,
+        opened: threading.Event,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.INFO, "lingstream")
+        start = await self.begin()
+        opened.set()
+        async with within(10):
+            await start
+        assert await models.Runner.objects.filter(pk=get_runner().id, stopped_at=None).aexists()
+        told = [record.getMessage() for record in caplog.records if "runner" in record.getMessage()]
+        assert told == [
+            "the runner does not start yet, trying again: connection refused",
+            "the runner has started",
+        ]
+
+    async def test_is_asked_no_more_when_the_server_stops(
+        self, transactional_db: None, fresh_runner: None, opened: threading.Event
+    ) -> None:
+        start = await self.begin()
+        await get_runner().drain()
+        async with within(10):
+            await asyncio.wait([start])
+        opened.set()
+        assert not await models.Runner.objects.aexists()
 
 
 class Stubborn(MemoryHub):
