@@ -75,10 +75,15 @@ class Pooled:
         self._turns = asyncio.Semaphore(calls) if calls else None
 
     def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
-        """See :meth:`Provider.stream`; while who calls holds us, the provider is not closed."""
-        if self._turns is None:
-            return self._provider.stream(messages, options)  # one hop less for each token
-        return self._in_turn(self._turns, messages, options)
+        """See :meth:`Provider.stream`; what it returns holds us, and until it is gone nothing is closed."""
+        if self._turns:
+            return self._in_turn(self._turns, messages, options)
+        chunks = self._provider.stream(messages, options)
+        try:
+            weakref.finalize(chunks, _let_go, self).atexit = False  # and no hop more for each token
+        except TypeError:  # of a type of its own that cannot be watched
+            return self._passed(chunks)
+        return chunks
 
     async def _in_turn(
         self, turns: asyncio.Semaphore, messages: Sequence[Message], options: ChatOptions
@@ -87,9 +92,18 @@ class Pooled:
             async for chunk in chunks:
                 yield chunk
 
+    async def _passed(self, chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
     async def aclose(self) -> None:
         """See :meth:`Provider.aclose`."""
         await self._provider.aclose()
+
+
+def _let_go(provider: Pooled) -> None:
+    """A call of ``provider`` is over: its finalizer has held it, and is gone with this."""
 
 
 _closing: set[asyncio.Task[None]] = set()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import gc
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lingstream.core.engine.plan import ProviderPlan
-from lingstream.core.provider import ChatOptions, Chunk, Message
+from lingstream.core.provider import ChatOptions, Chunk, Message, Provider
 from lingstream.execution.pool import Pooled, ProviderPool
 from lingstream.providers.scripted import ScriptedProvider
 from tests import site as sites
@@ -73,13 +75,36 @@ class Closable(ScriptedProvider):
         self.closed.set()
 
 
+class Unwatched:
+    """A stream that nothing can refer to weakly."""
+
+    __slots__ = ("_chunks",)
+
+    def __init__(self, chunks: Any) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> Any:
+        return self._chunks
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+
+
+class Own(Closable):
+    """Has a type of its own for its streams."""
+
+    def stream(self, *args: Any) -> Any:
+        return Unwatched(super().stream(*args))
+
+
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[Closable]:
+def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Closable]:
     """What the factory of the kind ``test`` builds, in order."""
     made: list[Closable] = []
+    kind = getattr(request, "param", Closable)
 
     def build(plan: Any, key: str) -> Closable:
-        made.append(Closable(sites.answers))
+        made.append(kind(sites.answers))
         return made[-1]
 
     monkeypatch.setattr(sites, "scripted", build)
@@ -90,8 +115,13 @@ def plan(number: int) -> ProviderPlan:
     return ProviderPlan(name=f"p{number}", kind="test")
 
 
-async def say(provider: object) -> str:
-    async with aclosing(provider.stream([], ChatOptions(model="m"))) as chunks:  # type: ignore[attr-defined]
+def say(provider: Provider) -> asyncio.Task[str]:
+    """Ask it and forget it, as bots do: who reads the stream has nothing else."""
+    return asyncio.create_task(read(provider.stream([], ChatOptions(model="m"))))
+
+
+async def read(chunks: AsyncGenerator[Chunk, None]) -> str:
+    async with aclosing(chunks):
         return "".join([chunk.text async for chunk in chunks])
 
 
@@ -115,12 +145,15 @@ async def test_the_pool_does_not_grow_with_every_edit_of_a_row(built: list[Closa
     await pool.aclose()
 
 
-async def test_one_that_is_given_up_ends_its_calls_first(built: list[Closable]) -> None:
+@pytest.mark.parametrize("calls", [None, 5])
+@pytest.mark.parametrize("built", [Closable, Own], indirect=True)
+async def test_one_that_is_given_up_ends_its_calls_first(built: list[Closable], calls: int | None) -> None:
     gate = asyncio.Event()
     sites.answers = [["half", gate, " whole"]]
     pool = ProviderPool(most=1)
-    call = asyncio.create_task(say(pool.get(plan(1))))
+    call = say(pool.get(replace(plan(1), max_concurrency=calls)))
     pool.get(plan(2))
+    gc.collect()
     for _ in range(5):
         await asyncio.sleep(0)
     assert not built[0].closed.is_set()
@@ -135,7 +168,7 @@ async def test_one_that_is_given_up_ends_its_calls_first(built: list[Closable]) 
 async def test_calls_wait_for_their_turn() -> None:
     gate = asyncio.Event()
     provider = Pooled(ScriptedProvider([["one", gate], "two"], rate=None), 1)
-    first, second = (asyncio.create_task(say(provider)) for _ in range(2))
+    first, second = (say(provider) for _ in range(2))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not first.done() and not second.done()
