@@ -111,7 +111,7 @@ async def test_what_has_not_finished_is_asked_again(site: Site) -> None:
 async def test_a_run_that_the_database_says_runs_here_and_does_not_is_taken_up_again(site: Site) -> None:
     await site.cloud_facts()
     await get_runner().ensure_registered()
-    run = await abandoned(runner_id=get_runner().id)
+    run = await abandoned(runner=await Runner.objects.aget(pk=get_runner().id))
     await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
     assert (await Run.objects.aget(pk=run.pk)).epoch == 2
 
