@@ -28,7 +28,8 @@ from ..core.exceptions import AccessError, ConfigurationError, InternalError, Li
 from ..core.phrases import Phrase
 from ..models import owner_key
 from .origins import foreign_origin
-from .visitors import digest_of, shown_visitor, visitor_of
+from .sessions import CurrentSession, signs_in, user_now
+from .visitors import SESSION_KEY, digest_of, shown_visitor, visitor_of
 
 __all__ = [
     "UNKNOWN",
@@ -171,7 +172,9 @@ def identify(request: HttpRequest) -> Identity:
 
 
 def identify_socket(scope: Mapping[str, Any], visitor_token: str = "") -> Identity:
-    """Return who is at the other end of a WebSocket; see :func:`identify`.
+    """Return who is at the other end of a WebSocket now; see :func:`identify`.
+
+    It was opened long ago: its session may have ended since, and the user who it signs in been locked.
 
     :param visitor_token: what it has shown, as no browser can send it in a header.
     """
@@ -179,8 +182,13 @@ def identify_socket(scope: Mapping[str, Any], visitor_token: str = "") -> Identi
     if visitor_token:
         request.META["HTTP_AUTHORIZATION"] = f"Ling-Visitor {visitor_token}"
     request.user = scope.get("user") or AnonymousUser()
-    if (session := scope.get("session")) is not None:
-        request.session = session
+    if (session := scope.get("session")) is not None and not visitor_token:
+        signed_in = signs_in(session, request.user)
+        if session.session_key:  # else it is new, and stored nowhere
+            session = _now(session)
+            if signed_in:
+                request.user = user_now(session)
+        request.session = session  # type: ignore[assignment]
     return identify(request)
 
 
@@ -238,6 +246,14 @@ def address_of(request: HttpRequest) -> str:
         if len(hops) >= proxies and hops[-proxies]:
             address = hops[-proxies]
     return _network(address)
+
+
+def _now(session: Any) -> CurrentSession:
+    now = CurrentSession(session)
+    # Of a session in a cookie nothing is stored here, nor the visitor that it became on the socket.
+    if now.session_key and (visitor := visitor_of(session)):
+        now.setdefault(SESSION_KEY, visitor)
+    return now
 
 
 def _digest(session_key: str | None) -> str:

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY, get_user, get_user_model
+from django.http import HttpRequest
 
-__all__ = ["is_over", "stored"]
+__all__ = ["CurrentSession", "is_over", "signs_in", "stored", "user_now"]
 
 logger = logging.getLogger("lingstream")
 
@@ -21,15 +23,52 @@ def stored(session: Any) -> Any:
     return import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
 
 
+class CurrentSession(dict[str, Any]):
+    """What is stored of a session now, to read only: no socket can tell its browser of another key.
+
+    :param session: as it was when the connection was opened.
+    """
+
+    def __init__(self, session: Any) -> None:
+        now = stored(session)
+        super().__init__(now.items())  # loads it: a key that names no session is dropped
+        self.session_key: str | None = now.session_key
+
+    def flush(self) -> None:
+        """Be nobody's: Django does this where the password is another one since."""
+        self.clear()
+        self.session_key = None
+
+    def cycle_key(self) -> None:
+        """Keep the key: Django does this where the session was signed with an earlier secret."""
+
+
+def signs_in(session: Any, user: Any) -> bool:
+    """Whether it is by this session that the user is signed in."""
+    if not user.is_authenticated or SESSION_KEY not in session:
+        return False
+    return bool(get_user_model()._meta.pk.to_python(session[SESSION_KEY]) == user.pk)
+
+
+def user_now(session: CurrentSession) -> Any:
+    """Return whom a session signs in: nobody who is locked, or whose password has been changed elsewhere."""
+    request = HttpRequest()
+    request.session = session  # type: ignore[assignment]
+    return get_user(request)
+
+
 def is_over(session: Any) -> bool:
-    """Whether a session that was there is not any more: it has expired, or was ended without a logout.
+    """Whether a session that was there is not any more, or signs nobody in that it did.
+
+    It has expired, or was ended without a logout; its user is locked, or has another password.
 
     Where sessions are kept may be away: then it is taken to be there, and who looks again will be told.
     """
-    now = stored(session)
     try:
-        is_empty = not now.keys()  # loads it: a key that names no session is dropped
+        now = CurrentSession(session)
+        if SESSION_KEY in session and not user_now(now).is_authenticated:
+            return True
     except Exception as error:
         logger.warning("nobody can say whether a session is still there: %s", error)
         return False
-    return not now.session_key or (is_empty and bool(session.keys()))
+    return not now.session_key or (not now and bool(session.keys()))

@@ -23,7 +23,6 @@ __all__ = [
     "keep_visitor",
     "make_visitor_token",
     "new_visitor",
-    "refresh_visitor",
     "renewed",
     "shown_visitor",
     "visitor_of",
@@ -61,21 +60,18 @@ def visitor_of(session: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def refresh_visitor(session: Any) -> None:
-    """Take the id that a socket's session may have got by a request since the socket was opened."""
-    if session is None or not session.session_key or visitor_of(session):
-        return
-    if found := visitor_of(stored(session)):
-        session[SESSION_KEY] = found
+def keep_visitor(session: Any, visitor: str) -> bool:
+    """Store an id in a socket's session, beside what requests have stored there since it was opened.
 
-
-def keep_visitor(session: Any, visitor: str) -> None:
-    """Store an id in a socket's session, beside what requests have stored there since it was opened."""
-    session[SESSION_KEY] = visitor
+    :returns: false where there is no session to store it in: none was begun, or it was ended meanwhile.
+    """
     now = stored(session)
     now[SESSION_KEY] = visitor
-    if now.session_key:  # else it was ended meanwhile
-        now.save()
+    if not now.session_key:
+        return False
+    now.save()
+    session[SESSION_KEY] = visitor
+    return True
 
 
 def make_visitor_token(visitor: str) -> str:

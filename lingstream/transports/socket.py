@@ -19,7 +19,7 @@ from django.utils import translation
 from lingstream.access.faults import told as told_of
 from lingstream.access.identity import Identity, identify_socket, language_of
 from lingstream.access.tokens import is_share
-from lingstream.access.visitors import keep_visitor, make_visitor_token, refresh_visitor
+from lingstream.access.visitors import keep_visitor, make_visitor_token
 from lingstream.conf import app_settings
 from lingstream.core.exceptions import AccessError, InternalError, LingError, UsageError
 from lingstream.core.wire.json import dumps, loads
@@ -121,8 +121,6 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _start(self, message: dict[str, Any]) -> None:
         self._check_room()
         start = Start.from_json(message)
-        if start.conversation:
-            await in_database(refresh_visitor, self.scope.get("session"))
         identity, visitor = introduce(start, await self._identity())
         bound = await is_bound(start)
         run, new = await get_runner().start(start, identity)
@@ -148,7 +146,6 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await get_runner().cancel(run)
 
     async def _attach(self, message: dict[str, Any]) -> None:
-        await in_database(refresh_visitor, self.scope.get("session"))
         identity = await self._identity()
         if message.get("all") is True:
             answer = await self._attached.attach_all(identity)
@@ -210,9 +207,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _know(self, visitor: str) -> dict[str, str]:
         """Let a new visitor be known again: by the session, or without one by a token that he is told."""
         session = self.scope.get("session")
-        if visitor and session is not None and session.session_key:
-            await in_database(keep_visitor, session, visitor)
-        elif visitor:
+        kept = visitor and session is not None and await in_database(keep_visitor, session, visitor)
+        if visitor and not kept:
             self._visitor = make_visitor_token(visitor)
             return {"visitor": self._visitor}
         return {}
