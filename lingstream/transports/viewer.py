@@ -51,10 +51,12 @@ def beginning() -> str:
 async def at_end(run: Run, after: str | None) -> bool:
     """Whether a viewer that has the frame ``after`` has all there will ever be."""
     place = parse_id(after or "")
+    if place is None:
+        return False
+    if run.ended and str(place) == run.log_id:
+        return True
     log = await get_hub().find(str(run.pk))
-    if log is not None:
-        return log.ended and place == log.last_id
-    return run.ended and place is not None and str(place) == run.log_id
+    return log is not None and log.ended and place == log.last_id
 
 
 def started(run: Run) -> dict[str, Any]:
@@ -69,15 +71,21 @@ def started(run: Run) -> dict[str, Any]:
 
 
 async def stored_state(run: Run) -> dict[str, Any]:
-    """Return a run's state for ``GET …/runs/<id>/``: live where this process can see its log."""
-    log = await get_hub().find(str(run.pk))
-    live = log is not None and bool(log.last_id.seq)
+    """Return a run's state for ``GET …/runs/<id>/``: live where this process can see its log.
+
+    The row has all of a run that has ended, and more of another one than a log here that fell behind.
+    """
+    log = None if run.ended else await get_hub().find(str(run.pk))
+    if log is not None and log.last_id.seq and log.last_id >= (parse_id(run.log_id) or _FIRST):
+        status, document, place = log.state.status, log.state.document.value, str(log.last_id)
+    else:
+        status, document, place = run.status, run.document, run.log_id
     return {
         "run": str(run.pk),
         "workflow": run.workflow,
-        "status": log.state.status if log is not None and live and not run.ended else run.status,
-        "document": log.state.document.value if log is not None and live else run.document,
-        "id": str(log.last_id) if log is not None and live else run.log_id,
+        "status": status,
+        "document": document,
+        "id": place,
         "usage": run.usage,
         "errors": [told_error(error) for error in run.errors],
         "conversation": _conversation_of(run),

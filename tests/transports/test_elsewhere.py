@@ -76,6 +76,33 @@ def check_ids(watcher: Watcher) -> None:
         assert one < next_one, watcher.frames
 
 
+@pytest.mark.parametrize(
+    ("status", "log_id", "told"),
+    [
+        ("running", "", ("running", "half", "1-2")),
+        ("running", "1-1", ("running", "half", "1-2")),
+        ("running", "1-7", ("running", "whole", "1-7")),
+        ("running", "2-1", ("running", "whole", "2-1")),
+        ("finished", "1-9", ("finished", "whole", "1-9")),
+        ("canceled", "1-1", ("canceled", "whole", "1-1")),
+    ],
+)
+async def test_a_log_that_fell_behind_does_not_speak_for_the_run(
+    site: Site, status: str, log_id: str, told: tuple[str, str, str]
+) -> None:
+    """It was followed here until the hub went away; what has written it goes on, and stores."""
+    run = await elsewhere(site, status=status, log_id=log_id, document={"answer": "whole"})
+    log = get_hub().create(str(run.pk))
+    await log.open(1, empty_snapshot())
+    log.write(1, "ops", [Set("", {"answer": "half"})])
+    url, token = f"/ling/runs/{run.pk}/", {"authorization": f"Ling {make_token(run.pk)}"}
+    state = (await site.http.get(url, headers=token)).json()
+    assert (state["status"], state["document"]["answer"], state["id"]) == told
+    if run.ended:
+        seen = await site.http.get(f"{url}events/", headers={**token, "last-event-id": log_id})
+        assert seen.status_code == 204
+
+
 @transports
 async def test_it_sees_every_stored_state_and_the_end(site: Site, transport: str) -> None:
     run = await elsewhere(site)
