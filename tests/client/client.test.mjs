@@ -544,6 +544,40 @@ describe("the socket", () => {
         close(...runs, sockets[0]);
     });
 
+    for (const [name, leave] of [
+        [
+            "a run that it has left",
+            ({ client, sockets }) => {
+                const run = client.subscribe("A");
+                sockets[0].accept();
+                run.close();
+            },
+        ],
+        [
+            "a start that was closed before its answer",
+            ({ client, sockets }) => {
+                const run = client.start("a", 1);
+                sockets[0].accept();
+                const { ref } = sockets[0].sent.at(-1);
+                run.close();
+                sockets[0].say({ started: { run: "A", token: "t" }, ref });
+            },
+        ],
+    ]) {
+        test(`acknowledges what still comes of ${name}: others wait for that`, () => {
+            const page = overSocket({ ack: true });
+            const other = page.client.subscribe("B");
+            leave(page);
+            const [socket] = page.sockets;
+            socket.say({ run: "A", id: "1-2+1", snapshot: { document: "x".repeat(300_000) } });
+            socket.say({ notice: { conversation: "c", seq: 1, kind: "change" } });
+            socket.say({ run: "A", id: "1-3", ops: [{ uri: "", delta: "y" }] });
+            const acks = socket.sent.filter(({ type }) => type === "ack");
+            assert.deepEqual(acks, [{ type: "ack", run: "A", id: "1-3" }]);
+            close(other, socket);
+        });
+    }
+
     test("is dead when a ping stays unanswered, and only then", () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });
         const { client, sockets } = overSocket();

@@ -204,7 +204,8 @@ export class SocketTransport {
             if (frame.done) this.#forget(channel); // the server has forgotten it too
             channel.sink.frame(frame);
         }
-        if (readers.some(({ ack }) => ack)) this.#acknowledge(frame, size);
+        // What still comes of a run that was left may have been sent for who acknowledges, and waits to be.
+        if (frame.id && (readers.length === 0 || readers.some(({ ack }) => ack))) this.#acknowledge(frame, size);
     }
 
     /** One frame acknowledges all that came before it, of every run; a place inside a frame acknowledges nothing. */
