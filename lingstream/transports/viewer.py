@@ -267,6 +267,9 @@ class Viewer:
                 return None
         if self._turn:
             await self._turn.take()
+            if not self._reader.ready:  # what there was to say has passed: the others do not wait for more
+                self._turn.end()
+                return None
         if batch := await self._reader.read():
             if self._place and self._stored:  # a notice about the log: it stands where the viewer is
                 return [frame._replace(id=self._place) for frame in batch]

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from contextlib import aclosing
+from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
 import websockets
 
-from lingstream.core.log.frames import FrameId
+from lingstream.core.document.ops import Set
+from lingstream.core.log.frames import Frame, FrameId
+from lingstream.core.log.state import empty_snapshot
 from lingstream.execution.runner import get_runner
-from lingstream.transports import flow
+from lingstream.hubs.redis.log import RedisLog
+from lingstream.hubs.redis.streams import Keys
+from lingstream.models import Run
+from lingstream.transports import flow, viewer
 from lingstream.transports.flow import Budget, Credits, Turn
 from lingstream.transports.socket import LingConsumer
 from tests import site as sites
+from tests.chaos.patience import within
 from tests.site import Site, document_of, fold_sse, read_sse
 
 PIECE = "x" * 10_000
@@ -72,6 +80,63 @@ async def test_turns_are_taken_one_after_the_other_and_only_with_room() -> None:
     second.end()
     second.end()
     assert not lock.locked()
+
+
+class _Lock(asyncio.Lock):
+    """Tells when somebody asks for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def acquire(self) -> Literal[True]:
+        self.asked.set()
+        return await super().acquire()
+
+
+class _RedisSite:
+    """What a log in Redis and its viewer need of the hub."""
+
+    shared = True
+    log: RedisLog
+
+    async def find(self, run: str, *, running: bool = False) -> RedisLog:
+        return self.log
+
+    def set_watched(self, *told: Any) -> None:
+        pass
+
+    def current(self, log: RedisLog) -> RedisLog:
+        return log
+
+    def follow(self, log: RedisLog) -> None:
+        pass
+
+
+async def test_who_has_nothing_to_say_any_more_when_its_turn_comes_lets_the_others_send(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis was away for a moment, while another run was sent to a slow client."""
+    hub: Any = _RedisSite()
+    monkeypatch.setattr(viewer, "get_hub", lambda: hub)
+    run = Run(pk=uuid4(), workflow="w", status="running", epoch=1)
+    log = hub.log = RedisLog(hub, str(run.pk), Keys.of("p", str(run.pk)), max_frames=100, ttl=60)
+    log.receive(Frame(FrameId(1, 1), "snapshot", empty_snapshot()))
+    lock = _Lock()
+    async with aclosing(viewer.Viewer(run, turn=Turn(lock, None))) as follower, within(10):
+        await anext(follower)
+        following = asyncio.ensure_future(anext(follower))
+        await lock.acquire()
+        lock.asked.clear()
+        log.set_resumable(False)
+        await lock.asked.wait()
+        log.set_resumable(True)
+        lock.release()
+        await lock.acquire()
+        assert not following.done()
+        lock.release()
+        log.receive(Frame(FrameId(1, 2), "ops", [Set("", {})]))
+        assert [frame.id for frame in await following] == [FrameId(1, 2)]
 
 
 def test_a_budget_ends_and_none_never_does() -> None:
