@@ -236,17 +236,18 @@ class _Sigterm:
     def __init__(self, previous: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.previous = previous
         self._loop = loop
+        self._called = False  # and not that it drains: the loop may stand still between the two
         self._draining: asyncio.Task[None] | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self._draining is None and self._loop.is_running():
+        if not self._called and self._loop.is_running():
+            self._called = True
             self._loop.call_soon_threadsafe(self._begin, number)
         else:
             self.previous(number, frame)
 
     def _begin(self, number: int) -> None:
-        if self._draining is None:
-            self._draining = self._loop.create_task(self._drain_and_stop(number))
+        self._draining = self._loop.create_task(self._drain_and_stop(number))
 
     async def _drain_and_stop(self, number: int) -> None:
         await _drain()

@@ -24,7 +24,7 @@ from django.core.asgi import get_asgi_application
 from django.db import OperationalError
 from django.urls import path
 
-from lingstream import models
+from lingstream import asgi, models
 from lingstream.asgi import application
 from lingstream.core.log.memory import MemoryHub
 from lingstream.execution import ownership
@@ -343,6 +343,31 @@ class TestADrainThatFails:
         finally:
             signal.signal(signal.SIGTERM, before)
         self.assert_told(caplog)
+
+
+async def test_a_second_signal_does_not_wait_even_while_the_loop_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drained, ended, told = asyncio.Event(), asyncio.Event(), []
+
+    def stop(number: int, frame: Any) -> None:
+        told.append(drained.is_set())
+        if drained.is_set():
+            ended.set()
+
+    monkeypatch.setattr(asgi, "_drain", drained.wait)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        asgi._drain_at_sigterm()
+        signal.raise_signal(signal.SIGTERM)
+        assert told == []
+        signal.raise_signal(signal.SIGTERM)
+        assert told == [False]
+        drained.set()
+        await asyncio.wait_for(ended.wait(), 30)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [False, True]
 
 
 DJANGOS = """import os
