@@ -18,8 +18,10 @@ Kind: TypeAlias = Literal["html", "pdf", "docx", "pptx", "xlsx", "markdown", "pl
 #: Bytes that are looked at.
 SAMPLE = 4_096
 
+# A comment in one way only: among n of them that could take in the next one, 2ⁿ ways are tried.
 _HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?:\s|<!--.*?-->|<\?xml[^>]*>)*<(?:!doctype\s+html|html|head|body)[\s>]", re.I | re.S
+    rb"(?:\xef\xbb\xbf)?(?:\s|<!--(?:[^-]|-(?!->))*-->|<\?xml[^>]*>)*<(?:!doctype\s+html|html|head|body)[\s>]",
+    re.I,
 )
 _OFFICE: dict[str, Kind] = {"word/": "docx", "ppt/": "pptx", "xl/": "xlsx"}
 _MARKDOWN = frozenset(("text/markdown", "text/x-markdown"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from textwrap import dedent
 
 import pytest
@@ -200,6 +201,7 @@ KINDS = {
     "a PDF that is called HTML": (files.pdf("x"), "text/html", "", "pdf"),
     "HTML that is called a PDF": (page("x"), "application/pdf", "", "html"),
     "HTML that is called text": (b"\n <!-- x -->\n<HTML><p>x", "text/plain", "", "html"),
+    "HTML behind comments": (b"<!-- a\n-- b --><!----->\n<!-- <p> --->\n<body>", "text/plain", "", "html"),
     "XHTML": (b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x">\n<html xmlns="y">', "", "", "html"),
     "a part of a page that is called HTML": (b"<p>x", "text/html; charset=utf-8", "", "html"),
     "Markdown by its name": (b"# x", "text/plain", "https://a.example/x.MD?raw=1", "markdown"),
@@ -212,6 +214,14 @@ KINDS = {
 def test_what_a_file_is_is_seen_in_its_bytes(name: str) -> None:
     body, mime, url, kind = KINDS[name]
     assert kind_of(body, mime, url) == kind
+
+
+@pytest.mark.parametrize("part", [b"<!---->", b"<!-- a -->", b"<!--", b"-", b"<?xml ?>", b"<?xml", b"\n"])
+def test_what_a_file_is_is_seen_at_once(part: bytes) -> None:
+    begin = time.process_time()
+    for body in (part * 24 + b"<p>x", b"<!--" + part * 24, part * 1_000 + b"<p>x"):
+        assert kind_of(body, "text/markdown") == "markdown"
+        assert time.process_time() - begin < 1
 
 
 REFUSED = {
