@@ -59,7 +59,7 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
                 return SocketStream(await _connect(host, port, self._guarded))
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout("no connection in time") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError(_reason(error)) from error
 
     async def sleep(self, seconds: float) -> None:
@@ -316,7 +316,9 @@ def _hang_up(task: asyncio.Task[Connection]) -> None:
         task.result().transport.abort()
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):  # a part of the name is empty, or longer than the DNS has them
+        return "no such host"
     # asyncio's own sentence holds the address, which is no business of those who see the error.
     if isinstance(error, socket.gaierror):
         return error.strerror or "no such host"

@@ -126,6 +126,7 @@ class Guard:
 
         :raises AddressRefused: the host is not public.
         :raises OSError: it has no address.
+        :raises UnicodeError: nor can it have one.
         """
         self.check(host, port)
         loop = asyncio.get_running_loop()

@@ -40,9 +40,9 @@ def retry_after(text: str) -> float | None:
         return float(text)
     try:
         due = parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, (due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 async def body_pieces(response: httpx2.Response, most: int) -> AsyncGenerator[bytes, None]:

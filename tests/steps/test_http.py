@@ -600,7 +600,9 @@ class TestTries:
         assert error["message"] == "127.0.0.1 cannot be reached: Connection refused"
         assert "127.0.0.1" not in told_error(error)["message"]
 
-    @pytest.mark.parametrize("after", ["1", "Thu, 01 Jan 2099 00:00:00 GMT", "soon", "-1", "0"])
+    @pytest.mark.parametrize(
+        "after", ["1", "Thu, 01 Jan 2099 00:00:00 GMT", "1 Jan 99999999999999999999", "soon", "-1", "0"]
+    )
     async def test_wait_as_long_as_the_server_says(
         self, asked: Any, server: WebServer, monkeypatch: pytest.MonkeyPatch, after: str
     ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lingstream.access import network
 from lingstream.access.client import shared_client
 from lingstream.knowledge.web import fetch as module
 from lingstream.knowledge.web.fetch import Failed, Fetched, Fetcher, Gone, Moved, Unchanged
@@ -319,6 +320,18 @@ class TestBounds:
             "unreachable", "127.0.0.1 cannot be reached: Connection refused", retryable=True
         )
 
+    @pytest.mark.parametrize("guarded", [True, False])
+    @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example", ".a", "_" * 100])
+    async def test_at_a_name_that_the_dns_cannot_have(
+        self, server: WebServer, fetcher: Fetcher, host: str, guarded: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not guarded:
+            monkeypatch.setattr(network, "_installed", None)
+        server.answers["/"] = Answer(status=301, headers={"Location": f"http://{host}/"})
+        answer = await fetcher.fetch(f"{server.url}/", follow=anywhere)
+        assert isinstance(answer, Failed)
+        assert answer.code == ("redirects" if host == ".a" else "unreachable")
+
 
 class TestManners:
     async def test_one_request_at_a_time_and_a_pause(self, server: WebServer) -> None:
@@ -358,6 +371,22 @@ class TestManners:
         assert isinstance(answer, Failed)
         assert (answer.code, answer.retryable, len(server.requests)) == ("resting", True, 1)
         assert answer.retry_after == pytest.approx(rest, abs=10)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "soon",
+            "Mon, 1 Jan 99999999999999999999 10:00:00 GMT",
+            "Mon, 1 Jan 2026 10:99999999999999999999:00 GMT",
+            "Mon, 1 Jan 2026 10:00:00 +99999999999",
+        ],
+    )
+    async def test_a_time_that_is_none_is_no_rest(
+        self, server: WebServer, fetcher: Fetcher, given: str
+    ) -> None:
+        server.answers["/"] = Answer(status=503, headers={"Retry-After": given})
+        answer = await fetcher.fetch(f"{server.url}/")
+        assert answer == Failed("http-503", "127.0.0.1 answered 503", retryable=True)
 
     async def test_a_short_rest_is_waited_for(self, server: WebServer, fetcher: Fetcher) -> None:
         server.answers["/"] = [Answer(status=503, headers={"Retry-After": "1"}), b"clouds"]
