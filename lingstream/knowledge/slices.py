@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import cache
@@ -181,26 +181,35 @@ class Slice:
             await self._save(listed=True)
 
     async def _listed(self) -> AsyncGenerator[Iterable[Ref]]:
-        """What the listing gives, in batches; a database that fails it need not be ours."""
-        batch: dict[str, Ref] = {}
-        try:
-            async for ref in self._listing.refs():
-                batch.setdefault(ref.key, ref)
-                if len(batch) == BATCH:
-                    yield batch.values()
-                    batch = {}
-        except AWAY as error:
-            message = Phrase("the listing: %(why)s", why=str(error))
-            raise LingError(message, code="listing", retryable=True) from error
-        yield batch.values()
+        """What the listing gives, in batches, and what it gave before it failed or took too long."""
+        refs, is_over = aiter(self._listing.refs()), False
+        failure: Exception | None = None
+        while not is_over:
+            batch: dict[str, Ref] = {}
+            try:
+                async with asyncio.timeout(self._left_to_list) as clock:
+                    is_over = await _fill(batch, refs)
+            except AWAY as error:  # a database that fails it need not be ours
+                message = Phrase("the listing: %(why)s", why=str(error))
+                failure = LingError(message, code="listing", retryable=True)
+                failure.__cause__ = error
+            except Exception as error:
+                failure = _late() if clock.expired() else error
+            yield batch.values()
+            if failure:
+                raise failure
 
     def _check_time(self) -> None:
         """A listing goes on for longer than a slice, which would never come to its end; but not for ever."""
         if full := self._full():
             raise LingError(full, code="limit")
-        if time.monotonic() - self._begun > _LISTING:
-            message = Phrase("expected a listing to end within %(seconds)s s", seconds=f"{_LISTING:g}")
-            raise LingError(message, code="listing")
+        if self._left_to_list < 0:
+            raise _late()
+
+    @property
+    def _left_to_list(self) -> float:
+        """Seconds."""
+        return _LISTING - (time.monotonic() - self._begun)
 
     async def _note(self, refs: Iterable[Ref]) -> None:
         """Write down what is there, and what those that have not changed lead to."""
@@ -408,6 +417,20 @@ class Slice:
             if self._counts_looks:
                 said["seen"] = self._counts["seen"] + left
             self._report({**said, "left": left})
+
+
+async def _fill(batch: dict[str, Ref], refs: AsyncIterator[Ref]) -> bool:
+    """Take a batch of what is listed; return whether that is the end."""
+    async for ref in refs:
+        batch.setdefault(ref.key, ref)
+        if len(batch) == BATCH:
+            return False
+    return True
+
+
+def _late() -> LingError:
+    message = Phrase("expected a listing to end within %(seconds)s s", seconds=f"{_LISTING:g}")
+    return LingError(message, code="listing")
 
 
 @cache

@@ -949,15 +949,31 @@ class TestHolding:
         assert keys() == []
 
 
-def test_an_error_of_a_listing_is_told(source: Source) -> None:
-    world.write("a", "one")
-    world.cut = 0
+FAULTS = {
+    "an error": ({"cut": 0}, "the world ends here", ""),
+    "an error behind two documents": ({"cut": 2}, "the world ends here", "ab"),
+    "no end in time": ({"pause": 60}, "expected a listing to end within 1 s", "a"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_listing_that_fails_is_told_and_what_it_gave_before_is_read(
+    source: Source, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, problem, found = FAULTS[fault]
+    settled(**changes)
+    if world.pause:
+        monkeypatch.setattr(slices, "_LISTING", 1.0)
+    for key in "abcd":
+        world.write(key, "one")
     outcome = one_pass(source)
-    assert (outcome.status, outcome.problem) == ("finished", "the world ends here")
-    assert (again(source).state, source.problem) == ("degraded", "the world ends here")
-    world.cut = None
+    assert (outcome.status, outcome.problem, keys()) == ("finished", problem, list(found))
+    assert (again(source).state, source.problem) == ("degraded", problem)
+    assert source.syncs.get(number=source.number).complete is False
+    world.cut, world.pause = None, 0.0
+    monkeypatch.undo()
     one_pass(source)
-    assert (again(source).state, source.problem) == ("ok", "")
+    assert (again(source).state, source.problem, keys()) == ("ok", "", list("abcd"))
 
 
 def test_a_kind_that_is_none_is_told(source: Source) -> None:

@@ -54,6 +54,7 @@ class World:
     :param hints: what a listing says of a document: ``etag``, ``content`` (all of it), or nothing.
     :param broken: keys that cannot be fetched, and how.
     :param cut: the listing ends with an error behind so many documents.
+    :param pause: seconds that a listing takes behind each document.
     :param seeds: what is listed, if not all; documents lead to others by their ``links``.
     :param partial: a listing says that it is not all there is.
     :param gap: a key whose document tells a listing that it has a gap.
@@ -66,6 +67,7 @@ class World:
     hints: str = "etag"
     broken: dict[str, Fetched] = field(default_factory=dict)
     cut: int | None = None
+    pause: float = 0.0
     seeds: list[str] | None = None
     partial: bool = False
     gap: str = ""
@@ -107,6 +109,7 @@ class WorldListing:
             content = world.documents.get(key)
             etag = content.etag if content and world.hints == "etag" else ""
             yield Ref(key, etag=etag, content=content if world.hints == "content" else None)
+            await asyncio.sleep(world.pause)
         await _told("listed")
         self.complete = not world.partial
 
