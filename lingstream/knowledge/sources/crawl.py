@@ -2,7 +2,7 @@
 
 1. What a robots.txt forbids is not asked for; while one cannot be read, no page of its host is.
 2. A listing is complete if what it begins with has answered: each seed, its robots.txt, the sitemaps. How
-   deep it goes is what the source covers, and no gap.
+   deep it goes is what the source covers, and no gap; a page of which not all links are read is one.
 3. A page that a renderer is to make is asked for first, as any other: whether it is there, where it has
    moved and whether its host may be asked is known before. That it is as it was, its server cannot say.
 4. A page that has moved, or that calls another address its own, is that other one, which is listed instead.
@@ -125,6 +125,9 @@ class Crawl:
         says = page.says | directives(answer.robots, AGENT)
         follows = self._follows and "nofollow" not in says
         links = await self._allowed(page.links) if follows else []
+        if follows and page.cut:
+            self._miss(Phrase("there is more in %(url)s than is read of a page", url=answer.url))
+            answer = replace(answer, etag="", modified="")  # that it is as it was would not tell so
         if "noindex" in says:
             return Failed("noindex", Phrase("it asks not to be found"), skip=True, links=links)
         if self._is_other(answer.url, page.canonical):
@@ -216,9 +219,14 @@ class Crawl:
             if (found := await self._sitemap(url, said, left)) is None:
                 continue
             left -= len(found.pages) + len(found.sitemaps)
-            if found.cut or (found.sitemaps and depth == _DEEPEST_SITEMAP):
-                self._miss(Phrase("there is more in %(url)s than is read of sitemaps", url=url))
-            elif new := [each for each in found.sitemaps if each not in seen and self._is_near(each)]:
+            is_deepest = depth == _DEEPEST_SITEMAP
+            if found.cut or (found.sitemaps and is_deepest):
+                message = Phrase(
+                    "%(url)s has no end, or there is more in it than is read of sitemaps", url=url
+                )
+                self._miss(message)
+            if not is_deepest:
+                new = [each for each in found.sitemaps if each not in seen and self._is_near(each)]
                 seen.update(new)
                 waiting.extend((each, depth + 1, True) for each in new)
             for ref in await self._allowed(found.pages, depth=1):

@@ -16,6 +16,7 @@ from lingstream.knowledge.sources import remote, render
 from lingstream.knowledge.sources.port import Content, Failed, Fetched, Gone, Known, Ref, Unchanged
 from lingstream.knowledge.sources.web import Web
 from lingstream.knowledge.text.extract import extract
+from lingstream.knowledge.web.page import MOST_LINKS
 from tests.chaos.patience import within
 from tests.web import Answer, Asked, WebServer, web
 
@@ -365,12 +366,29 @@ class TestWhatIsMissing:
 
     @pytest.mark.parametrize(
         "answer",
-        [Answer(status=404), Answer(status=403), Answer(b"<html>not found"), Answer(b"<urlset>" * 9)],
+        [
+            Answer(status=404),
+            Answer(status=403),
+            Answer(b"<html>not found"),
+            Answer(b"<urlset>" * 9),
+            Answer(b"<urlset><url><loc>/a</loc></url>"),
+        ],
     )
     async def test_a_sitemap_that_somebody_names(self, site: WebServer, answer: Answer) -> None:
         site.answers |= {"/robots.txt": b"Sitemap: /map", "/map": answer, "/": page()}
         done = await crawl(site)
-        assert done.complete is (answer.body == b"<urlset>" * 9)
+        assert not done.complete
+        assert f"{site.url}/map" in done.problem
+
+    @pytest.mark.parametrize("follow", [True, False])
+    async def test_links_of_a_page_that_has_too_many(self, site: WebServer, follow: bool) -> None:
+        many = [f"http://elsewhere.example/{number}" for number in range(MOST_LINKS)]
+        site.answers |= {"/": page("/a", ETag='"1"'), "/a": page(*many, "/b", ETag='"1"')}
+        done = await crawl(site, follow=follow, seeds=[f"{site.url}/", f"{site.url}/a"])
+        found = done.found["/a"]
+        assert isinstance(found, Content)
+        assert (done.complete, found.etag) == ((False, "") if follow else (True, '"1"'))
+        assert follow is (f"there is more in {site.url}/a" in done.problem)
 
     async def test_a_sitemap_that_nobody_names_may_be(self, site: WebServer) -> None:
         site.answers |= {"/sitemap.xml": Answer(b"<html>not found"), "/": page()}

@@ -65,8 +65,21 @@ SITEMAPS: list[tuple[str | bytes, Sitemap]] = [
     ),
     (
         f"<urlset><url><loc>{TOP}a</loc></url><url><loc>{TOP}b & c</loc><broken",
-        Sitemap([f"{TOP}a", f"{TOP}b%20%20c"]),
+        Sitemap([f"{TOP}a", f"{TOP}b%20&%20c"], cut=True),
     ),
+    # half of a file
+    (FIRST[:-9], Sitemap([f"{TOP}a"], cut=True)),
+    (f"<sitemapindex><sitemap><loc>{TOP}1.xml</loc>", Sitemap([], [f"{TOP}1.xml"], cut=True)),
+    # addresses that nobody has escaped
+    (
+        f"<urlset><url><loc>{TOP}?a=1&b=2&amp;c=3&lt=4&#38;d=5</loc></url></urlset>",
+        Sitemap([f"{TOP}?a=1&b=2&c=3&d=5&lt=4"]),
+    ),
+    (
+        f"<urlset><url><loc>{TOP}?a&</loc></url><url><loc><![CDATA[{TOP}?a=1&b]]></loc></url></urlset>",
+        Sitemap([f"{TOP}?a", f"{TOP}?a=1&b"]),
+    ),
+    (f"<urlset><url><loc>{TOP}?a&amp;b=c</loc></url></urlset>".encode("utf-16"), Sitemap([f"{TOP}?a&b=c"])),
     # what it has from elsewhere is not there
     (
         '<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]><urlset><url><loc>&x;</loc></url></urlset>',
@@ -123,7 +136,7 @@ class TestBounds:
         lines = [f'<!ENTITY {after} "{f"&{name};" * 10}">' for name, after in pairwise(names)]
         text = f'<!DOCTYPE r [<!ENTITY a "lol">{"".join(lines)}]><urlset><url><loc>&j;</loc></url></urlset>'
         began = time.process_time()
-        assert read_sitemap(text.encode(), URL, 100) == Sitemap()
+        assert read_sitemap(text.encode(), URL, 100) == Sitemap(cut=True)
         assert time.process_time() - began < 1
 
     def test_of_attributes(self) -> None:
