@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from lingstream.knowledge.looking import Looking
 from lingstream.knowledge.models import Chunk, Collection, Document, Source, Upload
 from lingstream.knowledge.sources import folder
 from lingstream.knowledge.sources.folder import FolderListing
-from lingstream.knowledge.sources.port import Content, Known, Ref, source_kind
+from lingstream.knowledge.sources.port import Content, Failed, Gone, Known, Ref, source_kind
 from lingstream.knowledge.sources.python import source as source_function
 from lingstream.knowledge.sources.upload import put, take_back
 
@@ -170,6 +171,34 @@ class TestFolder:
         with pytest.raises(UsageError):
             source_kind("folder").check({"path": path})
         assert one_pass(made("folder", path=path)).status == "failed"
+
+    @pytest.mark.parametrize(
+        ("number", "is_gone"),
+        [
+            *((each, False) for each in (errno.EACCES, errno.EIO, errno.ESTALE)),
+            *((each, True) for each in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)),
+        ],
+    )
+    async def test_a_file_that_cannot_be_looked_at_is_not_gone(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_gone: bool
+    ) -> None:
+        for key in ("a.md", "b.md"):
+            (root / key).write_text("one")
+        (root / "out.md").symlink_to("/proc/1/fd/none.md")  # which is none of its files in any case
+        look = os.lstat
+
+        def fail(path: Any, **more: Any) -> Any:
+            if str(path).endswith("b.md"):
+                raise OSError(number, os.strerror(number), str(path))
+            return look(path, **more)
+
+        monkeypatch.setattr(os, "lstat", fail)
+        listing = FolderListing(root, {})
+        assert [ref.key async for ref in listing.refs()] == ["a.md"]
+        assert (listing.complete, "b.md" in listing.problem) == (is_gone, not is_gone)
+        found = await listing.fetch(Known("b.md"))
+        failure = Failed("unreadable", f"b.md: {os.strerror(number)}", retryable=True)
+        assert found == (Gone(for_good=True) if is_gone else failure)
 
     def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
         self, root: Path, monkeypatch: pytest.MonkeyPatch

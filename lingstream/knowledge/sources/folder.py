@@ -3,11 +3,13 @@
 1. No name leads out of the source's folder, neither by ``..`` nor by a symbolic link; that is asked of the
    resolved path of each link that is listed, and of each file that is opened.
 2. Folders that are symbolic links are not entered, and what is no regular file is not opened.
+3. What cannot be looked at is not gone: that the system says so of it is one thing, that it fails another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -29,6 +31,8 @@ from .port import Content, Failed, Fetched, Gone, Known, Ref, SourceKind
 __all__ = ["Folder", "FolderListing"]
 
 _AT_ONCE = 200  # files that a thread looks at before the event loop hears of them
+# Links that lead in a circle; and a name that no folder can have, which a key may be.
+_NO_NAME = frozenset((errno.ELOOP, errno.ENAMETOOLONG))
 _MOST_WATCHED = 500  # files, as its schema says; to look at so many takes 50 ms
 
 
@@ -106,7 +110,14 @@ class FolderListing:
             for name in sorted(names):
                 key = name if above == "." else f"{above}/{name}"
                 here = self._within + key.replace("/", os.sep)
-                if is_wanted(key, self._patterns) and (found := self._found(key, here)):
+                if not is_wanted(key, self._patterns):
+                    continue
+                try:
+                    found = self._found(key, here)
+                except OSError as error:
+                    self._failed(error)
+                    continue
+                if found:
                     known = found[1]
                     yield Ref(key=key, url=address_of(key, self._url), etag=_etag(known), size=known.st_size)
 
@@ -117,28 +128,34 @@ class FolderListing:
         return await self._together.call(self._read, known.key)
 
     def _failed(self, error: OSError) -> None:
-        """A folder that cannot be read is not an empty one."""
+        """A folder that cannot be read is not an empty one, and a file that cannot be looked at not gone."""
         self.problem = f"{error.filename}: {error.strerror}"  # in the words of the system
 
     def _found(self, key: str, path: str = "") -> tuple[str, os.stat_result] | None:
         """Return where a regular file is, and what it is.
 
         :param path: of one in a folder that no link leads to.
+        :raises OSError: nobody can say.
         """
         try:
             known = os.lstat(path) if path else None
             if known is None or stat.S_ISLNK(known.st_mode):
                 path = os.path.realpath(self._folder / key, strict=True)
                 known = os.lstat(path)
-        except (OSError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
+        except OSError as error:
+            where = os.path.realpath(self._folder / key)  # as far as it can be followed
+            if error.errno in _NO_NAME or not where.startswith(self._within):
+                return None
+            raise
         is_inside = path.startswith(self._within)
         return (path, known) if is_inside and stat.S_ISREG(known.st_mode) else None
 
     def _read(self, key: str) -> Fetched:
-        if (found := self._found(key)) is None:
-            return Gone(for_good=True)
         try:
+            if (found := self._found(key)) is None:
+                return Gone(for_good=True)
             # What has become a pipe meanwhile would wait for ever for somebody who writes.
             with os.fdopen(os.open(found[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
                 known = os.fstat(file.fileno())

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import posixpath
+import stat
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -227,7 +228,13 @@ class _StorageFiles:
         if not isinstance(self._storage, FileSystemStorage):
             return True  # there are no others
         root, path = Path(self._storage.path("")), Path(self._storage.path(name))
-        return path.resolve() == root.resolve() / name and (path.is_file() or path.is_dir())
+        if path.resolve() != root.resolve() / name:
+            return False
+        try:
+            mode = path.stat().st_mode  # Path.is_file says of what cannot be looked at that it is none
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _files(config: Mapping[str, Any]) -> _Files:

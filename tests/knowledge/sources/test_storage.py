@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -177,6 +178,23 @@ class TestAFolder:
             assert set(await listed(listing)) == set(FILES) - {"docs/no.exe"}
             for key in ("link.md", "linked/secret.md", "docs/loop/a.md", "gone.md", "pipe.md"):
                 assert await listing.fetch(Known(key)) == Gone(for_good=True)
+
+    async def test_a_file_that_cannot_be_looked_at_is_not_gone(
+        self, storage: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        look = os.stat
+
+        def fail(path: Any, **more: Any) -> Any:
+            if str(path).endswith(".md") and more.get("follow_symlinks", True):
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            return look(path, **more)
+
+        monkeypatch.setattr(os, "stat", fail)
+        async with opened() as listing:
+            with pytest.raises(LingError, match="Input/output error"):
+                await listed(listing)
+            with pytest.raises(LingError, match="Input/output error"):
+                await listing.fetch(Known("a.md"))
 
     async def test_one_that_is_away_is_not_empty(self, storage: Any, tmp_path: Path) -> None:
         async with opened(prefix="none") as listing:
