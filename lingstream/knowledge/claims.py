@@ -3,7 +3,8 @@
 1. A source is held by one run or command for ``LEASE`` seconds, renewed while it lives. The claim is a single
    conditional UPDATE by the database's time, and adds one to the epoch.
 2. What a holder writes stands in a transaction that has locked the source at its epoch: who was overtaken
-   writes nothing more.
+   writes nothing more. Nor does who has taken it when its documents were somebody else's, another tenant's or
+   another collection's.
 3. A source is given back only if no document is due, which the same statement asks. Who makes one due commits
    first and wakes afterwards, so either the holder sees it or the next one does.
 4. Locks are taken in the order source, collection, document. A document that somebody else's transaction has
@@ -34,6 +35,7 @@ __all__ = [
     "TAKEN",
     "Held",
     "Overtaken",
+    "Revised",
     "atomically",
     "claim",
     "due_documents",
@@ -49,6 +51,8 @@ TAKEN = (
     *("metadata", "owner", "owner_key", "scope", "links", "size", "attempts", "asked"),
     *("misses", "check_every", "check_at"),
 )
+#: Columns of a source that say who may find its documents, and where.
+_WHOSE = ("owner_id", "scope", "collection_id")
 _LOCKED = ("source", "asked", "seen", "misses", "missed", "text_hash", "version", "check_every")
 
 
@@ -56,6 +60,10 @@ class Overtaken(LingError):
     """Another run or command holds the source by now, or somebody has stopped the pass."""
 
     code = "overtaken"
+
+
+class Revised(Overtaken):
+    """The source is not what it was when it was taken: whoever takes it again goes on with what it is now."""
 
 
 def atomically() -> Any:
@@ -108,14 +116,19 @@ class Held:
     epoch: int
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """A transaction in which nobody else can take the source.
+    def transaction(self, *, begins: bool = False) -> Iterator[None]:
+        """A transaction in which nobody else can take the source, or change whose its documents are.
 
-        :raises Overtaken: somebody has.
+        :param begins: what is written is no document's.
+        :raises Overtaken: somebody has; :class:`Revised`: has changed that.
         """
+        source = self.source
         with atomically():
-            if not _mine_locked.rows([self.source.pk, self.epoch]):
-                raise Overtaken(f"the source {self.source.slug!r} goes on elsewhere")
+            found = _mine_locked.rows([source.pk, self.epoch])
+            if not found:
+                raise Overtaken(f"the source {source.slug!r} goes on elsewhere")
+            if not begins and found[0] != [getattr(source, name) for name in _WHOSE]:
+                raise Revised(f"the source {source.slug!r} has another owner, tenant or collection by now")
             yield
 
     def revise(self, also: Iterable[int] = (), *, embeds: bool = False) -> int:
@@ -123,14 +136,14 @@ class Held:
 
         :param also: other collections, which passages leave.
         :param embeds: whether vectors are written by the same transaction.
-        :raises Overtaken: all vectors of the collection are another embedder's since this has begun.
+        :raises Revised: all vectors of the collection are another embedder's since this has begun.
         """
         collection = self.source.collection
         _collections.change([*{collection.pk, *also}], revision=F("revision") + 1)
         [(revision, embedded_by)] = _revised.rows([collection.pk])
         makes = collection.embeds_by
         if embedded_by not in ("", SEVERAL, makes, collection.embedded_by):
-            raise Overtaken(f"the collection {collection.slug!r} has another embedder by now")
+            raise Revised(f"the collection {collection.slug!r} has another embedder by now")
         if embeds and embedded_by != makes:
             _collections.change([collection.pk], embedded_by=SEVERAL if embedded_by else makes)
         return revision  # type: ignore[no-any-return]
@@ -198,7 +211,7 @@ _mine = PreparedUpdate(Source, _at)
 _mine_and_done = PreparedUpdate(
     Source, lambda its: _at(its).exclude(Exists(due_documents().filter(source=OuterRef("pk"))))
 )
-_mine_locked = Prepared(Source, lambda its: locked(_at(its)).values_list("pk"), locks=True)
+_mine_locked = Prepared(Source, lambda its: locked(_at(its)).values_list(*_WHOSE), locks=True)
 _collections = PreparedUpdate(Collection, _among)
 _revised = Prepared(Collection, lambda pks: _among(pks).values_list("revision", "embedded_by"))
 _documents = Prepared(Document, _to_be_locked, locks=True)

@@ -38,7 +38,7 @@ def begin_pass(held: Held, full: bool, trigger: str, run: UUID | None) -> Sync |
     :param full: whether all is to be listed.
     :param run: the run that goes on with it.
     """
-    with held.transaction():
+    with held.transaction(begins=True):
         row = next(iter(_running.objects([held.source.pk])), None)
         if row and row.number is None and full:
             _passes.change([row.pk], status=Sync.Status.FINISHED, ended_at=Now())

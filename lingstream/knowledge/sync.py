@@ -30,7 +30,7 @@ from lingstream.execution.lane import Lane
 from lingstream.execution.services import lane_of
 from lingstream.models.clock import Now
 
-from .claims import LEASE, Held, Overtaken, atomically, claim
+from .claims import LEASE, Held, Overtaken, Revised, atomically, claim
 from .looking import mends, told
 from .models import Source, Sync
 from .passes import begin_pass, end_pass, rules_of
@@ -82,6 +82,8 @@ async def sync(
                 seconds=seconds,
             )
             outcome = await work.run()
+        except Revised as error:
+            outcome = Outcome("unfinished", error.message)
         except Overtaken as error:
             return Outcome("overtaken", error.message)
         except (Fenced, *AWAY):

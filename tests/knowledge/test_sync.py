@@ -860,6 +860,48 @@ class TestHolding:
         assert one_pass(source).status == "overtaken"
         assert not Chunk.objects.exists()
 
+    @pytest.mark.parametrize(("hints", "moment"), [("etag", "read"), ("content", "listed")])
+    @pytest.mark.parametrize("change", ["owner", "scope", "collection"])
+    def test_who_has_taken_it_as_somebody_elses_stores_nothing(
+        self, source: Source, change: str, hints: str, moment: str
+    ) -> None:
+        settled(hints=hints)
+        for key in "abc":
+            world.write(key, f"about {key}")
+
+        def changes() -> None:
+            made: dict[str, Any] = {
+                "owner": lambda: User.objects.create(username="anna"),
+                "scope": lambda: "acme",
+                "collection": lambda: Collection.objects.create(slug="other"),
+            }
+            Source.objects.update(**{change: made[change]()})
+
+        setattr(world, moment, changes)
+        assert one_pass(source).status == "unfinished"
+        assert not Chunk.objects.exists()
+        assert (again(source).holder, Sync.objects.get().status) == ("", "running")
+        assert one_pass(source, "another", full=False).status == "finished"
+        assert (Sync.objects.get().status, indexed(source)) == ("finished", fresh(source))
+        assert set(Chunk.objects.values_list("collection", flat=True)) == {source.collection_id}
+
+    def test_a_pass_begins_whoever_changes_that_meanwhile(
+        self, source: Source, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.write("a", "one")
+        taken = claim
+
+        def slow(*how: Any) -> Held | None:
+            held = taken(*how)
+            Source.objects.update(scope="acme")
+            return held
+
+        with monkeypatch.context() as patched:
+            patched.setattr("lingstream.knowledge.sync.claim", slow)
+            assert one_pass(source).status == "unfinished"
+        assert one_pass(source, full=False).status == "finished"
+        assert (Chunk.objects.get().scope, Sync.objects.get().number) == ("acme", 1)
+
     def test_a_stopped_pass_ends_and_none_follows(self, source: Source) -> None:
         world.write("a", "one")
         world.listed = lambda: stop(source)
