@@ -20,7 +20,7 @@ from .due import wake
 from .models import Document, Source
 from .removal import remove_documents
 
-__all__ = ["ask", "forget"]
+__all__ = ["ask", "ask_again", "forget"]
 
 
 def ask(source: Source, keys: Many[str], trigger: str, *, using: str | None = None) -> None:
@@ -29,21 +29,18 @@ def ask(source: Source, keys: Many[str], trigger: str, *, using: str | None = No
     :param trigger: who asks, as :class:`Sync.Trigger` has it.
     :param using: the database of the transaction, if it is not that of the documents.
     """
-    there = Document.objects.filter(source=source, key__in=keys)
-    wanted = {
-        "asked": F("asked") + 1,
-        "seen": Greatest("seen", source.number),
-        "status": Document.Status.PENDING,
-        "retry_at": None,
-        "check_at": Now(),  # which tells wishes from what a listing has found
-        "attempts": 0,
-    }
-    if there.update(**wanted) < len(set(keys)):
+    if _want(source, keys) < len(set(keys)):
         rows = [Document(source=source, key=key, seen=source.number) for key in dict.fromkeys(keys)]
         Document.objects.bulk_create(rows, ignore_conflicts=True)
-        there.update(**wanted)  # one that another transaction has just added knows nothing of this wish
+        _want(source, keys)  # one that another transaction has just added knows nothing of this wish
     then = partial(wake, source.pk, trigger)
     transaction.on_commit(then, using=using or router.db_for_write(Document), robust=True)
+
+
+def ask_again(source: Source, keys: Many[str], trigger: str) -> None:
+    """Have those of the documents looked at soon that are there; see :func:`ask`."""
+    if _want(source, keys):
+        wake(source.pk, trigger)
 
 
 def forget(source: Source, keys: Many[str]) -> int:
@@ -53,3 +50,15 @@ def forget(source: Source, keys: Many[str]) -> int:
         rows = list(locked(there.order_by("pk"), whole=True))
         remove_documents(rows)
     return len(rows)
+
+
+def _want(source: Source, keys: Many[str]) -> int:
+    """Write down that somebody wants documents to be looked at; return how many are there."""
+    return Document.objects.filter(source=source, key__in=keys).update(
+        asked=F("asked") + 1,
+        seen=Greatest("seen", source.number),
+        status=Document.Status.PENDING,
+        retry_at=None,
+        check_at=Now(),  # which tells wishes from what a listing has found
+        attempts=0,
+    )

@@ -6,6 +6,8 @@
 3. What a document leads to is listed before the document counts as done, so that a crash in between loses
    nothing; what one that has not changed leads to is listed as well.
 4. ``seen`` only grows, so that whoever was overtaken lets nothing look as if it had vanished.
+5. What a listing has with it was read before its document was noted, and stands for one that nobody asks for
+   afterwards. One that somebody is waiting for already is fetched: nobody knows which of the two came first.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class Noted(NamedTuple):
     """What came of a batch.
 
     :param seen: documents that this pass had not seen before.
-    :param pending: keys that are to be looked at.
+    :param pending: keys that are to be looked at: how often somebody had asked for each when what the listing
+        has with it was read; of those that somebody is waiting for, ``None``.
+    :param new: keys among them of which nothing was known.
     :param links: what those that are as they were lead to.
     :param dropped: those there was no room for.
     :param dated: of the keys of which a host says when they have changed last: whether that was since the
@@ -71,7 +75,8 @@ class Noted(NamedTuple):
     """
 
     seen: int
-    pending: set[str]
+    pending: dict[str, int | None]
+    new: set[str]
     links: list[Ref]
     dropped: int
     dated: dict[str, bool]
@@ -90,6 +95,7 @@ class _Known(NamedTuple):
     size: int
     pipeline: str
     status: str
+    asked: int
     seen: int
     depth: int
     check_at: datetime | None
@@ -159,7 +165,12 @@ def note(
     _add(held, new, number)
     return Noted(
         len(unseen) - len(dropped),
-        {ref.key for ref in new}.union(row.key for _, row in (*waiting, *changed)),
+        {
+            **{ref.key: 0 for ref in new},
+            **{row.key: row.asked for _, row in changed},
+            **{row.key: None if row.asked else 0 for _, row in waiting},
+        },
+        {ref.key for ref in new},
         [link for _, row in same for link in row.leads_to],
         len(dropped),
         dated,

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from django.core.exceptions import ValidationError
-from django.db import router
+from django.db import router, transaction
 from django.db.models import Model, Q, QuerySet
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from lingstream.core.exceptions import UsageError
+from lingstream.execution.away import AWAY
 
-from .asking import ask, forget
+from .asking import ask, ask_again, forget
 from .models import Collection, Source, Sync
 from .sources.models import Models
 from .sources.port import Content
@@ -29,6 +31,7 @@ __all__ = [
     "declared",
     "index",
     "is_restricted",
+    "keys_there",
     "visible_keys",
 ]
 
@@ -201,9 +204,25 @@ def visible_keys(slug: str, keys: Iterable[str], user: Any) -> set[str]:
         return set()
     if indexed.visible_to is None:
         return set(keys)
+    return _among(indexed, keys, indexed.visible_to(user).filter(indexed.only))
+
+
+def keys_there(source: Source, keys: Iterable[str]) -> set[str]:
+    """Return those of ``keys`` whose rows are there, in one query; of what are no rows of a model all.
+
+    None, if their database does not answer: it need not be ours.
+    """
+    if source.kind != Models.kind or (indexed := _declared.get(source.slug)) is None:
+        return set(keys)
+    try:
+        return _among(indexed, keys, indexed.rows)
+    except AWAY:
+        return set()
+
+
+def _among(indexed: Indexed, keys: Iterable[str], rows: QuerySet[Any]) -> set[str]:
     pks = [pk for key in keys if (pk := indexed.pk_of(key)) is not None]
-    rows = indexed.visible_to(user).filter(indexed.only, pk__in=pks)
-    return {str(pk) for pk in rows.values_list("pk", flat=True)}
+    return {str(pk) for pk in rows.filter(pk__in=pks).values_list("pk", flat=True)}
 
 
 def _is_newest(apps: Any) -> bool:
@@ -234,9 +253,13 @@ def _saved(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> N
         ask(declare(indexed), [str(instance.pk)], Sync.Trigger.MODEL, using=using)
 
 
-def _deleted(sender: type[Model], instance: Model, **kwargs: Any) -> None:
+def _deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
+    """Receive ``post_delete``; a pass that still sees the row before the commit may list it anew."""
     for indexed in _of(sender):
-        forget(declare(indexed), [str(instance.pk)])
+        source, keys = declare(indexed), [str(instance.pk)]
+        forget(source, keys)
+        then = partial(ask_again, source, keys, Sync.Trigger.MODEL)
+        transaction.on_commit(then, using=using, robust=True)
 
 
 def _related(

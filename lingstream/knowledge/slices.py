@@ -32,6 +32,7 @@ from .models import Document, Source, Sync
 from .outcomes import DEGRADED_AFTER, PUT_OFF, both, pause, put_off, trouble
 from .passes import COUNTS, end_pass, save_pass, settle_vectors
 from .pipeline import Rules
+from .registry import keys_there
 from .sources.port import Content, Listing, Ref, source_kind
 from .text.extract.pool import Extractor
 
@@ -231,17 +232,32 @@ class Slice:
             links = {link.key: link for link in noted.links if link.key not in self._followed}
             self._followed.update(links)
             queue.extend(links.values())
-            contents = {key: batch[key].document for key in noted.pending if batch[key].content}
-            keys = list(contents)
+            contents = {
+                key: batch[key].document
+                for key, asked in noted.pending.items()
+                if batch[key].content and asked is not None
+            }
+            keys = await self._there(contents, noted.new)
             for start in range(0, len(keys), self._most):
                 if self._full():
                     break
                 if self._is_over:
                     self._put_off = True
                     break
-                await self._look(await self._call(self._taken, keys[start : start + self._most]), contents)
+                taken = await self._call(self._taken, keys[start : start + self._most])
+                if current := [each for each in taken if each.asked == noted.pending[each.key]]:
+                    await self._look(current, contents)
         if self._row and self._row.complete and (self._limited or self._listing.problem):
             await self._save()  # before the documents are done that tell so: no other slice looks at them
+
+    async def _there(self, keys: Iterable[str], new: set[str]) -> list[str]:
+        """Those of ``keys`` that nobody has deleted before they were noted, as those that are ``new`` may be.
+
+        Who deletes one from now on deletes its document, too. The others are fetched.
+        """
+        new = new.intersection(keys)
+        gone = new - await self._call(keys_there, self._held.source, new) if new else new
+        return [key for key in keys if key not in gone]
 
     def _seen(self) -> int:
         return sum(number for (number,) in _counted.rows([self._held.source.pk, self._number]))

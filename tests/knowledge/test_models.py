@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.execution.runner import get_runner
-from lingstream.knowledge import registry
+from lingstream.knowledge import looking, registry, slices
 from lingstream.knowledge.models import Chunk, Collection, Document, Source, Sync
+from lingstream.knowledge.passes import rules_of
 from lingstream.knowledge.registry import Indexed, declare, index, visible_keys
 from lingstream.models import Run
 from tests.chaos.patience import scaled, within
@@ -130,6 +131,89 @@ class TestPasses:
         one_pass(source)
         assert keys(source) == {"c", "d"}
         assert indexed(source).keys() == {str(pk) for pk in Article.objects.values_list("pk", flat=True)}
+
+    @pytest.mark.parametrize("known", [False, True])
+    @pytest.mark.parametrize("moment", ["listed", "noted", "stored"])
+    @pytest.mark.parametrize("what", ["saved", "deleted"])
+    def test_a_row_that_changes_behind_the_listing_is_as_it_is_by_now(
+        self, articles: Any, monkeypatch: pytest.MonkeyPatch, what: str, moment: str, known: bool
+    ) -> None:
+        source = articles()
+        Article.objects.bulk_create([Article(title=f"T{n}", text=f"text {n}") for n in range(70)])
+        if known:
+            one_pass(source)
+            Article.objects.update(text="another")
+        changes = [*range(70)]
+
+        def change() -> None:  # of each row once, as the listing has read it
+            for number in (3, 40, 69):
+                if number in changes:
+                    changes.remove(number)
+                    row = Article.objects.get(title=f"T{number}")
+                    row.text = "the newest"
+                    row.save() if what == "saved" else row.delete()
+
+        content, note, store = Indexed.content, slices.note, looking.store
+
+        def read(self: Indexed, row: Any) -> Any:
+            if row.title == "T69":
+                change()
+            return content(self, row)
+
+        def noted(*args: Any, **how: Any) -> Any:
+            change()
+            return note(*args, **how)
+
+        def stored(*args: Any) -> int:
+            change()
+            return store(*args)
+
+        if moment == "listed":
+            monkeypatch.setattr(Indexed, "content", read)
+        elif moment == "noted":
+            monkeypatch.setattr(slices, "note", noted)
+        else:
+            monkeypatch.setattr(looking, "store", stored)
+        assert one_pass(source).status == "finished"
+        assert one_pass(source, full=False).status == "finished"
+        rows = {str(row.pk): row.text for row in Article.objects.all()}
+        assert {key: row["text"] for key, row in indexed(source).items()} == rows
+        assert list(rows.values()).count("the newest") == (3 if what == "saved" else 0)
+
+    def test_a_row_that_a_listing_still_sees_while_it_is_deleted_does_not_stay(self, articles: Any) -> None:
+        source = articles()
+        article = Article.objects.create(title="Rain", text="It rains.")
+        one_pass(source)
+        with transaction.atomic():
+            key = str(article.pk)
+            article.delete()
+            Document.objects.create(source=source, key=key, status="indexed", pipeline=rules_of(source)[1])
+        assert one_pass(source, full=False).status == "finished"
+        assert not Document.objects.exists()
+
+    def test_nothing_that_is_made_anew_under_its_key_goes(self, articles: Any) -> None:
+        source = articles()
+        article = Article.objects.create(title="Rain", text="It rains.")
+        one_pass(source)
+        with transaction.atomic():
+            pk = article.pk
+            article.delete()
+            Article.objects.create(pk=pk, title="Sun", text="It shines.")
+        assert one_pass(source, full=False).status == "finished"
+        assert [chunk.text for chunk in Chunk.objects.all()] == ["It shines."]
+
+    def test_rows_whose_database_is_away_behind_the_listing_are_fetched(
+        self, articles: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = articles()
+        Article.objects.bulk_create([Article(title="Rain", text="It rains.")])
+
+        def away(*args: Any) -> Any:
+            raise OperationalError("away")
+
+        monkeypatch.setattr(registry, "_among", away)
+        assert one_pass(source).status == "finished"
+        assert keys(source) == {"Rain"}
 
     def test_a_row_that_cannot_be_read_fails_alone(self, articles: Any) -> None:
         source = articles(text=lambda row: row.text if row.title != "a" else 1 / 0)
