@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
@@ -136,6 +137,11 @@ def note(
     refs = believed(refs, distrusted)
     unseen = [ref for ref in refs if ref.key not in known or known[ref.key].seen < number]
     dropped = {ref.key for ref in unseen[max(room, 0) :]}
+    nearer: defaultdict[int, list[int]] = defaultdict(list)
+    for ref in refs:
+        if (row := known.get(ref.key)) and ref.depth < row.depth and ref.key not in dropped:
+            nearer[ref.depth].append(row.id)
+            known[ref.key] = row._replace(depth=ref.depth)
     new: list[Ref] = []
     changed, waiting, same = list[_Pair](), list[_Pair](), list[_Pair]()
     for ref in refs:
@@ -155,6 +161,8 @@ def note(
     stale = {row.id for ref, row in waiting if _waits_for_cut(row) and _differs(ref, row)}
     certain = {row.id for ref, row in same if ref.tag or ref.modified}
     pending = {"status": _PENDING, "retry_at": None, "attempts": 0}
+    for depth, pks in nearer.items():
+        _mark(pks, number, depth=depth)
     _mark({row.id for _, row in changed} - cut - news, number, **pending)
     _mark(news, number, **pending, check_at=None)
     _mark(cut - certain_cut, number, **pending, pipeline=_only_cut(fingerprint))

@@ -104,7 +104,7 @@ class Slice:
         self._counts = Counter({name: getattr(row, name) if row else 0 for name in COUNTS})
         self._read = row.bytes if row else 0
         self._worked_before = row.seconds if row else 0.0
-        self._followed: set[str] = set()
+        self._followed: dict[str, int] = {}  # links of documents that are as they were, and their least depth
         self._limited = False
         self._listed_here = False
         self._has_looked = False
@@ -229,9 +229,10 @@ class Slice:
                 self._count(seen=noted.seen)
             for key, later in noted.dated.items():
                 self._hosts.hear(key, batch[key].url, later)
-            links = {link.key: link for link in noted.links if link.key not in self._followed}
-            self._followed.update(links)
-            queue.extend(links.values())
+            for link in noted.links:
+                if link.depth < self._followed.get(link.key, link.depth + 1):
+                    self._followed[link.key] = link.depth
+                    queue.append(link)
             contents = {
                 key: batch[key].document
                 for key, asked in noted.pending.items()

@@ -765,6 +765,20 @@ class TestLinks:
         assert keys() == ["a"]
         assert Sync.objects.first().complete is False  # type: ignore[union-attr]
 
+    @pytest.mark.parametrize("hints", ["", "etag"])
+    def test_a_page_that_is_nearer_by_now_leads_further(self, source: Source, hints: str) -> None:
+        self._web()
+        world.write("c", "leads to d", links=[Ref("d")])
+        world.write("d", "the end")
+        world.hints = hints
+        Source.objects.update(max_depth=2)
+        one_pass(source)
+        assert keys() == ["a", "b", "c"]
+        world.seeds = ["a", "c"]
+        one_pass(source)
+        assert indexed(source) == fresh(source)
+        assert dict(Document.objects.values_list("key", "depth")) == {"a": 0, "b": 1, "c": 0, "d": 1}
+
     @staticmethod
     def _web() -> None:
         world.seeds, world.hints = ["a"], ""
