@@ -32,7 +32,7 @@ from .claims import Held
 from .listing import links_of
 from .models import Chunk, Document, DocumentText, Source
 from .outcomes import closing, in_order, recovered
-from .pipeline import Prepared, digest
+from .pipeline import HALF, Prepared, digest
 from .removal import remove_passages
 from .sources.port import Content
 from .staleness import tell_of
@@ -261,7 +261,7 @@ def _compared(held: Held, reading: Reading, known: Mapping[UUID, _Known]) -> Dra
 def _draft(held: Held, reading: Reading, known: Mapping[UUID, _Known]) -> Draft:
     document, title = reading.document, reading.prepared.title
     draft = Draft(reading, described(held, reading.content, reading.prepared))
-    is_by_other_rules = document.pipeline != reading.fingerprint
+    is_by_other_rules = document.pipeline[HALF:] != reading.fingerprint[HALF:]
     # Stores find passages by what marks them, too.
     marked = is_by_other_rules or any(
         getattr(document, name) != draft.columns[name] for name in ("title", "metadata")

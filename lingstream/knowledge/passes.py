@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,14 @@ _LONGEST = 2_000  # characters of a problem
 
 #: What is counted of a pass; names of columns, and of what its viewers see.
 COUNTS = ("seen", "changed", "deleted", "failed")
+
+#: By kind, what of a configuration says no more than which documents there are, and when they are asked for.
+_LISTS: Mapping[str, Sequence[str]] = {
+    "feed": ("feeds",),
+    "folder": ("patterns", "watch"),
+    "storage": ("patterns",),
+    "web": ("sitemaps", "delay"),
+}
 
 _SAVED = ("listed", "complete", "problem", "bytes", "seconds", *COUNTS)
 
@@ -85,15 +94,18 @@ def end_pass(
 
 
 def rules_of(source: Source) -> tuple[Rules, str]:
-    """Return how the documents of a source are cut, and a fingerprint of that and of whose they are.
+    """Return how the documents of a source are cut, and a fingerprint of that and of the source.
 
-    The first :data:`.pipeline.HALF` of it is of what their texts and columns come from.
+    The first :data:`.pipeline.HALF` of it is of what their texts and columns come from: whose they are, and
+    what the source's configuration makes of them.
 
     :raises UsageError: the collection's pipeline cannot be used.
     """
     collection = source.collection
     rules = rules_in(collection)
-    read = digest(f"{rules.reading}\0{source.owner_id}\0{source.scope}")
+    shapes = {name: value for name, value in source.config.items() if name not in _LISTS.get(source.kind, ())}
+    config = f"\0{json.dumps(shapes, sort_keys=True)}" if shapes else ""
+    read = digest(f"{rules.reading}\0{source.owner_id}\0{source.scope}{config}")
     cut = digest(f"{rules.fingerprint}\0{collection.pk}\0{collection.embedder_id}")
     return rules, read[:HALF] + cut[:HALF]
 

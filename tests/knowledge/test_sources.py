@@ -17,6 +17,8 @@ from lingstream.core.exceptions import UsageError
 from lingstream.knowledge import slices
 from lingstream.knowledge.looking import Looking
 from lingstream.knowledge.models import Chunk, Collection, Document, Source, Upload
+from lingstream.knowledge.passes import rules_of
+from lingstream.knowledge.pipeline import HALF
 from lingstream.knowledge.sources import folder
 from lingstream.knowledge.sources.folder import FolderListing
 from lingstream.knowledge.sources.port import Content, Failed, Gone, Known, Ref, source_kind
@@ -53,6 +55,14 @@ class TestFolder:
         assert one_pass(made("folder", path="docs", url="https://x.org/{path}")).status == "finished"
         assert keys() == ["a.md", "deep/ö b.txt"]
         assert Document.objects.get(key="deep/ö b.txt").url == "https://x.org/deep/%C3%B6%20b.txt"
+
+    def test_another_address_reaches_files_that_are_as_they_were(self, root: Path) -> None:
+        (root / "docs" / "a.md").write_text("one")
+        source = made("folder", path="docs", url="/old/{path}")
+        one_pass(source)
+        Source.objects.update(config={"path": "docs", "url": "/new/{path}"})
+        one_pass(source)
+        assert (Document.objects.get().url, Document.objects.get().version) == ("/new/a.md", 1)
 
     def test_a_change_within_a_tick_of_the_clock_is_seen(self, root: Path) -> None:
         file = root / "a.md"
@@ -278,3 +288,32 @@ class TestFunction:
             @source_function("tickets")
             async def other(source: Source) -> AsyncIterator[Ref]:
                 yield Ref("a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "changed", "is_read_again"),
+    [
+        ("folder", {"path": "docs"}, {"url": "/new/{path}"}, True),
+        ("folder", {"path": "docs"}, {"path": "others"}, True),
+        ("folder", {"path": "docs"}, {"watch": True, "patterns": ["*.md"]}, False),
+        ("storage", {"prefix": "a"}, {"prefix": "b"}, True),
+        ("storage", {"prefix": "a"}, {"patterns": ["*.md"]}, False),
+        ("web", {"seeds": ["https://a.test/"]}, {"deny": ["/x"]}, True),
+        ("web", {"seeds": ["https://a.test/"]}, {"follow": False}, True),
+        ("web", {"seeds": ["https://a.test/"]}, {"key": "docs"}, True),
+        ("web", {"seeds": ["https://a.test/"]}, {"delay": 2, "sitemaps": ["https://a.test/s.xml"]}, False),
+        ("feed", {"feeds": ["https://a.test/"]}, {"feeds": ["https://b.test/"]}, False),
+        ("feed", {"feeds": ["https://a.test/"]}, {"pages": False}, True),
+        ("python", {"function": "f"}, {"options": {"language": "en"}}, True),
+        ("of a site's own", {}, {"patterns": ["*.md"]}, True),
+    ],
+)
+def test_documents_are_read_again_where_their_configuration_makes_them_others(
+    kind: str, config: dict[str, Any], changed: dict[str, Any], is_read_again: bool
+) -> None:
+    collection = Collection.objects.create(slug="c")
+    before, after = (
+        rules_of(Source(collection=collection, kind=kind, config=each))[1]
+        for each in (config, {**config, **changed})
+    )
+    assert (before != after, before[HALF:] == after[HALF:]) == (is_read_again, True)

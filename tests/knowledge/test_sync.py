@@ -263,13 +263,15 @@ class TestOnePass:
         assert again(source).failures == 0
 
     @pytest.mark.usefixtures("shout")
-    @pytest.mark.parametrize("change", ["the owner", "a step"])
+    @pytest.mark.parametrize("change", ["the owner", "the configuration", "a step"])
     def test_what_comes_from_elsewhere_is_fetched_again(self, source: Source, change: str) -> None:
         world.write("a", paragraphs(6))
         one_pass(source)
         world.fetched.clear()
         if change == "the owner":
             Source.objects.update(owner=User.objects.create(username="anna"))
+        elif change == "the configuration":
+            Source.objects.update(config={"shown": "otherwise"})
         else:
             Collection.objects.update(pipeline=[{"kind": "shout"}])
         one_pass(source)
@@ -547,6 +549,19 @@ class TestVectors:
         one_pass(embedded)
         assert len(told.texts) == 2
         assert Vector.objects.count() == 252
+
+    @pytest.mark.parametrize("change", ["config", "owner"])
+    def test_what_is_read_again_and_says_the_same_keeps_them(self, embedded: Source, change: str) -> None:
+        world.write("a", paragraphs(3), owner_id=User.objects.create(username="bob").pk)
+        one_pass(embedded)
+        EmbeddingCache.objects.all().delete()
+        told.texts.clear()
+        world.fetched.clear()
+        other = {"shown": "otherwise"} if change == "config" else User.objects.create()
+        Source.objects.update(**{change: other})
+        one_pass(embedded)
+        assert (world.fetched, told.texts) == ({"a": 1}, [])
+        assert indexed(embedded) == fresh(again(embedded))
 
     def test_a_text_is_paid_for_once(self, embedded: Source) -> None:
         world.write("a", "one")
