@@ -6,7 +6,7 @@ signal (``bulk_create``, ``update()``, SQL) is found by the next pass over the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -242,21 +242,23 @@ def _part(row: Any, part: Part | None) -> Any:
 
 
 def _listen(model: type[Model]) -> None:
-    post_save.connect(_saved, sender=model, dispatch_uid="lingstream.knowledge")
-    post_delete.connect(_deleted, sender=model, dispatch_uid="lingstream.knowledge")
+    """Hear of a model's rows, also where they come by a proxy of it, or by a model that inherits from it."""
+    for each in _family(model._meta.concrete_model or model):
+        post_save.connect(_saved, sender=each, dispatch_uid="lingstream.knowledge")
+        post_delete.connect(_deleted, sender=each, dispatch_uid="lingstream.knowledge")
     for field in model._meta.many_to_many:
         m2m_changed.connect(_related, sender=field.remote_field.through, dispatch_uid="lingstream.knowledge")
 
 
 def _saved(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
     for indexed in _of(sender):
-        ask(declare(indexed), [str(instance.pk)], Sync.Trigger.MODEL, using=using)
+        ask(declare(indexed), [_key(indexed, instance)], Sync.Trigger.MODEL, using=using)
 
 
 def _deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
     """Receive ``post_delete``; a pass that still sees the row before the commit may list it anew."""
     for indexed in _of(sender):
-        source, keys = declare(indexed), [str(instance.pk)]
+        source, keys = declare(indexed), [_key(indexed, instance)]
         forget(source, keys)
         then = partial(ask_again, source, keys, Sync.Trigger.MODEL)
         transaction.on_commit(then, using=using, robust=True)
@@ -282,4 +284,18 @@ def _related(
 
 
 def _of(model: type[Model]) -> list[Indexed]:
-    return [indexed for indexed in _declared.values() if indexed.model is model]
+    return [
+        each
+        for each in _declared.values()
+        if issubclass(model, each.model._meta.concrete_model or each.model)
+    ]
+
+
+def _family(model: type[Model]) -> Iterator[type[Model]]:
+    yield model
+    for each in model.__subclasses__():
+        yield from _family(each)
+
+
+def _key(indexed: Indexed, row: Model) -> str:
+    return str(getattr(row, indexed.model._meta.pk.attname))

@@ -23,7 +23,7 @@ from lingstream.models import Run
 from tests.chaos.patience import scaled, within
 from tests.site import Site
 
-from .library.models import Article
+from .library.models import Article, Piece, Scrap, Tale
 from .world import indexed, one_pass, statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,6 +102,21 @@ class TestSaving:
         one_pass(source, full=False)
         assert Chunk.objects.get().owner_key == f"user:{ada.pk}"
         ada.delete()
+        assert not Document.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("declared", "saved"),
+        [(Article, Piece), (Piece, Article), (Piece, Piece), (Piece, Scrap), (Article, Tale), (Piece, Tale)],
+    )
+    def test_a_row_is_heard_of_by_whichever_model_it_comes(
+        self, monkeypatch: pytest.MonkeyPatch, declared: Any, saved: Any
+    ) -> None:
+        monkeypatch.setattr(registry, "_declared", {})
+        source = declare(index(declared, collection="help", title="title", text="text"))
+        article = saved.objects.create(title="Rain", text="It rains.")
+        one_pass(source, full=False)
+        assert keys(source) == {"Rain"}
+        article.delete()
         assert not Document.objects.exists()
 
     @pytest.mark.parametrize("reverse", [False, True])

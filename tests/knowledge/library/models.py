@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
 
-__all__ = ["Article"]
+__all__ = ["Article", "Piece", "Scrap", "Tale"]
 
 
 class Article(models.Model):
@@ -23,3 +23,17 @@ class Article(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"/articles/{self.pk}/"
+
+
+class Piece(Article):
+    class Meta:
+        proxy = True
+
+
+class Scrap(Article):
+    class Meta:
+        proxy = True
+
+
+class Tale(Article):
+    moral = models.CharField(max_length=100, blank=True)
