@@ -13,18 +13,17 @@ from .failures import broken_off, failure_in
 from .fields import logprobs_of, usage_of
 from .finish import read_finish
 from .toolcalls import ToolCalls
+from .wholes import WholeTexts
 
 __all__ = ["ResponseDecoder"]
 
-MOST_PARTS = 10_000
+MOST_CALLS = 10_000
 THOUGHTS = ("reasoning_text", "summary_text")
 CALLS = ("function_call", "custom_tool_call")
 BETWEEN_SUMMARIES = "\n\n"
 STATUSES = ("completed", "incomplete", "failed", "cancelled")
 ENDS = (*STATUSES, "done")
 FAILED = ("failed", "cancelled")
-
-Part = tuple[str, int | None, int | None]
 
 
 class ResponseDecoder(Decoder):
@@ -37,7 +36,10 @@ class ResponseDecoder(Decoder):
     def __init__(self, longest: int = LONGEST_EVENT) -> None:
         super().__init__(longest)
         self._calls = ToolCalls()
-        self._shown: dict[Part, int] = {}  # characters
+        self._arguments: dict[int | None, int] = {}  # characters, by the item
+        self._parts = {kind: WholeTexts(longest) for kind in ("text", "refusal")}
+        self._items = WholeTexts(longest)
+        self._spoken = False
         self._thoughts = ""
         self._summary: tuple[Any, Any] | None = None
 
@@ -50,7 +52,7 @@ class ResponseDecoder(Decoder):
             text = event["delta"]
         except (LookupError, TypeError):
             return None
-        return self._show(_part("text", event), text) if type(text) is str else None
+        return self._show("text", event, text) if type(text) is str else None
 
     def _read(self, event: Mapping[str, Any], name: str) -> Chunk:
         kind = event.get("type") or name
@@ -75,14 +77,22 @@ class ResponseDecoder(Decoder):
         return reader(self, event)
 
     def _delta(self, event: Mapping[str, Any]) -> Chunk:
-        text = self._show(_part("text", event), _text(event.get("delta")))
+        text = self._show("text", event, _text(event.get("delta")))
         return Chunk(text, logprobs=logprobs_of(event.get("logprobs")))
+
+    def _refusal(self, event: Mapping[str, Any]) -> Chunk:
+        return Chunk(self._show("refusal", event, _text(event.get("delta"))))
 
     def _text_done(self, event: Mapping[str, Any]) -> Chunk:
         whole = event.get("part", event)
         if isinstance(whole, Mapping) and whole.get("type") in THOUGHTS:
             return NOTHING
-        return Chunk(self._rest(_part("text", event), _spoken(whole)))
+        rest = self._parts[_kind(whole)].rest(
+            _part(event), _spoken(whole), "text" if whole is event else "part"
+        )
+        self._items.add(_item(event), rest)
+        self._spoken = self._spoken or bool(rest)
+        return Chunk(rest)
 
     def _thought(self, event: Mapping[str, Any]) -> Chunk:
         return self._think("text", event, _text(event.get("delta")), event.get("content_index"))
@@ -99,7 +109,7 @@ class ResponseDecoder(Decoder):
         return Chunk("", between + text)
 
     def _call(self, event: Mapping[str, Any]) -> Chunk:
-        arguments = self._show(_part("call", event, ""), _text(event.get("delta")))
+        arguments = self._argue(_index(event), _text(event.get("delta")))
         piece = self._calls.piece(event.get("output_index"), "", "", arguments)
         return Chunk(tool_calls=(piece,)) if piece else NOTHING
 
@@ -114,9 +124,8 @@ class ResponseDecoder(Decoder):
 
     def _whole_item(self, item: Mapping[str, Any], event: Mapping[str, Any]) -> Chunk:
         if item.get("type") == "message":
-            parts = enumerate(_list(item.get("content")))
-            indexed = ((_part("text", {**event, "content_index": number}), part) for number, part in parts)
-            return Chunk("".join(self._rest(place, _spoken(part)) for place, part in indexed))
+            place = _item({"item_id": item.get("id"), **event})
+            return Chunk(self._rest_of_message(place, _list(item.get("content"))))
         if item.get("type") == "reasoning" and self._thoughts in ("", "whole"):
             said = [_spoken(part) for part in _list(item.get("content")) or _list(item.get("summary"))]
             thought = BETWEEN_SUMMARIES.join(filter(None, said))
@@ -125,7 +134,7 @@ class ResponseDecoder(Decoder):
         has_input = "input" in item and (item is event or item.get("name"))  # other items may have one, too
         if item.get("type") not in CALLS and "arguments" not in item and not has_input:
             return NOTHING
-        arguments = self._rest(_part("call", event, ""), _text(item.get("arguments") or item.get("input")))
+        arguments = self._rest_of_call(_index(event), _text(item.get("arguments") or item.get("input")))
         index = event.get("output_index")
         piece = self._calls.piece(index, item.get("call_id"), item.get("name"), arguments)
         return Chunk(tool_calls=(piece,)) if piece else NOTHING
@@ -134,8 +143,7 @@ class ResponseDecoder(Decoder):
         said = response.get("status")
         status = said if said in STATUSES else kind if kind in STATUSES else "completed"
         self.done = True
-        spoken = any(count for part, count in self._shown.items() if part[0] == "text")
-        thought, called = bool(self._thoughts), bool(self._calls)
+        spoken, thought, called = self._spoken, bool(self._thoughts), bool(self._calls)
         pieces = [] if spoken and called else self._output(response)
         finish = self._finish(response, status)
         self.finished = self.finished or finish is not None
@@ -167,24 +175,35 @@ class ResponseDecoder(Decoder):
         finish, self.error = read_finish(details.get("reason") if isinstance(details, Mapping) else None)
         return None if self.error else finish or "length"
 
-    def _show(self, part: Part, text: str) -> str:
-        if part in self._shown or len(self._shown) < MOST_PARTS:
-            self._shown[part] = self._shown.get(part, 0) + len(text)
+    def _show(self, kind: str, event: Mapping[str, Any], text: str) -> str:
+        if text:
+            self._parts[kind].add(_part(event), text)
+            self._items.add(_item(event), text)
+            self._spoken = True
         return text
 
-    def _rest(self, part: Part, whole: str) -> str:
-        """What of a whole text had not come in deltas, of which some do not say what they are of."""
-        kind, output, _content = part
-        for vague in ((kind, output, None), (kind, None, None)):
-            if part not in self._shown and vague in self._shown:
-                self._shown[part] = self._shown.pop(vague)
-        return self._show(part, whole[self._shown.get(part, 0) :])
+    def _rest_of_message(self, item: int | str | None, content: list[Any]) -> str:
+        for number, part in enumerate(content):
+            self._parts[_kind(part)].rest((item, number), _spoken(part), "item")
+        rest = self._items.rest(item, "".join(map(_spoken, content)), "item")
+        self._spoken = self._spoken or bool(rest)
+        return rest
+
+    def _argue(self, item: int | None, text: str) -> str:
+        if item in self._arguments or len(self._arguments) < MOST_CALLS:
+            self._arguments[item] = self._arguments.get(item, 0) + len(text)
+        return text
+
+    def _rest_of_call(self, item: int | None, whole: str) -> str:
+        if item not in self._arguments and None in self._arguments:
+            self._arguments[item] = self._arguments.pop(None)
+        return self._argue(item, whole[self._arguments.get(item, 0) :])
 
 
 _READERS: Mapping[str, Callable[[ResponseDecoder, Mapping[str, Any]], Chunk]] = {
     "output_text.delta": ResponseDecoder._delta,
     "output_text.done": ResponseDecoder._text_done,
-    "refusal.delta": ResponseDecoder._delta,
+    "refusal.delta": ResponseDecoder._refusal,
     "refusal.done": ResponseDecoder._text_done,
     "content_part.done": ResponseDecoder._text_done,
     "reasoning_text.delta": ResponseDecoder._thought,
@@ -200,9 +219,22 @@ _READERS: Mapping[str, Callable[[ResponseDecoder, Mapping[str, Any]], Chunk]] = 
 }
 
 
-def _part(kind: str, event: Mapping[str, Any], index: str = "content_index") -> Part:
-    output, content = event.get("output_index"), event.get(index)
-    return (kind, output if type(output) is int else None, content if type(content) is int else None)
+def _part(event: Mapping[str, Any]) -> tuple[int | str | None, int | None]:
+    return _item(event), _index(event, "content_index")
+
+
+def _item(event: Mapping[str, Any]) -> int | str | None:
+    index, id = _index(event), event.get("item_id")
+    return id if index is None and type(id) is str else index
+
+
+def _index(event: Mapping[str, Any], name: str = "output_index") -> int | None:
+    index = event.get(name)
+    return index if type(index) is int else None
+
+
+def _kind(part: Any) -> str:
+    return "refusal" if isinstance(part, Mapping) and part.get("refusal") and not part.get("text") else "text"
 
 
 def _spoken(part: Any) -> str:
