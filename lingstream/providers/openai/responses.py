@@ -30,7 +30,8 @@ class ResponseDecoder(Decoder):
     """Decodes the events of a response.
 
     Each text comes in deltas, and then whole, up to four times: of what is whole, only what no delta has
-    brought is taken. Of a model's thoughts and their summary, that is read which comes first.
+    brought is taken. Of a model's thoughts and their summary, that is read which comes first. Tools that the
+    server runs itself, such as those of MCP, are no calls.
     """
 
     def __init__(self, longest: int = LONGEST_EVENT) -> None:
@@ -131,8 +132,7 @@ class ResponseDecoder(Decoder):
             thought = BETWEEN_SUMMARIES.join(filter(None, said))
             self._thoughts = "whole" if thought else self._thoughts
             return Chunk("", thought)
-        has_input = "input" in item and (item is event or item.get("name"))  # other items may have one, too
-        if item.get("type") not in CALLS and "arguments" not in item and not has_input:
+        if not _is_call(item, event):
             return NOTHING
         arguments = self._rest_of_call(_index(event), _text(item.get("arguments") or item.get("input")))
         index = event.get("output_index")
@@ -217,6 +217,14 @@ _READERS: Mapping[str, Callable[[ResponseDecoder, Mapping[str, Any]], Chunk]] = 
     "output_item.added": ResponseDecoder._item_begins,
     "output_item.done": ResponseDecoder._item,
 }
+
+
+def _is_call(item: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Whether it is for us to answer: tools that the server runs itself have no ``call_id``."""
+    if item.get("type") in CALLS:
+        return True
+    is_ours = item is event or bool(item.get("call_id") and item.get("name"))
+    return is_ours and ("arguments" in item or "input" in item)
 
 
 def _part(event: Mapping[str, Any]) -> tuple[int | str | None, int | None]:
