@@ -38,6 +38,8 @@ class ResponseDecoder(Decoder):
         super().__init__(longest)
         self._calls = ToolCalls()
         self._arguments: dict[int | None, int] = {}  # characters, by the item
+        self._indices: dict[str, int] = {}  # by the call's id
+        self._index: int | None = None  # of the call that was last told of
         self._parts = {kind: WholeTexts(longest) for kind in ("text", "refusal")}
         self._items = WholeTexts(longest)
         self._spoken = False
@@ -110,8 +112,9 @@ class ResponseDecoder(Decoder):
         return Chunk("", between + text)
 
     def _call(self, event: Mapping[str, Any]) -> Chunk:
-        arguments = self._argue(_index(event), _text(event.get("delta")))
-        piece = self._calls.piece(event.get("output_index"), "", "", arguments)
+        index = self._index_of_call(event, None)
+        arguments = self._argue(index, _text(event.get("delta")))
+        piece = self._calls.piece(index, "", "", arguments)
         return Chunk(tool_calls=(piece,)) if piece else NOTHING
 
     def _item_begins(self, event: Mapping[str, Any]) -> Chunk:
@@ -134,8 +137,8 @@ class ResponseDecoder(Decoder):
             return Chunk("", thought)
         if not _is_call(item, event):
             return NOTHING
-        arguments = self._rest_of_call(_index(event), _text(item.get("arguments") or item.get("input")))
-        index = event.get("output_index")
+        index = self._index_of_call(event, item.get("call_id"))
+        arguments = self._rest_of_call(index, _text(item.get("arguments") or item.get("input")))
         piece = self._calls.piece(index, item.get("call_id"), item.get("name"), arguments)
         return Chunk(tool_calls=(piece,)) if piece else NOTHING
 
@@ -189,6 +192,19 @@ class ResponseDecoder(Decoder):
         self._spoken = self._spoken or bool(rest)
         return rest
 
+    def _index_of_call(self, event: Mapping[str, Any], id: Any) -> int | None:
+        """Return the index of an event, or else of the call with that id, or else of the last one.
+
+        A new call without an index has a negative one.
+        """
+        index, id = _index(event), _text(id)
+        if index is None:
+            index = self._indices.get(id, -1 - len(self._indices)) if id else self._index
+        if id and index is not None and len(self._indices) < MOST_CALLS:
+            self._indices[id] = index
+        self._index = index
+        return index
+
     def _argue(self, item: int | None, text: str) -> str:
         if item in self._arguments or len(self._arguments) < MOST_CALLS:
             self._arguments[item] = self._arguments.get(item, 0) + len(text)
@@ -238,6 +254,8 @@ def _item(event: Mapping[str, Any]) -> int | str | None:
 
 def _index(event: Mapping[str, Any], name: str = "output_index") -> int | None:
     index = event.get(name)
+    if isinstance(index, str) and index.isdecimal() and len(index) < 10:
+        return int(index)
     return index if type(index) is int else None
 
 
