@@ -11,6 +11,7 @@ from typing import Any
 
 from . import jsonuri
 from .ops import Op, Set
+from .urimap import UriMap
 
 __all__ = ["UriFilter"]
 
@@ -28,8 +29,8 @@ class UriFilter:
     def __init__(self, root: str, only: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         self._only = [jsonuri.concat(root, glob) for glob in only]
         self._exclude = [jsonuri.concat(root, glob) for glob in exclude]
-        self._verdicts: dict[str, bool] = {}  # of strings, numbers and the like
-        self._shown: dict[str, int] = {}  # containers that were passed, and how many items of an array
+        self._verdicts = UriMap[bool]()  # of strings, numbers and the like
+        self._shown = UriMap[int]()  # containers that were passed, and how many items of an array
 
     def __call__(self, ops: Iterable[Op]) -> list[Op]:
         """Return the ops that pass.
@@ -57,9 +58,11 @@ class UriFilter:
         """What passes of an op that opens a container, or is the first at its uri."""
         shown = self.shows(op.uri, container)
         if not container:
-            self._verdicts[op.uri] = shown
+            self._verdicts.put(op.uri, shown)
         elif shown and isinstance(op, Set):
-            self._forget_below(op.uri)
+            # Another container stands there: its items have to take their places anew.
+            self._verdicts.forget_below(op.uri)
+            self._shown.forget_below(op.uri)
             op = op._replace(value=self._prune(op.uri, op.value))
         takes_place = self._takes_place(op.uri)
         if shown:
@@ -71,15 +74,15 @@ class UriFilter:
         if not uri:
             return False
         head, key = jsonuri.parent(uri)
-        length, index = self._shown.get(head, -1), jsonuri.index(key)
-        if index is None or index != length:
+        length = self._shown.get(head, -1)
+        if length < 0 or jsonuri.index(key) != length:
             return False
         self._shown[head] = length + 1
         return True
 
     def _prune(self, uri: str, value: Any) -> Any:
         """What a viewer gets of a container: those that come in one piece may hold what is hidden."""
-        self._shown[uri] = len(value) if isinstance(value, list) else -1
+        self._shown.put(uri, len(value) if isinstance(value, list) else -1)
         kept: Any = value.copy()
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             child = jsonuri.concat(uri, jsonuri.escape(key))
@@ -91,15 +94,6 @@ class UriFilter:
             else:
                 kept[key] = None
         return kept
-
-    def _forget_below(self, uri: str) -> None:
-        """Another container stands at ``uri``: its items have to take their places anew."""
-        if uri not in self._shown:
-            return
-        below = f"{uri}/" if uri else ""
-        for known in (self._verdicts, self._shown):
-            for stale in [name for name in known if name.startswith(below) and name != uri]:
-                del known[stale]
 
 
 def _covers(glob: str, uri: str) -> bool:

@@ -156,9 +156,10 @@ class Document:
 
     def has(self, uri: str) -> bool:
         """Whether there is a value at ``uri`` (a root that is null counts as none)."""
-        if not uri:
-            return self._root is not None
-        head, key = jsonuri.parent(uri)
+        return self.has_item(*jsonuri.parent(uri)) if uri else self._root is not None
+
+    def has_item(self, head: str, key: str) -> bool:
+        """Whether there is a value at ``key`` (unescaped) of the container at ``head``."""
         container = self.container(head)
         if isinstance(container, dict):
             return key in container
@@ -173,7 +174,7 @@ class Document:
         else:
             self._root = value
         self._open.pop(uri, None)
-        if uri in self._containers or not uri:
+        if uri in self._containers:
             self._forget(uri)
         if isinstance(value, (dict, list)):
             self._containers[uri] = value
@@ -209,12 +210,22 @@ class Document:
         self._open.clear()
 
     def _forget(self, uri: str) -> None:
-        """Drop what is cached below ``uri``: another value stands there."""
-        below = f"{uri}/" if uri else ""
-        for cache in (self._containers, self._open):
-            for stale in [known for known in cache if known.startswith(below) and known != uri]:
-                del cache[stale]
-        self._containers.pop(uri, None)
+        """Drop what is cached at ``uri`` and below it: another value stands there.
+
+        Looks at no more than the container that stood there, and at those in it that are cached, as all
+        above a cached one are.
+        """
+        todo = [uri]
+        while todo:
+            head = todo.pop()
+            container = self._containers.pop(head, None)
+            if container is None:
+                continue
+            for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+                if isinstance(item, (dict, list)):
+                    todo.append(jsonuri.concat(head, jsonuri.escape(key)))
+                elif isinstance(item, str) and self._open:
+                    self._open.pop(jsonuri.concat(head, jsonuri.escape(key)), None)
 
 
 def copy_json(value: Any) -> Any:

@@ -15,6 +15,7 @@ from lingstream.core.phrases import Phrase
 
 from . import jsonuri
 from .ops import Append, Document, Op, Set
+from .urimap import UriMap
 
 __all__ = ["SharedDocument"]
 
@@ -29,7 +30,7 @@ class SharedDocument:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self._owners: dict[str, str] = {}
+        self._owners = UriMap[str]()
         self._writing: set[str] = set()
 
     def begin(self, writer: str, root: str) -> list[Op]:
@@ -71,8 +72,7 @@ class SharedDocument:
         for op in ops:
             if owners.get(op.uri) == writer:
                 if type(op) is Set:
-                    for stale in self._owned_below(op.uri):
-                        del owners[stale]
+                    owners.forget_below(op.uri)
                 admitted.append(op)
                 continue
             try:
@@ -86,7 +86,7 @@ class SharedDocument:
         """The first op of ``writer`` at this uri."""
         uri, owner = op.uri, self._owners.get(op.uri)
         if not self._exists(uri, writer):
-            self._owners[uri] = writer
+            self._owners.put(uri, writer)
             return [op]
         if uri == root and isinstance(op, Set) and isinstance(op.value, (dict, list)):
             if type(self.document.container(uri)) is type(op.value):
@@ -104,7 +104,7 @@ class SharedDocument:
             )
             raise ConflictError(message, uri=uri)
         self._take_over(uri)
-        self._owners[uri] = writer
+        self._owners.put(uri, writer)
         return [Set(uri, ""), op] if isinstance(op, Append) else [op]
 
     def _exists(self, uri: str, writer: str) -> bool:
@@ -112,15 +112,16 @@ class SharedDocument:
 
         :raises ConflictError: there is no place for one, because somebody replaced what was above it.
         """
-        if self.document.has(uri):
+        if not uri:
+            return self.document.has(uri)
+        head, key = jsonuri.parent(uri)
+        if self.document.has_item(head, key):
             return True
-        if uri:
-            head, key = jsonuri.parent(uri)
-            if self._owners.get(head) != writer and not self._has_place(head, key, writer):
-                message = Phrase(
-                    "%(writer)s writes %(uri)r, but its container was replaced", writer=writer, uri=uri
-                )
-                raise ConflictError(message, uri=uri)
+        if self._owners.get(head) != writer and not self._has_place(head, key, writer):
+            message = Phrase(
+                "%(writer)s writes %(uri)r, but its container was replaced", writer=writer, uri=uri
+            )
+            raise ConflictError(message, uri=uri)
         return False
 
     def _has_place(self, head: str, key: str, writer: str) -> bool:
@@ -161,18 +162,10 @@ class SharedDocument:
 
         :raises ConflictError: a bot is writing there.
         """
-        stale = self._owned_below(uri)
-        for name in stale:
+        for name in self._owners.below(uri):
             if (owner := self._owners[name]) in self._writing:
                 message = Phrase(
                     "cannot replace %(uri)r: %(owner)s is writing %(name)r", uri=uri, owner=owner, name=name
                 )
                 raise ConflictError(message, uri=uri)
-        for name in stale:
-            del self._owners[name]
-
-    def _owned_below(self, uri: str) -> list[str]:
-        if not self.document.container(uri):
-            return []
-        below = f"{uri}/" if uri else ""
-        return [name for name in self._owners if name.startswith(below) and name != uri]
+        self._owners.forget_below(uri)
