@@ -23,6 +23,7 @@ from django.db import router, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from lingstream.core.exceptions import LingError
+from lingstream.core.phrases import Phrase
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 from lingstream.models.prepared import Joined, Prepared, PreparedUpdate
@@ -128,7 +129,11 @@ class Held:
             if not found:
                 raise Overtaken(f"the source {source.slug!r} goes on elsewhere")
             if not begins and found[0] != [getattr(source, name) for name in _WHOSE]:
-                raise Revised(f"the source {source.slug!r} has another owner, tenant or collection by now")
+                message = Phrase(
+                    "the source %(source)s has another owner, tenant or collection by now",
+                    source=repr(source.slug),
+                )
+                raise Revised(message)
             yield
 
     def revise(self, also: Iterable[int] = (), *, embeds: bool = False) -> int:
@@ -143,7 +148,10 @@ class Held:
         [(revision, embedded_by)] = _revised.rows([collection.pk])
         makes = collection.embeds_by
         if embedded_by not in ("", SEVERAL, makes, collection.embedded_by):
-            raise Revised(f"the collection {collection.slug!r} has another embedder by now")
+            name = repr(collection.slug)
+            raise Revised(
+                Phrase("the collection %(collection)s has another embedder by now", collection=name)
+            )
         if embeds and embedded_by != makes:
             _collections.change([collection.pk], embedded_by=SEVERAL if embedded_by else makes)
         return revision  # type: ignore[no-any-return]
