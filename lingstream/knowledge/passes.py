@@ -19,6 +19,7 @@ from .listing import fitting
 from .models import Collection, Document, Source, Sync
 from .outcomes import PUT_OFF, both, pause
 from .pipeline import HALF, Rules, check_pipeline, digest
+from .sources.port import source_kinds
 
 __all__ = ["COUNTS", "begin_pass", "end_pass", "rules_in", "rules_of", "save_pass", "settle_vectors"]
 
@@ -26,14 +27,6 @@ _LONGEST = 2_000  # characters of a problem
 
 #: What is counted of a pass; names of columns, and of what its viewers see.
 COUNTS = ("seen", "changed", "deleted", "failed")
-
-#: By kind, what of a configuration says no more than which documents there are, and when they are asked for.
-_LISTS: Mapping[str, Sequence[str]] = {
-    "feed": ("feeds",),
-    "folder": ("patterns", "watch"),
-    "storage": ("patterns",),
-    "web": ("sitemaps", "delay"),
-}
 
 _SAVED = ("listed", "complete", "problem", "bytes", "seconds", *COUNTS)
 
@@ -103,7 +96,8 @@ def rules_of(source: Source) -> tuple[Rules, str]:
     """
     collection = source.collection
     rules = rules_in(collection)
-    shapes = {name: value for name, value in source.config.items() if name not in _LISTS.get(source.kind, ())}
+    kind = source_kinds().get(source.kind)  # a site that no longer has it may still have its documents
+    shapes = {name: value for name, value in source.config.items() if not kind or name not in kind.lists_by}
     config = f"\0{json.dumps(shapes, sort_keys=True)}" if shapes else ""
     read = digest(f"{rules.reading}\0{source.owner_id}\0{source.scope}{config}")
     cut = digest(f"{rules.fingerprint}\0{collection.pk}\0{collection.embedder_id}")

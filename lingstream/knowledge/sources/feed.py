@@ -34,6 +34,7 @@ class Feeds(SourceKind):
 
     kind = "feed"
     title = "Feed"
+    lists_by = ("feeds",)
     config_schema = {
         "type": "object",
         "description": "Entries of RSS, Atom and JSON feeds, or their pages; what leaves a feed stays.",

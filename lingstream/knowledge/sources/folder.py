@@ -43,6 +43,7 @@ class Folder(SourceKind):
     title = "Folder"
     concurrency = 16  # a file is read in less time than it takes to go to a thread
     watches = True
+    lists_by = ("patterns", "watch")
     config_schema = {
         "type": "object",
         "description": "Files of a folder on the server, among those that the settings allow.",

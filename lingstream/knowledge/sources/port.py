@@ -201,6 +201,8 @@ class SourceKind(Protocol):
     :cvar delete_after: complete listings without a document until it counts as gone.
     :cvar concurrency: documents that are fetched at the same time.
     :cvar watches: what it lists may be watched between passes; see :meth:`state`.
+    :cvar lists_by: names in a configuration that say no more than which documents there are, and when they
+        are asked for. Where anything else of it changes, all of them are read again.
     """
 
     kind: str
@@ -209,6 +211,7 @@ class SourceKind(Protocol):
     delete_after: int = 1
     concurrency: int = 4
     watches: bool = False
+    lists_by: Sequence[str] = ()
 
     def open(self, source: Source) -> AbstractAsyncContextManager[Listing]:
         """Begin a pass; leaving the context closes connections and files.

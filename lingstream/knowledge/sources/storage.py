@@ -41,6 +41,7 @@ class StorageFiles(SourceKind):
 
     kind = "storage"
     title = "Storage (S3 and others)"
+    lists_by = ("patterns",)
     config_schema = {
         "type": "object",
         "description": "Files of a storage that the settings list, such as a bucket.",

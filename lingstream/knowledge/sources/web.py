@@ -29,6 +29,7 @@ class Web(SourceKind):
     kind = "web"
     title = "Web site"
     delete_after = 2
+    lists_by = ("sitemaps", "delay")
     config_schema = {
         "type": "object",
         "description": "Pages of a site, from the addresses on where to begin, by links and sitemaps.",
