@@ -24,6 +24,8 @@ __all__ = ["Beginning"]
 _PROSE = re.compile(rf"[^{{\[(<◁\n{QUOTES}\ud800-\udfff]+")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
+_LONGEST_NOTES = 200  # what is longer and in brackets of its own is a document
+_NOTHING = SPACE + "[]{},"
 _LONGEST_LITERAL = 10  # characters; "undefined" has nine
 
 
@@ -274,40 +276,66 @@ class Opening:
         return at > start and char in COLONS
 
     def _array(self, at: int) -> Reading[bool]:
-        at = yield from self.ahead.skip(at)
-        inner: set[int] = set()
-        while (yield from self.source.peek(at)) == "[":
-            inner.add(self.source.offset + at)
-            at = yield from self.ahead.skip(at + 1)
-        opens = yield from self._items(at)
+        """In prose footnotes (``[1]``, ``[[1], [2]]``) begin nothing: the first item that is none decides."""
+        depth, inner = 1, set[int]()
+        while True:
+            at = yield from self.ahead.skip(at)
+            char = yield from self.source.peek(at)
+            if char == "[":
+                inner.add(self.source.offset + at)
+                depth, at = depth + 1, at + 1
+            elif self.prose and at < _LONGEST_NOTES and (end := (yield from self._short_item(at, depth))):
+                depth -= char == "]"
+                at = yield from self.ahead.skip(end)
+                at += (yield from self.source.peek(at)) == ","
+            else:
+                break
+        if char == "]" and depth == 1:
+            whole = self.source.part(0, at + 1)
+            opens = yield from self._stands_alone(at + 1, "" if whole.strip(_NOTHING) else whole)
+        else:
+            opens = yield from self._items(at)
         self._refused = set() if opens else inner
         return opens
 
+    def _short_item(self, at: int, depth: int) -> Reading[int]:
+        """Return the position behind ``{}``, or an inner ``]`` or the number before it; 0 if none is there."""
+        char = yield from self.source.peek(at)
+        if char == "{":
+            end = yield from self.ahead.skip(at + 1)
+            return end + 1 if (yield from self.source.peek(end)) == "}" else 0
+        if depth == 1 or char == "]":
+            return at + 1 if depth > 1 else 0
+        end, is_scalar = yield from self._bare(at)
+        return end if is_scalar and (yield from self.source.peek(end)) == "]" else 0
+
     def _items(self, at: int) -> Reading[bool]:
         char = yield from self.source.peek(at)
-        if not char or char in QUOTES:
+        if not char or char in QUOTES or char == "]":
             return True
         if char == "{":
             return (yield from self._object(at + 1))
         if char == "\\" or char == "&":
             return bool((yield from self.ahead.escape_kind(at)))
-        if char == "]":
-            return (yield from self._stands_alone(at + 1, "[]"))
         if char == "(" or char in ",.…":
             return not self.prose
         return (yield from self._bare_items(at))
 
     def _bare_items(self, at: int) -> Reading[bool]:
         """``[1, 2]`` is a document, ``[1]`` in prose a footnote, ``[as requested, …]`` prose."""
+        at, is_scalar = yield from self._bare(at)
+        if (yield from self.source.peek(at)) != "]":
+            return is_scalar or not self.prose
+        after = yield from self.source.peek((yield from self.ahead.skip(at + 1)))
+        is_tag = not is_scalar and bool(after) and after in "{["  # [INFO] {…}
+        return not is_tag and (yield from self._stands_alone(at + 1))
+
+    def _bare(self, at: int) -> Reading[tuple[int, bool]]:
+        """Return where the item without quotes at ``at`` ends, and whether it is a number or literal."""
         start = at
         while (char := (yield from self.source.peek(at))) and char not in ",]\n[{\"';" and at - start < 100:
             at += 1
-        scalar = not isinstance(classify(self.source.part(start, at).strip(SPACE))[0], str)
-        if char != "]":
-            return scalar or not self.prose
-        after = yield from self.source.peek((yield from self.ahead.skip(at + 1)))
-        is_tag = not scalar and bool(after) and after in "{["  # [INFO] {…}
-        return not is_tag and (yield from self._stands_alone(at + 1))
+        return at, not isinstance(classify(self.source.part(start, at).strip(SPACE))[0], str)
 
     def _tuple(self) -> Reading[bool]:
         at = yield from self.ahead.skip(1)
@@ -331,5 +359,13 @@ class Opening:
             while char and char in ");":  # a call around the document
                 at = yield from self.ahead.skip(at + 1)
                 char = yield from self.source.peek(at)
-            return not char or (yield from self.source.starts("```", at))
+            return not char or (yield from self._fence_closes(at))
         return not char or char in "`,;){[}]"
+
+    def _fence_closes(self, at: int) -> Reading[bool]:
+        """Whether a fence ends at ``at``; one that begins has its language or the document behind it."""
+        if not (yield from self.source.starts("```", at)):
+            return False
+        char = yield from self.source.peek(at + 3)
+        following = yield from self.source.peek((yield from self.ahead.skip(at + 3)))
+        return not (char.isalnum() or (following and following in "{["))
