@@ -7,7 +7,8 @@ it is used up.
 Where a repair lives, with the kinds that ``.repairs`` names (``docs/repair.md`` has examples of each):
 
 ===========  =====================================================================================
-beginning    up to the first character of the document: *prose, fence, brace, escaped-document, comment*
+beginning    up to the first character of the document: *prose, fence, brace, escaped-document, white-space,
+             comment*
 structure    between keys and values, and behind the document: *white-space, comment, ellipsis, comma,
              colon, value, bracket, junk, trailing, cut*
 keys         keys, quoted and bare: *quotes, inner-quote, unquoted, control-character, escape, surrogate,

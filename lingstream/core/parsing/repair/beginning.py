@@ -83,7 +83,14 @@ class Beginning:
         return (yield from self.find())
 
     def _disguised(self, char: str) -> Reading[bool]:
-        """Take a comment or a level of escapes off the document, if it begins with one."""
+        """Take a comment, written white space or a level of escapes off what the document begins with."""
+        if char == "\\" and self._line_start and (yield from self.ahead.written_space(0)):
+            if (yield from self.source.peek(2)).isalpha():
+                return False
+            self.emitter.note("white-space", "a JSON value", char, self.source.offset)
+            self.source.pos += 2
+            yield from self.preamble.space()
+            return True
         if char in "\\&" and self._line_start:
             is_escaped = yield from self.escaped_document(char)
             if is_escaped:
@@ -193,7 +200,7 @@ class Beginning:
         at = 0
         while (char := (yield from source.peek(at))) and (char.isalnum() or char in "+.-_") and at < 20:
             at += 1
-        if char and char in "\r\n \t{[":
+        if char and char in "\r\n \t{[\\":
             source.pos += at
         self._line_start = True
         return True
@@ -245,7 +252,7 @@ class Opening:
         return not self.prose and (yield from self._tuple())
 
     def _object(self, at: int) -> Reading[bool]:
-        at = yield from self.ahead.skip(at)
+        at = yield from self.ahead.skip(at, written=True)
         char = yield from self.source.peek(at)
         if not char or char in QUOTES or char == ",":
             return True
@@ -279,7 +286,7 @@ class Opening:
         """In prose footnotes (``[1]``, ``[[1], [2]]``) begin nothing: the first item that is none decides."""
         depth, inner = 1, set[int]()
         while True:
-            at = yield from self.ahead.skip(at)
+            at = yield from self.ahead.skip(at, written=True)
             char = yield from self.source.peek(at)
             if char == "[":
                 inner.add(self.source.offset + at)
@@ -299,7 +306,7 @@ class Opening:
         return opens
 
     def _short_item(self, at: int, depth: int) -> Reading[int]:
-        """Return the position behind ``{}``, or an inner ``]`` or the number before it; 0 if none is there."""
+        """Return the position behind ``{}``, an inner ``]`` or the number before one; 0 if none is there."""
         char = yield from self.source.peek(at)
         if char == "{":
             end = yield from self.ahead.skip(at + 1)

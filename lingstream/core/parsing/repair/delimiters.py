@@ -71,6 +71,8 @@ class Delimiters(Remarks):
         in_object = isinstance(self.emitter.container, dict)
         if not char:
             return Verdict.END
+        if char == "\\":
+            return (yield from self._before_written_space(at, inside=inside, unclosed=unclosed))
         if char in CLOSERS:
             ends = yield from self._bracket_ends(at, inside=inside, unclosed=unclosed)
             return Verdict.END if ends else Verdict.INNER
@@ -100,6 +102,30 @@ class Delimiters(Remarks):
         if starts and not (yield from self.citation(at)):
             return Verdict.END
         return (yield from self._remark_or_inner(gap, inside=inside))
+
+    def _before_written_space(self, at: int, *, inside: bool, unclosed: str) -> Reading[Verdict]:
+        """What the quote is, where a text would go on at ``at`` with an escape.
+
+        The string has ended, if the escape is white space and a comma with a key, or a bracket, is behind it.
+        """
+        end = yield from self.skip(at, written=True)
+        char = yield from self.source.peek(end)
+        if end == at or not char or inside:
+            return Verdict.INNER
+        self.written = True
+        if char in CLOSERS:
+            ends = yield from self._bracket_ends(end, inside=inside, unclosed=unclosed)
+        else:
+            ends = char == "," and (yield from self._key_and_value(end + 1))
+        self.written = False
+        return Verdict.END if ends else Verdict.INNER
+
+    def _key_and_value(self, at: int) -> Reading[bool]:
+        at = yield from self.skip(at, written=True)
+        if (yield from self.quoted_key(at)) is None:
+            return False
+        at = yield from self.behind(at)
+        return (yield from self.value_starts((yield from self.skip(at + 1, written=True))))
 
     def _opens_record(self, at: int) -> Reading[bool]:
         """Whether the key before ``at``, in an array, stands behind a record or before a brace."""
@@ -220,6 +246,8 @@ class Delimiters(Remarks):
                 return self.closes(char)
             return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
         if isinstance(self.emitter.container, dict):
+            if char == "\\" and commas and not (bare or inside):
+                return (yield from self._key_and_value(at))
             return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
         return not inside and (bool(commas and not strictly) or (yield from self.value_starts(at)))
 

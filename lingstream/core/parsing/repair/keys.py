@@ -137,7 +137,7 @@ class KeyRepair:
 
     def _key_ends(self, at: int, start: int, colon: int, end: int) -> Reading[bool]:
         """Whether the quote before ``at`` ends the key, whose first colon is at ``colon`` (or -1)."""
-        after = yield from self.ahead.skip(at)
+        after = yield from self.ahead.skip(at, written=True)
         char = yield from self.source.peek(after)
         if not char or char in COLONS:
             return True

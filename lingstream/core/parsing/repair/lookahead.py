@@ -60,6 +60,7 @@ class Lookahead:
         self.source = source
         self.bare_keys = False  # whether there was a key without quotes
         self.calls = 0  # open wrappers like ObjectId("…"), whose bracket means nothing
+        self.written = False  # whether white space was written as in a string, and belongs between tokens
         self.forget()
 
     def forget(self) -> None:
@@ -74,14 +75,20 @@ class Lookahead:
 
     # -- white space and comments -----------------------------------------------
 
-    def skip(self, at: int) -> Reading[int]:
-        """Return the position of the first character from ``at`` that is no white space or comment."""
+    def skip(self, at: int, *, written: bool = False) -> Reading[int]:
+        """Return the position of the first character from ``at`` that is no white space or comment.
+
+        :param written: that it is :meth:`written_space` says nothing either.
+        """
         peek, offset = self.source.peek, self.source.offset
         passed: list[int] = []
         while True:
             char = yield from peek(at)
             if char and char in SPACE:
                 at += 1
+                continue
+            if char == "\\" and (written or self.written) and (yield from self.written_space(at)):
+                at += 2
                 continue
             if not char or char not in "/#":
                 break
@@ -97,6 +104,10 @@ class Lookahead:
                 self._commented = {begun: end for begun, end in self._commented.items() if begun >= offset}
                 self._most_commented = 2 * len(self._commented) + _KEPT
         return at
+
+    def written_space(self, at: int) -> Reading[bool]:
+        """Whether the backslash at ``at`` and a letter are white space, as a string has it."""
+        return (yield from self.source.peek(at + 1)) in tuple("nrt")
 
     def comment(self, at: int) -> Reading[int]:
         """Return the position after the comment at ``at``, or ``at`` if there is none."""
@@ -190,7 +201,7 @@ class Lookahead:
         """Return ``\\`` or ``&`` if an escape of what JSON is made of stands at ``at``."""
         char = yield from self.source.peek(at)
         if char == "\\":
-            return char if (yield from self.source.peek(at + 1)) in ('"', "n", "t", "r", "'") else ""
+            return char if (yield from self.source.peek(at + 1)) in ('"', "'") else ""
         name = ""
         while char and char != ";" and len(name) < _LONGEST_ENTITY:
             name += char

@@ -106,6 +106,11 @@ class Repairer:
                     self._note("white-space", "white space of JSON", char)
                 source.pos += 1
                 continue
+            if char == "\\" and (yield from self.ahead.written_space(0)):
+                self._note("white-space", "white space of JSON", source.part(0, 2))
+                self.ahead.written = True
+                source.pos += 2
+                continue
             end = (yield from self.ahead.comment(0)) if char in "/#" else 0
             if not end or (yield from self._is_text(end)):
                 return

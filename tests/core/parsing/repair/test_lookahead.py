@@ -116,7 +116,7 @@ def test_whether_a_key_follows(text: str, comma: bool, follows: bool) -> None:
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [('\\"a', "\\"), ("\\n", "\\"), ("\\d", ""), ("&quot;a", "&"), ("&amp;a", ""), ("a", "")],
+    [('\\"a', "\\"), ("\\n", ""), ("\\d", ""), ("&quot;a", "&"), ("&amp;a", ""), ("a", "")],
 )
 def test_what_a_document_is_escaped_with(text: str, kind: str) -> None:
     assert answer(text, lambda ahead: ahead.escape_kind(0)) == kind
