@@ -62,7 +62,7 @@ class Delimiters(Remarks):
         """Decide what the quote before ``at`` is.
 
         :param inside: an unescaped quote was opened inside the string and not closed yet.
-        :param unclosed: closing brackets that the string itself lacks so far.
+        :param unclosed: what the string itself lacks so far: see :attr:`Inside.unclosed`.
         :param typographic: a quote of typography was opened inside it and not closed yet.
         """
         gap = at
@@ -84,7 +84,7 @@ class Delimiters(Remarks):
             if not after or after in QUOTES:
                 return Verdict.CONCAT if after else Verdict.END
         if (yield from self.source.starts("```", at)):
-            return Verdict.END
+            return Verdict.INNER if "`" in unclosed else Verdict.END
         if char in closing_quotes(quote) and gap == at:
             return (yield from self._quote_run(at, quote, inside=inside))
         if char == "{" and not inside and (yield from self._next_object_opens(at)):

@@ -1,4 +1,4 @@
-"""What the open string has opened itself (brackets, quotes, quotes of typography), and what may be its end.
+"""What the open string has opened itself (brackets, quotes, fences), and what may be its end.
 
 Counted as the string grows, each part once.
 """
@@ -18,6 +18,8 @@ SIGNS = "\"”“″＂’'`\r\n"
 _BRACKETS = {"}": "{", "]": "[", ")": "("}
 _MARKS = re.compile("[„“”]")
 _SINGLES = re.compile("[‘’'`]")
+_BACKTICKS = re.compile("`+")
+_FENCE = 3  # backticks
 _STRAY = "”“″"  # what closes a straight quote by mistake
 _LONGEST_ENDING = 200  # how far from its end the sign may stand that closed a string
 
@@ -48,6 +50,8 @@ class Inside:
         self._unescaped: deque[int] = deque(maxlen=_LONGEST_ENDING)
         self._stray = -1  # where the last one stands that closes nothing
         self._single = self._backtick = False  # whether a single quote, or a backtick, is open
+        self._fenced = False  # whether a fence of Markdown is open
+        self._run = 0  # backticks at the end
         self._before = ""  # the last two characters, of which the second has not been looked at as one
         #: Where single quotes and backticks stand, and whether they close one: as many as can be asked about.
         self._singles: deque[tuple[int, bool]] = deque(maxlen=_LONGEST_ENDING)
@@ -71,9 +75,10 @@ class Inside:
 
     @property
     def unclosed(self) -> str:
-        """The closing brackets that the string lacks."""
+        """The closing brackets that the string lacks, and a backtick for the end of a fence."""
         self._count()
-        return "".join(closer for closer, balance in self._balance.items() if balance > 0)
+        brackets = "".join(closer for closer, balance in self._balance.items() if balance > 0)
+        return brackets + "`" * self._fenced
 
     def quote(self, *, opens: bool) -> None:
         """An unescaped quote is one of the string's characters.
@@ -133,6 +138,7 @@ class Inside:
         for mark in _MARKS.finditer(text):
             self._mark(mark[0], self._length + mark.start())
         self._count_singles(text)
+        self._count_fences(text)
         self._parts = len(parts)
         self._length += len(text)
 
@@ -155,6 +161,16 @@ class Inside:
                 self._singles.append((start + place, self._single))
                 self._single = False
         self._before = text[-2:]
+
+    def _count_fences(self, text: str) -> None:
+        """Count each run of backticks once, where it becomes long enough, also in two parts."""
+        run = self._run
+        self._run = 0
+        for found in _BACKTICKS.finditer(text):
+            before = 0 if found.start() else run
+            length = before + len(found[0])
+            self._fenced ^= before < _FENCE <= length
+            self._run = length if found.end() == len(text) else 0
 
     def _mark(self, mark: str, place: int) -> None:
         if mark == "„" or (mark == "“" and not self._typographic):
