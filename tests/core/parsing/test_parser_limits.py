@@ -135,6 +135,12 @@ def test_one_large_chunk_full_of_escapes_takes_a_few_times_its_size() -> None:
 
 
 REPEATED = {
+    "lists behind prose": ("x ", "[[1], "),
+    "written white space": ('{"a": "x', '"\\n'),
+    "written white space between values": ('{"a": [1', "\\n, 1"),
+    "quotes in a fence": ('{"a": "```', '"\n```x '),
+    "junk behind strings": ('{"a": "x', '"`, "b" '),
+    "junk before keys": ('{"a": "x', '"[1], [2], "b": "x'),
     "plain": ('{"a": "', "lorem "),
     "items": ("[", '"x", 1, '),
     "quotes": ('{"a": "', '"'),

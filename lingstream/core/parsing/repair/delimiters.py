@@ -116,11 +116,12 @@ class Delimiters(Remarks):
         if char in CLOSERS:
             ends = yield from self._bracket_ends(end, inside=inside, unclosed=unclosed)
         else:
-            ends = char == "," and (yield from self._key_and_value(end + 1))
+            ends = char == "," and (yield from self.key_and_value(end + 1))
         self.written = False
         return Verdict.END if ends else Verdict.INNER
 
-    def _key_and_value(self, at: int) -> Reading[bool]:
+    def key_and_value(self, at: int) -> Reading[bool]:
+        """Whether a quoted key stands at ``at``, with its colon and the beginning of a value."""
         at = yield from self.skip(at, written=True)
         if (yield from self.quoted_key(at)) is None:
             return False
@@ -247,7 +248,7 @@ class Delimiters(Remarks):
             return (yield from self._bracket_ends(at, inside=inside, unclosed=unclosed))
         if isinstance(self.emitter.container, dict):
             if char == "\\" and commas and not (bare or inside):
-                return (yield from self._key_and_value(at))
+                return (yield from self.key_and_value(at))
             return (yield from self.key_follows(at, inside=inside, comma=True, bare=bare))
         return not inside and (bool(commas and not strictly) or (yield from self.value_starts(at)))
 

@@ -44,6 +44,7 @@ class Inside:
         self._balance = dict.fromkeys(_BRACKETS, 0)  # brackets opened, less those closed
         self._parts = 0  # how many of its parts that is about
         self._length = 0  # and how many characters
+        self._last = -1  # where the last unescaped quote stands, if it may have been the string's own
         self._straight = 0  # straight quotes, escaped or not
         self._typographic = ""  # the quote of typography that is open
         #: Where straight quotes stand that were not escaped: as many as can be asked about.
@@ -80,12 +81,21 @@ class Inside:
         brackets = "".join(closer for closer, balance in self._balance.items() if balance > 0)
         return brackets + "`" * self._fenced
 
-    def quote(self, *, opens: bool) -> None:
+    @property
+    def behind_last(self) -> int:
+        """How many characters stand behind the last unescaped quote, if that opened and closed none."""
+        self._count()
+        return self._length - self._last - 1 if self._last >= 0 else 0
+
+    def quote(self, *, opens: bool, closes: bool) -> None:
         """An unescaped quote is one of the string's characters.
 
         :param opens: whether it can open something, by what is around it.
+        :param closes: whether it can close something, by what is around it.
         """
         self.straight()
+        may_end = closes and not (opens or self.is_quoting or self._typographic)
+        self._last = self._length if may_end else -1
         if self._typographic:
             self._typographic = ""
             self.quotes += 2

@@ -354,9 +354,9 @@ class Lookahead:
         return (char == ")" and self.calls > 0) or char in self.emitter.levels
 
     def string_prefix(self, at: int) -> Reading[bool]:
-        """Whether the letter of Python's ``u'…'`` or ``b'…'`` stands at ``at``."""
+        """Whether the letter of Python's ``u'…'`` or ``b"…"`` stands at ``at``."""
         char = yield from self.source.peek(at)
-        if char not in _PREFIXES or (yield from self.source.peek(at + 1)) != "'":
+        if char not in _PREFIXES or (yield from self.source.peek(at + 1)) not in ("'", '"'):
             return False
         after = yield from self.source.peek((yield from self.behind(at + 1)))
         return bool(after) and after in COLONS + COMMAS + CLOSERS

@@ -10,7 +10,7 @@ from string import hexdigits
 
 from lingstream.core.parsing.emitter import Emitter
 from lingstream.core.parsing.preamble import Preamble
-from lingstream.core.parsing.tokenizer import SPACE, Reading, Source, closing_quotes, decode
+from lingstream.core.parsing.tokenizer import COMMAS, SPACE, Reading, Source, closing_quotes, decode
 
 from .delimiters import Delimiters, Verdict
 from .inside import SIGNS, Inside, has_separator, may_be_end
@@ -27,6 +27,7 @@ _MARKED_TAIL = re.compile(
 # A bare key, and what stands before it.
 _BARE_KEY = re.compile(r"(?:\s*,|[^\S\n]*\n)\s*[\w$-]+\s*:\s*\Z")
 _TAIL_LENGTH = 200
+_LONGEST_JUNK = 120
 # Brackets on lines of their own, where the text ends inside a string.
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
 # The same, and what may stand behind the document, where a quote before them may have closed the string.
@@ -160,7 +161,9 @@ class StringRepair:
             may_end = not inside.is_quoting and (not inside.quotes or (yield from self.ahead.next_opens()))
             if may_end and self._ended_by_sign():
                 return
-            if not (yield from self._quotes_json()) and not inside.quotes and (yield from self._lost_quote()):
+            if not (yield from self._quotes_json()) and (
+                yield from self._lost_in_junk() if inside.quotes else self._lost_quote()
+            ):
                 return
             self._inner(char, (yield from source.peek(1)))
         elif verdict is Verdict.CONCAT:
@@ -230,8 +233,10 @@ class StringRepair:
             self.emitter.settle()
 
     def _inner(self, char: str, after: str) -> None:
-        opens = bool(after) and after not in SPACE and bool(_OPENS.search(self._tail()))
-        self.inside.quote(opens=opens)
+        tail = self._tail()
+        opens = bool(after) and after not in SPACE and bool(_OPENS.search(tail))
+        if not (char in "'’" and after.isalnum() and tail[-1:].isalnum()):  # it's
+            self.inside.quote(opens=opens, closes=not after.isalnum())
         if self.width == 1:
             self._note("inner-quote", "an escaped quote", char)
         self.emitter.append(char)
@@ -260,6 +265,25 @@ class StringRepair:
             return False
         self._end_before(tail, ending or self.inside.sign(text, len(tail)))
         self.source.rewind(tail)
+        return True
+
+    def _lost_in_junk(self) -> Reading[bool]:
+        """If this quote opens the next key, and the last one was followed by no text, end the string there.
+
+        A comma has to stand behind that quote, or before this one: ``"x"`, "b": 1`` or ``"x", etc. "b": 1``.
+        """
+        length = self.inside.behind_last
+        if not 0 < length <= _LONGEST_JUNK or not isinstance(self.emitter.container, dict):
+            return False
+        junk = self._tail()[-length:]
+        words = junk.strip()
+        is_apart = not words or words[0] in COMMAS or words[-1] in COMMAS or "\n" in junk[-1:]
+        if not is_apart or set("{}") & set(junk) or not (yield from self.ahead.key_and_value(0)):
+            return False
+        self._note("junk", "','", junk)
+        self.emitter.correct("".join(self.emitter.parts)[: -length - 1])
+        self.emitter.settle()
+        self.source.rewind(",")
         return True
 
     def _end_before(self, tail: str, ending: str) -> None:

@@ -80,7 +80,7 @@ def kinds_of(cases: list[dict[str, Any]]) -> set[str]:
 
 FIXED = {
     *("arr-lost-quote", "miss-close-val", "missb", "quotes", "mixed", "found"),  # what nobody closed
-    *("typographic-end", "record-open", "reasoning", "several"),
+    *("typographic-end", "record-open", "reasoning", "several", "junk-behind-string"),
 }
 
 

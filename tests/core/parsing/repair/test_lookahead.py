@@ -85,7 +85,7 @@ def test_what_is_kept_of_a_look_ahead_answers_as_another_look(text: str, documen
             ['"a"', "{", "[", "-1", ".5", "+1", "true", "None,"],
             ["", "a", ".", "+", "}", "tru"],
         ),
-        ("string_prefix", ["u'a',", "b'a'}", "r'a' :"], ["u'a", "u'a' b", "x'a',", 'u"a",']),
+        ("string_prefix", ["u'a',", "b'a'}", "r'a' :", 'u"a",'], ["u'a", "u'a' b", "x'a',", 'u", "b":']),
         ("item_follows", ['"a"]', '"a", 1', '"a"'], ['"a" b', '"a", b', '"a": 1']),
     ],
 )
