@@ -25,6 +25,7 @@ _PROSE = re.compile(rf"[^{{\[(<◁\n{QUOTES}\ud800-\udfff]+")
 _PLAIN = re.compile(r'[^"\\]+')
 _LONGEST_KEY = 100
 _LONGEST_NOTES = 200  # what is longer and in brackets of its own is a document
+_LONGEST_NUMBER = 64  # of a tuple
 _NOTHING = SPACE + "[]{},"
 _LONGEST_LITERAL = 10  # characters; "undefined" has nine
 
@@ -249,7 +250,7 @@ class Opening:
         if char == "[":
             known = self.word_before or self.source.offset in self._refused
             return not known and (yield from self._array(1))
-        return not self.prose and (yield from self._tuple())
+        return not self.prose and (yield from self._tuple(1))
 
     def _object(self, at: int) -> Reading[bool]:
         at = yield from self.ahead.skip(at, written=True)
@@ -324,7 +325,9 @@ class Opening:
             return (yield from self._object(at + 1))
         if char == "\\" or char == "&":
             return bool((yield from self.ahead.escape_kind(at)))
-        if char == "(" or char in ",.…":
+        if char == "(":
+            return not self.prose or (yield from self._tuples(at + 1))
+        if char in ",.…":
             return not self.prose
         return (yield from self._bare_items(at))
 
@@ -344,15 +347,31 @@ class Opening:
             at += 1
         return at, not isinstance(classify(self.source.part(start, at).strip(SPACE))[0], str)
 
-    def _tuple(self) -> Reading[bool]:
-        at = yield from self.ahead.skip(1)
+    def _tuple(self, at: int) -> Reading[bool]:
+        at = yield from self.ahead.skip(at)
         char = yield from self.source.peek(at)
         if char and char in QUOTES:
             at = yield from self.ahead.behind(at)
         else:
-            while (char := (yield from self.source.peek(at))) and char in "-+.0123456789eE" and at < 64:
+            last = at + _LONGEST_NUMBER
+            while (char := (yield from self.source.peek(at))) and char in "-+.0123456789eE" and at < last:
                 at += 1
         return (yield from self.source.peek(at)) == ","
+
+    def _tuples(self, at: int) -> Reading[bool]:
+        """Whether a tuple begins at ``at`` behind which another one follows, or no text."""
+        if not (yield from self._tuple(at)):
+            return False
+        last = at + _LONGEST_NOTES
+        while (char := (yield from self.source.peek(at))) and char not in "()[]{}\n" and at < last:
+            at += 1
+        at = yield from self.ahead.skip(at + 1)
+        if char == ")" and (yield from self.source.peek(at)) == "]":
+            return (yield from self._stands_alone(at + 1))
+        if char == ")" and (yield from self.source.peek(at)) == ",":
+            char = yield from self.source.peek((yield from self.ahead.skip(at + 1)))
+            return char == "("
+        return not char
 
     def _stands_alone(self, at: int, empty: str = "") -> Reading[bool]:
         """Whether nothing but the end of the text or of a fence follows; mostly true where no prose is.

@@ -28,6 +28,7 @@ _MARKED_TAIL = re.compile(
 _BARE_KEY = re.compile(r"(?:\s*,|[^\S\n]*\n)\s*[\w$-]+\s*:\s*\Z")
 _TAIL_LENGTH = 200
 _LONGEST_JUNK = 120
+_FENCE_INFO = re.compile(r"[\w.+-]{0,20}\r?\n")  # the language of a fence
 # Brackets on lines of their own, where the text ends inside a string.
 _CUT_TAIL = re.compile(r"[ \t]*\r?\n\s*([\]}]\s*)+\Z")
 # The same, and what may stand behind the document, where a quote before them may have closed the string.
@@ -110,10 +111,13 @@ class StringRepair:
         """Use up the quotes that open the string beside the first one."""
         if self.emitter.strict or (yield from self.source.peek()) not in tuple(self.closers):
             return
-        more, self.width = yield from self.ahead.opening_quotes(self.quote)
+        is_fence = self.quote == "`" and (yield from self.source.starts("``"))
+        more, self.width = (2, 3) if is_fence else (yield from self.ahead.opening_quotes(self.quote))
         if more:
             self._note("quotes", "one quote", self.quote * (1 + more))
             self.source.pos += more
+        if is_fence and (info := _FENCE_INFO.match(self.source.text, self.source.pos)):
+            self.source.pos = info.end()
 
     def _rest(self) -> Reading[None]:
         """Read up to the end of the open string and settle it."""

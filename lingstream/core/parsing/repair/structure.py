@@ -15,6 +15,7 @@ from lingstream.core.parsing.tokenizer import (
     CLOSERS,
     COLONS,
     COMMAS,
+    LOOKAHEAD,
     QUOTES,
     SPACE,
     Reading,
@@ -32,6 +33,8 @@ from .strings import StringRepair
 from .values import OPENERS
 
 __all__ = ["Repairer"]
+
+_FENCE = "```"
 
 
 class Repairer:
@@ -230,7 +233,7 @@ class Repairer:
             self._junk(char, "a value")
         elif self.state is not State.VALUE and (yield from self._is_record(char)):
             return
-        elif char in QUOTES and not (char == "`" and (yield from self.source.starts("```"))):
+        elif char in QUOTES and (yield from self._opens_string(char)):
             yield from self.strings.value()
             yield from self._string_ended()
         elif char in OPENERS:
@@ -243,6 +246,18 @@ class Repairer:
             self._junk(char, "a value")
         elif (yield from self.scalars.value()):
             self.state = State.COMMA
+
+    def _opens_string(self, char: str) -> Reading[bool]:
+        """Whether the quote opens a string: a fence does that ends before a comma or bracket."""
+        if char != "`" or not (yield from self.source.starts(_FENCE)):
+            return True
+        at = len(_FENCE)
+        while (found := self.source.find(_FENCE, at, LOOKAHEAD)) < 0:
+            at = max(at, self.source.left - len(_FENCE) + 1)
+            if at >= LOOKAHEAD or not (yield from self.source.more()):
+                return False
+        following = yield from self.source.peek((yield from self.ahead.skip(found + len(_FENCE))))
+        return bool(following) and following in COMMAS + CLOSERS
 
     def _no_value(self, char: str) -> Reading[None]:
         if self.state is State.VALUE:
