@@ -248,8 +248,9 @@ class Opening:
         if char == "{":
             return (yield from self._object(1))
         if char == "[":
-            known = self.word_before or self.source.offset in self._refused
-            return not known and (yield from self._array(1))
+            is_index = self.word_before and (yield from self.source.peek(1)) != "{"
+            refused = is_index or self.source.offset in self._refused
+            return not refused and (yield from self._array(1))
         return not self.prose and (yield from self._tuple(1))
 
     def _object(self, at: int) -> Reading[bool]:
