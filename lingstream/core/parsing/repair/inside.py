@@ -174,8 +174,7 @@ class Inside:
 
     def _count_fences(self, text: str) -> None:
         """Count each run of backticks once, where it becomes long enough, also in two parts."""
-        run = self._run
-        self._run = 0
+        run, self._run = self._run, 0
         for found in _BACKTICKS.finditer(text):
             before = 0 if found.start() else run
             length = before + len(found[0])

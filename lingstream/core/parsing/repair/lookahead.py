@@ -87,11 +87,13 @@ class Lookahead:
             if char and char in SPACE:
                 at += 1
                 continue
-            if char == "\\" and (written or self.written) and (yield from self.written_space(at)):
+            if not char or char not in "/#\\":
+                break
+            if char == "\\":
+                if not (written or self.written) or not (yield from self.written_space(at)):
+                    break
                 at += 2
                 continue
-            if not char or char not in "/#":
-                break
             known = self._commented.get(offset + at)
             end = (yield from self.comment(at)) if known is None else known - offset
             if end == at:

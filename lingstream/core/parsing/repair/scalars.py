@@ -180,10 +180,10 @@ class ScalarRepair:
                 return False  # of a run of dots only the beginning can end a scalar, and each asks to its end
             is_ellipsis = (yield from self.ahead.ellipsis(at)) > at
             return is_ellipsis and self._is_scalar(at) and not self._is_scalar(at + 1)
-        if char == "\\" and self._is_scalar(at):
+        if char in "/\\" and self._is_scalar(at):
+            if char == "/":
+                return (yield from self.ahead.comment(at)) > at
             return (yield from self.ahead.written_space(at))
-        if char == "/" and self._is_scalar(at):
-            return (yield from self.ahead.comment(at)) > at
         return False
 
     def _ends_at_comma(self, at: int) -> Reading[bool]:

@@ -237,9 +237,8 @@ class StringRepair:
             self.emitter.settle()
 
     def _inner(self, char: str, after: str) -> None:
-        tail = self._tail()
-        opens = bool(after) and after not in SPACE and bool(_OPENS.search(tail))
-        if not (char in "'’" and after.isalnum() and tail[-1:].isalnum()):  # it's
+        if not (char in "'’" and after.isalnum() and self._tail()[-1:].isalnum()):  # it's
+            opens = bool(after) and after not in SPACE and bool(_OPENS.search(self._tail()))
             self.inside.quote(opens=opens, closes=not after.isalnum())
         if self.width == 1:
             self._note("inner-quote", "an escaped quote", char)
@@ -349,13 +348,10 @@ class StringRepair:
 
     def _tail(self) -> str:
         """The last characters of the open string."""
-        text, length = [], 0
-        for part in reversed(self.emitter.parts):
-            text.append(part)
-            length += len(part)
-            if length > _TAIL_LENGTH:
-                break
-        return "".join(reversed(text))[-_TAIL_LENGTH:]
+        parts, count = self.emitter.parts, 8
+        while len(tail := "".join(parts[-count:])) < _TAIL_LENGTH and count < len(parts):
+            count *= 4
+        return tail[-_TAIL_LENGTH:]
 
     def _note(self, kind: str, expected: str, got: str) -> None:
         self.emitter.note(kind, expected, got, self.source.offset)
