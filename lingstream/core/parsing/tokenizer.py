@@ -245,15 +245,19 @@ class Unescape:
 class UnescapeHtml(Unescape):
     """Undoes HTML's character references, chunk by chunk."""
 
-    _HALF = re.compile(r"&#?\w{0,9}\Z")
+    # As HTML's module has them, but that a number has an end, too: what is longer says no character.
+    _REFERENCE = re.compile(r"&(?:#[xX][0-9a-fA-F]{0,32}|#[0-9]{0,32}|[^\t\n\f <&#;]{0,32});?")
+    _LONGEST = 36
 
     def feed(self, text: str) -> str:
         """Return what of the text is certain by now."""
         text = self._held + text
-        half = self._HALF.search(text, max(0, len(text) - 12))
-        end = half.start() if half else len(text)
+        start = text.rfind("&", max(len(text) - self._LONGEST, 0))
+        last = self._REFERENCE.match(text, start) if start >= 0 else None
+        goes_on = last is not None and last.end() == len(text) and not text.endswith(";")
+        end = start if goes_on else len(text)
         self._held = text[end:]
-        return html.unescape(text[:end])
+        return self._REFERENCE.sub(lambda found: html.unescape(found[0]), text[:end])
 
 
 def closing_quotes(quote: str) -> str:

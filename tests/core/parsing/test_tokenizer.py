@@ -22,6 +22,11 @@ from .support import every_cut
         (UnescapeHtml, "{&quot;a&quot;: &#123;&amp;amp;}", '{"a": {&amp;}'),
         (UnescapeHtml, "a &quot", "a &quot"),
         (UnescapeHtml, "AT&T & co", "AT&T & co"),
+        (UnescapeHtml, "a &notit; &notin; b", "a ¬it; ∉ b"),
+        (UnescapeHtml, "&CounterClockwiseContourIntegral;&ampx y", "∳&x y"),
+        (UnescapeHtml, "&#2" + "9" * 31 + "99;", "\ufffd99;"),
+        (UnescapeHtml, "&#x2" + "0" * 40 + " &#x;&#;&;", "\ufffd" + "0" * 9 + " &#x;&#;&;"),
+        (UnescapeHtml, "&" + "x" * 40, "&" + "x" * 40),
     ],
 )
 def test_a_level_of_escapes_is_undone_wherever_it_is_cut(make: type[Unescape], text: str, plain: str) -> None:
