@@ -195,6 +195,7 @@ SEEDS: dict[str, list[Case]] = {
         for text in (
             *(row[0] for row in test_html.TREES.values()),
             *(row[0] for row in test_html.AROUND.values()),
+            *(row[0] for row in test_html.CODE.values()),
             *(row[0] for row in test_html.DRAFTS.values()),
             *(attack["html"] for attack in test_html.ATTACKS),
         )

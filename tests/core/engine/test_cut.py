@@ -166,6 +166,7 @@ MARKUP = (
     "<h1>Fish &amp; <i>chips</i></h1><ul><li>one<li title='a>b'>two &#x1F600;</ul>"
     "<pre>\nx  y</pre><p>a<br>b <b>c</b> d<table><tr><td>1<td>2</table><script>x</script>end",
     "```html\n<p>a</p>\n<p>b</p>\n```\n",
+    "<p>a</p>\n```js\nlet a < 1;\n  b\n  ```\n<p>b</p>\n~~~\nc\n~~~\n",
 )
 
 

@@ -107,6 +107,7 @@ ELSEWHERE = {
     "comparisons": "[p['3 < 4 <5 a']]",
     "paragraphs end": "[p['a'] p['b'] div['c'] p['d'] ul[li['e']] 'f']",
     "white space in a line": "[p[b['a'] ' ' i['b '] 'c' br[] 'd']]",
+    "that shows markup": "[p['x'] pre[code class=language-html['<b>&amp;</b>\\n']] p['y']]",
 }
 AROUND = {
     "a fence": ("```html\n<p>x</p>\n```", "[p['x']]", ""),
@@ -119,12 +120,70 @@ AROUND = {
     "a fence in code in a fence": ("```html\n<pre>\n```\n</pre>\n```", "[pre['```\\n']]", ""),
     "ticks": ("<p>`a` ```b```</p>", "[p['`a` ```b```']]", ""),
     "a fence behind": ("<p>x</p>\n```\n", "[p['x']]", ""),
+    "a fence of tildes": ("~~~html\n<p>x</p>\n~~~\nBye", "[p['x']]", ""),
+    "a longer fence": ("````html\n<p>x</p>\n```\n</p>y\n````\nBye", "[p['x'] 'y']", ""),
+    "a block behind a fence": ("```html\n<p>x</p>\n```\n<p>y</p>", "[p['x'] p['y']]", ""),
+    "ticks in a fence": ("```html\nUse ```x``` now\n```\nBye", "['Use ```x``` now']", ""),
+    "ticks at the top": ("Use ```x``` <b>now</b>", "['Use ```x``` ' b['now']]", ""),
+    "a fence of another language": ("```vue\n\n<p>x</p>\n```\nBye", "[p['x']]", ""),
+    "code first": ("```js\nlet a;\n```\n<p>y", "[pre[code class=language-js['let a;\\n']] p['y']]", ""),
+    "prose, then code": (
+        "Use:\n```js\nlet a;\n```\n",
+        "[pre[code class=language-js['let a;\\n']]]",
+        "Use:\n",
+    ),
+}
+LET = "pre[code class=language-js['let a;\\n']]"
+CODE = {
+    "at the top": ("<p>x</p>\n```js\nlet a;\n```\n<p>y</p>", f"[p['x'] {LET} p['y']]"),
+    "right behind a tag": ("<p>x</p>```js\nlet a;\n```\n<p>y</p>", f"[p['x'] {LET} p['y']]"),
+    "with more words": ("<p>x</p>\n```js title=a.js\r\nlet a;\n```\r\ny", f"[p['x'] {LET} 'y']"),
+    "no language": (
+        "<p>x</p>\n```\na <b && c\n\n  d\n```\n<p>y",
+        "[p['x'] pre[code['a <b && c\\n\\n  d\\n']] p['y']]",
+    ),
+    "no name of a language": ("<p>x</p>\n```{r}\ny\n```\n", "[p['x'] pre[code['y\\n']]]"),
+    "of tildes": ("<p>x</p>\n~~~\n```\n~~~~\ny", "[p['x'] pre[code['```\\n']] 'y']"),
+    "a longer fence": ("<p>x</p>\n````\n```\n````\ny", "[p['x'] pre[code['```\\n']] 'y']"),
+    "that shows markup": ("<p>x</p>\n```html\n<b>&amp;</b>\n```\n<p>y", None),
+    "in a paragraph": ("<p>x\n```js\nlet a;\n```\ny</p>z", f"[p['x'] {LET} 'yz']"),
+    "in a section": ("<div>\n<p>x\n```js\nlet a;\n```\n</div>z", f"[div[p['x'] {LET}] 'z']"),
+    "in a list": ("<ol><li>x\n   ```js\nlet a;\n   ```\n<li>y", f"[ol[li['x' {LET}] li['y']]]"),
+    "in a fence": ("```html\n<p>x</p>\n```js\nlet a;\n```\n<p>y</p>\n```\nBye", f"[p['x'] {LET} p['y']]"),
+    "twice": ("<p>x</p>\n```js\nlet a;\n```\ny\n```js\nlet a;\n```\n", f"[p['x'] {LET} 'y' {LET}]"),
+    "never closed": ("<p>x</p>\n```js\nlet a;\n", f"[p['x'] {LET}]"),
+    "never closed, markup behind it": ("<p>x</p>\n```\na\n</p><p>y", "[p['x'] pre[code['a\\n</p><p>y']]]"),
+    "nothing in it": ("<p>x</p>\n```js\n```\n<p>y", "[p['x'] pre[code class=language-js[]] p['y']]"),
+    "nothing behind it": ("<p>x</p>\n```js\n\n", "[p['x']]"),
+    "not in its middle": (
+        "<p>x</p>\n```\na ``` b\n     ```\n```c\n```",
+        "[p['x'] pre[code['a ``` b\\n     ```\\n```c\\n']]]",
+    ),
+    "markup in a fence": ("<p>x</p>\n```\n<p>y</p>\n```\n<p>z", "[p['x'] p['y'] p['z']]"),
+    "ticks in a line": ("<p>\n```x``` is code\n``y``\n</p>", "[p['```x``` is code\\n``y``']]"),
+    "ticks alone in a cell": ("<td>\n```\n</td>", "[td['```']]"),
+    "in a line's element": ("<p><code>\n```js\n</code></p>", "[p[code['\\n```js\\n']]]"),
+    "in what is dropped": ("<svg>\n```js\n</svg><p>x", "[p['x']]"),
+    "waves in a text": ("<p>~~~ a ~~~\n~5 ~~ b</p>", "[p['~~~ a ~~~\\n~5 ~~ b']]"),
+    "thoughts in it": (
+        "<p>x</p>\n```js\n<think>a</think>\n```\n",
+        "[p['x'] pre[code class=language-js['<think>a</think>\\n']]]",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", TREES)
 def test_markup_becomes_a_tree_at_every_cut(name: str) -> None:
     text, tree = TREES[name]
+    whole = parse([text])
+    assert drawn(whole.tree) == (tree or ELSEWHERE[name])
+    for pieces in every_cut(text):
+        assert parse(pieces) == whole
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_a_fence_in_the_middle_is_code_at_every_cut(name: str) -> None:
+    text, tree = CODE[name]
     whole = parse([text])
     assert drawn(whole.tree) == (tree or ELSEWHERE[name])
     for pieces in every_cut(text):
@@ -155,6 +214,13 @@ DRAFTS = {
     "prose": ("Hm so.\n</think>\n<p>Yes</p>", "[p['Yes']]", "", "Hm so.\n"),
     "prose behind it": ("<p>Hm</p></think>\nHere:\n<p>Yes</p>", "[p['Yes']]", "Hm", "Here:\n"),
     "a fence": ("```html\n<p>a</p>\n</think>\n```html\n<p>b</p>\n```\nx", "[p['b']]", "a", ""),
+    "code": ("Hm <b>so</b>\n```js\nx\n</think>\n<p>Yes</p>", "[p['Yes']]", "Hm sox\n", ""),
+    "prose and a fence": (
+        "Hm:\n```html\n<p>a</p>\n```\nso\n</think>\n<p>Yes</p>",
+        "[p['Yes']]",
+        "a",
+        "Hm:\n",
+    ),
     "nothing behind it": ("<p>a</thought>", "[]", "a", ""),
     "twice": ("<p>a</think><p>b</think><p>c", "[p['c']]", "ab", ""),
     "a mark in quotes": ("<p>The `</think>` tag</p>", "[p['The `` tag']]", "", ""),
@@ -234,6 +300,7 @@ PIECES = (
     "<p>", "</p>", "<b>", "</b>", "<ul>", "<li>", "</ul>", "<table>", "<tr>", "<td>", "</table>", "<pre>",
     "</pre>", "<br>", "<script>", "</script>", "<svg>", "</svg>", "<a href='javascript:x'>", "</a>", "<img ",
     "src=x", ">", "/>", "<", "</", "<!--", "-->", "<!", "&amp;", "&", "#x41", ";", "'", '"', "=", "```",
+    "\n```js\n", "~~~", "\n```\n", "</think>",
     "\n", " ", "a", "云", "😀", "\ud83d", "\ude00", "onclick=x", "<x-y>", "<style ", "<h1>", "</h2>",
     "<div/>", "html",
 )  # fmt: skip
@@ -328,7 +395,23 @@ class TestBounds:
 
     @pytest.mark.parametrize(
         "unit",
-        ["<!-- ", "< ", "&", "&amp", " ", "`", "<svg>", "<script>", "</x", "<![CDATA[", "<p>x", "word\n"],
+        [
+            "<!-- ",
+            "< ",
+            "&",
+            "&amp",
+            " ",
+            "`",
+            "<svg>",
+            "<script>",
+            "</x",
+            "<![CDATA[",
+            "<p>x",
+            "word\n",
+            "\n```",
+            "\n~~~a\nb",
+            "```a\n ",
+        ],
     )
     def test_work_grows_with_the_text(self, unit: str) -> None:
         """The characters that the reader holds, summed over all chunks, are what could be read twice."""

@@ -16,12 +16,14 @@ from lingstream.core.parsing.preamble import Preamble
 from lingstream.core.parsing.tokenizer import EndOfText, Reading, Source, join_surrogates
 from lingstream.core.phrases import Phrase
 
+from .fences import LONGEST_HALF, Fence, read_fence
 from .policy import DROPPED, ELEMENTS, INLINE, RAW
 from .tree import SPACE, Tree
 
 __all__ = ["Reader"]
 
-_TEXT = re.compile(r"[^<&`\ud800-\udfff]+")
+_TEXT = re.compile(r"[^<&`~\ud800-\udfff]+")
+_CODE = re.compile(r"[^<`~\n\ud800-\udfff]*\n|[^<`~\n\ud800-\udfff]+")
 # The tags that models write nearly always; the standard library reads the others, at ten times the cost.
 _PLAIN_START = re.compile(
     r'<([a-zA-Z][a-zA-Z0-9]*)((?:[ \t\n]+[a-zA-Z-]+="[^"&<>\ud800-\udfff]*")*)[ \t\n]*>'
@@ -62,8 +64,8 @@ class Reader:
         self.thoughts = frozenset(mark[2:-1] for mark in preamble.vocabulary.stray if mark[:2] == "</")
         """The names of the tags that may end reasoning."""
         self._tags = _TagReader()
-        self._is_fenced = False
-        self._is_line_start = True
+        self._around = ""  # the signs of the fence around the document
+        self._is_line_start = True  # or behind a tag
 
     # -- before the document ------------------------------------------------------------------------
 
@@ -75,9 +77,12 @@ class Reader:
         """
         source, held = self._source, ""
         while len(held) < _LONGEST_PREAMBLE and (char := (yield from source.peek())):
-            if char == "`" and not held.rpartition("\n")[2].strip() and (yield from source.starts("```")):
+            is_line_start = not held.rpartition("\n")[2].strip()
+            if char in "`~" and is_line_start and (fence := (yield from read_fence(source))):
                 self._take_preamble(held)
-                yield from self._pass_fence()
+                if fence.is_around_markup or (yield from self._behind(fence)) == "<":
+                    self._pass_fence(fence)
+                    self._around = fence.mark
                 return
             tag = (yield from self._tag_kind()) if char == "<" else ""
             if tag == "block":
@@ -105,14 +110,6 @@ class Reader:
             self._tree.note("prose", "an element", text[:1], self._source.offset)
             self._preamble.prose.append(join_surrogates(text)[0])
 
-    def _pass_fence(self) -> Reading[None]:
-        """Skip the opening line of a fence."""
-        source = self._source
-        self._tree.note("fence", "an element", "```", source.offset)
-        while (char := (yield from source.peek())) and char not in "\n<":
-            source.pos += 1
-        self._is_fenced = True
-
     # -- the document -------------------------------------------------------------------------------
 
     def document(self) -> Reading[bool]:
@@ -120,30 +117,28 @@ class Reader:
 
         :return: whether all up to here was reasoning, whose beginning stood in the prompt.
         """
-        source = self._source
+        source, is_draft = self._source, False
         while char := (yield from source.peek()):
             if char == "<":
-                if (yield from self._markup()):
-                    self._is_fenced, self._is_line_start = False, True
-                    return True
+                is_draft = yield from self._markup()
             elif char == "&":
                 yield from self._reference()
-            elif char == "`" and (yield from self._fence()):
-                if self._is_fenced:
-                    yield from self._pass_rest()
-                    return False
-                yield from self._pass_fence()
-            elif char == "`" and self._tree.cut and self._is_half_fence():
-                source.pos = len(source.text)
+            elif char in "`~" and (self._is_line_start or (self._around and self._tree.at_top)):
+                is_draft = yield from self._fence(char)
             else:
                 yield from self._text(char)
+            if is_draft:
+                self._around, self._is_line_start = "", True
+                return True
         return False
 
-    def _text(self, char: str) -> Reading[None]:
-        text = yield from self._source.take(_TEXT, char)
+    def _text(self, char: str, run: re.Pattern[str] = _TEXT) -> Reading[None]:
+        text = yield from self._source.take(run, char)
         line = text.rpartition("\n")
         self._is_line_start = (bool(line[1]) or self._is_line_start) and not line[2].strip(SPACE)
         self._tree.text(text)
+        if self._is_line_start and self._tree.is_preformatted:
+            return  # the next piece may begin with the end of a fence
         if self._tree.is_growing and not self._source.left and not self._source.done:
             yield from self._plain_pieces()
 
@@ -170,6 +165,7 @@ class Reader:
                 "<" in piece
                 or "&" in piece
                 or "`" in piece
+                or "~" in piece
                 or not piece.isprintable()
                 or source.base + length > max_chars
             ):
@@ -208,27 +204,95 @@ class Reader:
         self._is_line_start = False
         self._tree.text(unescape(text))
 
-    def _fence(self) -> Reading[bool]:
-        """Whether a fence stands here, and no code that shows one."""
-        return self._may_be_fence() and (yield from self._source.starts("```"))
+    # -- fences -------------------------------------------------------------------------------------
+
+    def _fence(self, char: str) -> Reading[bool]:
+        """Read the signs here, and the code behind them, if they are a fence.
+
+        :return: as :meth:`document`.
+        """
+        source, tree = self._source, self._tree
+        fence = None if tree.is_preformatted else (yield from read_fence(source))
+        is_end = fence and self._around and fence.may_end(self._around)
+        if fence and is_end and (self._is_line_start or not (fence.words.strip() or fence.end == "<")):
+            return (yield from self._end_of_document(fence))
+        if fence and self._is_line_start and fence.end != "<" and tree.may_hold_code:
+            follows = yield from self._behind(fence)
+            if follows and (fence.language or follows != "<"):
+                return (yield from self._code(fence))
+            if not follows or tree.at_top:
+                self._pass_fence(fence)
+                return False
+        if tree.may_hold_code and self._is_half_fence():
+            source.pos = len(source.text)
+        else:
+            yield from self._text(char)
+        return False
 
     def _is_half_fence(self) -> bool:
-        return self._source.left < 3 and self._may_be_fence()
-
-    def _may_be_fence(self) -> bool:
-        if self._tree.is_preformatted or not (self._is_line_start or self._tree.at_top):
-            return False
-        return self._is_fenced or self._tree.at_top
-
-    def _pass_rest(self) -> Reading[None]:
+        """Whether the text was cut off here, in front of a fence or in the middle of its signs."""
         source = self._source
-        source.pos += 3
-        while (yield from source.peek()):
-            rest = source.text[source.pos :]
-            source.pos = len(source.text)
-            if text := rest.lstrip():
-                offset = source.offset - len(text)
-                self._tree.note("trailing", "the end of the text", text[0], offset, self._tree.root)
+        is_cut = self._tree.cut and source.left < LONGEST_HALF
+        return is_cut and source.part(0, source.left).lstrip(" \t") in ("", "`", "``", "~", "~~")
+
+    def _behind(self, fence: Fence) -> Reading[str]:
+        """The character with which the text goes on behind a line."""
+        at = fence.length
+        while (char := (yield from self._source.peek(at))) and char in SPACE and at < _LONGEST_PREAMBLE:
+            at += 1
+        return char
+
+    def _pass_fence(self, fence: Fence) -> None:
+        self._tree.note("fence", "an element", fence.mark, self._source.offset)
+        self._source.pos += fence.length
+
+    def _code(self, fence: Fence) -> Reading[bool]:
+        """What a fence in the middle is in Markdown: code, up to where the fence ends."""
+        source, tree, language = self._source, self._tree, fence.language
+        self._pass_fence(fence)
+        source.pos += 1
+        tree.start_tag("pre", (), is_empty=False)
+        tree.start_tag("code", [("class", f"language-{language}")] if language else (), is_empty=False)
+        self._is_line_start = True
+        while char := (yield from source.peek()):
+            if self._is_line_start:
+                end = yield from read_fence(source)
+                if end and end.may_end(fence.mark):
+                    source.pos += end.length
+                    tree.end_tag("pre")
+                    break
+                if self._is_half_fence():
+                    source.pos = len(source.text)
+                    break
+                self._is_line_start = False
+            if char == "<" and (yield from self._ends_draft()):
+                return True
+            yield from self._text(char, _CODE)
+        return False
+
+    def _end_of_document(self, fence: Fence) -> Reading[bool]:
+        """The end of the fence around it: what follows is dropped, unless it goes on with a block."""
+        source, self._around = self._source, ""
+        source.pos += len(fence.mark)
+        while (char := (yield from source.peek())) and char in SPACE:
+            source.pos += 1
+        if char == "<" and (yield from self._name(1)) in _BLOCKS:
+            return False
+        while char := (yield from source.peek()):
+            if char == "<" and (yield from self._ends_draft()):
+                return True
+            if char.isspace():
+                source.pos += 1
+            else:
+                self._tree.note("trailing", "the end of the text", char, source.offset, self._tree.root)
+                yield from source.take(_TEXT, char)
+        return False
+
+    def _ends_draft(self) -> Reading[bool]:
+        """Whether reasoning that began in the prompt ends here, where no markup is read."""
+        is_end = (yield from self._source.peek(1)) == "/"
+        is_known = (yield from self._name(1 + is_end)) in self.thoughts
+        return is_known and (yield from self._preamble.is_draft())
 
     # -- tags ---------------------------------------------------------------------------------------
 
@@ -248,7 +312,9 @@ class Reader:
             source.pos += 1
             if char or not self._tree.cut:
                 self._tree.text("<")
-        self._is_line_start = False
+            self._is_line_start = False
+            return False
+        self._is_line_start = True
         return False
 
     def _start_tag(self) -> Reading[None]:

@@ -75,6 +75,12 @@ class Tree(Emitter):
         return self._preformatted > 0
 
     @property
+    def may_hold_code(self) -> bool:
+        """Whether a block of code may begin here."""
+        is_in_line = bool(self._tags) and self._tags[-1] in INLINE
+        return not (self._preformatted or self._dropping or is_in_line)
+
+    @property
     def is_growing(self) -> bool:
         """Whether characters that come now go into the open text."""
         return self.is_open and not self._dropping
