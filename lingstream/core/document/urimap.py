@@ -44,11 +44,12 @@ class UriMap(dict[str, Item]):
 
     def forget_below(self, uri: str) -> None:
         """Drop what is below ``uri``, and keep ``uri``."""
+        if uri not in self._below:
+            return
         for known in self._all_below(uri):
             self.pop(known, None)
             self._below.pop(known, None)
-        if uri in self._below:
-            self._below[uri] = []
+        self._below[uri] = []
 
     def _all_below(self, uri: str) -> list[str]:
         found = list(self._below.get(uri, ()))

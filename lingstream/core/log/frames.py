@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from lingstream.core.document import jsonuri
 from lingstream.core.document.ops import Append, Op, Set
+from lingstream.core.document.urimap import UriMap
 
 __all__ = [
     "TEXT_EVENTS",
@@ -103,26 +104,33 @@ def merge(frames: Sequence[Frame]) -> list[Frame]:
 def merge_ops(ops: Iterable[Op]) -> list[Op]:
     """Join the appends at each uri across other ops, until a set at that uri, an ancestor or a descendant."""
     merged: list[Op | tuple[str, list[str]]] = []
-    open_at: dict[str, list[str]] = {}
-    above: set[str] = set()  # ancestors of what is open, so that a set need not look at every open uri
+    open_at: dict[str, list[str] | None] = {}  # None where a set has ended what was open
+    below: UriMap[list[str] | None] | None = None  # the same from the first set on: most merges have none
     for op in ops:
         uri = op.uri
         if type(op) is Append:
             parts = open_at.get(uri)
             if parts is None:
-                parts = open_at[uri] = []
+                parts = []
                 merged.append((uri, parts))
-                above.update(_ancestors(uri))
+                if below is None:
+                    open_at[uri] = parts
+                else:
+                    below.put(uri, parts)
             parts.append(op.delta)
             continue
         merged.append(op)
-        open_at.pop(uri, None)
+        if below is None:
+            below = UriMap()
+            for known, parts in open_at.items():
+                below.put(known, parts)
+            open_at = below
+        below.forget_below(uri)
+        if uri in below:
+            below[uri] = None
         for ancestor in _ancestors(uri):
-            open_at.pop(ancestor, None)
-        if uri in above:
-            below = f"{uri}/" if uri else ""
-            for stale in [known for known in open_at if known.startswith(below)]:
-                del open_at[stale]
+            if ancestor in below:
+                below[ancestor] = None
     return [op if isinstance(op, (Append, Set)) else Append(op[0], "".join(op[1])) for op in merged]
 
 

@@ -19,6 +19,7 @@ from lingstream.core.document.ops import Append, Document, Op, Set
 from lingstream.core.document.shared import SharedDocument
 from lingstream.core.document.urimap import UriMap
 from lingstream.core.exceptions import JsonUriError
+from lingstream.core.log.frames import merge_ops
 from lingstream.core.parsing import StreamParser
 from tests.core.support import KEYS
 
@@ -97,6 +98,10 @@ def filtered(batches: Sequence[list[Op]]) -> None:
         passes(batch)
 
 
+def merged(batches: Sequence[list[Op]]) -> None:
+    merge_ops(itertools.chain.from_iterable(batches))
+
+
 BESIDE = {
     "numbers": "1",
     "strings": '"x"',
@@ -111,7 +116,7 @@ REPLACED = {
 }
 
 
-@pytest.mark.parametrize("consumer", [built, shared, taken_over, filtered])
+@pytest.mark.parametrize("consumer", [built, shared, taken_over, filtered, merged])
 @pytest.mark.parametrize("again", REPLACED.values(), ids=REPLACED.keys())
 @pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE.keys())
 def test_a_key_that_comes_again_and_again_is_replaced_in_linear_time(
@@ -126,7 +131,7 @@ def test_a_key_that_comes_again_and_again_is_replaced_in_linear_time(
     takes_linear_time(consumer, text_of, 500)
 
 
-@pytest.mark.parametrize("consumer", [built, shared, filtered])
+@pytest.mark.parametrize("consumer", [built, shared, filtered, merged])
 def test_what_a_replaced_container_held_is_looked_at_once(
     consumer: Callable[[Sequence[list[Op]]], None],
 ) -> None:
