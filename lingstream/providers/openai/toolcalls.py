@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,18 +13,22 @@ __all__ = ["ToolCalls"]
 
 MOST_CALLS = 1000
 LONGEST_NAME = 500
+MARKS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 
 
 class ToolCalls:
     """Numbers the calls of one answer.
 
     Some servers leave the index out (Gemini), also where the place of a piece in its delta is all that tells
-    its call, write it as a text, give 0 to all calls that are made side by side, repeat the name with each
-    piece (Qwen), or send all of a call again at the end. Past 1,000 calls no more are taken.
+    its call, write it as a text, give 0 to all calls that are made side by side, also without ids (Gemini),
+    repeat the name with each piece (Qwen), or send all of a call again at the end. Past 1,000 calls no more
+    are taken.
     """
 
     def __init__(self) -> None:
         self._known: list[ToolCall] = []  # without their arguments
+        self._said: list[_Arguments] = []
+        self._named: set[int] = set()  # by this delta
         self._numbers: dict[int, int] = {}  # the server's index → ours
 
     def __bool__(self) -> bool:
@@ -47,20 +52,27 @@ class ToolCalls:
         """
         id, name = _text(id), _text(name)
         index = int(index) if isinstance(index, int) or _is_digits(index) else None
-        number = self._number(index, id, name) if number is None else number
+        arguments = _json(arguments)
+        if number is None:
+            number = self._number(index, id, name)
+            if number < len(self._known) and self._is_another(number, id, name, arguments):
+                number = len(self._known)
         if number >= MOST_CALLS:
             return None
         if index is not None:
             self._numbers[index] = number
         if number == len(self._known):
             self._known.append(ToolCall(number, id, name))
+            self._said.append(_Arguments())
         else:
             id, name = self._news(number, id, name)
-        said = (id, name, _json(arguments))
+        self._said[number].add(arguments)
+        said = (id, name, arguments)
         return ToolCall(number, *said) if any(said) else None
 
     def _pieces(self, found: list[Any]) -> Iterator[ToolCall]:
         before = self._known[-len(found) :] if len(found) > 1 else []
+        self._named.clear()
         for place, each in enumerate(found):
             if isinstance(each, Mapping):
                 function = each.get("function")
@@ -69,6 +81,7 @@ class ToolCalls:
                 by_place = index is None and not (id or name) and len(before) == len(found)
                 number = before[place].index if by_place else None
                 if piece := self.piece(index, id, name, said.get("arguments"), number):
+                    self._named |= {piece.index} if name else set()
                     yield piece
 
     def _number(self, index: int | None, id: str, name: str) -> int:
@@ -82,6 +95,13 @@ class ToolCalls:
             return len(known)  # another call under the same index
         return number
 
+    def _is_another(self, number: int, id: str, name: str, arguments: str) -> bool:
+        """Whether it is another call under the index of one that has all of its arguments, or its name."""
+        call, is_whole = self._known[number], self._said[number].are_whole
+        if not (name and call.name and (is_whole or number in self._named)) or (id and id == call.id):
+            return False
+        return name != call.name or (is_whole and bool(arguments))
+
     def _news(self, number: int, id: str, name: str) -> tuple[str, str]:
         """What of the two had not been said."""
         call = self._known[number]
@@ -89,6 +109,30 @@ class ToolCalls:
         name = "" if name == call.name or len(call.name) > LONGEST_NAME else name
         self._known[number] = ToolCall(number, call.id or id, call.name + name)
         return id, name
+
+
+class _Arguments:
+    """Whether the JSON of a call's arguments is whole, of which each piece is looked at once."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._is_quoted = self._has_begun = False
+        self._half = ""  # of an escape
+
+    @property
+    def are_whole(self) -> bool:
+        return self._has_begun and not (self._depth or self._is_quoted)
+
+    def add(self, text: str) -> None:
+        text, end = self._half + text, 0
+        for mark in MARKS.finditer(text):
+            end = mark.end()
+            if mark[0] == '"':
+                self._is_quoted = not self._is_quoted
+            elif not self._is_quoted and mark[0] in ("{", "[", "}", "]"):
+                self._depth += 1 if mark[0] in "{[" else -1
+                self._has_begun = True
+        self._half = "\\" if text[end:].endswith("\\") else ""
 
 
 def _text(value: Any) -> str:
