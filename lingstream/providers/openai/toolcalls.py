@@ -21,8 +21,8 @@ class ToolCalls:
 
     Some servers leave the index out (Gemini), also where the place of a piece in its delta is all that tells
     its call, write it as a text, give 0 to all calls that are made side by side, also without ids (Gemini),
-    repeat the name with each piece (Qwen), or send all of a call again at the end. Past 1,000 calls no more
-    are taken.
+    or to the first piece of each (DeepSeek), repeat the name with each piece (Qwen), or send all of a call
+    again at the end. Past 1,000 calls no more are taken.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,8 @@ class ToolCalls:
             same = [call.index for call in known if id and call.id == id]
             new = not known or (name and not same and (id or known[-1].name))
             return len(known) if new else same[0] if same else known[-1].index
-        number = self._numbers.get(index, len(known))
+        is_rest = not (id or name) and index < len(known)  # its beginning came under another index
+        number = self._numbers.get(index, index if is_rest else len(known))
         if number < len(known) and id and name and known[number].id not in ("", id):
             return len(known)  # another call under the same index
         return number
