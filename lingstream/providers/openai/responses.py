@@ -218,6 +218,7 @@ class ResponseDecoder(Decoder):
 
 _READERS: Mapping[str, Callable[[ResponseDecoder, Mapping[str, Any]], Chunk]] = {
     "output_text.delta": ResponseDecoder._delta,
+    "content_part.delta": ResponseDecoder._delta,
     "output_text.done": ResponseDecoder._text_done,
     "refusal.delta": ResponseDecoder._refusal,
     "refusal.done": ResponseDecoder._text_done,
