@@ -29,6 +29,8 @@ BOM = b"\xef\xbb\xbf"
 BLANK = re.compile(rb"(?:\s|\xef\xbb\xbf)*")
 PLAIN = (b"data: {", b"data:{")
 KEEP_ALIVE = ("ping", "pong", "keepalive", "heartbeat", "processing")
+# Half an event, behind which a gateway tells what has become of the server behind it.
+HALF = re.compile(r'\{.*(?=\{\s*"(?:error"|type"\s*:\s*"error"))', re.DOTALL)
 BETWEEN = re.compile(r"(?:[\s,\0]|data:)*")
 ENDS = (b"\n\n", b"\n\r\n")
 # How far the beginning has been understood: a body may turn out to be events without "data:".
@@ -224,7 +226,7 @@ class EventStream:
 
     def _complete(self, name: str, held: bytes) -> list[Any]:
         value = self._json_or_text(held)
-        values = self._several(value) if isinstance(value, str) else [value]
+        values = self._several(value) or self._behind_half(value) if isinstance(value, str) else [value]
         is_idle = not values and letters(value[:LONGEST_WORDS]) in KEEP_ALIVE
         if name:
             if not (values or is_idle):
@@ -252,6 +254,10 @@ class EventStream:
             return []
         self.lone = True
         return values
+
+    def _behind_half(self, text: str) -> list[Any]:
+        half = HALF.match(text)
+        return self._several(text[half.end() :]) if half else []
 
     def _loads(self, data: bytes) -> Any:
         try:
