@@ -47,7 +47,7 @@ BY_WORD = {
     **dict.fromkeys(("permission", "forbidden", "accessdenied"), "provider-permission"),
     **dict.fromkeys(("notfound", "doesnotexist"), "provider-not-found"),
     **dict.fromkeys(
-        ("badrequest", "contextlength", "contextwindow", "contentfilter", "policy", "invalid"),
+        ("badrequest", "contextlength", "contextwindow", "contentfilter", "policy", "invalid", "validation"),
         "provider-bad-request",
     ),
 }
