@@ -455,6 +455,30 @@ async def test_redirects_are_not_followed():
     assert not other.requests
 
 
+async def test_of_an_error_that_does_not_end_the_beginning_is_read():
+    sent = 0
+
+    async def complains(reader, writer):
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while sent < 100_000_000:  # of memory, where nobody hangs up
+                writer.write(b"10000\r\n" + b"no, and " * 8192 + b"\r\n")
+                sent += 65_536
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(complains, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        provider = build_provider(ProviderPlan(kind="openai", base_url=url, model="m"))
+        failed = await failure(provider)
+        await provider.aclose()
+    assert (failed.status, failed.code) == (400, "provider-bad-request")
+    assert "no, and no, and" in failed.message
+    assert sent < 50_000_000
+
+
 async def test_behind_a_proxy(monkeypatch):
     async with OpenAIServer(TEXT) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
