@@ -3,6 +3,8 @@
 A bot drops the container-open at its own root when a container of that type is there already, so bots can
 share a root. A field that exists is replaced once its writer has finished; two bots that write one field at
 the same time is an error of the later one.
+
+Bots that write items of one array come in any order: items before theirs hold null until they are written.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from .ops import Append, Document, Op, Set
 from .urimap import UriMap
 
 __all__ = ["SharedDocument"]
+
+_MOST_EMPTY = 1_000  # items of an array that are held free at once: a model may decide on the index
+_NOBODY = ""  # who owns them
 
 
 class SharedDocument:
@@ -38,9 +43,9 @@ class SharedDocument:
 
         A missing container becomes an array if the next key is ``0``, else an object.
 
-        :raises ConflictError: something above ``root`` is no container, or an array that is too short.
+        :raises ConflictError: something above ``root`` is no container, or an array that is much too short.
         """
-        created = self._parents(root)
+        created = self._parents(root, most_empty=_MOST_EMPTY)
         self._writing.add(writer)
         return created
 
@@ -88,7 +93,12 @@ class SharedDocument:
         if not self._exists(uri, writer):
             self._owners.put(uri, writer)
             return [op]
-        if uri == root and isinstance(op, Set) and isinstance(op.value, (dict, list)):
+        if (
+            uri == root
+            and isinstance(op, Set)
+            and isinstance(op.value, (dict, list))
+            and not self._is_held(uri)
+        ):
             if type(self.document.container(uri)) is type(op.value):
                 return []
             message = Phrase(
@@ -134,20 +144,20 @@ class SharedDocument:
         before = jsonuri.concat(head, str(place - 1))
         return place <= len(container) or self._owners.get(before) == writer
 
-    def _parents(self, uri: str) -> list[Op]:
+    def _parents(self, uri: str, most_empty: int = 0) -> list[Op]:
         missing: list[Op] = []
         keys = jsonuri.split(uri)
         for depth, key in enumerate(keys):
             head = jsonuri.join(*keys[:depth])
             container = self.document.container(head) if not missing else None
             if container is None:
-                if not missing and self.document.has(head):
+                if not missing and self.document.has(head) and not self._is_held(head):
                     message = Phrase("expected a container at %(head)r, above %(uri)r", head=head, uri=uri)
                     raise ConflictError(message, uri=uri)
                 missing.append(Set(head, [] if key == "0" else {}))
             elif isinstance(container, list):
                 place, end = jsonuri.index(key), len(container)
-                if place is None or place > end:
+                if place is None or place > end + most_empty:
                     message = Phrase(
                         "expected an index up to %(most)s at %(uri)r, got %(got)r",
                         most=end,
@@ -155,7 +165,19 @@ class SharedDocument:
                         got=key,
                     )
                     raise ConflictError(message, uri=uri)
+                missing += self._hold(head, range(end, place))
         return missing
+
+    def _is_held(self, uri: str) -> bool:
+        """Whether nothing but the null of :meth:`_hold` stands there."""
+        return self._owners.get(uri) == _NOBODY and self.document.container(uri) is None
+
+    def _hold(self, head: str, places: Iterable[int]) -> list[Op]:
+        """Return the ops that hold items of an array free for who is to write them."""
+        held = [jsonuri.concat(head, str(place)) for place in places]
+        for uri in held:
+            self._owners.put(uri, _NOBODY)
+        return [Set(uri, None) for uri in held]
 
     def _take_over(self, uri: str) -> None:
         """Nobody owns any more what stands below ``uri``, which is about to be replaced.

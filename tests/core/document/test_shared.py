@@ -230,6 +230,9 @@ class TestParents:
             ({"a": []}, "a/0/b", [Set("a/0", {})]),
             ({"a": [1]}, "a/1", []),
             ({"a": {"b": {}}}, "a/b/c", []),
+            ({"a": [1]}, "a/3", [Set("a/1", None), Set("a/2", None)]),
+            ({"a": []}, "a/1/b", [Set("a/0", None), Set("a/1", {})]),
+            ([], "1", [Set("0", None)]),
         ],
     )
     def test_are_created(self, there: Any, root: str, created: list[Op]) -> None:
@@ -241,7 +244,7 @@ class TestParents:
             ({"a": "text"}, "a/b", "expected a container at 'a', above 'a/b'"),
             ({"a": None}, "a/b", "expected a container at 'a'"),
             ("text", "a", "expected a container at ''"),
-            ({"a": []}, "a/1/b", "expected an index up to 0 at 'a', got '1'"),
+            ({"a": []}, "a/1001", "expected an index up to 0 at 'a', got '1001'"),
             ({"a": []}, "a/x", "expected an index up to 0 at 'a', got 'x'"),
             ({"a": [1, 2]}, "a/01", "expected an index up to 2 at 'a', got '01'"),
         ],
@@ -252,6 +255,51 @@ class TestParents:
             board.begin("a#1", root)
         with pytest.raises(ConflictError, match=message):
             board.set(root, 1)
+
+
+class TestItemsOfOneArray:
+    """Details of each topic, in a list of their own: the one that is asked first need not answer first."""
+
+    @pytest.mark.parametrize(
+        "order", ["abc", "cba", "bca"], ids=lambda order: f"{order[0]} answers first, {order[-1]} last"
+    )
+    def test_come_in_any_order_and_of_any_type(self, order: str) -> None:
+        board = Board()
+        for place, name in enumerate("abc"):
+            board.begin(name, f"x/{place}")
+        ops = {
+            "a": [Append("x/0", "text"), Append("x/0", "!")],
+            "b": [Set("x/1", {}), Set("x/1/n", 1)],
+            "c": [Set("x/2", [])],
+        }
+        for name in order:
+            board.write(name, *ops[name])
+        assert board.value == {"x": ["text!", {"n": 1}, []]}
+
+    def test_are_null_where_nobody_writes(self) -> None:
+        board = Board()
+        board.begin("a", "x/0")
+        board.begin("c", "x/2")
+        board.write("c", Append("x/2", "text"))
+        assert board.value == {"x": [None, None, "text"]}
+
+    def test_hold_containers_that_begin_late(self) -> None:
+        board = Board()
+        board.begin("a", "x/0")
+        board.begin("c", "x/2")
+        assert board.begin("b", "x/1/y") == [Set("x/1", {})]
+        assert board.begin("d", "x/1") == []
+        board.write("b", Append("x/1/y", "text"))
+        assert board.write("d", Set("x/1", {}), Append("x/1/z", "more")) == [Append("x/1/z", "more")]
+        with pytest.raises(ConflictError, match="another type"):
+            board.begin("e", "x/1")
+            board.write("e", Set("x/1", []))
+
+    def test_a_null_that_somebody_wrote_is_a_value(self) -> None:
+        board = Board({"x": [None]})
+        board.begin("a", "x/0")
+        with pytest.raises(ConflictError, match="another type"):
+            board.write("a", Set("x/0", {}))
 
 
 class TestSet:
@@ -284,6 +332,10 @@ class TestSet:
         board.set("x/y", 1)
         assert board.value == {"x": {"y": 1}}
 
+    def test_not_past_the_end_of_an_array(self) -> None:
+        with pytest.raises(ConflictError, match="expected an index up to 1 at 'x', got '3'"):
+            Board({"x": [0]}).set("x/3", 1)
+
     def test_not_at_what_is_no_uri(self) -> None:
         with pytest.raises(UsageError):
             Board().set("a//b", 1)
@@ -296,7 +348,7 @@ class TestSet:
         assert board.value == {"answer": "x"}
 
 
-ROOTS = ["", "a", "a/b", "c/0", "c/1/x"]
+ROOTS = ["", "a", "a/b", "c/0", "c/1/x", "c/3"]
 
 
 @settings(deadline=None)

@@ -50,6 +50,33 @@ OUTLINE = plan(
 
 
 class TestTriggers:
+    async def test_write_a_list_of_their_own_whoever_answers_first(self) -> None:
+        first = asyncio.Event()
+        results = plan(
+            bot("outline"),
+            bot("details", format="text"),
+            triggers=(
+                TriggerPlan(
+                    "outline",
+                    "details",
+                    pattern="topics/*",
+                    condition="value != 'left out'",
+                    root="results/{{ match[0] }}",
+                ),
+            ),
+        )
+        answers = {
+            "I am outline": '{"topics": ["one", "left out", "three"]}',
+            "one": [first, "about 1"],
+            "three": "about 3",
+        }
+        run, log = make_run(results, ScriptedProvider(answers, rate=None))
+        task = asyncio.create_task(run.execute())
+        await seen(log, lambda doc: doc and doc.get("results") == [None, None, "about 3"])
+        first.set()
+        ended = Outcome(run, log, await task)
+        assert (ended.status, ended.document["results"]) == ("finished", ["about 1", None, "about 3"])
+
     async def test_start_one_bot_per_element_while_the_list_is_still_growing(self) -> None:
         one, two = asyncio.Event(), asyncio.Event()
         outline = [
