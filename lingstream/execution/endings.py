@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 from uuid import UUID
 
 from lingstream.conf import app_settings
@@ -41,15 +42,34 @@ class Endings:
         """End a run that its own execution could not end: nobody may be left waiting for it."""
         error = why if isinstance(why, ConfigurationError) else InternalError(Phrase("the run"))
         try:
-            if log.last_id.epoch < row.epoch:
-                await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
+            await self._open(row, log)
             log.write(row.epoch, "error", error.to_wire())
-            result = engine.RunResult("failed", log.state.document.value, Usage(), (error.to_wire(),))
-            await DatabaseJournal(row, self._writer).end(result, str(log.last_id.following))
-            log.write(row.epoch, "done", engine.done_body("failed", result.usage.to_wire(), result.document))
-            await log.flush()
+            await self._end(row, log, "failed", Usage(), errors=(error.to_wire(),))
         except Exception:
             logger.exception("run %s could not be ended", row.pk)
+
+    async def cancel(self, row: Run, log: RunLog) -> None:
+        """End a run whose last owner did not live to hear that it was to stop: with what that has stored.
+
+        :raises Fenced: it is another's by now.
+        :raises DatabaseError: the end cannot be stored.
+        """
+        calls = await self._lane.persist(DatabaseJournal.load, row)
+        spent = sum((call.usage for call in calls.values()), Usage())
+        await self._open(row, log)
+        stopped = {"status": "canceled"}
+        trace = [each | stopped if each["status"] == "running" else each for each in row.trace]
+        await self._end(row, log, "canceled", spent, trace=tuple(trace))
+
+    async def _open(self, row: Run, log: RunLog) -> None:
+        if log.last_id.epoch < row.epoch:
+            await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
+
+    async def _end(self, row: Run, log: RunLog, status: str, spent: Usage, **more: Any) -> None:
+        result = engine.RunResult(status, log.state.document.value, spent, **more)
+        await DatabaseJournal(row, self._writer).end(result, str(log.last_id.following))
+        log.write(row.epoch, "done", engine.done_body(status, spent.to_wire(), result.document))
+        await log.flush()
 
     async def end_lost(self, *, takeover: bool) -> None:
         """End runs whose processes died once too often.

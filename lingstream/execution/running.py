@@ -208,35 +208,11 @@ class Running:
         begin_addresses()
         if row.language:
             translation.activate(row.language)
-        persist = self._lane.persist
         try:
-            history = await self._recall(row) if row.conversation_id else []
-            recorded = await persist(DatabaseJournal.load, row) if row.epoch > 1 else None
-            journal = DatabaseJournal(row, self._writer, recorded)
-
-            async def end(result: engine.RunResult) -> None:
-                await journal.end(result, str(log.last_id.following))
-
-            who = Who(lambda: persist(load_identity, row))
-            run = execution.run = engine.Run(
-                plan_of(row),
-                row.input,
-                log=log,
-                services=RunServices(self._services, lambda slug: persist(inner_plan_of, row, slug), who),
-                journal=journal,
-                history=history,
-                epoch=row.epoch,
-                end=end,
-                observers=get_observers(),
-                name=name,
-                began=row.created_at.isoformat(),
-                identity=who,
-            )
-            run.info = run.info._replace(trial=row.trial)
-            if row.cancel_requested_at:
-                run.cancel()  # somebody asked while its last owner was dying
-            with self._checkpoints.of(row, log, lambda: run.trace):
-                await run.execute()
+            if row.cancel_requested_at:  # while its last owner was dying
+                await self._endings.cancel(row, log)
+            else:
+                await self._perform(row, log, execution)
         except Fenced as error:
             logger.info("run %s goes on elsewhere: %s", name, error)
         except AWAY:
@@ -255,6 +231,34 @@ class Running:
                 get_hub().release(name)
         if row.conversation_id:
             await self._after(row)
+
+    async def _perform(self, row: Run, log: RunLog, execution: _Execution) -> None:
+        name, persist = str(row.pk), self._lane.persist
+        history = await self._recall(row) if row.conversation_id else []
+        recorded = await persist(DatabaseJournal.load, row) if row.epoch > 1 else None
+        journal = DatabaseJournal(row, self._writer, recorded)
+
+        async def end(result: engine.RunResult) -> None:
+            await journal.end(result, str(log.last_id.following))
+
+        who = Who(lambda: persist(load_identity, row))
+        run = execution.run = engine.Run(
+            plan_of(row),
+            row.input,
+            log=log,
+            services=RunServices(self._services, lambda slug: persist(inner_plan_of, row, slug), who),
+            journal=journal,
+            history=history,
+            epoch=row.epoch,
+            end=end,
+            observers=get_observers(),
+            name=name,
+            began=row.created_at.isoformat(),
+            identity=who,
+        )
+        run.info = run.info._replace(trial=row.trial)
+        with self._checkpoints.of(row, log, lambda: run.trace):
+            await run.execute()
 
     async def _recall(self, row: Run) -> list[Message]:
         """Return what the run's bots remember, in a bounded time: the run's own begins only afterwards."""

@@ -97,6 +97,24 @@ async def test_a_run_whose_cancel_its_owner_did_not_live_to_hear_is_not_asked_ag
     assert not await BotRun.objects.filter(run=run).aexists()
 
 
+async def test_it_keeps_what_came_and_what_that_has_cost(site: Site) -> None:
+    await site.cloud_facts()
+    came = {**CLOUD, "details": "Clouds are"}
+    trace = [{"id": "answer#1", "status": "finished"}, {"id": "details#1", "status": "running"}]
+    entry = {"first": None, "repairs": 0}
+    asked = {"cancel_requested_at": timezone.now(), "trace": [{**each, **entry} for each in trace]}
+    run = await abandoned(document=came, **asked)
+    await BotRun.objects.filter(run=run).exclude(step="answer").adelete()
+    answer = await BotRun.objects.aget(run=run)
+    await get_runner().ensure_registered()
+    await until(lambda: Run.objects.filter(pk=run.pk, status="canceled").aexists())
+    again = await Run.objects.aget(pk=run.pk)
+    assert (again.document, again.usage["total_tokens"]) == (came, answer.usage["total_tokens"])
+    assert [each["status"] for each in again.trace] == ["finished", "canceled"]
+    async with site.socket() as socket:
+        assert await follow(socket, run) == came
+
+
 async def test_what_has_not_finished_is_asked_again(site: Site) -> None:
     await site.cloud_facts()
     run = await abandoned()
