@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lingstream.core.document import jsonuri
+from lingstream.core.document.ops import Closed
 from lingstream.core.engine.plan import Plan, StepPlan
 from lingstream.core.engine.writer import CUT_BY
 from lingstream.core.exceptions import LingError
@@ -60,14 +61,14 @@ def reread(row: BotRun, step: StepPlan | None) -> Reading:
         return Reading([(0, text)])
     output = step.output("") if step else BotOutput("json", None, "")
     try:
-        closed = output.feed(text).closed + output.close(cut=row.finish in CUT_BY).closed
+        items = output.feed(text).settled + output.close(cut=row.finish in CUT_BY).settled
     except LingError:
         return Reading([(0, text)])
     value = output.parser.value
     repairs = [_mended(number, row, value, each) for number, each in enumerate(row.repairs[:_MOST_TOLD], 1)]
     settled = [
         ("string-response" if isinstance(each.value, str) else "object-response", each.uri)
-        for each in closed[:_MOST_TOLD]
+        for each in [item for item in items if type(item) is Closed][:_MOST_TOLD]
         if isinstance(each.value, str | dict | list)
     ]
     return Reading(_pieces(text, repairs), value, repairs, settled)

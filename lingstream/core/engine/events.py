@@ -15,13 +15,16 @@ from lingstream.core.phrases import Phrase
 from .plan import EVENTS
 from .trace import CAUSE, Cause, Origin, Times
 
-__all__ = ["ENDED", "FIELD_EVENTS", "Field", "Listener", "StepEvents"]
+__all__ = ["ENDED", "FIELD_EVENTS", "REPLACED", "Field", "Listener", "StepEvents"]
 
 #: Events of a value that has settled; the uri of the others is the root of the step.
 FIELD_EVENTS = ("string-response", "object-response")
 
 #: What observers of a step run hear last; nothing else can wait for it.
-ENDED = "ended"
+ENDED = " ended"  # the space makes it a name that no kind can give
+
+#: What they alone hear of a ``fix``: another value stands at the uri, whatever had settled there or below.
+REPLACED = " replaced"
 
 
 class Field(NamedTuple):

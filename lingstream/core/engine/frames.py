@@ -7,6 +7,7 @@ settle, ``inference-done`` when the work is done, ``response`` when everything i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from lingstream.core.document import jsonuri
@@ -17,7 +18,7 @@ from lingstream.core.exceptions import ConflictError, LingError
 from lingstream.core.log.frames import Kind
 from lingstream.core.parsing.output import Output
 
-from .events import FIELD_EVENTS, Field
+from .events import FIELD_EVENTS, REPLACED, Field
 from .meter import Meter
 from .plan import StepPlan
 
@@ -75,8 +76,16 @@ class StepFrames:
             self.note("preamble", output.preamble)
         if output.reasoning:
             self.note("reasoning", output.reasoning)
-        for closed in output.closed:
-            self._close(closed)
+        for item in output.settled:
+            if type(item) is Closed:
+                self._close(item)
+            else:
+                self._emit(REPLACED, Field(item.uri, item.value))
+
+    def silence(self) -> None:
+        """Write nothing from now on; others may write where it was writing."""
+        self._plan = replace(self._plan, quiet=True)
+        self._host.shared.finish(self._names["bot"])
 
     def write(self, ops: list[Op], root: str) -> None:
         """Write ops as far as they may go into the shared document.

@@ -19,7 +19,7 @@ from lingstream.core.provider import Usage
 
 from .calls import within
 from .epoch import Frames
-from .events import FIELD_EVENTS, Field
+from .events import FIELD_EVENTS, REPLACED, Field
 from .inputs import check_input
 from .journal import Call
 from .kinds import Said, StepCall, StepKind, register_kind, withheld
@@ -181,7 +181,7 @@ class InlineStep(StepRun):
         field = field._replace(uri=jsonuri.concat(self.root, field.uri))
         if not event:
             self._settle(field)
-        elif event in FIELD_EVENTS:
+        elif event in (*FIELD_EVENTS, REPLACED):
             self._emit(event, field)
 
     async def flush(self) -> None:

@@ -80,12 +80,13 @@ class Joins:
         run = family.run
         if family.joined or family.open or run.status != "finished":
             return
-        if any(each.status == "canceled" for each in family.led_to):
+        led_to = [each for each in family.led_to if not each.withdrawn]
+        if any(each.status == "canceled" for each in led_to):
             return  # the run is being stopped, and nothing starts any more
         family.joined = True
         value = [
             {"step": each.plan.name[self._prefix :], "root": each.root, "status": each.status}
-            for each in family.led_to
+            for each in led_to
         ]
-        failed = sum(each.status == "failed" for each in family.led_to)
+        failed = sum(each.status == "failed" for each in led_to)
         self._fire(run, JOINED, Field(run.root, value), {"failed": failed})

@@ -21,13 +21,14 @@ from lingstream.core.phrases import Phrase
 from lingstream.core.provider import Usage
 
 from .calls import Caller, make
-from .events import Field, StepEvents
+from .events import Field
 from .frames import StepFrames, WriterHost
 from .journal import Call, CallResult, Journal
 from .kinds import events_of, kind_of
 from .observers import Observers
 from .place import Place
 from .plan import StepPlan
+from .withdrawing import Withdrawable
 from .writer import StepWriter
 
 __all__ = ["StepHost", "StepRun"]
@@ -52,7 +53,7 @@ class StepHost(WriterHost, Caller, Protocol):
         """Run ``work`` in the run's task group."""
 
 
-class StepRun(StepEvents):
+class StepRun(Withdrawable):
     """One execution of a step.
 
     :param host: the run.
@@ -120,6 +121,7 @@ class StepRun(StepEvents):
     async def _perform(self, call: Call) -> None:
         """Make the call, or play back what it said before a crash."""
         try:
+            self._hear()
             self._frames.open(self.root)
             await self._answer(call)
             await self.writer.close()
@@ -153,8 +155,7 @@ class StepRun(StepEvents):
 
     def _failed(self, error: LingError) -> None:
         """What fails while the run is being stopped was cut off, whatever an SDK makes of that."""
-        task = asyncio.current_task()
-        if task and task.cancelling():
+        if self._task and self._task.cancelling():
             self.status = advance(self.status, "canceled")
             return
         self.status, self.error = advance(self.status, "failed"), error

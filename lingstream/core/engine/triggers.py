@@ -4,7 +4,9 @@
    those are rendered in a thread.
 2. What one source starts begins in the order in which it was started, however long templates take.
 3. An instance has its number before rendering leaves the loop, so that numbers do not depend on threads.
-4. Triggers with ``otherwise`` are decided on together with the others of the same event and uri.
+4. What is started by a field is withdrawn, with all that it led to, when the field settles again or is gone:
+   a model that says a key twice, or takes back a draft, means what it said last.
+5. Triggers with ``otherwise`` are decided on together with the others of the same event and uri.
 """
 
 from __future__ import annotations
@@ -12,21 +14,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from lingstream.core import templates
 from lingstream.core.document import jsonuri
 from lingstream.core.provider import Message
 
 from .bot import Bot, Deferred
-from .events import ENDED, Field
+from .events import ENDED, FIELD_EVENTS, REPLACED, Field
 from .joins import Joins
 from .place import Place
 from .plan import JOINED, Plan, StepPlan, TriggerPlan
 from .rendering import Candidate, Rendered, Stamp, frozen, rendered
 from .step import StepRun
 from .trace import Origin
+from .withdrawing import Begun, Start
 
 __all__ = ["Starter", "Triggers"]
 
@@ -54,11 +58,18 @@ class Starter(Protocol):
         """Do something beside the rest."""
 
 
-class _Late(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Late:
     """Starts that wait for their texts, or for those before them."""
 
     instances: Sequence[tuple[Candidate, str]]
+    uri: str
     texts: Callable[[], Sequence[Rendered | None]]
+    withdrawn: bool = False
+
+    def withdraw(self) -> None:
+        """Let them not begin."""
+        self.withdrawn = True
 
 
 class Triggers:
@@ -74,6 +85,7 @@ class Triggers:
         self._starter = starter
         self._place = place
         self._late: dict[str, deque[_Late]] = {}  # by what started them
+        self._begun = Begun()
         self._waiting: dict[tuple[str, str], list[TriggerPlan]] = {}
         for trigger in plan.triggers:
             self._waiting.setdefault((place.name(trigger.source), trigger.event), []).append(trigger)
@@ -97,6 +109,8 @@ class Triggers:
         """
         if event == ENDED and self._joins:
             self._joins.end(run)
+        if event in FIELD_EVENTS or event == REPLACED:
+            self._begun.replace(run.id, field)
         matching = list[Candidate]()
         for trigger in self._waiting.get((run.plan.name, event), ()):
             if field.cut and not trigger.partial:
@@ -123,22 +137,24 @@ class Triggers:
             texts = rendered(candidates, context, self._starter.stamp, brief=True)
         except templates.TooLong:
             late = partial(rendered, candidates, frozen(context), self._starter.stamp, brief=False)
-            self._start_later(candidates, source, late)
+            self._start_later(candidates, field.uri, source, late)
             return
         if _name(source) in self._late:
-            self._start_later(candidates, source, lambda: texts)
+            self._start_later(candidates, field.uri, source, lambda: texts)
             return
         for each, text in zip(candidates, texts, strict=True):
             if text:
-                self._begin(each, self._place.instance(each.step.name), text, source)
+                self._begin(each, self._place.instance(each.step.name), field.uri, text, source)
 
     def _start_later(
         self,
         candidates: Sequence[Candidate],
+        uri: str,
         source: StepRun | None,
         texts: Callable[[], Sequence[Rendered | None]],
     ) -> None:
-        late = _Late([(each, self._place.instance(each.step.name)) for each in candidates], texts)
+        late = _Late([(each, self._place.instance(each.step.name)) for each in candidates], uri, texts)
+        self._note(late, candidates[0], uri, source)
         if self._joins and source:
             self._joins.expect(source, candidates)
         if _name(source) in self._late:
@@ -151,22 +167,26 @@ class Triggers:
         waiting = self._late[_name(source)]
         try:
             while waiting:
-                instances, texts = waiting[0]
-                for (each, instance), text in zip(instances, await asyncio.to_thread(texts), strict=True):
-                    if text:
-                        self._begin(each, instance, text, source)
+                late = waiting[0]
+                texts = await asyncio.to_thread(late.texts)
+                for (each, instance), text in zip(late.instances, texts, strict=True):
+                    if text and not late.withdrawn:
+                        self._begin(each, instance, late.uri, text, source)
                 waiting.popleft()
                 if self._joins and source:
-                    self._joins.expect(source, [each for each, _ in instances], -1)
+                    self._joins.expect(source, [each for each, _ in late.instances], -1)
         finally:
             del self._late[_name(source)]
 
-    def _begin(self, start: Candidate, instance: str, texts: Rendered, source: StepRun | None) -> None:
+    def _begin(
+        self, start: Candidate, instance: str, uri: str, texts: Rendered, source: StepRun | None
+    ) -> None:
         depth = source.depth + 1 if source else self._place.depth
         run = self._starter.new_step(start.step, instance, texts.root, depth, texts.told)
         if source:
             run.origin = Origin(source.id, start.trigger.event if start.trigger else "")
         run.observe(self.fire)
+        self._note(run, start, uri, source)
         if self._joins:
             self._joins.begin(run, None if start.after_all else source)
         if texts.fault:
@@ -175,6 +195,10 @@ class Triggers:
             run.chat(texts.input)
         else:
             run.start(texts.input, texts.options)
+
+    def _note(self, begun: Start, start: Candidate, uri: str, source: StepRun | None) -> None:
+        if source and start.trigger:
+            self._begun.add(begun, source.id, uri if start.trigger.event in FIELD_EVENTS else None)
 
 
 def _name(source: StepRun | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from lingstream.core.document.ops import Closed, Op, make
+from lingstream.core.document.ops import Closed, Op, Set, make
 from lingstream.core.exceptions import UsageError
 from lingstream.core.phrases import Phrase
 
@@ -65,13 +65,13 @@ class Output(NamedTuple):
     """What one piece of a model's text came to.
 
     :param ops: changes of the document, at absolute uris.
-    :param closed: the values that settled, in order.
+    :param settled: the values that settled, and the ops that replaced what had settled before, in order.
     :param preamble: text before the document.
     :param reasoning: the model's thoughts, inside the text or beside it.
     """
 
     ops: list[Op]
-    closed: list[Closed]
+    settled: list[Closed | Set]
     preamble: str = ""
     reasoning: str = ""
 
@@ -135,14 +135,16 @@ class BotOutput:
 
     def _sort(self, items: Iterable[Op | Closed]) -> Output:
         ops: list[Op] = []
-        closed: list[Closed] = []
+        settled: list[Closed | Set] = []
         for item in items:
             if type(item) is Closed:
-                closed.append(item)
-            else:
-                ops.append(item)  # type: ignore[arg-type]
+                settled.append(item)
+                continue
+            ops.append(item)  # type: ignore[arg-type]
+            if type(item) is Set and item.fix:
+                settled.append(item)
         self._wrote = self._wrote or bool(ops)
-        return make(Output, (ops, closed, *self.parser.take_beside()))
+        return make(Output, (ops, settled, *self.parser.take_beside()))
 
 
 def _parser(

@@ -236,6 +236,17 @@ class TestNote:
         }
         assert notes[1]["data"] is None
 
+    async def test_of_any_name_is_no_end_of_the_step(self) -> None:
+        say(Note("ended"), Note("replaced"), Put("", 1))
+        steps = (
+            StepPlan("first", "compute", root="first", options={"set": {"": "'text'"}}),
+            StepPlan("s", "say", root="s"),
+            StepPlan("all", "compute", root="all", options={"set": {"": "value|length"}}),
+        )
+        triggers = (TriggerPlan("first", "s"), TriggerPlan("first", "all", event="joined"))
+        ended = await outcome(Plan("test", steps=steps, triggers=triggers))
+        assert ended.document == {"first": "text", "s": 1, "all": 1}
+
     async def test_is_heard_in_python_where_the_kind_declares_it(self) -> None:
         say(Note("half", 1), Note("other", 2), events=("half",))
         heard: list[Any] = []
