@@ -15,6 +15,8 @@ __all__ = ["MASK", "compiled"]
 #: What stands for the value in an error's message: written out it may be as long as a document.
 MASK = "\x00"
 
+_LARGE = 2**61 - 1  # from here on numbers have the hashes of others, and thousands of one can be given
+
 
 def compiled(schema: Any, registry: jsonschema_rs.Registry | None = None) -> Any:
     """Return a validator of ``schema``.
@@ -51,7 +53,7 @@ def _key(value: Any) -> Any:
     """Something to put into a set, equal where the JSON values are: 1 is 1.0 and not true."""
     if isinstance(value, str):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGE:
         return value
     text = _written(value)
     return _written(_whole(value)) if b"." in text or b"e" in text else text  # 1.0 and 1e300 are integers

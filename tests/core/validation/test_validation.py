@@ -180,6 +180,8 @@ class TestFailures:
             ([2**63, 2**63 + 1], True),
             ([2**80, 2**80], False),
             ([[2**80], [2**80 + 1]], True),
+            ([2**80, 2.0**80], False),
+            ([2**61, 1, -(2**61)], True),
         ],
     )
     def test_unique_is_as_json_has_it(self, items: list[Any], unique: bool) -> None:
@@ -274,6 +276,7 @@ COSTLY: dict[str, tuple[Any, Callable[[], Any]]] = {
     "unique objects": ({"uniqueItems": True, "maxItems": 10}, lambda: [{"a": n} for n in range(18_000)]),
     "unique integers of 20 digits": ({"uniqueItems": True}, lambda: [2**63 + n for n in range(12_000)]),
     "unique integers beyond": ({"uniqueItems": True}, lambda: [10**30 + n for n in range(8_000)]),
+    "unique integers of one hash": ({"uniqueItems": True}, lambda: [n * (2**61 - 1) for n in range(40_000)]),
     "unique lists": ({"uniqueItems": True}, lambda: [[n] for n in range(40_000)]),
     "numbers for five kinds of texts": (ALTERNATIVES, lambda: [1] * 120_000),
     "one wrong of 120,000": ({"items": {"type": "integer"}}, lambda: [1] * 119_999 + ["x"]),
