@@ -20,7 +20,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
-from jinja2.utils import _PassArg
+from jinja2.utils import Namespace, _PassArg
 from jinja2.visitor import NodeTransformer
 
 from lingstream.core.document import jsonuri
@@ -456,6 +456,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             _pay_for_method(budget, __obj.__name__, owner, args)
         elif isinstance(owner, (list, tuple)):
             budget.walk(owner)
+        if __obj in (dict, Namespace):
+            args = tuple([_keyed(each, budget) for each in args])
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -465,6 +467,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             _bound_product(left, right)
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
             _bound_bits(left.bit_length() * max(right, 0))
+        if operator in ("//", "%") and isinstance(left, int) and isinstance(right, int):
+            _bound_bits(left.bit_length())
         budget = _budget(context)
         for operand in (left, right):
             if not isinstance(operand, (int, float)):
@@ -473,6 +477,17 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(result, str):
             budget.spend(len(result))
         return sized(result, budget)
+
+
+def _keyed(pairs: Any, budget: Budget) -> Any:
+    """A dict of pairs, paid for one by one: numbers of one hash are each compared with all."""
+    if isinstance(pairs, dict):
+        return pairs
+    made = {}
+    for key, item in pairs:
+        budget.pay(5)
+        made[key] = item
+    return made
 
 
 def _bound_product(left: Any, right: Any) -> None:

@@ -182,6 +182,8 @@ _GROW = "{% set ns = namespace(x='xx') %}{% for i in range(60) %}STEP{% endfor %
         "{{ [1] * 10**9 }}",
         "{{ 9 ** (9 ** 9) }}",
         "{% set n = 2**4000 %}{{ n * n }}",
+        "{{ ('f' * 900000)|int(0, 16) // ('f' * 450000)|int(0, 16) > 1 }}",
+        "{{ ('f' * 900000)|int(0, 16) % ('f' * 450000)|int(0, 16) > 1 }}",
         "{{ '%1000000000d' % 1 }}",
         "{{ value.center(10**9) }}",
         "{{ value.ljust(10**9) }}",
@@ -239,6 +241,8 @@ LARGE = {
         "same": SAME,
         "more": [*SAME[:-1], "x" * 11_999 + "y"],
         "deep": {"a": [{"b": [TAGS, TAGS]}]},
+        "pairs": [[number * (2**61 - 1), 0] for number in range(9_000)],  # whose hashes are all 0
+        "digits": "f" * 117_000,
     },
     "value": "cloud",
 }
@@ -290,6 +294,10 @@ WALKS = [
     "{% macro f(x) %}{% for t in x %}{{ f(x[1:]) }}{% endfor %}{% endmacro %}{{ f(input.tags) }}",
     "{% for t in input.tags recursive %}{{ loop(input.tags) }}{% endfor %}",
     "{% for t in input.rows %}{{ loop.changed(input.rows) }}{% endfor %}",
+    "{{ dict(input.pairs)|length }}",
+    "{% set ns = namespace(input.pairs) %}{{ ns }}",
+    "{{ input.digits|int(0, 16) // (input.digits[:50000]|int(0, 16)) }}",
+    "{{ input.digits|int(0, 16) % (input.digits[:50000]|int(0, 16)) }}",
 ]
 
 
