@@ -75,11 +75,15 @@ def resting(occasion: Occasion, talk: Conversation, at: datetime) -> datetime | 
 def opening(
     occasion: Occasion, talk: Conversation, at: datetime, *, key: str, number: int = 1, data: Any = None
 ) -> Start | None:
-    """Return the turn in which the bot begins; ``None``: the occasion's condition does not hold.
+    """Return the turn in which the bot begins.
+
+    ``None``: the occasion's condition does not hold, or the person is locked, in whose name nothing is done.
 
     :param number: which time it is, since the person last spoke.
     :raises UsageError: condition or template fail.
     """
+    if talk.owner is not None and not getattr(talk.owner, "is_active", True):
+        return None
     told = {"kind": occasion.kind, "name": occasion.name, "number": number}
     names = {
         "occasion": told,

@@ -9,7 +9,8 @@ from typing import Any
 from django.utils.crypto import salted_hmac
 
 from lingstream.conversations.turns import Turn, hold
-from lingstream.core.exceptions import LingError
+from lingstream.core.exceptions import LingError, UsageError
+from lingstream.core.phrases import Phrase
 from lingstream.models import Run, Schedule
 from lingstream.models.clock import Now
 
@@ -80,7 +81,10 @@ def _start(schedule: Schedule) -> Run:
     talk = str(schedule.conversation_id or "")
     turn = Turn(Run.Cause.SCHEDULE) if talk else Turn()
     asked = Start(schedule.workflow, schedule.input, key_of(schedule), talk, turn)
-    return begin(asked, whose(asked, schedule.owner, "", schedule.scope))
+    identity = whose(asked, schedule.owner, "", schedule.scope)
+    if identity.owner_id is not None and not getattr(identity.user, "is_active", True):
+        raise UsageError(Phrase("the account of its owner is switched off"))
+    return begin(asked, identity)
 
 
 due("runs", Slots())

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
@@ -157,6 +158,11 @@ class TestASignal:
     ) -> None:
         with pytest.raises(LingError, match=message):
             signal.fire(talk, **given)
+
+    def test_is_nothing_to_a_person_who_is_locked(self, talk: Conversation, signal: Occasion) -> None:
+        talk.owner = User.objects.create(username="ann", is_active=False)
+        talk.save()
+        assert signal.fire(talk, data={"order": 7}) is None and causes(talk) == []
 
     def test_of_another_workflow_is_refused(self, talk: Conversation, signal: Occasion) -> None:
         with pytest.raises(UsageError, match="expected a conversation of 'talk', got one of 'other'"):

@@ -249,6 +249,12 @@ class TestTheBotSpeaks:
         assert row.nudge_at and row.nudge_at > timezone.now()
         assert (row.nudges, nudged(talk)) == (0, [])
 
+    def test_not_to_who_is_locked(self, talk: Conversation, occasion: Occasion) -> None:
+        end(ask(talk))
+        quiet_for(talk)
+        User.objects.update(is_active=False)
+        assert look() == [True] and nudged(talk) == []
+
     @pytest.mark.parametrize("columns", [{"condition": "conversation.turns > 5"}, {"audience": "present"}])
     def test_not_where_the_occasion_does_not_fit_but_perhaps_next_time(
         self, talk: Conversation, occasion: Occasion, columns: Any

@@ -122,6 +122,15 @@ class TestWhatKeepsARunFromStarting:
         row.refresh_from_db()
         assert row.last_error == "" and row.last_run
 
+    @pytest.mark.parametrize("talks", [False, True], ids=["alone", "in a conversation"])
+    def test_is_an_owner_who_is_locked(self, talks: bool) -> None:
+        ann = User.objects.create(username="ann")
+        row = due(**{"conversation": Conversation.objects.create(owner=ann)} if talks else {"owner": ann})
+        User.objects.update(is_active=False)
+        assert look() == [True] and not Run.objects.exists()
+        row.refresh_from_db()
+        assert "switched off" in row.last_error
+
     def test_is_in_no_others_way(self, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
         begin = schedules.begin
 
