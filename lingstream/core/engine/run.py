@@ -164,7 +164,10 @@ class Run(Authoring):
     def _result(self) -> RunResult:
         failed = self.error or any(step.error and not step.plan.optional for step in self.steps)
         status = "canceled" if self._work.canceled else "failed" if failed else "finished"
-        optional = {step.id for step in self.steps if step.plan.optional}
+        optional = set[str]()
+        for _, step in self.place.begun:  # the outer ones before those inside
+            if step.plan.optional or step.inside in optional:
+                optional.add(step.id)
         errors = sorted(self.errors, key=lambda error: error.get("bot") in optional)
         document = self.document
         declined = self.declined or (isinstance(document, dict) and document.get("say") is False)

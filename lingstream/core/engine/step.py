@@ -65,7 +65,7 @@ class StepRun(Withdrawable):
 
     def __init__(self, host: StepHost, plan: StepPlan, instance: str, root: str = "", depth: int = 0) -> None:
         super().__init__(instance, root, host.spawn, events_of(plan.kind))
-        self.plan, self.depth = plan, depth
+        self.plan, self.depth, self.inside = plan, depth, host.place.step
         self.text = ""  # as it came; complete once the step run has ended
         self._step_host = host
         self._frames = StepFrames(host, plan, instance, root, self._settle, self._emit)

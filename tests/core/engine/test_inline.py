@@ -212,6 +212,21 @@ class TestFailures:
         ]
 
     @pytest.mark.parametrize("where", ["inside", "outside"])
+    async def test_of_what_is_optional_is_not_why_the_run_has_failed(self, where: str) -> None:
+        inner = replace(INNER, steps=(bot("answer", optional=where == "inside"), INNER.steps[1]))
+        last = bot("last", format="text", root="last")
+        flow = plan(step(optional=where == "outside"), last, inner=inner)
+        first = asyncio.Event()
+        said = {"I am answer": [ProviderError("gone")], "I am last": ["a", first, ProviderError("down")]}
+        run, log = make_run(flow, said)
+        task = asyncio.create_task(run.execute())
+        await seen(log, lambda _: bool(run.errors))
+        first.set()
+        ended = Outcome(run, log, await task)
+        assert ended.status == "failed"
+        assert [each["bot"] for each in ended.result.errors][0] == "last#1"
+
+    @pytest.mark.parametrize("where", ["inside", "outside"])
     async def test_of_what_is_optional_fails_nothing(self, where: str) -> None:
         inner = replace(INNER, steps=(bot("answer", optional=where == "inside"), INNER.steps[1]))
         flow = plan(step(optional=where == "outside"), inner=inner)
