@@ -6,65 +6,74 @@ space, each number as ECMAScript writes the double nearest to it.
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Iterator
+from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any
 
 __all__ = ["canonical_json", "crc32"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_WORDS = {None: "null", True: "true", False: "false"}
+_EXACT = 2**53  # integers up to here are doubles as they are
 
 
 def crc32(document: Any) -> int:
     """Return the unsigned CRC-32 over the UTF-8 of the document's canonical JSON."""
-    total = 0
-    for part in _parts(document):
-        total = zlib.crc32(part.encode(), total)
-    return total
+    return zlib.crc32(canonical_json(document).encode())
 
 
 def canonical_json(document: Any) -> str:
     """Return the document's canonical JSON."""
-    return "".join(_parts(document))
-
-
-def _parts(document: Any) -> Iterator[str]:
-    """Write ``document`` with a stack of its own: a model may nest deeper than Python recurses."""
-    stack: list[Any] = [(document,)]
+    parts: list[str] = []
+    # With a stack of its own: a model may nest deeper than Python recurses. In it are what is left of each
+    # open container, and what closes it.
+    stack: list[tuple[Iterator[tuple[str, Any]], str]] = [(iter([("", document)]), "")]
     while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            yield item
-            continue
-        (value,) = item
-        if isinstance(value, dict):
-            tail: list[Any] = ["{"]
-            for count, key in enumerate(sorted(value, key=_utf16)):
-                tail += [f"{',' if count else ''}{_string(key)}:", (value[key],)]
-            stack.extend(reversed([*tail, "}"]))
-        elif isinstance(value, list):
-            tail = ["["]
-            for count, element in enumerate(value):
-                tail += [",", (element,)] if count else [(element,)]
-            stack.extend(reversed([*tail, "]"]))
+        items, closer = stack[-1]
+        for before, item in items:
+            if not isinstance(item, (dict, list)):
+                parts.append(before + _scalar(item))
+                continue
+            opener, closer = ("{", "}") if isinstance(item, dict) else ("[", "]")
+            parts.append(before + opener)
+            stack.append((_items(item), closer))
+            break
         else:
-            yield _scalar(value)
+            parts.append(closer)
+            stack.pop()
+    return "".join(parts)
+
+
+def _items(container: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what is inside, each with what stands before it."""
+    comma = ""
+    if isinstance(container, list):
+        for item in container:
+            yield comma, item
+            comma = ","
+        return
+    plain = all(map(str.isascii, container))  # and so in the same order
+    for key in sorted(container) if plain else sorted(container, key=_utf16):
+        yield f"{comma}{_string(key)}:", container[key]
+        comma = ","
 
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
         return _string(value)
     if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    return _number(value)
+        return _WORDS[value]
+    return str(value) if type(value) is int and -_EXACT <= value <= _EXACT else _number(value)
 
 
 def _string(text: str) -> str:
-    written = json.dumps(text, ensure_ascii=False)
-    if _SURROGATE.search(written):  # JSON.stringify escapes the lone ones; two halves are one character to it
+    written = encode_basestring(text)
+    if not text.isascii() and _SURROGATE.search(
+        written
+    ):  # JSON.stringify escapes the lone ones; two halves are one character to it
         written = _utf16(written).decode("utf-16-be", "surrogatepass")
         written = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
     return written

@@ -224,7 +224,7 @@ class TestFailures:
         first.set()
         ended = Outcome(run, log, await task)
         assert ended.status == "failed"
-        assert [each["bot"] for each in ended.result.errors][0] == "last#1"
+        assert ended.result.errors[0]["bot"] == "last#1"
 
     @pytest.mark.parametrize("where", ["inside", "outside"])
     async def test_of_what_is_optional_fails_nothing(self, where: str) -> None:
