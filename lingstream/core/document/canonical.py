@@ -71,12 +71,11 @@ def _scalar(value: Any) -> str:
 
 def _string(text: str) -> str:
     written = encode_basestring(text)
-    if not text.isascii() and _SURROGATE.search(
-        written
-    ):  # JSON.stringify escapes the lone ones; two halves are one character to it
-        written = _utf16(written).decode("utf-16-be", "surrogatepass")
-        written = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
-    return written
+    if text.isascii() or not _SURROGATE.search(text):
+        return written
+    # JSON.stringify escapes the lone ones; two halves are one character to it.
+    written = _utf16(written).decode("utf-16-be", "surrogatepass")
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def _utf16(text: str) -> bytes:
