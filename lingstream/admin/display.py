@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.template.defaultfilters import floatformat
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -16,6 +18,7 @@ from django.utils.translation import gettext as _
 __all__ = [
     "MAX_SHOWN",
     "duration",
+    "foretold",
     "kind_title",
     "named",
     "pretty",
@@ -94,6 +97,19 @@ def times(found: Iterable[datetime]) -> SafeString:
     """Show times as a list, each with its zone."""
     shown = format_html_join("", "<li>{}</li>", ((date_format(each, "D j N Y, H:i T"),) for each in found))
     return format_html("<ol>{}</ol>", shown)
+
+
+def foretold(shown: Callable[[Any, Any], str]) -> Callable[[Any, Any], str]:
+    """Have a column foretell nothing of a row as it is typed, where it cannot be: the form says why."""
+
+    @wraps(shown)
+    def wrapped(pages: Any, row: Any) -> str:
+        try:
+            return shown(pages, row)
+        except (ValidationError, OverflowError):
+            return "-"
+
+    return wrapped
 
 
 def tokens(usage: Any) -> str:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as now_in_words
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Occasion, planned
-from ..display import times
+from ..display import foretold, times
 from ..media import TEMPLATE, Lines, LingAdmin
 from ..secret import SecretForm, shown_secret, tenant_of
 from ..stale import LastingRows, StaleForm
@@ -130,6 +130,7 @@ class OccasionPages:
         )
 
     @admin.display(description=_("next"))
+    @foretold
     def preview(self, occasion: Occasion) -> str | SafeString:
         """When the next ones would come."""
         if occasion.pk and occasion.kind == Occasion.Kind.SILENCE:

@@ -21,7 +21,7 @@ from lingstream.core.engine.registry import registered
 
 from ...models import Run, Schedule, Workflow
 from ...models.phrases import translated
-from ..display import times
+from ..display import foretold, times
 from ..media import LingAdmin, Scoped, tenant
 from ..private import WITHHELD, mark_withheld
 from ..stale import StaleForm
@@ -112,6 +112,7 @@ class ScheduleAdmin(Scoped, LingAdmin):
         return schedule.cron or now_in_words("each %(seconds)s s") % {"seconds": schedule.every}
 
     @admin.display(description=_("next"))
+    @foretold
     def preview(self, schedule: Schedule) -> str | SafeString:
         """When the next ones come, each up to ``jitter`` later."""
         if not schedule.pk or not schedule.enabled:

@@ -118,6 +118,34 @@ class TestOnAWorkflowsPage:
         )
         assert text.count("<li>Mon ") == 5 and (", 09:00 CET</li>" in text or ", 09:00 CEST</li>" in text)
 
+    @pytest.mark.parametrize(
+        ("kind", "columns", "field"),
+        [
+            ("schedule", {"schedule": "soon"}, "schedule"),
+            ("schedule", {"schedule": ""}, "schedule"),
+            ("silence", {"kind": "schedule"}, "schedule"),
+            ("silence", {"factor": "1e200"}, "factor"),
+        ],
+    )
+    def test_what_is_wrong_with_one_that_is_there_is_told_and_stays(
+        self,
+        admin_client: Client,
+        page: str,
+        workflow: Workflow,
+        kind: str,
+        columns: dict[str, Any],
+        field: str,
+    ) -> None:
+        row = occasion(
+            workflow, kind, **{"silence": {"after": 60}, "schedule": {"schedule": "0 9 * * *"}}[kind]
+        )
+        typed = {f"occasions-0-{name}": value for name, value in columns.items()}
+        response = post_page(admin_client, page, {**typed, "name": "typed"})
+        assert list(errors_of(response)) == [f"occasions-0-{field}"]
+        assert 'value="typed"' in response.content.decode()
+        alone = post_page(admin_client, f"/admin/lingstream/occasion/{row.pk}/change/", columns)
+        assert list(errors_of(alone)) == [field]
+
     def test_a_webhook_shows_its_address_and_secret_and_renews_it(
         self, admin_client: Client, page: str, workflow: Workflow
     ) -> None:

@@ -64,6 +64,22 @@ class TestOneIsMade:
     def test_what_is_wrong_is_told(self, admin_client: Client, columns: Any, field: str) -> None:
         assert list(errors_of(send(admin_client, row(**columns)))) == [field]
 
+    @pytest.mark.parametrize(
+        ("columns", "field"),
+        [
+            ({"cron": "soon"}, "cron"),
+            ({"cron": "0 0 30 2 *"}, "cron"),
+            ({"cron": "", "every": 10**15}, "every"),
+            ({"cron": "", "every": 10**17}, "every"),
+        ],
+    )
+    def test_what_is_wrong_with_one_that_is_there_is_told_and_stays(
+        self, admin_client: Client, columns: Any, field: str
+    ) -> None:
+        schedule = Schedule.objects.create(name="daily", workflow="digest", cron="0 9 * * *")
+        response = send(admin_client, row(name="typed", **columns), schedule)
+        assert list(errors_of(response)) == [field] and 'value="typed"' in response.content.decode()
+
 
 class TestThePage:
     @pytest.mark.parametrize(
