@@ -141,22 +141,25 @@ class Versioned(models.Model):
                     now_in_words("Expected a version of the workflow, got v%d.") % number,
                     code="unknown-version",
                 )
-            if self.differs and not self._is_version(self.draft()):
-                self._keep(by, str(_AUTOMATIC) % number)
             # The version that is live may name by an old name what has another one now.
             is_live = self.published is not None and version.pk == self.published.pk
-            self.restore((self.live() if is_live else None) or version.data)
+            data = (self.live() if is_live else None) or version.data
+            self.restore(data, by=by, note=str(_AUTOMATIC) % number)
         return version
 
-    def restore(self, data: Mapping[str, Any]) -> None:
+    def restore(self, data: Mapping[str, Any], *, by: Any = None, note: str = "") -> None:
         """Make the rows what the data says; steps that keep their names stay the same rows.
 
         :param data: of the shape of a version's.
+        :param by: the user who does so.
+        :param note: of the version that keeps what was the draft before.
         :raises UsageError: ``unknown-prompt``, ``unknown-provider``, ``unknown-step``.
         """
         data = completed(data)
         with transaction.atomic():
             self._lock()
+            if self._would_be_lost(data):
+                self._keep(by, note)
             for name in SETTINGS:
                 setattr(self, name, data[name])
             self.save(update_fields=[*SETTINGS, "updated_at"])  # type: ignore[misc]  # the workflow's
@@ -171,6 +174,13 @@ class Versioned(models.Model):
     def _check(self) -> None:
         if problems := problems_of(self):
             raise UsageError("\n".join(map(str, problems[:_MOST_PROBLEMS])), code="draft")
+
+    def _would_be_lost(self, data: Mapping[str, Any]) -> bool:
+        """Whether no version is what the draft is, which is to become what the data says."""
+        if not (self.differs if self.published else self.steps.exists()):
+            return False
+        draft = self.draft()
+        return encode(draft) != encode(data) and not self._is_version(draft)
 
     def _is_version(self, draft: Mapping[str, Any]) -> bool:
         text = encode(draft)

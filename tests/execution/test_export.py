@@ -423,6 +423,22 @@ class TestImporting:
         assert not Chat.objects.exists() and not Occasion.objects.exists()
         assert (row.limits, row.retention_days) == ({}, None)
 
+    @pytest.mark.parametrize("state", ["published", "draft only", "as saved"])
+    def test_a_draft_that_it_takes_the_place_of_is_kept(self, everything: Workflow, state: str) -> None:
+        data = export_document(["outer"])
+        if state != "published":
+            Workflow.objects.update(published=None, draft_only=state == "draft only")
+        step = everything.steps.first()
+        everything.steps.filter(pk=step.pk).update(input="an hour of work")
+        ada = User.objects.create_user("ada")
+        for publish in (False, True):  # and nothing is kept twice
+            import_document(data, by=ada, publish=publish)
+        kept = everything.versions.get(number=2)
+        assert kept.data["steps"][0]["input"] == "an hour of work"
+        assert (kept.created_by, kept.note) == (ada, "The draft that an import took the place of")
+        assert everything.versions.exclude(note="Imported").count() == 2
+        assert everything.steps.get(pk=step.pk).input == step.input
+
     def test_drafts_stay_drafts(self, everything: Workflow) -> None:
         data = export_document(["outer"])
         data["workflows"]["outer"]["steps"][0]["input"] = "hello"

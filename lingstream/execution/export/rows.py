@@ -106,7 +106,9 @@ class Writer:
         found = []
         for slug, entry, uri in self._each("workflows"):
             try:
-                Workflow.objects.get(slug=slug).restore({**entry, "steps": self._steps(entry["steps"])})
+                data = {**entry, "steps": self._steps(entry["steps"])}
+                note = _("The draft that an import took the place of")
+                Workflow.objects.get(slug=slug).restore(data, by=self._by, note=note)
             except UsageError as error:
                 found.append(Problem(uri, error.message))
         return found
