@@ -122,7 +122,8 @@ class PromptAdmin(TryingPrompts, Exporting, LingAdmin):
         shown, counts, missing, protected = super().get_deleted_objects(objs, request)
         # Versions cannot be deleted alone, which must not keep a prompt from being deleted with them.
         missing.discard(PromptVersion._meta.verbose_name)
-        return shown, counts, missing, protected
+        users = (user for prompt in objs for user in prompt.included_by() if user.prompt not in objs)
+        return shown, counts, missing, [*protected, *map(str, users)]
 
     @admin.display(description=_("newest"), ordering="newest_number")
     def newest_version(self, prompt: Any) -> str:

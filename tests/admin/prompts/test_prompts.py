@@ -316,6 +316,22 @@ class TestPermissions:
         assert admin_client.get(f"{url}delete/").status_code == 403
         assert admin_client.get("/admin/lingstream/promptversion/add/").status_code == 403
 
+    def test_a_prompt_that_others_include_is_deleted_with_these_alone(
+        self, admin_client: Client, prompt: Prompt
+    ) -> None:
+        other = Prompt.objects.create(slug="other")
+        text = f'{{% include "prompt:{prompt.slug}" %}}'
+        version = PromptVersion.objects.create(prompt=other, text=text)
+        PromptLabel.objects.create(prompt=other, name="production", version=version)
+        selected = {"action": "delete_selected", "_selected_action": [str(prompt.pk)]}
+        for url, chosen in ((f"{URL}{prompt.pk}/delete/", {}), (URL, selected)):
+            assert "other v1" in admin_client.post(url, chosen).content.decode()
+            page = admin_client.post(url, {**chosen, "post": "yes"})
+            assert (page.status_code, Prompt.objects.count()) == (200, 2)
+        both = [str(prompt.pk), str(other.pk)]
+        admin_client.post(URL, {**selected, "_selected_action": both, "post": "yes"})
+        assert not Prompt.objects.exists()
+
     def test_a_prompt_is_deleted_with_its_versions(self, admin_client: Client, prompt: Prompt) -> None:
         admin_client.post(f"{URL}{prompt.pk}/delete/", {"post": "yes"})
         assert not Prompt.objects.exists()
