@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
@@ -18,6 +19,7 @@ from ...core.exceptions import TemplateError
 from ...models import Prompt, PromptVersion, labelled
 from ...models.fragments import Resolved, resolve
 from ...models.phrases import translated
+from ...models.validators import validate_variables
 from ..display import printable
 from ..media import tenant
 from ..private import withheld_from
@@ -52,8 +54,9 @@ class PreviewPage(PromptPage):
         text = data.get("text", "")[: templates.MAX_SOURCE].replace("\r\n", "\n")
         given = data["input"][:_MOST_INPUT] if "input" in data else _last_input(request, prompt)
         problems: list[str] = []
-        variables = _object(data.get("variables", ""), _("declared variables"), problems)
-        input = _object(given, _("input"), problems)
+        variables = _json(data.get("variables", ""), _("declared variables"), problems)
+        problems += _faults(variables)
+        input = _json(given, _("input"), problems)
         draft = Prompt(slug=prompt.slug, variables=variables)
         version = PromptVersion(prompt=draft, text=text, messages="messages" in data)
         shown = [] if problems else list(_shown(version, input))
@@ -96,7 +99,15 @@ def _rendered(role: str, template: str, names: Mapping[str, Any]) -> Shown:
     return Shown(role, printable(text), estimated_tokens(text))
 
 
-def _object(text: str, name: str, problems: list[str]) -> Any:
+def _faults(variables: Any) -> list[str]:
+    try:
+        validate_variables(variables)
+    except ValidationError as error:
+        return error.messages
+    return []
+
+
+def _json(text: str, name: str, problems: list[str]) -> Any:
     """JSON as somebody has typed it; what is none is told among the problems."""
     try:
         return json.loads(text or "{}")

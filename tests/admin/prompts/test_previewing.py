@@ -89,6 +89,12 @@ def test_what_is_no_json_is_told(url: str, changes: dict[str, str]) -> None:
     assert "to be JSON" in html
 
 
+@pytest.mark.parametrize("variables", ['["tone"]', "5", "null", '{"a tone": 1}'])
+def test_variables_that_are_none_are_told(url: str, variables: str) -> None:
+    html = client_with("view_prompt").post(url, draft(variables=variables)).content.decode()
+    assert "Expected a JSON object" in html or "Expected names" in html
+
+
 class TestInput:
     @pytest.fixture(autouse=True)
     def last(self, prompt: Prompt) -> None:
