@@ -16,13 +16,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning
 from django.db import DatabaseError, connections
 
 from lingstream.access.policy import ACCESS, default_access, parse_rate
 from lingstream.conf import app_settings
 from lingstream.core.engine.registry import declared, registered
 from lingstream.core.exceptions import ConfigurationError
+
+from .settings import register
 
 __all__ = ["check_access_settings", "check_public_functions", "check_public_rows"]
 

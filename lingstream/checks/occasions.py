@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Tags, Warning
 from django.db import DatabaseError, connections
 
 from lingstream.core.engine.registry import speaking_first
+
+from .settings import register
 
 __all__ = ["check_occasions"]
 

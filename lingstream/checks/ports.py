@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error
 from django.utils.module_loading import import_string
 
 from lingstream.access.throttle import Throttle
@@ -23,6 +23,8 @@ from lingstream.core.engine.observers import Observer
 from lingstream.core.log.ports import Hub
 from lingstream.execution.memory import Memory
 from lingstream.hubs import hub_options
+
+from .settings import register
 
 __all__ = ["check_ports"]
 

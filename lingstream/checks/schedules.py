@@ -14,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Tags, Warning
 from django.db import DatabaseError, connections
 
 from lingstream.models.clock import Now
+
+from .settings import register
 
 __all__ = ["check_schedules"]
 

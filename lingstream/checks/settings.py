@@ -2,7 +2,7 @@
 
 ===================  =====================================================================
 ``lingstream.E001``  ``LINGSTREAM`` has an unknown name, or a value of the wrong type or out of bounds
-``lingstream.E002``  a dotted path in ``LINGSTREAM`` that cannot be imported
+``lingstream.E002``  a dotted path in ``LINGSTREAM`` that cannot be imported, or names no function
 ``lingstream.E003``  an address in ``LINGSTREAM["PROVIDER_KEYS"]`` that admits nothing
 ``lingstream.E004``  ``EXECUTION`` is none that there is, or ``worker`` with a hub that processes do not share
 ``lingstream.W001``  a key that a provider uses is not in the environment
@@ -24,10 +24,12 @@ import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeAlias
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, Warning
 from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
@@ -42,13 +44,16 @@ __all__ = [
     "check_providers",
     "check_settings",
     "check_streams",
+    "register",
 ]
 
+Check: TypeAlias = Callable[..., list[CheckMessage]]
 
 _PATHS = ("hub", "scope", "broker", "throttle", "choose_version", "memory")
+_FUNCTIONS = ("SCOPE", "CHOOSE_VERSION", "SCRIPTS[")
 
 
-@register()
+@checks.register()
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """Names, types and bounds of ``LINGSTREAM``."""
     given = getattr(settings, "LINGSTREAM", {})
@@ -71,7 +76,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     return found
 
 
-@register()
+@checks.register()
 def check_paths(**kwargs: Any) -> list[CheckMessage]:
     """Dotted paths: the hub, the broker, provider kinds, scripts, and functions of the site."""
     given = app_settings()
@@ -88,10 +93,35 @@ def check_paths(**kwargs: Any) -> list[CheckMessage]:
         if not path or not isinstance(path, str):
             continue
         try:
-            import_string(path)
-        except ImportError as error:
+            named = import_string(path)
+        except (ImportError, ValueError) as error:
             found.append(Error(f"LINGSTREAM {name}: cannot import {path!r}: {error}", id="lingstream.E002"))
+            continue
+        if name.startswith(_FUNCTIONS) and not callable(named):
+            message = f"LINGSTREAM {name}: expected a function, got {path!r}, a {type(named).__name__}."
+            found.append(Error(message, id="lingstream.E002"))
     return found
+
+
+def register(*tags: str) -> Callable[[Check], Check]:
+    """Register a check as Django does, of settings whose types and paths are as they are to be.
+
+    What it cannot work with, as a setting is something else, is told by these (E001, E002).
+    """
+
+    def registered(check: Check) -> Check:
+        @wraps(check)
+        def run(**kwargs: Any) -> list[CheckMessage]:
+            try:
+                return check(**kwargs)
+            except Exception:
+                if check_settings() or check_paths():
+                    return []
+                raise
+
+        return checks.register(*tags)(run)
+
+    return registered
 
 
 @register()

@@ -30,12 +30,14 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning
 from django.core.management import get_commands
 from django.db import DatabaseError, connections, router
 from django.utils.module_loading import import_string
 
 from lingstream.conf import app_settings
+
+from .settings import register
 
 __all__ = [
     "check_connections",

@@ -22,9 +22,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning
 from django.db import DatabaseError, connections, router
 
+from lingstream.checks.settings import register
 from lingstream.conf import app_settings
 from lingstream.core import validation
 from lingstream.core.exceptions import UsageError

@@ -34,7 +34,7 @@ def register_kinds(paths: Iterable[str] = ()) -> None:
     """
     for kind in BUILT_IN:
         register_kind(kind)
-    for path in paths:
+    for path in paths if isinstance(paths, (list, tuple)) else ():  # else E001 says so
         try:
             found = import_dotted(path)
             register_kind(cast(StepKind, found() if isclass(found) else found))

@@ -23,6 +23,7 @@ from lingstream.conf import BOUNDS, LingstreamSettings
 from lingstream.core.log.memory import MemoryHub
 from lingstream.execution.processes import UNREACHED, warn_of_others
 from lingstream.models import Provider, Runner
+from lingstream.steps import register_kinds
 from lingstream.transports.stream import Streams
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,10 +82,15 @@ def test_the_demo_is_clean() -> None:
         ({"PROVIDER_KINDS": {"own": "no.such.factory"}}, ["lingstream.E002"]),
         ({"BROKER": "no.such.broker"}, ["lingstream.E002"]),
         ({"MEMORY": "no.such.Memory"}, ["lingstream.E002"]),
+        ({"MEMORY": ".Memory"}, ["lingstream.E002"]),
         ({"MEMORY": ""}, []),
         ({"MEMORY": None}, ["lingstream.E001"]),
         ({"CHOOSE_VERSION": "no.such.function"}, ["lingstream.E002"]),
         ({"CHOOSE_VERSION": "tests.execution.test_versions.half"}, []),
+        ({"CHOOSE_VERSION": "tests.execution"}, ["lingstream.E002"]),
+        ({"SCOPE": "tests.access"}, ["lingstream.E002"]),
+        ({"SCOPE": "tests.access.tenants.tenant"}, []),
+        ({"SCRIPTS": {"own": "tests.access"}}, ["lingstream.E002"]),
         ({"EXECUTION": "elsewhere"}, ["lingstream.E004"]),
         ({"EXECUTION": "worker"}, ["lingstream.E004"]),
         ({**REDIS, "EXECUTION": "worker"}, []),
@@ -121,6 +127,22 @@ def test_the_demo_is_clean() -> None:
 def test_settings(settings: Any, given: Any, expected: list[str]) -> None:
     settings.LINGSTREAM = given
     assert ids() == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [item.name.upper() for item in fields(LingstreamSettings)])
+def test_what_no_setting_can_be_is_told_and_fails_no_check(settings: Any, name: str) -> None:
+    Provider.objects.create(name="demo")
+    Runner.objects.create()
+    for value in (None, -1, 10**30, b"x", [1], [], object()):
+        settings.LINGSTREAM = {name: value}
+        found = ids(databases=["default"])
+    assert "lingstream.E001" in found
+
+
+@pytest.mark.parametrize("listed", [5, None, "shop.kinds.Words", ["no.such.Kind", ".Kind", 5]])
+def test_a_site_comes_up_whatever_its_step_kinds_are(listed: Any) -> None:
+    register_kinds(listed)
 
 
 def test_every_number_has_bounds_and_its_default_is_within() -> None:

@@ -104,6 +104,7 @@ ARROWS = {
     "knowledge": "conf core models access execution providers conversations conversations.turns",
     "knowledge.children": "",
     "knowledge.text": "core.exceptions core.phrases knowledge.children",
+    "knowledge.checks": "conf core execution checks knowledge",
     "knowledge.hooks": "core models access execution transports knowledge",
     "knowledge.admin": "conf core models access execution knowledge admin",
     "knowledge.filing": "core models access execution transports knowledge",
