@@ -533,6 +533,9 @@ class TestCommands:
             self.call("ling_export", "nope")
         with pytest.raises(CommandError, match="no prompt “nope”"):
             self.call("ling_export", "--prompt", "nope")
+        for options in ((), ("--schema",)):
+            with pytest.raises(CommandError, match="No such file"):
+                self.call("ling_export", *options, "-o", str(tmp_path / "gone" / "x.json"))
 
     def test_write_prompts_without_workflows(self, everything: Workflow) -> None:
         slug = Prompt.objects.earliest("slug").slug

@@ -54,7 +54,10 @@ class Command(BaseCommand):
                 text = written(data, named or ("yaml" if is_yaml else "json"))
             except LingError as error:
                 raise CommandError(error.message) from error
-        if output:
-            Path(output).write_text(text, encoding="utf-8", newline="\n")
-        else:
+        if not output:
             self.stdout.write(text, ending="")
+            return
+        try:
+            Path(output).write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise CommandError(str(error)) from error

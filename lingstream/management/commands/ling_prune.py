@@ -11,6 +11,8 @@ from lingstream.execution.retention import delete_batch, expired, sweep
 
 __all__ = ["Command"]
 
+_MOST_DAYS = 36_500  # as for a workflow
+
 
 class Command(BaseCommand):
     """Delete all that a runner's looks would (see :mod:`lingstream.execution.retention`), and more."""
@@ -31,8 +33,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
         days, workflows = options["days"], options["workflow"]
-        if days is not None and days < 0:
-            raise CommandError(f"expected a number of days from 0 on, got {days}")
+        if days is not None and not 0 <= days <= _MOST_DAYS:
+            raise CommandError(f"expected a number of days from 0 to {_MOST_DAYS}, got {days}")
         queries = list(expired(days, workflows))
         if options["dry_run"]:
             count = sum(query.count() for query in queries)
