@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models import ProtectedError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -32,6 +33,14 @@ from .validators import validate_glob, validate_globs, validate_limits, validate
 from .versions import Versioned
 
 __all__ = ["Step", "Trigger", "Workflow"]
+
+
+class _WorkflowQuerySet(models.QuerySet):  # type: ignore[type-arg]
+    def delete(self) -> tuple[int, dict[str, int]]:
+        going = list(self)
+        for workflow in going:
+            workflow.refuse_executed(going)
+        return super().delete()
 
 
 class Workflow(Versioned):
@@ -125,6 +134,8 @@ class Workflow(Versioned):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
+    objects = _WorkflowQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("workflow")
         verbose_name_plural = _("workflows")
@@ -136,6 +147,50 @@ class Workflow(Versioned):
 
     def __str__(self) -> str:
         return self.name or self.slug
+
+    def clean(self) -> None:
+        old = Workflow.objects.filter(pk=self.pk).first() if self.pk else None
+        if old and old.slug != self.slug and (users := old.executed_by()):
+            raise ValidationError({"slug": old.in_use(users)})
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the workflow with its steps, triggers and versions.
+
+        :raises ProtectedError: others execute it inside.
+        """
+        self.refuse_executed()
+        return super().delete(*args, **kwargs)
+
+    def executed_by(self) -> list[Workflow]:
+        """Return the enabled workflows that execute this one inside, as published or as they are edited.
+
+        There are none where a function has its slug, which goes on without the row.
+        """
+        if self.slug in registered():
+            return []
+        rows = Workflow.objects.filter(enabled=True).exclude(pk=self.pk).select_related("published")
+        return [row for row in rows.prefetch_related("steps") if self.slug in row.executes()]
+
+    def executes(self) -> set[str]:
+        """Return the slugs of the workflows that it executes inside, as published or as it is edited."""
+        published = self.published.data["steps"] if self.published else []
+        plans = [StepPlan(each["name"], each["kind"], options=each["options"]) for each in published]
+        drafts = [step.to_plan() for step in self.steps.all()]
+        return {*inner_workflows([*plans, *drafts])}
+
+    def in_use(self, users: Iterable[Workflow]) -> str:
+        """Say why the workflow stays as it is called."""
+        text = _("%(users)s execute it inside. Have these workflows go without it before it goes.")
+        return text % {"users": ", ".join(user.slug for user in users)}
+
+    def refuse_executed(self, going: Sequence[Workflow] = ()) -> None:
+        """Do nothing, unless other workflows execute this one inside.
+
+        :param going: those that are deleted with it.
+        :raises ProtectedError: they do.
+        """
+        if users := [user for user in self.executed_by() if user not in going]:
+            raise ProtectedError(self.in_use(users), set(users))
 
 
 class Step(models.Model):

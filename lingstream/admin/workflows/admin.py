@@ -175,6 +175,12 @@ class WorkflowAdmin(TryingWorkflows, ExportingAdmin, LingAdmin):
         except NoReverseMatch:
             return None
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """As Django's, and what executes one of them inside keeps it."""
+        shown, counts, missing, protected = super().get_deleted_objects(objs, request)
+        users = (user.slug for workflow in objs for user in workflow.executed_by() if user not in objs)
+        return shown, counts, missing, [*protected, *users]
+
     def get_urls(self) -> list[Any]:
         places = path("places/", self.admin_site.admin_view(self.places), name="lingstream_workflow_places")
         return [places, *super().get_urls()]

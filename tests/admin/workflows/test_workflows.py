@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db.models import ProtectedError
 from django.test import Client
 
 from lingstream.core.engine import registry
@@ -310,6 +311,32 @@ class TestWorkflow:
         self, admin_client: Client, page: str, column: str, value: str, message: str
     ) -> None:
         assert message in errors_of(post_page(admin_client, page, {column: value}))[column][0]
+
+    @pytest.mark.parametrize("state", ["as saved", "as published"])
+    def test_one_that_another_executes_is_neither_deleted_nor_renamed(
+        self, admin_client: Client, page: str, workflow: Workflow, state: str
+    ) -> None:
+        outer = Workflow.objects.create(slug="outer")
+        step = Step.objects.create(workflow=outer, name="ask", kind="workflow", options={"workflow": "facts"})
+        if state == "as published":
+            outer.publish()
+            Step.objects.filter(pk=step.pk).update(kind="bot", options={})
+        assert (
+            "outer execute it inside" in errors_of(post_page(admin_client, page, {"slug": "new"}))["slug"][0]
+        )
+        selected = {"action": "delete_selected", "_selected_action": [str(workflow.pk)]}
+        for url, chosen in ((f"{URL}{workflow.pk}/delete/", {}), (URL, selected)):
+            answer = admin_client.post(url, {**chosen, "post": "yes"})
+            assert answer.status_code == 200 and "<li>outer</li>" in answer.content.decode()
+        for remove in (workflow.delete, Workflow.objects.filter(slug="facts").delete):
+            with pytest.raises(ProtectedError):
+                remove()
+        Workflow.objects.filter(slug="outer").update(enabled=False)
+        assert post_page(admin_client, page, {"slug": "new"}).status_code == 302
+        Workflow.objects.filter(slug="new").update(slug="facts")
+        Workflow.objects.update(enabled=True)
+        Workflow.objects.all().delete()
+        assert not Workflow.objects.exists()
 
     def test_the_list_shows_steps(self, admin_client: Client, workflow: Workflow) -> None:
         assert "answer, details" in admin_client.get(URL, {"q": "fac"}).content.decode()
