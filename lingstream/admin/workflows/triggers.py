@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import models
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from lingstream.core.engine.kinds import step_kinds
@@ -192,6 +194,10 @@ class TriggerInline(GraphInline):
             },
         ),
     )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Trigger]:
+        rows: models.QuerySet[Trigger] = super().get_queryset(request)
+        return rows.select_related("source", "target")  # which it is called by
 
     @admin.display(description=_("when step"))
     def when_step(self, trigger: Trigger) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from lingstream.execution.plans import load_plan
 from lingstream.models import Provider, Step, Trigger, Workflow
@@ -37,6 +39,18 @@ def offered(client: Client, page: str) -> list[Any]:
     formset = client.get(page).context["inline_admin_formsets"][1].formset
     choices: list[Any] = formset.forms[0].fields["event"].choices
     return choices
+
+
+def test_more_triggers_take_no_more_queries(admin_client: Client, page: str, workflow: Workflow) -> None:
+    admin_client.get(page)
+    counts = []
+    for event in ("error", "joined"):
+        with CaptureQueriesContext(connection) as captured:
+            admin_client.get(page)
+        counts.append(len(captured))
+        source, target = workflow.steps.all()
+        Trigger.objects.create(workflow=workflow, source=source, target=target, event=event)
+    assert counts[0] == counts[1]
 
 
 def test_events_are_chosen_among_those_that_there_are(admin_client: Client, page: str) -> None:
