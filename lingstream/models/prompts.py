@@ -119,6 +119,8 @@ class Provider(models.Model):
                     % {"kinds": ", ".join(kinds), "got": self.kind}
                 }
             )
+        if self.max_concurrency == 0:
+            raise ValidationError({"max_concurrency": _("Expected at least 1, or nothing for no bound.")})
         if not isinstance(self.options, dict):
             return  # the validator of the column says so
         try:

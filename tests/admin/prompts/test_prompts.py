@@ -369,6 +369,7 @@ class TestProviders:
             ({"kind": "no"}, "kind"),
             ({"options": '{"api_key": "x"}'}, "options"),
             ({"options": "{"}, "options"),
+            ({"max_concurrency": "0"}, "max_concurrency"),
         ],
     )
     def test_a_provider_is_checked(self, admin_client: Client, changes: dict[str, str], field: str) -> None:
