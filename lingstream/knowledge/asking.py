@@ -58,7 +58,7 @@ def _want(source: Source, keys: Many[str]) -> int:
         asked=F("asked") + 1,
         seen=Greatest("seen", source.number),
         status=Document.Status.PENDING,
-        retry_at=None,
-        check_at=Now(),  # which tells wishes from what a listing has found
+        retry_at=Now(),  # which tells wishes from what a listing has found
+        check_at=Now(),
         attempts=0,
     )

@@ -90,7 +90,7 @@ def closing(document: Document, asked: int, **columns: Any) -> dict[str, Any]:
     :param asked: how often somebody had when it was taken.
     """
     if document.asked != asked:
-        columns |= {"status": Document.Status.PENDING, "retry_at": None}
+        columns |= {"status": Document.Status.PENDING, "retry_at": Now()}
     return columns
 
 
@@ -186,11 +186,10 @@ def fail(
     return not again
 
 
-def put_off(held: Held, row: Sync, why: str) -> None:
-    """Leave what is still due to the next pass that lists, but for what was asked for since ``row`` began."""
+def put_off(held: Held, why: str) -> None:
+    """Leave what was listed and is still due to the next pass that lists; not what somebody has asked for."""
     with held.transaction():
-        due = due_documents().filter(source=held.source)
-        due = due.exclude(check_at__gte=row.started_at, check_at__lte=Now())
+        due = due_documents().filter(source=held.source, retry_at=None)
         # Who holds one is asking for it: to wait could be a deadlock.
         free(due).update(retry_at=Now() + _NEVER, **_said(Failed(PUT_OFF, why)))
 

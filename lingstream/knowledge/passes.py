@@ -143,8 +143,8 @@ def _left(source: Source) -> QuerySet[Document]:
 
 
 def _to_be_tried(sources: Sequence[Any]) -> QuerySet[Document]:
-    rows = Document.objects.filter(source__in=sources, status=Document.Status.PENDING, error_code=PUT_OFF)
-    return free(rows)
+    put_off = {"status": Document.Status.PENDING, "error_code": PUT_OFF, "retry_at__gt": Now()}
+    return free(Document.objects.filter(source__in=sources, **put_off))
 
 
 _running = Prepared(

@@ -287,7 +287,7 @@ class Slice:
             if full := self._full_after_a_look():
                 self._problem = self._problem or full
                 await self._save()  # that it is not complete, before what is left is out of sight
-                await self._call(put_off, self._held, self._row, full)
+                await self._call(put_off, self._held, full)
                 return True
             documents = await self._call(self._taken, None, 1 if probing else self._most)
             if not documents:

@@ -401,22 +401,34 @@ class TestVanishing:
         one_pass(source, full=False, trigger="webhook")
         assert keys(status="indexed") == list("abcde")
 
-    def test_what_is_asked_for_while_a_pass_comes_to_its_bound_is_not_put_off(
-        self, source: Source, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("when", ["before", "while put off", "at the bound", "while looked at"])
+    def test_what_is_asked_for_is_not_put_off(
+        self, source: Source, monkeypatch: pytest.MonkeyPatch, when: str
     ) -> None:
-        Source.objects.update(max_bytes=len("text"))
+        Source.objects.update(max_bytes=len("text"), every=60)
         for number in range(60):
             world.write(f"{number:02}", "text")
+        wanted = ["00", "58", "59", "60"]
         later = slices.put_off
 
-        def put_off(held: Any, row: Sync, why: str) -> None:
-            ask(source, ["58", "59", "60"], Sync.Trigger.WEBHOOK)
-            later(held, row, why)
+        def wish() -> None:
+            ask(source, wanted, Sync.Trigger.WEBHOOK)
+            world.write("60", "text")
 
-        world.write("60", "text")
+        def put_off(held: Any, why: str) -> None:
+            if when == "at the bound":
+                wish()
+            later(held, why)
+
         monkeypatch.setattr(slices, "put_off", put_off)
+        if when == "while put off":
+            one_pass(source)
+        if when in ("before", "while put off"):
+            wish()
+        if when == "while looked at":
+            world.read = wish
         one_pass(source)
-        assert {"58", "59", "60"} <= set(keys(status="indexed"))
+        assert set(wanted) <= set(keys(status="indexed"))
         assert keys(error_code="put-off") == keys(status="pending") != []
 
     def test_what_a_pass_has_read_counts_in_all_of_its_slices(self, source: Source) -> None:
