@@ -210,7 +210,7 @@ def _fitting(text: str) -> str:
 
 def links_of(refs: Iterable[Ref]) -> list[list[str]]:
     """Return links as the column has them: ``[key, url]``, and ``[key]`` where they are the same."""
-    found = {ref.key: ref for ref in refs if is_key(ref.key)}
+    found = {ref.key: ref for ref in refs if is_key(ref.key) or ref.is_gap}
     return [[key] if ref.url == key else [key, ref.url] for key, ref in list(found.items())[:_MOST_LINKS]]
 
 

@@ -32,7 +32,7 @@ from .indexer import Draft, Reading, described, drafts, read_columns, store, who
 from .listing import is_only_cut, links_of, stored_links
 from .models import Document, DocumentText, Source
 from .pipeline import Prepared, Reader, Rules, cut_anew, is_same_text, prepare
-from .sources.port import DISOWNED, Content, Failed, Gone, Known, Listing, Ref, Unchanged
+from .sources.port import DISOWNED, Content, Failed, Fetched, Gone, Known, Listing, Ref, Unchanged
 from .together import Together
 
 __all__ = ["Looking", "mends", "told"]
@@ -189,12 +189,12 @@ class Looking:
             read |= {name: getattr(document, name) for name in ("misses", "check_every", "check_at")}
         return _Looked(await cut_anew(_as_it_was(document, kept), self.rules), content, read, asked)
 
-    async def _fetch(self, document: Document, is_kept: bool) -> Content | Unchanged | Gone | Failed:
+    async def _fetch(self, document: Document, is_kept: bool) -> Fetched:
         known = Known(document.key, document.url, depth=document.depth)
         if is_kept or self._is_known(document):
             known = replace(known, etag=document.etag, modified=document.modified)
         try:
-            return await self.listing.fetch(known)
+            return _with_known_links(document, await self.listing.fetch(known))
         except Exception as error:  # of a database, too: it need not be ours, and ours is asked soon enough
             why = _crashed(error, Phrase("the source, at %(key)s", key=f"{document.key!r:.200}"))
             return why if isinstance(error, LingError) else replace(why, retryable=True)
@@ -369,6 +369,14 @@ def _links(document: Document, one: _Looked) -> list[Ref]:
     if read is None or _is_disowned(document, one):
         links += stored_links(document.links, document.depth)
     return links
+
+
+def _with_known_links(document: Document, fetched: Fetched) -> Fetched:
+    """What has come of a document; if it leads to more than it names, to what it led to before, too."""
+    if isinstance(fetched, (Content, Failed)) and any(link.is_gap for link in fetched.links):
+        known = stored_links(document.links, document.depth)
+        return replace(fetched, links=[*fetched.links, *known])
+    return fetched
 
 
 def _is_disowned(document: Document, one: _Looked) -> bool:

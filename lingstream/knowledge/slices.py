@@ -219,12 +219,15 @@ class Slice:
             batch: dict[str, Ref] = {}
             while queue and len(batch) < BATCH:
                 ref = queue.popleft()
-                if is_key(ref.key) and ref.depth <= self._held.source.max_depth:
+                if ref.depth > self._held.source.max_depth:
+                    continue
+                if is_key(ref.key):
                     batch.setdefault(ref.key, ref)
+                elif ref.is_gap:
+                    self._limit(Phrase("there is more in %(url)s than is read of a page", url=ref.url))
             noted = await self._call(self._noted, list(batch.values()))
-            if noted.dropped and not self._limited:
-                self._limited = True
-                self._problem = self._problem or _more(self._held.source.max_documents)
+            if noted.dropped:
+                self._limit(_more(self._held.source.max_documents))
             if not self._counts_looks:
                 self._count(seen=noted.seen)
             for key, later in noted.dated.items():
@@ -250,6 +253,11 @@ class Slice:
                     await self._look(current, contents)
         if self._row and self._row.complete and (self._limited or self._listing.problem):
             await self._save()  # before the documents are done that tell so: no other slice looks at them
+
+    def _limit(self, problem: str) -> None:
+        """Note that the listing is not complete, and why."""
+        self._limited = True
+        self._problem = self._problem or problem
 
     async def _there(self, keys: Iterable[str], new: set[str]) -> list[str]:
         """Those of ``keys`` that nobody has deleted before they were noted, as those that are ``new`` may be.

@@ -2,7 +2,8 @@
 
 1. What a robots.txt forbids is not asked for; while one cannot be read, no page of its host is.
 2. A listing is complete if what it begins with has answered: each seed, its robots.txt, the sitemaps. How
-   deep it goes is what the source covers, and no gap; a page of which not all links are read is one.
+   deep it goes is what the source covers, and no gap; a page of which not all links are read is one, and
+   says so among its links.
 3. A page that a renderer is to make is asked for first, as any other: whether it is there, where it has
    moved and whether its host may be asked is known before. That it is as it was, its server cannot say.
 4. A page that has moved, or that calls another address its own, is that other one, which is listed instead.
@@ -27,7 +28,7 @@ from ..web.links import Area, normalise, origin_of
 from ..web.page import Page, is_html, read_page
 from ..web.robots import MOST_BYTES, Robots, directives
 from ..web.sitemap import Sitemap, read_sitemap
-from .port import Content, Failed, Fetched, Gone, Known, Ref, Unchanged
+from .port import Content, Failed, Fetched, Gone, Known, Ref, Unchanged, more_in
 from .remote import AGENT, address, failed
 from .render import MOST_SECONDS, RenderFailure, rendered
 
@@ -121,13 +122,13 @@ class Crawl:
                 if isinstance(made, Failed):
                     return made
                 answer = made
-            page = await asyncio.to_thread(read_page, answer.body, answer.url, AGENT, answer.charset)
+            read = (answer.body, answer.url, AGENT, answer.charset, self._area.holds)
+            page = await asyncio.to_thread(read_page, *read)
         says = page.says | directives(answer.robots, AGENT)
         follows = self._follows and "nofollow" not in says
         links = await self._allowed(page.links) if follows else []
         if follows and page.cut:
-            self._miss(Phrase("there is more in %(url)s than is read of a page", url=answer.url))
-            answer = replace(answer, etag="", modified="")  # that it is as it was would not tell so
+            links = [more_in(answer.url), *links]
         if "noindex" in says:
             return Failed("noindex", Phrase("it asks not to be found"), skip=True, links=links)
         if self._is_other(answer.url, page.canonical):

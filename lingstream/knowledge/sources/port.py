@@ -33,6 +33,7 @@ __all__ = [
     "Ref",
     "SourceKind",
     "Unchanged",
+    "more_in",
     "register_source",
     "source_kind",
     "source_kinds",
@@ -55,7 +56,7 @@ class Content:
     :param metadata: JSON data of the source's own that searches may narrow by.
     :param owner_id: whose it is, if not the source's owner's.
     :param scope: the tenant; ``None``: the source's.
-    :param links: what it leads to, to be fetched too (a web page's).
+    :param links: what it leads to, to be fetched too (a web page's); :func:`more_in` among them: to more.
     """
 
     body: bytes | str
@@ -107,6 +108,11 @@ class Ref(NamedTuple):
     dated: datetime | None = None
 
     @property
+    def is_gap(self) -> bool:
+        """Whether it is :func:`more_in` a document."""
+        return bool(self.url) and not self.key
+
+    @property
     def tag(self) -> str:
         """The etag, or, of a document that is here and has no hint at all, what makes it the same."""
         if self.etag or self.modified or self.content is None:
@@ -120,6 +126,16 @@ class Ref(NamedTuple):
         modified = self.content.modified or self.modified
         url = self.content.url or self.url
         return replace(self.content, url=url, etag=self.content.etag or self.tag, modified=modified)
+
+
+def more_in(url: str) -> Ref:
+    """Return the link that says of a document that it leads to more than it names: a listing has a gap then.
+
+    It is kept with the document's links, and what these were before stays among them.
+
+    :param url: the document's.
+    """
+    return Ref("", url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .links import normalise
@@ -44,14 +45,21 @@ def is_html(body: bytes, mime: str) -> bool:
     return (mime in _HTML and b"<" in head) or (mime in _UNSURE and b"<html" in head)
 
 
-def read_page(body: bytes, url: str, agent: str, charset: str = "") -> Page:
+def read_page(
+    body: bytes,
+    url: str,
+    agent: str,
+    charset: str = "",
+    holds: Callable[[str], bool] = lambda address: True,
+) -> Page:
     """Return what a page says; it may take a second of CPU.
 
     :param url: where it is.
     :param agent: the name of the robot that it may speak to.
     :param charset: the encoding that its sender names.
+    :param holds: whether a link to an address counts.
     """
-    reader = _PageReader(url, agent)
+    reader = _PageReader(url, agent, holds)
     read_html(body[:MOST_BYTES], reader, charset)
     found = reader.found
     found.links = [*reader.links]
@@ -62,12 +70,12 @@ def read_page(body: bytes, url: str, agent: str, charset: str = "") -> Page:
 class _PageReader(Reader):
     most_tags = 100_000
 
-    def __init__(self, url: str, agent: str) -> None:
+    def __init__(self, url: str, agent: str, holds: Callable[[str], bool]) -> None:
         super().__init__()
         self.found = Page()
         self.links: dict[str, None] = {}
         self._base = url
-        self._agent = agent
+        self._agent, self._holds = agent, holds
 
     def opened(self, tag: str, attributes: dict[str, str]) -> None:
         href = attributes.get("href", "")
@@ -82,8 +90,9 @@ class _PageReader(Reader):
             self.found.says |= directives([attributes.get("content", "")], self._agent)
 
     def _link(self, href: str) -> None:
-        if address := normalise(href, self._base):
-            self.links[address] = None
-            if len(self.links) > MOST_LINKS:
-                del self.links[address]
-                self.leave()
+        address = normalise(href, self._base)
+        if not address or address in self.links or not self._holds(address):
+            return
+        if len(self.links) == MOST_LINKS:
+            self.leave()
+        self.links[address] = None

@@ -14,6 +14,7 @@ from lingstream.knowledge.deletion import confirm
 from lingstream.knowledge.models import Chunk, Collection, Document, Source, Sync
 from lingstream.knowledge.sources import remote
 from lingstream.knowledge.sync import sync
+from lingstream.knowledge.web import page as web_page
 from tests.knowledge.world import indexed
 from tests.web import Answer, Asked, WebServer, web
 
@@ -201,6 +202,28 @@ async def test_dates_of_pages_that_have_changed_are_believed(site: WebServer, so
         assert (await make_pass(source, "schedule")).changed >= len(pages)
     await source.arefresh_from_db()
     assert source.distrusted == []
+
+
+async def test_a_page_with_too_many_links_loses_nothing_whoever_looks_at_it(
+    site: WebServer, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = {f"/{name}": page(name) for name in "abc"}
+    site.answers |= {"/": page("home", *pages), **pages}
+    assert (await make_pass(source)).complete
+    monkeypatch.setattr(web_page, "MOST_LINKS", 2)
+    site.answers |= {"/": page("longer", "/n", "/m", *pages), "/n": page("n"), "/m": page("m")}
+    there = {"/": "longer", **{f"/{name}": name for name in "abcmn"}}
+    for trigger in ("manual", "schedule", "manual", "schedule"):  # by the clock it is not due
+        asked = len(site.requests)
+        done = await make_pass(source, trigger)
+        assert (done.complete, await texts(site, source)) == (False, there)
+        assert f"there is more in {site.url}/ than is read" in done.problem
+        assert len(site.requests) - asked == (2 + 6 if trigger == "manual" else 2)
+    site.answers["/"] = Answer(status=503)
+    assert not (await make_pass(source)).complete
+    site.answers["/"] = page("short", "/a")
+    assert [(await make_pass(source)).complete for _ in range(2)] == [True, True]
+    assert await texts(site, source) == {"/": "short", "/a": "a"}
 
 
 async def test_what_a_site_says_is_gone_goes_after_two_passes(site: WebServer, source: Source) -> None:
