@@ -103,8 +103,9 @@ class Looking:
         """
         room = asyncio.Semaphore(self.concurrency)
         kept = await self._kept(documents)
+        keys = tuple(each.key for each in documents)
         looks = [
-            asyncio.create_task(self._look(each, contents.get(each.key), kept.get(each.pk), room))
+            asyncio.create_task(self._look(each, keys, contents.get(each.key), kept.get(each.pk), room))
             for each in documents
         ]
         try:
@@ -137,10 +138,16 @@ class Looking:
         return await self.call(_texts, pks) if pks else {}
 
     async def _look(
-        self, document: Document, content: Content | None, kept: str | None, room: asyncio.Semaphore
+        self,
+        document: Document,
+        keys: Sequence[str],
+        content: Content | None,
+        kept: str | None,
+        room: asyncio.Semaphore,
     ) -> _Looked | None:
         """Fetch a document, where that is needed, and cut it; ``None``: it is too late for that.
 
+        :param keys: of all documents of the look.
         :param kept: its text, if that is what these rules would make of what was read last.
         """
         async with room:
@@ -148,7 +155,10 @@ class Looking:
                 return None
             self.hear(document.key)
             is_here = kept is not None and content is None and is_only_cut(document)
-            fetched = content or (Unchanged() if is_here else await self._fetch(document, kept is not None))
+            known = Known(document.key, document.url, depth=document.depth, together=keys)
+            if kept is not None or self._is_known(document):
+                known = replace(known, etag=document.etag, modified=document.modified)
+            fetched = content or (Unchanged() if is_here else await self._fetch(document, known))
             try:
                 if isinstance(fetched, Unchanged) and kept is not None:
                     return await self._cut_anew(document, kept, asked=not is_here)
@@ -189,10 +199,7 @@ class Looking:
             read |= {name: getattr(document, name) for name in ("misses", "check_every", "check_at")}
         return _Looked(await cut_anew(_as_it_was(document, kept), self.rules), content, read, asked)
 
-    async def _fetch(self, document: Document, is_kept: bool) -> Fetched:
-        known = Known(document.key, document.url, depth=document.depth)
-        if is_kept or self._is_known(document):
-            known = replace(known, etag=document.etag, modified=document.modified)
+    async def _fetch(self, document: Document, known: Known) -> Fetched:
         try:
             return _with_known_links(document, await self.listing.fetch(known))
         except Exception as error:  # of a database, too: it need not be ours, and ours is asked soon enough

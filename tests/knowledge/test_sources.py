@@ -15,8 +15,9 @@ from django.contrib.auth.models import User
 
 from lingstream.core.exceptions import UsageError
 from lingstream.knowledge import slices
+from lingstream.knowledge.asking import ask
 from lingstream.knowledge.looking import Looking
-from lingstream.knowledge.models import Chunk, Collection, Document, Source, Upload
+from lingstream.knowledge.models import Chunk, Collection, Document, Source, Sync, Upload
 from lingstream.knowledge.passes import rules_of
 from lingstream.knowledge.pipeline import HALF
 from lingstream.knowledge.sources import folder
@@ -252,11 +253,15 @@ class TestUpload:
 
 
 tickets: dict[str, str] = {}
+listed: list[str] = []
 
 
 @source_function("tickets")
 async def list_tickets(source: Source) -> AsyncIterator[Ref]:
     for key, text in tickets.items():
+        listed.append(key)
+        if not text:
+            raise OSError("out of paper")
         yield Ref(key, content=Content(text, title=source.config["options"]["title"]))
 
 
@@ -275,6 +280,22 @@ class TestFunction:
         del tickets["b"]
         one_pass(source)
         assert keys() == ["a"]
+
+    def test_it_is_called_once_for_all_that_are_asked_for_together(self) -> None:
+        tickets.clear()
+        tickets.update({f"{number:02}": "one" for number in range(60)})
+        source = made("python", function="tickets", options={"title": "Ticket"})
+        one_pass(source)
+        listed.clear()
+        wanted = [f"{number:02}" for number in range(40)]
+        tickets.update(dict.fromkeys(wanted, "two") | {"31": "", "45": ""})
+        ask(source, wanted, Sync.Trigger.WEBHOOK)
+        one_pass(source, full=False)
+        assert len(listed) == 32 + 32  # two looks; the second reading ends where the function fails
+        assert Chunk.objects.filter(text="two").count() == 31
+        failed = Document.objects.filter(error__contains="out of paper")
+        assert sorted(failed.values_list("key", flat=True)) == [f"{number:02}" for number in range(31, 40)]
+        assert Document.objects.count() == 60
 
     def test_a_function_that_nobody_has_written_is_told(self) -> None:
         with pytest.raises(UsageError, match="tickets"):

@@ -16,6 +16,7 @@ from lingstream.core.exceptions import UsageError
 from lingstream.core.phrases import Phrase
 
 from ..models import Source
+from .again import Again
 from .port import Content, Failed, Fetched, Known, Listing, Ref, SourceKind
 from .remote import ADDRESS, KEYS, address, check_keys, fetcher
 
@@ -87,8 +88,7 @@ class _Entries:
         self.problem: str = ""
         self._feeds = [address(feed) for feed in config["feeds"]]
         self._fetches, self._most = fetches, most
-        self._again: dict[str, Content] | None = None
-        self._reading = asyncio.Lock()
+        self._again = Again(self.refs)
 
     async def refs(self) -> AsyncIterator[Ref]:
         """See :class:`Listing`."""
@@ -99,10 +99,7 @@ class _Entries:
 
     async def fetch(self, known: Known) -> Fetched:
         """See :class:`Listing`."""
-        async with self._reading:  # once for all that are asked for
-            if self._again is None:
-                self._again = {ref.key: ref.document async for ref in self.refs()}
-        if found := self._again.get(known.key):
+        if found := await self._again.get(known):
             return found
         gone = Phrase("the feed has it no longer; what was read of it stays")
         return Failed("not-in-feed", self.problem or gone)

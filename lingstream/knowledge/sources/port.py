@@ -140,13 +140,18 @@ def more_in(url: str) -> Ref:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the indexer knows of a document that it asks for again."""
+    """What the indexer knows of a document that it asks for again.
+
+    :param together: keys that are asked for together, one object for all of them: what is read for the first
+        of them is not too old for the others.
+    """
 
     key: str
     url: str = ""
     etag: str = ""
     modified: str = ""
     depth: int = 0
+    together: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

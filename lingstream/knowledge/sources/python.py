@@ -12,6 +12,7 @@ from lingstream.core.names import check_free
 from lingstream.core.phrases import Phrase
 
 from ..models import Source
+from .again import Again
 from .port import Fetched, Gone, Known, Ref, SourceKind
 
 __all__ = ["Python", "PythonListing", "source"]
@@ -36,7 +37,7 @@ def source(slug: str, *, fetch: Fetches | None = None) -> Callable[[F], F]:
     document itself, and one whose ``etag`` is as before is not looked at.
 
     :param fetch: returns one document, for those that were listed without; unless given, the function is
-        called again for it, up to the document.
+        called again for those that are asked for together, up to the last of them.
     :raises UsageError: it is no async generator, or another function has that slug.
     """
 
@@ -88,6 +89,7 @@ class PythonListing:
         self.problem = ""
         self._source = source
         self._function = function
+        self._again = Again(lambda: function.list(source))
 
     async def refs(self) -> AsyncIterator[Ref]:
         """See :class:`Listing`."""
@@ -100,11 +102,7 @@ class PythonListing:
         """See :class:`Listing`."""
         if self._function.fetch:
             return await self._function.fetch(self._source, known)
-        async with aclosing(self._function.list(self._source)) as refs:  # type: ignore[type-var]
-            async for ref in refs:
-                if ref.key == known.key and ref.content:
-                    return ref.document
-        return Gone(for_good=True)
+        return await self._again.get(known) or Gone(for_good=True)
 
 
 def _named(config: Mapping[str, Any]) -> _Function:

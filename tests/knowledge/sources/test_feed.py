@@ -75,10 +75,16 @@ async def test_a_hint_changes_with_an_entry(site: WebServer, listing: Listing) -
     assert [one.etag == other.etag for one, other in zip(before, after, strict=True)] == [False, True]
 
 
-async def test_entries_that_are_asked_for_again_cost_one_request(site: WebServer, listing: Listing) -> None:
-    found = await asyncio.gather(*(listing.fetch(Known(key)) for key in ("1", "3", "4")))
+async def test_entries_that_are_asked_for_together_cost_one_request(
+    site: WebServer, listing: Listing
+) -> None:
+    keys = ["1", "3", "4"]
+    found = await asyncio.gather(*(listing.fetch(Known(key, together=keys)) for key in keys))
     assert [isinstance(each, Content) for each in found] == [True, True, False]
     assert len(site.requests) == 1
+    site.answers["/feed"] = RSS.replace("high", "higher").encode()
+    later = await listing.fetch(Known("1", together=["1", "2"]))
+    assert isinstance(later, Content) and b"higher" in bytes(later.body)  # type: ignore[arg-type]
     answer = found[2]
     assert isinstance(answer, Failed)
     assert (answer.code, answer.skip) == ("not-in-feed", False)
