@@ -15,7 +15,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,12 +28,11 @@ from ..web.page import Page, is_html, read_page
 from ..web.robots import MOST_BYTES, Robots, directives
 from ..web.sitemap import Sitemap, read_sitemap
 from .port import Content, Failed, Fetched, Gone, Known, Ref, Unchanged, more_in
-from .remote import AGENT, address, failed
+from .remote import AGENT, address, failed, key_of
 from .render import MOST_SECONDS, RenderFailure, rendered
 
 __all__ = ["MOST_ADDRESSES", "MOST_SITEMAPS", "Crawl", "page_ref"]
 
-_LONGEST_KEY = 500
 #: Sitemaps that are read, and addresses in all of them.
 MOST_SITEMAPS, MOST_ADDRESSES = 50, 50_000
 
@@ -271,9 +269,8 @@ class Crawl:
 
 
 def page_ref(url: str, depth: int = 0) -> Ref:
-    """Return the reference to a page; a long address is known by a short key."""
-    key = url if len(url) <= _LONGEST_KEY else f"{url[:400]}…{sha256(url.encode()).hexdigest()}"
-    return Ref(key=key, url=url, depth=depth)
+    """Return the reference to a page."""
+    return Ref(key=key_of(url), url=url, depth=depth)
 
 
 def _is_no_answer(found: Fetched) -> bool:

@@ -2,11 +2,16 @@
 
 A feed names its latest entries only, so no listing of one is complete: what has fallen out of it stays,
 unless its page says that it is gone.
+
+Of several feeds, ids that are addresses, ``urn:`` or ``tag:`` are everybody's: an entry that several have is
+that of the first of them. Others are their feed's, and known by it as well, but for those of the first feed,
+so that one which is added leaves what was found before as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -18,7 +23,7 @@ from lingstream.core.phrases import Phrase
 from ..models import Source
 from .again import Again
 from .port import Content, Failed, Fetched, Known, Listing, Ref, SourceKind
-from .remote import ADDRESS, KEYS, address, check_keys, fetcher
+from .remote import ADDRESS, KEYS, address, check_keys, fetcher, key_of
 
 if TYPE_CHECKING:
     from ..web.feed import Entry
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Feeds"]
 
 _EVERYWHERE = ("*",)
-_LONGEST_KEY = 500
+_EVERYBODYS = re.compile(r"[a-z][a-z0-9+.-]*://|urn:|tag:", re.IGNORECASE)
 
 
 class Feeds(SourceKind):
@@ -92,9 +97,12 @@ class _Entries:
 
     async def refs(self) -> AsyncIterator[Ref]:
         """See :class:`Listing`."""
+        seen: set[str] = set()
         for feed in self._feeds:
             for entry in await self._read(feed):
-                if ref := self._ref(entry):
+                ref = self._ref(entry, "" if feed == self._feeds[0] else feed)
+                if ref and ref.key not in seen:
+                    seen.add(ref.key)
                     yield ref
 
     async def fetch(self, known: Known) -> Fetched:
@@ -104,8 +112,11 @@ class _Entries:
         gone = Phrase("the feed has it no longer; what was read of it stays")
         return Failed("not-in-feed", self.problem or gone)
 
-    def _ref(self, entry: Entry) -> Ref | None:
-        """An entry as a listing names it; ``None``: there is nothing to it."""
+    def _ref(self, entry: Entry, feed: str) -> Ref | None:
+        """An entry as a listing names it; ``None``: there is nothing to it.
+
+        :param feed: what it is known by, beside its id, if that is not everybody's.
+        """
         if not entry.html:
             return None
         digest = sha256(f"{entry.title}\0{entry.url}\0{entry.html}".encode("utf-8", "surrogatepass"))
@@ -116,7 +127,9 @@ class _Entries:
             entry.title,
             metadata={"published": entry.modified} if entry.modified else {},
         )
-        return Ref(entry.id[:_LONGEST_KEY], entry.url, etag=digest.hexdigest(), content=content)
+        is_known = not feed or _EVERYBODYS.match(entry.id)
+        key = entry.id if is_known else key_of(f"{feed} {entry.id}")
+        return Ref(key, entry.url, etag=digest.hexdigest(), content=content)
 
     async def _read(self, feed: str) -> list[Entry]:
         from ..web.feed import MOST_BYTES, read_feed
@@ -147,7 +160,7 @@ class _Pages(_Entries):
         """See :class:`Listing`."""
         return await self._pages.fetch(known)
 
-    def _ref(self, entry: Entry) -> Ref | None:
+    def _ref(self, entry: Entry, feed: str) -> Ref | None:
         from ..web.dates import latest
         from .crawl import page_ref
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -30,6 +31,7 @@ __all__ = [
     "check_keys",
     "failed",
     "fetcher",
+    "key_of",
     "user_agent",
 ]
 
@@ -38,6 +40,7 @@ AGENT = "lingstream"
 LEAST_DELAY = 0.5  # seconds between two requests to a host
 
 _CONNECTIONS = 20
+_LONGEST_KEY = 500
 
 ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 2_000}
 #: Options of a source behind a login.
@@ -102,6 +105,13 @@ def address(link: str) -> str:
         return found
     message = Phrase("expected an address like https://example.com/docs/, got %(got)s", got=f"{link!r:.120}")
     raise UsageError(message, code="option")
+
+
+def key_of(name: str) -> str:
+    """Return a document's key, short where its name is long."""
+    if len(name) <= _LONGEST_KEY:
+        return name
+    return f"{name[:400]}…{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def check_keys(config: Mapping[str, Any]) -> None:

@@ -127,6 +127,29 @@ async def test_of_several_one_may_fail(site: WebServer, answer: Answer, problem:
         assert problem in listing.problem
 
 
+async def test_ids_of_several_feeds_are_their_own_unless_they_are_everybodys(site: WebServer) -> None:
+    def feed(text: str, *ids: str) -> bytes:
+        entry = "<item><guid isPermaLink='false'>{}</guid><description>{}</description></item>".format
+        return f"<rss>{''.join(entry(id, text) for id in ids)}</rss>".encode()
+
+    ids = ["1", "post:1", "https://a.example/1", "tag:a.example,2026:1", "x" * 500]
+    site.answers |= {"/one": feed("one", *ids), "/two": feed("two", *ids, "urn:isbn:1")}
+    async with Feeds().open(source(site, "/one", pages=False)) as listing:
+        assert [ref.key for ref in await listed(listing)] == ids
+    async with Feeds().open(source(site, "/one", "/two", pages=False)) as listing:
+        refs = await listed(listing)
+        keys = [ref.key for ref in refs]
+        here, there = keys[: len(ids)], keys[len(ids) :]
+        assert (here, there[:2], there[3:]) == (
+            ids,
+            [f"{site.url}/two 1", f"{site.url}/two post:1"],
+            ["urn:isbn:1"],
+        )
+        assert len(there[2]) < 500
+        found = await listing.fetch(Known(there[0]))
+        assert isinstance(found, Content) and found == refs[len(ids)].document
+
+
 async def test_a_feed_may_have_moved(site: WebServer) -> None:
     site.answers["/old"] = Answer(status=301, headers={"Location": "/feed"})
     async with Feeds().open(source(site, "/old", pages=False)) as listing:
