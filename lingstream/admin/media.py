@@ -11,6 +11,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.widgets import ForeignKeyRawIdWidget
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -22,6 +23,7 @@ from ..access.faults import told
 from ..access.identity import scope_of
 from ..core.exceptions import LingError
 from .first import tell_next
+from .others import OfferedIdWidget, going_of_others
 from .stale import LastingRows, StaleForm, columns_of, marks_of_rows
 
 __all__ = [
@@ -128,6 +130,20 @@ class LingAdmin(Lines, admin.ModelAdmin):  # type: ignore[type-arg]
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """As Django's, which links rows of all models, whether who looks may see them or not."""
         return self._open_links(request, super().changeform_view(request, *args, **kwargs))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """As Django's; where rows of other tenants would go with them nothing goes, and none is named."""
+        scope = tenant(request)
+        if scope is not None and (going := going_of_others(objs, scope)):
+            return [], {}, set(), going
+        return super().get_deleted_objects(objs, request)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """As Django's, and an id says no more than what may be chosen."""
+        field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field and isinstance(field.widget, ForeignKeyRawIdWidget):
+            field.widget = OfferedIdWidget(field.widget, field.queryset)
+        return field
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """As Django's; of a row that is there, what the site writes by itself meanwhile stays."""

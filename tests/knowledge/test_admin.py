@@ -631,6 +631,34 @@ class TestTenants:
         assert page(client, f"source/{into.pk}/dry-run/")
         assert '<td class="field-passages">1</td>' in page(client, "collection/")
 
+    @pytest.mark.parametrize("what", ["collection", "source"])
+    def test_delete_nothing_of_others_with_what_is_theirs_and_are_named_none(self, what: str) -> None:
+        into = collection("ours")
+        Source.objects.update(scope="a")
+        document(into, "Ours.", scope="a", title="Our clouds")
+        document(into, "Theirs.", scope="b", title="Their clouds")
+        if what == "collection":
+            Source.objects.create(slug="their-source", collection=into, kind="upload", scope="b")
+        models = ("collection", "source", "document")
+        client = client_with(*(f"{verb}_{model}" for verb in ("view", "delete") for model in models))
+        pk = {"collection": into.pk, "source": Source.objects.get(slug="ours").pk}[what]
+        asked: list[tuple[str, dict[str, Any]]] = [
+            (f"{URL}{what}/{pk}/delete/", {}),
+            (f"{URL}{what}/", {"action": "delete_selected", "_selected_action": [pk]}),
+        ]
+        for url, data in asked:
+            for sent in (data, {**data, "post": "yes"}):
+                html = client.post(url, sent).content.decode()
+                assert "heir" not in html and "documents of other tenants: 1" in html
+                assert ("sources of other tenants: 1" in html) is (what == "collection")
+        assert Document.objects.count() == 2
+        Document.objects.filter(scope="b").delete()
+        Source.objects.filter(scope="b").delete()
+        html = client.post(*asked[0]).content.decode()
+        assert "Our clouds" in html and "of other tenants" not in html
+        assert client.post(asked[0][0], {"post": "yes"}).status_code == 302
+        assert not Document.objects.exists()
+
     def test_see_no_passage_of_another_in_a_trial(self, source: Source) -> None:
         document(source.collection, "Clouds are ours.", scope="a", title="Ours")
         document(source.collection, "Clouds are theirs.", scope="b", title="Theirs")

@@ -170,7 +170,10 @@ class TestATenant:
     def test_speaks_in_its_own_conversations(self, admin_client: Client) -> None:
         talks = {scope: Conversation.objects.create(scope=scope) for scope in "ab"}
         data = row(conversation=str(talks["b"].pk))
-        assert list(errors_of(send(admin_client, data, host="a.example"))) == ["conversation"]
+        refused = send(admin_client, data, host="a.example")
+        assert list(errors_of(refused)) == ["conversation"]
+        html = refused.content.decode()
+        assert str(talks["b"].pk) in html and "conversation/" + str(talks["b"].pk) not in html
         assert send(admin_client, data, host="b.example").status_code == 302
         page = admin_client.get(f"{URL}{Schedule.objects.get().pk}/change/", headers={"host": "b.example"})
         assert form_data(page)["conversation"] == talks["b"].pk
