@@ -42,7 +42,10 @@ _KNOWN_FOR = 60.0  # seconds for which it stays as it was found how long an embe
 _sizes: dict[str, tuple[int, float]] = {}  # that in bytes, and until when, by its fingerprint
 _made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Embedding]] = WeakKeyDictionary()
 
-_BY_ONE = ("crashed", "timed-out")  # codes of what one text did to the process that reads it
+_REFUSED = "provider-bad-request"
+#: Codes of what one text may have done: to the process that reads it, or to a server, as it is too long.
+_BY_ONE = ("crashed", "timed-out", _REFUSED)
+_PROBES = 2  # texts that are asked for alone, to see whether a server that refuses a batch takes any
 _RECENT = timedelta(days=1)  # a vector that was used since then need not say so again
 
 
@@ -92,7 +95,7 @@ async def vectors_of(
 ) -> Vectors:
     """Return the vectors of ``texts``, which are by hash."""
     found = Vectors(await call(_kept, embedder.fingerprint, list(texts)), {})
-    missing = [each for each in texts if each not in found.data]
+    missing, known = [each for each in texts if each not in found.data], len(found.data)
     size = await call(_size, embedder.fingerprint) if missing else 0
     room = asyncio.Semaphore(embedder.max_concurrency)
 
@@ -113,11 +116,20 @@ async def vectors_of(
                     logger.exception("vectors of the embedder %s cannot be kept", embedder)
                 found.data.update(made)
                 return
-        if refusal.code in _BY_ONE and len(hashes) > 1:
-            for each in hashes:  # that one is left out, and not those that happen to be beside it
-                await embed([each])
-        else:
+        if refusal.code not in _BY_ONE or len(hashes) == 1:
             found.failed.update(dict.fromkeys(hashes, refusal))
+            return
+        # What one has done is not for those that happen to be beside it.
+        hashes = sorted(hashes, key=lambda each: len(texts[each]))
+        for each in hashes[:_PROBES]:
+            await embed([each])
+        rest = hashes[_PROBES:]
+        if refusal.code == _REFUSED and len(found.data) == known:
+            found.failed.update(dict.fromkeys(rest, refusal))
+            return
+        middle = len(rest) // 2
+        for some in filter(None, (rest[:middle], rest[middle:])):
+            await embed(some)
 
     starts = range(0, len(missing), embedder.batch_texts)
     tasks = [asyncio.create_task(embed(missing[start : start + embedder.batch_texts])) for start in starts]

@@ -614,6 +614,27 @@ class TestVectors:
         assert keys(status="indexed") == [key for key in "0123456789" if key != "7"]
         assert Document.objects.get(key="7").error_code == code
 
+    @pytest.mark.parametrize(("refused", "most"), [("7", 12), ("0123456789", 3)], ids=["one", "each"])
+    def test_a_text_that_a_server_refuses_fails_alone(
+        self, embedded: Source, monkeypatch: pytest.MonkeyPatch, refused: str, most: int
+    ) -> None:
+        """As one that is too long for a model; a model that refuses each is not asked for each."""
+        embed, requests = told.embed, []
+
+        async def strict(texts: Any, model: str) -> Any:
+            requests.append(texts)
+            if any(text[-1] in refused for text in texts):
+                raise ProviderError("too long", code="provider-bad-request", status=400)
+            return await embed(texts, model)
+
+        monkeypatch.setattr(told, "embed", strict)
+        for number in range(10):
+            world.write(f"{number}", f"text {number}")
+        one_pass(embedded)
+        assert keys(status="failed") == keys(error_code="provider-bad-request") == [*refused]
+        assert keys(status="indexed") == [key for key in "0123456789" if key not in refused]
+        assert len(requests) <= most
+
     def test_a_document_that_cannot_be_embedded_stays_as_it_was(self, embedded: Source) -> None:
         world.write("a", "one")
         one_pass(embedded)
