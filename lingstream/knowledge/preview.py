@@ -52,7 +52,7 @@ class Sort:
 class Preview:
     """What a pass would find.
 
-    :param gone: of a complete listing: documents that it lacks.
+    :param gone: of a complete listing: documents that it lacks, and that no known one leads to.
     :param problem: why it is not complete.
     """
 
@@ -157,6 +157,16 @@ def _compare(source: Source, fingerprint: str, refs: list[Ref], found: Preview) 
         found.changed.add(key for key in rows if key in changed)
         found.same.add(key for key in rows if key not in changed)
     if found.complete:
-        keys = {ref.key for ref in refs}
-        known = Document.objects.filter(source=source).order_by("pk").values_list("key", flat=True)
-        found.gone.add(key for key in known.iterator() if key not in keys)
+        found.gone.add(_left_out(source, [ref.key for ref in refs]))
+
+
+def _left_out(source: Source, keys: list[str]) -> list[str]:
+    """Documents that neither a listing has nor, as far as is known, any leads to."""
+    known = Document.objects.filter(source=source).order_by("pk").values_list("key", "links")
+    leads_to = {key: [link[0] for link in links] for key, links in known.iterator()}
+    waiting, reached = keys, set(keys)
+    while waiting:
+        new = {link for link in leads_to.get(waiting.pop(), ()) if link in leads_to} - reached
+        reached |= new
+        waiting.extend(new)
+    return [key for key in leads_to if key not in reached]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.utils import timezone
@@ -34,6 +35,7 @@ from lingstream.knowledge.models import (
     Vector,
 )
 from lingstream.knowledge.passes import rules_of
+from lingstream.knowledge.preview import preview
 from lingstream.knowledge.sources.port import Content, Failed, Gone, Ref
 from lingstream.knowledge.sync import stop
 from lingstream.models.clock import Now
@@ -328,6 +330,16 @@ class TestVanishing:
         while one_pass(source, full=slices == 1, seconds=0.0).status == "unfinished":
             slices += 1
         assert (keys(), slices > 1) == (list(left), True)
+
+    def test_a_preview_takes_nothing_for_gone_that_documents_lead_to(self, source: Source) -> None:
+        world.seeds, world.hints = ["a"], ""
+        world.write("a", "leads to b", links=[Ref("b")])
+        world.write("b", "leads to c, and back", links=[Ref("c"), Ref("a")])
+        world.write("c", "leads nowhere")
+        one_pass(source)
+        Document.objects.create(source=source, key="d", links=[["b"], ["e"]])
+        found = async_to_sync(preview)(source)
+        assert (found.complete, found.gone.keys) == (True, ["d"])
 
     def test_a_source_at_its_limit_says_so(self, source: Source) -> None:
         Source.objects.update(max_documents=2)
