@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
 from django.db.backends.signals import connection_created
+from django.db.models.deletion import Collector
 from django.utils import timezone, translation
 
 from lingstream.core.exceptions import LingError
@@ -413,3 +415,36 @@ def _break(patch: pytest.MonkeyPatch, fault: str) -> None:
         return await prepare(key, *args)
 
     patch.setattr(looking, "prepare", fails)
+
+
+@pytest.mark.skipif("connections['default'].vendor != 'postgresql'", reason="SQLite has one writer")
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("what", ["source", "collection"])
+def test_a_source_goes_while_a_pass_is_at_it(
+    source: Source, monkeypatch: pytest.MonkeyPatch, what: str, many: bool
+) -> None:
+    begin()
+    one_pass(source)
+    go_on()
+    row = {"source": source, "collection": source.collection}[what]
+    delete, passes, outcomes_met = Collector.delete, list[Thread](), list[str]()
+
+    def work() -> None:
+        outcomes_met.append(one_pass(source).status)
+
+    def delete_late(self: Collector) -> Any:
+        """Behind the moment at which Django has looked what there is to delete."""
+        if not passes:
+            passes.append(Thread(target=work))
+            passes[0].start()
+            passes[0].join(1)
+        return delete(self)
+
+    monkeypatch.setattr(Collector, "delete", delete_late)
+    if many:
+        type(row)._default_manager.filter(pk=row.pk).delete()
+    else:
+        row.delete()
+    passes[0].join()
+    assert outcomes_met in (["busy"], ["overtaken"])
+    assert not Document.objects.exists()

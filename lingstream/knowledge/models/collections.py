@@ -16,6 +16,7 @@ from lingstream.models.fields import JSONTextField
 from lingstream.models.phrases import translated
 
 from ..embed import EmbeddingPlan, embedding_kinds, fingerprint
+from .quiet import WithSources
 
 __all__ = ["SEVERAL", "Collection", "Embedder"]
 
@@ -97,8 +98,10 @@ class Embedder(models.Model):
         return fingerprint(self.to_plan())
 
 
-class Collection(models.Model):
+class Collection(WithSources):
     """What is searched together: the documents of its sources, cut the same way."""
+
+    sources_by = "collection__in"
 
     class Access(models.TextChoices):
         ANYONE = "anyone", _("anyone")

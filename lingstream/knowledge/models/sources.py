@@ -24,11 +24,12 @@ from lingstream.models.validators import validate_object
 
 from ..hosts import HostDates
 from .collections import Collection
+from .quiet import WithSources
 
 __all__ = ["Source", "Sync"]
 
 
-class Source(models.Model):
+class Source(WithSources):
     """One place that documents come from: how to list it, how often, and what happens to what vanishes."""
 
     class State(models.TextChoices):
