@@ -14,7 +14,16 @@ from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext
 
 from lingstream.knowledge import removal
-from lingstream.knowledge.models import Chunk, Citation, Collection, Document, DocumentText, Embedder, Vector
+from lingstream.knowledge.models import (
+    Chunk,
+    Citation,
+    Collection,
+    Document,
+    DocumentText,
+    Embedder,
+    Source,
+    Vector,
+)
 from lingstream.knowledge.removal import remove_contents, remove_documents, remove_passages
 from lingstream.models import Run
 
@@ -182,3 +191,8 @@ def test_who_listens_for_what_is_in_a_document_hears_it_from_django(
         remove_contents(some()[0].pk)
     assert len(heard) == (1 if model is DocumentText else 2)
     assert numbers() == {"Document": 3, "DocumentText": 2, "Chunk": 4, "Vector": 4, "Citation": 3}
+
+
+@pytest.mark.parametrize("model", [Source, Collection])
+def test_no_manager_deletes_all(model: Any) -> None:
+    assert not hasattr(model.objects, "delete")  # as Django's: only a query does

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.apps import apps
 from django.db import models, router, transaction
@@ -12,12 +12,16 @@ from lingstream.models.locks import locked
 
 __all__ = ["WithSources"]
 
+M = TypeVar("M", bound="WithSources")
 
-class _WithSources(models.QuerySet):  # type: ignore[type-arg]
+
+class _WithSources(models.QuerySet[M]):
     def delete(self) -> tuple[int, dict[str, int]]:
         with transaction.atomic(using=router.db_for_write(self.model)):
             self.model.wait_for_sources(list(self.values_list("pk", flat=True)))
             return super().delete()
+
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as Django's: no manager has it
 
 
 class WithSources(models.Model):
