@@ -10,8 +10,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, connections
 from django.test import TransactionTestCase
 from django.utils import translation
 
@@ -100,6 +101,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", restore)
         yield
+    asyncio.run(sync_to_async(connections.close_all)())  # of the thread in which tests ask asynchronously
 
 
 @pytest.fixture(scope="session")
