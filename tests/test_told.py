@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "lingstream"
 #: Whose errors are answered in English, logged or raised at import, and never stored; a function by its name.
 NEVER_STORED = {
     "access/embedding.py": "who asks is answered",
+    "access/sessions.py": "who asks is answered",
     "access/tokens.py": "who asks is answered",
     "access/visitors.py": "who asks is answered",
     "transports/asked.py": "who asks is answered",

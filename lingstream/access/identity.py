@@ -28,7 +28,7 @@ from ..core.exceptions import AccessError, ConfigurationError, InternalError, Li
 from ..core.phrases import Phrase
 from ..models import owner_key
 from .origins import foreign_origin
-from .sessions import CurrentSession, signs_in, user_now
+from .sessions import CurrentSession, current, signs_in, user_now
 from .visitors import SESSION_KEY, digest_of, shown_visitor, visitor_of
 
 __all__ = [
@@ -177,6 +177,7 @@ def identify_socket(scope: Mapping[str, Any], visitor_token: str = "") -> Identi
     It was opened long ago: its session may have ended since, and the user who it signs in been locked.
 
     :param visitor_token: what it has shown, as no browser can send it in a header.
+    :raises SessionEnded: it has gone on as another one, which the socket's browser would show now.
     """
     request = ASGIRequest({**scope, "method": "GET"}, BytesIO())
     if visitor_token:
@@ -184,6 +185,7 @@ def identify_socket(scope: Mapping[str, Any], visitor_token: str = "") -> Identi
     request.user = scope.get("user") or AnonymousUser()
     if (session := scope.get("session")) is not None and not visitor_token:
         signed_in = signs_in(session, request.user)
+        session.keys()  # loads it: what was not there when the socket was opened cannot have ended
         if session.session_key:  # else it is new, and stored nowhere
             session = _now(session)
             if signed_in:
@@ -249,7 +251,7 @@ def address_of(request: HttpRequest) -> str:
 
 
 def _now(session: Any) -> CurrentSession:
-    now = CurrentSession(session)
+    now = current(session)
     # Of a session in a cookie nothing is stored here, nor the visitor that it became on the socket.
     if now.session_key and (visitor := visitor_of(session)):
         now.setdefault(SESSION_KEY, visitor)

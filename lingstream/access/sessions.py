@@ -10,12 +10,25 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, get_user, get_user_model
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user,
+    get_user_model,
+    load_backend,
+)
 from django.http import HttpRequest
 
-__all__ = ["CurrentSession", "is_over", "signs_in", "stored", "user_now"]
+from ..core.exceptions import AccessError
+
+__all__ = ["CurrentSession", "SessionEnded", "current", "is_over", "signs_in", "stored", "user_now"]
 
 logger = logging.getLogger("lingstream")
+
+
+class SessionEnded(AccessError):
+    """The session of a connection has ended: who has opened it comes back as who it is now."""
 
 
 def stored(session: Any) -> Any:
@@ -41,6 +54,17 @@ class CurrentSession(dict[str, Any]):
 
     def cycle_key(self) -> None:
         """Keep the key: Django does this where the session was signed with an earlier secret."""
+
+
+def current(session: Any) -> CurrentSession:
+    """Return a session as it is now.
+
+    :raises SessionEnded: it has given way to another one, that its browser shows by now.
+    """
+    now = CurrentSession(session)
+    if not now.session_key and _has_moved(session):
+        raise SessionEnded("the session goes on under another key: open the connection again")
+    return now
 
 
 def signs_in(session: Any, user: Any) -> bool:
@@ -72,3 +96,18 @@ def is_over(session: Any) -> bool:
         logger.warning("nobody can say whether a session is still there: %s", error)
         return False
     return not now.session_key or (not now and bool(session.keys()))
+
+
+def _has_moved(session: Any) -> bool:
+    """Whether a session that is not there any more went on under another key, as far as can be told.
+
+    A login changes it, and so does who changes his own password; a logout deletes it. So nobody can have
+    signed out whom it never signed in, nor need who has another password since.
+    """
+    if SESSION_KEY not in session:
+        return True
+    pk = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
+    backend = session.get(BACKEND_SESSION_KEY)
+    user = load_backend(backend).get_user(pk) if backend in settings.AUTHENTICATION_BACKENDS else None
+    hash_now = getattr(user, "get_session_auth_hash", None)
+    return bool(hash_now and session.get(HASH_SESSION_KEY) != hash_now())

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from lingstream.access.faults import told
 from lingstream.access.identity import Identity
-from lingstream.access.sessions import is_over
+from lingstream.access.sessions import SessionEnded, is_over
 from lingstream.conversations.attending import TYPING_EVERY, changes_of, opened_many, typed
 from lingstream.conversations.notices import topic_of, topics_of_owner, topics_of_session
 from lingstream.core.exceptions import AccessError, LingError, NotFound, UsageError
@@ -33,7 +33,6 @@ __all__ = [
     "MOST_ATTACHED",
     "Attach",
     "Attachments",
-    "SessionEnded",
     "attach_failed",
     "not_attached",
     "seq_in",
@@ -51,10 +50,6 @@ _LONGEST_NAME = 500
 _LOGOUT = 1.0  # seconds for the request that ends a session: who comes back at once would be let in again
 _LARGEST = 2**63
 _OVER = "the session has ended: attach again as who you are now"
-
-
-class SessionEnded(AccessError):
-    """The session of who has attached itself has ended since."""
 
 
 class Attach(NamedTuple):

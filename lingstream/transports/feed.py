@@ -16,6 +16,7 @@ from typing import Any
 from django.http import HttpRequest, StreamingHttpResponse
 
 from lingstream.access.identity import Identity
+from lingstream.access.sessions import SessionEnded
 from lingstream.conf import app_settings
 from lingstream.core.ending import end_tasks
 from lingstream.core.exceptions import LingError
@@ -24,7 +25,7 @@ from lingstream.core.wire.socket import SocketMessages
 from lingstream.models import Run
 
 from .asked import Feed
-from .attached import Attachments, SessionEnded, attach_failed, not_attached
+from .attached import Attachments, attach_failed, not_attached
 from .flow import Budget, Turn, send_waits
 from .messages import lost, refusal
 from .response import unbuffered

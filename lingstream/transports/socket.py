@@ -18,6 +18,7 @@ from django.utils import translation
 
 from lingstream.access.faults import told as told_of
 from lingstream.access.identity import Identity, identify_socket, language_of
+from lingstream.access.sessions import SessionEnded
 from lingstream.access.tokens import is_share
 from lingstream.access.visitors import keep_visitor, make_visitor_token
 from lingstream.conf import app_settings
@@ -32,7 +33,7 @@ from lingstream.execution.storage import in_database, run_to_cancel, run_to_read
 from lingstream.models import Run
 
 from .asgi import Send
-from .attached import Attach, Attachments, SessionEnded, attach_failed
+from .attached import Attach, Attachments, attach_failed
 from .flow import Budget, Credits, Turn, send_waits
 from .messages import MOST_RUNS, lost
 from .viewer import Viewer, beginning, started
@@ -108,6 +109,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                     f"expected a type among {sorted(_HANDLERS)}, got {kind!r:.80}", code="bad-message"
                 )
             await handler(self, message)
+        except SessionEnded as fault:
+            await self._end(why=fault.message)  # with nothing done: the client asks again as who it is now
         except LingError as error:
             await self._answer({"error": told_of(error)}, ref)
         except AWAY as error:

@@ -491,6 +491,23 @@ describe("the socket", () => {
         short.close();
     });
 
+    test("that closes as its session went on under another key asks again for what was not answered", () => {
+        mock.timers.enable({ apis: ["setTimeout", "Date"] });
+        const { client, sockets } = overSocket({ ack: true });
+        const [started, watched] = [client.start("a", "x"), client.subscribe(RUN, { token: "T" })];
+        sockets[0].accept();
+        watched.cancel();
+        const asked = sockets[0].sent.map(({ ref, ...message }) => message);
+        assert.deepEqual(asked.map(({ type }) => type), ["start", "subscribe", "cancel"]);
+        sockets[0].onclose({ code: 1013 });
+        mock.timers.tick(500);
+        sockets[1].accept();
+        const again = sockets[1].sent.map(({ ref, ...message }) => message);
+        const byType = (one, other) => one.type.localeCompare(other.type);
+        assert.deepEqual(again.sort(byType), asked.sort(byType)); // the start under its key: it is none beside it
+        close(started, watched, sockets[1]);
+    });
+
     test("an error frame of the log does not end the run", () => {
         const { client, sockets } = overSocket();
         const run = client.subscribe(RUN);
