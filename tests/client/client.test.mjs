@@ -595,6 +595,29 @@ describe("the socket", () => {
         });
     }
 
+    test("acknowledges what is read by who asked for no acks, where the one before him had", () => {
+        const { sockets, client, transport } = overSocket({ ack: true });
+        const [first, other] = [client.subscribe("A"), client.subscribe("B")];
+        const second = new Client({ transport: "websocket", ack: false, transports: { websocket: transport } });
+        const [socket] = sockets;
+        socket.accept();
+        const reader = second.subscribe("A");
+        first.close();
+        socket.say({ run: "A", id: "1-2", snapshot: { document: "x".repeat(300_000) } }); // sent before it was read
+        const acks = socket.sent.filter(({ type }) => type === "ack");
+        assert.deepEqual(acks, [{ type: "ack", run: "A", id: "1-2" }]);
+        close(reader, other, socket);
+    });
+
+    test("acknowledges nothing where nobody asked to", () => {
+        const { client, sockets } = overSocket({ ack: false });
+        const run = client.subscribe("A");
+        sockets[0].accept();
+        sockets[0].say({ run: "A", id: "1-2", snapshot: { document: "x".repeat(300_000) } });
+        assert.deepEqual(sockets[0].sent.map(({ type }) => type), ["subscribe"]);
+        close(run, sockets[0]);
+    });
+
     test("is dead when a ping stays unanswered, and only then", () => {
         mock.timers.enable({ apis: ["setTimeout", "Date"] });
         const { client, sockets } = overSocket();
@@ -1096,7 +1119,8 @@ function overSocket({ deaf = false, protocol = "lingstream.v1", ...options } = {
     };
     const visitor = new Visitor("", null);
     const transports = { websocket: new SocketTransport("ws://test/", visitor, open), sse: fake().client };
-    return { client: new Client({ transport: "websocket", ...options, transports }), sockets, visitor };
+    const client = new Client({ transport: "websocket", ...options, transports });
+    return { client, sockets, visitor, transport: transports.websocket };
 }
 
 /** A client over HTTP; each answer is a response, the messages of one, or null for no network. */

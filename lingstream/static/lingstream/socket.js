@@ -33,6 +33,7 @@ export class SocketTransport {
     #leaving = new Set();
     #refs = 0;
     #unread = 0;
+    #counted = false; // whether anybody has asked for acknowledgements
     #timer = null;
     #heard = 0;
     #pinged = false;
@@ -89,7 +90,8 @@ export class SocketTransport {
      * @returns {object} a channel
      */
     begin(message, sink, run = message.run ?? null) {
-        const channel = { ref: String(++this.#refs), run, sink, ack: message.ack };
+        const channel = { ref: String(++this.#refs), run, sink };
+        this.#counted ||= message.ack === true;
         this.#channels.set(channel.ref, channel);
         if (run !== null) this.#join(channel);
         // The ref comes first: so the server finds it in what it cannot read, too.
@@ -199,13 +201,12 @@ export class SocketTransport {
     }
 
     #deliver(frame, size) {
-        const readers = [...(this.#runs.get(frame.run) ?? [])];
-        for (const channel of readers) {
+        for (const channel of [...(this.#runs.get(frame.run) ?? [])]) {
             if (frame.done) this.#forget(channel); // the server has forgotten it too
             channel.sink.frame(frame);
         }
-        // What still comes of a run that was left may have been sent for who acknowledges, and waits to be.
-        if (frame.id && (readers.length === 0 || readers.some(({ ack }) => ack))) this.#acknowledge(frame, size);
+        // Whatever it is: what was sent on somebody's credit may be read by another, or by nobody any more.
+        if (frame.id && this.#counted) this.#acknowledge(frame, size);
     }
 
     /** One frame acknowledges all that came before it, of every run; a place inside a frame acknowledges nothing. */
@@ -274,6 +275,7 @@ export class SocketTransport {
         this.#ready = this.#opened = this.#pinged = false;
         this.#queue = [];
         this.#unread = 0;
+        this.#counted = false;
         this.#channels.clear();
         this.#runs.clear();
         this.#leaving.clear();
