@@ -63,6 +63,8 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Accept; who may do what is asked message by message."""
         translation.activate(language_of(self.scope))  # of this task, and of those that it makes
         self._viewers: dict[str, asyncio.Task[None]] = {}
+        self._within: asyncio.Task[None] | None = None  # the viewer that has sent some of a frame, on credit
+        self._leaving: asyncio.Task[None] | None = None  # the one that ends behind that frame
         self._attached = Attachments(self.scope.get("session"))
         self._telling: asyncio.Task[None] | None = None
         self._bound: set[str] = set()  # runs that end with this socket
@@ -84,7 +86,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if not self._ended and code != _RESTARTS:  # by us
             for name in self._bound:
                 abort(name)
-        for task in (*self._viewers.values(), self._telling):
+        for task in (*self._viewers.values(), self._leaving, self._telling):
             if task:
                 task.cancel()
         self._attached.close()
@@ -141,8 +143,7 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._follow(run, _text(message, "after"), message)
 
     async def _unsubscribe(self, message: dict[str, Any]) -> None:
-        if viewer := self._viewers.pop(_text(message, "run") or "", None):
-            viewer.cancel()
+        self._leave(_text(message, "run") or "")
 
     async def _cancel(self, message: dict[str, Any]) -> None:
         run = await self._open(run_to_cancel, message)
@@ -242,11 +243,18 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     def _follow(self, run: Run, after: str | None, message: dict[str, Any]) -> None:
         name = str(run.pk)
-        if earlier := self._viewers.pop(name, None):
-            earlier.cancel()
+        self._leave(name)
         credits = self._credits if message.get("ack") is True else None
         viewer = self._viewers[name] = asyncio.create_task(self._send_frames(run, after, credits))
         viewer.add_done_callback(lambda task: self._forget(name, task))
+
+    def _leave(self, name: str) -> None:
+        """Follow a run no more. A frame of which some has gone goes to its end, to be acknowledged."""
+        viewer = self._viewers.pop(name, None)
+        if viewer and viewer is self._within:
+            self._leaving = viewer
+        elif viewer:
+            viewer.cancel()
 
     def _forget(self, name: str, viewer: asyncio.Task[None]) -> None:
         if self._viewers.get(name) is viewer:
@@ -256,17 +264,22 @@ class LingConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         name = str(run.pk)
         encode = SocketMessages(name, after).encode
         viewer = Viewer(run, after, turn=Turn(self._sending, credits))
+        me = asyncio.current_task()
         del run
         try:
             async with aclosing(viewer):
                 async for batch in viewer:
                     for frame in batch:
+                        self._within = me if credits else None
                         for text in encode(frame):
                             await self._send_frame({"type": "websocket.send", "text": text})
                             if credits:
                                 credits.sent(name, frame.id, len(text))
                             elif not self._budget.spend(len(text)):
                                 await self._end()
+                        self._within = None
+                        if self._leaving is me:
+                            return
         except Exception as error:
             text = lost(name, error)
             with contextlib.suppress(Exception):  # the socket may be what failed

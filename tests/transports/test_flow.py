@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
 import websockets
 
+from lingstream.access.tokens import make_token
 from lingstream.core.document.ops import Set
 from lingstream.core.log.frames import Frame, FrameId
 from lingstream.core.log.state import empty_snapshot
+from lingstream.core.wire.socket import SocketMessages
 from lingstream.execution.runner import get_runner
 from lingstream.hubs.redis.log import RedisLog
 from lingstream.hubs.redis.streams import Keys
@@ -23,7 +26,7 @@ from lingstream.transports.flow import Budget, Credits, Turn
 from lingstream.transports.socket import LingConsumer
 from tests import site as sites
 from tests.chaos.patience import within
-from tests.site import Site, document_of, fold_sse, read_sse
+from tests.site import Site, Socket, document_of, fold_sse, read_sse
 
 PIECE = "x" * 10_000
 
@@ -237,6 +240,110 @@ async def test_subscribing_again_and_again_gets_no_fresh_credits(
         while (message := await socket.receive()).get("ref") != "here":
             sent += len(json.dumps(message))
     assert sent < 50_000 + 2 * 110_000, f"{sent} bytes for a socket that acknowledges nothing"
+
+
+class Held:
+    """Sockets whose frames go in small parts, each of which may be held up behind the third one."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.gate = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.consumers: list[LingConsumer] = []
+        patch.setattr(Credits.__init__, "__defaults__", (3_000,))
+        patch.setattr(SocketMessages.__init__, "__kwdefaults__", {"longest": 4_000})
+        connect, held = LingConsumer.connect, self
+
+        async def held_up(self: LingConsumer) -> None:
+            held.consumers.append(self)
+            await connect(self)
+            self._send_frame = partial(held._send, self._send_frame)
+
+        patch.setattr(LingConsumer, "connect", held_up)
+
+    async def _send(self, send: Any, message: Any) -> None:
+        await send(message)
+        if "+3" in message["text"][:100]:
+            self.reached.set()
+            await self.gate.wait()
+
+
+async def answered(socket: Socket) -> None:
+    """Return when what was sent has been read."""
+    await socket.send(type="ping", ref="here")
+    while (await socket.receive()).get("ref") != "here":
+        pass
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    return Held(monkeypatch)
+
+
+@pytest.mark.parametrize("leave", ["unsubscribe", "subscribe"])
+async def test_who_leaves_a_run_inside_a_frame_gets_the_rest_of_it_and_can_acknowledge_that(
+    site: Site, held: Held, leave: str
+) -> None:
+    """Or its credits were taken for ever: no client acknowledges a place inside a frame."""
+    runs = [
+        await Run.objects.acreate(workflow="test", status="finished", document="x" * 40_000) for _ in "ab"
+    ]
+    long, other = ({"run": str(run.pk), "token": make_token(run.pk), "ack": True} for run in runs)
+    async with site.socket() as socket:
+        await socket.send(type="subscribe", **long)
+        await held.reached.wait()
+        await socket.send(type=leave, **{**long, "ack": False})
+        await socket.send(type="subscribe", **other)
+        await answered(socket)
+        held.gate.set()
+        async with within():
+            while "done" not in (message := await socket.receive()) or message["run"] != other["run"]:
+                if "+" not in message.get("id", "+"):
+                    await socket.send(type="ack", run=message["run"], id=message["id"])
+    assert socket.document(long["run"]) == "x" * 40_000
+
+
+async def test_leaving_inside_a_frame_gets_no_fresh_credits(site: Site, held: Held) -> None:
+    held.gate.set()
+    run = await Run.objects.acreate(workflow="test", status="finished", document="x" * 40_000)
+    name, sent = str(run.pk), 0
+    async with site.socket() as socket:
+        for _ in range(50):
+            await socket.send(type="subscribe", run=name, token=make_token(run.pk), ack=True)
+            await socket.send(type="unsubscribe", run=name)
+        await socket.send(type="ping", ref="here")
+        while (message := await socket.receive()).get("ref") != "here":
+            sent += len(json.dumps(message))
+    assert sent < 3_000 + 50_000, f"{sent} bytes for a socket that acknowledges nothing"
+
+
+async def test_a_socket_that_goes_inside_a_frame_leaves_nothing_behind(site: Site, held: Held) -> None:
+    run = await Run.objects.acreate(workflow="test", status="finished", document="x" * 40_000)
+    async with site.socket() as socket:
+        await socket.send(type="subscribe", run=str(run.pk), token=make_token(run.pk), ack=True)
+        await held.reached.wait()
+        await socket.send(type="unsubscribe", run=str(run.pk))
+        await answered(socket)
+    async with within():
+        while not (held.consumers[0]._leaving or pytest.fail("it was not left")).done():
+            await asyncio.sleep(0.01)
+
+
+async def test_who_reads_on_without_acks_waits_for_none_of_who_began_with_them(
+    site: Site, held: Held
+) -> None:
+    held.gate.set()
+    await site.workflow(answer="A")
+    sites.answers = [['{"answer": "', *["x" * 1_000] * 40, '"}']]
+    async with site.socket() as socket:
+        started = await socket.start("test", ack=True)
+        run = started["run"]
+        await get_runner().wait(run)
+        await socket.send(type="unsubscribe", run=run)
+        await answered(socket)
+        assert held.consumers[0]._credits.spent
+        await socket.send(type="subscribe", run=run)
+        await socket.until("done")
+    assert socket.document(run) == {"answer": "x" * 40_000}
 
 
 async def test_answers_that_are_not_read_are_bounded_too(
