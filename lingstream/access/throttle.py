@@ -22,10 +22,20 @@ from ..conf import app_settings
 from ..core.exceptions import RateLimited
 from ..core.phrases import Phrase
 from ..models import Run
+from ..models.locks import alone
 from .identity import Identity
 from .policy import Rate, parse_rate
 
-__all__ = ["START", "UPLOAD", "Asked", "CacheThrottle", "Throttle", "check_throttle", "counted_for"]
+__all__ = [
+    "START",
+    "UPLOAD",
+    "Asked",
+    "CacheThrottle",
+    "Throttle",
+    "check_stored",
+    "check_throttle",
+    "counted_for",
+]
 
 logger = logging.getLogger("lingstream")
 
@@ -83,7 +93,7 @@ class CacheThrottle:
         if asked.what == UPLOAD:
             rates = given.uploads_per_identity, given.uploads_per_address
         else:
-            self._check_open(asked, address)
+            self._check_open(asked)
             rates = given.starts_per_identity, given.starts_per_address
         chat = f"chat.{asked.workflow}", parse_rate(asked.rate)
         if known != "anyone":
@@ -97,11 +107,20 @@ class CacheThrottle:
                 _hint(address)
                 raise
 
-    def _check_open(self, asked: Asked, address: str) -> None:
+    def check_stored(self, asked: Asked) -> None:
+        """Count open runs once more, when the run is stored and before that is committed.
+
+        Of starts that come at once, each has seen room for itself alone.
+        """
+        if app_settings().open_runs:
+            alone(Run, asked.counted_for)
+            self._check_open(asked, stored=1)
+
+    def _check_open(self, asked: Asked, stored: int = 0) -> None:
         most = app_settings().open_runs
-        if most and _open_runs(asked.counted_for) >= most:
+        if most and _open_runs(asked.counted_for) - stored >= most:
             if asked.counted_for.startswith(_BY_ADDRESS):
-                _hint(address)
+                _hint(asked.identity.address)
             raise RateLimited(
                 Phrase("expected up to %(most)s runs at the same time; wait for one to end", most=most),
                 retry_after=_BUSY,
@@ -124,10 +143,27 @@ def check_throttle(workflow: str, identity: Identity, what: str = START, rate: s
     :param rate: as in :class:`Asked`.
     :raises RateLimited: it is one too many.
     """
+    if throttle := _throttle_for(identity):
+        throttle.check(_asked(workflow, identity, what, rate))
+
+
+def check_stored(workflow: str, identity: Identity) -> None:
+    """Decide about a start in the transaction that has stored its run; a throttle of a site's own did before.
+
+    :raises RateLimited: it is one too many.
+    """
+    throttle = _throttle_for(identity)
+    if isinstance(throttle, CacheThrottle):
+        throttle.check_stored(_asked(workflow, identity))
+
+
+def _throttle_for(identity: Identity) -> Throttle | None:
     path = app_settings().throttle
-    if path and not identity.trusted:
-        by_user = identity.owner_id is not None
-        _made(path).check(Asked(workflow, counted_for(identity), identity, by_user, what, rate))
+    return _made(path) if path and not identity.trusted else None
+
+
+def _asked(workflow: str, identity: Identity, what: str = START, rate: str = "") -> Asked:
+    return Asked(workflow, counted_for(identity), identity, identity.owner_id is not None, what, rate)
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ from django.utils import translation
 
 from lingstream.access.identity import Identity
 from lingstream.access.permissions import check_conversation, check_start
-from lingstream.access.throttle import check_throttle, counted_for
+from lingstream.access.throttle import check_stored, check_throttle, counted_for
 from lingstream.access.visitors import digest_of, new_visitor
 from lingstream.conf import app_settings
 from lingstream.conversations import turns
@@ -253,6 +253,7 @@ def create_run(start: Start, identity: Identity, **more: Any) -> tuple[Run, bool
             RunText.of(run)
             if conversation:
                 turns.add(conversation, run)
+            check_stored(start.workflow, identity)
     except IntegrityError:
         if known := known_run(start, identity):
             return known, False

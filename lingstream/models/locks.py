@@ -8,11 +8,13 @@
 5. A process that stands still keeps no lock, or what is taken from it could not be gone on with: a thread
    that has called :func:`expire` loses its transaction when it is silent in one, where the database can do
    that (PostgreSQL). It finds its connection closed, and tries again.
+6. A name (:func:`alone`) comes last, and nothing is locked behind it.
 
 ===================================  ==============================  =======================================
 who                                  conversations                   then
 ===================================  ==============================  =======================================
-``start.create_run``                 ``turns.lock``: its own         stores the run, interrupts open ones
+``start.create_run``                 ``turns.lock``: its own         stores the run, interrupts open ones;
+                                                                     the name of whom it is counted for
 ``openings.speak``                   ``turns.lock``: its own         stores the run
 ``schedules``                        20 at a time, by ``speak``      stores the runs; in one transaction
 ``execution.schedules``              ``turns.hold``: its own         the schedule, stores the run
@@ -34,13 +36,14 @@ A site that starts or cancels runs of several conversations in one transaction o
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from typing import TypeVar
 
 from django.db import connections, router
 from django.db.models import BooleanField, Func, Model, QuerySet, Value
 
-__all__ = ["expire", "free", "locked", "silence"]
+__all__ = ["alone", "expire", "free", "locked", "silence"]
 
 M = TypeVar("M", bound=Model)
 
@@ -74,6 +77,21 @@ class _Expires(Func):
 
     template = "(set_config('idle_in_transaction_session_timeout', %(expressions)s, true) IS NOT NULL)"
     output_field = BooleanField()
+
+
+def alone(model: type[Model], name: str) -> None:
+    """Wait until no other transaction is here by this name, and be the only one until this one ends.
+
+    Called when it has written: on SQLite nobody else can have done that then. Of other databases only
+    PostgreSQL can lock a name; what the next query does not see there, is not committed yet.
+
+    :param model: whose database it is.
+    """
+    connection = connections[router.db_for_write(model)]
+    if connection.vendor == "postgresql":
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 def locked(rows: QuerySet[M], *, skip: bool = False, whole: bool = False) -> QuerySet[M]:

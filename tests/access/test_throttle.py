@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connection
 from django.utils.module_loading import import_string
 
 from lingstream.access import throttle
 from lingstream.access.identity import Identity
-from lingstream.access.throttle import START, UPLOAD, Asked, check_throttle, counted_for
+from lingstream.access.throttle import START, UPLOAD, Asked, CacheThrottle, check_throttle, counted_for
 from lingstream.core.exceptions import RateLimited
 from lingstream.execution.runner import get_runner
+from lingstream.execution.start import Start, create_run, introduce
 from lingstream.models import Run
+from tests.chaos.patience import scaled
 
 from .. import site as sites
 from ..site import Site
@@ -183,6 +188,49 @@ async def test_open_runs_are_bounded_until_one_ends(site: Site, bounds: Any, who
     async for run in Run.objects.all():
         await get_runner().wait(str(run.pk))
     assert await caller.post(site, URL, body=body) == "ok"
+
+
+class Together(CacheThrottle):
+    """Lets nobody on before everybody has been let through."""
+
+    barrier = Barrier(16)
+
+    def check(self, asked: Asked) -> None:
+        super().check(asked)
+        self.barrier.wait(scaled(30))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("who", ["nobody", "session", "user"])
+@pytest.mark.parametrize("conversation", ["", "new"])
+def test_of_many_that_start_at_once_no_more_are_open_than_may_be(
+    bounds: Any, who: str, conversation: str
+) -> None:
+    bounds(OPEN_RUNS=5, THROTTLE=f"{__name__}.Together")
+    sites.store_workflow("test", {"a": "A"})
+    identity = visitor("192.0.2.1", "s" if who == "session" else "")
+    if who == "user":
+        identity = Identity.of(User.objects.create_user("ann"), None)
+
+    def start(number: int) -> tuple[Run, bool] | RateLimited:
+        asked = Start("test", sites.QUESTION, f"the start with the number {number}", conversation)
+        try:
+            return create_run(asked, introduce(asked, identity)[0])
+        except RateLimited as error:
+            return error
+        finally:
+            connection.close()
+
+    numbers = range(Together.barrier.parties)
+    with ThreadPoolExecutor(len(numbers)) as threads:
+        found = list(threads.map(start, numbers))
+    runs = {number: each[0] for number, each in enumerate(found) if isinstance(each, tuple)}
+    refused = [each for each in found if isinstance(each, RateLimited)]
+    assert len(runs) == 5 and all(each.retry_after > 0 for each in refused)
+    assert set(Run.objects.values_list("pk", flat=True)) == {run.pk for run in runs.values()}
+    assert {number: start(number) for number in runs} == {
+        number: (run, False) for number, run in runs.items()
+    }
 
 
 async def test_a_start_that_is_repeated_with_its_key_is_not_a_new_one(site: Site, bounds: Any) -> None:

@@ -19,6 +19,7 @@ SUITES = (
     "tests/models/test_run_texts.py",
     "tests/models/test_phrases.py",
     "tests/admin/prompts/test_figures.py",
+    "tests/access/test_throttle.py",
     "tests/access/test_visitors.py",
     "tests/admin/runs/test_list.py",
     "tests/conversations/test_api.py",
