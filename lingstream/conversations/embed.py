@@ -20,7 +20,7 @@ from lingstream.core.exceptions import NotFound, UsageError
 from lingstream.core.wire.json import loads
 from lingstream.execution.storage import in_database
 from lingstream.models import Chat
-from lingstream.transports.requests import answer_json, api, commits
+from lingstream.transports.requests import answer_json, api, page
 from lingstream.transports.starting import body_of
 
 from .chats import chat_of
@@ -29,7 +29,7 @@ from .showing import chat_for
 __all__ = ["embed", "visitor"]
 
 
-@commits
+@page
 @require_safe
 @xframe_options_exempt
 def embed(request: HttpRequest, slug: str) -> HttpResponse:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -14,9 +13,9 @@ from django.views.decorators.http import require_http_methods
 
 from lingstream.access.faults import told
 from lingstream.access.identity import Identity
-from lingstream.core.exceptions import AccessError, LingError
+from lingstream.core.exceptions import LingError
 from lingstream.models import Conversation
-from lingstream.transports.requests import commits, status_of
+from lingstream.transports.requests import page, status_of
 
 from .buttons import press
 from .listing import number_in
@@ -27,7 +26,7 @@ __all__ = ["chat"]
 _ANY = 10**9  # above the number of every turn
 
 
-@commits
+@page
 @require_http_methods(["GET", "HEAD", "POST"])
 @cache_control(private=True, no_cache=True)
 @csrf_protect
@@ -38,16 +37,11 @@ def chat(request: HttpRequest, slug: str, name: str = "") -> HttpResponse:
 
     :param name: id of the conversation. One that is not this person's is 404, as one that is not there.
     """
-    try:
-        identity = person_behind(request)
-        talk = conversation_for(identity, slug, name) if name else None
-        if request.method == "POST":
-            return _sent(request, identity, slug, talk)
-        return _page(request, identity, slug, talk)
-    except AccessError as error:
-        raise PermissionDenied(told(error)["message"]) from error
-    except LingError as error:
-        raise BadRequest(told(error)["message"]) from error
+    identity = person_behind(request)
+    talk = conversation_for(identity, slug, name) if name else None
+    if request.method == "POST":
+        return _sent(request, identity, slug, talk)
+    return _page(request, identity, slug, talk)
 
 
 def _page(

@@ -24,6 +24,8 @@ from lingstream.core.engine.plan import Plan
 from lingstream.core.exceptions import AccessError, LingError, NotFound
 from lingstream.models import Provider, Run
 
+from .nul import without_nul
+
 __all__ = [
     "in_database",
     "load_identity",
@@ -40,7 +42,10 @@ T = TypeVar("T")
 
 
 async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that uses the ORM for a request, in the request's thread; runs have :mod:`.lane`."""
+    """Call a function that uses the ORM for a request, in the request's thread; runs have :mod:`.lane`.
+
+    :raises UsageError: ``bad-request``: text that the database does not take.
+    """
     call: Callable[[], T] = partial(function, *args, **kwargs)
     return await sync_to_async(_with_connections)(call)
 
@@ -133,7 +138,8 @@ def _groups(user_id: Any) -> tuple[str, ...]:
 def _with_connections(call: Callable[[], T]) -> T:
     _close_old_connections()
     try:
-        return call()
+        with without_nul():
+            return call()
     finally:
         _close_old_connections()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import (
@@ -39,16 +39,17 @@ from lingstream.core.phrases import Phrase
 from lingstream.core.wire.json import dumps
 from lingstream.core.wire.ling import PROTOCOL
 from lingstream.execution.away import AWAY, told_away
+from lingstream.execution.nul import without_nul
 from lingstream.execution.storage import in_database
 from lingstream.models import Run
 
 __all__ = [
     "answer_json",
     "api",
-    "commits",
     "identity_of",
     "name_run",
     "name_visitor",
+    "page",
     "status_of",
     "token_of",
 ]
@@ -129,16 +130,26 @@ def api(*methods: str) -> Callable[[View[P]], View[P]]:
                 raise UsageError(message, code="method")
             return await view(request, *args, **kwargs)
 
-        return commits(csrf_exempt(wrapped))
+        return _commits(csrf_exempt(wrapped))
 
     return decorate
 
 
-def commits(view: V) -> V:
-    """Keep a view out of ``ATOMIC_REQUESTS``: a run must be committed before a process executes it."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
+def page(view: V) -> V:
+    """Make a function a view that answers errors of ours by Django's pages, committed as an :func:`api`."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            with without_nul():
+                response: HttpResponseBase = view(request, *args, **kwargs)
+                return response
+        except AccessError as error:
+            raise PermissionDenied(told(error)["message"]) from error
+        except LingError as error:
+            raise BadRequest(told(error)["message"]) from error
+
+    return _commits(cast(V, wrapped))
 
 
 def answer_json(data: Any, status: int = 200) -> HttpResponse:
@@ -208,6 +219,13 @@ def status_of(error: LingError, code: str) -> int:
     if isinstance(error, NotFound):
         return 404
     return 400 if isinstance(error, UsageError) else 500
+
+
+def _commits(view: V) -> V:
+    """Keep a view out of ``ATOMIC_REQUESTS``: a run must be committed before a process executes it."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 def _identify(request: HttpRequest, acts: bool, shows: bool) -> Identity:

@@ -53,6 +53,7 @@ SUITES = (
     "tests/execution/test_ownership.py",
     "tests/execution/test_recovery.py",
     "tests/execution/test_schedules.py",
+    "tests/transports/test_nul.py",
 )
 # By itself it passes; behind those of ownership the process does not sign off, for a reason not known yet.
 LEFT_OUT = "tests/execution/test_recovery.py::test_a_drain_whose_clean_up_fails_leaves_the_run_to_others"

@@ -10,6 +10,7 @@ import jwt
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.test import AsyncClient, Client
 
 from lingstream.access.visitors import new_visitor, shown_visitor
@@ -17,6 +18,11 @@ from lingstream.models import Chat, Workflow
 
 URL = "/ling/embed/talk/"
 SHOP = "https://shop.example"
+
+
+def refuse(request: Any) -> str:
+    """The setting ``SCOPE`` of a site that lets nobody in."""
+    raise PermissionDenied
 
 
 @pytest.fixture
@@ -64,6 +70,10 @@ class TestTheFrame:
     def test_a_chat_that_lists_nobody_is_in_no_frame(self, client: Client, chat: Chat, slug: str) -> None:
         Chat.objects.update(origins=[])
         assert client.get(f"/ling/embed/{slug}/").status_code == 404
+
+    def test_whom_the_site_refuses_is_told_so(self, client: Client, chat: Chat, settings: Any) -> None:
+        settings.LINGSTREAM = {**settings.LINGSTREAM, "SCOPE": f"{__name__}.refuse"}
+        assert client.get(URL).status_code == 403
 
 
 class TestItsVisitor:
