@@ -7,9 +7,10 @@ import contextlib
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from contextvars import Context
+from functools import partial
 
 from lingstream.conf import app_settings
 from lingstream.core.ending import bounded
@@ -77,23 +78,16 @@ class Pooled:
     def stream(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Chunk, None]:
         """See :meth:`Provider.stream`; what it returns holds us, and until it is gone nothing is closed."""
         if self._turns:
-            return self._in_turn(self._turns, messages, options)
+            return self._passed(partial(self._provider.stream, messages, options))
         chunks = self._provider.stream(messages, options)
         try:
             weakref.finalize(chunks, _let_go, self).atexit = False  # and no hop more for each token
         except TypeError:  # of a type of its own that cannot be watched
-            return self._passed(chunks)
+            return self._passed(lambda: chunks)
         return chunks
 
-    async def _in_turn(
-        self, turns: asyncio.Semaphore, messages: Sequence[Message], options: ChatOptions
-    ) -> AsyncGenerator[Chunk, None]:
-        async with turns, aclosing(self._provider.stream(messages, options)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def _passed(self, chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(chunks):
+    async def _passed(self, ask: Callable[[], AsyncGenerator[Chunk, None]]) -> AsyncGenerator[Chunk, None]:
+        async with self._turns or contextlib.nullcontext(), aclosing(ask()) as chunks:
             async for chunk in chunks:
                 yield chunk
 
