@@ -351,8 +351,10 @@ class Runner:
         if known is not None:
             await end_tasks(known)  # a database that hangs may hold it
             await self._stop_life()
-            with contextlib.suppress(Exception):
+            try:
                 await bounded(self._lane.call(ownership.sign_off, self.id), _SIGN_OFF)
+            except Exception as error:  # others take its runs when it has been silent for long enough
+                logger.warning("the process could not sign off: %r", error)
         await self._lane.aclose()
         await self._running.aclose()
         await close_broker()
