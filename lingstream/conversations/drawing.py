@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ class Card:
     :param is_text: it is one in the document, too.
     :param entries: of a list, or of an object.
     :param more: how many entries are not shown.
+    :param uri: of a field of the document: where it is; ``""`` is all of it.
     """
 
     name: str
@@ -41,11 +42,7 @@ class Card:
     entries: Sequence[Card] = ()
     is_list: bool = False
     more: int = 0
-
-    @property
-    def uri(self) -> str:
-        """Of a field of the document: where it is."""
-        return jsonuri.escape(self.name)
+    uri: str = ""
 
     @property
     def title(self) -> str:
@@ -169,7 +166,8 @@ def _cards(document: Any, chat: Chat, has_answer: bool) -> list[Card]:
         return [] if has_answer or document is None else [_card("", document)]
     uris = [chat.suggestions_uri, chat.answer_uri if has_answer else ""]
     told = {_STATE, *(jsonuri.split(uri)[0] for uri in uris if uri), *_at_answer(document)}
-    return [_card(name, value) for name, value in document.items() if name not in told]
+    shown = ((name, value) for name, value in document.items() if name not in told)
+    return [replace(_card(name, value), uri=jsonuri.escape(name)) for name, value in shown]
 
 
 def _at_answer(document: dict[str, Any]) -> list[str]:

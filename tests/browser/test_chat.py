@@ -33,6 +33,8 @@ CARDS = {"answer": "Look:", "state": {"plan": "Thinking"}, "fact_sheet": {"kinds
 def reply(request: dict[str, Any]) -> Any:
     """What the model says to the last message."""
     asked = str(request["messages"][-1]["content"])
+    if asked == "slow details":
+        return ["It is ", gates.setdefault(asked, Gate()), "wet."]
     if asked.startswith("slow"):
         gate = gates.setdefault(asked, Gate())
         return ['{"answer": "It begins. ', gate, 'It ends.", "related_question": ["Why?"]}']
@@ -49,6 +51,8 @@ def reply(request: dict[str, Any]) -> Any:
         return "no JSON at all"
     if asked == "think":
         return Reply('{"answer": "Done."}', reasoning=["Let me ", "see."])
+    if asked == "plan":
+        return ['{"plan": [{"topic": "', gates.setdefault(asked, Gate()), 'Rain"}]}']
     answers = {"evil": {"answer": EVIL}, "long": {"answer": LONG}, "cards": CARDS}
     usual = {"answer": f"You said **{asked}**.", "related_question": ["Why so?", "And then?"]}
     return json.dumps(answers.get(asked, usual))
@@ -131,6 +135,34 @@ def test_a_conversation(page: Page, site: str) -> None:
     page.locator(".ling-menu").get_by_text("Delete", exact=True).click()
     page.get_by_role("button", name="Delete for good").click()
     page.wait_for_url(site)
+
+
+def test_a_card_shows_what_its_field_has_become(page: Page, site: str) -> None:
+    opened(page, site.replace("talk", "parts"))
+    say(page, "plan", wait=False)
+    until(page, "'plan' in (document.querySelector('ling-stream').run?.document ?? {})")
+    gates["plan"].open()
+    plan = page.locator(".ling-card", has_text="Plan")
+    expect(plan).to_have_text(re.compile(r"Rain\s*details\s*It is\s*$"), use_inner_text=False)
+    gates["slow details"].open()
+    finished(page)
+    shown = ["Percent\n100", "Plan\nTopic\nRain\nDetails\nIt is wet."]
+    assert page.locator(".ling-card").all_inner_texts() == shown
+    page.reload()
+    followed(page)
+    assert page.locator(".ling-card").all_inner_texts() == shown
+
+
+@pytest.mark.parametrize(
+    ("document", "shown"), [('["one", "two"]', "one\ntwo"), ('"A *text*."', "A text."), ("42", "42")]
+)
+def test_a_document_that_is_no_object_is_one_card(page: Page, site: str, document: str, shown: str) -> None:
+    opened(page, site.replace("talk", "whole"))
+    say(page, document)
+    assert page.locator(".ling-card").all_inner_texts() == [shown]
+    page.reload()
+    followed(page)
+    expect(page.locator(".ling-card")).to_have_text([shown.replace("\n", "")], use_inner_text=False)
 
 
 def test_keys_and_compositions(page: Page, site: str) -> None:

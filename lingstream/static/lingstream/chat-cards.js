@@ -1,7 +1,7 @@
 /** chat-cards: what a document has beside the answer, a card for each of its fields. */
 
 import { escape, split } from "./jsonuri.js";
-import { copyOf, part, write } from "./chat-parts.js";
+import { copyOf, part, show, write } from "./chat-parts.js";
 
 const STATE = "state"; // what steps say that they are at
 /** Lists that are shown at the answer, by what each of their items has. */
@@ -9,9 +9,12 @@ const AT_ANSWER = { citations: "source", sources: "score" };
 const DEEPEST = 8;
 const MOST = 200; // entries of a list or an object
 
+/** What each card shows that was drawn, or found, here. */
+const looks = new WeakMap();
+
 /**
- * Draw the fields of a document that have no card yet. Text grows in it, as it is bound; all else is drawn once it is
- * complete.
+ * Have a card for each field of a document that is now in it. Text grows in its card, as it is bound; all else is drawn
+ * once it is complete, and anew where something below it has changed since.
  *
  * @param {HTMLElement} chat
  * @param {HTMLElement | null} place for the cards, where the workflow's template has one
@@ -19,15 +22,21 @@ const MOST = 200; // entries of a list or an object
  * @param {(uri: string) => boolean} isWhole
  */
 export function drawCards(chat, place, document, isWhole) {
-    if (!place || document === null || typeof document !== "object") return;
-    const known = new Set([...place.children].map((card) => card.dataset.card));
-    const told = new Set([STATE, ...ownFields(chat, document)]);
-    for (const [name, value] of Object.entries(document)) {
-        if (told.has(name) || known.has(name)) continue;
-        const uri = escape(name);
-        if (typeof value === "object" && value !== null && !isWhole(uri)) continue;
+    if (!place || document === null) return;
+    const fields = fieldsOf(chat, document);
+    const known = new Map([...place.children].map((card) => [card.dataset.card, card]));
+    for (const [name, card] of known) if (name !== undefined && !fields.has(name)) card.remove();
+    for (const [name, { uri, value }] of fields) {
+        const before = known.get(name);
+        const look = typeof value === "string" ? "text" : JSON.stringify(value);
+        if (before && !looks.has(before)) looks.set(before, look); // the server has drawn it
+        const isOpen = typeof value === "object" && value !== null && !isWhole(uri);
+        if (isOpen || (before && looks.get(before) === look)) continue;
         const card = cardOf(chat, name, uri, value);
-        if (card) place.append(card);
+        if (!card) continue;
+        looks.set(card, look);
+        if (before) before.replaceWith(card);
+        else place.append(card);
     }
 }
 
@@ -40,13 +49,19 @@ export function stateOf(document) {
     return texts.at(-1) ?? "";
 }
 
-/** The fields that the template shows by itself. */
-function ownFields(chat, document) {
+/** The fields that are cards, by their names; what is no object is one by itself. */
+function fieldsOf(chat, document) {
     const { answer = "", suggestions = "" } = chat.dataset;
+    if (typeof document !== "object" || Array.isArray(document)) {
+        const isAnswer = answer === "" && typeof document === "string";
+        return new Map(isAnswer ? [] : [["", { uri: "", value: document }]]);
+    }
     const [spoken] = split(answer);
     const isText = answer.includes("/") || typeof document[spoken] === "string";
     const cited = Object.keys(AT_ANSWER).filter((name) => isListOf(document[name], AT_ANSWER[name]));
-    return [...(isText ? [spoken] : []), ...split(suggestions).slice(0, 1), ...cited];
+    const told = new Set([STATE, ...(isText ? [spoken] : []), ...split(suggestions).slice(0, 1), ...cited]);
+    const entries = Object.entries(document).filter(([name]) => !told.has(name));
+    return new Map(entries.map(([name, value]) => [name, { uri: escape(name), value }]));
 }
 
 function isListOf(value, key) {
@@ -59,6 +74,7 @@ function cardOf(chat, name, uri, value) {
     const text = part(card, "value");
     card.dataset.card = name;
     write(card.querySelector("h3"), titleOf(name));
+    show(card.querySelector("h3"), name !== "");
     if (typeof value === "string") text?.setAttribute("data-ling-markdown", uri);
     else text?.replaceWith(valueOf(value));
     return card;

@@ -1,4 +1,6 @@
-"""Bots that answer what the test's model server says, and one that needs no model."""
+"""Bots that answer what the test's model server says, and some that need no model."""
+
+import json
 
 from lingstream import Chat, Run, Silence, workflow
 
@@ -32,3 +34,18 @@ async def nudge(run: Run) -> None:
 async def echo(run: Run) -> None:
     """Say the same."""
     run.set("answer", run.input["question"])
+
+
+@workflow("parts", access="anyone", chat=Chat(**QUIET))
+async def parts(run: Run) -> None:
+    """Write something into a field that is complete, and a number twice."""
+    run.set("percent", 50)
+    await run.bot('Answer as JSON: {"plan": [{"topic": "…"}]}').chat(run.input["question"])
+    await run.bot("Say more.", root="plan/0/details", format="text").chat("slow details")
+    run.set("percent", 100)
+
+
+@workflow("whole", access="anyone", chat=Chat(**QUIET))
+async def whole(run: Run) -> None:
+    """Answer with a document of any type."""
+    run.set("", json.loads(run.input["question"]))

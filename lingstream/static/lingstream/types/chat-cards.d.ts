@@ -1,7 +1,7 @@
 /** chat-cards: what a document has beside the answer, a card for each of its fields. */
 /**
- * Draw the fields of a document that have no card yet. Text grows in it, as it is bound; all else is drawn once it is
- * complete.
+ * Have a card for each field of a document that is now in it. Text grows in its card, as it is bound; all else is drawn
+ * once it is complete, and anew where something below it has changed since.
  *
  * @param {HTMLElement} chat
  * @param {HTMLElement | null} place for the cards, where the workflow's template has one
