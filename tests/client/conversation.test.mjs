@@ -247,6 +247,19 @@ describe("a turn that is sent", () => {
         await until(() => conversation.seq === known.seq);
         assert.deepEqual(known.turns.map(({ run }) => run), conversation.turns.map(({ id }) => id));
     });
+
+    test("waits as long as a request may take: the server may have it already", async (context) => {
+        const [conversation, , known] = await pair("sse");
+        let answer;
+        const answering = new Promise((resolve) => (answer = resolve));
+        site.before = (asked) => (/messages/.test(asked) ? answering : undefined);
+        context.mock.timers.enable({ apis: ["setTimeout"] });
+        const sending = conversation.send(TEXT);
+        while (!site.asked.some(({ name }) => /messages/.test(name))) await new Promise(setImmediate);
+        context.mock.timers.tick(20_000);
+        answer();
+        assert.equal((await sending).id, known.leaf);
+    });
 });
 
 describe("what a person does", () => {

@@ -64,7 +64,8 @@ export class Outbox {
         entry.taken.catch(() => {}); // who waits is told; nobody has to
         this.#entries.push(entry);
         this.#owner.shown(turn);
-        this.#link.watch(run, null, key, { start: (_, sink) => this.#start(way, { ...body, key }, sink) });
+        const start = (_, sink) => this.#start(way, { ...body, key }, sink);
+        this.#link.watch(run, null, key, { start, isPatient: true });
         return entry.taken;
     }
 
