@@ -248,6 +248,26 @@ describe("a turn that is sent", () => {
         assert.deepEqual(known.turns.map(({ run }) => run), conversation.turns.map(({ id }) => id));
     });
 
+    for (const [name, hinder] of [
+        ["arrives late", () => pause(40)],
+        ["is cut off", () => "cut"],
+        ["is refused", () => [429, "rate-limited"]],
+    ]) {
+        test(`before another one of the same tab stands before it, even if it ${name}`, async () => {
+            const [conversation, , known] = await pair("sse");
+            let isFirst = true;
+            site.before = (asked) => {
+                if (!/messages/.test(asked) || !isFirst) return undefined;
+                isFirst = false;
+                return hinder();
+            };
+            const sending = [conversation.send("one"), conversation.send("two")];
+            await Promise.allSettled(sending);
+            const texts = known.turns.map(({ message }) => message.parts[0].text);
+            assert.deepEqual(texts, name === "is refused" ? ["two"] : ["one", "two"]);
+        });
+    }
+
     test("waits as long as a request may take: the server may have it already", async (context) => {
         const [conversation, , known] = await pair("sse");
         let answer;

@@ -15,7 +15,10 @@ import { randomKey } from "./keys.js";
  * @property {(refusal: Refusal) => void} refused is told of one that it has not
  */
 
-/** A start goes by HTTP, until it is answered, and what follows over whatever transport there is; see session.js. */
+/**
+ * A start goes by HTTP, until it is answered, and what follows over whatever transport there is; see session.js. One
+ * waits for those before it: what was said first stands first, whichever request arrives first.
+ */
 export class Outbox {
     #link;
     #owner;
@@ -64,19 +67,21 @@ export class Outbox {
         entry.taken.catch(() => {}); // who waits is told; nobody has to
         this.#entries.push(entry);
         this.#owner.shown(turn);
-        const start = (_, sink) => this.#start(way, { ...body, key }, sink);
+        const start = (_, sink) => this.#start(entry, way, { ...body, key }, sink);
         this.#link.watch(run, null, key, { start, isPatient: true });
         return entry.taken;
     }
 
-    #start(way, body, sink) {
+    #start(entry, way, body, sink) {
         const leaving = new AbortController();
+        const before = this.#entries.slice(0, this.#entries.indexOf(entry)).map(({ taken }) => taken);
         const begin = (started) => {
             sink.started(started);
             sink.again();
         };
         const fail = (fault) => (fault.code === "connection" ? sink.lost({ opened: true }) : sink.refused(fault));
-        this.#owner.post(way, body, leaving.signal).then(begin, fail);
+        const post = () => leaving.signal.aborted || this.#owner.post(way, body, leaving.signal).then(begin, fail);
+        Promise.allSettled(before).then(post);
         return { cancel() {}, close: () => leaving.abort() };
     }
 

@@ -35,7 +35,10 @@ export type Owner = {
  * @property {(turn: Turn, place: string | null) => Turn} taken shows one that the server has taken
  * @property {(refusal: Refusal) => void} refused is told of one that it has not
  */
-/** A start goes by HTTP, until it is answered, and what follows over whatever transport there is; see session.js. */
+/**
+ * A start goes by HTTP, until it is answered, and what follows over whatever transport there is; see session.js. One
+ * waits for those before it: what was said first stands first, whichever request arrives first.
+ */
 export declare class Outbox {
     #private;
     /**
