@@ -538,6 +538,31 @@ describe("notices", () => {
         end();
     });
 
+    test("are heard again after a server was away for longer than it was tried", async (context) => {
+        const visitor = `${crypto.randomUUID()} ${site.epoch}`;
+        const known = site.begin(visitor);
+        const tries = () => site.count("POST events/");
+        let isAway = true;
+        site.before = (asked) => (isAway && asked === "POST events/" ? "cut" : undefined);
+        context.mock.timers.enable({ apis: ["setTimeout"] });
+        const pass = async (milliseconds, condition) => {
+            for (let left = 2_000; left > 0 && !condition(); left--) {
+                context.mock.timers.tick(milliseconds);
+                await new Promise(setImmediate);
+            }
+            assert.ok(condition());
+        };
+        const client = new Client({ base: site.base, transport: "sse", visitor, retries: 1 });
+        const conversation = await client.conversation(known.id);
+        opened.push(conversation);
+        await conversation.ready;
+        await pass(10, () => tries() === 2);
+        isAway = false;
+        site.add(known, { text: TEXT });
+        await pass(100, () => conversation.turns.length === 1);
+        await pass(10, () => tries() > 2);
+    });
+
     test("are heard again where another token is shown", async () => {
         const [, , known] = await pair("sse");
         const client = connect({ visitor: known.visitor });

@@ -19,6 +19,7 @@
  */
 
 const ALL = "all";
+const TRY_AGAIN = 60_000; // milliseconds after all attempts to come back have failed
 
 /** What a client is attached to. */
 export class Notices {
@@ -72,6 +73,7 @@ class Attachment {
     ended = false;
     hasSocket = false; // that is attached
     listeners = new Set();
+    #timer;
     #session = null;
     #transport;
 
@@ -102,9 +104,10 @@ class Attachment {
         this.hasSocket = Boolean(this.#transport.begin);
     }
 
-    /** A server, or a proxy, that has none is no fault: who listens looks by itself now and then. */
-    end() {
+    /** A server that has none is no fault. One that was away for long, or a proxy that hides it, is tried again. */
+    end(status) {
         this.ended = true;
+        if (status === "lost") this.#timer = setTimeout(() => this.wake(), TRY_AGAIN);
     }
 
     report() {}
@@ -120,6 +123,7 @@ class Attachment {
     }
 
     again() {
+        clearTimeout(this.#timer);
         this.ended = false;
         this.#session.again();
     }
@@ -129,6 +133,7 @@ class Attachment {
     }
 
     close() {
+        clearTimeout(this.#timer);
         this.#session.close();
     }
 }
