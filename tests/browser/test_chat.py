@@ -165,6 +165,35 @@ def test_a_document_that_is_no_object_is_one_card(page: Page, site: str, documen
     expect(page.locator(".ling-card")).to_have_text([shown.replace("\n", "")], use_inner_text=False)
 
 
+def test_what_is_being_sent_survives_a_reload(page: Page, site: str) -> None:
+    opened(page, site)
+    say(page, "one")
+    page.route("**/messages/", lambda route: None)  # it never arrives
+    say(page, "two", wait=False)
+    expect(page.locator(".ling-turn")).to_have_count(2)
+    page.unroute("**/messages/")
+    page.reload()
+    followed(page)
+    expect(field(page)).to_have_value("two")
+    expect(page.locator(".ling-turn")).to_have_count(1)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        route.fetch()  # the server takes it, and nobody hears so
+        held.append(route)
+
+    page.route("**/messages/", hold)
+    field(page).press("Enter")
+    expect(page.locator(".ling-turn")).to_have_count(2)
+    while not held:
+        page.wait_for_timeout(10)
+    page.unroute("**/messages/")
+    page.reload()
+    followed(page)
+    expect(page.locator(".ling-turn")).to_have_count(2)
+    expect(field(page)).to_have_value("")
+
+
 def test_keys_and_compositions(page: Page, site: str) -> None:
     opened(page, site)
     field(page).click()

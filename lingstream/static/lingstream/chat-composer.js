@@ -1,6 +1,7 @@
 /** chat-composer: where a message is written. */
 
 import { copyOf, kept, part, show, write } from "./chat-parts.js";
+import { randomKey } from "./keys.js";
 
 /** @import { Conversation } from "./conversation.js" */
 
@@ -14,6 +15,7 @@ export class Composer {
     #field;
     #refused;
     #files = [];
+    #again = null; // what was given back: sent unchanged it is no second turn
     #sent = () => {};
 
     /**
@@ -39,6 +41,7 @@ export class Composer {
         on(this.#picker, "change", () => this.#pick());
         on(part(this.#form, "waiting"), "click", ({ target }) => this.#drop(target.closest("button")));
         this.#field.value ||= kept(this.#draft) ?? "";
+        this.#giveBack(...this.#unsent());
         this.update();
     }
 
@@ -58,16 +61,19 @@ export class Composer {
         const text = this.#field.value.trim();
         const files = this.#files;
         if (text === "" && files.length === 0) return;
-        const draft = this.#draft;
+        const key = this.#again?.text === text ? this.#again.key : randomKey();
+        const forget = this.#keepSending({ text, key, after: this.#newest });
+        this.#again = null;
         this.#write("");
         this.#setFiles([]);
-        kept(draft, null);
         try {
-            await this.send(files.length > 0 ? { parts: await this.#upload(text, files) } : { text });
+            await this.send(files.length > 0 ? { parts: await this.#upload(text, files) } : { text, key });
         } catch {
-            this.#write([text, this.#field.value].filter(Boolean).join("\n"));
+            this.#giveBack({ text, key });
             this.#setFiles([...files, ...this.#files]);
             this.focus();
+        } finally {
+            forget();
         }
     }
 
@@ -110,6 +116,41 @@ export class Composer {
 
     get #draft() {
         return `draft ${this.#conversation.id ?? this.#conversation.workflow}`;
+    }
+
+    /** @returns {number} of the last turn that the server has taken */
+    get #newest() {
+        return Math.max(0, ...this.#conversation.turns.map(({ number }) => number ?? 0));
+    }
+
+    /**
+     * A page may be loaded anew before the server has taken what was said.
+     *
+     * @returns {() => void} it has, or has refused it
+     */
+    #keepSending(said) {
+        const name = `sending ${this.#draft}`;
+        kept(name, JSON.stringify([...listOf(name), said]));
+        return () => {
+            const left = listOf(name).filter(({ key }) => key !== said.key);
+            kept(name, left.length > 0 ? JSON.stringify(left) : null);
+        };
+    }
+
+    /** What the page before this one was sending, and the server has not taken. */
+    #unsent() {
+        const name = `sending ${this.#draft}`;
+        const sending = listOf(name);
+        kept(name, null);
+        const { turns } = this.#conversation;
+        return sending.filter(({ text, after }) => !turns.some((turn) => turn.number > after && turn.text === text));
+    }
+
+    /** Into the field, before what is written in it. */
+    #giveBack(...said) {
+        if (said.length === 0) return;
+        this.#again = said.at(-1);
+        this.#write([...said.map(({ text }) => text), this.#field.value].filter(Boolean).join("\n"));
     }
 
     get #picker() {
@@ -183,6 +224,11 @@ export class Composer {
         const parts = kept.map(({ id, name }) => ({ type: "file", attachment: id, name }));
         return text ? [{ type: "text", text }, ...parts] : parts;
     }
+}
+
+/** What the page keeps under a name, of which there may be several. */
+function listOf(name) {
+    return JSON.parse(kept(name) ?? "[]");
 }
 
 /** Whether a key sends what it is pressed in; a keyboard on glass has no other one for a new line. */
