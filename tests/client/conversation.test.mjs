@@ -353,6 +353,14 @@ describe("what a person does", () => {
         assert.equal(site.asked.length, length);
     });
 
+    test("reads what the server is being told of: it is told once", async () => {
+        const [conversation] = await pair("sse", texts);
+        const [first] = [conversation.read(2), conversation.read(2), conversation.read(1)];
+        await Promise.all([first, conversation.read(3)]);
+        const told = site.asked.filter(({ name }) => name.startsWith("PATCH")).map(({ body }) => body.read);
+        assert.deepEqual(told, [2, 3]);
+    });
+
     test("removes it: every tab says so, and follows it no more", async () => {
         const [conversation, other] = await pair("sse", texts);
         await conversation.remove();

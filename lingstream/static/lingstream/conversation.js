@@ -41,6 +41,7 @@ export class Conversation extends EventTarget {
     #leave = null;
     #beginning = null;
     #typedAt = -TYPES_EACH;
+    #reading = 0; // the number that the server is being told
     #wanted = 0; // the seq that a notice has told of
     #isStale = false;
     #isWhole = false; // whether more may be new than the last turns
@@ -217,7 +218,13 @@ export class Conversation extends EventTarget {
 
     /** @param {number} [number] of the last turn that was seen; else of the last one shown */
     async read(number = this.#path.at(-1)?.number ?? 0) {
-        if (number > this.lastRead) await this.#patch({ read: number });
+        if (number <= Math.max(this.lastRead, this.#reading)) return;
+        this.#reading = number;
+        try {
+            await this.#patch({ read: number });
+        } finally {
+            if (this.#reading === number) this.#reading = 0;
+        }
     }
 
     /**
