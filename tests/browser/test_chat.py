@@ -194,6 +194,19 @@ def test_what_is_being_sent_survives_a_reload(page: Page, site: str) -> None:
     expect(field(page)).to_have_value("")
 
 
+def test_escape_closes_the_list_and_stops_no_answer(page: Page, site: str) -> None:
+    opened(page, site)
+    page.set_viewport_size({"width": 420, "height": 800})
+    say(page, "slow list", wait=False)
+    expect(page.locator(".ling-markdown").last).to_have_text("It begins.")
+    page.get_by_role("button", name="Conversations").click()
+    expect(page.get_by_role("searchbox")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("searchbox")).to_be_hidden()
+    gates["slow list"].open()
+    finished(page)
+
+
 def test_keys_and_compositions(page: Page, site: str) -> None:
     opened(page, site)
     field(page).click()

@@ -272,6 +272,8 @@ export class LingChat extends HTMLElement {
             return target.form.requestSubmit(target.form.elements.edit);
         }
         if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+        const list = part(this, "conversations");
+        if (list?.contains(target) || list?.matches(":popover-open")) return; // it is the list's key
         const opened = target.closest("details[open]");
         if (opened && this.contains(opened)) {
             opened.open = false;
