@@ -416,6 +416,20 @@ def test_two_tabs_show_the_same(new_page: NewPage, site: str) -> None:
     expect(first.locator(".ling-markdown").last).to_have_text("You said from the other.")
 
 
+def test_the_list_keeps_the_focus_while_it_changes(new_page: NewPage, site: str) -> None:
+    first, second = opened(new_page(), site), opened(new_page(), site)
+    say(first, "one")
+    say(second, "two")
+    items = second.locator("[data-list] [data-id]")
+    expect(items).to_have_count(2)
+    newer = items.first.get_attribute("data-id")
+    items.first.locator("a").focus()
+    first.bring_to_front()
+    say(first, "three")
+    expect(items.last).to_have_attribute("data-id", str(newer))
+    assert second.evaluate("document.activeElement.closest('[data-id]')?.dataset.id") == newer
+
+
 def test_attacks_and_copies(page: Page, site: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

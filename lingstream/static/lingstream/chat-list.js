@@ -1,6 +1,7 @@
 /** chat-list: the person's conversations beside the one that is shown, as they change in any tab. */
 
 import { copyOf, part, show, tellTime, write } from "./chat-parts.js";
+import { arrange } from "./order.js";
 
 /** @import { Client } from "./client.js" */
 
@@ -26,8 +27,8 @@ function draw(chat, list, items) {
         fill(chat, element, item);
         return [element];
     });
-    const isSame = shown.length === list.children.length && shown.every((item, index) => item === list.children[index]);
-    if (!isSame) list.replaceChildren(...shown);
+    for (const item of known.values()) if (!shown.includes(item)) item.remove();
+    arrange(list, shown, null); // whoever is at one of them stays there
     show(part(chat, "none"), items.length === 0);
 }
 
