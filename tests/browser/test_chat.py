@@ -416,6 +416,19 @@ def test_two_tabs_show_the_same(new_page: NewPage, site: str) -> None:
     expect(first.locator(".ling-markdown").last).to_have_text("You said from the other.")
 
 
+def test_a_double_click_asks_once(page: Page, site: str) -> None:
+    opened(page, site)
+    say(page, "hello")
+    page.get_by_role("button", name="Why so?").dblclick()
+    expect(page.locator(".ling-turn")).to_have_count(2)
+    finished(page)
+    page.get_by_role("button", name="Answer again").last.dblclick()
+    expect(page.locator("[data-position]").last).to_have_text("2/2")
+    finished(page)
+    say(page, "more")
+    assert page.locator("[data-position]").all_text_contents() == ["1/1", "2/2", "1/1"]
+
+
 def test_the_list_keeps_the_focus_while_it_changes(new_page: NewPage, site: str) -> None:
     first, second = opened(new_page(), site), opened(new_page(), site)
     say(first, "one")

@@ -235,7 +235,9 @@ export class LingChat extends HTMLElement {
         for (const menu of this.querySelectorAll(".ling-menu[open]")) menu.open = menu.contains(event.target);
         const button = event.target.closest("button, a");
         if (!button || !this.contains(button)) return;
-        if (button.matches("[data-copy]")) this.#copy(button, this.#answerAt(button));
+        const isAgain = event.detail > 1 && button.matches("[name=text], [name=regenerate]");
+        if (isAgain) event.preventDefault(); // who clicks twice asks once
+        else if (button.matches("[data-copy]")) this.#copy(button, this.#answerAt(button));
         else if (button.closest("[data-earlier]")) {
             event.preventDefault();
             this.#older();
