@@ -167,7 +167,7 @@ def test_its_core_is_small(tmp_path: Path) -> None:
     [
         ("lingstream", 16),
         ("markdown", 7),
-        ("conversations", 4.25),
+        ("conversations", 4.5),
         ("feed", 3),
         ("rare", 5),
         ("announcer", 2),

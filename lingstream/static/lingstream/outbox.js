@@ -68,7 +68,7 @@ export class Outbox {
         this.#entries.push(entry);
         this.#owner.shown(turn);
         const start = (_, sink) => this.#start(entry, way, { ...body, key }, sink);
-        this.#link.watch(run, null, key, { start, isPatient: true });
+        this.#link.watch(run, null, key, { start });
         return entry.taken;
     }
 
