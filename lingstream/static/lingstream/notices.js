@@ -107,7 +107,9 @@ class Attachment {
     /** A server that has none is no fault. One that was away for long, or a proxy that hides it, is tried again. */
     end(status) {
         this.ended = true;
-        if (status === "lost") this.#timer = setTimeout(() => this.wake(), TRY_AGAIN);
+        if (status !== "lost") return;
+        this.#timer = setTimeout(() => this.wake(), TRY_AGAIN);
+        this.#timer.unref?.(); // a process without a page is not kept alive for that
     }
 
     report() {}
