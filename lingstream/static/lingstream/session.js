@@ -6,8 +6,8 @@
  * `cancel(run, token)` and `close()`; it calls `sink.started(info)`, `sink.frame(frame)`,
  * `sink.refused(fault)` (the server said no), `sink.denied(fault)` (it did not cancel; without a fault it could not be
  * asked), `sink.lost({opened})` (no connection, or no longer) and `sink.again()` (another transport goes on with what
- * was started). One that has `start` only finds out by itself that none is answered. What has `connect(transport, sink)`
- * in the place of a run asks in its own way.
+ * was started). One that starts what it knows by itself, without a request, finds out itself that it is not answered.
+ * What has `connect(transport, sink)` in the place of a run asks in its own way.
  */
 
 import { attend } from "./presence.js";
@@ -81,7 +81,7 @@ export class Session {
         const { id: run, token, share, last: after } = this.#run;
         const request = run ? { run, token: token ?? share, after } : this.#request;
         const method = run ? "subscribe" : "start";
-        if (!run && transport.subscribe) this.#timer = setTimeout(() => this.#unanswered(), ANSWER_WITHIN);
+        if (!run && this.#request) this.#timer = setTimeout(() => this.#unanswered(), ANSWER_WITHIN);
         const channel =
             this.#run.connect?.(transport, sink) ?? transport[method]({ ...request, ack: this.#client.ack }, sink);
         if (this.#sink !== sink) channel.close();
