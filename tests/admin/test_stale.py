@@ -645,6 +645,21 @@ class TestPrompts:
         assert admin_client.post(page_of(prompt), again).status_code == 302
         assert list(prompt.versions.values_list("text", flat=True)) == ["mine", "theirs", "Hello."]
 
+    @pytest.mark.parametrize(("text", "lives"), [("Hello.", 1), ("mine", 3)])
+    def test_what_has_gone_into_production_meanwhile_is_not_taken_back_in_silence(
+        self, admin_client: Client, rows: dict[str, Any], text: str, lives: int
+    ) -> None:
+        prompt = rows["prompt"]
+        second = PromptVersion.objects.create(prompt=prompt, text="Two.")
+        opened = form_data(admin_client.get(page_of(prompt))) | {"text": text, "publish": "on"}
+        PromptLabel.objects.update(version=second)
+        response = admin_client.post(page_of(prompt), opened)
+        assert errors_of(response).keys() == {"publish"}
+        assert errors_of(response)["publish"][0].startswith("Version 2 went into production while you")
+        response = admin_client.post(page_of(prompt), {**opened, "base": base_of(response)}, follow=True)
+        assert prompt.labels.get().version.number == lives
+        assert any("live" in str(each) for each in response.context["messages"])
+
     def test_who_leaves_the_text_alone_is_not_told(self, admin_client: Client, rows: dict[str, Any]) -> None:
         prompt = rows["prompt"]
         opened = form_data(admin_client.get(page_of(prompt)))

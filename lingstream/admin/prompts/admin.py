@@ -95,11 +95,15 @@ class PromptAdmin(TryingPrompts, Exporting, LingAdmin):
         before = states(prompt)
         super().save_related(request, form, formsets, change)
         version = self._new_version(request, form) if form.text_changed else form.origin
-        if form.cleaned_data.get("publish") and may_publish(request):
+        is_published = form.cleaned_data.get("publish") and may_publish(request)
+        if is_published:
             point(version)
         log_moves(self, request, prompt, before)
         if form.text_changed:
             self._tell(request, version)
+        elif is_published:
+            told = _("Version %(number)d is live: runs that start from now on use it.")
+            self.message_user(request, told % {"number": version.number}, messages.SUCCESS)
 
     def _new_version(self, request: HttpRequest, form: Any) -> PromptVersion:
         columns = {name: form.cleaned_data[name] for name in ("text", "messages", "note")}

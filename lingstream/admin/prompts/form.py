@@ -103,15 +103,21 @@ class PromptForm(StaleForm):
         return name not in _OF_VERSIONS and super().is_marked(name)
 
     def marks(self) -> dict[str, str]:
-        """As of each form, and the newest version."""
-        return {**super().marks(), "text": str(self.newest.number) if self.newest else ""}
+        """As of each form, the newest version, and the one that is live."""
+        newest, live = (str(each.number) if each else "" for each in (self.newest, self.live))
+        return {**super().marks(), "text": newest, "publish": live}
 
     def tell(self, theirs: list[str], opened: str) -> None:
         """As of each form; of a text one is told where the other one is, and that none is lost."""
-        fields = [name for name in theirs if name != "text"]
+        fields = [name for name in theirs if name not in ("text", "publish")]
         if fields:
             super().tell(fields, opened)
-        if len(fields) < len(theirs) and self.newest:
+        if "publish" in theirs and self.live:
+            told = _(
+                "Version %(number)d went into production while you were editing. Save again to replace it."
+            )
+            self.add_error("publish", ValidationError(told % {"number": self.live.number}, code="stale"))
+        if "text" in theirs and self.newest:
             told = _(
                 "Version %(number)d was saved while you were editing. Your text is still here: look at the "
                 "other one first, or save again, and yours is the next version."
@@ -123,6 +129,9 @@ class PromptForm(StaleForm):
 
     def would_change(self, name: str) -> bool:
         """As of each form; several messages instead of one are another text, too."""
+        if name == "publish":
+            replaced = self.live and (self.text_changed or self.live != self.origin)
+            return bool(replaced and self.cleaned_data.get(name))
         if name == "text":
             return {"text", "messages"} <= self.cleaned_data.keys() and self.text_changed
         return super().would_change(name)
