@@ -98,6 +98,8 @@ class TestSources:
         assert "options-folder-path" in errors_of(admin_client.post(url, data))
         outside = errors_of(admin_client.post(url, {**data, "options-folder-path": "/etc"}))
         assert "KNOWLEDGE_ROOTS" in str(outside)
+        never = {**data, "options-folder-path": str(folder), "every": 10**15}
+        assert errors_of(admin_client.post(url, never)).keys() == {"every"}
 
     def test_keep_what_is_not_touched(self, admin_client: Client, source: Source) -> None:
         url = f"{URL}source/{source.pk}/change/"

@@ -60,7 +60,11 @@ class Source(WithSources):
     )
     scope = models.CharField(_("scope of its documents"), max_length=200, blank=True)
     every = models.PositiveIntegerField(
-        _("every"), null=True, blank=True, validators=[MinValueValidator(30)], help_text=_("In seconds.")
+        _("every"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(30), MaxValueValidator(365 * 86_400)],
+        help_text=_("In seconds."),
     )
     cron = models.CharField(
         _("schedule"),
