@@ -20,10 +20,13 @@ from urllib.parse import unquote, urlsplit
 from ..core.exceptions import ConfigurationError
 from ..core.phrases import Phrase
 
-__all__ = ["AddressRefused", "Guard", "climbs", "guard", "install", "is_public", "target"]
+__all__ = ["AddressRefused", "Guard", "climbs", "guard", "install", "is_on_the_web", "is_public", "target"]
 
 PORTS = frozenset((80, 443))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# What browsers pass over before an address, as Python does from 3.11.4 on.
+_PASSED_OVER = "".join(map(chr, range(0x21)))
 
 # Beside these only 2000::/3 is given to anybody: what is not listed as good is refused.
 _UNICAST = IPv6Network("2000::/3")
@@ -65,6 +68,14 @@ def target(url: str) -> tuple[str, int] | None:
     except (ValueError, KeyError):
         return None
     return (parts.hostname, port) if parts.hostname else None
+
+
+def is_on_the_web(url: str) -> bool:
+    """Whether a link in a page leads to the web, be it relative: and to no script, file or program."""
+    try:
+        return urlsplit(url.lstrip(_PASSED_OVER)).scheme in ("", "http", "https")
+    except ValueError:
+        return False
 
 
 def climbs(path: str) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
+from lingstream.access.network import is_on_the_web
 from lingstream.core.document import jsonuri
 from lingstream.core.engine.chat import Chat
 from lingstream.models import OPEN, PERSON
@@ -187,11 +187,7 @@ def _citations(document: Any, stale: Sequence[str]) -> list[Cited]:
 
 def _cited(citation: Mapping[str, Any], stale: bool) -> Cited:
     source, title, url = (_text(citation.get(name)) for name in ("source", "title", "url"))
-    try:
-        leads = urlsplit(url).scheme in ("", "http", "https")
-    except ValueError:
-        leads = False
-    return Cited(source, title, url if leads else "", citation.get("verified") is True, stale)
+    return Cited(source, title, url if is_on_the_web(url) else "", citation.get("verified") is True, stale)
 
 
 def _card(name: str, value: Any, level: int = 0) -> Card:

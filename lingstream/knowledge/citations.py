@@ -14,8 +14,8 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as percent
-from urllib.parse import urlsplit
 
+from lingstream.access.network import is_on_the_web
 from lingstream.core.document import jsonuri
 from lingstream.core.engine.events import Field, StepEvents
 from lingstream.core.engine.kinds import Put, Said, StepCall, StepKind
@@ -179,11 +179,7 @@ def _fenced(number: int, passage: Mapping[str, Any]) -> str:
 
 def _address(url: str, text: str, place: Place | None) -> str:
     """Where a person reads it, which words to show included; ``""`` if that is no address of the web."""
-    try:
-        scheme = urlsplit(url).scheme
-    except ValueError:
-        return ""
-    if not url or scheme not in ("", "http", "https"):
+    if not url or not is_on_the_web(url):
         return ""
     words = plain(text[place.start : place.end])[:LONGEST_QUOTE] if place else ""
     if not words:

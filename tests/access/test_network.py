@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from lingstream.access import network
-from lingstream.access.network import AddressRefused, Guard, is_public
+from lingstream.access.network import AddressRefused, Guard, is_on_the_web, is_public
 from lingstream.access.policy import site_guard
 from lingstream.core.engine.plan import ProviderPlan
 from lingstream.core.exceptions import ProviderError, UsageError
@@ -64,6 +64,24 @@ ADDRESSES = [
     ("5f00::1", False),
     ("no address", False),
 ]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        *(
+            (url, True)
+            for url in ("https://a.example/x?y#z", "HTTP://a.example", "/x", "?q=a:b", "#x", "//b/c")
+        ),
+        *(
+            (url, False)
+            for url in ("javascript:x()", " JavaScript:x()", "java\nscript:x()", "\x01javascript:x()")
+        ),
+        *((url, False) for url in ("data:text/html,x", "file:///etc/passwd", "vbscript:x", "http://[x")),
+    ],
+)
+def test_where_a_link_leads(url: str, expected: bool) -> None:
+    assert is_on_the_web(url) is expected
 
 
 @pytest.mark.parametrize(("address", "public"), ADDRESSES)

@@ -113,10 +113,10 @@ class PromptForm(StaleForm):
         if fields:
             super().tell(fields, opened)
         if "publish" in theirs and self.live:
-            told = _(
+            live = _(
                 "Version %(number)d went into production while you were editing. Save again to replace it."
             )
-            self.add_error("publish", ValidationError(told % {"number": self.live.number}, code="stale"))
+            self.add_error("publish", ValidationError(live % {"number": self.live.number}, code="stale"))
         if "text" in theirs and self.newest:
             told = _(
                 "Version %(number)d was saved while you were editing. Your text is still here: look at the "
