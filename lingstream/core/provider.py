@@ -65,6 +65,16 @@ class Usage(NamedTuple):
             wire["reasoning_tokens"] = self.reasoning_tokens
         return {**wire, "estimated": True} if self.estimated else wire
 
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Usage:
+        """Return what :meth:`to_wire` made of one; what is missing is nothing."""
+        return cls(
+            wire.get("prompt_tokens", 0),
+            wire.get("completion_tokens", 0),
+            bool(wire.get("estimated", False)),
+            wire.get("reasoning_tokens", 0),
+        )
+
 
 def estimated_tokens(*contents: str | list[dict[str, Any]]) -> int:
     """Return about how many tokens texts and content parts have, rounded up.

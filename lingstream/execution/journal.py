@@ -441,18 +441,12 @@ def result_of(result: RunResult, log_id: str) -> dict[str, Any]:
 
 
 def _result_of(row: BotRun) -> CallResult:
-    usage = row.usage
     return CallResult(
         status=row.status,
         output=row.output,
         reasoning=row.reasoning,
         repairs=row.repairs,
-        usage=Usage(
-            usage.get("prompt_tokens", 0),
-            usage.get("completion_tokens", 0),
-            bool(usage.get("estimated", False)),
-            usage.get("reasoning_tokens", 0),
-        ),
+        usage=Usage.from_wire(row.usage),
         finish=row.finish,
         result=row.result,
     )

@@ -23,7 +23,8 @@ from lingstream.conversations.nudges import is_hidden, plan_nudges
 from lingstream.conversations.turns import hold, open_turns, touch
 from lingstream.core.exceptions import LingError
 from lingstream.core.phrases import Phrase
-from lingstream.models import FIRST, OPEN, QUIET, Conversation, Run, Runner, add_errors
+from lingstream.core.provider import Usage
+from lingstream.models import FIRST, OPEN, QUIET, BotRun, Conversation, Run, Runner, add_errors
 from lingstream.models.clock import Now
 from lingstream.models.locks import locked
 from lingstream.models.phrases import stored_error
@@ -31,6 +32,7 @@ from lingstream.models.seldom import Seldom
 
 from .failures import report
 from .needs import learn, met
+from .prices import cost_of, known_prices
 
 __all__ = [
     "adopt",
@@ -52,6 +54,7 @@ __all__ = [
     "release",
     "request_cancel",
     "sign_off",
+    "spent",
     "taken",
 ]
 
@@ -161,8 +164,13 @@ def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = 
     unowned = _unowned(dead_after, takeover=takeover).filter(status=Run.Status.RUNNING)
     for run in unowned.filter(attempts__gte=attempts)[:_LOST]:
         with _ending(run) as held:
+            used = spent(run)
             changed = unowned.filter(pk=run.pk, epoch=run.epoch).update(
                 status=Run.Status.LOST,
+                usage=used.to_wire(),
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                cost=cost_of(run.trace, known_prices()),
                 hidden=is_hidden(run, Run.Status.LOST, run.document),
                 epoch=F("epoch") + 1,
                 runner_id=runner_id,
@@ -178,6 +186,12 @@ def lose(runner_id: UUID, dead_after: float, *, attempts: int, takeover: bool = 
             lost.append(Run.objects.get(pk=run.pk))
             report(run, Run.Status.LOST, [error.to_wire()])
     return lost
+
+
+def spent(run: Run) -> Usage:
+    """Return what the calls of a run have used that had come to an end, whoever executed it."""
+    ended = BotRun.objects.filter(run=run, status=BotRun.Status.FINISHED)
+    return sum(map(Usage.from_wire, ended.values_list("usage", flat=True)), Usage())
 
 
 def owned(runner_id: UUID) -> dict[str, int]:

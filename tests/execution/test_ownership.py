@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from lingstream.core.engine import kinds
 from lingstream.execution import ownership
-from lingstream.models import Conversation, Run, Runner
+from lingstream.models import BotRun, Conversation, Run, Runner
 
 pytestmark = pytest.mark.django_db
 
@@ -95,9 +95,13 @@ def test_no_more_than_asked_for_and_the_oldest_first() -> None:
 
 def test_attempts_are_bounded_and_then_the_run_is_lost() -> None:
     run = running(None, epoch=3, attempts=3)
+    used = {"prompt_tokens": 50, "completion_tokens": 9}
+    BotRun.objects.create(run=run, step="a", status="finished", usage=used)
+    BotRun.objects.create(run=run, step="b", status="failed", usage=used)
     me = runner()
     assert claim(me) == []
     (lost,) = ownership.lose(me, 10, attempts=3)
+    assert (lost.prompt_tokens, lost.completion_tokens, lost.usage["total_tokens"]) == (50, 9, 59)
     assert (lost.pk, lost.status, lost.epoch) == (run.pk, "lost", 4)
     assert lost.errors[0]["code"] == "lost"
     assert lost.errors[0]["phrase"]["values"] == {"times": 3}
