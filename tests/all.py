@@ -1,8 +1,8 @@
 """``make test``: all tests, in five processes side by side.
 
 Each waits for much of its time, for a browser, for PostgreSQL, or until a process counts as dead or a server
-is back: so five keep two CPUs busy. Those that wait for nothing but the CPU give way to the others, or the
-browser's would be alone at the end. They share a session: Linux may give each of those an equal share.
+is back: so five keep two CPUs busy. Those of knowledge, which are through first, give way to the others. They
+share a session: Linux may give each of those an equal share.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["main"]
 
 ONCE_MORE = "tests/chaos/test_postgresql.py"  # of all tests the longest
 BESIDE = {"tests/chaos": [f"--ignore={ONCE_MORE}"], ONCE_MORE: [], "tests/browser": [], "tests/knowledge": []}
-GIVES_WAY = ["nice", "-n", "3"]  # half of what others get
+GIVES_WAY = {"tests/knowledge": ["nice", "-n", "5"]}  # a third of what others get
 LOGS = ROOT / "build" / "tests"
 
 
@@ -33,8 +33,7 @@ def main() -> int:
     peers()  # once, for who of them comes first
     with ExitStack() as running:
         beside = {part: _start(part, running) for part in BESIDE}
-        rest = _pytest(*(f"--ignore={part}" for part in BESIDE))
-        codes = [subprocess.call([*GIVES_WAY, *rest], cwd=ROOT)]
+        codes = [subprocess.call(_pytest(*(f"--ignore={part}" for part in BESIDE)), cwd=ROOT)]
         for part, process in beside.items():
             codes.append(process.wait())
             print(f"\n{part}:\n{_log(part).read_text(errors='replace')}", flush=True)
@@ -43,9 +42,7 @@ def main() -> int:
 
 def _start(part: str, running: ExitStack) -> subprocess.Popen[bytes]:
     with _log(part).open("wb") as output:
-        command = _pytest(part, *BESIDE[part])
-        if part == "tests/knowledge":
-            command = [*GIVES_WAY, *command]
+        command = [*GIVES_WAY.get(part, ()), *_pytest(part, *BESIDE[part])]
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, process_group=0)
     running.callback(end, process)  # also when we are interrupted
     return process
