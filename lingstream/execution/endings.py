@@ -12,6 +12,7 @@ from lingstream.core.exceptions import ConfigurationError, InternalError, LingEr
 from lingstream.core.log.ports import RunLog
 from lingstream.core.log.state import empty_snapshot
 from lingstream.core.phrases import Phrase
+from lingstream.core.provider import Usage
 from lingstream.hubs import get_hub
 from lingstream.models import Run
 
@@ -43,7 +44,8 @@ class Endings:
         try:
             await self._open(row, log)
             log.write(row.epoch, "error", error.to_wire())
-            await self._end(row, log, "failed", errors=(error.to_wire(),))
+            # What it has used is not asked for: what failed may be what all that ask the database wait for.
+            await self._end(row, log, "failed", Usage(), errors=(error.to_wire(),))
         except Exception:
             logger.exception("run %s could not be ended", row.pk)
 
@@ -53,17 +55,17 @@ class Endings:
         :raises Fenced: it is another's by now.
         :raises DatabaseError: the end cannot be stored.
         """
+        spent = await self._lane.persist(ownership.spent, row)
         await self._open(row, log)
         stopped = {"status": "canceled"}
         trace = [each | stopped if each["status"] == "running" else each for each in row.trace]
-        await self._end(row, log, "canceled", trace=tuple(trace))
+        await self._end(row, log, "canceled", spent, trace=tuple(trace))
 
     async def _open(self, row: Run, log: RunLog) -> None:
         if log.last_id.epoch < row.epoch:
             await log.open(row.epoch, {**empty_snapshot(), "document": row.document})
 
-    async def _end(self, row: Run, log: RunLog, status: str, **more: Any) -> None:
-        spent = await self._lane.persist(ownership.spent, row)
+    async def _end(self, row: Run, log: RunLog, status: str, spent: Usage, **more: Any) -> None:
         result = engine.RunResult(status, log.state.document.value, spent, **more)
         await DatabaseJournal(row, self._writer).end(result, str(log.last_id.following))
         log.write(row.epoch, "done", engine.done_body(status, spent.to_wire(), result.document))
