@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -48,11 +48,14 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.02)
 
 
-async def abandoned(*, logged: bool = False, **fields: Any) -> Run:
+async def abandoned(
+    *, logged: bool = False, steps: Callable[[Any], Awaitable[Any]] | None = None, **fields: Any
+) -> Run:
     """Store a run of the cloud facts whose process is dead.
 
     :param logged: with a log that has not ended, which a shared hub would still hold. It is there before the
         row says that the run has ended: a runner that finds such a row without a log has nothing to write.
+    :param steps: does something to the rows of its step runs, before anybody may take it.
     """
     runner = get_runner()
     row, _ = await runner.start(Start("cloud-facts", sites.QUESTION), Identity.of_site())
@@ -62,6 +65,8 @@ async def abandoned(*, logged: bool = False, **fields: Any) -> Run:
     async with within(10):
         while runner._writer.oldest:  # a last checkpoint, which the row below would take
             await asyncio.sleep(0.01)
+    if steps:
+        await steps(BotRun.objects.filter(run=row))
     get_hub().drop(str(row.pk))  # before anybody looks for whom it belongs to
     if logged:
         log = get_hub().create(str(row.pk))
@@ -90,8 +95,7 @@ async def test_a_run_whose_bots_have_all_finished_ends_without_a_model(site: Sit
 
 async def test_a_run_whose_cancel_its_owner_did_not_live_to_hear_is_not_asked_again(site: Site) -> None:
     await site.cloud_facts()
-    run = await abandoned(cancel_requested_at=timezone.now())
-    await BotRun.objects.filter(run=run).adelete()
+    run = await abandoned(cancel_requested_at=timezone.now(), steps=lambda rows: rows.adelete())
     await get_runner().ensure_registered()
     await until(lambda: Run.objects.filter(pk=run.pk, status="canceled").aexists())
     assert not await BotRun.objects.filter(run=run).aexists()
@@ -103,8 +107,7 @@ async def test_it_keeps_what_came_and_what_that_has_cost(site: Site) -> None:
     trace = [{"id": "answer#1", "status": "finished"}, {"id": "details#1", "status": "running"}]
     entry = {"first": None, "repairs": 0}
     asked = {"cancel_requested_at": timezone.now(), "trace": [{**each, **entry} for each in trace]}
-    run = await abandoned(document=came, **asked)
-    await BotRun.objects.filter(run=run).exclude(step="answer").adelete()
+    run = await abandoned(document=came, steps=lambda rows: rows.exclude(step="answer").adelete(), **asked)
     answer = await BotRun.objects.aget(run=run)
     await get_runner().ensure_registered()
     await until(lambda: Run.objects.filter(pk=run.pk, status="canceled").aexists())
@@ -117,8 +120,8 @@ async def test_it_keeps_what_came_and_what_that_has_cost(site: Site) -> None:
 
 async def test_what_has_not_finished_is_asked_again(site: Site) -> None:
     await site.cloud_facts()
-    run = await abandoned()
-    await BotRun.objects.filter(run=run, step="details").aupdate(status="canceled", output="{")
+    cut = {"status": "canceled", "output": "{"}
+    run = await abandoned(steps=lambda rows: rows.filter(step="details").aupdate(**cut))
     await get_runner().ensure_registered()
     await until(lambda: Run.objects.filter(pk=run.pk, status="finished").aexists())
     assert (await Run.objects.aget(pk=run.pk)).document == CLOUD
