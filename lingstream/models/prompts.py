@@ -22,6 +22,7 @@ from ..providers.policy import check_provider, look_up_provider
 from .fields import JSONTextField
 from .fragments import Choose, includes, problems
 from .immutable import ImmutableQuerySet, refuse_change
+from .needed import NeededRows
 from .phrases import translated
 from .validators import validate_object, validate_prices, validate_variables
 
@@ -144,14 +145,6 @@ class Provider(models.Model):
         )
 
 
-class _PromptQuerySet(models.QuerySet):  # type: ignore[type-arg]
-    def delete(self) -> tuple[int, dict[str, int]]:
-        going = list(self)
-        for prompt in going:
-            prompt.refuse_included(going)
-        return super().delete()
-
-
 class Prompt(models.Model):
     """A named prompt; its text lives in numbered versions that never change."""
 
@@ -173,7 +166,7 @@ class Prompt(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
-    objects = _PromptQuerySet.as_manager()
+    objects = NeededRows.as_manager()
 
     class Meta:
         verbose_name = _("prompt")
@@ -234,10 +227,10 @@ class Prompt(models.Model):
 
         :raises ProtectedError: others include it, or steps have it.
         """
-        self.refuse_included()
+        self.refuse_deletion()
         return super().delete(*args, **kwargs)
 
-    def refuse_included(self, going: Sequence[Prompt] = ()) -> None:
+    def refuse_deletion(self, going: Sequence[Prompt] = ()) -> None:
         """Do nothing, unless other prompts include this one.
 
         :param going: those that are deleted with it.

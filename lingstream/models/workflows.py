@@ -27,20 +27,13 @@ from ..core.exceptions import OptionError, UsageError
 from ..providers import kind_of as provider_kind
 from .fields import JSONTextField
 from .graphs import graph_faults
+from .needed import NeededRows
 from .phrases import translated
 from .prompts import Prompt, Provider
 from .validators import validate_glob, validate_globs, validate_limits, validate_object, validate_schema
 from .versions import Versioned
 
 __all__ = ["Step", "Trigger", "Workflow"]
-
-
-class _WorkflowQuerySet(models.QuerySet):  # type: ignore[type-arg]
-    def delete(self) -> tuple[int, dict[str, int]]:
-        going = list(self)
-        for workflow in going:
-            workflow.refuse_executed(going)
-        return super().delete()
 
 
 class Workflow(Versioned):
@@ -134,7 +127,7 @@ class Workflow(Versioned):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
-    objects = _WorkflowQuerySet.as_manager()
+    objects = NeededRows.as_manager()
 
     class Meta:
         verbose_name = _("workflow")
@@ -158,7 +151,7 @@ class Workflow(Versioned):
 
         :raises ProtectedError: others execute it inside.
         """
-        self.refuse_executed()
+        self.refuse_deletion()
         return super().delete(*args, **kwargs)
 
     def executed_by(self) -> list[Workflow]:
@@ -183,7 +176,7 @@ class Workflow(Versioned):
         text = _("%(users)s execute it inside. Have these workflows go without it before it goes.")
         return text % {"users": ", ".join(user.slug for user in users)}
 
-    def refuse_executed(self, going: Sequence[Workflow] = ()) -> None:
+    def refuse_deletion(self, going: Sequence[Workflow] = ()) -> None:
         """Do nothing, unless other workflows execute this one inside.
 
         :param going: those that are deleted with it.

@@ -500,3 +500,8 @@ class TestRuns:
 
     def test_have_uuids(self) -> None:
         assert isinstance(Run.objects.create(workflow="w").pk, uuid.UUID)
+
+
+@pytest.mark.parametrize("model", [Prompt, Workflow])
+def test_no_manager_deletes_all(model: Any) -> None:
+    assert not hasattr(model.objects, "delete")  # as Django's: only a query does
